@@ -1,0 +1,35 @@
+/* arena.h - a bump allocator: one per statement; tree, plan and temporaries are released by one call.
+ *
+ * Allocations are aligned to 16 bytes and live until arena_free_all or arena_rewind past them. Not thread-safe.
+ * NULL means out of memory or past limit_bytes; arena_fail turns that into the right error. */
+#ifndef BASE_ARENA_H
+#define BASE_ARENA_H
+
+#include "status.h"
+
+struct arena_chunk;
+
+struct arena {
+    size_t limit_bytes; /* 0: no limit */
+    size_t used_bytes;  /* handed out, chunks' waste included */
+    struct arena_chunk *chunks;
+    bool over_limit;    /* the last failure was the limit's, not the system's */
+};
+
+struct arena_mark {
+    struct arena_chunk *chunk;
+    size_t at;
+    size_t used_bytes;
+};
+
+void *arena_alloc(struct arena *a, size_t bytes);
+void *arena_zalloc(struct arena *a, size_t count, size_t size); /* zeroed; checks count * size */
+void *arena_dup(struct arena *a, const void *p, size_t bytes);
+char *arena_strndup(struct arena *a, const char *s, size_t n);  /* adds a NUL */
+char *arena_printf(struct arena *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
+struct arena_mark arena_mark(const struct arena *a);
+void arena_rewind(struct arena *a, struct arena_mark mark); /* releases all that came after; keeps one chunk to reuse */
+void arena_free_all(struct arena *a);                       /* the arena may be used again */
+quartet_status arena_fail(const struct arena *a, struct err *err); /* QUARTET_NOMEM or QUARTET_LIMIT */
+
+#endif

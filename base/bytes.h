@@ -1,0 +1,47 @@
+/* bytes.h - a reader of untrusted bytes that cannot run past the end. Errors are sticky: read all fields, then check once. */
+#ifndef BASE_BYTES_H
+#define BASE_BYTES_H
+
+#include "status.h"
+
+struct bytes_in {
+    const uint8_t *at;
+    size_t left;
+    bool bad;
+};
+
+/* Bytes that somebody else owns. */
+struct slice {
+    const uint8_t *p;
+    size_t n;
+};
+
+static inline struct slice slice_of(const void *p, size_t n)
+{
+    return (struct slice){.p = p, .n = n};
+}
+int slice_cmp(struct slice a, struct slice b); /* memcmp, then length */
+bool slice_eq(struct slice a, struct slice b);
+
+struct bytes_in bytes_in(const void *p, size_t n);
+const uint8_t *bytes_take(struct bytes_in *in, size_t n); /* NULL and bad past the end */
+uint8_t bytes_u8(struct bytes_in *in);
+uint16_t bytes_u16(struct bytes_in *in);
+uint32_t bytes_u32(struct bytes_in *in);
+uint64_t bytes_u64(struct bytes_in *in);
+uint64_t bytes_varint(struct bytes_in *in);              /* bad: past 10 bytes or past 64 bits */
+struct slice bytes_slice(struct bytes_in *in);           /* a varint length, then that many bytes */
+uint32_t bytes_count(struct bytes_in *in, size_t elem_size_min); /* a varint count that the bytes left can hold */
+bool utf8_valid(const uint8_t *p, size_t n);
+
+/* Fixed-width little-endian and big-endian access to memory of any alignment. */
+uint64_t load_le64(const uint8_t *p);
+uint32_t load_le32(const uint8_t *p);
+uint16_t load_le16(const uint8_t *p);
+void store_le64(uint8_t *p, uint64_t v);
+void store_le32(uint8_t *p, uint32_t v);
+void store_le16(uint8_t *p, uint16_t v);
+uint64_t load_be64(const uint8_t *p);
+void store_be64(uint8_t *p, uint64_t v);
+
+#endif

@@ -1,0 +1,18 @@
+# What the project links, all from the system's packages.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
+pkg_check_modules(UV REQUIRED IMPORTED_TARGET libuv)
+pkg_check_modules(LMDB REQUIRED IMPORTED_TARGET lmdb)
+pkg_check_modules(EDIT REQUIRED IMPORTED_TARGET libedit)
+pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
+pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
+pkg_check_modules(SQLITE3 REQUIRED IMPORTED_TARGET sqlite3) # tests and benchmarks only: the peer and the oracle
+find_library(MSGPACK_LIB NAMES msgpackc REQUIRED)
+find_path(MSGPACK_INCLUDE msgpack.h REQUIRED)
+add_library(msgpack_c INTERFACE)
+target_link_libraries(msgpack_c INTERFACE ${MSGPACK_LIB})
+target_include_directories(msgpack_c SYSTEM INTERFACE ${MSGPACK_INCLUDE})
+find_library(CUNIT_LIB NAMES cunit REQUIRED)
+find_program(LEMON lemon REQUIRED)

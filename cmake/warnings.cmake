@@ -1,0 +1,34 @@
+# Warnings, sanitizers and hardening, for our own code; generated code calls quartet_generated() instead.
+add_compile_options(-fno-common -fno-strict-aliasing)
+set(QUARTET_WARNINGS
+    -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef -Wcast-qual -Wformat=2
+    -Wwrite-strings)
+if(WERROR)
+  list(APPEND QUARTET_WARNINGS -Werror)
+endif()
+if(ASAN)
+  add_compile_options(-fsanitize=address -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address)
+endif()
+if(UBSAN)
+  add_compile_options(-fsanitize=undefined -fno-sanitize-recover=undefined)
+  add_link_options(-fsanitize=undefined)
+endif()
+if(TSAN)
+  add_compile_options(-fsanitize=thread)
+  add_link_options(-fsanitize=thread)
+endif()
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  add_compile_options(-D_FORTIFY_SOURCE=2 -fstack-protector-strong)
+  # Asserts of ours (QASSERT) do not depend on NDEBUG.
+endif()
+add_compile_definitions(_GNU_SOURCE)
+
+# A library of one folder: all its .c files.
+function(quartet_layer name)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.c)
+  add_library(qt_${name} STATIC ${sources})
+  target_compile_options(qt_${name} PRIVATE ${QUARTET_WARNINGS})
+  target_include_directories(qt_${name} PUBLIC ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/include)
+  target_link_libraries(qt_${name} PUBLIC ${ARGN})
+endfunction()

@@ -1,0 +1,70 @@
+/* chain.h - chains, versions and vectors: who wrote what, and who has seen what (DESIGN.md section 2).
+ *
+ * A chain is one run of one slot: (slot, incarnation). Within a node a chain has a small number (chain_no), local to that
+ * node and never shipped or hashed; on the wire and in hashes a chain is its identity. */
+#ifndef CRDT_CHAIN_H
+#define CRDT_CHAIN_H
+
+#include "base/buf.h"
+#include "base/bytes.h"
+#include "hlc.h"
+
+#define SLOTS_MAX 4u
+#define CHAINS_MAX 65535u /* chains known to one node, folded ones included */
+
+typedef uint16_t chain_no; /* 0 is the first chain the node heard of */
+
+struct chain_id {
+    uint8_t slot;
+    uint64_t incarnation; /* random, never 0 */
+};
+
+struct chain_table {
+    struct chain_id *ids; /* owned */
+    uint32_t count, cap;
+};
+
+void chain_table_deinit(struct chain_table *t);
+/* The chain's number, added where new. QUARTET_LIMIT past CHAINS_MAX. */
+quartet_status chain_intern(struct chain_table *t, struct chain_id id, chain_no *out, struct err *err);
+bool chain_find(const struct chain_table *t, struct chain_id id, chain_no *out);
+int chain_id_cmp(struct chain_id a, struct chain_id b); /* by incarnation, then slot */
+
+/* A version: when and by whom a register was written. Ordered by stamp, then by incarnation. */
+struct ver {
+    hlc_stamp stamp;
+    chain_no chain;
+};
+int ver_cmp(const struct chain_table *t, struct ver a, struct ver b);
+static inline bool ver_eq(struct ver a, struct ver b)
+{
+    return a.stamp == b.stamp && a.chain == b.chain;
+}
+
+/* A vector: for each chain, how far it is known. Entries are few (about four), sorted by chain_no. */
+struct vv_entry {
+    chain_no chain;
+    uint64_t number;  /* deltas 1 to number are known */
+    hlc_stamp stamp;  /* of delta `number`; a version of this chain stamped no later was seen */
+    uint64_t head;    /* first 8 bytes, little-endian, of the hash of the last sealed batch header that ends at or below number; 0: none */
+};
+struct vv {
+    struct vv_entry *e; /* owned */
+    uint32_t count, cap;
+};
+void vv_deinit(struct vv *v);
+quartet_status vv_copy(struct vv *to, const struct vv *from, struct err *err);
+const struct vv_entry *vv_find(const struct vv *v, chain_no chain);
+uint64_t vv_number(const struct vv *v, chain_no chain); /* 0 where unknown */
+/* Raise an entry (never lowers one). */
+quartet_status vv_raise(struct vv *v, struct vv_entry e, struct err *err);
+quartet_status vv_merge(struct vv *v, const struct vv *other, struct err *err); /* element-wise maximum */
+bool vv_covers(const struct vv *v, const struct vv *other);
+bool vv_saw(const struct vv *v, struct ver version); /* was this version seen? exact, by chain and stamp */
+enum vv_order { VV_EQUAL, VV_BEFORE, VV_AFTER, VV_CONCURRENT };
+enum vv_order vv_compare(const struct vv *a, const struct vv *b);
+/* Wire form with chain identities, sorted by identity, so that equal vectors give equal bytes on every node. Decoding interns. */
+void vv_encode(struct buf *out, const struct vv *v, const struct chain_table *t);
+quartet_status vv_decode(struct bytes_in *in, struct vv *out, struct chain_table *t, struct err *err);
+
+#endif

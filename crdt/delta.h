@@ -1,0 +1,62 @@
+/* delta.h - a transaction as it travels: chain, number, stamp, what it depends on, and register operations by table.
+ *
+ * delta_writer builds the msgpack bytes; delta_open walks untrusted bytes with the bounded reader before anything is unpacked.
+ * The format is documented byte by byte in docs/WIRE.md. */
+#ifndef CRDT_DELTA_H
+#define CRDT_DELTA_H
+
+#include "row.h"
+
+#define DELTA_VERSION 1u
+#define DELTA_BYTES_MAX (16u << 20)       /* one transaction in one piece; more travels as a run of chunks */
+#define DELTA_CHUNK_BYTES_MAX (192u << 10) /* of one chunk's operations: a batch holds at least one chunk */
+#define BATCH_PAYLOAD_BYTES_MAX (256u << 10)
+#define BATCH_DELTAS_MAX 256u
+
+/* A chunk of a large transaction is a delta of its own number; it takes effect with the last one. */
+enum delta_flags {
+    DELTA_MORE = 1,     /* not the last chunk of its transaction */
+    DELTA_CONTINUES = 2 /* not the first */
+};
+
+struct delta_head {
+    uint64_t number;
+    hlc_stamp stamp;        /* all chunks of a transaction carry the same */
+    uint8_t flags;
+    const struct vv *deps;  /* to encode: entries that changed since the chain's previous delta; own chain left out */
+};
+
+/* Build. Call begin, then for each table `table` followed by its rows in key order, then end; check `out` with buf_check. */
+struct delta_writer {
+    struct buf *out;
+    const struct chain_table *chains;
+    size_t count_at;  /* where the current count is patched */
+    uint32_t count, table_count;
+    size_t tables_at;
+};
+void delta_begin(struct delta_writer *w, struct buf *out, const struct chain_table *chains, const struct delta_head *head);
+/* column_ids: what the writes' column positions stand for, `count` of them. */
+void delta_table(struct delta_writer *w, uint64_t table_id, const uint32_t *column_ids, uint32_t count);
+void delta_row(struct delta_writer *w, struct slice key, const struct row_op *op); /* INSERT: writes are columns 0 to count - 1 in order */
+void delta_end(struct delta_writer *w);
+
+/* Read. Everything points into the bytes or the arena. */
+struct delta_reader {
+    struct bytes_in in;
+    uint64_t number;
+    hlc_stamp stamp;
+    uint8_t flags;
+    struct vv deps;          /* entries that changed; the caller's to vv_deinit */
+    uint32_t tables_left, rows_left;
+    uint64_t table_id;
+    uint32_t *column_ids;    /* of the current table, in the arena */
+    uint32_t column_count;
+};
+/* Checks the whole delta's structure (depth, counts, ranges, UTF-8, lengths) before returning. QUARTET_CORRUPT says where. */
+quartet_status delta_open(struct delta_reader *r, struct slice bytes, struct chain_table *chains, struct arena *a, struct err *err);
+bool delta_next_table(struct delta_reader *r, struct arena *a); /* false: no more */
+/* Next row of the current table; op->writes in the arena, columns as positions into column_ids. */
+bool delta_next_row(struct delta_reader *r, struct arena *a, struct slice *key, struct row_op *op);
+void delta_close(struct delta_reader *r);
+
+#endif
