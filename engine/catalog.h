@@ -1,0 +1,97 @@
+/* catalog.h - tables, columns, indexes: an immutable picture of the schema, made from the rows of the system tables.
+ *
+ * DDL writes rows of system tables like any other rows, so it replicates and merges as they do; whoever applies a delta that touches them makes
+ * a new catalog. A statement holds the catalog it was planned with (reference counted). Object ids are derived from the
+ * definition (name, text as first created, and how often that name was dropped as far as the creator knew), so that equal concurrent
+ * creations are one object. */
+#ifndef ENGINE_CATALOG_H
+#define ENGINE_CATALOG_H
+
+#include "crdt/key.h"
+#include "crdt/row.h"
+#include "kv_buffer.h"
+#include "parser/ast.h"
+
+#define SYS_OBJECTS 1u  /* the tree and table id of quartet_objects: every table, index, view and trigger */
+#define SYS_COLUMNS 2u  /* columns added later */
+#define SYS_GRAVES 3u   /* local: definitions of dropped objects, whose rows still merge out of sight */
+#define SYS_SETTINGS 4u /* replicated settings */
+
+enum column_type_flags { COLUMN_NO_TYPE = 1 }; /* declared without a type: takes anything */
+
+struct column_def {
+    const char *name;
+    const char *declared;   /* as written, for people: "NVARCHAR(160)" */
+    uint32_t id;            /* never reused in its table; what deltas ship */
+    uint8_t type;           /* enum value_type that values are converted to; VALUE_NULL: none */
+    uint8_t precision, scale; /* DECIMAL(p, s) */
+    uint32_t length;        /* VARCHAR(n): told, never cut; 0: none */
+    bool is_boolean;        /* BOOLEAN: an INTEGER that is 0 or 1 */
+    bool not_null;
+    bool nocase;            /* COLLATE NOCASE */
+    uint8_t kind;           /* enum row_kind */
+    int32_t key_at;         /* position in the primary key, or -1 */
+    int32_t record_at;      /* position in the record (row_schema), or -1 for key columns */
+    const struct ast_expr *default_expr; /* or NULL */
+};
+
+struct index_def {
+    const char *name;
+    tree_id id;
+    bool unique;
+    bool implied;               /* made by UNIQUE in the table's own definition */
+    uint32_t column_count;
+    const uint32_t *columns;    /* positions in table_def.columns */
+    const struct key_column *keys; /* encoding of each */
+};
+/* An index entry's key: the indexed columns, then the row's whole primary key bytes; its record is empty. */
+
+struct check_def {
+    const char *name; /* or NULL */
+    const struct ast_expr *expr;
+    const char *text;
+};
+struct foreign_key_def {
+    const char *name; /* or NULL */
+    const char *parent;
+    uint32_t column_count;
+    const uint32_t *columns;
+    const char *const *parent_columns; /* or NULL: the parent's primary key */
+    uint8_t on_delete, on_update;      /* the parser's action codes */
+};
+
+struct table_def {
+    const char *name;
+    tree_id id;
+    const char *sql;          /* canonical CREATE TABLE */
+    uint32_t column_count;
+    const struct column_def *columns;
+    bool hidden_key;          /* no PRIMARY KEY declared: key is (stamp, incarnation, ordinal), 20 bytes big-endian */
+    bool rowid_key;           /* INTEGER PRIMARY KEY: a NULL is assigned */
+    uint32_t key_count;
+    const uint32_t *key_columns;       /* positions in columns, in key order */
+    const struct key_column *keys;     /* encoding of each */
+    struct row_schema rows;            /* the non-key columns, in record order */
+    const uint32_t *record_columns;    /* record position -> position in columns */
+    const uint32_t *record_ids;        /* record position -> column id */
+    uint32_t index_count;
+    const struct index_def *indexes;
+    uint32_t check_count;
+    const struct check_def *checks;
+    uint32_t foreign_key_count;
+    const struct foreign_key_def *foreign_keys;
+    bool is_system;           /* quartet_...: read-only to users */
+    bool dropped;             /* in the graveyard: merges, never shown */
+};
+
+struct catalog;
+const struct table_def *catalog_table(const struct catalog *c, const char *name); /* case-insensitive; NULL: none */
+const struct table_def *catalog_table_by_id(const struct catalog *c, tree_id id); /* dropped ones included */
+const struct index_def *catalog_index(const struct catalog *c, const char *name, const struct table_def **table);
+const struct table_def *catalog_table_at(const struct catalog *c, uint32_t i);    /* by name order; NULL past the end; no dropped ones */
+uint64_t catalog_version(const struct catalog *c); /* differs after every change: a cached plan is valid for one version */
+struct catalog *catalog_ref(struct catalog *c);
+void catalog_unref(struct catalog *c);
+int32_t table_column(const struct table_def *t, const char *name); /* position, or -1 */
+
+#endif

@@ -1,0 +1,66 @@
+/* db.h - an open database: store, log, clock, chains and catalog, and the one way in which deltas get into them.
+ *
+ * Shared by all connections of a process. Lock order: db.commit_lock, then what lies below. Nothing here knows sockets: the node (node.c) and the
+ * simulator call the replication part. */
+#ifndef ENGINE_DB_H
+#define ENGINE_DB_H
+
+#include "base/env.h"
+#include "commit_log.h"
+#include "crdt/delta_sign.h"
+#include "txn.h"
+
+struct db_options {
+    bool in_memory;
+    size_t buffer_bytes;         /* 0: the default */
+    enum log_sync_mode sync;     /* default LOG_SYNC_FULL; a session may set its own */
+};
+/* Open or create the database in directory `path`. Locks DIR/lock (QUARTET_BUSY: "in use by process N"). Recovers: base, then the log beyond it. */
+quartet_status db_open(struct env *env, const char *path, const struct db_options *options, db **out, struct err *err);
+quartet_status db_close(db *d, struct err *err); /* flushes; the handle is gone whatever is returned */
+struct env *db_env(db *d);
+struct catalog *db_catalog(db *d); /* a new reference */
+void db_tick(db *d);               /* without threads: background work that is due; at least every 50 ms of the environment's time */
+
+/* ---- membership: who this database is in a cluster. A database never in a cluster is slot 0 and signs nothing. ---- */
+struct db_identity {
+    struct cluster_id cluster;
+    uint8_t slot;
+    uint8_t secret_key[64]; /* libsodium's Ed25519 form */
+    bool member;            /* false: never in a cluster */
+    bool members_answered;  /* every member has told what it knows of this slot: assigned keys may go on after the highest known */
+};
+quartet_status db_set_identity(db *d, const struct db_identity *id, struct err *err); /* QUARTET_MISUSE where the data belongs to another cluster or slot */
+
+/* ---- replication, called by the node ---- */
+/* Sign what is durable and not signed yet, as batches; emit() gets each (bytes valid during the call). */
+quartet_status db_seal(db *d, void (*emit)(void *arg, struct slice batch, const struct batch_header *h), void *arg, struct err *err);
+enum deliver_result { DELIVER_APPLIED, DELIVER_DUPLICATE, DELIVER_GAP, DELIVER_HELD, DELIVER_REFUSED };
+/* Take a peer's batch, as received: verify against `public_key` (of the slot in its header), log, apply (or hold until what it depends on is here: HELD batches
+ * are retried by themselves). GAP: *need is the first number missing of that chain. REFUSED: err says why (forged, altered, wrong cluster, ...). */
+quartet_status db_deliver(db *d, struct slice batch, const uint8_t *public_key, enum deliver_result *result, uint64_t *need, struct err *err);
+/* Sealed batches of a chain from number `from` on, appended to out with a u32 length before each, as many as fit in max_bytes (at least one). NOTFOUND: none. */
+quartet_status db_read_batches(db *d, struct chain_id chain, uint64_t from, size_t max_bytes, struct buf *out, uint32_t *count, struct err *err);
+/* Encoded vectors (vv_encode): applied, and on disk. */
+quartet_status db_vectors(db *d, struct buf *applied, struct buf *durable, struct err *err);
+quartet_status db_sync_remote(db *d, struct err *err); /* make what was delivered durable; called at most every few ms */
+/* Have all of these (an encoded vector) been applied? For session tokens. */
+bool db_covers(db *d, struct slice encoded_vv);
+/* The state hash over all tables, with the vector it belongs to (encoded, appended). */
+quartet_status db_state_hash(db *d, struct state_hash *out, struct buf *at, struct err *err);
+quartet_status db_table_hashes(db *d, void (*each)(void *arg, const struct table_def *t, struct state_hash h), void *arg, struct err *err);
+/* Called (from any thread, outside locks) whenever something became durable that db_seal would sign, and when a delta was applied. */
+void db_on_commit(db *d, void (*notify)(void *arg), void *arg);
+
+struct db_stats {
+    uint64_t commits, remote_deltas, remote_rows, rows_written, log_bytes, held_batches, apply_no;
+    struct kv_stats kv;
+    hlc_stamp last_stamp;
+};
+void db_stats(db *d, struct db_stats *out);
+
+/* Per-session choices that txn_commit needs. */
+void txn_set_sync(txn *t, enum log_sync_mode mode);
+hlc_stamp txn_last_stamp(db *d);
+
+#endif

@@ -1,0 +1,107 @@
+/* kv.h - the store: an ordered key-value store with snapshots; records by key in trees (DESIGN.md section 6).
+ *
+ * A tree is one table, one index or one system table; its key is memcomparable bytes, its value a record (crdt/row.h), so that
+ * the store can lay out rows by column in blocks below this interface and yield them as batches. Layers inside: kv_buffer (memory,
+ * versioned) over at most a few frozen buffers over a base (kv_lmdb, or kv_mem for :memory: and the simulator) of blocks (block.h).
+ * One writer at a time (the holder of the commit lock); any number of readers without locks. */
+#ifndef ENGINE_KV_H
+#define ENGINE_KV_H
+
+#include "base/env.h"
+#include "batch.h"
+#include "kv_buffer.h"
+
+typedef struct kv kv;
+typedef struct kv_snap kv_snap;
+typedef struct kv_iter kv_iter;
+
+/* What the store asks of its owner. Both are called with the commit lock held or by the thread that flushes. */
+struct kv_host {
+    void *ctx;
+    /* The owner's checkpoint that belongs to the state at `through`: vectors, chains, log position; opaque here. Called when a buffer
+     * is frozen; stored with the last slice of its flush, so that base and checkpoint always agree. */
+    quartet_status (*checkpoint)(void *ctx, apply_no through, struct buf *out, struct err *err);
+    /* Make the log durable up to the commit `through`; called before the first slice of a flush. */
+    quartet_status (*sync_log)(void *ctx, apply_no through, struct err *err);
+};
+struct kv_options {
+    size_t buffer_bytes;  /* freeze the buffer at this size; 0: 64 MiB */
+    bool in_memory;       /* base is kv_mem, nothing is written to disk (dir may be NULL) */
+};
+
+/* Open or create the store in `dir` (DIR/base.mdb and so on). *checkpoint gets the last one stored (empty for a new store); the
+ * caller's to buf_deinit. QUARTET_CORRUPT, QUARTET_CANTOPEN (another format version), QUARTET_IO name the file. */
+quartet_status kv_open(struct env *env, const char *dir, const struct kv_options *options, const struct kv_host *host, kv **out,
+                       struct buf *checkpoint, struct err *err);
+/* Flushes nothing: what is in the buffer comes back from the log. NULL is allowed. All snapshots must be gone. */
+void kv_close(kv *s);
+
+struct kv_op {
+    tree_id tree;
+    struct slice key;
+    struct slice record; /* p == NULL: erase the entry (index entries; rows are never erased but by purging) */
+};
+/* Apply operations as one: all or nothing, visible to snapshots taken at `at` or later once kv_publish(at) was called. `at` is above
+ * every earlier one. Bytes are copied. Where the buffer is full it is frozen and flushed (by the flusher, or at once without
+ * threads); a writer that is far ahead of the flusher waits here, it never fails for that. */
+quartet_status kv_apply(kv *s, const struct kv_op *ops, size_t n, apply_no at, struct err *err);
+void kv_publish(kv *s, apply_no at); /* later snapshots see everything up to `at` */
+apply_no kv_published(const kv *s);
+/* Freeze and flush everything that is applied, and wait for it; at close, in tests, before a backup. */
+quartet_status kv_flush(kv *s, struct err *err);
+/* The status of a background flush that failed for good (disk full, I/O); QUARTET_OK otherwise. Writers ask before they start. */
+quartet_status kv_health(kv *s, struct err *err);
+
+/* A view of everything up to `at` (0: all that is published). Cheap; hold it briefly. Thread-safe to take and release; used by one thread. */
+quartet_status kv_snapshot(kv *s, apply_no at, kv_snap **out, struct err *err);
+/* Everything applied so far, published or not: for the holder of the commit lock only. */
+quartet_status kv_snapshot_latest(kv *s, kv_snap **out, struct err *err);
+void kv_release(kv_snap *snap); /* NULL is allowed */
+apply_no kv_snap_at(const kv_snap *snap);
+
+/* A transaction's own writes, laid over a snapshot: entries of `buffer` with a version at or below `through` hide the store's. */
+struct kv_overlay {
+    const kv_buffer *buffer; /* NULL: none */
+    apply_no through;
+};
+
+/* The record of a key, appended to `out`. QUARTET_NOTFOUND where there is none (out untouched). */
+quartet_status kv_get(kv_snap *snap, const struct kv_overlay *over, tree_id tree, struct slice key, struct buf *out, struct err *err);
+
+struct kv_want {
+    const uint16_t *columns; /* record columns to yield, in this order; each becomes a vec */
+    uint32_t column_count;
+    const struct value *missing; /* for each of them: what a record too short for it shows; NULL: NULLs */
+    bool keys;    /* fill kv_rows.keys */
+    bool records; /* fill kv_rows.records: whole records */
+    bool dead;    /* also rows that are not live (their columns are NULL); needs `records` */
+    bool reverse; /* from the end of the range */
+};
+struct kv_range {
+    struct slice lo;      /* inclusive; empty: from the start of the tree */
+    struct slice hi;      /* exclusive; with hi_open: to the end of the tree */
+    bool hi_open;
+};
+/* Everything that a batch points to stays valid until the next call on the iterator. The range's bytes are copied. */
+struct kv_rows {
+    uint32_t n; /* 0: the end */
+    struct vec *cols;
+    struct slice *keys;
+    struct slice *records;
+};
+quartet_status kv_iter_open(kv_snap *snap, const struct kv_overlay *over, tree_id tree, const struct kv_range *range, const struct kv_want *want,
+                            kv_iter **out, struct err *err);
+/* Rows in key order (or reverse), up to BATCH_ROWS_MAX, or `limit` where that is not 0 and less. */
+quartet_status kv_iter_next(kv_iter *it, uint32_t limit, struct kv_rows *out, struct err *err);
+void kv_iter_close(kv_iter *it); /* NULL is allowed */
+
+/* Has any entry of the range been applied after `since`? Looks at buffers only; answers true where it cannot tell (flushed meanwhile).
+ * Holder of the commit lock only. */
+bool kv_changed_since(kv *s, tree_id tree, const struct kv_range *range, apply_no since);
+
+struct kv_stats {
+    uint64_t buffer_bytes, frozen_bytes, base_bytes, flushes, snapshots;
+};
+void kv_stats(kv *s, struct kv_stats *out);
+
+#endif

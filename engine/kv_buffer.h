@@ -1,0 +1,40 @@
+/* kv_buffer.h - a versioned ordered map in memory: the write buffer of the store, and a transaction's own writes.
+ *
+ * A skip list in an arena: (tree, key) ascending, versions descending. One writer; readers take no lock and see every entry whose
+ * put returned before their version was published. Entries are never moved or freed while the buffer lives. */
+#ifndef ENGINE_KV_BUFFER_H
+#define ENGINE_KV_BUFFER_H
+
+#include "base/bytes.h"
+#include "base/status.h"
+
+typedef uint64_t tree_id;  /* the object's id in the catalog; below 256: system trees */
+typedef uint64_t apply_no; /* 1, 2, 3, ...: one per applied delta; in a transaction's buffer, one per statement */
+typedef struct kv_buffer kv_buffer;
+
+kv_buffer *kv_buffer_new(void); /* NULL: out of memory */
+void kv_buffer_free(kv_buffer *b);
+/* Record NULL: an erasure. Bytes are copied. Same (tree, key, version) twice: the second wins (private buffers only). */
+quartet_status kv_buffer_put(kv_buffer *b, tree_id tree, struct slice key, apply_no version, struct slice record, struct err *err);
+size_t kv_buffer_bytes(const kv_buffer *b);
+uint64_t kv_buffer_entries(const kv_buffer *b);
+/* Newest version at or below `through`. false: none. *record.p is NULL for an erasure. */
+bool kv_buffer_get(const kv_buffer *b, tree_id tree, struct slice key, apply_no through, struct slice *record, apply_no *version);
+/* Forget every entry of a version above `keep`: a statement or savepoint rolled back. Private buffers only. */
+void kv_buffer_rollback(kv_buffer *b, apply_no keep);
+
+/* Walk. The cursor is on an entry (newest version at or below `through` of one key) or at the end. */
+struct kv_cursor {
+    const kv_buffer *buffer;
+    apply_no through;
+    const void *node; /* NULL: the end */
+    tree_id tree;
+    struct slice key, record; /* record.p NULL: an erasure */
+    apply_no version;
+};
+void kv_cursor_seek(struct kv_cursor *c, const kv_buffer *b, apply_no through, tree_id tree, struct slice key); /* first at or after */
+void kv_cursor_seek_before(struct kv_cursor *c, const kv_buffer *b, apply_no through, tree_id tree, struct slice key); /* last before */
+void kv_cursor_next(struct kv_cursor *c);
+void kv_cursor_prev(struct kv_cursor *c);
+
+#endif

@@ -1,0 +1,86 @@
+/* txn.h - transactions, and rows as the executor reads and writes them: snapshot, own writes on top, reads remembered, one delta at COMMIT.
+ *
+ * A transaction is used by one thread. Its writes stay in a private buffer (record = flags, pending operation as meta, visible values)
+ * until txn_commit turns them into a delta; nothing touches the store before. Every statement has a number; statement_rollback and
+ * savepoints forget what came after one. */
+#ifndef ENGINE_TXN_H
+#define ENGINE_TXN_H
+
+#include "batch.h"
+#include "catalog.h"
+#include "kv.h"
+
+typedef struct db db;
+typedef struct txn txn;
+typedef struct table_scan table_scan;
+
+quartet_status txn_begin(db *d, txn **out, struct err *err);
+/* Validate what was read, stamp, log, apply, sync (as the session's `synchronous` says). Read-only: just ends. The transaction is gone
+ * afterwards, whatever is returned. QUARTET_SERIALIZATION: another transaction changed what this one read; nothing was written. */
+quartet_status txn_commit(txn *t, struct err *err);
+void txn_rollback(txn *t);         /* NULL is allowed */
+bool txn_has_writes(const txn *t);
+const struct catalog *txn_catalog(txn *t); /* as of this transaction, its own DDL included */
+db *txn_db(txn *t);
+
+/* Each statement: begin, work, then either nothing or rollback. Scans read what stood before the statement began (no Halloween problem). */
+quartet_status txn_statement_begin(txn *t, struct err *err);
+void txn_statement_rollback(txn *t);
+typedef uint64_t txn_mark;
+txn_mark txn_savepoint(txn *t);
+void txn_rollback_to(txn *t, txn_mark mark);
+
+/* The stable inputs of statements, one reading per transaction and the same when it is run again. */
+int64_t txn_now_us(txn *t);                       /* CURRENT_TIMESTAMP: when the statement's transaction began */
+quartet_status txn_random(txn *t, void *p, size_t n, struct err *err);
+
+/* A bound on index or primary key columns: the first `prefix_count` columns equal `prefix`; then, on the next column, an interval. */
+struct key_bound {
+    const struct value *prefix;
+    uint32_t prefix_count;
+    const struct value *lo, *hi; /* NULL: none; already of the column's type */
+    bool lo_open, hi_open;       /* exclusive */
+};
+struct scan_want {
+    const uint32_t *columns; /* positions in table_def.columns: become batch columns 0, 1, ... */
+    uint32_t column_count;
+    bool keys;               /* fill batch.keys (for UPDATE and DELETE) */
+    bool reverse;
+};
+/* Scan the table (index NULL: by primary key) or an index of it, live rows only, in the order of that key. bound NULL: all of it. Memory and the batch's
+ * contents belong to the scan: valid until the next call on it. Rows that an index names are fetched by primary key unless the index and key hold all that is wanted. */
+quartet_status table_scan_open(txn *t, const struct table_def *table, const struct index_def *index, const struct key_bound *bound,
+                               const struct scan_want *want, table_scan **out, struct err *err);
+quartet_status table_scan_next(table_scan *s, uint32_t limit, struct batch *out, struct err *err); /* out->n == 0: the end; limit 0: no wish */
+/* Begin again with another bound, same everything: for index joins. */
+quartet_status table_scan_rebind(table_scan *s, const struct key_bound *bound, struct err *err);
+void table_scan_close(table_scan *s); /* NULL is allowed */
+
+/* One row by its encoded key: all columns in `values` (column_count; bytes in the arena). *found false: no live row. */
+quartet_status table_get(txn *t, const struct table_def *table, struct slice key, struct value *values, struct arena *a, bool *found, struct err *err);
+/* Encode the primary key of a row's values. */
+quartet_status table_key(const struct table_def *table, const struct value *values, struct buf *out, struct err *err);
+
+/* INSERT. values: one per column, already converted to the declared types; CHECK and NOT NULL are the caller's. A NULL rowid key is assigned
+ * into values. *conflict (may be NULL) gets the key of a row that already holds the primary key or a UNIQUE value, and the call
+ * returns QUARTET_CONSTRAINT with a text that names table, columns and value. *key (may be NULL) gets the new row's key in the arena. */
+struct conflict {
+    struct slice key;              /* in the arena */
+    const struct index_def *index; /* NULL: the primary key */
+};
+quartet_status table_insert(txn *t, const struct table_def *table, struct value *values, struct arena *a, struct conflict *conflict, struct slice *key,
+                            struct err *err);
+struct table_write {
+    uint32_t column;    /* position in table_def.columns; not a key column */
+    bool add;           /* COUNTER: `value` is added */
+    struct value value;
+};
+/* UPDATE of one live row. A change of key columns is delete and insert: the caller's. `old` are the row's present values (from the scan). UNIQUE is checked. */
+quartet_status table_update(txn *t, const struct table_def *table, struct slice key, const struct value *old, const struct table_write *writes,
+                            uint32_t write_count, struct arena *a, struct conflict *conflict, struct err *err);
+quartet_status table_delete(txn *t, const struct table_def *table, struct slice key, struct err *err);
+
+/* DDL: CREATE/DROP TABLE and INDEX, ALTER TABLE; writes system rows and gives the transaction a new catalog. *warning (may be NULL, arena) is for people. */
+quartet_status ddl_run(txn *t, const struct ast_stmt *stmt, struct arena *a, const char **warning, struct err *err);
+
+#endif
