@@ -1,0 +1,127 @@
+/* quartet.h - the public interface of libquartet: a SQL engine whose tables are CRDTs.
+ *
+ * Its core is shaped as SQLite's. A path is a directory (an embedded database), ":memory:", or a quartet:// URL of a cluster; one API for
+ * all. A database opened twice in a process is shared. A quartet_db is a connection: used by one thread at a time, except for
+ * quartet_interrupt. After fork() a child must not use the parent's connections: they are refused with QUARTET_MISUSE.
+ *
+ * Unless said otherwise, functions return a status code (quartet_status.h), QUARTET_OK being 0; quartet_errmsg tells more. Pointers to
+ * text and bytes that belong to a statement are valid until its next step, reset or finalize. All text is UTF-8. */
+#ifndef QUARTET_H
+#define QUARTET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "quartet_status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define QUARTET_API __attribute__((visibility("default")))
+#else
+#define QUARTET_API
+#endif
+
+#define QUARTET_VERSION "0.1.0"
+
+typedef struct quartet_db quartet_db;     /* a connection */
+typedef struct quartet_stmt quartet_stmt; /* a prepared statement */
+typedef struct quartet_node quartet_node; /* a running cluster node inside this process */
+
+/* Column types, as quartet_column_type returns them. */
+#define QUARTET_INTEGER   1
+#define QUARTET_REAL      2
+#define QUARTET_TEXT      3
+#define QUARTET_BLOB      4
+#define QUARTET_NULL      5
+#define QUARTET_DECIMAL   6
+#define QUARTET_DATE      7
+#define QUARTET_TIME      8
+#define QUARTET_TIMESTAMP 9
+#define QUARTET_UUID      10
+#define QUARTET_JSON      11
+
+#define QUARTET_SQL_BYTES_MAX   (64u << 20) /* of one statement; a longer one is QUARTET_LIMIT */
+#define QUARTET_VALUE_BYTES_MAX (8u << 20)  /* of one text, blob or JSON value */
+
+/* ---- connections ---- */
+
+/* Open a connection. *db is set even on failure (NULL only when memory ran out), so that quartet_errmsg can tell; close it in any case. */
+QUARTET_API int quartet_open(const char *path, quartet_db **db);
+/* Close: rolls back an open transaction, finalizes what is left. The last connection of an embedded database flushes it. NULL is allowed. */
+QUARTET_API int quartet_close(quartet_db *db);
+QUARTET_API const char *quartet_errmsg(quartet_db *db);         /* of the last call that failed; never NULL; line, column and caret for SQL errors */
+QUARTET_API int quartet_errcode(quartet_db *db);
+QUARTET_API const char *quartet_sqlstate(quartet_db *db);       /* five characters */
+QUARTET_API const char *quartet_version(void);
+
+/* Run every statement of `sql` in turn; callback (may be NULL) gets each result row as text (NULL for NULL); a non-zero return stops with
+ * QUARTET_INTERRUPTED. *errmsg (may be NULL) gets the error's text, to release with quartet_free. */
+QUARTET_API int quartet_exec(quartet_db *db, const char *sql, int (*callback)(void *arg, int columns, char **values, char **names), void *arg,
+                             char **errmsg);
+QUARTET_API void quartet_free(void *p);
+
+QUARTET_API int64_t quartet_changes(quartet_db *db);        /* rows changed by the last INSERT, UPDATE or DELETE */
+QUARTET_API int64_t quartet_last_insert_id(quartet_db *db); /* the last key that was assigned; 0: none */
+QUARTET_API int quartet_in_transaction(quartet_db *db);     /* 1 between BEGIN and its end */
+QUARTET_API void quartet_interrupt(quartet_db *db);         /* from any thread: the running statement ends with QUARTET_INTERRUPTED */
+
+/* Notices: warnings of statements, and what the client did by itself ("node 1 does not answer: now on node 2"). Called inside other calls
+ * on this connection. */
+QUARTET_API void quartet_on_notice(quartet_db *db, void (*notice)(void *arg, const char *text), void *arg);
+/* For prompts: "local", "memory", or "node 2 (127.0.0.1:7402)"; valid until the next call on db. */
+QUARTET_API const char *quartet_where(quartet_db *db);
+
+/* ---- statements ---- */
+
+/* Compile the first statement of sql (nbytes, or -1 for up to the NUL). *tail (may be NULL) gets where the next one begins. *stmt is NULL where there
+ * was only blank or comment. */
+QUARTET_API int quartet_prepare(quartet_db *db, const char *sql, int64_t nbytes, quartet_stmt **stmt, const char **tail);
+/* 1: sql ends a statement (nothing open: string, comment, trigger body); 0: more is needed. For shells. */
+QUARTET_API int quartet_complete(const char *sql);
+/* Parameters count from 1. Bytes are copied. n < 0: up to the NUL. */
+QUARTET_API int quartet_bind_int64(quartet_stmt *stmt, int index, int64_t value);
+QUARTET_API int quartet_bind_double(quartet_stmt *stmt, int index, double value);
+QUARTET_API int quartet_bind_text(quartet_stmt *stmt, int index, const char *text, int64_t n);
+QUARTET_API int quartet_bind_blob(quartet_stmt *stmt, int index, const void *data, int64_t n);
+QUARTET_API int quartet_bind_null(quartet_stmt *stmt, int index);
+QUARTET_API int quartet_bind_count(quartet_stmt *stmt);
+QUARTET_API int quartet_bind_index(quartet_stmt *stmt, const char *name); /* ":name"; 0: no such parameter */
+QUARTET_API int quartet_clear_bindings(quartet_stmt *stmt);
+
+/* QUARTET_ROW, QUARTET_DONE, or an error. */
+QUARTET_API int quartet_step(quartet_stmt *stmt);
+QUARTET_API int quartet_reset(quartet_stmt *stmt);    /* ready to run again; bindings stay. Returns the last step's error, or QUARTET_OK */
+QUARTET_API int quartet_finalize(quartet_stmt *stmt); /* NULL is allowed */
+
+QUARTET_API int quartet_column_count(quartet_stmt *stmt);
+QUARTET_API const char *quartet_column_name(quartet_stmt *stmt, int column);
+QUARTET_API const char *quartet_column_decltype(quartet_stmt *stmt, int column); /* NULL where it is no plain column */
+QUARTET_API int quartet_column_type(quartet_stmt *stmt, int column);
+QUARTET_API int64_t quartet_column_int64(quartet_stmt *stmt, int column);
+QUARTET_API double quartet_column_double(quartet_stmt *stmt, int column);
+QUARTET_API const char *quartet_column_text(quartet_stmt *stmt, int column); /* any type as text; NULL for NULL */
+QUARTET_API const void *quartet_column_blob(quartet_stmt *stmt, int column);
+QUARTET_API int64_t quartet_column_bytes(quartet_stmt *stmt, int column);    /* of what column_text or column_blob gives */
+
+/* ---- a cluster node inside a service ---- */
+
+/* Make keys and membership of a cluster of `nodes` (1 to 4) under dir: dir/0 ... dir/3 with node key and membership each, dir/admin.url with the client
+ * URL, dir/root.key. addresses[i] is "host:port" for peers and clients, http[i] for /healthz, /readyz, /metrics (NULL: none). */
+QUARTET_API int quartet_cluster_init(const char *dir, int nodes, const char *const *addresses, const char *const *http, char **errmsg);
+
+struct quartet_node_config {
+    uint32_t size;            /* sizeof(struct quartet_node_config): lets later versions add fields */
+    const char *keys;         /* directory with node.key and member.qm; NULL: the database's own directory + "/keys" */
+};
+/* Make an open embedded database a member of its cluster, until stopped. The database must be empty or belong to this member. */
+QUARTET_API int quartet_node_start(quartet_db *db, const struct quartet_node_config *config, quartet_node **node);
+QUARTET_API int quartet_node_stop(quartet_node *node); /* NULL is allowed; before the last quartet_close */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
