@@ -13,6 +13,7 @@ struct buf {
     size_t cap;
     size_t limit_bytes; /* 0: none */
     bool failed;        /* out of memory or past the limit; all later appends do nothing */
+    bool over_limit;    /* it was the limit */
 };
 
 void buf_deinit(struct buf *b);
@@ -26,7 +27,8 @@ void buf_u64(struct buf *b, uint64_t v);
 void buf_varint(struct buf *b, uint64_t v); /* LEB128, at most 10 bytes */
 void buf_str(struct buf *b, const char *s); /* without the NUL */
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
-uint8_t *buf_take(struct buf *b, size_t *len); /* ownership moves to the caller (mem_free); b is empty afterwards */
+uint8_t *buf_take(struct buf *b, size_t *len); /* ownership moves to the caller (mem_free); b is empty afterwards;
+                                               * NULL where b had failed, and where nothing was ever appended */
 quartet_status buf_check(const struct buf *b, struct err *err); /* QUARTET_OK, NOMEM or LIMIT */
 
 #endif

@@ -34,14 +34,50 @@ struct slice bytes_slice(struct bytes_in *in);           /* a varint length, the
 uint32_t bytes_count(struct bytes_in *in, size_t elem_size_min); /* a varint count that the bytes left can hold */
 bool utf8_valid(const uint8_t *p, size_t n);
 
-/* Fixed-width little-endian and big-endian access to memory of any alignment. */
-uint64_t load_le64(const uint8_t *p);
-uint32_t load_le32(const uint8_t *p);
-uint16_t load_le16(const uint8_t *p);
-void store_le64(uint8_t *p, uint64_t v);
-void store_le32(uint8_t *p, uint32_t v);
-void store_le16(uint8_t *p, uint16_t v);
-uint64_t load_be64(const uint8_t *p);
-void store_be64(uint8_t *p, uint64_t v);
+/* Fixed-width little-endian and big-endian access to memory of any alignment. Inline: decoders and hashes live on them;
+ * compilers turn each into one load or store. */
+static inline uint64_t load_le64(const uint8_t *p)
+{
+    return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 |
+           (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
+}
+
+static inline uint32_t load_le32(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static inline uint16_t load_le16(const uint8_t *p)
+{
+    return (uint16_t)(p[0] | p[1] << 8);
+}
+
+static inline void store_le64(uint8_t *p, uint64_t v)
+{
+    for (unsigned i = 0; i < 8; i++)
+        p[i] = (uint8_t)(v >> (8u * i));
+}
+
+static inline void store_le32(uint8_t *p, uint32_t v)
+{
+    for (unsigned i = 0; i < 4; i++)
+        p[i] = (uint8_t)(v >> (8u * i));
+}
+
+static inline void store_le16(uint8_t *p, uint16_t v)
+{
+    p[0] = (uint8_t)v;
+    p[1] = (uint8_t)(v >> 8);
+}
+
+static inline uint64_t load_be64(const uint8_t *p)
+{
+    return __builtin_bswap64(load_le64(p));
+}
+
+static inline void store_be64(uint8_t *p, uint64_t v)
+{
+    store_le64(p, __builtin_bswap64(v));
+}
 
 #endif

@@ -23,6 +23,7 @@ struct env_ops {
     quartet_status (*random)(struct env *env, void *p, size_t n, struct err *err); /* from the system, for keys too */
     void (*log)(struct env *env, int level, const char *component, const char *line);
 
+    /* QUARTET_NOTFOUND: FILE_READ of a missing file. QUARTET_CANTOPEN: rights, a directory, exists already, no such directory. */
     quartet_status (*open)(struct env *env, const char *path, enum file_mode mode, struct file **out, struct err *err);
     void (*close)(struct file *f); /* NULL is allowed */
     /* Reads up to n bytes at `offset`; *got < n only at the end of the file. */
@@ -32,7 +33,8 @@ struct env_ops {
     quartet_status (*sync)(struct file *f, struct err *err); /* fdatasync; after an error the file must be closed and verified */
     quartet_status (*truncate)(struct file *f, uint64_t bytes, struct err *err);
     quartet_status (*size)(struct file *f, uint64_t *bytes, struct err *err);
-    /* Exclusive advisory lock of the whole file (OFD). QUARTET_BUSY: *holder_pid is set where known, else 0. */
+    /* Exclusive advisory lock of the whole file (OFD), which is open for writing and kept for nothing else: on QUARTET_OK it
+     * holds our pid as text, nothing more; close frees the lock. QUARTET_BUSY: *holder_pid is set where known, else 0. */
     quartet_status (*lock)(struct file *f, int64_t *holder_pid, struct err *err);
 
     quartet_status (*rename)(struct env *env, const char *from, const char *to, struct err *err);

@@ -25,7 +25,7 @@ void *map_get(const struct map *m, const void *key, size_t key_len); /* NULL whe
 bool map_has(const struct map *m, const void *key, size_t key_len);
 quartet_status map_put(struct map *m, const void *key, size_t key_len, void *value, struct err *err); /* replaces */
 void *map_remove(struct map *m, const void *key, size_t key_len); /* the value, or NULL */
-/* Walk: for (size_t i = 0; (e = map_at(m, &i)) != NULL;) ...; */
+/* Walk: for (size_t i = 0; (e = map_at(m, &i)) != NULL;) ...; removing during a walk is safe, putting is not. */
 struct map_entry *map_at(const struct map *m, size_t *i);
 uint64_t hash64(const void *p, size_t n, uint64_t seed); /* a fast hash for tables in memory; never stored or sent */
 

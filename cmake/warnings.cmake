@@ -27,6 +27,10 @@ add_compile_definitions(_GNU_SOURCE)
 # A library of one folder: all its .c files.
 function(quartet_layer name)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.c)
+  if(NOT sources) # a folder of headers only still is a library to link
+    set(sources ${CMAKE_CURRENT_BINARY_DIR}/no_sources.c)
+    file(WRITE ${sources} "extern int quartet_${name}_has_no_sources;\n")
+  endif()
   add_library(qt_${name} STATIC ${sources})
   target_compile_options(qt_${name} PRIVATE ${QUARTET_WARNINGS})
   target_include_directories(qt_${name} PUBLIC ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/include)
