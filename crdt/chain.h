@@ -28,7 +28,9 @@ void chain_table_deinit(struct chain_table *t);
 /* The chain's number, added where new. QUARTET_LIMIT past CHAINS_MAX. */
 quartet_status chain_intern(struct chain_table *t, struct chain_id id, chain_no *out, struct err *err);
 bool chain_find(const struct chain_table *t, struct chain_id id, chain_no *out);
+struct chain_id chain_id_of(const struct chain_table *t, chain_no no); /* {0, 0} where the table has no such number */
 int chain_id_cmp(struct chain_id a, struct chain_id b); /* by incarnation, then slot */
+int chain_no_cmp(const struct chain_table *t, chain_no a, chain_no b); /* by identity */
 
 /* A version: when and by whom a register was written. Ordered by stamp, then by incarnation. */
 struct ver {
@@ -56,14 +58,17 @@ void vv_deinit(struct vv *v);
 quartet_status vv_copy(struct vv *to, const struct vv *from, struct err *err);
 const struct vv_entry *vv_find(const struct vv *v, chain_no chain);
 uint64_t vv_number(const struct vv *v, chain_no chain); /* 0 where unknown */
-/* Raise an entry (never lowers one). */
+/* Raise an entry (never lowers one; at an equal number only a head of 0 is filled in). */
 quartet_status vv_raise(struct vv *v, struct vv_entry e, struct err *err);
+void vv_set_head(struct vv *v, chain_no chain, uint64_t head); /* a later batch was sealed; the entry must exist */
 quartet_status vv_merge(struct vv *v, const struct vv *other, struct err *err); /* element-wise maximum */
 bool vv_covers(const struct vv *v, const struct vv *other);
 bool vv_saw(const struct vv *v, struct ver version); /* was this version seen? exact, by chain and stamp */
 enum vv_order { VV_EQUAL, VV_BEFORE, VV_AFTER, VV_CONCURRENT };
 enum vv_order vv_compare(const struct vv *a, const struct vv *b);
-/* Wire form with chain identities, sorted by identity, so that equal vectors give equal bytes on every node. Decoding interns. */
+/* Wire form with chain identities, sorted by identity, so that equal vectors give equal bytes on every node:
+ * varint count, then per chain u8 slot, u64 incarnation, varint number, u64 stamp, u64 head.
+ * Decoding overwrites *out (the caller's to vv_deinit; empty on failure) and interns chains: only for bytes from a member. */
 void vv_encode(struct buf *out, const struct vv *v, const struct chain_table *t);
 quartet_status vv_decode(struct bytes_in *in, struct vv *out, struct chain_table *t, struct err *err);
 

@@ -11,7 +11,7 @@
 /* The numbers are those of the public API (quartet.h) and of every stored or shipped value. */
 enum value_type {
     VALUE_INTEGER = 1, /* i; BOOLEAN is 0 and 1 */
-    VALUE_REAL = 2,    /* r; no NaN is ever stored: it becomes NULL */
+    VALUE_REAL = 2,    /* r; no NaN is ever stored: value_encode makes it NULL, and it sorts as NULL */
     VALUE_TEXT = 3,    /* s, valid UTF-8 */
     VALUE_BLOB = 4,    /* s */
     VALUE_NULL = 5,
@@ -50,6 +50,9 @@ struct value {
     };
 };
 
+#define VALUE_SCALE_MAX 38u       /* of a DECIMAL, and its digits */
+#define VALUE_DAY_US 86400000000ll /* microseconds in a day */
+
 #define VALUE_NULL_INIT ((struct value){.type = VALUE_NULL})
 static inline struct value value_int(int64_t i)
 {
@@ -73,5 +76,12 @@ void value_encode(struct buf *out, const struct value *v);
 bool value_decode(struct bytes_in *in, struct value *v); /* false and in->bad on damage; points into the input */
 bool value_skip(struct bytes_in *in);
 bool value_copy(struct arena *a, struct value *v); /* bytes into the arena; false: out of memory */
+
+__int128 value_pow10(uint32_t n); /* n up to VALUE_SCALE_MAX */
+__int128 value_instant(const struct value *v); /* DATE or TIMESTAMP in microseconds */
+/* A DECIMAL's number as the fewest bytes of little-endian two's complement (0 for 0), and back: false where n, the scale,
+ * the digits or the length are not what value_dec_bytes gives. */
+uint32_t value_dec_bytes(struct dec128 d, uint8_t out[16]);
+bool value_dec_load(const uint8_t *p, size_t n, uint32_t scale, struct dec128 *out);
 
 #endif

@@ -1,0 +1,250 @@
+/* chain.c - chains, versions and vectors.
+ * Why: "seen" decides which lives a write or a DELETE reaches, so it must be exact. A chain's stamps increase with its numbers,
+ *   hence the stamp of the last delta known tells of any version of that chain whether it was seen: no list of versions is needed.
+ * Invariants: a chain keeps its number for the life of the table; a vector's entries are sorted by chain number and never lowered.
+ * Not here: closing and folding of chains, links between batches (engine, delta_sign.c). */
+#include "chain.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define VV_ENTRY_BYTES_MIN 26u /* slot, incarnation, one byte of number, stamp, head */
+
+void chain_table_deinit(struct chain_table *t)
+{
+    mem_free(t->ids);
+    *t = (struct chain_table){0};
+}
+
+static bool id_eq(struct chain_id a, struct chain_id b)
+{
+    return a.incarnation == b.incarnation && a.slot == b.slot;
+}
+
+bool chain_find(const struct chain_table *t, struct chain_id id, chain_no *out)
+{
+    for (uint32_t i = t->count; i-- > 0;) /* the newest are asked for most */
+        if (id_eq(t->ids[i], id)) {
+            *out = (chain_no)i;
+            return true;
+        }
+    return false;
+}
+
+quartet_status chain_intern(struct chain_table *t, struct chain_id id, chain_no *out, struct err *err)
+{
+    if (chain_find(t, id, out))
+        return QUARTET_OK;
+    if (id.slot >= SLOTS_MAX || id.incarnation == 0)
+        return err_set(err, QUARTET_CORRUPT, "no such chain can be: slot %u, incarnation %llx", id.slot,
+                       (unsigned long long)id.incarnation);
+    if (t->count >= CHAINS_MAX)
+        return err_set(err, QUARTET_LIMIT, "more than %u chains", CHAINS_MAX);
+    if (t->count == t->cap) {
+        uint32_t cap = t->cap == 0 ? 8 : t->cap * 2;
+        struct chain_id *ids = mem_realloc(t->ids, cap, sizeof *ids);
+        if (ids == NULL)
+            return err_nomem(err);
+        t->ids = ids;
+        t->cap = cap;
+    }
+    t->ids[t->count] = id;
+    *out = (chain_no)t->count++;
+    return QUARTET_OK;
+}
+
+struct chain_id chain_id_of(const struct chain_table *t, chain_no no)
+{
+    return no < t->count ? t->ids[no] : (struct chain_id){0};
+}
+
+int chain_id_cmp(struct chain_id a, struct chain_id b)
+{
+    if (a.incarnation != b.incarnation)
+        return a.incarnation < b.incarnation ? -1 : 1;
+    return (a.slot > b.slot) - (a.slot < b.slot);
+}
+
+int chain_no_cmp(const struct chain_table *t, chain_no a, chain_no b)
+{
+    if (a == b)
+        return 0;
+    int c = chain_id_cmp(chain_id_of(t, a), chain_id_of(t, b));
+    return c != 0 ? c : (a > b) - (a < b); /* only damaged records name chains that the table lacks */
+}
+
+int ver_cmp(const struct chain_table *t, struct ver a, struct ver b)
+{
+    if (a.stamp != b.stamp)
+        return a.stamp < b.stamp ? -1 : 1;
+    return chain_no_cmp(t, a.chain, b.chain);
+}
+
+void vv_deinit(struct vv *v)
+{
+    mem_free(v->e);
+    *v = (struct vv){0};
+}
+
+/* Where the chain's entry is or would be. */
+static uint32_t vv_place(const struct vv *v, chain_no chain)
+{
+    uint32_t i = 0;
+    while (i < v->count && v->e[i].chain < chain)
+        i++;
+    return i;
+}
+
+const struct vv_entry *vv_find(const struct vv *v, chain_no chain)
+{
+    uint32_t i = vv_place(v, chain);
+    return i < v->count && v->e[i].chain == chain ? &v->e[i] : NULL;
+}
+
+uint64_t vv_number(const struct vv *v, chain_no chain)
+{
+    const struct vv_entry *e = vv_find(v, chain);
+    return e == NULL ? 0 : e->number;
+}
+
+static quartet_status vv_room(struct vv *v, uint32_t count, struct err *err)
+{
+    if (count <= v->cap)
+        return QUARTET_OK;
+    uint32_t cap = count < 8 ? 8 : count + count / 2;
+    struct vv_entry *e = mem_realloc(v->e, cap, sizeof *e);
+    if (e == NULL)
+        return err_nomem(err);
+    v->e = e;
+    v->cap = cap;
+    return QUARTET_OK;
+}
+
+quartet_status vv_copy(struct vv *to, const struct vv *from, struct err *err)
+{
+    quartet_status rc = vv_room(to, from->count, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    if (from->count > 0)
+        memcpy(to->e, from->e, from->count * sizeof *to->e);
+    to->count = from->count;
+    return QUARTET_OK;
+}
+
+quartet_status vv_raise(struct vv *v, struct vv_entry e, struct err *err)
+{
+    uint32_t i = vv_place(v, e.chain);
+    if (i < v->count && v->e[i].chain == e.chain) {
+        struct vv_entry *mine = &v->e[i];
+        if (e.number > mine->number)
+            *mine = e;
+        else if (e.number == mine->number && mine->head == 0)
+            mine->head = e.head;
+        return QUARTET_OK;
+    }
+    if (e.number == 0)
+        return QUARTET_OK;
+    quartet_status rc = vv_room(v, v->count + 1, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    memmove(v->e + i + 1, v->e + i, (v->count - i) * sizeof *v->e);
+    v->e[i] = e;
+    v->count++;
+    return QUARTET_OK;
+}
+
+void vv_set_head(struct vv *v, chain_no chain, uint64_t head)
+{
+    uint32_t i = vv_place(v, chain);
+    QASSERT(i < v->count && v->e[i].chain == chain);
+    v->e[i].head = head;
+}
+
+quartet_status vv_merge(struct vv *v, const struct vv *other, struct err *err)
+{
+    for (uint32_t i = 0; i < other->count; i++) {
+        quartet_status rc = vv_raise(v, other->e[i], err);
+        if (rc != QUARTET_OK)
+            return rc;
+    }
+    return QUARTET_OK;
+}
+
+bool vv_covers(const struct vv *v, const struct vv *other)
+{
+    for (uint32_t i = 0; i < other->count; i++)
+        if (vv_number(v, other->e[i].chain) < other->e[i].number)
+            return false;
+    return true;
+}
+
+bool vv_saw(const struct vv *v, struct ver version)
+{
+    const struct vv_entry *e = vv_find(v, version.chain);
+    return e != NULL && version.stamp <= e->stamp;
+}
+
+enum vv_order vv_compare(const struct vv *a, const struct vv *b)
+{
+    bool ab = vv_covers(a, b), ba = vv_covers(b, a);
+    if (ab && ba)
+        return VV_EQUAL;
+    return ab ? VV_AFTER : ba ? VV_BEFORE : VV_CONCURRENT;
+}
+
+void vv_encode(struct buf *out, const struct vv *v, const struct chain_table *t)
+{
+    buf_varint(out, v->count);
+    /* In order of identity: pick the next larger one each time. Vectors have about four entries. */
+    const struct chain_id *last = NULL;
+    for (uint32_t done = 0; done < v->count; done++) {
+        const struct vv_entry *next = NULL;
+        for (uint32_t i = 0; i < v->count; i++) {
+            const struct chain_id *id = &t->ids[v->e[i].chain];
+            QASSERT(v->e[i].chain < t->count);
+            if ((last == NULL || chain_id_cmp(*id, *last) > 0) &&
+                (next == NULL || chain_id_cmp(*id, t->ids[next->chain]) < 0))
+                next = &v->e[i];
+        }
+        QASSERT(next != NULL);
+        last = &t->ids[next->chain];
+        buf_u8(out, last->slot);
+        buf_u64(out, last->incarnation);
+        buf_varint(out, next->number);
+        buf_u64(out, next->stamp);
+        buf_u64(out, next->head);
+    }
+}
+
+quartet_status vv_decode(struct bytes_in *in, struct vv *out, struct chain_table *t, struct err *err)
+{
+    struct chain_id last = {0};
+    quartet_status rc = QUARTET_OK;
+    uint32_t count = bytes_count(in, VV_ENTRY_BYTES_MIN);
+    *out = (struct vv){0};
+    for (uint32_t i = 0; rc == QUARTET_OK && i < count; i++) {
+        struct chain_id id = {.slot = bytes_u8(in)};
+        struct vv_entry e = {0};
+        id.incarnation = bytes_u64(in);
+        e.number = bytes_varint(in);
+        e.stamp = bytes_u64(in);
+        e.head = bytes_u64(in);
+        if (in->bad)
+            break;
+        if (e.number == 0 || e.stamp == 0 || (i > 0 && chain_id_cmp(last, id) >= 0)) {
+            rc = err_set(err, QUARTET_CORRUPT, "vector: entry %u is empty or out of order", i);
+            break;
+        }
+        last = id;
+        rc = chain_intern(t, id, &e.chain, err);
+        if (rc == QUARTET_OK)
+            rc = vv_raise(out, e, err);
+    }
+    if (rc == QUARTET_OK && in->bad)
+        rc = err_set(err, QUARTET_CORRUPT, "vector: cut short");
+    if (rc != QUARTET_OK)
+        vv_deinit(out);
+    return rc;
+}
