@@ -90,6 +90,8 @@ QUARTET_API int quartet_bind_null(quartet_stmt *stmt, int index);
 QUARTET_API int quartet_bind_count(quartet_stmt *stmt);
 QUARTET_API int quartet_bind_index(quartet_stmt *stmt, const char *name); /* ":name"; 0: no such parameter */
 QUARTET_API int quartet_clear_bindings(quartet_stmt *stmt);
+/* Bind the first quartet_bind_count(to) parameters of `to` to what those of `from` are bound to; both of one connection. */
+QUARTET_API int quartet_bind_copy(quartet_stmt *to, quartet_stmt *from);
 
 /* QUARTET_ROW, QUARTET_DONE, or an error. */
 QUARTET_API int quartet_step(quartet_stmt *stmt);

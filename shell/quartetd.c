@@ -1,0 +1,183 @@
+/* quartetd.c - the program of a node: makes a cluster's keys (init), and runs one member of it until it is told to stop.
+ * Everything it does goes through quartet.h: a service can embed a node in the same way. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "quartet.h"
+
+#define EXIT_USAGE 64
+#define NODES_MAX 4
+
+static void usage(FILE *out)
+{
+    fputs("usage: quartetd init --dir DIR [--nodes N] [--host HOST]... [--port PORT] [--http-port PORT]\n"
+          "           makes DIR/0 ... DIR/N-1 (key and membership of each node), DIR/root.key and DIR/admin.url;\n"
+          "           N is 1 to 4 (4). One --host for all nodes on one machine (127.0.0.1), then node K uses PORT + K (7401)\n"
+          "           and HTTP port + K (7501); or one --host per node, then all use the same ports.\n"
+          "       quartetd --dir DIR/SLOT [--die-with-parent]\n"
+          "           runs the node until SIGINT or SIGTERM.\n",
+          out);
+}
+
+struct init_options {
+    const char *dir;
+    const char *hosts[NODES_MAX];
+    long host_count, nodes, port, http_port;
+};
+
+static bool parse_number(const char *text, long lo, long hi, long *out)
+{
+    char *end;
+    errno = 0;
+    long v = strtol(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || v < lo || v > hi)
+        return false;
+    *out = v;
+    return true;
+}
+
+/* 0 or the exit status. */
+static int parse_init(int argc, char **argv, struct init_options *o)
+{
+    for (int i = 2; i < argc; i += 2) {
+        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+        bool ok = value != NULL;
+        if (ok && strcmp(argv[i], "--dir") == 0)
+            o->dir = value;
+        else if (ok && strcmp(argv[i], "--nodes") == 0)
+            ok = parse_number(value, 1, NODES_MAX, &o->nodes);
+        else if (ok && strcmp(argv[i], "--port") == 0)
+            ok = parse_number(value, 1, 65535 - NODES_MAX, &o->port);
+        else if (ok && strcmp(argv[i], "--http-port") == 0)
+            ok = parse_number(value, 1, 65535 - NODES_MAX, &o->http_port);
+        else if (ok && strcmp(argv[i], "--host") == 0 && o->host_count < NODES_MAX)
+            o->hosts[o->host_count++] = value;
+        else
+            ok = false;
+        if (!ok) {
+            fprintf(stderr, "quartetd init: wrong or incomplete option: %s\n", argv[i]);
+            usage(stderr);
+            return EXIT_USAGE;
+        }
+    }
+    if (o->dir == NULL || (o->host_count > 1 && o->host_count != o->nodes)) {
+        fprintf(stderr, "quartetd init: %s\n", o->dir == NULL ? "--dir is missing" : "give one --host, or one for each node");
+        return EXIT_USAGE;
+    }
+    return 0;
+}
+
+static int run_init(int argc, char **argv)
+{
+    struct init_options o = {.nodes = 4, .port = 7401, .http_port = 7501};
+    int status = parse_init(argc, argv, &o);
+    if (status != 0)
+        return status;
+    char text[2 * NODES_MAX][300];
+    const char *addresses[NODES_MAX], *https[NODES_MAX];
+    for (long k = 0; k < o.nodes; k++) {
+        const char *host = o.host_count == 0 ? "127.0.0.1" : o.hosts[o.host_count == 1 ? 0 : k];
+        long step = o.host_count > 1 ? 0 : k;
+        snprintf(text[2 * k], sizeof text[0], "%.250s:%ld", host, o.port + step);
+        snprintf(text[2 * k + 1], sizeof text[0], "%.250s:%ld", host, o.http_port + step);
+        addresses[k] = text[2 * k];
+        https[k] = text[2 * k + 1];
+    }
+    char *error = NULL;
+    if (quartet_cluster_init(o.dir, (int)o.nodes, addresses, https, &error) != QUARTET_OK) {
+        fprintf(stderr, "quartetd init: %s\n", error != NULL ? error : "out of memory");
+        quartet_free(error);
+        return 1;
+    }
+    printf("made a cluster of %ld nodes in %s\n", o.nodes, o.dir);
+    for (long k = 0; k < o.nodes; k++)
+        printf("  node %ld: %s (HTTP %s): quartetd --dir %s/%ld\n", k, addresses[k], https[k], o.dir, k);
+    printf("  clients: quartet \"$(cat %s/admin.url)\"\n", o.dir);
+    printf("  keep %s/root.key offline: who has it decides who is a member\n", o.dir);
+    return 0;
+}
+
+/* Wait for a signal to end, without a handler that could miss one. */
+static int wait_for_end(const sigset_t *set)
+{
+    for (;;) {
+        int sig = 0;
+        int rc = sigwait(set, &sig);
+        if (rc != 0) {
+            fprintf(stderr, "quartetd: sigwait: %s\n", strerror(rc));
+            return 1;
+        }
+        if (sig == SIGINT || sig == SIGTERM)
+            return 0;
+    }
+}
+
+static int run_node(const char *dir)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGPIPE); /* a closed link is an error that the writer sees */
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0) { /* before any thread starts: all inherit it */
+        fprintf(stderr, "quartetd: sigprocmask: %s\n", strerror(errno));
+        return 1;
+    }
+    quartet_db *db = NULL;
+    quartet_node *node = NULL;
+    int status = 1;
+    if (quartet_open(dir, &db) != QUARTET_OK) {
+        fprintf(stderr, "quartetd: %s\n", db != NULL ? quartet_errmsg(db) : "out of memory");
+        goto done;
+    }
+    struct quartet_node_config config = {.size = sizeof config};
+    if (quartet_node_start(db, &config, &node) != QUARTET_OK) {
+        fprintf(stderr, "quartetd: %s\n", quartet_errmsg(db));
+        goto done;
+    }
+    printf("ready %s\n", quartet_where(db));
+    fflush(stdout);
+    status = wait_for_end(&set);
+done:
+    if (quartet_node_stop(node) != QUARTET_OK || quartet_close(db) != QUARTET_OK) {
+        fprintf(stderr, "quartetd: the node did not stop cleanly; the log brings everything back at the next start\n");
+        status = 1;
+    }
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc >= 2 && strcmp(argv[1], "init") == 0)
+        return run_init(argc, argv);
+    const char *dir = NULL;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc) {
+            dir = argv[++i];
+        } else if (strcmp(argv[i], "--die-with-parent") == 0) {
+            /* Test clusters must not outlive who started them, even where that was killed. */
+            if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0) {
+                fprintf(stderr, "quartetd: prctl: %s\n", strerror(errno));
+                return 1;
+            }
+        } else if (strcmp(argv[i], "--version") == 0) {
+            printf("quartetd %s\n", quartet_version());
+            return 0;
+        } else {
+            usage(strcmp(argv[i], "--help") == 0 ? stdout : stderr);
+            return strcmp(argv[i], "--help") == 0 ? 0 : EXIT_USAGE;
+        }
+    }
+    if (dir == NULL) {
+        usage(stderr);
+        return EXIT_USAGE;
+    }
+    return run_node(dir);
+}
