@@ -24,23 +24,26 @@ enum row_kind { /* how a column merges; numbers are stored. More kinds come: the
 struct row_column {
     uint8_t kind;         /* enum row_kind */
     uint8_t scale;        /* COUNTER on DECIMAL; else 0 */
-    bool is_decimal;      /* COUNTER: the sum reads as DECIMAL, else as INTEGER (saturating) */
-    struct value missing; /* what a row written before the column existed shows: the constant DEFAULT of ADD COLUMN, or NULL */
+    bool is_decimal;      /* COUNTER: the sum reads as DECIMAL, else as INTEGER (both saturate) */
+    struct value missing; /* what a row written before the column existed shows: the constant DEFAULT of ADD COLUMN, or NULL.
+                           * In a COUNTER it is what the life begins with; NULL counts as 0, a COUNTER never reads as NULL */
 };
 struct row_schema {
     const struct row_column *columns;
     uint32_t count;
 };
 
-/* One part of a counter: what one chain added in this life. A change stamped no later than `last` is already in it. */
+/* One part of a counter: what one chain added in this life. A change stamped no later than `last` is already in it. The
+ * first value of an INSERT is a part of the birth's chain (none where it is 0). */
 struct row_part {
     chain_no chain;
     hlc_stamp last;
     struct dec128 sum;
 };
 struct row_cell {
-    struct ver ver;         /* LWW: of the newest write; {0,0} in a counter or where never written (then `missing` shows) */
-    struct value value;     /* LWW */
+    struct ver ver;         /* LWW: of the newest write. COUNTER: the birth where the INSERT set it. {0,0}: never written, so
+                             * `missing` shows, in a COUNTER below the parts */
+    struct value value;     /* LWW; NULL where never written */
     struct row_part *parts; /* COUNTER; sorted by chain identity */
     uint32_t part_count;
 };
@@ -49,7 +52,9 @@ struct row_life {
     bool ended;
     struct row_cell *cells; /* schema.count of them; NULL where ended */
 };
-/* A decoded row. Everything is in the arena it was decoded or changed with. No life at all: the row was never known. */
+/* A decoded row. Everything is in the arena it was decoded or changed with. No life at all: the row was never known.
+ * Of a chain's ended lives only the newest is kept, if no newer life of that chain is there: an unlisted birth that is older
+ * than a listed one of its chain has ended (a chain's births arrive in order). */
 struct row {
     struct row_life *lives; /* sorted by birth (ver_cmp) */
     uint32_t life_count;
@@ -58,12 +63,13 @@ struct row {
 /* What one transaction does to one row: the form in deltas, already net (one per row and transaction). Order of effect:
  * first `ends`, then writes to the remaining lives, then the birth with its own cells. */
 enum row_op_flags {
-    ROW_OP_DELETE = 1, /* end every life that the writer saw (those of earlier transactions) */
+    ROW_OP_DELETE = 1, /* end every life that the writer saw (those of earlier transactions); writes then reach nothing */
     ROW_OP_INSERT = 2  /* a new life; `writes` then are its cells, one for every column of the table, and go to it alone */
 };
 struct row_write {
     uint32_t column;
-    bool add;           /* COUNTER: add `value`; else set (only an INSERT sets a counter: to its first value) */
+    bool add;           /* COUNTER: add `value`; else set. An INSERT sets all columns, a counter to its first value; in any
+                         * other operation an `add` that does not fit the column's kind does nothing */
     struct value value;
 };
 struct row_op {
@@ -79,19 +85,32 @@ struct row_writer {
     const struct chain_table *chains;
 };
 
+/* Did the writer see this version? Of its own chain: all that is stamped earlier. */
+bool row_writer_saw(const struct row_writer *w, struct ver birth);
+
 /* Merge one operation into a row, in place; memory from the arena, values are not copied. Commutative, associative and
- * idempotent over all causal orders of whole transactions. *changed: whether anything at all differs now. */
+ * idempotent over all causal orders of whole transactions. *changed: whether anything at all differs now. A column named twice
+ * in one operation keeps the first. On failure the row is half done: drop it. */
 quartet_status row_apply(struct row *row, const struct row_schema *schema, const struct row_op *op, const struct row_writer *writer,
                          struct arena *a, bool *changed, struct err *err);
-/* Join two states of one row (snapshots): same laws; an ended life stays ended. */
+/* Join two states of one row (snapshots), in place: same laws; an ended life stays ended. Shares only values' bytes with `other`. */
 quartet_status row_merge(struct row *into, const struct row *other, const struct row_schema *schema, const struct chain_table *chains,
                          struct arena *a, struct err *err);
 bool row_live(const struct row *row);
 /* The visible values, schema.count of them; counters summed. Only for a live row. */
 void row_show(const struct row *row, const struct row_schema *schema, const struct chain_table *chains, struct value *out);
+struct value row_show_column(const struct row *row, const struct row_schema *schema, const struct chain_table *chains, uint32_t column);
+/* The cell that an LWW column shows: the newest among the unended lives. */
+const struct row_cell *row_shown_cell(const struct row *row, const struct chain_table *chains, uint32_t column);
+/* COUNTER: a value as a number at the column's scale (what is no number counts as 0), a number as the value it reads as, and
+ * the sum of one life's cell, `missing` included. */
+__int128 row_counter_number(const struct row_column *column, const struct value *v);
+struct value row_counter_value(const struct row_column *column, __int128 sum);
+__int128 row_counter_sum(const struct row_column *column, const struct row_cell *cell);
 
-/* Record: the bytes a row has in the store. Visible values always stand there readable without CRDT work:
- *   u8 flags | SIMPLE: u64 stamp, u16 chain_no; else varint length, meta | varint count, `count` encoded values (live rows only)
+/* Record: the bytes a row has in the store (docs/STORAGE.md, "Records"). Visible values always stand there readable without
+ * CRDT work:
+ *   u8 flags | SIMPLE: u64 stamp, u16 chain_no; else varint length, meta | live rows: varint count, `count` encoded values
  * meta holds all that the visible values do not tell. Columns past `count` show their `missing` value. */
 enum record_flags { RECORD_LIVE = 1, RECORD_SIMPLE = 2 };
 struct record_view { /* points into the record */
@@ -104,14 +123,15 @@ struct record_view { /* points into the record */
 bool record_view(struct slice record, struct record_view *out); /* false: damaged */
 void record_put(struct buf *out, const struct record_view *view); /* the inverse: flags, version or meta, values */
 quartet_status row_encode(const struct row *row, const struct row_schema *schema, const struct chain_table *chains, struct buf *out, struct err *err);
-/* Decode a whole row. An empty record gives a row without lives. Damage is QUARTET_CORRUPT. */
+/* Decode a whole row; values point into the record. An empty record gives a row without lives. Damage is QUARTET_CORRUPT. */
 quartet_status row_decode(struct slice record, const struct row_schema *schema, struct arena *a, struct row *out, struct err *err);
 /* The fast path of an INSERT over nothing: a SIMPLE record straight from values. */
 void record_put_simple(struct buf *out, struct ver ver, const struct value *values, uint32_t count);
 
 /* The state hash: the sum, modulo 2^128, over all live rows of a table of a hash of the row's logical content (table id, key, unended
  * births, registers with versions; chains by identity; columns by id; never tombstones, folding or physical layout).
- * Order-free: add the new row's hash, subtract the old one's. A row that is not live hashes to 0. */
+ * Order-free: add the new row's hash, subtract the old one's. A row that is not live hashes to 0. Where scratch->failed is set
+ * memory ran out: the result is then no hash. */
 struct state_hash {
     uint64_t lo, hi;
 };

@@ -1,0 +1,106 @@
+/* row_hash.c - the state hash: what nodes compare to know that they converged.
+ * Why a sum: it is free of order and can be corrected by one row at a time. Why over logical content: chain numbers, column
+ *   positions, records and folded counters differ between nodes that hold the same. A row's bytes are hashed with XXH3 (128
+ *   bits): it guards against our mistakes, not against a member that lies.
+ * Not here: which rows are hashed and when (engine). */
+#include "row.h"
+
+#include <string.h>
+#include <xxhash.h>
+
+/* After each column's id plus 1. */
+enum { MARK_END = 0, MARK_BIRTH = 1, MARK_VERSION = 2, MARK_COUNTER = 3, MARK_COUNTER_SET = 4 };
+
+void state_hash_add(struct state_hash *sum, struct state_hash x)
+{
+    uint64_t lo = sum->lo + x.lo;
+    sum->hi += x.hi + (lo < x.lo);
+    sum->lo = lo;
+}
+
+void state_hash_sub(struct state_hash *sum, struct state_hash x)
+{
+    uint64_t borrow = sum->lo < x.lo;
+    sum->lo -= x.lo;
+    sum->hi -= x.hi + borrow;
+}
+
+static void put_ver(struct buf *out, const struct chain_table *chains, struct ver ver)
+{
+    struct chain_id id = chain_id_of(chains, ver.chain);
+    uint8_t raw[17];
+    store_le64(raw, ver.stamp);
+    store_le64(raw + 8, id.incarnation);
+    raw[16] = id.slot;
+    buf_put(out, raw, sizeof raw);
+}
+
+static void put_counter(struct buf *out, const struct row_cell *cell, uint32_t id)
+{
+    unsigned __int128 sum = 0;
+    for (uint32_t i = 0; i < cell->part_count; i++)
+        sum += (unsigned __int128)dec_get(cell->parts[i].sum);
+    bool set = cell->ver.stamp != 0;
+    if (!set && sum == 0)
+        return; /* as if never written: folding may have taken the parts */
+    buf_varint(out, (uint64_t)id + 1);
+    buf_u8(out, set ? MARK_COUNTER_SET : MARK_COUNTER);
+    buf_u64(out, (uint64_t)sum);
+    buf_u64(out, (uint64_t)(sum >> 64));
+}
+
+static void put_cell(struct buf *out, const struct row_life *life, const struct row_cell *cell, uint32_t id,
+                     const struct chain_table *chains)
+{
+    if (cell->ver.stamp == 0)
+        return;
+    bool birth = ver_eq(cell->ver, life->birth);
+    buf_varint(out, (uint64_t)id + 1);
+    buf_u8(out, birth ? MARK_BIRTH : MARK_VERSION);
+    if (!birth)
+        put_ver(out, chains, cell->ver);
+    value_encode(out, &cell->value);
+}
+
+/* Positions in ascending order of their ids. They nearly always are already, so insertion sort takes one pass. */
+static void order_of(const uint32_t *ids, uint32_t count, uint16_t *order)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at = i;
+        for (; at > 0 && ids[order[at - 1]] > ids[i]; at--)
+            order[at] = order[at - 1];
+        order[at] = (uint16_t)i;
+    }
+}
+
+struct state_hash row_hash(const struct row *row, const struct row_schema *schema, const uint32_t *column_ids, uint64_t table_id,
+                           struct slice key, const struct chain_table *chains, struct buf *scratch)
+{
+    uint16_t order[ROW_COLUMNS_MAX];
+    QASSERT(schema->count <= ROW_COLUMNS_MAX);
+    if (!row_live(row))
+        return (struct state_hash){0};
+    order_of(column_ids, schema->count, order);
+    buf_clear(scratch);
+    buf_u64(scratch, table_id);
+    buf_varint(scratch, key.n);
+    buf_put(scratch, key.p, key.n);
+    for (uint32_t l = 0; l < row->life_count; l++) {
+        const struct row_life *life = &row->lives[l];
+        if (life->ended)
+            continue;
+        put_ver(scratch, chains, life->birth);
+        for (uint32_t i = 0; i < schema->count; i++) {
+            uint32_t column = order[i];
+            if (schema->columns[column].kind == ROW_COUNTER)
+                put_counter(scratch, &life->cells[column], column_ids[column]);
+            else
+                put_cell(scratch, life, &life->cells[column], column_ids[column], chains);
+        }
+        buf_u8(scratch, MARK_END);
+    }
+    if (scratch->failed)
+        return (struct state_hash){0};
+    XXH128_hash_t h = XXH3_128bits(scratch->data, scratch->len);
+    return (struct state_hash){.lo = h.low64, .hi = h.high64};
+}
