@@ -1,0 +1,284 @@
+/* cluster.c - node processes on loopback. See cluster.h.
+ * Nodes are told to end with their parent (--die-with-parent), so that nothing stays behind however the parent ends. */
+#include "cluster.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <netinet/in.h>
+#include <arpa/inet.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "quartet.h"
+
+static bool fail(struct cluster *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static bool fail(struct cluster *c, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(c->error, sizeof c->error, format, args);
+    va_end(args);
+    return false;
+}
+
+static void pause_ms(long ms)
+{
+    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    nanosleep(&t, NULL); /* cut short by a signal: the caller looks again anyway */
+}
+
+static long now_ms(void)
+{
+    struct timespec t = {0};
+    if (clock_gettime(CLOCK_MONOTONIC, &t) != 0)
+        return 0;
+    return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+bool cluster_init(struct cluster *c, const char *dir, const char *own_program)
+{
+    *c = (struct cluster){.error = ""};
+    if (strlen(dir) >= sizeof c->dir - 64)
+        return fail(c, "the directory's name is too long");
+    snprintf(c->dir, sizeof c->dir, "%s", dir);
+    ssize_t n = readlink("/proc/self/exe", c->quartetd, sizeof c->quartetd - 16);
+    if (n <= 0)
+        n = snprintf(c->quartetd, sizeof c->quartetd - 16, "%s", own_program);
+    c->quartetd[n] = '\0';
+    char *slash = strrchr(c->quartetd, '/');
+    snprintf(slash != NULL ? slash + 1 : c->quartetd, 16, "quartetd");
+    if (access(c->quartetd, X_OK) != 0)
+        return fail(c, "no program %s: %s", c->quartetd, strerror(errno));
+    return true;
+}
+
+/* Free ports: all are held open until every one is chosen, so that none is chosen twice. */
+static bool free_ports(struct cluster *c, int *ports, int count)
+{
+    int fds[2 * CLUSTER_NODES];
+    int open_count = 0;
+    bool ok = true;
+    for (int i = 0; i < count && ok; i++) {
+        struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        socklen_t len = sizeof a;
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        ok = fd >= 0;
+        if (ok)
+            fds[open_count++] = fd;
+        ok = ok && bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && getsockname(fd, (struct sockaddr *)&a, &len) == 0;
+        ports[i] = ok ? ntohs(a.sin_port) : 0;
+    }
+    if (!ok)
+        fail(c, "no free port on 127.0.0.1: %s", strerror(errno));
+    for (int i = 0; i < open_count; i++)
+        close(fds[i]);
+    return ok;
+}
+
+/* "quartet://user@a,b,c,d/?rest" into its parts; one URL per node. */
+static bool split_url(struct cluster *c)
+{
+    char *at = strchr(c->url, '@');
+    char *hosts = at != NULL ? at + 1 : c->url + strlen("quartet://");
+    char *rest = strchr(hosts, '/');
+    if (strncmp(c->url, "quartet://", 10) != 0 || rest == NULL)
+        return fail(c, "%s/admin.url holds no quartet:// URL", c->dir);
+    int slot = 0;
+    for (char *h = hosts; slot < CLUSTER_NODES && h < rest; slot++) {
+        size_t n = strcspn(h, ",/");
+        snprintf(c->node_url[slot], sizeof c->node_url[slot], "%.*s%.*s%s", (int)(hosts - c->url), c->url, (int)n, h, rest);
+        h += n + (h[n] == ',');
+    }
+    return slot == CLUSTER_NODES ? true : fail(c, "%s/admin.url names %d nodes, not four", c->dir, slot);
+}
+
+static bool read_url(struct cluster *c)
+{
+    char path[CLUSTER_PATH_MAX + 16];
+    snprintf(path, sizeof path, "%s/admin.url", c->dir);
+    FILE *f = fopen(path, "r");
+    if (f == NULL)
+        return fail(c, "cannot read %s: %s", path, strerror(errno));
+    bool ok = fgets(c->url, sizeof c->url, f) != NULL;
+    fclose(f); /* it was only read */
+    c->url[strcspn(c->url, "\r\n")] = '\0';
+    return ok ? split_url(c) : fail(c, "%s is empty", path);
+}
+
+bool cluster_make(struct cluster *c)
+{
+    char path[CLUSTER_PATH_MAX + 16];
+    snprintf(path, sizeof path, "%s/admin.url", c->dir);
+    if (access(path, F_OK) == 0)
+        return read_url(c);
+    int ports[2 * CLUSTER_NODES];
+    if (!free_ports(c, ports, 2 * CLUSTER_NODES))
+        return false;
+    char text[2 * CLUSTER_NODES][32];
+    const char *addresses[CLUSTER_NODES], *https[CLUSTER_NODES];
+    for (int k = 0; k < 2 * CLUSTER_NODES; k++)
+        snprintf(text[k], sizeof text[k], "127.0.0.1:%d", ports[k]);
+    for (int k = 0; k < CLUSTER_NODES; k++) {
+        addresses[k] = text[k];
+        https[k] = text[CLUSTER_NODES + k];
+    }
+    char *error = NULL;
+    if (quartet_cluster_init(c->dir, CLUSTER_NODES, addresses, https, &error) != QUARTET_OK) {
+        fail(c, "%s", error != NULL ? error : "out of memory");
+        quartet_free(error);
+        return false;
+    }
+    return read_url(c);
+}
+
+bool cluster_start_node(struct cluster *c, int slot)
+{
+    char dir[CLUSTER_PATH_MAX + 8], log[CLUSTER_PATH_MAX + 32];
+    snprintf(dir, sizeof dir, "%s/%d", c->dir, slot);
+    snprintf(log, sizeof log, "%s/%d.log", c->dir, slot);
+    int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return fail(c, "cannot write %s: %s", log, strerror(errno));
+    pid_t parent = getpid();
+    pid_t pid = fork();
+    if (pid == 0) {
+        sigset_t none;
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        setpgid(0, 0); /* Ctrl-C is for the parent, which ends its nodes in order */
+        if (getppid() != parent || dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
+            _exit(127);
+        execl(c->quartetd, "quartetd", "--dir", dir, "--die-with-parent", (char *)NULL);
+        _exit(127);
+    }
+    close(fd);
+    if (pid < 0)
+        return fail(c, "cannot start a process: %s", strerror(errno));
+    c->pid[slot] = pid;
+    return true;
+}
+
+static bool answers(const char *url)
+{
+    quartet_db *db = NULL;
+    bool ok = quartet_open(url, &db) == QUARTET_OK && quartet_exec(db, "SELECT 1", NULL, NULL, NULL) == QUARTET_OK;
+    (void)quartet_close(db); /* a probe: nothing was written */
+    return ok;
+}
+
+bool cluster_wait_ready(struct cluster *c, int slot, int deadline_ms)
+{
+    long until = now_ms() + deadline_ms;
+    while (now_ms() < until) {
+        if (answers(c->node_url[slot]))
+            return true;
+        int status = 0;
+        if (c->pid[slot] > 0 && waitpid(c->pid[slot], &status, WNOHANG) == c->pid[slot]) {
+            c->pid[slot] = 0;
+            return fail(c, "node %d ended with status %d; see %s/%d.log", slot, WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status),
+                        c->dir, slot);
+        }
+        pause_ms(20);
+    }
+    return fail(c, "node %d does not answer after %d s; see %s/%d.log", slot, deadline_ms / 1000, c->dir, slot);
+}
+
+void cluster_kill_node(struct cluster *c, int slot, int sig)
+{
+    if (c->pid[slot] <= 0)
+        return;
+    if (kill(c->pid[slot], sig) == 0 && sig == SIGKILL) {
+        while (waitpid(c->pid[slot], NULL, 0) < 0 && errno == EINTR)
+            continue;
+        c->pid[slot] = 0;
+    }
+}
+
+void cluster_stop(struct cluster *c)
+{
+    for (int k = 0; k < CLUSTER_NODES; k++)
+        if (c->pid[k] > 0) {
+            kill(c->pid[k], SIGTERM);
+            kill(c->pid[k], SIGCONT); /* a paused one must hear it too */
+        }
+    long until = now_ms() + 5000;
+    for (int k = 0; k < CLUSTER_NODES; k++) {
+        while (c->pid[k] > 0 && now_ms() < until) {
+            pid_t done = waitpid(c->pid[k], NULL, WNOHANG);
+            if (done == c->pid[k] || (done < 0 && errno == ECHILD))
+                c->pid[k] = 0;
+            else
+                pause_ms(5);
+        }
+        cluster_kill_node(c, k, SIGKILL);
+    }
+}
+
+void cluster_url_from(const struct cluster *c, int first, char *out, size_t n)
+{
+    const char *at = strchr(c->url, '@');
+    const char *hosts = at != NULL ? at + 1 : c->url + strlen("quartet://");
+    const char *rest = strchr(hosts, '/');
+    const char *parts[CLUSTER_NODES];
+    size_t lens[CLUSTER_NODES];
+    const char *h = hosts;
+    for (int k = 0; k < CLUSTER_NODES; k++) {
+        parts[k] = h;
+        lens[k] = strcspn(h, ",/");
+        h += lens[k] + 1;
+    }
+    size_t used = (size_t)snprintf(out, n, "%.*s", (int)(hosts - c->url), c->url);
+    for (int k = 0; k < CLUSTER_NODES && used < n; k++) {
+        int slot = (first + k) % CLUSTER_NODES;
+        used += (size_t)snprintf(out + used, n - used, "%s%.*s", k > 0 ? "," : "", (int)lens[slot], parts[slot]);
+    }
+    if (used < n)
+        snprintf(out + used, n - used, "%s%sroute=ordered", rest, strchr(rest, '?') != NULL ? "&" : "?");
+}
+
+void cluster_print_logs(const struct cluster *c, int lines)
+{
+    for (int k = 0; k < CLUSTER_NODES; k++) {
+        char path[CLUSTER_PATH_MAX + 32];
+        snprintf(path, sizeof path, "%s/%d.log", c->dir, k);
+        FILE *f = fopen(path, "r");
+        fprintf(stderr, "-- last lines of node %d's log (%s)\n", k, path);
+        if (f == NULL)
+            continue;
+        char text[16384];
+        if (fseek(f, -(long)sizeof text, SEEK_END) != 0)
+            rewind(f);
+        size_t n = fread(text, 1, sizeof text, f);
+        fclose(f); /* it was only read */
+        size_t from = n;
+        for (int seen = 0; from > 0; from--)
+            if (text[from - 1] == '\n' && from < n && ++seen == lines)
+                break;
+        fwrite(text + from, 1, n - from, stderr);
+    }
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *walk)
+{
+    (void)st;   /* only the name counts */
+    (void)type; /* remove() knows files from directories */
+    (void)walk; /* depth first: directories come empty */
+    return remove(path);
+}
+
+bool cluster_remove(struct cluster *c)
+{
+    if (nftw(c->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0)
+        return fail(c, "cannot remove %s: %s", c->dir, strerror(errno));
+    return true;
+}

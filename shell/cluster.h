@@ -1,0 +1,38 @@
+/* cluster.h - four node processes on this machine: made, started, killed, waited for. For the demonstration, --serve and tests. */
+#ifndef SHELL_CLUSTER_H
+#define SHELL_CLUSTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#define CLUSTER_NODES 4
+#define CLUSTER_PATH_MAX 4096
+
+struct cluster {
+    char dir[CLUSTER_PATH_MAX];     /* dir/0 ... dir/3 */
+    char quartetd[CLUSTER_PATH_MAX]; /* the program */
+    char url[8192];                 /* all nodes */
+    char node_url[CLUSTER_NODES][8192]; /* one node each */
+    pid_t pid[CLUSTER_NODES];       /* 0: not running */
+    char error[1024];               /* of the last call that returned false */
+};
+
+/* Find quartetd beside the running program. */
+bool cluster_init(struct cluster *c, const char *dir, const char *own_program);
+/* Keys and free ports for four new nodes; or, where dir holds a cluster already, its URLs as they were. */
+bool cluster_make(struct cluster *c);
+bool cluster_start_node(struct cluster *c, int slot);
+/* Wait until the node answers a query, or deadline_ms pass, or it ends. */
+bool cluster_wait_ready(struct cluster *c, int slot, int deadline_ms);
+void cluster_kill_node(struct cluster *c, int slot, int sig); /* and waits for its end where sig ends it */
+/* SIGTERM to all, SIGKILL after 5 s; waits. */
+void cluster_stop(struct cluster *c);
+/* The URL with `first` before the other nodes, so that a client begins there and moves on from there. */
+void cluster_url_from(const struct cluster *c, int first, char *out, size_t n);
+/* Print the last lines of each node's log. */
+void cluster_print_logs(const struct cluster *c, int lines);
+/* Remove dir and all in it (only what cluster_make and the nodes wrote). */
+bool cluster_remove(struct cluster *c);
+
+#endif
