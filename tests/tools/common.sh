@@ -85,7 +85,7 @@ build_preset() {
         exec 9>"$root/build/.lock-$preset"
         flock 9
         configure_preset "$preset" "${2:-}" || exit 1
-        NINJA_STATUS="  [$preset %f/%t, %es] " ninja -C "$root/build/$preset" -j "$(jobs_max)" 9>&- |
+        NINJA_STATUS="  [$preset %f/%t, %es] " ninja -C "$root/build/$preset" -k 10 -j "$(jobs_max)" 9>&- |
             grep --line-buffered -v -e '^ninja: Entering' -e '^ninja: no work to do' -e 'Re-checking globbed' >&2
         exit "${PIPESTATUS[0]}"
     )
