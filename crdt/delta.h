@@ -8,6 +8,7 @@
 #include "row.h"
 
 #define DELTA_VERSION 1u
+#define DELTA_KEY_BYTES_MAX 8192u /* as KEY_BYTES_MAX */
 #define DELTA_BYTES_MAX (16u << 20)       /* one transaction in one piece; more travels as a run of chunks */
 #define DELTA_CHUNK_BYTES_MAX (192u << 10) /* of one chunk's operations: a batch holds at least one chunk */
 #define BATCH_PAYLOAD_BYTES_MAX (256u << 10)
@@ -31,13 +32,13 @@ struct delta_writer {
     struct buf *out;
     const struct chain_table *chains;
     size_t count_at;  /* where the current count is patched */
-    uint32_t count, table_count;
+    uint32_t count, table_count, column_count;
     size_t tables_at;
 };
 void delta_begin(struct delta_writer *w, struct buf *out, const struct chain_table *chains, const struct delta_head *head);
 /* column_ids: what the writes' column positions stand for, `count` of them. */
 void delta_table(struct delta_writer *w, uint64_t table_id, const uint32_t *column_ids, uint32_t count);
-void delta_row(struct delta_writer *w, struct slice key, const struct row_op *op); /* INSERT: writes are columns 0 to count - 1 in order */
+void delta_row(struct delta_writer *w, struct slice key, const struct row_op *op); /* INSERT: writes are all columns of the table, in order */
 void delta_end(struct delta_writer *w);
 
 /* Read. Everything points into the bytes or the arena. */
@@ -49,14 +50,17 @@ struct delta_reader {
     struct vv deps;          /* entries that changed; the caller's to vv_deinit */
     uint32_t tables_left, rows_left;
     uint64_t table_id;
-    uint32_t *column_ids;    /* of the current table, in the arena */
+    uint32_t *column_ids;    /* of the present table, in the arena */
     uint32_t column_count;
 };
 /* Checks the whole delta's structure (depth, counts, ranges, UTF-8, lengths) before returning. QUARTET_CORRUPT says where. */
-quartet_status delta_open(struct delta_reader *r, struct slice bytes, struct chain_table *chains, struct arena *a, struct err *err);
-bool delta_next_table(struct delta_reader *r, struct arena *a); /* false: no more */
-/* Next row of the current table; op->writes in the arena, columns as positions into column_ids. */
-bool delta_next_row(struct delta_reader *r, struct arena *a, struct slice *key, struct row_op *op);
+quartet_status delta_open(struct delta_reader *r, struct slice bytes, struct chain_table *chains, struct err *err);
+/* *more is false after the last. Rows of the present table that were not read are skipped. */
+quartet_status delta_next_table(struct delta_reader *r, struct arena *a, bool *more, struct err *err);
+/* Next row of the present table; op->writes in the arena (rewind it between rows), columns as positions into column_ids. The
+ * only failure is the arena's. Keys ascend within a table; whether they and the values fit it is the caller's to check. */
+quartet_status delta_next_row(struct delta_reader *r, struct arena *a, struct slice *key, struct row_op *op, bool *more,
+                              struct err *err);
 void delta_close(struct delta_reader *r);
 
 #endif

@@ -28,10 +28,12 @@ struct batch_header {
     uint8_t hash[32]; /* BLAKE2b-256 of header and signature: computed by seal and open */
 };
 
+/* The process has called sodium_init before any of these. */
+
 /* Seal: header and signature for these payload bytes, appended to `out` (200 bytes; the payload is not copied).
  * secret_key: 64 bytes, libsodium's form. Fills header->payload_hash and header->hash. */
 quartet_status batch_seal(struct batch_header *header, struct slice payload, const uint8_t *secret_key, struct buf *out, struct err *err);
-/* Parse and bound-check only: no signature. */
+/* Parse and bound-check only: no signature. `bytes` are one batch, no more. Fills header->hash. */
 quartet_status batch_parse(struct slice bytes, struct batch_header *header, struct slice *payload, struct err *err);
 /* Check cluster, payload hash and signature. QUARTET_AUTH or QUARTET_CORRUPT. The chain link is the caller's to compare with what it has. */
 quartet_status batch_verify(struct slice bytes, const struct batch_header *header, struct slice payload, const struct cluster_id *cluster,
