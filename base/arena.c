@@ -133,6 +133,7 @@ void *arena_alloc(struct arena *a, size_t bytes)
     if (need > room && !arena_grow(a, need, waste))
         return NULL;
     struct arena_chunk *c = a->chunks;
+    QASSERT(c != NULL);
     uint8_t *p = chunk_data(c) + c->at;
     c->at += need;
     a->used_bytes += need;

@@ -235,7 +235,7 @@ static void put_life(const struct encoder *e, const struct row_life *life)
 {
     struct buf *out = e->out;
     size_t mode_at = out->len, map_bytes = (e->count + 7u) / 8u;
-    uint32_t plain = CODE_OTHER << e->several;
+    uint32_t plain = (uint32_t)CODE_OTHER << e->several;
     bool any = false, all_plain = true;
     uint8_t *room = buf_reserve(out, 1 + map_bytes);
     if (room == NULL)
