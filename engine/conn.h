@@ -76,5 +76,7 @@ const struct plan_column *conn_column(const conn_stmt *s, uint32_t i); /* NULL p
 quartet_status conn_step(conn_stmt *s, struct batch *out, struct err *err);
 void conn_reset(conn_stmt *s); /* gives up what is left of a run; bindings stay */
 bool conn_stmt_running(const conn_stmt *s);
+bool conn_stmt_reads(const conn_stmt *s); /* has no effect on data, session or transaction: it may be run again (SELECT, SHOW, EXPLAIN) */
+bool conn_stmt_ends(const conn_stmt *s);  /* COMMIT or ROLLBACK of the transaction: a lost answer leaves its outcome open */
 
 #endif

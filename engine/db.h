@@ -58,6 +58,8 @@ struct db_stats {
     hlc_stamp last_stamp;
 };
 void db_stats(db *d, struct db_stats *out);
+/* Can it take writes? The lasting failure of log or store (disk full, I/O), or QUARTET_OK. */
+quartet_status db_health(db *d, struct err *err);
 
 /* Per-session choices that txn_commit needs. */
 void txn_set_sync(txn *t, enum log_sync_mode mode);

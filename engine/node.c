@@ -1,0 +1,232 @@
+/* node.c - start and stop of a cluster node, and its worker thread.
+ * Who does what: sessions commit on their own threads; the worker signs what became durable and hands it to the network, and makes durable
+ * what the network delivered, so that the network's thread never waits for a disk. Deltas are delivered on the network's thread. */
+#include "node_internal.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+#define WORKER_IDLE_MS 50u
+#define SYNC_REMOTE_MS 5u /* peers' batches wait this long for an fdatasync that they share */
+
+void node_wake(void *arg)
+{
+    struct node *n = arg;
+    pthread_mutex_lock(&n->lock);
+    n->has_work = true;
+    n->applied_count++;
+    pthread_cond_signal(&n->work);
+    pthread_cond_broadcast(&n->applied);
+    pthread_mutex_unlock(&n->lock);
+}
+
+void node_deadline(struct timespec *t, uint32_t ms)
+{
+    if (clock_gettime(CLOCK_MONOTONIC, t) != 0)
+        *t = (struct timespec){0}; /* a clock that is always there; without it nobody waits */
+    t->tv_nsec += (long)(ms % 1000u) * 1000000;
+    t->tv_sec += (time_t)(ms / 1000u) + t->tv_nsec / 1000000000;
+    t->tv_nsec %= 1000000000;
+}
+
+static void push_batch(void *arg, struct slice batch, const struct batch_header *h)
+{
+    struct node *n = arg;
+    (void)h; /* the bytes say it all */
+    server_push_batch(n->server, batch);
+}
+
+/* One round: sign and push first, since others wait for that; then sync what came from others, at most every few ms. */
+static void work(struct node *n, uint64_t *synced_at_ns)
+{
+    struct err err = ERR_INIT;
+    if (db_seal(n->d, push_batch, n, &err) != QUARTET_OK)
+        log_line(n->env, LOG_ERROR, "node", "new deltas cannot be signed: %s", err.text);
+    uint64_t now = n->env->ops->mono_ns(n->env);
+    if (__atomic_exchange_n(&n->gossip.unsynced, false, __ATOMIC_ACQ_REL)) {
+        if (now - *synced_at_ns < (uint64_t)SYNC_REMOTE_MS * 1000000u) {
+            __atomic_store_n(&n->gossip.unsynced, true, __ATOMIC_RELEASE);
+        } else {
+            *synced_at_ns = now;
+            if (db_sync_remote(n->d, &err) != QUARTET_OK)
+                log_line(n->env, LOG_ERROR, "node", "received deltas cannot be made durable: %s", err.text);
+        }
+    }
+    server_notify_commit(n->server);
+    db_tick(n->d);
+}
+
+static void *run_worker(void *arg)
+{
+    struct node *n = arg;
+    uint64_t synced_at_ns = 0;
+    pthread_mutex_lock(&n->lock);
+    while (!n->stopping) {
+        if (!n->has_work) {
+            struct timespec until;
+            node_deadline(&until, __atomic_load_n(&n->gossip.unsynced, __ATOMIC_ACQUIRE) ? SYNC_REMOTE_MS : WORKER_IDLE_MS);
+            pthread_cond_timedwait(&n->work, &n->lock, &until); /* a time-out is a round like any other */
+        }
+        n->has_work = false;
+        pthread_mutex_unlock(&n->lock);
+        work(n, &synced_at_ns);
+        pthread_mutex_lock(&n->lock);
+    }
+    pthread_mutex_unlock(&n->lock);
+    return NULL;
+}
+
+uint8_t node_state(struct node *n)
+{
+    struct err err = ERR_INIT;
+    struct server_view view;
+    struct buf applied = {0}, durable = {0};
+    struct idvec ours = {0};
+    uint8_t state = GOSSIP_STATE_STARTING;
+    if (n->server == NULL || server_view(n->server, &view, &err) != QUARTET_OK)
+        return state;
+    if (db_vectors(n->d, &applied, &durable, &err) == QUARTET_OK) {
+        struct bytes_in in = bytes_in(applied.data, applied.len);
+        state = idvec_decode(&in, &ours, &err) == QUARTET_OK ? GOSSIP_STATE_READY : GOSSIP_STATE_STARTING;
+        for (uint32_t i = 0; i < view.count && state == GOSSIP_STATE_READY; i++) {
+            const struct idvec *theirs = &view.peers[i].gossip.status.applied;
+            uint64_t behind = 0;
+            for (uint32_t k = 0; !view.peers[i].self && k < theirs->count; k++) {
+                uint64_t have = idvec_number(&ours, theirs->e[k].chain);
+                behind += theirs->e[k].number > have ? theirs->e[k].number - have : 0;
+            }
+            if (behind > NODE_BEHIND_DELTAS)
+                state = GOSSIP_STATE_CATCHING_UP;
+        }
+    }
+    server_view_deinit(&view);
+    idvec_deinit(&ours);
+    buf_deinit(&applied);
+    buf_deinit(&durable);
+    return state;
+}
+
+static uint8_t state_of(void *ctx)
+{
+    (void)ctx; /* a node that serves is ready: how far behind it is steers routing only, and is in its status */
+    return GOSSIP_STATE_READY;
+}
+
+static void told_disk(void *ctx, uint8_t slot, const struct idvec *disk)
+{
+    node_peer_disk(ctx, slot, disk);
+}
+
+static void told_status(void *ctx, uint8_t slot, const struct gossip_status *s)
+{
+    node_peer_status(ctx, slot, s);
+}
+
+static quartet_status start_threads(struct node *n, struct err *err)
+{
+    struct server_host host = {.ctx = n, .http = node_http, .state = state_of};
+    node_gossip_host(&n->gossip, &host.gossip);
+    node_session_host(n, &host.session);
+    struct server_config config = {.env = n->env,
+                                   .doc = &n->identity.doc,
+                                   .doc_bytes = slice_of(n->identity.doc_bytes.data, n->identity.doc_bytes.len),
+                                   .key = &n->identity.key,
+                                   .version = "0.1.0"};
+    quartet_status rc = n->env->ops->random(n->env, &config.seed, sizeof config.seed, err);
+    if (rc == QUARTET_OK)
+        rc = n->env->ops->random(n->env, &config.instance, sizeof config.instance, err);
+    if (rc == QUARTET_OK)
+        rc = server_start(&config, &host, &n->server, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    db_on_commit(n->d, node_wake, n);
+    if (pthread_create(&n->worker, NULL, run_worker, n) != 0)
+        return err_set(err, QUARTET_NOMEM, "the node's thread could not be started");
+    n->worker_started = true;
+    return QUARTET_OK;
+}
+
+static quartet_status init_locks(struct node *n, struct err *err)
+{
+    pthread_condattr_t attr;
+    if (pthread_condattr_init(&attr) != 0)
+        return err_nomem(err);
+    bool ok = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0 && pthread_mutex_init(&n->lock, NULL) == 0;
+    ok = ok && pthread_cond_init(&n->work, &attr) == 0 && pthread_cond_init(&n->applied, &attr) == 0;
+    pthread_condattr_destroy(&attr);
+    return ok ? QUARTET_OK : err_nomem(err);
+}
+
+quartet_status node_start(db *d, const char *keys_dir, node **out, struct err *err)
+{
+    struct node *n = mem_zalloc(1, sizeof *n);
+    if (n == NULL)
+        return err_nomem(err);
+    n->d = d;
+    n->env = db_env(d);
+    quartet_status rc = init_locks(n, err);
+    if (rc != QUARTET_OK) {
+        mem_free(n);
+        return rc;
+    }
+    rc = node_identity_read(n->env, keys_dir, &n->identity, err);
+    if (rc == QUARTET_OK)
+        rc = node_gossip_init(&n->gossip, d, &n->identity.doc, &n->identity.key, err);
+    if (rc == QUARTET_OK) {
+        struct conn_node_hooks hooks;
+        n->gossip.news = node_wake;
+        n->gossip.news_ctx = n;
+        n->gossip.told_disk = told_disk;
+        n->gossip.told_status = told_status;
+        node_hooks(n, &hooks);
+        db_set_node_hooks(d, &hooks);
+        rc = start_threads(n, err);
+    }
+    if (rc != QUARTET_OK) {
+        node_stop(n);
+        return rc;
+    }
+    log_line(n->env, LOG_INFO, "node", "slot %u serves at %s", (unsigned)node_slot(n), node_address(n));
+    *out = n;
+    return QUARTET_OK;
+}
+
+void node_stop(node *n)
+{
+    if (n == NULL)
+        return;
+    pthread_mutex_lock(&n->lock);
+    n->stopping = true;
+    pthread_cond_broadcast(&n->work);
+    pthread_cond_broadcast(&n->applied);
+    pthread_mutex_unlock(&n->lock);
+    if (n->worker_started)
+        pthread_join(n->worker, NULL); /* before the server that it pushes to */
+    db_on_commit(n->d, NULL, NULL);
+    server_stop(n->server);
+    db_set_node_hooks(n->d, NULL);
+    node_gossip_deinit(&n->gossip);
+    node_identity_deinit(&n->identity);
+    for (uint32_t k = 0; k < SLOTS_MAX; k++) {
+        idvec_deinit(&n->peer_disk[k]);
+        idvec_deinit(&n->peer_applied[k]);
+    }
+    pthread_cond_destroy(&n->work);
+    pthread_cond_destroy(&n->applied);
+    pthread_mutex_destroy(&n->lock);
+    mem_free(n);
+}
+
+uint8_t node_slot(const node *n)
+{
+    return n->identity.key.slot;
+}
+
+const char *node_address(const node *n)
+{
+    const struct member_node *self = member_find_slot(&n->identity.doc, n->identity.key.slot);
+    return self != NULL ? self->address : "";
+}

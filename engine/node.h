@@ -1,0 +1,63 @@
+/* node.h - a cluster node: the wiring of an open database (db.h) with the network (net/server.h). The only place that knows both.
+ *
+ * node_gossip.c answers gossip's questions from the database, and is used by the simulator too; node_session.c gives clients their
+ * connections; node_show.c and node_http.c tell what is going on; node_files.c makes and reads keys and membership. */
+#ifndef ENGINE_NODE_H
+#define ENGINE_NODE_H
+
+#include "conn.h"
+#include "db.h"
+#include "net/gossip.h"
+#include "net/member.h"
+
+typedef struct node node;
+
+/* Make `d` a member, with the keys in `keys_dir` (node.key, member.qm). Starts threads and binds ports. QUARTET_MISUSE, QUARTET_NET, QUARTET_AUTH,
+ * QUARTET_CANTOPEN say what is wrong. `d` is borrowed and must outlive the node. */
+quartet_status node_start(db *d, const char *keys_dir, node **out, struct err *err);
+void node_stop(node *n); /* NULL is allowed. Client sessions end; what was committed stays to be gossiped at the next start */
+uint8_t node_slot(const node *n);
+const char *node_address(const node *n);
+
+/* ---- the gossip host over a database, without sockets or threads: for the node and for the simulator ---- */
+
+struct node_gossip {
+    db *d;
+    struct env *env;
+    struct member_doc doc;          /* who may sign; owned */
+    struct db_identity identity;
+    uint8_t answered;               /* a bit for each slot that has told what it knows of ours */
+    bool unsynced;                  /* batches were taken since the last node_gossip_sync */
+    uint64_t delivered, refused, faults;
+    void *news_ctx;
+    /* Called after a batch was taken, and with what peers tell; on gossip's thread; may be NULL. */
+    void (*news)(void *ctx);
+    void (*told_disk)(void *ctx, uint8_t slot, const struct idvec *disk);
+    void (*told_status)(void *ctx, uint8_t slot, const struct gossip_status *status);
+};
+/* Copies doc; sets the database's identity from `key`. */
+quartet_status node_gossip_init(struct node_gossip *g, db *d, const struct member_doc *doc, const struct member_key *key, struct err *err);
+void node_gossip_deinit(struct node_gossip *g);
+/* Fill the table that gossip calls; ctx is g. */
+void node_gossip_host(struct node_gossip *g, struct gossip_host *out);
+
+/* ---- files ---- */
+
+#define NODE_PATH_BYTES_MAX 4096u
+#define NODE_ROOT_KEY "root.key"
+#define NODE_ADMIN_URL "admin.url"
+#define NODE_KEY_FILE "node.key"
+#define NODE_MEMBER_FILE "member.qm"
+
+/* quartet_cluster_init's work: dir/0 ... with keys/node.key and keys/member.qm each, dir/root.key, dir/admin.key, dir/admin.url. Nothing is overwritten. */
+quartet_status node_cluster_init(struct env *env, const char *dir, uint32_t nodes, const char *const *addresses, const char *const *http,
+                                 struct err *err);
+struct node_identity {
+    struct member_key key;
+    struct member_doc doc;
+    struct buf doc_bytes; /* as signed */
+};
+quartet_status node_identity_read(struct env *env, const char *keys_dir, struct node_identity *out, struct err *err);
+void node_identity_deinit(struct node_identity *id); /* wipes the key */
+
+#endif

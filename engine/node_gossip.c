@@ -1,0 +1,223 @@
+/* node_gossip.c - what gossip asks of its host, answered from a database.
+ * Why apart from node.c: the simulator runs these same functions over a fake network, without sockets, threads or a real clock.
+ * A batch's signer is looked up in the membership document here; everything else about a batch is the database's to judge. */
+#include "node.h"
+
+#include <string.h>
+
+#include "base/log.h"
+
+static quartet_status read_vector(struct buf *encoded, struct idvec *out, struct err *err)
+{
+    quartet_status rc = buf_check(encoded, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    struct bytes_in in = bytes_in(encoded->data, encoded->len);
+    return idvec_decode(&in, out, err);
+}
+
+static enum gossip_verdict verdict_of(enum deliver_result result)
+{
+    switch (result) {
+    case DELIVER_APPLIED:
+        return GOSSIP_ACCEPTED;
+    case DELIVER_DUPLICATE:
+        return GOSSIP_DUPLICATE;
+    case DELIVER_GAP:
+        return GOSSIP_GAP;
+    case DELIVER_HELD:
+        return GOSSIP_HELD;
+    case DELIVER_REFUSED:
+        break;
+    }
+    return GOSSIP_REFUSED;
+}
+
+static enum gossip_verdict deliver(void *ctx, struct slice batch, uint8_t from, struct gossip_need *need, struct err *err)
+{
+    struct node_gossip *g = ctx;
+    struct batch_header header;
+    struct slice payload;
+    if (batch_parse(batch, &header, &payload, err) != QUARTET_OK) {
+        g->refused++;
+        return GOSSIP_REFUSED;
+    }
+    const struct member_node *origin = member_find_slot(&g->doc, header.chain.slot);
+    if (origin == NULL) {
+        err_set(err, QUARTET_AUTH, "a batch of slot %u, which is no member; sent by slot %u", (unsigned)header.chain.slot, (unsigned)from);
+        g->refused++;
+        return GOSSIP_REFUSED;
+    }
+    enum deliver_result result = DELIVER_REFUSED;
+    need->chain = header.chain;
+    quartet_status rc = db_deliver(g->d, batch, origin->public_key, &result, &need->from, err);
+    if (rc == QUARTET_OK) {
+        g->delivered++;
+        if (result == DELIVER_APPLIED || result == DELIVER_HELD) {
+            __atomic_store_n(&g->unsynced, true, __ATOMIC_RELEASE); /* the worker's thread takes it */
+            if (g->news != NULL)
+                g->news(g->news_ctx);
+        }
+        return verdict_of(result);
+    }
+    /* A full disk, no memory: not the sender's fault, and the batch will be pulled again. */
+    if (result != DELIVER_REFUSED || rc == QUARTET_FULL || rc == QUARTET_NOMEM || rc == QUARTET_IO) {
+        log_line(g->env, LOG_ERROR, "gossip", "a batch could not be taken: %s", err->text);
+        return GOSSIP_BUSY;
+    }
+    g->refused++;
+    return GOSSIP_REFUSED;
+}
+
+static quartet_status read_batches(void *ctx, struct chain_id chain, uint64_t from, size_t max_bytes, struct buf *out, struct err *err)
+{
+    struct node_gossip *g = ctx;
+    uint32_t count = 0;
+    quartet_status rc = db_read_batches(g->d, chain, from, max_bytes, out, &count, err);
+    if (rc != QUARTET_NOTFOUND)
+        return rc;
+    err_clear(err); /* nothing to give is no failure */
+    return QUARTET_OK;
+}
+
+static quartet_status status(void *ctx, struct gossip_status *out, struct err *err)
+{
+    struct node_gossip *g = ctx;
+    struct buf at = {0}, applied = {0}, durable = {0};
+    struct state_hash hash;
+    quartet_status rc = db_state_hash(g->d, &hash, &at, err);
+    if (rc == QUARTET_OK)
+        rc = db_vectors(g->d, &applied, &durable, err);
+    /* The applied vector told is the one that the hash belongs to: only so can two nodes compare. */
+    if (rc == QUARTET_OK)
+        rc = read_vector(&at, &out->applied, err);
+    if (rc == QUARTET_OK)
+        rc = read_vector(&durable, &out->disk, err);
+    if (rc == QUARTET_OK) {
+        struct db_stats stats;
+        db_stats(g->d, &stats);
+        out->wall_us = g->env->ops->wall_us(g->env);
+        out->floor = stats.last_stamp;
+        out->state = GOSSIP_STATE_READY;
+        out->hash_bytes = 16;
+        store_le64(out->hash, hash.lo);
+        store_le64(out->hash + 8, hash.hi);
+    }
+    buf_deinit(&at);
+    buf_deinit(&applied);
+    buf_deinit(&durable);
+    return rc;
+}
+
+static quartet_status disk(void *ctx, struct idvec *out, struct err *err)
+{
+    struct node_gossip *g = ctx;
+    struct buf applied = {0}, durable = {0};
+    quartet_status rc = db_vectors(g->d, &applied, &durable, err);
+    if (rc == QUARTET_OK)
+        rc = read_vector(&durable, out, err);
+    buf_deinit(&applied);
+    buf_deinit(&durable);
+    return rc;
+}
+
+static void peer_link(void *ctx, uint8_t slot, bool connected)
+{
+    struct node_gossip *g = ctx;
+    log_line(g->env, LOG_INFO, "gossip", "node %u is %s", (unsigned)slot, connected ? "connected" : "not connected any more");
+}
+
+/* Once every member has told what it knows of our slot, and we have it all, assigned keys may go on after the highest known. */
+static void peer_status(void *ctx, uint8_t slot, const struct gossip_status *s)
+{
+    struct node_gossip *g = ctx;
+    if (g->told_status != NULL)
+        g->told_status(g->news_ctx, slot, s);
+    if (g->identity.members_answered)
+        return;
+    struct buf applied = {0}, durable = {0};
+    struct idvec ours = {0};
+    struct err err = ERR_INIT;
+    quartet_status rc = db_vectors(g->d, &applied, &durable, &err);
+    if (rc == QUARTET_OK)
+        rc = read_vector(&applied, &ours, &err);
+    bool has_all = rc == QUARTET_OK;
+    for (uint32_t i = 0; has_all && i < s->applied.count; i++)
+        if (s->applied.e[i].chain.slot == g->identity.slot)
+            has_all = idvec_number(&ours, s->applied.e[i].chain) >= s->applied.e[i].number;
+    idvec_deinit(&ours);
+    buf_deinit(&applied);
+    buf_deinit(&durable);
+    if (!has_all)
+        return;
+    g->answered |= (uint8_t)(1u << slot);
+    uint8_t all = 0;
+    for (uint32_t i = 0; i < g->doc.node_count; i++)
+        if (g->doc.nodes[i].slot != g->identity.slot)
+            all |= (uint8_t)(1u << g->doc.nodes[i].slot);
+    if ((g->answered & all) != all)
+        return;
+    g->identity.members_answered = true;
+    if (db_set_identity(g->d, &g->identity, &err) != QUARTET_OK) {
+        g->identity.members_answered = false; /* asked again with the next status */
+        log_line(g->env, LOG_WARN, "gossip", "%s", err.text);
+    }
+}
+
+static void peer_disk(void *ctx, uint8_t slot, const struct idvec *v)
+{
+    struct node_gossip *g = ctx;
+    if (g->told_disk != NULL)
+        g->told_disk(g->news_ctx, slot, v);
+}
+
+static void peer_fault(void *ctx, uint8_t slot, const char *text)
+{
+    struct node_gossip *g = ctx;
+    g->faults++;
+    log_line(g->env, LOG_ERROR, "gossip", "node %u sent something invalid, its link is closed: %s", (unsigned)slot, text);
+}
+
+static void too_old(void *ctx, uint8_t slot, struct chain_id chain, uint64_t from)
+{
+    struct node_gossip *g = ctx;
+    log_line(g->env, LOG_ERROR, "gossip", "node %u no longer has delta %llu of slot %u in its log", (unsigned)slot, (unsigned long long)from,
+             (unsigned)chain.slot);
+}
+
+quartet_status node_gossip_init(struct node_gossip *g, db *d, const struct member_doc *doc, const struct member_key *key, struct err *err)
+{
+    uint8_t public_key[32];
+    *g = (struct node_gossip){.d = d, .env = db_env(d)};
+    g->identity = (struct db_identity){.cluster = doc->cluster, .slot = key->slot, .member = true, .members_answered = doc->node_count == 1};
+    member_key_expand(key, g->identity.secret_key, public_key);
+    const struct member_node *self = member_find_slot(doc, key->slot);
+    if (self == NULL || memcmp(self->public_key, public_key, sizeof public_key) != 0)
+        return err_set(err, QUARTET_AUTH, "the node key is not the one of slot %u in the membership document", (unsigned)key->slot);
+    quartet_status rc = member_doc_copy(&g->doc, doc, err);
+    if (rc == QUARTET_OK)
+        rc = db_set_identity(d, &g->identity, err);
+    if (rc != QUARTET_OK)
+        node_gossip_deinit(g);
+    return rc;
+}
+
+void node_gossip_deinit(struct node_gossip *g)
+{
+    member_doc_deinit(&g->doc);
+    memset(g->identity.secret_key, 0, sizeof g->identity.secret_key);
+}
+
+void node_gossip_host(struct node_gossip *g, struct gossip_host *out)
+{
+    *out = (struct gossip_host){.ctx = g,
+                                .deliver = deliver,
+                                .read_batches = read_batches,
+                                .status = status,
+                                .disk = disk,
+                                .peer_link = peer_link,
+                                .peer_status = peer_status,
+                                .peer_disk = peer_disk,
+                                .peer_fault = peer_fault,
+                                .too_old = too_old};
+}

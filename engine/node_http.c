@@ -1,0 +1,86 @@
+/* node_http.c - /healthz, /readyz and /metrics: what a load balancer and Prometheus ask of a node. Plain HTTP, nothing secret.
+ * healthz: the process lives and its store takes writes. readyz: it is also not far behind its peers. Metrics: text format 0.0.4. */
+#include "node_internal.h"
+
+#include <string.h>
+
+
+static void put_metric(struct buf *out, const char *name, const char *kind, const char *help, double value)
+{
+    buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %.17g\n", name, help, name, kind, name, value);
+}
+
+static void put_peers(struct buf *out, const struct server_view *view)
+{
+    static const struct {
+        const char *name, *help;
+    } peer_metrics[] = {
+        {"quartet_peer_connected", "1 while there is a link to the peer"},
+        {"quartet_peer_rtt_seconds", "smoothed round-trip time"},
+        {"quartet_peer_clock_skew_seconds", "the peer's clock less ours"},
+        {"quartet_peer_queue_bytes", "waiting to be sent to the peer"},
+        {"quartet_peer_faults_total", "links closed for invalid bytes"},
+    };
+    for (size_t m = 0; m < sizeof peer_metrics / sizeof *peer_metrics; m++) {
+        buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", peer_metrics[m].name, peer_metrics[m].help, peer_metrics[m].name,
+                   m == 4 ? "counter" : "gauge");
+        for (uint32_t i = 0; i < view->count; i++) {
+            const struct server_peer_view *p = &view->peers[i];
+            const double values[] = {p->gossip.connected, (double)p->gossip.rtt_us / 1e6, (double)p->gossip.skew_us / 1e6,
+                                     (double)p->gossip.queued_bytes, (double)p->faults};
+            if (!p->self)
+                buf_printf(out, "%s{slot=\"%u\"} %.9g\n", peer_metrics[m].name, (unsigned)p->slot, values[m]);
+        }
+    }
+}
+
+static void put_metrics(struct node *n, struct buf *out)
+{
+    struct db_stats s;
+    struct server_view view;
+    struct err err = ERR_INIT;
+    db_stats(n->d, &s);
+    put_metric(out, "quartet_commits_total", "counter", "transactions committed on this node", (double)s.commits);
+    put_metric(out, "quartet_rows_written_total", "counter", "rows written by transactions of this node", (double)s.rows_written);
+    put_metric(out, "quartet_remote_deltas_total", "counter", "deltas of other nodes applied", (double)s.remote_deltas);
+    put_metric(out, "quartet_remote_rows_total", "counter", "rows merged from other nodes", (double)s.remote_rows);
+    put_metric(out, "quartet_held_batches", "gauge", "batches that wait for what they depend on", (double)s.held_batches);
+    put_metric(out, "quartet_log_bytes", "gauge", "commit log on disk", (double)s.log_bytes);
+    put_metric(out, "quartet_buffer_bytes", "gauge", "write buffer in memory", (double)s.kv.buffer_bytes);
+    put_metric(out, "quartet_frozen_bytes", "gauge", "frozen buffers on their way to the base", (double)s.kv.frozen_bytes);
+    put_metric(out, "quartet_base_bytes", "gauge", "base on disk", (double)s.kv.base_bytes);
+    put_metric(out, "quartet_flushes_total", "counter", "buffers flushed into the base", (double)s.kv.flushes);
+    put_metric(out, "quartet_snapshots", "gauge", "snapshots held", (double)s.kv.snapshots);
+    if (server_view(n->server, &view, &err) != QUARTET_OK)
+        return; /* out of memory: the figures above are still true */
+    put_metric(out, "quartet_sessions", "gauge", "client sessions", view.sessions);
+    put_metric(out, "quartet_handshakes_refused_total", "counter", "connections refused", (double)view.refused_total);
+    put_metric(out, "quartet_batches_refused_total", "counter", "batches refused", (double)view.counters.batches_refused);
+    put_metric(out, "quartet_batches_pushed_total", "counter", "batches pushed to peers", (double)view.counters.batches_pushed);
+    put_metric(out, "quartet_pulls_sent_total", "counter", "requests for missing batches", (double)view.counters.pulls_sent);
+    put_peers(out, &view);
+    server_view_deinit(&view);
+}
+
+void node_http(void *ctx, const struct http_request *request, struct http_reply *reply)
+{
+    struct node *n = ctx;
+    struct err err = ERR_INIT;
+    reply->status = 200;
+    reply->content_type = "text/plain; charset=utf-8";
+    if (strcmp(request->path, "/healthz") == 0) {
+        if (db_health(n->d, &err) != QUARTET_OK)
+            reply->status = 503;
+        buf_printf(&reply->body, "%s\n", reply->status == 200 ? "ok" : err.text);
+    } else if (strcmp(request->path, "/readyz") == 0) {
+        bool ready = db_health(n->d, &err) == QUARTET_OK && node_state(n) == GOSSIP_STATE_READY;
+        reply->status = ready ? 200 : 503;
+        buf_printf(&reply->body, "%s\n", ready ? "ready" : err.code != QUARTET_OK ? err.text : "catching up");
+    } else if (strcmp(request->path, "/metrics") == 0) {
+        reply->content_type = "text/plain; version=0.0.4; charset=utf-8";
+        put_metrics(n, &reply->body);
+    } else {
+        reply->status = 404;
+        buf_str(&reply->body, "there are /healthz, /readyz and /metrics\n");
+    }
+}

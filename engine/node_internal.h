@@ -1,0 +1,53 @@
+/* node_internal.h - the node's own structure, for the node_*.c files only. */
+#ifndef ENGINE_NODE_INTERNAL_H
+#define ENGINE_NODE_INTERNAL_H
+
+#include <pthread.h>
+
+#include "net/server.h"
+#include "node.h"
+
+#define NODE_TOKEN_WAIT_MS 2000u /* consistency_timeout where a session sets none */
+#define NODE_BEHIND_DELTAS 10000u /* a node that is further behind a peer than this says it is catching up */
+
+struct node {
+    db *d;
+    struct env *env;
+    struct node_identity identity;
+    struct node_gossip gossip;
+    server *server;
+
+    /* The worker: signs what is durable, makes durable what was delivered, keeps the database's own clockwork going. */
+    pthread_t worker;
+    bool worker_started;
+    pthread_mutex_t lock;
+    pthread_cond_t work;    /* there is something for the worker */
+    pthread_cond_t applied; /* something was applied: who waits for a vector looks again */
+    bool has_work, stopping;
+    uint64_t applied_count; /* under lock: counts news, so that a waiter misses none */
+    struct idvec peer_disk[SLOTS_MAX];  /* under lock: what each peer has on disk, as it last told */
+    uint64_t peer_told_ns[SLOTS_MAX];   /* under lock: when its last status came; 0: never */
+    struct idvec peer_applied[SLOTS_MAX]; /* under lock: of that status */
+};
+
+/* Wait until the encoded vector is applied here, timeout_ms at most. QUARTET_UNAVAILABLE names what is missing. */
+quartet_status node_wait_covered(struct node *n, struct slice encoded_vv, uint32_t timeout_ms, struct err *err);
+uint8_t node_state(struct node *n);
+/* node_wait.c: conn.h's waiting hooks, and what gossip tells that wakes them. */
+quartet_status node_before_read(void *ctx, enum conn_consistency consistency, struct slice token, uint32_t timeout_ms, struct err *err);
+quartet_status node_after_commit(void *ctx, hlc_stamp stamp, int acks, uint32_t timeout_ms, struct err *err);
+void node_peer_disk(struct node *n, uint8_t slot, const struct idvec *disk);
+void node_peer_status(struct node *n, uint8_t slot, const struct gossip_status *s);
+void node_deadline(struct timespec *t, uint32_t ms); /* monotonic, for the node's conditions */
+void node_wake(void *node); /* there is news: for the worker and for who waits */
+
+/* node_session.c */
+void node_session_host(struct node *n, struct session_host *out);
+/* node_show.c: the hooks of conn.h. */
+void node_hooks(struct node *n, struct conn_node_hooks *out);
+/* "0/1f3a:12 1/99b2:7": slot, start of the incarnation, number; sorted by chain identity, so equal vectors read alike. */
+void node_vector_text(struct buf *out, const struct idvec *v);
+/* node_http.c */
+void node_http(void *ctx, const struct http_request *request, struct http_reply *reply);
+
+#endif

@@ -1,0 +1,265 @@
+/* node_session.c - client sessions: each is a connection (conn.h) of its own, on a thread of its own.
+ * The network layer knows statements as opaque pointers; here they are prepared statements of the session's connection. */
+#include "node_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+struct node_session {
+    struct node *n;
+    conn *c;
+    struct arena notices;               /* warnings since the last outcome */
+    struct slice warnings[SESSION_WARNINGS_MAX];
+    uint32_t warning_count;
+    struct buf token, told_token;
+};
+
+struct node_stmt {
+    struct node_session *s;
+    conn_stmt *stmt;
+    struct session_column *columns;
+    struct batch batch;   /* rows at hand, valid until the next conn_step */
+    uint32_t at;
+    bool done;
+    struct value *row;
+};
+
+static void on_notice(void *arg, const char *text)
+{
+    struct node_session *s = arg;
+    if (s->warning_count == SESSION_WARNINGS_MAX)
+        return;
+    size_t n = strlen(text);
+    if (n > SESSION_WARNING_BYTES_MAX)
+        n = SESSION_WARNING_BYTES_MAX;
+    void *copy = arena_dup(&s->notices, text, n);
+    if (copy != NULL) /* without memory a warning is lost, never a statement */
+        s->warnings[s->warning_count++] = slice_of(copy, n);
+}
+
+/* SET name = 'value', for settings that came with the login. */
+static quartet_status apply_setting(struct node_session *s, const struct session_setting *setting, struct err *err)
+{
+    struct buf sql = {0};
+    buf_str(&sql, "SET ");
+    for (size_t i = 0; i < setting->name.n; i++) {
+        char ch = (char)setting->name.p[i];
+        if (!((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || ch == '_')) {
+            buf_deinit(&sql);
+            return err_set(err, QUARTET_MISUSE, "a setting's name has letters and _ only");
+        }
+        buf_u8(&sql, (uint8_t)ch);
+    }
+    buf_str(&sql, " = '");
+    for (size_t i = 0; i < setting->value.n; i++) {
+        if (setting->value.p[i] == '\'')
+            buf_u8(&sql, '\'');
+        buf_u8(&sql, setting->value.p[i]);
+    }
+    buf_str(&sql, "'");
+    quartet_status rc = buf_check(&sql, err);
+    conn_stmt *stmt = NULL;
+    size_t consumed = 0;
+    struct batch none;
+    if (rc == QUARTET_OK)
+        rc = conn_prepare(s->c, (const char *)sql.data, sql.len, &stmt, &consumed, err);
+    if (rc == QUARTET_OK && stmt != NULL)
+        rc = conn_step(stmt, &none, err);
+    conn_finalize(stmt);
+    buf_deinit(&sql);
+    return rc;
+}
+
+static void session_close(void *session)
+{
+    struct node_session *s = session;
+    conn_close(s->c);
+    arena_free_all(&s->notices);
+    buf_deinit(&s->token);
+    buf_deinit(&s->told_token);
+    mem_free(s);
+}
+
+static quartet_status wait_token(void *session, struct slice token, struct err *err)
+{
+    struct node_session *s = session;
+    quartet_status rc = conn_set_token(s->c, token, err);
+    const struct conn_settings *settings = conn_settings(s->c);
+    if (rc == QUARTET_OK && settings->consistency != CONN_LOCAL)
+        rc = node_wait_covered(s->n, token, settings->consistency_timeout_ms, err);
+    return rc;
+}
+
+static void session_outcome(void *session, struct session_outcome *out)
+{
+    struct node_session *s = session;
+    struct err err = ERR_INIT;
+    *out = (struct session_outcome){.affected = conn_changes(s->c), .last_insert_id = conn_last_insert_id(s->c),
+                                    .in_transaction = conn_in_transaction(s->c), .warning_count = s->warning_count};
+    memcpy(out->warnings, s->warnings, s->warning_count * sizeof *s->warnings);
+    s->warning_count = 0;
+    buf_clear(&s->token);
+    if (conn_token(s->c, &s->token, &err) != QUARTET_OK || s->token.failed)
+        return; /* the client keeps its older token, which is still true */
+    if (!slice_eq(slice_of(s->token.data, s->token.len), slice_of(s->told_token.data, s->told_token.len))) {
+        struct buf swap = s->told_token;
+        s->told_token = s->token;
+        s->token = swap;
+        out->token = slice_of(s->told_token.data, s->told_token.len);
+    }
+}
+
+static quartet_status session_open(void *ctx, const char *user, const struct session_login *login, void **session,
+                                   struct session_outcome *outcome, struct err *err)
+{
+    (void)user; /* every key that the membership document lists may do everything; users and grants come later */
+    struct node_session *s = mem_zalloc(1, sizeof *s);
+    if (s == NULL)
+        return err_nomem(err);
+    s->n = ctx;
+    quartet_status rc = conn_open(s->n->d, &s->c, err);
+    if (rc == QUARTET_OK) {
+        conn_on_notice(s->c, on_notice, s);
+        conn_settings(s->c)->consistency = CONN_SESSION;
+    }
+    for (uint32_t i = 0; rc == QUARTET_OK && i < login->setting_count; i++)
+        rc = apply_setting(s, &login->settings[i], err);
+    if (rc == QUARTET_OK && login->token.n > 0)
+        rc = wait_token(s, login->token, err);
+    if (rc != QUARTET_OK) {
+        session_close(s);
+        return rc;
+    }
+    session_outcome(s, outcome);
+    *session = s;
+    return QUARTET_OK;
+}
+
+static void cancel(void *session)
+{
+    struct node_session *s = session;
+    conn_interrupt(s->c);
+}
+
+static void stmt_free(struct node_stmt *st)
+{
+    conn_finalize(st->stmt);
+    mem_free(st->columns);
+    mem_free(st->row);
+    mem_free(st);
+}
+
+static void describe(struct node_stmt *st, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct plan_column *c = conn_column(st->stmt, i);
+        const char *declared = c != NULL && c->declared != NULL ? c->declared : "";
+        const char *name = c != NULL && c->name != NULL ? c->name : "";
+        st->columns[i] = (struct session_column){.name = slice_of(name, strnlen(name, SESSION_NAME_BYTES_MAX)),
+                                                 .declared = slice_of(declared, strnlen(declared, SESSION_NAME_BYTES_MAX))};
+    }
+}
+
+static quartet_status prepare(void *session, struct slice sql, void **statement, struct session_statement_info *info, struct err *err)
+{
+    struct node_session *s = session;
+    struct node_stmt *st = mem_zalloc(1, sizeof *st);
+    size_t consumed = 0;
+    if (st == NULL)
+        return err_nomem(err);
+    st->s = s;
+    quartet_status rc = conn_prepare(s->c, (const char *)sql.p, sql.n, &st->stmt, &consumed, err);
+    *info = (struct session_statement_info){.consumed_bytes = (uint32_t)consumed};
+    if (rc != QUARTET_OK || st->stmt == NULL) {
+        mem_free(st);
+        *statement = NULL;
+        return rc;
+    }
+    uint32_t columns = conn_column_count(st->stmt);
+    if (columns > 0) {
+        st->columns = mem_zalloc(columns, sizeof *st->columns);
+        st->row = mem_zalloc(columns, sizeof *st->row);
+        if (st->columns == NULL || st->row == NULL) {
+            stmt_free(st);
+            return err_nomem(err);
+        }
+        describe(st, columns);
+    }
+    info->param_count = conn_param_count(st->stmt);
+    info->column_count = columns;
+    info->columns = st->columns;
+    info->flags = (conn_stmt_reads(st->stmt) ? (uint32_t)SESSION_READ_ONLY : 0u) | (conn_stmt_ends(st->stmt) ? (uint32_t)SESSION_ENDS : 0u);
+    *statement = st;
+    return QUARTET_OK;
+}
+
+static quartet_status start(void *session, void *statement, const struct value *params, uint32_t param_count, struct slice transaction,
+                            struct err *err)
+{
+    struct node_session *s = session;
+    struct node_stmt *st = statement;
+    (void)transaction; /* an identifier that a client gives: kept for retries that apply once, which come with the issue "Cluster" */
+    arena_free_all(&s->notices);
+    s->warning_count = 0;
+    conn_reset(st->stmt);
+    conn_clear_bindings(st->stmt);
+    st->batch.n = 0;
+    st->at = 0;
+    st->done = false;
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; rc == QUARTET_OK && i < param_count; i++)
+        rc = conn_bind(st->stmt, i + 1, &params[i], err);
+    return rc;
+}
+
+static quartet_status fetch(void *session, void *statement, struct session_rows *rows, bool *done, struct err *err)
+{
+    (void)session; /* the statement knows its own */
+    struct node_stmt *st = statement;
+    while (!st->done) {
+        if (st->at == st->batch.n) {
+            quartet_status rc = conn_step(st->stmt, &st->batch, err);
+            if (rc != QUARTET_OK) {
+                st->batch.n = st->at = 0;
+                return rc;
+            }
+            st->at = 0;
+            st->done = st->batch.n == 0;
+            continue;
+        }
+        for (bool more = true; more && st->at < st->batch.n;) {
+            uint32_t row = st->at++;
+            for (uint32_t c = 0; c < st->batch.col_count; c++)
+                st->row[c] = vec_get(&st->batch.cols[c], row);
+            more = session_rows_put(rows, st->row, st->batch.col_count);
+            if (!more) {
+                *done = false;
+                return QUARTET_OK;
+            }
+        }
+    }
+    *done = true;
+    return QUARTET_OK;
+}
+
+static void finalize(void *session, void *statement)
+{
+    (void)session; /* the statement knows its own */
+    stmt_free(statement);
+}
+
+void node_session_host(struct node *n, struct session_host *out)
+{
+    *out = (struct session_host){.ctx = n,
+                                 .open = session_open,
+                                 .close = session_close,
+                                 .cancel = cancel,
+                                 .wait_token = wait_token,
+                                 .prepare = prepare,
+                                 .start = start,
+                                 .fetch = fetch,
+                                 .finalize = finalize,
+                                 .outcome = session_outcome};
+}

@@ -1,0 +1,134 @@
+/* node_show.c - SHOW CLUSTER: each member as this node sees it, its own line among them.
+ * Lag is counted against what this node has applied; hashes are compared only where vectors are equal, since only then they must be. */
+#include "node_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define COLUMNS 9u
+
+void node_vector_text(struct buf *out, const struct idvec *v)
+{
+    for (uint32_t i = 0; i < v->count; i++)
+        buf_printf(out, "%s%u/%04llx:%llu", i > 0 ? " " : "", (unsigned)v->e[i].chain.slot,
+                   (unsigned long long)(v->e[i].chain.incarnation >> 48), (unsigned long long)v->e[i].number);
+}
+
+struct lag {
+    uint64_t deltas;
+    uint64_t ms;
+};
+
+/* What `theirs` lacks of `ours`. */
+static struct lag lag_of(const struct idvec *ours, const struct idvec *theirs)
+{
+    struct lag lag = {0};
+    for (uint32_t i = 0; i < ours->count; i++) {
+        const struct idvec_entry *e = idvec_find(theirs, ours->e[i].chain);
+        uint64_t number = e != NULL ? e->number : 0;
+        if (number >= ours->e[i].number)
+            continue;
+        lag.deltas += ours->e[i].number - number;
+        uint64_t from = e != NULL ? hlc_ms(e->stamp) : hlc_ms(ours->e[i].stamp);
+        uint64_t ms = hlc_ms(ours->e[i].stamp) - from;
+        lag.ms = ms > lag.ms ? ms : lag.ms;
+    }
+    return lag;
+}
+
+static quartet_status text_value(struct arena *a, struct buf *text, struct value *out, struct err *err)
+{
+    quartet_status rc = buf_check(text, err);
+    void *copy = rc == QUARTET_OK ? arena_dup(a, text->data, text->len) : NULL;
+    if (rc == QUARTET_OK && copy == NULL)
+        rc = arena_fail(a, err);
+    if (rc == QUARTET_OK)
+        *out = value_text(copy, text->len);
+    buf_clear(text);
+    return rc;
+}
+
+static void hash_text(struct buf *out, const uint8_t *hash, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        buf_printf(out, "%02x", hash[i]);
+}
+
+static const char *state_text(const struct server_peer_view *p)
+{
+    static const char *const states[] = {"starting", "catching up", "ready", "fenced", "leaving"};
+    if (!p->self && !p->gossip.connected)
+        return "unreachable";
+    uint8_t state = p->gossip.status.state;
+    return state < sizeof states / sizeof *states ? states[state] : "unknown";
+}
+
+static quartet_status one_line(const struct server_peer_view *p, const struct gossip_status *own, struct arena *a, struct value *row,
+                               struct err *err)
+{
+    const struct gossip_status *s = p->self ? own : &p->gossip.status;
+    struct buf text = {0};
+    bool known = p->self || p->gossip.status_at_us > 0;
+    for (uint32_t c = 0; c < COLUMNS; c++)
+        row[c] = VALUE_NULL_INIT;
+    row[0] = value_int(p->slot);
+    buf_str(&text, p->address);
+    quartet_status rc = text_value(a, &text, &row[1], err);
+    buf_str(&text, p->self ? "ready (this node)" : state_text(p));
+    if (rc == QUARTET_OK)
+        rc = text_value(a, &text, &row[2], err);
+    if (rc == QUARTET_OK && known) {
+        struct lag lag = lag_of(&own->applied, &s->applied);
+        node_vector_text(&text, &s->applied);
+        rc = text_value(a, &text, &row[3], err);
+        row[4] = value_int((int64_t)lag.deltas);
+        row[5] = value_int((int64_t)lag.ms);
+        row[6] = value_int(p->self ? 0 : p->gossip.skew_us / 1000);
+        hash_text(&text, s->hash, s->hash_bytes);
+        if (rc == QUARTET_OK)
+            rc = text_value(a, &text, &row[7], err);
+        if (rc == QUARTET_OK && idvec_equal(&s->applied, &own->applied)) {
+            bool equal = s->hash_bytes == own->hash_bytes && memcmp(s->hash, own->hash, s->hash_bytes) == 0;
+            buf_str(&text, equal ? "yes" : "NO: DIVERGED");
+            rc = text_value(a, &text, &row[8], err);
+        }
+    }
+    buf_deinit(&text);
+    return rc;
+}
+
+static quartet_status show_cluster(struct node *n, struct arena *a, struct conn_table *out, struct err *err)
+{
+    static const char *const columns[COLUMNS] = {"slot", "address", "state", "vector", "lag_deltas", "lag_ms", "clock_skew_ms", "state_hash", "equal"};
+    struct server_view view;
+    struct gossip_status own = {0};
+    struct gossip_host host;
+    node_gossip_host(&n->gossip, &host);
+    quartet_status rc = host.status(host.ctx, &own, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    rc = server_view(n->server, &view, err);
+    if (rc == QUARTET_OK) {
+        struct value *values = arena_zalloc(a, (size_t)view.count * COLUMNS, sizeof *values);
+        if (values == NULL)
+            rc = arena_fail(a, err);
+        for (uint32_t i = 0; rc == QUARTET_OK && i < view.count; i++)
+            rc = one_line(&view.peers[i], &own, a, values + (size_t)i * COLUMNS, err);
+        *out = (struct conn_table){.column_count = COLUMNS, .columns = columns, .row_count = view.count, .values = values};
+        server_view_deinit(&view);
+    }
+    gossip_status_deinit(&own);
+    return rc;
+}
+
+static quartet_status show(void *ctx, const char *what, struct arena *a, struct conn_table *out, bool *known, struct err *err)
+{
+    struct node *n = ctx;
+    *known = strcmp(what, "CLUSTER") == 0;
+    return *known ? show_cluster(n, a, out, err) : QUARTET_OK;
+}
+
+void node_hooks(struct node *n, struct conn_node_hooks *out)
+{
+    *out = (struct conn_node_hooks){.ctx = n, .show = show, .before_read = node_before_read, .after_commit = node_after_commit};
+}
