@@ -23,13 +23,10 @@ void node_wake(void *arg)
     pthread_mutex_unlock(&n->lock);
 }
 
-void node_deadline(struct timespec *t, uint32_t ms)
+void node_deadline(const struct node *n, struct timespec *t, uint32_t ms)
 {
-    if (clock_gettime(CLOCK_MONOTONIC, t) != 0)
-        *t = (struct timespec){0}; /* a clock that is always there; without it nobody waits */
-    t->tv_nsec += (long)(ms % 1000u) * 1000000;
-    t->tv_sec += (time_t)(ms / 1000u) + t->tv_nsec / 1000000000;
-    t->tv_nsec %= 1000000000;
+    uint64_t ns = n->env->ops->mono_ns(n->env) + (uint64_t)ms * 1000000u;
+    *t = (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
 }
 
 static void push_batch(void *arg, struct slice batch, const struct batch_header *h)
@@ -67,7 +64,7 @@ static void *run_worker(void *arg)
     while (!n->stopping) {
         if (!n->has_work) {
             struct timespec until;
-            node_deadline(&until, __atomic_load_n(&n->gossip.unsynced, __ATOMIC_ACQUIRE) ? SYNC_REMOTE_MS : WORKER_IDLE_MS);
+            node_deadline(n, &until, __atomic_load_n(&n->gossip.unsynced, __ATOMIC_ACQUIRE) ? SYNC_REMOTE_MS : WORKER_IDLE_MS);
             pthread_cond_timedwait(&n->work, &n->lock, &until); /* a time-out is a round like any other */
         }
         n->has_work = false;

@@ -38,7 +38,7 @@ quartet_status node_before_read(void *ctx, enum conn_consistency consistency, st
 quartet_status node_after_commit(void *ctx, hlc_stamp stamp, int acks, uint32_t timeout_ms, struct err *err);
 void node_peer_disk(struct node *n, uint8_t slot, const struct idvec *disk);
 void node_peer_status(struct node *n, uint8_t slot, const struct gossip_status *s);
-void node_deadline(struct timespec *t, uint32_t ms); /* monotonic, for the node's conditions */
+void node_deadline(const struct node *n, struct timespec *t, uint32_t ms); /* monotonic, for the node's conditions */
 void node_wake(void *node); /* there is news: for the worker and for who waits */
 
 /* node_session.c */

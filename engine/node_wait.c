@@ -30,7 +30,7 @@ void node_peer_status(struct node *n, uint8_t slot, const struct gossip_status *
 quartet_status node_wait_covered(struct node *n, struct slice encoded_vv, uint32_t timeout_ms, struct err *err)
 {
     struct timespec until;
-    node_deadline(&until, timeout_ms);
+    node_deadline(n, &until, timeout_ms);
     for (;;) {
         pthread_mutex_lock(&n->lock);
         uint64_t seen = n->applied_count;
@@ -97,7 +97,7 @@ static quartet_status wait_for_all(struct node *n, uint32_t timeout_ms, struct b
     struct idvec all = {0};
     uint64_t since = n->env->ops->mono_ns(n->env);
     int silent = -1, rc = 0;
-    node_deadline(&until, timeout_ms);
+    node_deadline(n, &until, timeout_ms);
     pthread_mutex_lock(&n->lock);
     while (rc == 0 && (silent = silent_member(n, since, &all, err)) >= 0 && !n->stopping) {
         idvec_clear(&all);
@@ -160,7 +160,7 @@ quartet_status node_after_commit(void *ctx, hlc_stamp stamp, int acks, uint32_t 
     if (wanted > peers)
         return err_set(err, QUARTET_UNAVAILABLE, "the transaction is committed here and will replicate, but commit_acks = %u was asked of %u peers",
                        wanted, peers);
-    node_deadline(&until, timeout_ms);
+    node_deadline(n, &until, timeout_ms);
     pthread_mutex_lock(&n->lock);
     while (rc == 0 && (have = acknowledged(n, stamp)) < wanted && !n->stopping)
         rc = pthread_cond_timedwait(&n->applied, &n->lock, &until);
