@@ -381,11 +381,16 @@ static bool get_int(struct bytes_in *in, uint8_t type, uint32_t n, struct value 
     return !in->bad;
 }
 
+/* A length and its bytes; a length written with a useless last byte is refused, so that each has one encoding. */
 static bool get_slice(struct bytes_in *in, uint8_t type, struct value *v)
 {
+    const uint8_t *start = in->at;
     v->s = bytes_slice(in);
     v->type = type;
-    return !in->bad;
+    if (in->bad)
+        return false;
+    const uint8_t *end = v->s.n > 0 ? v->s.p : in->at;
+    return (end - start == 1 || end[-1] != 0) || bad(in);
 }
 
 static bool get_text_short(struct bytes_in *in, size_t n, struct value *v)
