@@ -39,3 +39,7 @@ function(quartet_layer name)
   target_include_directories(qt_${name} PUBLIC ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/include)
   target_link_libraries(qt_${name} PUBLIC ${ARGN})
 endfunction()
+
+if(PLANTED_BUGS)
+  add_compile_definitions(QUARTET_PLANTED_BUGS)
+endif()

@@ -12,6 +12,7 @@
 
 struct db_options {
     bool in_memory;
+    bool base_in_memory;         /* the base is kv_mem, the log is durable: the simulator's store; recovery replays the whole log */
     size_t buffer_bytes;         /* 0: the default */
     enum log_sync_mode sync;     /* default LOG_SYNC_FULL; a session may set its own */
 };

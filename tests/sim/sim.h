@@ -1,0 +1,113 @@
+/* sim.h - a cluster of up to four nodes in one thread and in simulated time, all of it drawn from one seed.
+ *
+ * The object files are those of production: database, gossip, node_gossip. Only the environment (fault_env: disk, clock, randomness) and the
+ * network (sim_net.c) are made up. Two phases: first anything goes (loss, delay, repetition, reordering, partitions, crashes, clock
+ * jumps); then faults are off and the cluster must converge within a bounded time. */
+#ifndef TESTS_SIM_SIM_H
+#define TESTS_SIM_SIM_H
+
+#include "base/prng.h"
+#include "engine/conn.h"
+#include "engine/db.h"
+#include "engine/node.h"
+#include "fault/fault_env.h"
+#include "net/gossip.h"
+
+#define SIM_NODES_MAX 4u
+#define SIM_TICK_US 50000u
+#define SIM_HEAL_US 120000000u /* the healed cluster must agree within this */
+#define SIM_WRITES_MAX 4096u   /* of one node */
+
+/* What the seed decides; all of it is printed with a failure. */
+struct sim_options {
+    uint64_t seed;
+    uint32_t nodes;
+    uint32_t transactions;      /* asked for in all */
+    uint64_t run_us;            /* length of the first phase */
+    uint32_t keys;              /* rows that everybody writes */
+    double loss, repeat;        /* per message */
+    uint64_t delay_us_min, delay_us_max;
+    double partition, crash, clock_jump, link_cut; /* chance per simulated second */
+    double power_loss;          /* of crashes: unsynced sectors are decided anew; the others are mere kills */
+    uint32_t large;             /* rows of a large transaction */
+    bool concurrent_ddl;        /* two nodes make the same tables without knowing of each other */
+    size_t buffer_bytes;        /* small: flushes in the middle of everything */
+};
+
+struct sim_node {
+    struct sim *sim;
+    uint8_t slot;
+    bool up;
+    struct fault_env env;
+    int64_t clock_offset_us;
+    db *d;
+    conn *c;
+    struct node_gossip host;
+    gossip *g;
+    struct member_key key;
+    uint64_t starts;
+    uint64_t next;                    /* number of the next transaction */
+    uint8_t told[SIM_WRITES_MAX];     /* 1: acknowledged; 2: failed or cut off, so that its outcome is open */
+    uint64_t held_us;                 /* down until then */
+};
+
+struct sim_message {
+    uint64_t at_us, order;
+    uint8_t from, to;
+    uint32_t epoch; /* of the link; older ones are lost with it */
+    size_t n;
+    uint8_t *bytes; /* owned */
+};
+
+struct sim_batch { /* every batch that any node has signed, as it was */
+    uint8_t *bytes;
+    size_t n;
+};
+
+struct sim {
+    struct sim_options o;
+    struct prng prng;
+    uint64_t now_us;
+    bool healed;
+    struct member_doc doc;
+    struct sim_node nodes[SIM_NODES_MAX];
+    bool blocked[SIM_NODES_MAX][SIM_NODES_MAX]; /* from, to */
+    bool linked[SIM_NODES_MAX][SIM_NODES_MAX];  /* gossip believes so, on the first one's side */
+    uint32_t epoch[SIM_NODES_MAX][SIM_NODES_MAX];
+    struct sim_message *queue; /* a heap by (at_us, order) */
+    size_t queue_count, queue_cap;
+    uint64_t order;
+    struct sim_batch *batches;
+    size_t batch_count, batch_cap;
+    uint64_t event_hash, events;
+    uint64_t committed, failed_txns, crashes, partitions, messages, lost, flips;
+    char failure[2048]; /* empty: none so far */
+    bool trace;
+    struct buf log;     /* the nodes' log lines, told with a failure */
+};
+
+void sim_options_draw(struct sim_options *o, uint64_t seed);
+void sim_options_print(const struct sim_options *o);
+/* Run one seed. true: nothing broke. s->failure says what did. */
+bool sim_run(struct sim *s, const struct sim_options *o, bool trace);
+void sim_free(struct sim *s);
+
+/* for the files of the simulator */
+void sim_fail(struct sim *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void sim_note(struct sim *s, const char *what, uint64_t a, uint64_t b); /* into the event hash; printed where traced */
+bool sim_start_node(struct sim *s, uint8_t slot);
+void sim_stop_node(struct sim *s, uint8_t slot); /* as a crash does */
+void sim_pump(struct sim *s, uint8_t slot);      /* send what gossip wants to send */
+void sim_net_links(struct sim *s);               /* (re)connect or cut, as blocked and up say */
+void sim_net_deliver(struct sim *s);             /* all that is due */
+void sim_net_clear(struct sim *s);
+void sim_faults(struct sim *s);                  /* once a tick */
+bool sim_work_schema(struct sim *s);
+void sim_work_step(struct sim *s, uint8_t slot); /* one transaction on one node */
+/* One statement; *number gets the first value of the first row as an integer (may be NULL). */
+quartet_status sim_sql(struct sim_node *n, const char *sql, int64_t *number, struct err *err);
+void sim_check_now(struct sim *s, uint8_t slot); /* what must hold in every snapshot of every node */
+bool sim_converged(struct sim *s);
+void sim_check_end(struct sim *s);               /* all nodes alike, nothing acknowledged lost, and the naive model's answer */
+
+#endif

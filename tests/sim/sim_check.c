@@ -1,0 +1,315 @@
+/* sim_check.c - the checkers: what must hold in every snapshot, and what must hold at the end (../docs/ARCHITECTURE.md, "How we know"). */
+#include "sim/sim.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "merge/model.h"
+
+static const struct {
+    const char *what, *sql; /* counts offences */
+} invariants[] = {
+    {"half a transaction is visible (pa, pb)",
+     "SELECT (SELECT count(*) FROM pa LEFT JOIN pb ON pa.id = pb.id WHERE pb.id IS NULL OR pa.v <> pb.v) + "
+     "(SELECT count(*) FROM pb LEFT JOIN pa ON pa.id = pb.id WHERE pa.id IS NULL)"},
+    {"an effect is visible before its cause (cz)", "SELECT count(*) FROM cz c LEFT JOIN cz d ON d.id = c.dep WHERE c.dep IS NOT NULL AND d.id IS NULL"},
+    {"a counter differs from the sum of its changes (cnt, journal)",
+     "SELECT count(*) FROM cnt LEFT JOIN (SELECT id, sum(d) AS s FROM journal GROUP BY id) j ON j.id = cnt.id WHERE cnt.n <> coalesce(j.s, 0)"},
+    {"an index disagrees with its table (t_b)",
+     "SELECT (SELECT count(*) FROM t WHERE b >= 0 AND b <= 9) - (SELECT count(*) FROM t WHERE b + 0 >= 0 AND b + 0 <= 9)"},
+};
+
+void sim_check_now(struct sim *s, uint8_t slot)
+{
+    struct sim_node *n = &s->nodes[slot];
+    for (size_t i = 0; i < sizeof invariants / sizeof *invariants && s->failure[0] == '\0'; i++) {
+        struct err err = ERR_INIT;
+        int64_t offences = 0;
+        quartet_status rc = sim_sql(n, invariants[i].sql, &offences, &err);
+        if (rc == QUARTET_ERROR && strstr(err.text, "no such table") != NULL)
+            return; /* the schema has not arrived yet */
+        if (rc != QUARTET_OK && !n->env.dead)
+            sim_fail(s, "node %u cannot be read: %s", (unsigned)slot, err.text);
+        else if (rc == QUARTET_OK && offences != 0)
+            sim_fail(s, "node %u: %s: %lld times", (unsigned)slot, invariants[i].what, (long long)offences);
+    }
+}
+
+static bool vector_of(struct sim_node *n, struct idvec *out, struct err *err)
+{
+    struct buf applied = {0}, durable = {0};
+    bool ok = db_vectors(n->d, &applied, &durable, err) == QUARTET_OK;
+    struct bytes_in in = bytes_in(applied.data, applied.len);
+    ok = ok && idvec_decode(&in, out, err) == QUARTET_OK;
+    buf_deinit(&applied);
+    buf_deinit(&durable);
+    return ok;
+}
+
+bool sim_converged(struct sim *s)
+{
+    struct idvec first = {0}, other = {0};
+    struct err err = ERR_INIT;
+    bool equal = s->nodes[0].up && vector_of(&s->nodes[0], &first, &err);
+    for (uint32_t k = 1; k < s->o.nodes && equal; k++) {
+        equal = s->nodes[k].up && vector_of(&s->nodes[k], &other, &err) && idvec_equal(&first, &other);
+        idvec_deinit(&other);
+        other = (struct idvec){0};
+    }
+    /* Everything that is sealed must be known, and nothing may wait to be sealed. */
+    for (size_t i = 0; i < s->batch_count && equal; i++) {
+        struct batch_header h;
+        struct slice payload;
+        equal = batch_parse(slice_of(s->batches[i].bytes, s->batches[i].n), &h, &payload, &err) == QUARTET_OK &&
+                idvec_number(&first, h.chain) >= h.first + h.count - 1;
+    }
+    idvec_deinit(&first);
+    return equal;
+}
+
+/* ---- the end ---- */
+
+static const char *const dumps[] = {
+    "SELECT * FROM journal ORDER BY node, k", "SELECT * FROM cnt ORDER BY id", "SELECT * FROM pa ORDER BY id",
+    "SELECT * FROM pb ORDER BY id",           "SELECT * FROM cz ORDER BY id",  "SELECT * FROM t ORDER BY id",
+    "SELECT id, a, b FROM t WHERE b >= 0 ORDER BY b, a, id",
+};
+
+static quartet_status dump(struct sim_node *n, const char *sql, struct buf *out, struct err *err)
+{
+    conn_stmt *stmt = NULL;
+    size_t consumed = 0;
+    struct batch rows;
+    quartet_status rc = conn_prepare(n->c, sql, strlen(sql), &stmt, &consumed, err);
+    while (rc == QUARTET_OK && (rc = conn_step(stmt, &rows, err)) == QUARTET_OK && rows.n > 0)
+        for (uint32_t r = 0; r < rows.n; r++)
+            for (uint32_t c = 0; c < rows.col_count; c++) {
+                struct value v = vec_get(&rows.cols[c], r);
+                value_encode(out, &v);
+            }
+    conn_finalize(stmt);
+    return rc == QUARTET_OK ? buf_check(out, err) : rc;
+}
+
+static void check_alike(struct sim *s)
+{
+    struct err err = ERR_INIT;
+    for (size_t q = 0; q < sizeof dumps / sizeof *dumps; q++) {
+        struct buf first = {0};
+        for (uint32_t k = 0; k < s->o.nodes && s->failure[0] == '\0'; k++) {
+            struct buf mine = {0};
+            if (dump(&s->nodes[k], dumps[q], &mine, &err) != QUARTET_OK)
+                sim_fail(s, "node %u: %s: %s", k, dumps[q], err.text);
+            else if (k > 0 && !slice_eq(slice_of(first.data, first.len), slice_of(mine.data, mine.len)))
+                sim_fail(s, "DIVERGED: node %u and node 0 answer differently to: %s", k, dumps[q]);
+            if (k == 0)
+                first = mine;
+            else
+                buf_deinit(&mine);
+        }
+        buf_deinit(&first);
+    }
+    struct state_hash first = {0};
+    for (uint32_t k = 0; k < s->o.nodes && s->failure[0] == '\0'; k++) {
+        struct state_hash h;
+        struct buf at = {0};
+        if (db_state_hash(s->nodes[k].d, &h, &at, &err) != QUARTET_OK)
+            sim_fail(s, "node %u: %s", k, err.text);
+        else if (k > 0 && (h.lo != first.lo || h.hi != first.hi))
+            sim_fail(s, "DIVERGED: the state hashes of node %u and node 0 differ at equal vectors", k);
+        if (k == 0)
+            first = h;
+        buf_deinit(&at);
+    }
+}
+
+static void check_durable(struct sim *s)
+{
+    for (uint32_t k = 0; k < s->o.nodes; k++)
+        for (uint64_t i = 0; i < s->nodes[k].next && s->failure[0] == '\0'; i++) {
+            char sql[128];
+            int64_t found = 0;
+            struct err err = ERR_INIT;
+            if (s->nodes[k].told[i] != 1)
+                continue;
+            snprintf(sql, sizeof sql, "SELECT count(*) FROM journal WHERE node = %u AND k = %llu", k, (unsigned long long)i);
+            if (sim_sql(&s->nodes[0], sql, &found, &err) != QUARTET_OK)
+                sim_fail(s, "node 0: %s", err.text);
+            else if (found != 1)
+                sim_fail(s, "LOST: transaction %llu of node %u was acknowledged and is nowhere", (unsigned long long)i, k);
+        }
+}
+
+/* ---- the naive model: all signed batches, merged again from scratch ---- */
+
+struct replay {
+    struct sim *s;
+    struct arena arena;
+    struct model model;
+    struct chain_table chains;
+    struct vv seen[64];       /* by chain number: what its writer had applied, cumulated over its deltas */
+    uint64_t done[64];        /* by chain number: deltas taken */
+    struct model_op *ops;     /* of an unfinished transaction */
+    uint32_t op_count, op_cap;
+    const struct catalog *catalog;
+    struct err err;
+};
+
+static bool add_op(struct replay *r, const struct table_def *t, const struct delta_reader *d, struct slice key, const struct row_op *op)
+{
+    if (r->op_count == r->op_cap) {
+        uint32_t cap = r->op_cap == 0 ? 64 : r->op_cap * 2;
+        struct model_op *grown = arena_alloc(&r->arena, cap * sizeof *grown);
+        if (grown == NULL)
+            return false;
+        if (r->op_count > 0)
+            memcpy(grown, r->ops, r->op_count * sizeof *grown);
+        r->ops = grown;
+        r->op_cap = cap;
+    }
+    struct row_write *writes = arena_alloc(&r->arena, (op->write_count + 1) * sizeof *writes);
+    uint32_t count = 0;
+    if (writes == NULL)
+        return false;
+    for (uint32_t i = 0; i < op->write_count; i++)
+        for (uint32_t c = 0; c < t->rows.count; c++)
+            if (t->record_ids[c] == d->column_ids[op->writes[i].column]) {
+                writes[count] = op->writes[i];
+                writes[count++].column = c;
+            }
+    r->ops[r->op_count++] = (struct model_op){.table = t->id, .key = key, .flags = op->flags, .writes = writes, .write_count = count};
+    return true;
+}
+
+static bool finish_txn(struct replay *r, chain_no chain, const struct delta_reader *d)
+{
+    struct vv *seen = &r->seen[chain];
+    struct model_seen *list = arena_alloc(&r->arena, (seen->count + 1) * sizeof *list);
+    struct model_txn *txn = arena_zalloc(&r->arena, 1, sizeof *txn);
+    if (list == NULL || txn == NULL)
+        return false;
+    for (uint32_t i = 0; i < seen->count; i++)
+        list[i] = (struct model_seen){.chain = r->chains.ids[seen->e[i].chain], .number = seen->e[i].number};
+    list[seen->count] = (struct model_seen){.chain = r->chains.ids[chain], .number = d->number - 1};
+    *txn = (struct model_txn){.chain = r->chains.ids[chain], .number = d->number, .stamp = d->stamp, .seen = list, .seen_count = seen->count + 1,
+                              .ops = r->ops, .op_count = r->op_count};
+    r->ops = NULL;
+    r->op_count = r->op_cap = 0;
+    return model_add(&r->model, txn, &r->err) == QUARTET_OK;
+}
+
+static bool take_delta(struct replay *r, chain_no chain, struct slice bytes)
+{
+    struct delta_reader d;
+    if (delta_open(&d, bytes, &r->chains, &r->arena, &r->err) != QUARTET_OK)
+        return false;
+    bool ok = r->chains.count <= 64 && vv_merge(&r->seen[chain], &d.deps, &r->err) == QUARTET_OK;
+    while (ok && delta_next_table(&d, &r->arena)) {
+        struct slice key;
+        struct row_op op;
+        const struct table_def *t = catalog_table_by_id(r->catalog, d.table_id);
+        while (ok && delta_next_row(&d, &r->arena, &key, &op))
+            ok = t == NULL || t->is_system || add_op(r, t, &d, key, &op);
+    }
+    if (ok && (d.flags & DELTA_MORE) == 0)
+        ok = finish_txn(r, chain, &d);
+    r->done[chain] = d.number;
+    delta_close(&d);
+    return ok;
+}
+
+/* A chain's batches are taken in their order; which chain comes first does not matter to the model. */
+static bool take_batches(struct replay *r)
+{
+    struct sim *s = r->s;
+    for (size_t i = 0; i < s->batch_count; i++) {
+        struct batch_header h;
+        struct slice payload, delta;
+        chain_no chain;
+        if (batch_parse(slice_of(s->batches[i].bytes, s->batches[i].n), &h, &payload, &r->err) != QUARTET_OK ||
+            chain_intern(&r->chains, h.chain, &chain, &r->err) != QUARTET_OK || chain >= 64)
+            return false;
+        if (h.first + h.count - 1 <= r->done[chain])
+            continue; /* signed again after a crash: the same deltas */
+        if (h.first != r->done[chain] + 1) {
+            err_set(&r->err, QUARTET_INTERNAL, "a hole in a chain of slot %u: %llu after %llu", (unsigned)h.chain.slot, (unsigned long long)h.first,
+                    (unsigned long long)r->done[chain]);
+            return false;
+        }
+        struct bytes_in in = bytes_in(payload.p, payload.n);
+        while (batch_next_delta(&in, &delta))
+            if (!take_delta(r, chain, delta))
+                return false;
+    }
+    return true;
+}
+
+static void compare_row(struct replay *r, const struct table_def *t, const struct model_key *k, txn *reader, uint64_t *live)
+{
+    struct value expected[64], got[64];
+    bool found = false;
+    uint32_t births = 0;
+    bool shown = model_show(&r->model, t->id, k->key, NULL, 0, &t->rows, expected, &births);
+    *live += shown;
+    if (table_get(reader, t, k->key, got, &r->arena, &found, &r->err) != QUARTET_OK) {
+        sim_fail(r->s, "node 0: %s", r->err.text);
+        return;
+    }
+    bool equal = shown == found;
+    for (uint32_t c = 0; equal && shown && c < t->rows.count; c++)
+        equal = value_identical(&expected[c], &got[t->record_columns[c]]);
+    if (!equal)
+        sim_fail(r->s, "node 0 and the naive model differ on a row of %s: %s there, %s in the model", t->name, found ? "live" : "absent",
+                 shown ? "live" : "absent");
+}
+
+static void check_model(struct sim *s)
+{
+    struct replay r = {.s = s, .err = ERR_INIT};
+    struct catalog *catalog = db_catalog(s->nodes[0].d);
+    txn *reader = NULL;
+    r.catalog = catalog;
+    model_init(&r.model);
+    if (!take_batches(&r))
+        sim_fail(s, "the naive model cannot take the batches: %s", r.err.text);
+    else if (txn_begin(s->nodes[0].d, &reader, &r.err) != QUARTET_OK || txn_statement_begin(reader, &r.err) != QUARTET_OK)
+        sim_fail(s, "node 0: %s", r.err.text);
+    uint64_t live = 0;
+    for (size_t i = 0; i < r.model.key_count && s->failure[0] == '\0'; i++) {
+        const struct table_def *t = catalog_table_by_id(catalog, r.model.keys[i]->table);
+        if (t != NULL && !t->dropped && t->rows.count < 64 && t->column_count < 64)
+            compare_row(&r, t, r.model.keys[i], reader, &live);
+    }
+    txn_rollback(reader);
+    static const char *const tables[] = {"journal", "cnt", "pa", "pb", "cz", "t"};
+    int64_t rows = 0;
+    for (size_t i = 0; i < sizeof tables / sizeof *tables && s->failure[0] == '\0'; i++) {
+        char sql[64];
+        int64_t count = 0;
+        snprintf(sql, sizeof sql, "SELECT count(*) FROM %s", tables[i]);
+        if (sim_sql(&s->nodes[0], sql, &count, &r.err) != QUARTET_OK)
+            sim_fail(s, "node 0: %s", r.err.text);
+        rows += count;
+    }
+    if (s->failure[0] == '\0' && (uint64_t)rows != live)
+        sim_fail(s, "node 0 shows %lld rows, the naive model %llu", (long long)rows, (unsigned long long)live);
+    for (size_t i = 0; i < 64; i++)
+        vv_deinit(&r.seen[i]);
+    model_deinit(&r.model);
+    chain_table_deinit(&r.chains);
+    arena_free_all(&r.arena);
+    catalog_unref(catalog);
+}
+
+void sim_check_end(struct sim *s)
+{
+    for (uint8_t k = 0; k < s->o.nodes && s->failure[0] == '\0'; k++)
+        sim_check_now(s, k);
+    if (s->failure[0] == '\0')
+        check_alike(s);
+    if (s->failure[0] == '\0')
+        check_durable(s);
+    if (s->failure[0] == '\0')
+        check_model(s);
+}
