@@ -9,7 +9,7 @@
 
 #define CHANNEL_KEY_BYTES 32u
 #define CHANNEL_HEADER_BYTES 24u
-#define CHANNEL_MESSAGE_BYTES_MAX (64u << 20)    /* whole messages, larger ones are refused on both sides */
+#define CHANNEL_MESSAGE_BYTES_MAX (80u << 20)    /* whole messages, larger ones are refused on both sides */
 #define CHANNEL_REKEY_BYTES (1ull << 30)         /* both sides change keys after as many bytes */
 
 typedef struct channel channel;

@@ -52,6 +52,7 @@ void client_reset(client_stmt *s);     /* closes the cursor; it may be run again
 void client_stmt_free(client_stmt *s); /* NULL is allowed */
 
 uint32_t client_param_count(const client_stmt *s);
+uint32_t client_param_index(const client_stmt *s, const char *name); /* counts from 1; ":name"; 0: no such parameter */
 uint32_t client_column_count(const client_stmt *s);
 const char *client_column_name(const client_stmt *s, uint32_t i);     /* valid as long as the statement */
 const char *client_column_decltype(const client_stmt *s, uint32_t i); /* empty for expressions */

@@ -14,7 +14,7 @@
 #define GOSSIP_VERSION 1u
 #define GOSSIP_MESSAGE_BYTES_MAX (4u << 20)
 #define GOSSIP_QUEUE_BYTES_MAX (4u << 20)  /* waiting for one peer; past it pushes are dropped */
-#define GOSSIP_PULL_BYTES (1u << 20)       /* asked for, and served, at once */
+#define GOSSIP_PULL_BYTES (512u << 10)     /* asked for, and served, at once */
 #define GOSSIP_PULL_CHAINS_MAX 64u         /* in one request */
 #define GOSSIP_STASH_BYTES_MAX (4u << 20)  /* batches that came before their predecessors */
 #define GOSSIP_STASH_BATCHES_MAX 64u

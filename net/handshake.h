@@ -12,7 +12,7 @@
 
 #define HANDSHAKE_VERSION 1u
 #define HANDSHAKE_DEADLINE_MS 3000u
-#define HANDSHAKE_FIRST_BYTES 80u          /* message 1 is exactly as long */
+#define HANDSHAKE_FIRST_BYTES 72u          /* message 1 is exactly as long */
 #define HANDSHAKE_FRAME_BYTES_MAX (64u << 10) /* what an initiator accepts; a responder accepts HANDSHAKE_REQUEST_BYTES_MAX */
 #define HANDSHAKE_REQUEST_BYTES_MAX 512u
 #define HANDSHAKE_SEEN_MAX 1024u

@@ -32,6 +32,7 @@ bool session_rows_put(struct session_rows *rows, const struct value *values, uin
 struct session_statement_info {
     uint32_t consumed_bytes;
     uint32_t param_count;
+    const struct slice *param_names;      /* ":name" or empty for each parameter, or NULL; valid as long as the statement */
     uint32_t column_count;
     const struct session_column *columns; /* valid as long as the statement */
     uint32_t flags;                       /* SESSION_READ_ONLY, SESSION_ENDS */
@@ -61,6 +62,7 @@ struct session_host {
                             struct err *err);
     /* Give rows until session_rows_put says no, or *done. A statement without rows does all its work in the first call. */
     quartet_status (*fetch)(void *session, void *statement, struct session_rows *rows, bool *done, struct err *err);
+    void (*reset)(void *session, void *statement); /* ends what runs; lets go of its snapshot; it may be started again */
     void (*finalize)(void *session, void *statement);
     /* After a statement's first answer and after each failure. */
     void (*outcome)(void *session, struct session_outcome *out);

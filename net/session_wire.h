@@ -11,7 +11,7 @@
 #include "wire.h"
 
 #define SESSION_VERSION 1u
-#define SESSION_SQL_BYTES_MAX (16u << 20)
+#define SESSION_SQL_BYTES_MAX (64u << 20)
 #define SESSION_PARAMS_MAX 32766u
 #define SESSION_COLUMNS_MAX 4096u
 #define SESSION_NAME_BYTES_MAX 256u          /* of a column, a type, a setting */
@@ -24,7 +24,7 @@
 #define SESSION_PIPELINE_MAX 64u             /* requests not answered yet */
 #define SESSION_BATCH_ROWS_MAX 4096u
 #define SESSION_BATCH_BYTES (256u << 10)     /* a batch of rows ends with the row that passes this */
-#define SESSION_REQUEST_BYTES_MAX (32u << 20)
+#define SESSION_REQUEST_BYTES_MAX (72u << 20)
 
 enum session_kind {
     /* requests */
@@ -38,6 +38,7 @@ enum session_kind {
     SESSION_PING = 8,
     SESSION_NODES = 9,
     SESSION_BYE = 10,
+    SESSION_RESET = 11,   /* a statement's cursor; it stays prepared. No answer */
     /* answers */
     SESSION_WELCOME = 65,
     SESSION_PREPARED = 66,
@@ -64,11 +65,11 @@ struct session_login {
     struct session_setting settings[SESSION_SETTINGS_MAX];
     uint32_t setting_count;
 };
-/* EXECUTE, PREPARE, RUN, FETCH, CLOSE; fields that a kind has no use for are empty. */
+/* EXECUTE, PREPARE, RUN, FETCH, CLOSE, RESET; fields that a kind has no use for are empty. */
 struct session_request {
     uint8_t kind;
     uint32_t id;
-    uint32_t statement;      /* RUN, FETCH, CLOSE, and EXECUTE and PREPARE: the number the client gives to it; not 0 */
+    uint32_t statement;      /* RUN, FETCH, CLOSE, RESET, and EXECUTE and PREPARE: the number the client gives to it; not 0 */
     struct slice sql;
     struct slice params;     /* encoded values, checked */
     uint32_t param_count;
@@ -102,6 +103,7 @@ struct session_result {
     uint32_t column_count;
     bool has_columns;               /* columns are told once, in the first answer of a statement */
     struct session_column *columns; /* in the caller's arena when decoded */
+    const struct slice *param_names; /* with the columns: param_count texts, ":name" or empty; NULL: none has a name */
     uint32_t row_count;
     struct slice rows;              /* row_count * column_count encoded values, checked */
     int64_t affected, last_insert_id;

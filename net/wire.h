@@ -8,7 +8,6 @@
 #include "base/buf.h"
 #include "base/bytes.h"
 
-#define WIRE_DEPTH_MAX 8u
 
 void wire_put_array(struct buf *out, uint32_t n);
 void wire_put_u64(struct buf *out, uint64_t v);
@@ -32,6 +31,5 @@ bool wire_bool(struct bytes_in *in);
 bool wire_is_nil(struct bytes_in *in); /* true: a nil was consumed; false: nothing was */
 struct slice wire_bin(struct bytes_in *in, size_t max_bytes);
 struct slice wire_str(struct bytes_in *in, size_t max_bytes); /* checks UTF-8 */
-bool wire_skip(struct bytes_in *in);    /* one item of any kind, WIRE_DEPTH_MAX deep at most */
 
 #endif

@@ -1,0 +1,115 @@
+/* client_internal.h - what the files of the client library share. Only client*.c include it. */
+#ifndef NET_CLIENT_INTERNAL_H
+#define NET_CLIENT_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "base/arena.h"
+#include "base/prng.h"
+#include "client.h"
+#include "gossip.h"
+#include "handshake.h"
+
+#define CLIENT_NODES_MAX 8u /* those of the URL and those of the membership document */
+
+/* One encrypted connection on a plain socket. */
+struct client_link {
+    int fd; /* -1: none */
+    channel *channel;
+    struct frame_in in;
+    struct buf out;
+    uint64_t heard_ms, ping_sent_us, rtt_us;
+    uint8_t slot, state; /* of the node; state as of its last pong */
+};
+
+struct client_node {
+    char host[MEMBER_ADDRESS_BYTES_MAX];
+    uint16_t port;
+    int slot; /* -1: not known yet */
+};
+
+struct client {
+    struct env *env;
+    struct url url; /* wiped of its key once that is in `key` */
+    struct member_key key;
+    struct handshake_config config;
+    char application[128];
+    void (*notice)(void *arg, const char *text);
+    void *notice_arg;
+    struct prng prng;
+    struct client_node nodes[CLIENT_NODES_MAX];
+    uint32_t node_count;
+    uint32_t current; /* index into nodes of the one that serves, or served last */
+    struct client_link link;
+    uint32_t generation; /* of the session: grows with every login */
+    uint32_t next_id, next_statement;
+    bool in_transaction;
+    bool transaction_lost; /* the session broke while one was open, and the caller has not been told */
+    char address[MEMBER_ADDRESS_BYTES_MAX + 8];
+    struct buf token;
+    struct buf request;  /* message under construction */
+    int cancel_fd;       /* eventfd: client_cancel writes, whoever waits reads */
+    struct arena answer; /* of the last answer's columns */
+    struct {
+        char name[64];
+        char value[256];
+    } settings[SESSION_SETTINGS_MAX];
+    uint32_t setting_count;
+};
+
+struct client_stmt {
+    client *client;
+    uint32_t number, generation;
+    char *sql; /* owned; for preparing again */
+    size_t sql_bytes;
+    bool prepared;        /* on the node of `generation` */
+    bool keep;            /* made by client_prepare */
+    bool open;            /* a cursor is open on the node */
+    struct arena arena;   /* columns' texts */
+    struct session_column *columns;
+    struct slice *param_names;
+    uint32_t column_count, param_count, flags;
+    struct buf rows;      /* of the batch at hand */
+    struct bytes_in at;
+    uint32_t rows_left;
+    bool done;
+    struct value *row;    /* column_count of them */
+    int64_t affected, last_insert_id;
+    char **warnings;      /* in the arena of warnings */
+    struct arena warning_arena;
+    uint32_t warning_count;
+};
+
+/* client_link.c. All times come from env. */
+uint64_t client_now_ms(struct env *env);
+void client_link_init(struct client_link *l);
+void client_link_close(struct client_link *l, bool goodbye);
+/* TCP and handshake within timeout_ms. *doc gets the node's membership document (buf of the caller). */
+quartet_status client_link_open(struct client_link *l, const struct handshake_config *config, const char *host, uint16_t port, uint32_t timeout_ms,
+                                struct buf *doc, struct err *err);
+/* QUARTET_OK: the system has all of it. Otherwise the node cannot have got the whole message. */
+quartet_status client_link_send(struct client_link *l, struct env *env, struct slice message, struct err *err);
+/* The next message but keep-alive pongs; valid until the next call. Pings while it waits; QUARTET_NET once the node is silent for too long.
+ * cancel_fd: readable once the caller is to be cancelled (a CANCEL is sent), or -1. deadline_ms 0: none. */
+quartet_status client_link_receive(struct client_link *l, struct env *env, int cancel_fd, uint64_t deadline_ms, struct slice *message,
+                                   struct err *err);
+
+/* client.c */
+/* Make sure of a session. QUARTET_NET and others: no node took us. */
+quartet_status client_connect(client *c, struct err *err);
+/* The link broke: forget it; an open transaction is lost. `why` goes into the notice. */
+void client_lost(client *c, const char *why);
+uint32_t client_next_id(client *c);
+
+struct client_answer {
+    uint8_t kind;
+    struct session_result result; /* PREPARED, RESULT; points into the message and c->answer */
+    uint8_t slot, state;          /* PONG */
+    struct session_node nodes[SLOTS_MAX]; /* NODES_ARE; points into the message */
+    uint32_t node_count;
+};
+/* Send c->request (request id `id`) and take its answer, failing over by the rules at the top of client.h. needs_generation: not 0: the request
+ * belongs to that session (a cursor, a prepared statement); where it is gone, QUARTET_NOTFOUND tells the caller to build the request anew. */
+quartet_status client_ask(client *c, uint32_t id, enum client_hint hint, uint32_t needs_generation, struct client_answer *answer, struct err *err);
+
+#endif

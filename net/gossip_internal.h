@@ -1,0 +1,106 @@
+/* gossip_internal.h - what the files of gossip share. Only gossip*.c include it. */
+#ifndef NET_GOSSIP_INTERNAL_H
+#define NET_GOSSIP_INTERNAL_H
+
+#include "gossip.h"
+
+enum gossip_kind {
+    GM_STATUS = 1,
+    GM_ASK = 2,
+    GM_BATCH = 3,
+    GM_PULL = 4,
+    GM_PULLED = 5,
+    GM_PULL_END = 6,
+    GM_HAVE = 7,
+    GM_PING = 8,
+    GM_PONG = 9
+};
+
+/* One message's bytes, shared by the queues of all peers it goes to. */
+struct gossip_body {
+    uint32_t refs;
+    size_t n;
+    uint8_t bytes[];
+};
+struct gossip_item {
+    struct gossip_item *next;
+    struct gossip_body *body;
+};
+struct gossip_queue {
+    struct gossip_item *first, *last;
+};
+
+struct gossip_want {
+    struct chain_id chain;
+    uint64_t from;
+};
+
+struct gossip_peer_state {
+    bool connected;
+    bool have_due;                     /* it may lack something of our disk that we have not told it */
+    struct gossip_queue urgent, bulk;  /* bulk: answers to pulls */
+    size_t queued_bytes;
+    struct idvec offers;               /* what can be asked of it: told, or sent by it */
+    struct idvec sent;                 /* what it has or is about to have: offers, and what we pushed */
+    struct idvec told;                 /* of our disk vector, what we told it */
+    struct idvec lost;                 /* per chain: deltas below this number are no longer in its log */
+    struct gossip_status status;
+    uint64_t status_at_us;
+    uint64_t rtt_us, ping_due_us, ask_not_before_us;
+    int64_t skew_us;
+    bool pulling, pull_progress;
+    uint32_t pull_id;
+    uint64_t pull_deadline_us, pull_not_before_us;
+    struct gossip_want wants[GOSSIP_PULL_CHAINS_MAX];
+    uint32_t want_count;
+};
+
+struct gossip_stashed {
+    uint8_t *bytes; /* owned */
+    size_t n;
+    struct chain_id chain;
+    uint64_t first;
+    uint8_t from;
+    uint64_t at_us;
+};
+
+struct gossip {
+    uint8_t slot;
+    struct prng prng;
+    const struct gossip_host *host;
+    struct gossip_peer_state peers[SLOTS_MAX];
+    struct idvec disk;  /* the host's, as last asked */
+    struct idvec known; /* disk, and what the host accepted since */
+    struct gossip_status status; /* ours, reused */
+    uint64_t status_mine_at_us;  /* when it was asked: places its wall clock */
+    struct buf scratch, served;
+    struct gossip_stashed stash[GOSSIP_STASH_BATCHES_MAX];
+    uint32_t stash_count;
+    size_t stash_bytes;
+    uint32_t next_pull_id;
+    uint64_t status_due_us;
+    struct gossip_counters counters;
+};
+
+/* gossip_queue.c */
+struct gossip_body *gossip_body_new(const struct buf *message); /* NULL: out of memory; refs 1 */
+void gossip_body_unref(struct gossip_body *b);
+bool gossip_queue_put(struct gossip *g, struct gossip_peer_state *p, bool urgent, struct gossip_body *body); /* takes its own reference */
+void gossip_queue_clear(struct gossip_peer_state *p);
+/* Send what is in g->scratch to one peer. */
+quartet_status gossip_send_scratch(struct gossip *g, struct gossip_peer_state *p, bool urgent, struct err *err);
+
+/* gossip_batch.c: what comes in and what is passed on */
+quartet_status gossip_take_batch(struct gossip *g, uint8_t from, uint32_t mask, bool pulled, struct slice bytes, uint64_t now_us, struct err *err);
+/* To all connected peers that are not in mask and have what comes before. */
+quartet_status gossip_push(struct gossip *g, const struct batch_header *header, struct slice bytes, uint32_t mask, bool relay, struct err *err);
+void gossip_stash_clear(struct gossip *g);
+void gossip_stash_age(struct gossip *g, uint64_t now_us);
+
+/* gossip_pull.c: who lacks what */
+quartet_status gossip_plan_pulls(struct gossip *g, uint64_t now_us, struct err *err);
+quartet_status gossip_serve_pull(struct gossip *g, struct gossip_peer_state *p, struct bytes_in *in, struct err *err);
+quartet_status gossip_pull_ended(struct gossip *g, uint8_t slot, struct bytes_in *in, uint64_t now_us, struct err *err);
+quartet_status gossip_send_have(struct gossip *g, struct gossip_peer_state *p, struct err *err);
+
+#endif

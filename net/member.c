@@ -1,0 +1,360 @@
+/* member.c - the membership document: encoding, decoding with bounds, signature, and making a new cluster.
+ *
+ * Why the cluster's id is a hash of root key and salt: a client that knows the id (32 bytes in a URL) can check any document without
+ * knowing the root key, and two clusters with one root key are still two. The document holds no secret. */
+#include "member.h"
+
+#include <sodium.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define DOC_VERSION 1u
+#define SIGNATURE_BYTES 64u
+#define NODE_BYTES_MIN (1u + MEMBER_KEY_BYTES + 4u + 3u)
+#define CLIENT_BYTES_MIN (1u + MEMBER_KEY_BYTES + 4u)
+static const uint8_t doc_magic[4] = {'Q', 'R', 'T', 'M'};
+
+void member_doc_deinit(struct member_doc *d)
+{
+    mem_free(d->clients);
+    d->clients = NULL;
+    d->client_count = 0;
+}
+
+quartet_status member_doc_copy(struct member_doc *to, const struct member_doc *from, struct err *err)
+{
+    struct member_doc copy = *from;
+    copy.clients = mem_dup(from->clients, from->client_count * sizeof *from->clients);
+    if (copy.clients == NULL)
+        return err_nomem(err);
+    *to = copy;
+    return QUARTET_OK;
+}
+
+const struct member_node *member_find_slot(const struct member_doc *d, uint8_t slot)
+{
+    for (uint32_t i = 0; i < d->node_count; i++)
+        if (d->nodes[i].slot == slot)
+            return &d->nodes[i];
+    return NULL;
+}
+
+const struct member_node *member_find_node(const struct member_doc *d, const uint8_t *public_key)
+{
+    for (uint32_t i = 0; i < d->node_count; i++)
+        if (memcmp(d->nodes[i].public_key, public_key, MEMBER_KEY_BYTES) == 0)
+            return &d->nodes[i];
+    return NULL;
+}
+
+const struct member_client *member_find_client(const struct member_doc *d, const uint8_t *public_key)
+{
+    for (uint32_t i = 0; i < d->client_count; i++)
+        if (memcmp(d->clients[i].public_key, public_key, MEMBER_KEY_BYTES) == 0)
+            return &d->clients[i];
+    return NULL;
+}
+
+static void cluster_id_of(const uint8_t *root_key, const uint8_t *salt, struct cluster_id *out)
+{
+    static const char label[] = "quartet cluster";
+    crypto_generichash_state s;
+    (void)crypto_generichash_init(&s, NULL, 0, sizeof out->b);
+    (void)crypto_generichash_update(&s, (const uint8_t *)label, sizeof label);
+    (void)crypto_generichash_update(&s, root_key, MEMBER_KEY_BYTES);
+    (void)crypto_generichash_update(&s, salt, 32);
+    (void)crypto_generichash_final(&s, out->b, sizeof out->b);
+}
+
+static void signed_hash(struct slice body, uint8_t *out)
+{
+    static const char label[] = "quartet membership 1";
+    crypto_generichash_state s;
+    (void)crypto_generichash_init(&s, NULL, 0, 32);
+    (void)crypto_generichash_update(&s, (const uint8_t *)label, sizeof label);
+    (void)crypto_generichash_update(&s, body.p, body.n);
+    (void)crypto_generichash_final(&s, out, 32);
+}
+
+/* Printable ASCII without blanks: an address, which is also printed. */
+static bool address_ok(const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (s[i] <= ' ' || s[i] > '~')
+            return false;
+    return true;
+}
+
+static bool name_ok(const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if ((uint8_t)s[i] < ' ' || s[i] == 0x7f)
+            return false;
+    return utf8_valid((const uint8_t *)s, n);
+}
+
+static void put_text(struct buf *out, const char *s)
+{
+    buf_varint(out, strlen(s));
+    buf_str(out, s);
+}
+
+static void get_text(struct bytes_in *in, char *out, size_t out_bytes, bool (*ok)(const char *s, size_t n))
+{
+    struct slice s = bytes_slice(in);
+    if (in->bad || s.n >= out_bytes || !ok((const char *)s.p, s.n)) {
+        in->bad = true;
+        s = slice_of("", 0);
+    }
+    memcpy(out, s.p, s.n);
+    memset(out + s.n, 0, out_bytes - s.n);
+}
+
+quartet_status member_doc_encode(const struct member_doc *d, const uint8_t *root_seed, struct buf *out, struct err *err)
+{
+    QASSERT(d->node_count >= 1 && d->node_count <= SLOTS_MAX && d->client_count <= MEMBER_CLIENTS_MAX);
+    size_t start = out->len;
+    buf_put(out, doc_magic, sizeof doc_magic);
+    buf_u8(out, DOC_VERSION);
+    buf_u64(out, d->epoch);
+    buf_put(out, d->cluster.b, sizeof d->cluster.b);
+    buf_put(out, d->root_key, sizeof d->root_key);
+    buf_put(out, d->salt, sizeof d->salt);
+    buf_varint(out, d->node_count);
+    for (uint32_t i = 0; i < d->node_count; i++) {
+        const struct member_node *n = &d->nodes[i];
+        buf_u8(out, n->slot);
+        buf_put(out, n->public_key, sizeof n->public_key);
+        buf_u32(out, n->flags);
+        put_text(out, n->address);
+        put_text(out, n->http);
+        put_text(out, n->zone);
+    }
+    buf_varint(out, d->client_count);
+    for (uint32_t i = 0; i < d->client_count; i++) {
+        put_text(out, d->clients[i].name);
+        buf_put(out, d->clients[i].public_key, MEMBER_KEY_BYTES);
+        buf_u32(out, d->clients[i].flags);
+    }
+    quartet_status rc = buf_check(out, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    if (out->len - start + SIGNATURE_BYTES > MEMBER_DOC_BYTES_MAX)
+        return err_set(err, QUARTET_LIMIT, "membership document of more than %u bytes", MEMBER_DOC_BYTES_MAX);
+    uint8_t hash[32], secret[64], root[32], signature[SIGNATURE_BYTES];
+    signed_hash(slice_of(out->data + start, out->len - start), hash);
+    (void)crypto_sign_seed_keypair(root, secret, root_seed);
+    bool ours = memcmp(root, d->root_key, sizeof root) == 0;
+    (void)crypto_sign_detached(signature, NULL, hash, sizeof hash, secret);
+    sodium_memzero(secret, sizeof secret);
+    if (!ours)
+        return err_set(err, QUARTET_AUTH, "the root key is not the one of this cluster");
+    buf_put(out, signature, sizeof signature);
+    return buf_check(out, err);
+}
+
+static void get_nodes(struct bytes_in *in, struct member_doc *d)
+{
+    d->node_count = bytes_count(in, NODE_BYTES_MIN);
+    if (d->node_count < 1 || d->node_count > SLOTS_MAX) {
+        in->bad = true;
+        d->node_count = 0;
+    }
+    for (uint32_t i = 0; i < d->node_count && !in->bad; i++) {
+        struct member_node *n = &d->nodes[i];
+        n->slot = bytes_u8(in);
+        const uint8_t *key = bytes_take(in, MEMBER_KEY_BYTES);
+        if (key != NULL)
+            memcpy(n->public_key, key, MEMBER_KEY_BYTES);
+        n->flags = bytes_u32(in);
+        get_text(in, n->address, sizeof n->address, address_ok);
+        get_text(in, n->http, sizeof n->http, address_ok);
+        get_text(in, n->zone, sizeof n->zone, name_ok);
+        if (n->slot >= SLOTS_MAX || (i > 0 && n->slot <= d->nodes[i - 1].slot) || n->address[0] == '\0')
+            in->bad = true;
+    }
+}
+
+static quartet_status get_clients(struct bytes_in *in, struct member_doc *d, struct err *err)
+{
+    uint32_t count = bytes_count(in, CLIENT_BYTES_MIN);
+    if (in->bad || count > MEMBER_CLIENTS_MAX) {
+        in->bad = true;
+        return QUARTET_OK; /* the caller looks at in->bad */
+    }
+    d->clients = mem_zalloc(count, sizeof *d->clients);
+    if (d->clients == NULL)
+        return err_nomem(err);
+    d->client_count = count;
+    for (uint32_t i = 0; i < count && !in->bad; i++) {
+        struct member_client *c = &d->clients[i];
+        get_text(in, c->name, sizeof c->name, name_ok);
+        const uint8_t *key = bytes_take(in, MEMBER_KEY_BYTES);
+        if (key != NULL)
+            memcpy(c->public_key, key, MEMBER_KEY_BYTES);
+        c->flags = bytes_u32(in);
+    }
+    return QUARTET_OK;
+}
+
+static quartet_status decode_body(struct slice body, struct member_doc *d, struct err *err)
+{
+    struct bytes_in in = bytes_in(body.p, body.n);
+    const uint8_t *magic = bytes_take(&in, sizeof doc_magic);
+    if (magic == NULL || memcmp(magic, doc_magic, sizeof doc_magic) != 0)
+        return err_set(err, QUARTET_CORRUPT, "not a membership document");
+    uint8_t version = bytes_u8(&in);
+    if (!in.bad && version != DOC_VERSION)
+        return err_set(err, QUARTET_CORRUPT, "membership document of version %u, this is %u", version, DOC_VERSION);
+    d->epoch = bytes_u64(&in);
+    const uint8_t *cluster = bytes_take(&in, sizeof d->cluster.b);
+    const uint8_t *root = bytes_take(&in, sizeof d->root_key);
+    const uint8_t *salt = bytes_take(&in, sizeof d->salt);
+    if (in.bad)
+        return err_set(err, QUARTET_CORRUPT, "the membership document is cut off");
+    memcpy(d->cluster.b, cluster, sizeof d->cluster.b);
+    memcpy(d->root_key, root, sizeof d->root_key);
+    memcpy(d->salt, salt, sizeof d->salt);
+    get_nodes(&in, d);
+    quartet_status rc = get_clients(&in, d, err);
+    if (rc == QUARTET_OK && (in.bad || in.left != 0))
+        rc = err_set(err, QUARTET_CORRUPT, "malformed membership document");
+    return rc;
+}
+
+quartet_status member_doc_decode(struct slice bytes, const struct cluster_id *cluster, struct member_doc *out, struct err *err)
+{
+    if (sodium_init() < 0)
+        return err_set(err, QUARTET_INTERNAL, "libsodium does not start");
+    if (bytes.n > MEMBER_DOC_BYTES_MAX || bytes.n < SIGNATURE_BYTES)
+        return err_set(err, QUARTET_CORRUPT, "membership document of %zu bytes", bytes.n);
+    struct slice body = slice_of(bytes.p, bytes.n - SIGNATURE_BYTES);
+    struct member_doc d = {0};
+    quartet_status rc = decode_body(body, &d, err);
+    if (rc == QUARTET_OK) {
+        struct cluster_id id;
+        cluster_id_of(d.root_key, d.salt, &id);
+        if (memcmp(id.b, d.cluster.b, sizeof id.b) != 0)
+            rc = err_set(err, QUARTET_AUTH, "the membership document's cluster id does not fit its root key");
+        else if (cluster != NULL && memcmp(id.b, cluster->b, sizeof id.b) != 0)
+            rc = err_set(err, QUARTET_AUTH, "the membership document is of another cluster");
+    }
+    if (rc == QUARTET_OK) {
+        uint8_t hash[32];
+        signed_hash(body, hash);
+        if (crypto_sign_verify_detached(body.p + body.n, hash, sizeof hash, d.root_key) != 0)
+            rc = err_set(err, QUARTET_AUTH, "the membership document's signature is wrong");
+    }
+    if (rc != QUARTET_OK) {
+        member_doc_deinit(&d);
+        return rc;
+    }
+    *out = d;
+    return QUARTET_OK;
+}
+
+static quartet_status copy_text(char *to, size_t to_bytes, const char *from, bool (*ok)(const char *s, size_t n), const char *what,
+                                struct err *err)
+{
+    size_t n = strlen(from);
+    if (n >= to_bytes)
+        return err_set(err, QUARTET_LIMIT, "%s of %zu bytes, limit %zu", what, n, to_bytes - 1);
+    if (!ok(from, n))
+        return err_set(err, QUARTET_MISUSE, "%s holds blanks or control characters", what);
+    memcpy(to, from, n + 1);
+    return QUARTET_OK;
+}
+
+static quartet_status make_key(struct env *env, enum member_key_kind kind, struct member_key *k, struct err *err)
+{
+    memset(k, 0, sizeof *k);
+    k->kind = kind;
+    return env->ops->random(env, k->seed, sizeof k->seed, err);
+}
+
+static quartet_status init_nodes(struct env *env, const struct member_plan *plan, const uint8_t *gate, struct member_doc *doc,
+                                 struct member_keys *keys, struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; i < plan->node_count && rc == QUARTET_OK; i++) {
+        struct member_node *n = &doc->nodes[i];
+        struct member_key *k = &keys->nodes[i];
+        rc = make_key(env, MEMBER_KEY_NODE, k, err);
+        if (rc != QUARTET_OK)
+            break;
+        uint8_t secret[64];
+        member_key_expand(k, secret, n->public_key);
+        sodium_memzero(secret, sizeof secret);
+        n->slot = k->slot = (uint8_t)i;
+        k->cluster = doc->cluster;
+        memcpy(k->gate, gate, sizeof k->gate);
+        if (plan->address[i] == NULL || plan->address[i][0] == '\0')
+            return err_set(err, QUARTET_MISUSE, "node %u has no address", i);
+        rc = copy_text(n->address, sizeof n->address, plan->address[i], address_ok, "address", err);
+        if (rc == QUARTET_OK && plan->http[i] != NULL)
+            rc = copy_text(n->http, sizeof n->http, plan->http[i], address_ok, "HTTP address", err);
+    }
+    doc->node_count = plan->node_count;
+    return rc;
+}
+
+static quartet_status init_clients(struct env *env, const struct member_plan *plan, const uint8_t *gate, struct member_doc *doc,
+                                   struct member_keys *keys, struct err *err)
+{
+    doc->clients = mem_zalloc(plan->client_count, sizeof *doc->clients);
+    keys->clients = mem_zalloc(plan->client_count, sizeof *keys->clients);
+    if (doc->clients == NULL || keys->clients == NULL)
+        return err_nomem(err);
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; i < plan->client_count && rc == QUARTET_OK; i++) {
+        struct member_key *k = &keys->clients[i];
+        rc = make_key(env, MEMBER_KEY_CLIENT, k, err);
+        if (rc == QUARTET_OK)
+            rc = copy_text(k->name, sizeof k->name, plan->client_names[i], name_ok, "client name", err);
+        uint8_t secret[64];
+        member_key_expand(k, secret, doc->clients[i].public_key);
+        sodium_memzero(secret, sizeof secret);
+        memcpy(doc->clients[i].name, k->name, sizeof k->name);
+        k->cluster = doc->cluster;
+        memcpy(k->gate, gate, sizeof k->gate);
+    }
+    doc->client_count = keys->client_count = plan->client_count;
+    return rc;
+}
+
+quartet_status member_init(struct env *env, const struct member_plan *plan, struct member_doc *doc, struct member_keys *keys, struct err *err)
+{
+    if (sodium_init() < 0)
+        return err_set(err, QUARTET_INTERNAL, "libsodium does not start");
+    if (plan->node_count < 1 || plan->node_count > SLOTS_MAX)
+        return err_set(err, QUARTET_LIMIT, "a cluster has 1 to %u nodes, not %u", SLOTS_MAX, plan->node_count);
+    if (plan->client_count > MEMBER_CLIENTS_MAX)
+        return err_set(err, QUARTET_LIMIT, "%u clients, limit %u", plan->client_count, MEMBER_CLIENTS_MAX);
+    struct member_doc d = {.epoch = 1};
+    struct member_keys k = {0};
+    uint8_t gate[32], secret[64];
+    quartet_status rc = make_key(env, MEMBER_KEY_ROOT, &k.root, err);
+    if (rc == QUARTET_OK)
+        rc = env->ops->random(env, d.salt, sizeof d.salt, err);
+    if (rc == QUARTET_OK)
+        rc = env->ops->random(env, gate, sizeof gate, err);
+    if (rc == QUARTET_OK) {
+        member_key_expand(&k.root, secret, d.root_key);
+        sodium_memzero(secret, sizeof secret);
+        cluster_id_of(d.root_key, d.salt, &d.cluster);
+        k.root.cluster = d.cluster;
+        rc = init_nodes(env, plan, gate, &d, &k, err);
+    }
+    if (rc == QUARTET_OK)
+        rc = init_clients(env, plan, gate, &d, &k, err);
+    sodium_memzero(gate, sizeof gate);
+    if (rc != QUARTET_OK) {
+        member_doc_deinit(&d);
+        member_keys_deinit(&k);
+        return rc;
+    }
+    *doc = d;
+    *keys = k;
+    return QUARTET_OK;
+}

@@ -1,0 +1,177 @@
+/* server_internal.h - what the files of the server share. Only server*.c include it. Everything is the loop thread's, unless it says that the
+ * mutex guards it. */
+#ifndef NET_SERVER_INTERNAL_H
+#define NET_SERVER_INTERNAL_H
+
+#include <pthread.h>
+#include <uv.h>
+
+#include "base/log.h"
+#include "handshake.h"
+#include "server.h"
+
+struct session;
+
+enum link_state {
+    LINK_CONNECTING, /* outgoing, TCP not up yet */
+    LINK_HANDSHAKE,
+    LINK_PEER,
+    LINK_CLIENT
+};
+
+/* One TCP connection of the native port. */
+struct link {
+    struct link *next, *prev;
+    server *server;
+    uv_tcp_t tcp;
+    uv_connect_t connect;
+    enum link_state state;
+    bool initiator, closing;
+    uint8_t slot; /* of the peer, once known; of the dialled slot before */
+    struct handshake_config config;
+    handshake *handshake;
+    channel *channel;
+    struct frame_in in;
+    struct handshake_peer who;
+    uint64_t opened_ms, heard_ms, established_ms;
+    size_t writing_bytes; /* given to libuv, not written yet */
+    struct session *session; /* of a client */
+    char from[80];           /* its address, for the log */
+};
+
+/* What is known of a slot's connections. */
+struct peer_links {
+    struct link *link;    /* established, or NULL */
+    struct link *dialing; /* outgoing and not established yet, or NULL */
+    bool resolving;
+    bool blocked;         /* mutex: server_block_peer */
+    uint64_t dial_not_before_ms, refuse_until_ms;
+    uint32_t dial_backoff_ms, fault_backoff_ms;
+    uint64_t faults;
+    uint64_t heard_ms;    /* ever; 0: never */
+};
+
+struct pushed_batch {
+    struct pushed_batch *next;
+    size_t n;
+    uint8_t bytes[];
+};
+
+struct session_message {
+    struct session_message *next;
+    size_t n;
+    uint8_t *bytes; /* owned */
+};
+
+/* A client's session: the loop's side and the worker's side. */
+struct session {
+    struct session *next, *prev; /* of the server's list */
+    server *server;
+    struct link *link; /* loop's; NULL once closed */
+    pthread_t thread;
+    char user[MEMBER_NAME_BYTES_MAX];
+    pthread_mutex_t mutex; /* guards what follows */
+    pthread_cond_t wake;   /* requests, or room for answers */
+    struct session_message *requests, *requests_last, *answers, *answers_last;
+    uint32_t request_count; /* queued or being worked on */
+    size_t answer_bytes;    /* posted, not taken by the socket yet */
+    bool closing;           /* the client is gone or the server stops: end */
+    void *host_session;     /* set while `cancel` may be called */
+    /* guarded by the server's mutex */
+    struct session *ready_next;
+    bool ready;    /* in the list of those to be looked at */
+    bool finished; /* the worker has put it there for the last time */
+    /* the loop's */
+    bool joinable; /* `finished`, as seen when it was taken from the list */
+};
+
+struct http_connection {
+    struct http_connection *next, *prev;
+    server *server;
+    uv_tcp_t tcp;
+    uv_write_t write;
+    struct buf in, out;
+    uint64_t opened_ms;
+    bool closing, answered;
+};
+
+struct server {
+    struct server_config config;
+    struct member_doc doc; /* a copy */
+    const struct server_host *host;
+    struct env *env;
+    uint8_t slot;
+    char version[64];
+    struct prng prng;
+    gossip *gossip;
+    uv_loop_t loop;
+    uv_thread_t thread;
+    uv_tcp_t listener, http_listener;
+    bool has_http;
+    uint16_t port, http_port;
+    uv_async_t async;
+    uv_timer_t timer;
+    struct handshake_seen seen;
+    struct link *links;
+    uint32_t stranger_count;
+    struct http_connection *https;
+    uint32_t http_count;
+    struct session *sessions;
+    uint32_t session_count;
+    uint64_t sessions_total, refused_total;
+    struct peer_links peers[SLOTS_MAX];
+    bool stopping, handles_closed;
+    uint64_t last_tick_ms;
+    uint32_t log_budget, log_suppressed; /* lines about strangers left in this second */
+    uint64_t log_second;
+    uint8_t read_buffer[64u << 10];
+
+    pthread_mutex_t mutex; /* guards what follows */
+    struct pushed_batch *pushed, *pushed_last;
+    size_t pushed_bytes;
+    bool disk_moved, stop_asked;
+    struct session *ready_sessions;
+    struct server_view view;
+};
+
+/* server.c */
+uint64_t server_now_ms(const server *s);
+uint64_t server_now_us(const server *s);
+/* A line about somebody whom we do not know: at most 20 a second, so that nobody can fill the disk. */
+void server_log_stranger(server *s, const char *from, const char *text);
+
+/* server_link.c */
+struct link *link_new(server *s, bool initiator);
+void link_on_connection(uv_stream_t *listener, int status);
+void link_connect(struct link *l, const struct sockaddr *address);
+void link_close(struct link *l, const char *why); /* why: for the log at debug level; may be NULL */
+/* Encrypt and write. Closes the link on failure. */
+void link_send(struct link *l, struct slice message);
+void link_write(struct link *l, struct buf *out); /* takes out's bytes */
+
+/* server_peer.c */
+void peer_established(struct link *l);
+void peer_closed(struct link *l);
+void peer_message(struct link *l, struct slice message);
+void peer_flush_all(server *s);
+void peer_flush(server *s, uint8_t slot);
+void peer_tick(server *s, uint64_t now_ms);
+void peer_fault(server *s, uint8_t slot, const char *text);
+
+/* server_session.c: the loop's side */
+void session_established(struct link *l);
+void session_message(struct link *l, struct slice message);
+void session_link_closed(struct link *l);
+void session_written(struct link *l, size_t bytes);
+void session_ready(server *s, struct session *list); /* answers to send, workers to join */
+void session_close_all(server *s);
+/* server_worker.c: the worker's side */
+void *session_main(void *session);
+void session_post(struct session *s, struct buf *answer); /* takes the bytes */
+
+/* server_http.c */
+void http_on_connection(uv_stream_t *listener, int status);
+void http_tick(server *s, uint64_t now_ms);
+void http_close_all(server *s);
+
+#endif

@@ -1,0 +1,247 @@
+/* server_peer.c - links with the other nodes: dialling with jitter, which of two links stays, silence, faults, and gossip's bytes.
+ *
+ * Both nodes may dial each other at once; both then keep the link that the lower slot opened, so they agree without a word. A peer whose
+ * process number changed has restarted: its new link always wins. Silence steers links only; whether a node serves never depends on it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "server_internal.h"
+#include "url.h"
+
+#define DIAL_BACKOFF_MS_MIN 25u
+#define FAULT_BACKOFF_MS_MAX 60000u
+#define FAULT_FORGIVEN_MS 60000u
+#define OTHER_HEALTHY_MS 300u
+
+struct dial_request {
+    uv_getaddrinfo_t resolve;
+    server *server;
+    uint8_t slot;
+};
+
+static uint64_t jitter(server *s, uint64_t ms)
+{
+    return ms + prng_below(&s->prng, ms / 2 + 1);
+}
+
+static bool is_blocked(server *s, uint8_t slot)
+{
+    (void)pthread_mutex_lock(&s->mutex);
+    bool blocked = s->peers[slot].blocked;
+    (void)pthread_mutex_unlock(&s->mutex);
+    return blocked;
+}
+
+void peer_fault(server *s, uint8_t slot, const char *text)
+{
+    struct peer_links *p = &s->peers[slot];
+    uint64_t now = server_now_ms(s);
+    p->faults++;
+    p->fault_backoff_ms = p->fault_backoff_ms == 0 ? SERVER_FAULT_BACKOFF_MS : p->fault_backoff_ms * 2;
+    if (p->fault_backoff_ms > FAULT_BACKOFF_MS_MAX)
+        p->fault_backoff_ms = FAULT_BACKOFF_MS_MAX;
+    p->refuse_until_ms = now + p->fault_backoff_ms;
+    log_line(s->env, LOG_WARN, "net", "slot %u sent something invalid: %s; no link with it for %u ms", slot, text, p->fault_backoff_ms);
+}
+
+/* Does the new link replace the one that is there? */
+static bool replaces(const server *s, const struct link *old, const struct link *new, uint64_t now)
+{
+    if (old->who.instance != new->who.instance)
+        return true;
+    uint8_t old_by = old->initiator ? s->slot : old->slot, new_by = new->initiator ? s->slot : new->slot;
+    return new_by <= old_by || now - old->heard_ms > OTHER_HEALTHY_MS;
+}
+
+void peer_established(struct link *l)
+{
+    server *s = l->server;
+    uint8_t slot = l->who.slot;
+    struct peer_links *p = &s->peers[slot];
+    uint64_t now = server_now_ms(s);
+    l->slot = slot;
+    if (p->dialing == l)
+        p->dialing = NULL;
+    if (now < p->refuse_until_ms || is_blocked(s, slot)) {
+        link_close(l, "no links with this slot at present");
+        return;
+    }
+    if (p->link != NULL && !replaces(s, p->link, l, now)) {
+        link_close(l, "another link with this slot is there");
+        return;
+    }
+    struct link *old = p->link;
+    p->link = l;
+    p->dial_backoff_ms = 0;
+    p->heard_ms = now;
+    if (old != NULL)
+        link_close(old, "a newer link with this slot replaces it");
+    log_line(s->env, LOG_INFO, "net", "slot %u connected, %s", slot, l->from);
+    struct err err = ERR_INIT;
+    if (gossip_connect(s->gossip, slot, server_now_us(s), &err) != QUARTET_OK) {
+        log_line(s->env, LOG_ERROR, "net", "slot %u: %s", slot, err.text);
+        link_close(l, err.text);
+        return;
+    }
+    peer_flush(s, slot);
+}
+
+void peer_closed(struct link *l)
+{
+    server *s = l->server;
+    struct peer_links *p = &s->peers[l->slot];
+    uint64_t now = server_now_ms(s);
+    if (p->dialing == l) {
+        p->dialing = NULL;
+        p->dial_backoff_ms = p->dial_backoff_ms == 0 ? DIAL_BACKOFF_MS_MIN : p->dial_backoff_ms * 2;
+        if (p->dial_backoff_ms > SERVER_RECONNECT_MS_MAX)
+            p->dial_backoff_ms = SERVER_RECONNECT_MS_MAX;
+        p->dial_not_before_ms = now + jitter(s, p->dial_backoff_ms);
+    }
+    if (l->state != LINK_PEER || p->link != l)
+        return;
+    p->link = NULL;
+    if (now - l->established_ms > FAULT_FORGIVEN_MS)
+        p->fault_backoff_ms = 0;
+    /* The lower slot dials first; the higher one only where that does not come to pass. */
+    p->dial_not_before_ms = now + jitter(s, s->slot < l->slot ? 20 : 150);
+    log_line(s->env, LOG_INFO, "net", "slot %u disconnected, %s", l->slot, l->from);
+    gossip_disconnect(s->gossip, l->slot, server_now_us(s));
+    if (!s->stopping)
+        peer_flush_all(s);
+}
+
+void peer_flush(server *s, uint8_t slot)
+{
+    struct link *l = s->peers[slot].link;
+    struct slice message;
+    if (l == NULL || l->closing)
+        return;
+    struct buf out = {0};
+    struct err err = ERR_INIT;
+    quartet_status rc = QUARTET_OK;
+    while (rc == QUARTET_OK && l->writing_bytes + out.len < SERVER_LINK_BYTES_MAX && gossip_peek(s->gossip, slot, &message)) {
+        rc = channel_seal(l->channel, message, &out, &err);
+        if (rc == QUARTET_OK)
+            gossip_pop(s->gossip, slot);
+    }
+    if (rc != QUARTET_OK) {
+        buf_deinit(&out);
+        link_close(l, err.text);
+        return;
+    }
+    link_write(l, &out);
+}
+
+void peer_flush_all(server *s)
+{
+    for (uint8_t slot = 0; slot < SLOTS_MAX; slot++)
+        peer_flush(s, slot);
+}
+
+void peer_message(struct link *l, struct slice message)
+{
+    server *s = l->server;
+    struct err err = ERR_INIT;
+    if (s->peers[l->slot].link != l || s->stopping)
+        return;
+    s->peers[l->slot].heard_ms = l->heard_ms;
+    quartet_status rc = gossip_input(s->gossip, l->slot, message, server_now_us(s), &err);
+    if (rc == QUARTET_NOMEM) {
+        log_line(s->env, LOG_ERROR, "net", "slot %u: %s", l->slot, err.text);
+        link_close(l, err.text); /* the next link begins with whole vectors */
+    } else if (rc != QUARTET_OK) {
+        peer_fault(s, l->slot, err.text);
+        link_close(l, NULL);
+    }
+    peer_flush_all(s);
+}
+
+static void dial_failed(server *s, uint8_t slot, const char *why)
+{
+    struct peer_links *p = &s->peers[slot];
+    log_line(s->env, LOG_DEBUG, "net", "slot %u cannot be dialled: %s", slot, why);
+    p->dial_not_before_ms = server_now_ms(s) + jitter(s, SERVER_RECONNECT_MS_MAX);
+}
+
+static void on_resolved(uv_getaddrinfo_t *resolve, int status, struct addrinfo *found)
+{
+    struct dial_request *d = resolve->data;
+    server *s = d->server;
+    uint8_t slot = d->slot;
+    struct peer_links *p = &s->peers[slot];
+    mem_free(d);
+    p->resolving = false;
+    if (status != 0) {
+        if (!s->stopping)
+            dial_failed(s, slot, uv_strerror(status));
+        return;
+    }
+    if (!s->stopping && p->link == NULL && p->dialing == NULL) {
+        struct link *l = link_new(s, true);
+        if (l != NULL) {
+            l->slot = slot;
+            p->dialing = l;
+            link_connect(l, found->ai_addr);
+        }
+    }
+    uv_freeaddrinfo(found);
+}
+
+static void dial(server *s, const struct member_node *n)
+{
+    char host[MEMBER_ADDRESS_BYTES_MAX], service[8];
+    uint16_t port = 0;
+    struct err err = ERR_INIT;
+    if (url_split_address(n->address, host, sizeof host, &port, &err) != QUARTET_OK) {
+        dial_failed(s, n->slot, err.text);
+        return;
+    }
+    (void)snprintf(service, sizeof service, "%u", port); /* fits: at most 5 digits */
+    struct dial_request *d = mem_zalloc(1, sizeof *d);
+    if (d == NULL)
+        return;
+    *d = (struct dial_request){.server = s, .slot = n->slot, .resolve.data = d};
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    int bad = uv_getaddrinfo(&s->loop, &d->resolve, on_resolved, host, service, &hints);
+    if (bad != 0) {
+        mem_free(d);
+        dial_failed(s, n->slot, uv_strerror(bad));
+        return;
+    }
+    s->peers[n->slot].resolving = true;
+}
+
+void peer_tick(server *s, uint64_t now_ms)
+{
+    for (uint32_t i = 0; i < s->doc.node_count; i++) {
+        const struct member_node *n = &s->doc.nodes[i];
+        struct peer_links *p = &s->peers[n->slot];
+        if (n->slot == s->slot)
+            continue;
+        bool blocked = is_blocked(s, n->slot);
+        if (p->link != NULL) {
+            struct gossip_peer_view v;
+            struct err ignored = ERR_INIT; /* without a round trip the plain limit holds */
+            uint64_t silence = SERVER_SILENCE_MS;
+            if (gossip_peer(s->gossip, n->slot, &v, &ignored) == QUARTET_OK)
+                silence += 3 * v.rtt_us / 1000u;
+            gossip_status_deinit(&v.status);
+            if (blocked)
+                link_close(p->link, "blocked on purpose");
+            else if (now_ms - p->link->heard_ms > silence)
+                link_close(p->link, "silent for too long");
+            continue;
+        }
+        if (p->dialing != NULL && blocked)
+            link_close(p->dialing, "blocked on purpose");
+        if (p->dialing != NULL || p->resolving || blocked || now_ms < p->dial_not_before_ms || now_ms < p->refuse_until_ms)
+            continue;
+        if (p->dial_not_before_ms == 0 && s->slot > n->slot) {
+            p->dial_not_before_ms = now_ms + jitter(s, 150); /* at start too the lower slot dials first */
+            continue;
+        }
+        dial(s, n);
+    }
+}
