@@ -20,6 +20,7 @@ struct node_stmt {
     struct node_session *s;
     conn_stmt *stmt;
     struct session_column *columns;
+    struct slice *param_names;
     struct batch batch;   /* rows at hand, valid until the next conn_step */
     uint32_t at;
     bool done;
@@ -147,6 +148,7 @@ static void stmt_free(struct node_stmt *st)
 {
     conn_finalize(st->stmt);
     mem_free(st->columns);
+    mem_free(st->param_names);
     mem_free(st->row);
     mem_free(st);
 }
@@ -188,6 +190,16 @@ static quartet_status prepare(void *session, struct slice sql, void **statement,
         describe(st, columns);
     }
     info->param_count = conn_param_count(st->stmt);
+    st->param_names = mem_zalloc(info->param_count, sizeof *st->param_names);
+    if (st->param_names == NULL) {
+        stmt_free(st);
+        return err_nomem(err);
+    }
+    for (uint32_t i = 0; i < info->param_count; i++) {
+        const char *name = conn_param_name(st->stmt, i + 1);
+        st->param_names[i] = slice_of(name != NULL ? name : "", name != NULL ? strnlen(name, SESSION_NAME_BYTES_MAX) : 0);
+    }
+    info->param_names = st->param_names;
     info->column_count = columns;
     info->columns = st->columns;
     info->flags = (conn_stmt_reads(st->stmt) ? (uint32_t)SESSION_READ_ONLY : 0u) | (conn_stmt_ends(st->stmt) ? (uint32_t)SESSION_ENDS : 0u);
@@ -244,6 +256,15 @@ static quartet_status fetch(void *session, void *statement, struct session_rows 
     return QUARTET_OK;
 }
 
+static void reset(void *session, void *statement)
+{
+    (void)session; /* the statement knows its own */
+    struct node_stmt *st = statement;
+    conn_reset(st->stmt);
+    st->batch.n = st->at = 0;
+    st->done = true;
+}
+
 static void finalize(void *session, void *statement)
 {
     (void)session; /* the statement knows its own */
@@ -260,6 +281,7 @@ void node_session_host(struct node *n, struct session_host *out)
                                  .prepare = prepare,
                                  .start = start,
                                  .fetch = fetch,
+                                 .reset = reset,
                                  .finalize = finalize,
                                  .outcome = session_outcome};
 }
