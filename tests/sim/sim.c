@@ -304,14 +304,14 @@ static bool make_members(struct sim *s)
 {
     static const char *const clients[] = {"sim"};
     static const char *const addresses[SIM_NODES_MAX] = {"a:1", "b:1", "c:1", "d:1"};
-    struct member_plan plan = {.node_count = s->o.nodes, .client_count = 1, .client_names = clients};
+    struct member_plan wanted = {.node_count = s->o.nodes, .client_count = 1, .client_names = clients};
     struct member_keys keys = {0};
     struct err err = ERR_INIT;
     for (uint32_t k = 0; k < s->o.nodes; k++) {
-        plan.address[k] = addresses[k];
-        plan.http[k] = "";
+        wanted.address[k] = addresses[k];
+        wanted.http[k] = "";
     }
-    quartet_status rc = member_init(&s->nodes[0].env.env, &plan, &s->doc, &keys, &err);
+    quartet_status rc = member_init(&s->nodes[0].env.env, &wanted, &s->doc, &keys, &err);
     if (rc != QUARTET_OK)
         sim_fail(s, "no members: %s", err.text);
     for (uint32_t k = 0; rc == QUARTET_OK && k < s->o.nodes; k++)

@@ -186,32 +186,43 @@ static bool finish_txn(struct replay *r, chain_no chain, const struct delta_read
 {
     struct vv *seen = &r->seen[chain];
     struct model_seen *list = arena_alloc(&r->arena, (seen->count + 1) * sizeof *list);
-    struct model_txn *txn = arena_zalloc(&r->arena, 1, sizeof *txn);
-    if (list == NULL || txn == NULL)
+    struct model_txn *t = arena_zalloc(&r->arena, 1, sizeof *t);
+    if (list == NULL || t == NULL)
         return false;
     for (uint32_t i = 0; i < seen->count; i++)
         list[i] = (struct model_seen){.chain = r->chains.ids[seen->e[i].chain], .number = seen->e[i].number};
     list[seen->count] = (struct model_seen){.chain = r->chains.ids[chain], .number = d->number - 1};
-    *txn = (struct model_txn){.chain = r->chains.ids[chain], .number = d->number, .stamp = d->stamp, .seen = list, .seen_count = seen->count + 1,
+    *t = (struct model_txn){.chain = r->chains.ids[chain], .number = d->number, .stamp = d->stamp, .seen = list, .seen_count = seen->count + 1,
                               .ops = r->ops, .op_count = r->op_count};
     r->ops = NULL;
     r->op_count = r->op_cap = 0;
-    return model_add(&r->model, txn, &r->err) == QUARTET_OK;
+    return model_add(&r->model, t, &r->err) == QUARTET_OK;
+}
+
+static bool take_rows(struct replay *r, struct delta_reader *d)
+{
+    const struct table_def *t = catalog_table_by_id(r->catalog, d->table_id);
+    bool more = true;
+    while (more) {
+        struct slice key;
+        struct row_op op;
+        if (delta_next_row(d, &r->arena, &key, &op, &more, &r->err) != QUARTET_OK)
+            return false;
+        if (more && t != NULL && !t->is_system && !add_op(r, t, d, key, &op))
+            return false;
+    }
+    return true;
 }
 
 static bool take_delta(struct replay *r, chain_no chain, struct slice bytes)
 {
     struct delta_reader d;
-    if (delta_open(&d, bytes, &r->chains, &r->arena, &r->err) != QUARTET_OK)
+    bool more = true;
+    if (delta_open(&d, bytes, &r->chains, &r->err) != QUARTET_OK)
         return false;
     bool ok = r->chains.count <= 64 && vv_merge(&r->seen[chain], &d.deps, &r->err) == QUARTET_OK;
-    while (ok && delta_next_table(&d, &r->arena)) {
-        struct slice key;
-        struct row_op op;
-        const struct table_def *t = catalog_table_by_id(r->catalog, d.table_id);
-        while (ok && delta_next_row(&d, &r->arena, &key, &op))
-            ok = t == NULL || t->is_system || add_op(r, t, &d, key, &op);
-    }
+    while (ok && more)
+        ok = delta_next_table(&d, &r->arena, &more, &r->err) == QUARTET_OK && (!more || take_rows(r, &d));
     if (ok && (d.flags & DELTA_MORE) == 0)
         ok = finish_txn(r, chain, &d);
     r->done[chain] = d.number;
