@@ -477,7 +477,7 @@ struct ast_constraint { /* of a table (columns listed), or of a column (columns 
     struct ast_references *references;
     struct ast_expr *check;
     uint32_t check_offset, check_length; /* its text */
-    bool autoincrement;          /* PRIMARY KEY AUTOINCREMENT, AUTO_INCREMENT */
+    bool autoincrement;          /* of a table's PRIMARY KEY (x AUTOINCREMENT); a column has its own flag */
     uint8_t key_dir;             /* enum ast_sort_dir: x INTEGER PRIMARY KEY DESC */
 };
 
@@ -492,7 +492,7 @@ struct ast_column_def {
     uint8_t column_kind;   /* enum ast_column_kind */
     uint8_t not_null;      /* 0: not said, 1: NOT NULL, 2: NULL */
     uint8_t not_null_conflict;
-    bool autoincrement;    /* MySQL's AUTO_INCREMENT */
+    bool autoincrement;    /* AUTOINCREMENT, AUTO_INCREMENT */
     bool stored;           /* generated: STORED, otherwise VIRTUAL */
     struct ast_expr *default_value;
     struct ast_expr *on_update;  /* MySQL's ON UPDATE CURRENT_TIMESTAMP */
@@ -525,8 +525,7 @@ struct ast_create_table {
     struct ast_constraints constraints;
     struct ast_options options;   /* MySQL's and others, to be accepted and mostly ignored */
     struct ast_qname like;        /* CREATE TABLE a LIKE b, CREATE TABLE a (LIKE b) */
-    struct ast_names as_columns;  /* CREATE TABLE a (x, y) AS SELECT: names without types become columns; unused otherwise */
-    struct ast_query *as;
+    struct ast_query *as;         /* CREATE TABLE a AS q; CREATE TABLE a (x, y TEXT) AS q has columns too */
     bool no_data;                 /* AS .. WITH NO DATA */
 };
 
