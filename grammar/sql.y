@@ -23,14 +23,14 @@
 %stack_overflow { parse_ctx_too_deep(cx); }
 
 %fallback ID
-  ABORT ACTION AFTER ALWAYS ANALYZE ANY ASC ATTACH BACKTRACK BACKUP BEFORE BEGIN BOTH BY CASCADE CAST CHARACTER CLUSTER COLUMN COLUMNS
-  COMMENT CONFLICT COPY COUNTER CTIME CUBE CURRENT DATABASE DATA DATE DEFERRED DELAYED DESC DESCRIBE DETACH DIV DO DUPLICATE EACH END EXCLUDE
-  EXCLUSIVE EXPLAIN EXTENDED FAIL FALSE FETCH FILTER FIRST FOLLOWING FOR FUNCTION GENERATED GROUPING GROUPS IDENTITY IF IGNORE
+  ABORT ACTION AFTER ALWAYS ANALYZE ANY ASC ATTACH BACKTRACK BACKUP BEFORE BEGIN BOTH BY CASCADE CAST CHARACTER COLUMN COLUMNS
+  COMMENT CONFLICT COPY COUNTER CTIME CUBE CURRENT DATABASE DATA DATE DEFERRED DESC DESCRIBE DETACH DIV DO DUPLICATE EACH END EXCLUDE
+  EXCLUSIVE EXPLAIN FAIL FALSE FETCH FILTER FIRST FOLLOWING FOR GENERATED GROUPING GROUPS IDENTITY IF IGNORE
   IMMEDIATE INITIALLY INSTEAD INTERVAL KEEP KEY LAST LATERAL LEADING LIKE_KW LOSE LOSER LWW MATCH MATERIALIZED MAXIMUM MERGE MINIMUM MOD MULTIVALUE
-  NAMES NEXT NO NOTHING NULLS OF OFFSET ONLY OTHERS OVER PARENT PARTITION PLAN PRAGMA PRECEDING PRECISION QUERY RAISE RANGE READ RECURSIVE REINDEX
+  NAMES NEXT NO NOTHING NULLS OF OFFSET ONLY OTHERS OVER PARENT PARTITION PLAN PRAGMA PRECEDING QUERY RAISE RANGE READ RECURSIVE REINDEX
   RELEASE RENAME REPLACE RESOLVE RESPECT RESTRICT ROLLBACK ROLLUP ROW ROWS SAVEPOINT SCHEMA SESSION SETS SHARE SHOW SIMILAR SOME
   STAMP START STDIN STDOUT STORED STRICT SYMMETRIC TEMP TIES TIME TOGETHER TRAILING TRIGGER TRUE TRUNCATE TRYCAST TYPE UNBOUNDED UPDATES
-  USE VACUUM VIEW VIRTUAL WIN WINDOW WINNER WITHIN WITHOUT WORK WRITE XOR ZONE GLOBAL LOCAL CONCURRENTLY.
+  USE VACUUM VIEW VIRTUAL WIN WINDOW WINNER WITHIN WITHOUT WORK WRITE XOR ZONE GLOBAL LOCAL CONCURRENTLY UNSIGNED CHARSET.
 
 %nonassoc LOWEST.
 %nonassoc RP.
@@ -133,9 +133,9 @@ select_np(A) ::= with(W) select_p(B) orderby_opt(O) limit_opt(L) lock_opt(K). {
 }
 body(A) ::= core(A).
 body(A) ::= body(L) setop(P) operand(R). { A = ast_query_combine(cx, L, P, R); }
-body(A) ::= select_p(L) setop(P) operand(R). { A = ast_query_combine(cx, ast_query_close(cx, L), P, R); }
+body(A) ::= select_p(L) setop(P) operand(R). { A = ast_query_combine(cx, L, P, R); }
 operand(A) ::= core(A).
-operand(A) ::= select_p(Q). { A = ast_query_close(cx, Q); }
+operand(A) ::= select_p(A).
 
 %type setop {struct ast_set_token}
 setop(A) ::= UNION(T). { A = ast_set_token(T, AST_SET_UNION); }
@@ -1035,5 +1035,97 @@ database_opt ::= DATABASE.
 %token ILLEGAL.
 
 %code {
-#include "parser/sql_run.h"
+/* The parser's states, looked into from here only: which tokens could come next. Lemon's own lookup, without the fallback. */
+static YYACTIONTYPE action_of(YYCODETYPE token, YYACTIONTYPE state)
+{
+    if (state > YY_MAX_SHIFT)
+        return state; /* a reduction that waits for any token */
+    int i = yy_shift_ofst[state] + token;
+    if (i >= 0 && i < (int)(sizeof yy_lookahead / sizeof yy_lookahead[0]) && yy_lookahead[i] == token)
+        return yy_action[i];
+    return yy_default[state];
+}
+
+static bool accepts(const yyParser *p, YYCODETYPE token)
+{
+    YYACTIONTYPE above[32]; /* states pushed by the reductions tried here, over the first `base` of the real stack */
+    int pushed = 0;
+    int base = (int)(p->yytos - p->yystack) + 1;
+    for (int steps = 0; steps < 10000; steps++) {
+        YYACTIONTYPE state = pushed > 0 ? above[pushed - 1] : p->yystack[base - 1].stateno;
+        YYACTIONTYPE act = action_of(token, state);
+        if (act <= YY_MAX_SHIFTREDUCE || act == YY_ACCEPT_ACTION)
+            return true;
+        if (act < YY_MIN_REDUCE)
+            return false;
+        int rule = act - YY_MIN_REDUCE;
+        for (int pops = -yyRuleInfoNRhs[rule]; pops > 0; pops--) {
+            if (pushed > 0)
+                pushed--;
+            else
+                base--;
+        }
+        if (pushed == (int)(sizeof above / sizeof above[0]) || base < 1)
+            return false;
+        state = pushed > 0 ? above[pushed - 1] : p->yystack[base - 1].stateno;
+        above[pushed++] = yy_find_reduce_action(state, yyRuleInfoLhs[rule]);
+    }
+    return false;
+}
+
+static void note_expected(const yyParser *p, struct parse_expected *want)
+{
+    if (want == NULL)
+        return;
+    for (int code = 0; code < PARSE_CODES_MAX && code < YYNTOKEN; code++)
+        want->code[code] = accepts(p, (YYCODETYPE)code);
+}
+
+void sql_lemon_run(struct parse_ctx *cx, int first)
+{
+    yyParser parser;
+    sql_lemonInit(&parser, cx);
+    bool begun = false;
+    if (first != 0)
+        sql_lemon(&parser, first, cx->tok);
+    while (cx->rc == QUARTET_OK) {
+        int code = lex_next(&cx->lx, &cx->tok);
+        if (code == TK_ILLEGAL) {
+            parse_ctx_illegal(cx);
+            break;
+        }
+        bool last = code == 0 || lex_split_feed(&cx->split, code);
+        if (last && !begun && first == 0) {
+            if (code == 0)
+                break;
+            cx->split = (struct lex_split){0};
+            continue; /* an empty statement */
+        }
+        if (!begun) {
+            cx->begin = cx->prev_end = cx->tok.offset;
+            begun = true;
+        }
+        cx->ended = last;
+        if (code == TK_DUPLICATE)
+            cx->lx.values_is_function = true;
+        if (cx->probe_at == cx->tok.offset && cx->probe != NULL) {
+            note_expected(&parser, cx->probe);
+            break;
+        }
+        sql_lemon(&parser, last ? 0 : code, cx->tok);
+        if (last)
+            break;
+        if (cx->rc != QUARTET_OK)
+            break;
+        cx->prev_at = cx->tok.offset;
+        cx->prev_code = code;
+        cx->prev_end = cx->tok.offset + cx->tok.n;
+    }
+    sql_lemonFinalize(&parser);
+}
+
+bool sql_lemon_is_name(int code)
+{
+    return code == TK_ID || (code > 0 && code < YYNTOKEN && sql_lemonFallback(code) == TK_ID);
+}
 }

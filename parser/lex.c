@@ -375,6 +375,8 @@ int lex_next(struct lexer *lx, struct token *out)
     switch (code) {
     case TK_DATE: /* a type's name before a string is a literal; otherwise a name or a function */
         return peek(lx, 1) == TK_STRING ? TK_DATE : TK_ID;
+    case TK_TIME:
+        return peek(lx, 1) == TK_STRING ? TK_DATE : TK_TIME;
     case TK_INTERVAL: {
         int next = peek(lx, 1);
         if ((next == TK_STRING || next == TK_INTEGER) && peek_is_unit(lx))
@@ -391,7 +393,7 @@ int lex_next(struct lexer *lx, struct token *out)
     }
     case TK_OFFSET: { /* OFFSET without LIMIT could be read as an alias otherwise */
         int next = peek(lx, 1);
-        return next == TK_INTEGER || next == TK_PARAM ? TK_OFFSETN : TK_OFFSET;
+        return next == TK_INTEGER || next == TK_PARAM || next == TK_LP ? TK_OFFSETN : TK_OFFSET;
     }
     case TK_FOR: {
         int next = peek(lx, 1);
