@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# test_bench.sh PROGRAM - a small run of quartet-bench: it ends well (so both sides gave the same answers), and --json is an array of
+# objects with the five members, one for each name, which sqlite3's own JSON reader accepts. No figure is judged.
+set -uo pipefail
+bench=$1
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+failed=0
+fail() {
+    echo "FAILED: $*"
+    failed=1
+}
+TMPDIR=$tmp timeout 120 "$bench" --json --rows 1000 --runs 1 --seconds 0.05 >"$tmp/out" 2>"$tmp/err" || {
+    fail "exit status $?"
+    tr '\r' '\n' <"$tmp/err"
+}
+names=$("$bench" --help | sed -n 's/^names: //p')
+got=$(sqlite3 :memory: "SELECT json_extract(value, '$.name') FROM json_each(readfile('$tmp/out'))
+    WHERE json_type(value, '$.quartet') IN ('integer', 'real') AND json_extract(value, '$.quartet') > 0
+      AND json_extract(value, '$.unit') <> ''
+      AND (json_type(value, '$.ratio') IN ('integer', 'real') AND json_extract(value, '$.peer') > 0
+           OR json_extract(value, '$.name') LIKE 'visible%' AND json_type(value, '$.ratio') = 'null' AND json_type(value, '$.peer') = 'null')" | tr '\n' ' ')
+[ "${got% }" = "$names" ] || fail "names with figures: expected [$names], got [$got]"
+[ -z "$(find "$tmp" -mindepth 1 -name 'quartet-bench-*')" ] || fail "its temporary directory is still there"
+"$bench" --runs 0 >/dev/null 2>&1
+[ $? = 64 ] || fail "wrong arguments should end with status 64"
+"$bench" no_such_name >/dev/null 2>&1
+[ $? = 64 ] || fail "an unknown name should end with status 64"
+[ "$failed" = 0 ] && echo "bench: all $(wc -w <<<"$names") names give figures"
+exit "$failed"
