@@ -97,6 +97,22 @@ static uint64_t get_be(struct bytes_in *in, uint32_t n)
     return v;
 }
 
+/* 2^log2 bytes, the highest bit the sign. */
+static int64_t get_be_signed(struct bytes_in *in, uint32_t log2)
+{
+    uint64_t v = get_be(in, 1u << log2);
+    switch (log2) {
+    case 0:
+        return (int8_t)v;
+    case 1:
+        return (int16_t)v;
+    case 2:
+        return (int32_t)v;
+    default:
+        return (int64_t)v;
+    }
+}
+
 uint64_t mp_uint(struct bytes_in *in)
 {
     uint8_t tag = bytes_u8(in);
@@ -205,8 +221,8 @@ static bool tagged(struct bytes_in *in, struct value *v, uint8_t tag, bool check
         return (!in->bad && u <= INT64_MAX && integer(v, (int64_t)u)) || bad(in);
     }
     if (tag >= 0xd0 && tag <= 0xd3) {
-        uint32_t n = 1u << (tag - 0xd0), shift = 64 - 8 * n;
-        return (integer(v, (int64_t)(get_be(in, n) << shift) >> shift) && !in->bad) || bad(in);
+        int64_t i = get_be_signed(in, tag & 3);
+        return (!in->bad && integer(v, i)) || bad(in);
     }
     if (tag >= 0xd4 && tag <= 0xd8)
         return ext(in, v, 1ull << (tag - 0xd4), check);

@@ -14,9 +14,9 @@ enum key_kind {
     KEY_DECIMAL, /* tag and 16 bytes; the column's scale is applied before */
     KEY_BYTES,   /* TEXT, BLOB, JSON: escaped (00 becomes 00 FF), ended by 00 00, so that prefixes sort first */
     KEY_UUID,
-    KEY_ANY      /* columns without a type: ordered as value_cmp does. A number is keyed as the INTEGER that equals it, else as the REAL that does, else
-                  * as the DECIMAL of least scale: equal numbers are one key. DATE sorts before the equal TIMESTAMP, TEXT before
-                  * the equal JSON: they stay different keys */
+    KEY_ANY      /* columns without a type: ordered as value_cmp does. A number is keyed as the INTEGER that equals it, else as
+                  * the REAL that does, else as the DECIMAL of least scale: equal numbers are one key. DATE sorts before the
+                  * equal TIMESTAMP, TEXT before the equal JSON: they stay different keys */
 };
 
 struct key_column {
