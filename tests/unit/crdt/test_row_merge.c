@@ -1,6 +1,6 @@
 /* test_row_merge.c - the laws of rows over random histories: every causal order of arrival, replays included, gives one state, the
  * naive model's; joining states is the same as applying their transactions.
- * QUARTET_CASES=N runs N random cases (default 60,000); QUARTET_SEED=S replays. */
+ * QUARTET_CASES=N runs N random cases (default 50,000); QUARTET_SEED=S replays. */
 #include "unit/cunit.h"
 
 #include "merge/history.h"
@@ -188,7 +188,7 @@ static bool run_case(uint64_t seed, struct buf *scratch)
 
 static void test_row_merge_random_histories(void)
 {
-    uint64_t seed = unit_seed(1), count = cases(60000);
+    uint64_t seed = unit_seed(1), count = cases(50000);
     struct buf scratch = {0};
     bool ok = true;
     printf("seed %llu, %llu cases ", (unsigned long long)seed, (unsigned long long)count);
@@ -238,7 +238,7 @@ static bool every_order(struct replica *p, struct every *e)
 
 static void test_row_merge_all_orders_of_six(void)
 {
-    uint64_t seed = unit_seed(600000007), count = cases(60000) / 300;
+    uint64_t seed = unit_seed(500000007), count = cases(50000) / 300;
     uint64_t orders = 0;
     bool ok = true;
     for (uint64_t i = 0; i < count && ok; i++) {
