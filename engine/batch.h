@@ -42,6 +42,16 @@ static inline uint32_t batch_row(const struct batch *b, uint32_t k)
 /* An empty vector of room for `rows`, in the arena. false: out of memory. Type may be VEC_MIXED. */
 bool vec_init(struct vec *v, uint8_t type, uint32_t rows, struct arena *a);
 struct value vec_get(const struct vec *v, uint32_t row); /* any type; heeds constant and null */
+size_t vec_cell_bytes(uint8_t type); /* VALUE_NULL: 0 */
+/* Can a value that is not NULL be put without changing the vector's type? */
+static inline bool vec_fits(const struct vec *v, const struct value *value)
+{
+    return v->type == VEC_MIXED || (v->type == value->type && (v->type != VALUE_DECIMAL || v->scale == value->scale));
+}
+/* Put a value that fits (vec_fits, or NULL) into row `row`; nothing is allocated. */
+void vec_put(struct vec *v, uint32_t row, const struct value *value);
+/* Turn rows 0 .. rows-1 into VEC_MIXED, in `room`; that may be the memory of the cells themselves where it is large enough. */
+void vec_to_mixed(struct vec *v, uint32_t rows, struct value *room);
 /* Set one row; a value of another type turns the vector into VEC_MIXED (rows below `row` are converted). */
 bool vec_set(struct vec *v, uint32_t row, const struct value *value, uint32_t rows_cap, struct arena *a);
 bool batch_init(struct batch *b, uint32_t col_count, struct arena *a); /* vectors of type VALUE_NULL, n = 0 */

@@ -12,12 +12,17 @@ typedef uint64_t tree_id;  /* the object's id in the catalog; below 256: system 
 typedef uint64_t apply_no; /* 1, 2, 3, ...: one per applied delta; in a transaction's buffer, one per statement */
 typedef struct kv_buffer kv_buffer;
 
+#define KV_KEY_BYTES_MAX (32u << 10)      /* an index entry holds an index key and a primary key, 8 KiB each at most */
+#define KV_RECORD_BYTES_MAX (1u << 30)
+
 kv_buffer *kv_buffer_new(void); /* NULL: out of memory */
 void kv_buffer_free(kv_buffer *b);
-/* Record NULL: an erasure. Bytes are copied. Same (tree, key, version) twice: the second wins (private buffers only). */
+/* Record NULL: an erasure. Bytes are copied. `version` is never below that of an earlier put. Same (tree, key, version) twice: the second
+ * wins. QUARTET_LIMIT past the limits above. */
 quartet_status kv_buffer_put(kv_buffer *b, tree_id tree, struct slice key, apply_no version, struct slice record, struct err *err);
 size_t kv_buffer_bytes(const kv_buffer *b);
 uint64_t kv_buffer_entries(const kv_buffer *b);
+apply_no kv_buffer_last_version(const kv_buffer *b); /* 0 while empty; for the writer */
 /* Newest version at or below `through`. false: none. *record.p is NULL for an erasure. */
 bool kv_buffer_get(const kv_buffer *b, tree_id tree, struct slice key, apply_no through, struct slice *record, apply_no *version);
 /* Forget every entry of a version above `keep`: a statement or savepoint rolled back. Private buffers only. */

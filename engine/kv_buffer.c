@@ -1,0 +1,440 @@
+/* kv_buffer.c - a versioned ordered map in memory: a skip list (Pugh 1990) whose nodes lie in chunks.
+ * Why: one writer and many readers without locks; entries that never move let readers keep slices of them.
+ * Order: tree ascending, key ascending, version descending; of two entries with one version the later put stands first.
+ * Invariants: a node is linked bottom up with release stores once it is complete, so a reader that follows acquire loads sees whole
+ *   nodes only. Versions never go down from put to put, so nodes stand in the chunks by version, and a rollback is a walk over
+ *   the chunks' ends. Fingers (where the last put of a tree went) make puts in key order cost O(1). */
+#include "kv_buffer.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define HEIGHT_MAX 14u
+#define FINGERS 8u
+#define CHUNK_BYTES_MIN 4096u
+#define CHUNK_BYTES_MAX (256u << 10)
+#define ERASED UINT32_MAX
+
+struct node {
+    uint64_t tree;
+    uint64_t word0, word1; /* the key's first 16 bytes as big-endian numbers, padded with zeros */
+    uint64_t version;
+    uint32_t key_len;
+    uint32_t record_len; /* ERASED: an erasure */
+    uint32_t height;
+    uint32_t bytes_at; /* the key's bytes, then the record's, from the node's start */
+    _Atomic(struct node *) next[];
+};
+
+struct chunk {
+    struct chunk *older;
+    size_t used, cap; /* of data */
+    uint64_t last_version;
+    _Alignas(16) uint8_t data[];
+};
+
+struct finger {
+    struct node *prev[HEIGHT_MAX]; /* each at or before the finger's place; &head where none */
+};
+
+struct kv_buffer {
+    struct chunk *newest;
+    struct node *head; /* before everything, of full height */
+    struct finger fingers[FINGERS];
+    uint64_t rng;
+    uint64_t last_version;
+    _Atomic uint32_t height; /* levels in use */
+    _Atomic size_t bytes;
+    _Atomic uint64_t entries;
+};
+
+/* What is looked for: position just before the first node that does not sort below it. */
+struct probe {
+    uint64_t tree, word0, word1, version;
+    struct slice key;
+};
+
+static uint64_t key_word(struct slice key, size_t at)
+{
+    if (key.n >= at + 8)
+        return load_be64(key.p + at);
+    uint8_t pad[8] = {0};
+    if (key.n > at)
+        memcpy(pad, key.p + at, key.n - at);
+    return load_be64(pad);
+}
+
+static struct probe probe_make(tree_id tree, struct slice key, apply_no version)
+{
+    return (struct probe){.tree = tree, .word0 = key_word(key, 0), .word1 = key_word(key, 8), .version = version, .key = key};
+}
+
+static const uint8_t *node_key(const struct node *n)
+{
+    return (const uint8_t *)n + n->bytes_at;
+}
+
+/* Order of the node's (tree, key) against the probe's. */
+static int node_key_cmp(const struct node *n, const struct probe *p)
+{
+    if (n->tree != p->tree)
+        return n->tree < p->tree ? -1 : 1;
+    if (n->word0 != p->word0)
+        return n->word0 < p->word0 ? -1 : 1;
+    if (n->word1 != p->word1)
+        return n->word1 < p->word1 ? -1 : 1;
+    size_t shorter = n->key_len < p->key.n ? n->key_len : p->key.n;
+    if (shorter > 16) {
+        int c = memcmp(node_key(n) + 16, p->key.p + 16, shorter - 16);
+        if (c != 0)
+            return c;
+    }
+    return n->key_len < p->key.n ? -1 : n->key_len > p->key.n;
+}
+
+/* Does the node stand before the place of the probe, the first entry of its key with a version at or below the probe's? */
+static inline bool node_before(const struct node *n, const struct probe *p)
+{
+    int c = node_key_cmp(n, p);
+    return c < 0 || (c == 0 && n->version > p->version);
+}
+
+static inline struct node *next_of(const struct node *n, uint32_t level)
+{
+    return atomic_load_explicit(&n->next[level], memory_order_acquire);
+}
+
+static size_t node_bytes(uint32_t height, size_t key_len, size_t record_len)
+{
+    size_t n = sizeof(struct node) + height * sizeof(_Atomic(struct node *)) + key_len + record_len;
+    return (n + 15) & ~(size_t)15;
+}
+
+static struct chunk *chunk_new(struct kv_buffer *b, size_t need)
+{
+    size_t cap = b->newest == NULL ? CHUNK_BYTES_MIN : b->newest->cap * 2;
+    if (cap > CHUNK_BYTES_MAX)
+        cap = CHUNK_BYTES_MAX;
+    if (cap < need)
+        cap = need;
+    struct chunk *c = mem_alloc(sizeof *c + cap);
+    if (c == NULL)
+        return NULL;
+    c->older = b->newest;
+    c->used = 0;
+    c->cap = cap;
+    c->last_version = b->last_version;
+    b->newest = c;
+    atomic_fetch_add_explicit(&b->bytes, sizeof *c + cap, memory_order_relaxed);
+    return c;
+}
+
+static struct node *node_alloc(struct kv_buffer *b, size_t bytes)
+{
+    struct chunk *c = b->newest;
+    if ((c == NULL || c->cap - c->used < bytes) && (c = chunk_new(b, bytes)) == NULL)
+        return NULL;
+    struct node *n = (struct node *)(void *)(c->data + c->used);
+    c->used += bytes;
+    return n;
+}
+
+static void fingers_reset(struct kv_buffer *b)
+{
+    for (uint32_t f = 0; f < FINGERS; f++)
+        for (uint32_t i = 0; i < HEIGHT_MAX; i++)
+            b->fingers[f].prev[i] = b->head;
+}
+
+kv_buffer *kv_buffer_new(void)
+{
+    struct kv_buffer *b = mem_zalloc(1, sizeof *b);
+    if (b == NULL)
+        return NULL;
+    b->rng = 0x9E3779B97F4A7C15u; /* heights need no secrecy: keys do not choose them */
+    size_t head_bytes = sizeof(struct node) + HEIGHT_MAX * sizeof(_Atomic(struct node *));
+    b->head = mem_zalloc(1, head_bytes);
+    if (b->head == NULL) {
+        mem_free(b);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < HEIGHT_MAX; i++)
+        atomic_init(&b->head->next[i], NULL);
+    b->head->height = HEIGHT_MAX;
+    atomic_init(&b->height, 1);
+    atomic_init(&b->bytes, sizeof *b + head_bytes);
+    atomic_init(&b->entries, 0);
+    fingers_reset(b);
+    return b;
+}
+
+void kv_buffer_free(kv_buffer *b)
+{
+    if (b == NULL)
+        return;
+    for (struct chunk *c = b->newest, *older; c != NULL; c = older) {
+        older = c->older;
+        mem_free(c);
+    }
+    mem_free(b->head);
+    mem_free(b);
+}
+
+static uint32_t random_height(struct kv_buffer *b)
+{
+    b->rng ^= b->rng << 13;
+    b->rng ^= b->rng >> 7;
+    b->rng ^= b->rng << 17;
+    uint64_t r = b->rng >> 20;
+    uint32_t h = 1;
+    while (h < HEIGHT_MAX && (r & 3u) == 0) { /* a quarter of the nodes of each level */
+        h++;
+        r >>= 2;
+    }
+    return h;
+}
+
+/* Move the finger so that prev[i] is the last node before the probe on every level below `upto`. */
+static void finger_seek(struct kv_buffer *b, struct finger *f, const struct probe *p, uint32_t upto)
+{
+    uint32_t top = atomic_load_explicit(&b->height, memory_order_relaxed);
+    if (upto > top)
+        top = upto;
+    /* The lowest level whose link spans the place; below it the search starts from there. */
+    uint32_t level = 0;
+    while (level < top) {
+        struct node *prev = f->prev[level];
+        if (prev == b->head || node_before(prev, p)) {
+            struct node *next = next_of(prev, level);
+            if (next == NULL || !node_before(next, p))
+                break;
+        }
+        level++;
+    }
+    /* Above it prev[] stands before the place too, since no level is ahead of a lower one; but other trees' fingers may have put
+     * nodes in between. */
+    for (uint32_t i = level; i < upto; i++) {
+        struct node *x = f->prev[i];
+        for (struct node *n; (n = next_of(x, i)) != NULL && node_before(n, p);)
+            x = n;
+        f->prev[i] = x;
+    }
+    struct node *x = level < top ? f->prev[level] : b->head;
+    for (uint32_t i = level; i-- > 0;) {
+        for (struct node *n; (n = next_of(x, i)) != NULL && node_before(n, p);)
+            x = n;
+        f->prev[i] = x;
+    }
+}
+
+quartet_status kv_buffer_put(kv_buffer *b, tree_id tree, struct slice key, apply_no version, struct slice record, struct err *err)
+{
+    QASSERT(version >= b->last_version);
+    size_t record_len = record.p != NULL ? record.n : 0;
+    if (key.n >= KV_KEY_BYTES_MAX || record_len >= KV_RECORD_BYTES_MAX)
+        return err_set(err, QUARTET_LIMIT, "an entry of %zu key bytes and %zu record bytes is too large", key.n, record_len);
+    uint32_t height = random_height(b);
+    struct node *n = node_alloc(b, node_bytes(height, key.n, record_len));
+    if (n == NULL)
+        return err_nomem(err);
+    struct probe p = probe_make(tree, key, version);
+    n->tree = tree;
+    n->word0 = p.word0;
+    n->word1 = p.word1;
+    n->version = version;
+    n->key_len = (uint32_t)key.n;
+    n->record_len = record.p != NULL ? (uint32_t)record_len : ERASED;
+    n->height = height;
+    n->bytes_at = (uint32_t)(sizeof *n + height * sizeof n->next[0]);
+    uint8_t *bytes = (uint8_t *)n + n->bytes_at;
+    if (key.n > 0)
+        memcpy(bytes, key.p, key.n);
+    if (record_len > 0)
+        memcpy(bytes + key.n, record.p, record_len);
+
+    struct finger *f = &b->fingers[tree % FINGERS];
+    finger_seek(b, f, &p, height);
+    if (height > atomic_load_explicit(&b->height, memory_order_relaxed))
+        atomic_store_explicit(&b->height, height, memory_order_relaxed);
+    for (uint32_t i = 0; i < height; i++) {
+        atomic_init(&n->next[i], atomic_load_explicit(&f->prev[i]->next[i], memory_order_relaxed));
+        atomic_store_explicit(&f->prev[i]->next[i], n, memory_order_release);
+        f->prev[i] = n;
+    }
+    b->last_version = version;
+    b->newest->last_version = version;
+    atomic_fetch_add_explicit(&b->entries, 1, memory_order_relaxed);
+    return QUARTET_OK;
+}
+
+size_t kv_buffer_bytes(const kv_buffer *b)
+{
+    return atomic_load_explicit(&b->bytes, memory_order_relaxed);
+}
+
+uint64_t kv_buffer_entries(const kv_buffer *b)
+{
+    return atomic_load_explicit(&b->entries, memory_order_relaxed);
+}
+
+/* The last node before the probe, the head where there is none. */
+static const struct node *search(const kv_buffer *b, const struct probe *p)
+{
+    const struct node *x = b->head;
+    for (uint32_t i = atomic_load_explicit(&b->height, memory_order_relaxed); i-- > 0;)
+        for (const struct node *n; (n = next_of(x, i)) != NULL && node_before(n, p);)
+            x = n;
+    return x;
+}
+
+static struct slice node_record(const struct node *n)
+{
+    if (n->record_len == ERASED)
+        return (struct slice){.p = NULL, .n = 0};
+    return slice_of(node_key(n) + n->key_len, n->record_len);
+}
+
+bool kv_buffer_get(const kv_buffer *b, tree_id tree, struct slice key, apply_no through, struct slice *record, apply_no *version)
+{
+    struct probe p = probe_make(tree, key, through);
+    const struct node *n = next_of(search(b, &p), 0);
+    if (n == NULL || node_key_cmp(n, &p) != 0)
+        return false;
+    *record = node_record(n);
+    *version = n->version;
+    return true;
+}
+
+static void unlink_node(struct kv_buffer *b, struct node *n)
+{
+    struct probe p = {.tree = n->tree, .word0 = n->word0, .word1 = n->word1, .version = n->version, .key = slice_of(node_key(n), n->key_len)};
+    struct node *x = b->head;
+    for (uint32_t i = HEIGHT_MAX; i-- > 0;) {
+        for (struct node *y; (y = next_of(x, i)) != NULL && node_before(y, &p);)
+            x = y;
+        if (i >= n->height)
+            continue;
+        struct node *y = x; /* several puts of one version stand side by side */
+        while (next_of(y, i) != n)
+            y = next_of(y, i);
+        atomic_store_explicit(&y->next[i], next_of(n, i), memory_order_release);
+    }
+    atomic_fetch_sub_explicit(&b->entries, 1, memory_order_relaxed);
+}
+
+/* Unlink the nodes of this chunk that stand at or after `at`. */
+static void unlink_from(struct kv_buffer *b, struct chunk *c, size_t at)
+{
+    while (at < c->used) {
+        struct node *n = (struct node *)(void *)(c->data + at);
+        at += node_bytes(n->height, n->key_len, n->record_len == ERASED ? 0 : n->record_len);
+        unlink_node(b, n);
+    }
+}
+
+void kv_buffer_rollback(kv_buffer *b, apply_no keep)
+{
+    if (b->last_version <= keep)
+        return;
+    while (b->newest != NULL && b->newest->last_version > keep) {
+        struct chunk *c = b->newest;
+        size_t at = 0;
+        uint64_t last = 0;
+        while (at < c->used) {
+            struct node *n = (struct node *)(void *)(c->data + at);
+            if (n->version > keep)
+                break;
+            last = n->version;
+            at += node_bytes(n->height, n->key_len, n->record_len == ERASED ? 0 : n->record_len);
+        }
+        unlink_from(b, c, at);
+        c->used = at;
+        c->last_version = last;
+        if (at > 0)
+            break; /* all older nodes are older still */
+        b->newest = c->older;
+        atomic_fetch_sub_explicit(&b->bytes, sizeof *c + c->cap, memory_order_relaxed);
+        mem_free(c);
+    }
+    b->last_version = b->newest != NULL ? b->newest->last_version : 0;
+    fingers_reset(b);
+}
+
+static void cursor_on(struct kv_cursor *c, const struct node *n)
+{
+    c->node = n;
+    if (n == NULL)
+        return;
+    c->tree = n->tree;
+    c->key = slice_of(node_key(n), n->key_len);
+    c->record = node_record(n);
+    c->version = n->version;
+}
+
+/* The first entry from `n` on that is visible; n is the first of its key that may be. */
+static void cursor_settle(struct kv_cursor *c, const struct node *n)
+{
+    while (n != NULL && n->version > c->through)
+        n = next_of(n, 0);
+    cursor_on(c, n);
+}
+
+void kv_cursor_seek(struct kv_cursor *c, const kv_buffer *b, apply_no through, tree_id tree, struct slice key)
+{
+    struct probe p = probe_make(tree, key, through);
+    c->buffer = b;
+    c->through = through;
+    cursor_settle(c, next_of(search(b, &p), 0));
+}
+
+static bool same_key(const struct node *a, const struct node *b)
+{
+    return a->tree == b->tree && a->word0 == b->word0 && a->word1 == b->word1 && a->key_len == b->key_len &&
+           (a->key_len <= 16 || memcmp(node_key(a) + 16, node_key(b) + 16, a->key_len - 16) == 0);
+}
+
+void kv_cursor_next(struct kv_cursor *c)
+{
+    const struct node *from = c->node;
+    QASSERT(from != NULL);
+    const struct node *n = next_of(from, 0);
+    while (n != NULL && same_key(n, from)) /* older versions of the key just seen */
+        n = next_of(n, 0);
+    cursor_settle(c, n);
+}
+
+void kv_cursor_seek_before(struct kv_cursor *c, const kv_buffer *b, apply_no through, tree_id tree, struct slice key)
+{
+    c->buffer = b;
+    c->through = through;
+    struct probe p = probe_make(tree, key, UINT64_MAX);
+    for (;;) {
+        const struct node *n = search(b, &p);
+        if (n == b->head) {
+            c->node = NULL;
+            return;
+        }
+        /* n is the oldest version of its key: the newest visible one stands at or before it. */
+        p = (struct probe){.tree = n->tree, .word0 = n->word0, .word1 = n->word1, .version = through, .key = slice_of(node_key(n), n->key_len)};
+        const struct node *seen = next_of(search(b, &p), 0);
+        if (seen != NULL && same_key(seen, n)) {
+            cursor_on(c, seen);
+            return;
+        }
+        p.version = UINT64_MAX;
+    }
+}
+
+void kv_cursor_prev(struct kv_cursor *c)
+{
+    const struct node *n = c->node;
+    QASSERT(n != NULL);
+    kv_cursor_seek_before(c, c->buffer, c->through, n->tree, slice_of(node_key(n), n->key_len));
+}
+
+apply_no kv_buffer_last_version(const kv_buffer *b)
+{
+    return b->last_version;
+}
