@@ -13,6 +13,7 @@
 
 #define HEIGHT_MAX 14u
 #define FINGERS 8u
+#define TREE_SLOTS 64u
 #define CHUNK_BYTES_MIN 4096u
 #define CHUNK_BYTES_MAX (256u << 10)
 #define ERASED UINT32_MAX
@@ -45,6 +46,7 @@ struct kv_buffer {
     struct finger fingers[FINGERS];
     uint64_t rng;
     uint64_t last_version;
+    uint64_t tree_last[TREE_SLOTS]; /* the last version put into any tree of the slot */
     _Atomic uint32_t height; /* levels in use */
     _Atomic size_t bytes;
     _Atomic uint64_t entries;
@@ -265,6 +267,7 @@ quartet_status kv_buffer_put(kv_buffer *b, tree_id tree, struct slice key, apply
     }
     b->last_version = version;
     b->newest->last_version = version;
+    b->tree_last[tree % TREE_SLOTS] = version;
     atomic_fetch_add_explicit(&b->entries, 1, memory_order_relaxed);
     return QUARTET_OK;
 }
@@ -322,6 +325,16 @@ static void unlink_node(struct kv_buffer *b, struct node *n)
         atomic_store_explicit(&y->next[i], next_of(n, i), memory_order_release);
     }
     atomic_fetch_sub_explicit(&b->entries, 1, memory_order_relaxed);
+}
+
+void kv_buffer_take_back(kv_buffer *b, tree_id tree, struct slice key, apply_no version)
+{
+    struct probe p = probe_make(tree, key, version);
+    struct node *n = next_of(search(b, &p), 0);
+    if (n == NULL || node_key_cmp(n, &p) != 0 || n->version != version)
+        return;
+    unlink_node(b, n);
+    fingers_reset(b);
 }
 
 /* Unlink the nodes of this chunk that stand at or after `at`. */
@@ -405,26 +418,43 @@ void kv_cursor_next(struct kv_cursor *c)
     cursor_settle(c, n);
 }
 
-void kv_cursor_seek_before(struct kv_cursor *c, const kv_buffer *b, apply_no through, tree_id tree, struct slice key)
+/* The last visible entry at or before `n`, which is the oldest version of its key. */
+static void settle_back(struct kv_cursor *c, const struct node *n)
 {
-    c->buffer = b;
-    c->through = through;
-    struct probe p = probe_make(tree, key, UINT64_MAX);
+    const kv_buffer *b = c->buffer;
     for (;;) {
-        const struct node *n = search(b, &p);
         if (n == b->head) {
             c->node = NULL;
             return;
         }
-        /* n is the oldest version of its key: the newest visible one stands at or before it. */
-        p = (struct probe){.tree = n->tree, .word0 = n->word0, .word1 = n->word1, .version = through, .key = slice_of(node_key(n), n->key_len)};
+        struct probe p = {.tree = n->tree, .word0 = n->word0, .word1 = n->word1, .version = c->through, .key = slice_of(node_key(n), n->key_len)};
         const struct node *seen = next_of(search(b, &p), 0);
         if (seen != NULL && same_key(seen, n)) {
             cursor_on(c, seen);
             return;
         }
         p.version = UINT64_MAX;
+        n = search(b, &p);
     }
+}
+
+void kv_cursor_seek_before(struct kv_cursor *c, const kv_buffer *b, apply_no through, tree_id tree, struct slice key)
+{
+    c->buffer = b;
+    c->through = through;
+    struct probe p = probe_make(tree, key, UINT64_MAX);
+    settle_back(c, search(b, &p));
+}
+
+void kv_cursor_seek_last(struct kv_cursor *c, const kv_buffer *b, apply_no through)
+{
+    c->buffer = b;
+    c->through = through;
+    const struct node *x = b->head;
+    for (uint32_t i = atomic_load_explicit(&b->height, memory_order_relaxed); i-- > 0;)
+        for (const struct node *n; (n = next_of(x, i)) != NULL;)
+            x = n;
+    settle_back(c, x);
 }
 
 void kv_cursor_prev(struct kv_cursor *c)
@@ -437,4 +467,9 @@ void kv_cursor_prev(struct kv_cursor *c)
 apply_no kv_buffer_last_version(const kv_buffer *b)
 {
     return b->last_version;
+}
+
+bool kv_buffer_tree_changed(const kv_buffer *b, tree_id tree, apply_no since)
+{
+    return b->tree_last[tree % TREE_SLOTS] > since;
 }

@@ -23,6 +23,10 @@ quartet_status kv_buffer_put(kv_buffer *b, tree_id tree, struct slice key, apply
 size_t kv_buffer_bytes(const kv_buffer *b);
 uint64_t kv_buffer_entries(const kv_buffer *b);
 apply_no kv_buffer_last_version(const kv_buffer *b); /* 0 while empty; for the writer */
+/* false: nothing of the tree was put with a version above `since`. true: perhaps. For the writer. */
+bool kv_buffer_tree_changed(const kv_buffer *b, tree_id tree, apply_no since);
+/* Unlink one entry that no snapshot can see yet: an apply that failed half way. Its memory stays, since readers may stand on it. */
+void kv_buffer_take_back(kv_buffer *b, tree_id tree, struct slice key, apply_no version);
 /* Newest version at or below `through`. false: none. *record.p is NULL for an erasure. */
 bool kv_buffer_get(const kv_buffer *b, tree_id tree, struct slice key, apply_no through, struct slice *record, apply_no *version);
 /* Forget every entry of a version above `keep`: a statement or savepoint rolled back. Private buffers only. */
@@ -39,6 +43,7 @@ struct kv_cursor {
 };
 void kv_cursor_seek(struct kv_cursor *c, const kv_buffer *b, apply_no through, tree_id tree, struct slice key); /* first at or after */
 void kv_cursor_seek_before(struct kv_cursor *c, const kv_buffer *b, apply_no through, tree_id tree, struct slice key); /* last before */
+void kv_cursor_seek_last(struct kv_cursor *c, const kv_buffer *b, apply_no through);
 void kv_cursor_next(struct kv_cursor *c);
 void kv_cursor_prev(struct kv_cursor *c);
 

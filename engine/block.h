@@ -1,0 +1,88 @@
+/* block.h - neighbouring rows of a tree packed by column: what the base stores (docs/STORAGE.md, "Blocks").
+ *
+ * A block is made once and never changed. Keys have their common prefix cut, a version that all rows share stands once, each column
+ * has an encoding of its own, so that a scan copies whole columns into the executor's vectors. */
+#ifndef ENGINE_BLOCK_H
+#define ENGINE_BLOCK_H
+
+#include "batch.h"
+#include "crdt/row.h"
+#include "kv_buffer.h"
+
+#define BLOCK_FORMAT 1u
+#define BLOCK_BYTES 4080u            /* an LMDB overflow page less its header; only a single large row or long equal prefixes pass it */
+#define BLOCK_BYTES_MAX (1u << 31)
+#define BLOCK_ROWS_MAX (1u << 24)
+
+/* What a row is beside its record's own flags (RECORD_LIVE, RECORD_SIMPLE). */
+enum block_class {
+    BLOCK_EMPTY = 0x40, /* an empty record: an index entry */
+    BLOCK_RAW = 0x80    /* bytes that are no record: kept as they are */
+};
+
+/* A row on its way into a block. Bytes are borrowed until the block is made. */
+struct block_row {
+    struct slice key;
+    uint8_t class;        /* record flags, BLOCK_EMPTY or BLOCK_RAW */
+    uint32_t value_count;
+    struct ver ver;       /* SIMPLE */
+    struct slice meta;    /* not SIMPLE, or all of a RAW record */
+    struct value *values;
+    size_t bytes;         /* rough size in a block */
+};
+/* Take a record apart; values in the arena. QUARTET_NOMEM only: what is no record becomes BLOCK_RAW. */
+quartet_status block_row_from_record(struct block_row *row, struct slice key, struct slice record, struct arena *a, struct err *err);
+
+/* Append a block of these rows (1 to BLOCK_ROWS_MAX, keys ascending, all different) to `out`. QUARTET_NOMEM, or QUARTET_LIMIT past BLOCK_BYTES_MAX. */
+quartet_status block_encode(tree_id tree, const struct block_row *rows, uint32_t n, struct buf *out, struct err *err);
+
+/* An opened block; borrows the bytes. */
+struct block {
+    const uint8_t *p;
+    size_t size;
+    uint32_t rows, cols;
+    bool wide;      /* offsets of 4 bytes, else of 2 */
+    bool all_live;  /* no row must be skipped */
+    bool full_rows; /* every live row has all columns */
+    uint32_t prefix_len, suffix_len; /* suffix_len BLOCK_VAR_SUFFIX: offsets */
+    const uint8_t *prefix, *suffixes, *key_offsets;
+    size_t suffix_bytes;
+    const uint8_t *classes;  /* NULL: all rows are `one_class` */
+    uint8_t one_class;
+    uint8_t version_encoding;
+    const uint8_t *stamps, *chains;
+    const uint8_t *counts;   /* NULL: see full_rows */
+    const uint8_t *meta_offsets, *metas; /* NULL: no row has any */
+    size_t meta_bytes;
+};
+#define BLOCK_VAR_SUFFIX 0xFFFFu
+
+/* Check the structure, so that later calls stay inside, and with `verify` the checksum. QUARTET_CORRUPT. */
+quartet_status block_open(struct block *b, tree_id tree, const uint8_t *p, size_t n, bool verify, struct err *err);
+/* The stored checksum, to remember that a block was verified. */
+uint64_t block_checksum(const uint8_t *p);
+
+uint8_t block_class(const struct block *b, uint32_t row);
+static inline bool block_class_live(uint8_t class)
+{
+    return (class & (RECORD_LIVE | BLOCK_EMPTY | BLOCK_RAW)) != 0;
+}
+/* The row's key: its suffix; the prefix is b->prefix. */
+bool block_suffix(const struct block *b, uint32_t row, struct slice *out);
+bool block_key(const struct block *b, uint32_t row, struct buf *out); /* whole, appended; false: damaged */
+/* The first row with a key at or after `key` (b->rows: none); *exact: it is that key. */
+bool block_find(const struct block *b, struct slice key, uint32_t *row, bool *exact);
+/* The record, bit by bit as it was put, appended. */
+quartet_status block_record(const struct block *b, uint32_t row, struct buf *out, struct err *err);
+/* A row for another block; key bytes and values in the arena, what values point to in the block. */
+quartet_status block_row_get(const struct block *b, uint32_t row, struct block_row *out, struct arena *a, struct err *err);
+/* Rows from .. from+n-1 of a column into rows at .. of `out`, whose cells have room for `struct value` each. Rows that lack the column or are
+ * not live become *missing (NULL: NULLs) and NULL. */
+quartet_status block_column(const struct block *b, uint32_t column, uint32_t from, uint32_t n, struct vec *out, uint32_t at,
+                            const struct value *missing, struct err *err);
+
+
+/* Put any value into row `row` of such a vector, rows below being filled. */
+void block_vec_put(struct vec *out, uint32_t row, const struct value *v);
+
+#endif

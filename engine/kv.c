@@ -1,0 +1,490 @@
+/* kv.c - the store: the active buffer, frozen buffers, and how they get into the base.
+ * Why layers: a commit only touches memory; the base is rewritten in key order, many rows at a time. Readers lay the buffers over the
+ *   base, so a flush shows in no result and may be half done at a crash.
+ * Invariants: the base never holds a version that a snapshot which is still to be taken could not see: a buffer is flushed only when all of it is
+ *   published, and `base_floor` is raised before its first slice. A buffer leaves the view only after its last slice is durable.
+ * Locks: one writer at a time (its lock is the owner's); kv.lock is short and lies below it. */
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "kv_internal.h"
+
+#define BUFFER_BYTES_DEFAULT (64u << 20)
+#define RETRY_MS 200
+
+void kv_layer_unref(struct kv_layer *l)
+{
+    if (l == NULL || atomic_fetch_sub_explicit(&l->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    kv_buffer_free(l->buffer);
+    buf_deinit(&l->checkpoint);
+    mem_free(l);
+}
+
+void kv_view_unref(struct kv_view *v)
+{
+    if (v == NULL || atomic_fetch_sub_explicit(&v->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    for (uint32_t i = 0; i < v->count; i++)
+        kv_layer_unref(v->layers[i]);
+    mem_free(v);
+}
+
+static struct kv_layer *layer_new(void)
+{
+    struct kv_layer *l = mem_zalloc(1, sizeof *l);
+    if (l == NULL)
+        return NULL;
+    atomic_init(&l->refs, 1);
+    l->buffer = kv_buffer_new();
+    if (l->buffer == NULL) {
+        mem_free(l);
+        return NULL;
+    }
+    return l;
+}
+
+/* A view of these layers, each with a new reference. */
+static struct kv_view *view_new(struct kv_layer *const *layers, uint32_t count)
+{
+    QASSERT(count <= KV_LAYERS_MAX);
+    struct kv_view *v = mem_zalloc(1, sizeof *v);
+    if (v == NULL)
+        return NULL;
+    atomic_init(&v->refs, 1);
+    v->count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        v->layers[i] = layers[i];
+        atomic_fetch_add_explicit(&layers[i]->refs, 1, memory_order_relaxed);
+    }
+    return v;
+}
+
+quartet_status kv_block_open(struct kv *s, tree_id tree, const uint8_t *p, size_t n, struct block *out, struct err *err)
+{
+    bool verify = s->verified != NULL && n >= 16;
+    uint64_t mark = 0;
+    size_t slot = 0;
+    if (verify) {
+        /* The address and the stored checksum together: a page that is used again holds another block. */
+        mark = block_checksum(p) ^ (uint64_t)(uintptr_t)p * 0x9E3779B97F4A7C15u;
+        slot = ((uintptr_t)p >> 12) % KV_VERIFIED_SLOTS;
+        verify = atomic_load_explicit(&s->verified[slot], memory_order_relaxed) != mark;
+    }
+    quartet_status rc = block_open(out, tree, p, n, verify, err);
+    if (rc != QUARTET_OK)
+        err_prefix(err, s->name);
+    else if (verify)
+        atomic_store_explicit(&s->verified[slot], mark, memory_order_relaxed);
+    return rc;
+}
+
+static bool snapshot_below(const struct kv *s, apply_no at)
+{
+    for (const struct kv_snap *n = s->snaps; n != NULL; n = n->older)
+        if (n->at < at)
+            return true;
+    return false;
+}
+
+/* Keep a flushed layer while a transaction may ask whether something in it changed. Takes the caller's reference. Lock held. */
+static void retire(struct kv *s, struct kv_layer *l)
+{
+    if (!snapshot_below(s, l->last)) {
+        s->forgotten = l->last;
+        kv_layer_unref(l);
+        return;
+    }
+    if (s->retired_count == KV_RETIRED_MAX) {
+        struct kv_layer *oldest = s->retired[KV_RETIRED_MAX - 1];
+        s->forgotten = oldest->last;
+        kv_layer_unref(oldest);
+        s->retired_count--;
+    }
+    memmove(s->retired + 1, s->retired, s->retired_count * sizeof s->retired[0]);
+    s->retired[0] = l;
+    s->retired_count++;
+}
+
+/* Freeze the active buffer. *done false: not now. Called by the writer. */
+static quartet_status freeze(struct kv *s, struct err *err)
+{
+    struct kv_layer *fresh = layer_new();
+    if (fresh == NULL)
+        return err_nomem(err);
+    struct kv_layer *active = s->view->layers[0]; /* only the writer replaces it */
+    buf_clear(&active->checkpoint);
+    quartet_status rc = s->host.checkpoint != NULL ? s->host.checkpoint(s->host.ctx, s->applied, &active->checkpoint, err) : QUARTET_OK;
+    if (rc != QUARTET_OK) {
+        kv_layer_unref(fresh);
+        return rc;
+    }
+    active->last = s->applied;
+    pthread_mutex_lock(&s->lock);
+    struct kv_layer *layers[KV_LAYERS_MAX] = {fresh};
+    QASSERT(s->view->count < KV_LAYERS_MAX);
+    memcpy(layers + 1, s->view->layers, s->view->count * sizeof layers[0]);
+    struct kv_view *v = view_new(layers, s->view->count + 1);
+    struct kv_view *old = NULL;
+    if (v != NULL) {
+        old = s->view;
+        s->view = v;
+        pthread_cond_broadcast(&s->wake);
+    }
+    pthread_mutex_unlock(&s->lock);
+    kv_layer_unref(fresh);
+    kv_view_unref(old);
+    return v != NULL ? QUARTET_OK : err_nomem(err);
+}
+
+static bool asked_to_stop(void *arg)
+{
+    struct kv *s = arg;
+    pthread_mutex_lock(&s->lock);
+    bool stop = s->stop;
+    pthread_mutex_unlock(&s->lock);
+    return stop;
+}
+
+/* Merge one frozen layer into the base and take it out of the view. Without the lock. */
+static quartet_status flush_layer(struct kv *s, struct kv_layer *l, struct err *err)
+{
+    quartet_status rc = s->host.sync_log != NULL ? s->host.sync_log(s->host.ctx, l->last, err) : QUARTET_OK;
+    if (rc != QUARTET_OK)
+        return rc;
+    pthread_mutex_lock(&s->lock);
+    s->base_floor = l->last;
+    pthread_mutex_unlock(&s->lock);
+    struct slice checkpoint = slice_of(l->checkpoint.data != NULL ? l->checkpoint.data : (const uint8_t *)"", l->checkpoint.len);
+    rc = kv_merge_buffer(s->base, l->buffer, checkpoint, asked_to_stop, s, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    pthread_mutex_lock(&s->lock);
+    QASSERT(s->view->layers[s->view->count - 1] == l);
+    struct kv_view *old = NULL, *v = view_new(s->view->layers, s->view->count - 1);
+    if (v != NULL) {
+        old = s->view;
+        s->view = v;
+        s->flushes++;
+        atomic_fetch_add_explicit(&l->refs, 1, memory_order_relaxed);
+        retire(s, l);
+    }
+    pthread_mutex_unlock(&s->lock);
+    kv_view_unref(old);
+    return v != NULL ? QUARTET_OK : err_nomem(err);
+}
+
+/* Note how an attempt ended. Lock held. */
+static void note_health(struct kv *s, quartet_status rc, const struct err *why)
+{
+    s->attempts++;
+    if (rc == QUARTET_OK) {
+        if (!s->broken)
+            s->health = ERR_INIT;
+    } else if (rc != QUARTET_INTERRUPTED) {
+        if (s->health.code == QUARTET_OK)
+            log_line(s->env, LOG_ERROR, "store", "flush: %s", why->text);
+        s->health = *why;
+        s->broken = s->broken || (rc != QUARTET_FULL && rc != QUARTET_NOMEM && rc != QUARTET_LIMIT);
+    }
+    pthread_cond_broadcast(&s->done);
+}
+
+/* Flush frozen layers, oldest first, until none is left or one fails. Lock held on entry and exit. */
+static quartet_status flush_frozen(struct kv *s, struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    if (s->flushing)
+        return QUARTET_OK;
+    s->flushing = true;
+    while (rc == QUARTET_OK && s->view->count > 1 && !s->stop && !s->broken) {
+        struct kv_layer *l = s->view->layers[s->view->count - 1];
+        atomic_store(&s->publish_wanted, true);
+        if (atomic_load(&s->published) < l->last) {
+            if (!s->has_thread)
+                break; /* the writer publishes later and comes back */
+            pthread_cond_wait(&s->wake, &s->lock);
+            continue;
+        }
+        atomic_store(&s->publish_wanted, false);
+        pthread_mutex_unlock(&s->lock);
+        rc = flush_layer(s, l, err);
+        pthread_mutex_lock(&s->lock);
+        note_health(s, rc, err);
+    }
+    s->flushing = false;
+    return rc;
+}
+
+static void *flusher(void *arg)
+{
+    struct kv *s = arg;
+    pthread_mutex_lock(&s->lock);
+    while (!s->stop) {
+        if (s->view->count <= 1 || s->broken) {
+            pthread_cond_wait(&s->wake, &s->lock);
+            continue;
+        }
+        struct err err = ERR_INIT;
+        if (flush_frozen(s, &err) == QUARTET_OK)
+            continue;
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += RETRY_MS * 1000000L;
+        until.tv_sec += until.tv_nsec / 1000000000L;
+        until.tv_nsec %= 1000000000L;
+        if (!s->stop) /* a full disk: try again until there is room */
+            pthread_cond_timedwait(&s->wake, &s->lock, &until);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+/* Where the active buffer is full: freeze it, and without a thread flush at once. Failing to do so is no failure of the writer: its
+ * data are in the log and in the buffer, and the next call tries again. */
+static void make_room(struct kv *s)
+{
+    struct err err = ERR_INIT;
+    pthread_mutex_lock(&s->lock);
+    while (s->has_thread && s->view->count == KV_LAYERS_MAX && s->health.code == QUARTET_OK)
+        pthread_cond_wait(&s->done, &s->lock);
+    bool room = s->view->count < KV_LAYERS_MAX && !s->broken;
+    pthread_mutex_unlock(&s->lock);
+    if (room && !s->has_thread && atomic_load(&s->published) < s->applied)
+        return;
+    if (room && freeze(s, &err) != QUARTET_OK)
+        log_line(s->env, LOG_WARN, "store", "the write buffer could not be frozen: %s", err.text);
+    if (!s->has_thread) {
+        pthread_mutex_lock(&s->lock);
+        (void)flush_frozen(s, &err); /* kv_health tells */
+        pthread_mutex_unlock(&s->lock);
+    }
+}
+
+quartet_status kv_apply(kv *s, const struct kv_op *ops, size_t n, apply_no at, struct err *err)
+{
+    QASSERT(at > s->applied);
+    if (kv_buffer_bytes(s->view->layers[0]->buffer) >= s->buffer_bytes)
+        make_room(s);
+    kv_buffer *b = s->view->layers[0]->buffer;
+    for (size_t i = 0; i < n; i++) {
+        quartet_status rc = kv_buffer_put(b, ops[i].tree, ops[i].key, at, ops[i].record, err);
+        if (rc == QUARTET_OK)
+            continue;
+        while (i-- > 0)
+            kv_buffer_take_back(b, ops[i].tree, ops[i].key, at);
+        return rc;
+    }
+    s->applied = at;
+    return QUARTET_OK;
+}
+
+void kv_publish(kv *s, apply_no at)
+{
+    if (at > atomic_load_explicit(&s->published, memory_order_relaxed))
+        atomic_store(&s->published, at);
+    if (!atomic_load(&s->publish_wanted))
+        return;
+    pthread_mutex_lock(&s->lock);
+    pthread_cond_broadcast(&s->wake);
+    pthread_mutex_unlock(&s->lock);
+}
+
+apply_no kv_published(const kv *s)
+{
+    return atomic_load_explicit(&s->published, memory_order_acquire);
+}
+
+quartet_status kv_flush(kv *s, struct err *err)
+{
+    if (!s->has_thread && atomic_load(&s->published) < s->applied)
+        return err_set(err, QUARTET_MISUSE, "kv_flush: something was applied and is not published");
+    pthread_mutex_lock(&s->lock);
+    quartet_status rc = QUARTET_OK;
+    bool frozen = false;
+    while (rc == QUARTET_OK && !(frozen && s->view->count == 1)) {
+        uint64_t attempts = s->attempts;
+        if (!frozen && s->view->count < KV_LAYERS_MAX) {
+            pthread_mutex_unlock(&s->lock);
+            rc = freeze(s, err);
+            pthread_mutex_lock(&s->lock);
+            frozen = true;
+            continue;
+        }
+        if (s->broken) {
+            *err = s->health;
+            rc = err->code;
+        } else if (!s->has_thread) {
+            rc = flush_frozen(s, err);
+        } else {
+            pthread_cond_broadcast(&s->wake);
+            while (s->attempts == attempts && s->view->count > 1)
+                pthread_cond_wait(&s->done, &s->lock);
+            if (s->health.code != QUARTET_OK) {
+                *err = s->health;
+                rc = err->code;
+            }
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+quartet_status kv_health(kv *s, struct err *err)
+{
+    pthread_mutex_lock(&s->lock);
+    if (s->health.code != QUARTET_OK && !s->broken && !s->has_thread) {
+        struct err ignored = ERR_INIT;
+        (void)flush_frozen(s, &ignored); /* s->health has it */
+    }
+    quartet_status rc = s->health.code;
+    if (rc != QUARTET_OK)
+        *err = s->health;
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+static bool changed_in(const struct kv_layer *l, tree_id tree, const struct kv_range *range, apply_no since)
+{
+    if (!kv_buffer_tree_changed(l->buffer, tree, since))
+        return false;
+    struct kv_cursor c;
+    kv_cursor_seek(&c, l->buffer, UINT64_MAX, tree, range->lo);
+    for (; c.node != NULL && c.tree == tree; kv_cursor_next(&c)) {
+        if (!range->hi_open && slice_cmp(c.key, range->hi) >= 0)
+            return false;
+        if (c.version > since)
+            return true;
+    }
+    return false;
+}
+
+bool kv_changed_since(kv *s, tree_id tree, const struct kv_range *range, apply_no since)
+{
+    struct kv_layer *layers[KV_LAYERS_MAX + KV_RETIRED_MAX];
+    uint32_t count = 0;
+    pthread_mutex_lock(&s->lock);
+    bool changed = since < s->forgotten;
+    for (uint32_t i = 0; i < s->view->count && !changed; i++)
+        layers[count++] = s->view->layers[i];
+    for (uint32_t i = 0; i < s->retired_count && !changed; i++)
+        layers[count++] = s->retired[i];
+    for (uint32_t i = 0; i < count; i++)
+        atomic_fetch_add_explicit(&layers[i]->refs, 1, memory_order_relaxed);
+    pthread_mutex_unlock(&s->lock);
+    for (uint32_t i = 0; i < count; i++) {
+        changed = changed || changed_in(layers[i], tree, range, since);
+        kv_layer_unref(layers[i]);
+    }
+    return changed;
+}
+
+void kv_stats(kv *s, struct kv_stats *out)
+{
+    *out = (struct kv_stats){0};
+    pthread_mutex_lock(&s->lock);
+    for (uint32_t i = 0; i < s->view->count; i++)
+        *(i == 0 ? &out->buffer_bytes : &out->frozen_bytes) += kv_buffer_bytes(s->view->layers[i]->buffer);
+    out->flushes = s->flushes;
+    out->snapshots = s->snap_count;
+    pthread_mutex_unlock(&s->lock);
+    out->base_bytes = s->base->ops->bytes(s->base);
+}
+
+static quartet_status start_thread(struct kv *s, struct err *err)
+{
+    s->has_thread = true;
+    if (pthread_create(&s->thread, NULL, flusher, s) == 0)
+        return QUARTET_OK;
+    s->has_thread = false;
+    return err_set(err, QUARTET_NOMEM, "the flusher thread could not be started");
+}
+
+static quartet_status init_locks(struct kv *s, struct err *err)
+{
+    pthread_condattr_t attr;
+    if (pthread_condattr_init(&attr) != 0)
+        return err_nomem(err);
+    bool good = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0 && pthread_mutex_init(&s->lock, NULL) == 0 &&
+                pthread_cond_init(&s->wake, &attr) == 0 && pthread_cond_init(&s->done, &attr) == 0;
+    pthread_condattr_destroy(&attr);
+    return good ? QUARTET_OK : err_nomem(err);
+}
+
+static quartet_status open_base(struct kv *s, const char *dir, bool in_memory, struct err *err)
+{
+    if (in_memory)
+        return kv_mem_open(&s->base, err);
+    quartet_status rc = path_join(s->name, sizeof s->name, dir, "base.mdb", err);
+    return rc == QUARTET_OK ? kv_lmdb_open(s->env, dir, &s->base, err) : rc;
+}
+
+quartet_status kv_open(struct env *env, const char *dir, const struct kv_options *options, const struct kv_host *host, kv **out,
+                       struct buf *checkpoint, struct err *err)
+{
+    struct kv *s = mem_zalloc(1, sizeof *s);
+    if (s == NULL)
+        return err_nomem(err);
+    s->env = env;
+    s->host = host != NULL ? *host : (struct kv_host){0};
+    s->buffer_bytes = options->buffer_bytes > 0 ? options->buffer_bytes : BUFFER_BYTES_DEFAULT;
+    s->health = ERR_INIT;
+    memcpy(s->name, "memory", 7);
+    quartet_status rc = init_locks(s, err);
+    if (rc != QUARTET_OK) {
+        mem_free(s);
+        return rc;
+    }
+    struct kv_layer *active = layer_new();
+    if (active != NULL)
+        s->view = view_new(&active, 1);
+    kv_layer_unref(active);
+    rc = s->view != NULL ? open_base(s, dir, options->in_memory, err) : err_nomem(err);
+    if (rc == QUARTET_OK && !s->base->trusted && (s->verified = mem_zalloc(KV_VERIFIED_SLOTS, sizeof *s->verified)) == NULL)
+        rc = err_nomem(err);
+    if (rc == QUARTET_OK)
+        rc = s->base->ops->checkpoint(s->base, checkpoint, err);
+    if (rc == QUARTET_OK && env->threads)
+        rc = start_thread(s, err);
+    if (rc != QUARTET_OK) {
+        kv_close(s);
+        return rc;
+    }
+    *out = s;
+    return QUARTET_OK;
+}
+
+static void free_pool(struct kv *s)
+{
+    for (struct kv_snap *n = s->pool, *next; n != NULL; n = next) {
+        next = n->newer;
+        mem_free(n);
+    }
+}
+
+void kv_close(kv *s)
+{
+    if (s == NULL)
+        return;
+    QASSERT(s->snaps == NULL);
+    if (s->has_thread) {
+        pthread_mutex_lock(&s->lock);
+        s->stop = true;
+        pthread_cond_broadcast(&s->wake);
+        pthread_mutex_unlock(&s->lock);
+        pthread_join(s->thread, NULL);
+    }
+    for (uint32_t i = 0; i < s->retired_count; i++)
+        kv_layer_unref(s->retired[i]);
+    kv_view_unref(s->view);
+    free_pool(s);
+    if (s->base != NULL)
+        s->base->ops->close(s->base);
+    mem_free(s->verified);
+    pthread_cond_destroy(&s->wake);
+    pthread_cond_destroy(&s->done);
+    pthread_mutex_destroy(&s->lock);
+    mem_free(s);
+}

@@ -1,0 +1,66 @@
+/* kv_base.h - what lies below the write buffers: an ordered map from (tree, separator) to blocks, with snapshots and one writer.
+ *
+ * Two implementations: kv_lmdb.c on disk, kv_mem.c in memory. A block holds the keys from its separator up to the next one's. Within
+ * libquartet only; callers use kv.h. */
+#ifndef ENGINE_KV_BASE_H
+#define ENGINE_KV_BASE_H
+
+#include "base/buf.h"
+#include "base/env.h"
+#include "kv_buffer.h"
+
+#define BASE_SEPARATOR_BYTES_MAX 503u /* LMDB's 511 less the tree id */
+
+struct kv_base;
+struct base_read;  /* a snapshot; used by one thread at a time */
+struct base_write; /* the one write transaction */
+
+/* A place among the blocks. Bytes stay valid until the read ends. */
+struct base_cursor {
+    struct base_read *read;
+    void *handle;        /* the implementation's */
+    uint64_t place[2];   /* likewise */
+    tree_id tree;
+    bool found;          /* is on a block of `tree` */
+    struct slice separator;
+    const uint8_t *block;
+    size_t block_bytes;
+};
+
+struct kv_base_ops {
+    void (*close)(struct kv_base *b);
+    quartet_status (*read_begin)(struct kv_base *b, struct base_read **out, struct err *err);
+    void (*read_end)(struct base_read *r); /* NULL is allowed; all cursors are closed before */
+    quartet_status (*cursor_open)(struct base_read *r, struct base_cursor *c, struct err *err);
+    void (*cursor_close)(struct base_cursor *c);
+    /* The block with the greatest separator at or below `key`; else the tree's first; else not found. */
+    quartet_status (*seek)(struct base_cursor *c, tree_id tree, struct slice key, struct err *err);
+    quartet_status (*seek_last)(struct base_cursor *c, tree_id tree, struct err *err);
+    quartet_status (*next)(struct base_cursor *c, struct err *err); /* within the tree */
+    quartet_status (*prev)(struct base_cursor *c, struct err *err);
+
+    quartet_status (*write_begin)(struct kv_base *b, struct base_write **out, struct err *err);
+    quartet_status (*put)(struct base_write *w, tree_id tree, struct slice separator, struct slice block, struct err *err);
+    quartet_status (*del)(struct base_write *w, tree_id tree, struct slice separator, struct err *err); /* absent: QUARTET_OK */
+    /* Durable when it returns QUARTET_OK. checkpoint.p NULL: it stays as it is. The transaction is gone in any case. QUARTET_FULL may be tried again;
+     * after QUARTET_IO the base must be opened anew. */
+    quartet_status (*commit)(struct base_write *w, struct slice checkpoint, struct err *err);
+    void (*abort)(struct base_write *w);
+
+    quartet_status (*checkpoint)(struct kv_base *b, struct buf *out, struct err *err); /* the last one stored, appended */
+    uint64_t (*bytes)(struct kv_base *b);
+};
+struct kv_base {
+    const struct kv_base_ops *ops;
+    bool trusted; /* memory of our own: checksums need no look */
+};
+
+quartet_status kv_mem_open(struct kv_base **out, struct err *err);
+quartet_status kv_lmdb_open(struct env *env, const char *dir, struct kv_base **out, struct err *err);
+
+/* kv_merge.c: merge all entries of a frozen buffer into the base, in slices; the last one stores the checkpoint. May be repeated after a failure.
+ * stop (may be NULL): asked between slices; true ends it early with QUARTET_INTERRUPTED. */
+quartet_status kv_merge_buffer(struct kv_base *base, const kv_buffer *buffer, struct slice checkpoint, bool (*stop)(void *arg), void *arg,
+                               struct err *err);
+
+#endif

@@ -1,0 +1,80 @@
+/* kv_internal.h - what kv.c (layers, flush), kv_snap.c (snapshots, point reads) and kv_iter.c (scans) share. */
+#ifndef ENGINE_KV_INTERNAL_H
+#define ENGINE_KV_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "block.h"
+#include "kv.h"
+#include "kv_base.h"
+
+#define KV_FROZEN_MAX 2u                   /* a writer that would freeze one more waits for the flusher */
+#define KV_LAYERS_MAX (KV_FROZEN_MAX + 1u) /* and the active one */
+#define KV_RETIRED_MAX 2u
+#define KV_SNAP_POOL_MAX 32u
+#define KV_VERIFIED_SLOTS (1u << 16)
+
+/* A buffer, counted by the views that hold it. */
+struct kv_layer {
+    atomic_uint refs;
+    kv_buffer *buffer;
+    apply_no last;         /* frozen: its last version */
+    struct buf checkpoint; /* frozen: the owner's, as of `last` */
+};
+/* Which buffers lie over the base; never changed, replaced as a whole. */
+struct kv_view {
+    atomic_uint refs;
+    uint32_t count;
+    struct kv_layer *layers[KV_LAYERS_MAX]; /* newest first; [0] is the active one */
+};
+
+struct kv {
+    struct env *env;
+    struct kv_host host;
+    struct kv_base *base;
+    size_t buffer_bytes;
+    char name[256];        /* of the base, for messages */
+    _Atomic uint64_t *verified; /* KV_VERIFIED_SLOTS marks of blocks whose checksum was looked at; NULL: trusted */
+
+    apply_no applied;             /* the writer's */
+    _Atomic apply_no published;
+
+    pthread_mutex_t lock;         /* guards what follows */
+    pthread_cond_t wake;          /* the flusher: work, stop, or published */
+    pthread_cond_t done;          /* a flush attempt ended */
+    struct kv_view *view;
+    apply_no base_floor;          /* the base may hold versions up to this: no older snapshot can be taken */
+    struct kv_layer *retired[KV_RETIRED_MAX]; /* flushed, kept to answer kv_changed_since; newest first */
+    uint32_t retired_count;
+    apply_no forgotten;           /* versions up to this are no longer in any layer */
+    struct kv_snap *snaps;        /* live ones */
+    struct kv_snap *pool;
+    uint32_t pool_count;
+    uint64_t snap_count, flushes, attempts;
+    struct err health;            /* code QUARTET_OK: well */
+    bool broken;                  /* health is for good */
+    bool stop;
+    bool flushing;                /* someone is at it */
+    atomic_bool publish_wanted;   /* the flusher waits for a publication */
+    bool has_thread;
+    pthread_t thread;
+};
+
+struct kv_snap {
+    struct kv *store;
+    struct kv_view *view;
+    struct base_read *read;
+    apply_no at;
+    struct kv_snap *newer, *older; /* in the store's list; newer is the pool's link too */
+    bool has_cursor;
+    struct base_cursor cursor;     /* of point reads */
+    struct block block;            /* opened last, block.p NULL: none */
+};
+
+void kv_layer_unref(struct kv_layer *l);
+void kv_view_unref(struct kv_view *v); /* NULL is allowed */
+/* Open a block of the base; its checksum is looked at the first time. */
+quartet_status kv_block_open(struct kv *s, tree_id tree, const uint8_t *p, size_t n, struct block *out, struct err *err);
+
+#endif

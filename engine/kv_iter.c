@@ -1,0 +1,497 @@
+/* kv_iter.c - scans: a transaction's own writes, the buffers and the base merged in key order, in batches by column.
+ * Why segments: most rows of a scan come from the base, where no buffer has an entry; they are copied by whole columns up to the next key that
+ *   some buffer holds. Only those few entries are taken apart one by one.
+ * Precedence: overlay, active buffer, frozen buffers from new to old, base: of equal keys the first wins, erasures included.
+ * Rows of one batch may come from blocks and buffers alike; a column whose types differ between them becomes VEC_MIXED. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "kv_internal.h"
+
+#define SOURCES_MAX (KV_LAYERS_MAX + 1u)
+
+struct source {
+    struct kv_cursor cursor;
+    bool done;
+};
+
+struct wanted {
+    uint16_t column;
+    uint16_t at; /* in the caller's order */
+};
+
+struct kv_iter {
+    struct kv_snap *snap;
+    tree_id tree;
+    struct buf lo, hi;
+    bool hi_open, reverse, dead, want_keys, want_records;
+    uint32_t column_count;
+    struct wanted *wanted;   /* by column */
+    struct value *missing;   /* in the caller's order */
+    struct vec *cols;        /* likewise */
+    struct source sources[SOURCES_MAX];
+    uint32_t source_count;
+
+    struct base_cursor base;
+    bool base_open, base_done; /* base_done: no block after the present one */
+    struct block block;        /* p NULL: none */
+    uint32_t from, to;         /* its rows that are still to come */
+
+    uint32_t n; /* rows of the batch so far */
+    struct buf key_bytes, record_bytes;
+    uint32_t *key_ends, *record_ends; /* BATCH_ROWS_MAX */
+    struct slice *keys, *records;
+};
+
+static struct slice lo_of(const struct kv_iter *it)
+{
+    return slice_of(it->lo.data, it->lo.len);
+}
+
+static struct slice hi_of(const struct kv_iter *it)
+{
+    return slice_of(it->hi.data, it->hi.len);
+}
+
+/* ---- sources: buffers ---- */
+
+static void source_check(const struct kv_iter *it, struct source *s)
+{
+    s->done = s->cursor.node == NULL || s->cursor.tree != it->tree;
+    if (s->done)
+        return;
+    s->done = it->reverse ? slice_cmp(s->cursor.key, lo_of(it)) < 0 : !it->hi_open && slice_cmp(s->cursor.key, hi_of(it)) >= 0;
+}
+
+static void source_step(const struct kv_iter *it, struct source *s)
+{
+    if (it->reverse)
+        kv_cursor_prev(&s->cursor);
+    else
+        kv_cursor_next(&s->cursor);
+    source_check(it, s);
+}
+
+static void source_add(struct kv_iter *it, const kv_buffer *b, apply_no through)
+{
+    if (kv_buffer_entries(b) == 0)
+        return;
+    struct source *s = &it->sources[it->source_count++];
+    if (!it->reverse)
+        kv_cursor_seek(&s->cursor, b, through, it->tree, lo_of(it));
+    else if (it->hi_open && it->tree == UINT64_MAX)
+        kv_cursor_seek_last(&s->cursor, b, through);
+    else
+        kv_cursor_seek_before(&s->cursor, b, through, it->hi_open ? it->tree + 1 : it->tree, it->hi_open ? slice_of(NULL, 0) : hi_of(it));
+    source_check(it, s);
+}
+
+/* The source whose entry comes next, NULL where none has any. */
+static struct source *source_next(struct kv_iter *it)
+{
+    struct source *best = NULL;
+    for (uint32_t i = 0; i < it->source_count; i++) {
+        struct source *s = &it->sources[i];
+        if (s->done)
+            continue;
+        int c = best != NULL ? slice_cmp(s->cursor.key, best->cursor.key) : -1;
+        if (best == NULL || (it->reverse ? c > 0 : c < 0))
+            best = s;
+    }
+    return best;
+}
+
+/* Step all sources off this key. */
+static void sources_pass(struct kv_iter *it, struct slice key)
+{
+    for (uint32_t i = 0; i < it->source_count; i++)
+        if (!it->sources[i].done && slice_eq(it->sources[i].cursor.key, key))
+            source_step(it, &it->sources[i]);
+}
+
+/* ---- the base ---- */
+
+/* Open the block under the cursor and find which of its rows lie in the range. */
+static quartet_status block_enter(struct kv_iter *it, struct err *err)
+{
+    it->block.p = NULL;
+    if (!it->base.found) {
+        it->base_done = true;
+        return QUARTET_OK;
+    }
+    quartet_status rc = kv_block_open(it->snap->store, it->tree, it->base.block, it->base.block_bytes, &it->block, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    it->from = 0;
+    it->to = it->block.rows;
+    bool exact;
+    bool good = true;
+    if (!it->hi_open) {
+        good = block_find(&it->block, hi_of(it), &it->to, &exact);
+        it->base_done = it->base_done || (!it->reverse && it->to < it->block.rows);
+    }
+    if (good && it->lo.len > 0) {
+        good = block_find(&it->block, lo_of(it), &it->from, &exact);
+        it->base_done = it->base_done || (it->reverse && it->from > 0);
+    }
+    if (!good)
+        return err_set(err, QUARTET_CORRUPT, "%s: damaged block: keys", it->snap->store->name);
+    if (it->to < it->from)
+        it->to = it->from;
+    return QUARTET_OK;
+}
+
+static quartet_status base_start(struct kv_iter *it, struct err *err)
+{
+    const struct kv_base_ops *ops = it->snap->store->base->ops;
+    quartet_status rc = ops->cursor_open(it->snap->read, &it->base, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    it->base_open = true;
+    if (!it->reverse)
+        rc = ops->seek(&it->base, it->tree, lo_of(it), err);
+    else if (it->hi_open)
+        rc = ops->seek_last(&it->base, it->tree, err);
+    else
+        rc = ops->seek(&it->base, it->tree, hi_of(it), err);
+    return rc == QUARTET_OK ? block_enter(it, err) : rc;
+}
+
+/* Make sure that from < to, unless the base has no more rows. */
+static quartet_status base_ready(struct kv_iter *it, struct err *err)
+{
+    const struct kv_base_ops *ops = it->snap->store->base->ops;
+    quartet_status rc = QUARTET_OK;
+    while (rc == QUARTET_OK && it->block.p != NULL && it->from >= it->to) {
+        if (it->base_done) {
+            it->block.p = NULL;
+            break;
+        }
+        rc = it->reverse ? ops->prev(&it->base, err) : ops->next(&it->base, err);
+        if (rc == QUARTET_OK)
+            rc = block_enter(it, err);
+    }
+    return rc;
+}
+
+/* ---- output ---- */
+
+static void vec_reverse(struct vec *v, uint32_t from, uint32_t to)
+{
+    size_t cell = vec_cell_bytes(v->type);
+    for (uint32_t a = from, z = to - 1; a < z; a++, z--) {
+        uint8_t bit = v->null[a];
+        v->null[a] = v->null[z];
+        v->null[z] = bit;
+        uint8_t swap[sizeof(struct value)];
+        uint8_t *p = v->p;
+        if (cell == 0)
+            continue;
+        memcpy(swap, p + a * cell, cell);
+        memcpy(p + a * cell, p + z * cell, cell);
+        memcpy(p + z * cell, swap, cell);
+    }
+}
+
+/* Append rows from .. from+count-1 of the block, none of which is to be skipped. */
+static quartet_status put_rows(struct kv_iter *it, uint32_t from, uint32_t count, struct err *err)
+{
+    for (uint32_t i = 0; i < it->column_count; i++) {
+        const struct wanted *w = &it->wanted[i];
+        quartet_status rc = block_column(&it->block, w->column, from, count, &it->cols[w->at], it->n, &it->missing[w->at], err);
+        if (rc != QUARTET_OK)
+            return rc;
+        if (it->reverse)
+            vec_reverse(&it->cols[w->at], it->n, it->n + count);
+    }
+    for (uint32_t k = 0; k < count && (it->want_keys || it->want_records); k++) {
+        uint32_t row = it->reverse ? from + count - 1 - k : from + k;
+        if (it->want_keys) {
+            if (!block_key(&it->block, row, &it->key_bytes))
+                return err_set(err, QUARTET_CORRUPT, "%s: damaged block: keys", it->snap->store->name);
+            it->key_ends[it->n + k] = (uint32_t)it->key_bytes.len;
+        }
+        if (it->want_records) {
+            quartet_status rc = block_record(&it->block, row, &it->record_bytes, err);
+            if (rc != QUARTET_OK)
+                return rc;
+            it->record_ends[it->n + k] = (uint32_t)it->record_bytes.len;
+        }
+    }
+    it->n += count;
+    return QUARTET_OK;
+}
+
+static bool row_skipped(const struct kv_iter *it, uint32_t row)
+{
+    return !block_class_live(block_class(&it->block, row));
+}
+
+/* Append the block's rows from .. to-1, dead ones left out unless asked for. */
+static quartet_status put_segment(struct kv_iter *it, uint32_t from, uint32_t to, struct err *err)
+{
+    if (it->dead || it->block.all_live)
+        return put_rows(it, from, to - from, err);
+    quartet_status rc = QUARTET_OK;
+    while (from < to && rc == QUARTET_OK) {
+        uint32_t count = 0;
+        if (it->reverse) {
+            while (from < to && row_skipped(it, to - 1))
+                to--;
+            while (from + count < to && !row_skipped(it, to - 1 - count))
+                count++;
+            to -= count;
+            rc = count > 0 ? put_rows(it, to, count, err) : rc;
+        } else {
+            while (from < to && row_skipped(it, from))
+                from++;
+            while (from + count < to && !row_skipped(it, from + count))
+                count++;
+            rc = count > 0 ? put_rows(it, from, count, err) : rc;
+            from += count;
+        }
+    }
+    return rc;
+}
+
+/* Append a buffer's entry, unless it is erased or dead. */
+static quartet_status put_entry(struct kv_iter *it, const struct kv_cursor *c, struct err *err)
+{
+    struct record_view view = {.flags = RECORD_LIVE};
+    if (c->record.p == NULL)
+        return QUARTET_OK;
+    if (c->record.n > 0 && !record_view(c->record, &view))
+        view = (struct record_view){.flags = RECORD_LIVE}; /* no record at all: bytes of their own kind */
+    bool live = (view.flags & RECORD_LIVE) != 0;
+    if (!live && !it->dead)
+        return QUARTET_OK;
+    struct bytes_in in = bytes_in(view.values.p, view.values.n);
+    uint32_t at = 0;
+    struct value v = VALUE_NULL_INIT;
+    for (uint32_t i = 0; i < it->column_count; i++) {
+        const struct wanted *w = &it->wanted[i];
+        if (w->column < view.value_count && live) {
+            for (; at < w->column; at++)
+                (void)value_skip(&in); /* in.bad is looked at below */
+            if (at == w->column) { /* else the same column again: v still is its value */
+                (void)value_decode(&in, &v);
+                at++;
+            }
+            if (in.bad)
+                return err_set(err, QUARTET_CORRUPT, "damaged record in the write buffer");
+        } else {
+            v = live ? it->missing[w->at] : VALUE_NULL_INIT;
+        }
+        block_vec_put(&it->cols[w->at], it->n, &v);
+    }
+    if (it->want_keys) {
+        buf_put(&it->key_bytes, c->key.p, c->key.n);
+        it->key_ends[it->n] = (uint32_t)it->key_bytes.len;
+    }
+    if (it->want_records) {
+        buf_put(&it->record_bytes, c->record.p, c->record.n);
+        it->record_ends[it->n] = (uint32_t)it->record_bytes.len;
+    }
+    it->n++;
+    return QUARTET_OK;
+}
+
+/* Append base rows that come before the key of `next` (NULL: all), up to cap. *passed: it is that entry's turn. */
+static quartet_status put_base(struct kv_iter *it, const struct source *next, uint32_t cap, bool *passed, struct err *err)
+{
+    uint32_t from = it->from, to = it->to;
+    bool exact = false;
+    *passed = false;
+    if (next != NULL) {
+        uint32_t at;
+        if (!block_find(&it->block, next->cursor.key, &at, &exact))
+            return err_set(err, QUARTET_CORRUPT, "%s: damaged block: keys", it->snap->store->name);
+        if (it->reverse)
+            from = at + exact > from ? at + exact : from;
+        else
+            to = at < to ? at : to;
+        exact = exact && at >= it->from && at < it->to;
+    }
+    if (from >= to) {
+        *passed = next != NULL;
+        if (exact && it->reverse) /* the entry hides the base's row */
+            it->to--;
+        else if (exact)
+            it->from++;
+        return QUARTET_OK;
+    }
+    if (to - from > cap - it->n) {
+        if (it->reverse)
+            from = to - (cap - it->n);
+        else
+            to = from + (cap - it->n);
+    }
+    if (it->reverse)
+        it->to = from;
+    else
+        it->from = to;
+    return put_segment(it, from, to, err);
+}
+
+static quartet_status fill(struct kv_iter *it, uint32_t cap, struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    while (it->n < cap && rc == QUARTET_OK) {
+        rc = base_ready(it, err);
+        if (rc != QUARTET_OK)
+            break;
+        struct source *next = source_next(it);
+        bool entry = next != NULL;
+        if (it->block.p != NULL)
+            rc = put_base(it, next, cap, &entry, err);
+        else if (next == NULL)
+            break;
+        if (rc == QUARTET_OK && entry) {
+            rc = put_entry(it, &next->cursor, err);
+            sources_pass(it, next->cursor.key);
+        }
+    }
+    return rc;
+}
+
+static quartet_status slices(const struct buf *bytes, const uint32_t *ends, uint32_t n, struct slice *out, struct err *err)
+{
+    quartet_status rc = buf_check(bytes, err);
+    uint32_t start = 0;
+    const uint8_t *data = bytes->data != NULL ? bytes->data : (const uint8_t *)"";
+    for (uint32_t k = 0; k < n && rc == QUARTET_OK; k++) {
+        out[k] = slice_of(data + start, ends[k] - start);
+        start = ends[k];
+    }
+    return rc;
+}
+
+static quartet_status cells_alloc(struct kv_iter *it, struct err *err)
+{
+    for (uint32_t i = 0; i < it->column_count; i++) {
+        struct vec *v = &it->cols[i];
+        if (v->null == NULL)
+            v->null = mem_alloc(BATCH_ROWS_MAX);
+        if (v->null == NULL)
+            return err_nomem(err);
+        if (v->p == NULL)
+            v->p = mem_alloc(BATCH_ROWS_MAX * sizeof(struct value));
+        if (v->p == NULL)
+            return err_nomem(err);
+        v->type = VALUE_NULL;
+        v->scale = 0;
+        v->has_null = false;
+    }
+    return QUARTET_OK;
+}
+
+quartet_status kv_iter_next(kv_iter *it, uint32_t limit, struct kv_rows *out, struct err *err)
+{
+    uint32_t cap = limit != 0 && limit < BATCH_ROWS_MAX ? limit : BATCH_ROWS_MAX;
+    *out = (struct kv_rows){.cols = it->cols};
+    it->n = 0;
+    buf_clear(&it->key_bytes);
+    buf_clear(&it->record_bytes);
+    quartet_status rc = cells_alloc(it, err);
+    if (rc == QUARTET_OK)
+        rc = fill(it, cap, err);
+    if (rc == QUARTET_OK && it->want_keys)
+        rc = slices(&it->key_bytes, it->key_ends, it->n, it->keys, err);
+    if (rc == QUARTET_OK && it->want_records)
+        rc = slices(&it->record_bytes, it->record_ends, it->n, it->records, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    out->n = it->n;
+    out->keys = it->want_keys ? it->keys : NULL;
+    out->records = it->want_records ? it->records : NULL;
+    return QUARTET_OK;
+}
+
+static quartet_status want_columns(struct kv_iter *it, const struct kv_want *want, struct err *err)
+{
+    uint32_t n = want->column_count;
+    it->column_count = n;
+    it->cols = mem_zalloc(n > 0 ? n : 1, sizeof *it->cols);
+    it->wanted = mem_zalloc(n > 0 ? n : 1, sizeof *it->wanted);
+    it->missing = mem_zalloc(n > 0 ? n : 1, sizeof *it->missing);
+    if (it->cols == NULL || it->wanted == NULL || it->missing == NULL)
+        return err_nomem(err);
+    for (uint32_t i = 0; i < n; i++) {
+        it->missing[i] = want->missing != NULL ? want->missing[i] : VALUE_NULL_INIT;
+        uint32_t k = i; /* few columns, mostly in order already */
+        for (; k > 0 && it->wanted[k - 1].column > want->columns[i]; k--)
+            it->wanted[k] = it->wanted[k - 1];
+        it->wanted[k] = (struct wanted){.column = want->columns[i], .at = (uint16_t)i};
+    }
+    return QUARTET_OK;
+}
+
+static quartet_status want_bytes(uint32_t **ends, struct slice **slices_out, struct err *err)
+{
+    *ends = mem_alloc(BATCH_ROWS_MAX * sizeof **ends);
+    *slices_out = mem_alloc(BATCH_ROWS_MAX * sizeof **slices_out);
+    return *ends != NULL && *slices_out != NULL ? QUARTET_OK : err_nomem(err);
+}
+
+quartet_status kv_iter_open(kv_snap *snap, const struct kv_overlay *over, tree_id tree, const struct kv_range *range, const struct kv_want *want,
+                            kv_iter **out, struct err *err)
+{
+    QASSERT(!want->dead || want->records);
+    QASSERT(want->column_count <= ROW_COLUMNS_MAX);
+    struct kv_iter *it = mem_zalloc(1, sizeof *it);
+    if (it == NULL)
+        return err_nomem(err);
+    it->snap = snap;
+    it->tree = tree;
+    it->hi_open = range->hi_open;
+    it->reverse = want->reverse;
+    it->dead = want->dead;
+    it->want_keys = want->keys;
+    it->want_records = want->records;
+    buf_put(&it->lo, range->lo.p, range->lo.n);
+    buf_put(&it->hi, range->hi.p, range->hi_open ? 0 : range->hi.n);
+    quartet_status rc = it->lo.failed || it->hi.failed ? err_nomem(err) : QUARTET_OK;
+    if (rc == QUARTET_OK)
+        rc = want_columns(it, want, err);
+    if (rc == QUARTET_OK && it->want_keys)
+        rc = want_bytes(&it->key_ends, &it->keys, err);
+    if (rc == QUARTET_OK && it->want_records)
+        rc = want_bytes(&it->record_ends, &it->records, err);
+    if (rc == QUARTET_OK) {
+        if (over != NULL && over->buffer != NULL)
+            source_add(it, over->buffer, over->through);
+        for (uint32_t i = 0; i < snap->view->count; i++)
+            source_add(it, snap->view->layers[i]->buffer, snap->at);
+        rc = base_start(it, err);
+    }
+    if (rc != QUARTET_OK) {
+        kv_iter_close(it);
+        return rc;
+    }
+    *out = it;
+    return QUARTET_OK;
+}
+
+void kv_iter_close(kv_iter *it)
+{
+    if (it == NULL)
+        return;
+    if (it->base_open)
+        it->snap->store->base->ops->cursor_close(&it->base);
+    for (uint32_t i = 0; i < it->column_count && it->cols != NULL; i++) {
+        mem_free(it->cols[i].null);
+        mem_free(it->cols[i].p);
+    }
+    mem_free(it->cols);
+    mem_free(it->wanted);
+    mem_free(it->missing);
+    mem_free(it->key_ends);
+    mem_free(it->record_ends);
+    mem_free(it->keys);
+    mem_free(it->records);
+    buf_deinit(&it->lo);
+    buf_deinit(&it->hi);
+    buf_deinit(&it->key_bytes);
+    buf_deinit(&it->record_bytes);
+    mem_free(it);
+}

@@ -1,0 +1,453 @@
+/* kv_lmdb.c - the base on disk: LMDB, always with its own full durability.
+ * Why LMDB: snapshots that cost nothing, pages read in place, a file that needs no recovery of its own. What it lacks (checksums, small
+ *   entries at a price) blocks make up for.
+ * Debian's 0.9.24 has bugs that decide the flags here: no MDB_DUPSORT, MDB_WRITEMAP or MDB_NOSYNC; MDB_NOTLS, since a snapshot is no thread's
+ *   own; one map size for ever, since mdb_env_set_mapsize pulls pages away under live readers.
+ * Layout: one unnamed database. Key: tree id big-endian, separator. Tree 2^64 - 1 is ours: "checkpoint", "format". */
+#include <errno.h>
+#include <lmdb.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "kv_base.h"
+
+#define READERS_MAX 1024u
+#define POOL_MAX 64u
+#define MAP_BYTES_MIN ((size_t)1 << 30)
+#define FORMAT_TEXT "quartet base 1"
+#define OWN_TREE UINT64_MAX
+
+#if defined(__SANITIZE_THREAD__)
+#define MAP_BYTES ((size_t)1 << 38) /* ThreadSanitizer's own maps leave no more */
+#else
+#define MAP_BYTES ((size_t)1 << 40)
+#endif
+
+struct lmdb_base {
+    struct kv_base base;
+    MDB_env *env;
+    MDB_dbi dbi;
+    bool broken; /* a commit failed in a way that leaves the file in doubt */
+    pthread_mutex_t lock; /* guards the pool */
+    struct base_read *pool;
+    uint32_t pool_count;
+    char path[512];
+};
+struct base_read {
+    struct lmdb_base *base;
+    MDB_txn *txn;
+    struct base_read *next; /* in the pool */
+    MDB_cursor *spare;      /* a cursor to use again */
+    bool spare_taken;
+};
+struct base_write {
+    struct lmdb_base *base;
+    MDB_txn *txn;
+};
+
+static quartet_status lmdb_error(const struct lmdb_base *b, int rc, const char *doing, struct err *err)
+{
+    quartet_status code = QUARTET_IO;
+    if (rc == ENOSPC || rc == EDQUOT || rc == MDB_MAP_FULL)
+        code = QUARTET_FULL;
+    else if (rc == ENOMEM)
+        code = QUARTET_NOMEM;
+    else if (rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND || rc == MDB_INVALID)
+        code = QUARTET_CORRUPT;
+    else if (rc == MDB_VERSION_MISMATCH || rc == EACCES || rc == ENOENT || rc == EPERM || rc == EROFS)
+        code = QUARTET_CANTOPEN;
+    else if (rc == MDB_READERS_FULL)
+        return err_set(err, QUARTET_LIMIT, "more than %u snapshots are held", READERS_MAX);
+    return err_set(err, code, "%s: %s: %s", b->path, doing, mdb_strerror(rc));
+}
+
+struct lmdb_key {
+    uint8_t bytes[8 + BASE_SEPARATOR_BYTES_MAX];
+    MDB_val val;
+};
+
+static void key_make(struct lmdb_key *k, tree_id tree, struct slice separator)
+{
+    QASSERT(separator.n <= BASE_SEPARATOR_BYTES_MAX);
+    store_be64(k->bytes, tree);
+    if (separator.n > 0)
+        memcpy(k->bytes + 8, separator.p, separator.n);
+    k->val = (MDB_val){.mv_size = 8 + separator.n, .mv_data = k->bytes};
+}
+
+static void read_free(struct base_read *r)
+{
+    if (r->spare != NULL)
+        mdb_cursor_close(r->spare);
+    if (r->txn != NULL)
+        mdb_txn_abort(r->txn);
+    mem_free(r);
+}
+
+static void lmdb_close(struct kv_base *base)
+{
+    struct lmdb_base *b = (struct lmdb_base *)(void *)base;
+    for (struct base_read *r = b->pool, *next; r != NULL; r = next) {
+        next = r->next;
+        read_free(r);
+    }
+    if (b->env != NULL)
+        mdb_env_close(b->env);
+    pthread_mutex_destroy(&b->lock);
+    mem_free(b);
+}
+
+static quartet_status lmdb_read_begin(struct kv_base *base, struct base_read **out, struct err *err)
+{
+    struct lmdb_base *b = (struct lmdb_base *)(void *)base;
+    pthread_mutex_lock(&b->lock);
+    struct base_read *r = b->pool;
+    if (r != NULL) {
+        b->pool = r->next;
+        b->pool_count--;
+    }
+    pthread_mutex_unlock(&b->lock);
+    int rc = 0;
+    if (r != NULL) {
+        rc = mdb_txn_renew(r->txn);
+    } else {
+        r = mem_zalloc(1, sizeof *r);
+        if (r == NULL)
+            return err_nomem(err);
+        r->base = b;
+        rc = mdb_txn_begin(b->env, NULL, MDB_RDONLY, &r->txn);
+    }
+    if (rc != 0) {
+        read_free(r);
+        return lmdb_error(b, rc, "a snapshot", err);
+    }
+    *out = r;
+    return QUARTET_OK;
+}
+
+static void lmdb_read_end(struct base_read *r)
+{
+    if (r == NULL)
+        return;
+    struct lmdb_base *b = r->base;
+    mdb_txn_reset(r->txn);
+    pthread_mutex_lock(&b->lock);
+    bool keep = b->pool_count < POOL_MAX;
+    if (keep) {
+        r->next = b->pool;
+        b->pool = r;
+        b->pool_count++;
+    }
+    pthread_mutex_unlock(&b->lock);
+    if (!keep)
+        read_free(r);
+}
+
+static quartet_status lmdb_cursor_open(struct base_read *r, struct base_cursor *c, struct err *err)
+{
+    *c = (struct base_cursor){.read = r};
+    MDB_cursor *cursor = NULL;
+    int rc;
+    if (r->spare != NULL && !r->spare_taken) {
+        rc = mdb_cursor_renew(r->txn, r->spare);
+        cursor = r->spare;
+        r->spare_taken = rc == 0;
+    } else {
+        rc = mdb_cursor_open(r->txn, r->base->dbi, &cursor);
+        if (rc == 0 && r->spare == NULL) {
+            r->spare = cursor;
+            r->spare_taken = true;
+        }
+    }
+    if (rc != 0)
+        return lmdb_error(r->base, rc, "a cursor", err);
+    c->handle = cursor;
+    return QUARTET_OK;
+}
+
+static void lmdb_cursor_close(struct base_cursor *c)
+{
+    if (c->handle == c->read->spare)
+        c->read->spare_taken = false;
+    else
+        mdb_cursor_close(c->handle);
+    c->handle = NULL;
+    c->read = NULL;
+}
+
+/* Take over where LMDB's cursor stands after `rc`. */
+static quartet_status cursor_land(struct base_cursor *c, int rc, const MDB_val *key, const MDB_val *val, struct err *err)
+{
+    c->found = false;
+    if (rc == MDB_NOTFOUND)
+        return QUARTET_OK;
+    if (rc != 0)
+        return lmdb_error(c->read->base, rc, "reading", err);
+    if (key->mv_size < 8 || load_be64(key->mv_data) != c->tree)
+        return QUARTET_OK;
+    c->found = true;
+    c->separator = slice_of((const uint8_t *)key->mv_data + 8, key->mv_size - 8);
+    c->block = val->mv_data;
+    c->block_bytes = val->mv_size;
+    return QUARTET_OK;
+}
+
+static quartet_status cursor_move(struct base_cursor *c, MDB_cursor_op op, struct err *err)
+{
+    MDB_val key, val;
+    int rc = mdb_cursor_get(c->handle, &key, &val, op);
+    return cursor_land(c, rc, &key, &val, err);
+}
+
+static quartet_status lmdb_seek(struct base_cursor *c, tree_id tree, struct slice key, struct err *err)
+{
+    /* A key longer than any separator may be cut: separators that begin with all of the cut key are no longer than it. */
+    struct slice cut = slice_of(key.p, key.n < BASE_SEPARATOR_BYTES_MAX ? key.n : BASE_SEPARATOR_BYTES_MAX);
+    struct lmdb_key k;
+    key_make(&k, tree, cut);
+    MDB_val at = k.val, val;
+    c->tree = tree;
+    int rc = mdb_cursor_get(c->handle, &at, &val, MDB_SET_RANGE);
+    quartet_status status = cursor_land(c, rc, &at, &val, err);
+    if (status != QUARTET_OK || (c->found && slice_eq(c->separator, cut)))
+        return status;
+    bool first_after = c->found;
+    status = cursor_move(c, rc == MDB_NOTFOUND ? MDB_LAST : MDB_PREV, err);
+    if (status != QUARTET_OK || c->found || !first_after)
+        return status;
+    /* Below the tree's first block. Looked for again: where MDB_PREV found nothing the cursor's place is LMDB's secret. */
+    at = k.val;
+    rc = mdb_cursor_get(c->handle, &at, &val, MDB_SET_RANGE);
+    return cursor_land(c, rc, &at, &val, err);
+}
+
+static quartet_status lmdb_seek_last(struct base_cursor *c, tree_id tree, struct err *err)
+{
+    QASSERT(tree < OWN_TREE);
+    struct lmdb_key k;
+    key_make(&k, tree + 1, slice_of(NULL, 0));
+    MDB_val at = k.val, val;
+    c->tree = tree;
+    int rc = mdb_cursor_get(c->handle, &at, &val, MDB_SET_RANGE);
+    if (rc != 0 && rc != MDB_NOTFOUND)
+        return lmdb_error(c->read->base, rc, "reading", err);
+    return cursor_move(c, rc == MDB_NOTFOUND ? MDB_LAST : MDB_PREV, err);
+}
+
+static quartet_status lmdb_next(struct base_cursor *c, struct err *err)
+{
+    return cursor_move(c, MDB_NEXT, err);
+}
+
+static quartet_status lmdb_prev(struct base_cursor *c, struct err *err)
+{
+    return cursor_move(c, MDB_PREV, err);
+}
+
+static quartet_status lmdb_write_begin(struct kv_base *base, struct base_write **out, struct err *err)
+{
+    struct lmdb_base *b = (struct lmdb_base *)(void *)base;
+    if (b->broken)
+        return err_set(err, QUARTET_IO, "%s: an earlier write failed; open the database again", b->path);
+    struct base_write *w = mem_zalloc(1, sizeof *w);
+    if (w == NULL)
+        return err_nomem(err);
+    w->base = b;
+    int rc = mdb_txn_begin(b->env, NULL, 0, &w->txn);
+    if (rc != 0) {
+        mem_free(w);
+        return lmdb_error(b, rc, "a write transaction", err);
+    }
+    *out = w;
+    return QUARTET_OK;
+}
+
+static quartet_status lmdb_put(struct base_write *w, tree_id tree, struct slice separator, struct slice block, struct err *err)
+{
+    struct lmdb_key k;
+    key_make(&k, tree, separator);
+    MDB_val val;
+    val.mv_size = block.n;
+    memcpy(&val.mv_data, &block.p, sizeof val.mv_data); /* LMDB's type has no const; it only reads */
+    int rc = mdb_put(w->txn, w->base->dbi, &k.val, &val, 0);
+    return rc == 0 ? QUARTET_OK : lmdb_error(w->base, rc, "writing", err);
+}
+
+static quartet_status lmdb_del(struct base_write *w, tree_id tree, struct slice separator, struct err *err)
+{
+    struct lmdb_key k;
+    key_make(&k, tree, separator);
+    int rc = mdb_del(w->txn, w->base->dbi, &k.val, NULL);
+    return rc == 0 || rc == MDB_NOTFOUND ? QUARTET_OK : lmdb_error(w->base, rc, "erasing", err);
+}
+
+static void lmdb_abort(struct base_write *w)
+{
+    if (w == NULL)
+        return;
+    mdb_txn_abort(w->txn);
+    mem_free(w);
+}
+
+static quartet_status lmdb_commit(struct base_write *w, struct slice checkpoint, struct err *err)
+{
+    struct lmdb_base *b = w->base;
+    quartet_status status = QUARTET_OK;
+    if (checkpoint.p != NULL)
+        status = lmdb_put(w, OWN_TREE, slice_of("checkpoint", 10), checkpoint, err);
+    if (status != QUARTET_OK) {
+        lmdb_abort(w);
+        return status;
+    }
+    int rc = mdb_txn_commit(w->txn); /* frees it in any case */
+    mem_free(w);
+    if (rc == 0)
+        return QUARTET_OK;
+    status = lmdb_error(b, rc, "commit", err);
+    /* Where there was no room nothing was synced and nothing refers to the new pages; after a failed sync nobody knows. */
+    b->broken = status != QUARTET_FULL && status != QUARTET_NOMEM;
+    return status;
+}
+
+static quartet_status own_get(struct lmdb_base *b, const char *name, struct buf *out, bool *found, struct err *err)
+{
+    MDB_txn *txn = NULL;
+    struct lmdb_key k;
+    MDB_val val;
+    key_make(&k, OWN_TREE, slice_of(name, strlen(name)));
+    int rc = mdb_txn_begin(b->env, NULL, MDB_RDONLY, &txn);
+    if (rc == 0)
+        rc = mdb_get(txn, b->dbi, &k.val, &val);
+    *found = rc == 0;
+    if (rc == 0)
+        buf_put(out, val.mv_data, val.mv_size);
+    if (txn != NULL)
+        mdb_txn_abort(txn);
+    if (rc != 0 && rc != MDB_NOTFOUND)
+        return lmdb_error(b, rc, "reading", err);
+    return buf_check(out, err);
+}
+
+static quartet_status lmdb_checkpoint(struct kv_base *base, struct buf *out, struct err *err)
+{
+    bool found;
+    return own_get((struct lmdb_base *)(void *)base, "checkpoint", out, &found, err);
+}
+
+static uint64_t lmdb_bytes(struct kv_base *base)
+{
+    struct lmdb_base *b = (struct lmdb_base *)(void *)base;
+    MDB_envinfo info;
+    MDB_stat stat;
+    if (mdb_env_info(b->env, &info) != 0 || mdb_env_stat(b->env, &stat) != 0)
+        return 0;
+    return (uint64_t)(info.me_last_pgno + 1) * stat.ms_psize;
+}
+
+static const struct kv_base_ops lmdb_ops = {
+    .close = lmdb_close,
+    .read_begin = lmdb_read_begin,
+    .read_end = lmdb_read_end,
+    .cursor_open = lmdb_cursor_open,
+    .cursor_close = lmdb_cursor_close,
+    .seek = lmdb_seek,
+    .seek_last = lmdb_seek_last,
+    .next = lmdb_next,
+    .prev = lmdb_prev,
+    .write_begin = lmdb_write_begin,
+    .put = lmdb_put,
+    .del = lmdb_del,
+    .commit = lmdb_commit,
+    .abort = lmdb_abort,
+    .checkpoint = lmdb_checkpoint,
+    .bytes = lmdb_bytes,
+};
+
+/* Reserve the map: all of it, or as much as the system grants. */
+static int open_env(struct env *env, struct lmdb_base *b)
+{
+    int rc = 0;
+    for (size_t bytes = MAP_BYTES; bytes >= MAP_BYTES_MIN; bytes /= 2) {
+        rc = mdb_env_create(&b->env);
+        if (rc == 0)
+            rc = mdb_env_set_mapsize(b->env, bytes);
+        if (rc == 0)
+            rc = mdb_env_set_maxreaders(b->env, READERS_MAX);
+        if (rc == 0)
+            rc = mdb_env_open(b->env, b->path, MDB_NOSUBDIR | MDB_NOTLS, 0600);
+        if (rc == 0) {
+            if (bytes < MAP_BYTES)
+                log_line(env, LOG_WARN, "store", "%s: the system grants a map of %zu GiB only, the base cannot outgrow it", b->path, bytes >> 30);
+            return 0;
+        }
+        if (b->env != NULL)
+            mdb_env_close(b->env);
+        b->env = NULL;
+        if (rc != ENOMEM && rc != EINVAL && rc != EFBIG)
+            break;
+    }
+    return rc;
+}
+
+static quartet_status check_format(struct lmdb_base *b, struct err *err)
+{
+    struct buf text = {0};
+    bool found;
+    quartet_status rc = own_get(b, "format", &text, &found, err);
+    if (rc == QUARTET_OK && found && !slice_eq(slice_of(text.data, text.len), slice_of(FORMAT_TEXT, strlen(FORMAT_TEXT))))
+        rc = err_set(err, QUARTET_CANTOPEN, "%s: made by another version (format \"%.*s\", this one reads \"%s\")", b->path,
+                     (int)(text.len < 40 ? text.len : 40), (const char *)text.data, FORMAT_TEXT);
+    buf_deinit(&text);
+    if (rc != QUARTET_OK || found)
+        return rc;
+    struct base_write *w;
+    rc = lmdb_write_begin(&b->base, &w, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    rc = lmdb_put(w, OWN_TREE, slice_of("format", 6), slice_of(FORMAT_TEXT, strlen(FORMAT_TEXT)), err);
+    if (rc == QUARTET_OK)
+        return lmdb_commit(w, slice_of(NULL, 0), err);
+    lmdb_abort(w);
+    return rc;
+}
+
+static quartet_status open_dbi(struct lmdb_base *b, struct err *err)
+{
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(b->env, NULL, MDB_RDONLY, &txn);
+    if (rc == 0) {
+        rc = mdb_dbi_open(txn, NULL, 0, &b->dbi);
+        mdb_txn_abort(txn);
+    }
+    return rc == 0 ? QUARTET_OK : lmdb_error(b, rc, "open", err);
+}
+
+quartet_status kv_lmdb_open(struct env *env, const char *dir, struct kv_base **out, struct err *err)
+{
+    struct lmdb_base *b = mem_zalloc(1, sizeof *b);
+    if (b == NULL)
+        return err_nomem(err);
+    if (pthread_mutex_init(&b->lock, NULL) != 0) {
+        mem_free(b);
+        return err_nomem(err);
+    }
+    b->base.ops = &lmdb_ops;
+    quartet_status rc = path_join(b->path, sizeof b->path, dir, "base.mdb", err);
+    if (rc == QUARTET_OK) {
+        int code = open_env(env, b);
+        if (code != 0)
+            rc = lmdb_error(b, code, "open", err);
+    }
+    if (rc == QUARTET_OK)
+        rc = open_dbi(b, err);
+    if (rc == QUARTET_OK)
+        rc = check_format(b, err);
+    if (rc != QUARTET_OK) {
+        lmdb_close(&b->base);
+        return rc;
+    }
+    *out = &b->base;
+    return QUARTET_OK;
+}

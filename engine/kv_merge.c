@@ -1,0 +1,400 @@
+/* kv_merge.c - the flush: entries of a frozen buffer merged into the blocks of the base, in key order, in slices.
+ * Why slices: one transaction for a whole buffer would keep all its dirty pages in memory and triple the file; a slice is bounded, and
+ *   whatever stands half merged is hidden by the buffer, which readers lay over the base until the last slice.
+ * How: a *run* is a stretch of neighbouring blocks that change. Their rows and the buffer's flow through `pending`, out of which full
+ *   blocks are cut; the rest of a run is shared out evenly, and a small rest takes in the next block. Reads go to a snapshot
+ *   from the slice's start: a run only moves forward, so what lies ahead of it is unchanged.
+ * Invariants: at the end of a run all rows read are written; the first block written keeps the separator of the first one read. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "block.h"
+#include "kv_base.h"
+
+#define SLICE_PAGES 3800u        /* LMDB's branch pages come on top: 4,096 in all */
+#define FILL_BYTES (BLOCK_BYTES * 9u / 10u)
+#define SMALL_BYTES (BLOCK_BYTES / 3u)
+#define BLOCK_ROWS_CUT 4096u     /* no more rows in a block, unless they cannot be parted */
+#define CUT_AT_BYTES (BLOCK_BYTES * 3u) /* pending rows of about this size are cut */
+
+struct merge {
+    struct kv_base *base;
+    struct base_read *read;
+    struct base_write *write;
+    struct base_cursor old; /* the run's last block read, or none */
+    struct kv_cursor in;    /* the buffer */
+    uint64_t pages;
+    struct arena arena;     /* keys and values of pending rows; emptied with the slice */
+    struct buf block;
+    struct buf separator, next_separator;
+    struct buf upper; /* separator of the block after `old` */
+    bool has_upper;
+    struct block_row *rows; /* pending */
+    size_t row_count, row_cap;
+    size_t row_bytes;  /* their rough sizes */
+    double density;    /* bytes in a block for each rough byte, as last seen */
+    struct buf stale;  /* separators of blocks read and not written again: u32 length, bytes */
+    size_t stale_at;
+    tree_id tree;
+};
+
+static double pending_bytes(const struct merge *m)
+{
+    return (double)m->row_bytes * m->density;
+}
+
+static quartet_status pending_push(struct merge *m, const struct block_row *row, struct err *err)
+{
+    if (m->row_count == m->row_cap) {
+        size_t cap = m->row_cap == 0 ? 512 : m->row_cap * 2;
+        struct block_row *grown = mem_realloc(m->rows, cap, sizeof *grown);
+        if (grown == NULL)
+            return err_nomem(err);
+        m->rows = grown;
+        m->row_cap = cap;
+    }
+    m->rows[m->row_count++] = *row;
+    m->row_bytes += row->bytes;
+    return QUARTET_OK;
+}
+
+static size_t shared_prefix(struct slice a, struct slice b)
+{
+    size_t n = a.n < b.n ? a.n : b.n;
+    size_t i = 0;
+    while (i < n && a.p[i] == b.p[i])
+        i++;
+    return i;
+}
+
+/* May a block end before row `i`? Only where the two keys differ early enough for a separator. */
+static bool may_cut(const struct merge *m, size_t i)
+{
+    return shared_prefix(m->rows[i - 1].key, m->rows[i].key) < BASE_SEPARATOR_BYTES_MAX;
+}
+
+/* A place to cut at or before `n` rows, or else after; 0: there is none, all pending rows must stay together. */
+static size_t cut_near(const struct merge *m, size_t n)
+{
+    if (n >= m->row_count)
+        return m->row_count;
+    for (size_t i = n; i > 0; i--)
+        if (may_cut(m, i))
+            return i;
+    for (size_t i = n + 1; i < m->row_count; i++)
+        if (may_cut(m, i))
+            return i;
+    return 0;
+}
+
+/* Erase blocks that were read, up to `before` (all where it is NULL); one with exactly this separator is about to be overwritten. */
+static quartet_status erase_stale(struct merge *m, const struct slice *before, struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    while (m->stale_at < m->stale.len && rc == QUARTET_OK) {
+        const uint8_t *p = m->stale.data + m->stale_at;
+        struct slice s = slice_of(p + 4, load_le32(p));
+        int c = before != NULL ? slice_cmp(s, *before) : -1;
+        if (c > 0)
+            break;
+        m->stale_at += 4 + s.n;
+        if (c == 0)
+            break;
+        rc = m->base->ops->del(m->write, m->tree, s, err);
+        m->pages++;
+    }
+    return rc;
+}
+
+/* Write m->block, made of the first n pending rows, and drop these. */
+static quartet_status write_block(struct merge *m, size_t n, struct err *err)
+{
+    m->next_separator.len = 0;
+    if (n < m->row_count) {
+        size_t shared = shared_prefix(m->rows[n - 1].key, m->rows[n].key);
+        buf_put(&m->next_separator, m->rows[n].key.p, shared + 1);
+        if (m->next_separator.failed)
+            return err_nomem(err);
+    }
+    struct slice separator = slice_of(m->separator.data, m->separator.len);
+    quartet_status rc = erase_stale(m, &separator, err);
+    if (rc == QUARTET_OK)
+        rc = m->base->ops->put(m->write, m->tree, separator, slice_of(m->block.data, m->block.len), err);
+    if (rc != QUARTET_OK)
+        return rc;
+    m->pages += m->block.len / 4096 + 2;
+    size_t bytes = 0;
+    for (size_t i = 0; i < n; i++)
+        bytes += m->rows[i].bytes;
+    m->density = (double)m->block.len / (double)(bytes > 0 ? bytes : 1);
+    m->row_bytes -= bytes;
+    m->row_count -= n;
+    memmove(m->rows, m->rows + n, m->row_count * sizeof *m->rows);
+    struct buf swap = m->separator;
+    m->separator = m->next_separator;
+    m->next_separator = swap;
+    return QUARTET_OK;
+}
+
+static quartet_status encode_rows(struct merge *m, size_t n, struct err *err)
+{
+    m->block.len = 0;
+    return block_encode(m->tree, m->rows, (uint32_t)n, &m->block, err);
+}
+
+/* How many rows from the front make about `target` bytes. */
+static size_t rows_for(const struct merge *m, double target)
+{
+    double bytes = 0;
+    size_t n = 0;
+    while (n < m->row_count && n < BLOCK_ROWS_CUT && (n == 0 || bytes + (double)m->rows[n].bytes * m->density <= target)) {
+        bytes += (double)m->rows[n].bytes * m->density;
+        n++;
+    }
+    return n;
+}
+
+static double density_of(const struct merge *m, size_t n)
+{
+    size_t bytes = 1;
+    for (size_t i = 0; i < n; i++)
+        bytes += m->rows[i].bytes;
+    return (double)m->block.len / (double)bytes;
+}
+
+/* Cut one block of about `target` bytes off the front and write it. *cut false: nothing can be cut off yet, since all keys share
+ * a long prefix or there is one row only; with `all` they become one block all the same. */
+static quartet_status emit(struct merge *m, size_t target, bool all, bool *cut, struct err *err)
+{
+    size_t n = cut_near(m, rows_for(m, (double)target));
+    size_t fits = 0; /* the most rows that were seen to fit */
+    *cut = all || (n > 0 && n < m->row_count);
+    if (!*cut)
+        return QUARTET_OK;
+    for (int attempt = 0;; attempt++) {
+        if (n == 0)
+            n = m->row_count;
+        quartet_status rc = encode_rows(m, n, err);
+        if (rc != QUARTET_OK)
+            return rc;
+        bool large = m->block.len > BLOCK_BYTES;
+        bool small = m->block.len < target * 85 / 100 && n < m->row_count;
+        fits = large ? fits : n;
+        if ((!large && !small) || n == 1 || attempt == 6)
+            break;
+        m->density = density_of(m, n) * (large ? 1.03 : 1.0);
+        size_t next = cut_near(m, rows_for(m, (double)target));
+        if (large && fits > 0 && (next == 0 || next >= n))
+            next = fits;
+        if (next == n || next == 0 || (small && next < n))
+            break; /* it gets no better */
+        n = next;
+    }
+    return write_block(m, n, err);
+}
+
+/* Write all pending rows: full blocks where the tree ends here, else evenly filled ones. */
+static quartet_status emit_rest(struct merge *m, bool tree_ends, struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    while (m->row_count > 0 && rc == QUARTET_OK) {
+        double size = pending_bytes(m);
+        size_t target = FILL_BYTES;
+        if (size <= BLOCK_BYTES * 0.97)
+            target = BLOCK_BYTES;
+        else if (!tree_ends && size < 2.0 * FILL_BYTES)
+            target = (size_t)(size / 2) + 64;
+        bool cut;
+        rc = emit(m, target, true, &cut, err);
+    }
+    if (rc == QUARTET_OK)
+        rc = erase_stale(m, NULL, err);
+    m->stale.len = m->stale_at = 0;
+    return rc;
+}
+
+/* The block under m->old becomes part of the run: opened, noted as stale; *b is it. Sets the separator of the block after it. */
+static quartet_status take_block(struct merge *m, struct block *b, struct err *err)
+{
+    quartet_status rc = block_open(b, m->tree, m->old.block, m->old.block_bytes, !m->base->trusted, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    buf_u32(&m->stale, (uint32_t)m->old.separator.n);
+    buf_put(&m->stale, m->old.separator.p, m->old.separator.n);
+    rc = buf_check(&m->stale, err);
+    if (rc == QUARTET_OK)
+        rc = m->base->ops->next(&m->old, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    m->has_upper = m->old.found;
+    m->upper.len = 0;
+    if (m->has_upper)
+        buf_put(&m->upper, m->old.separator.p, m->old.separator.n);
+    return buf_check(&m->upper, err);
+}
+
+static quartet_status push_old(struct merge *m, const struct block *b, uint32_t row, struct err *err)
+{
+    struct block_row r;
+    quartet_status rc = block_row_get(b, row, &r, &m->arena, err);
+    return rc == QUARTET_OK ? pending_push(m, &r, err) : rc;
+}
+
+static quartet_status push_new(struct merge *m, struct err *err)
+{
+    struct block_row r;
+    if (m->in.record.p == NULL)
+        return QUARTET_OK;
+    quartet_status rc = block_row_from_record(&r, m->in.key, m->in.record, &m->arena, err);
+    return rc == QUARTET_OK ? pending_push(m, &r, err) : rc;
+}
+
+static bool in_reach(const struct merge *m)
+{
+    if (m->in.node == NULL || m->in.tree != m->tree)
+        return false;
+    return !m->has_upper || slice_cmp(m->in.key, slice_of(m->upper.data, m->upper.len)) < 0;
+}
+
+/* Cut full blocks off while there is plenty. *retry_at: how many pending rows it takes until another try is worth while. */
+static quartet_status cut_plenty(struct merge *m, size_t *retry_at, struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    bool cut = true;
+    while (rc == QUARTET_OK && cut && m->row_count >= *retry_at && pending_bytes(m) > CUT_AT_BYTES) {
+        rc = emit(m, FILL_BYTES, false, &cut, err);
+        *retry_at = cut ? 0 : m->row_count * 2;
+    }
+    return rc;
+}
+
+/* Merge the buffer's entries with the rows of one old block (NULL: none). */
+static quartet_status merge_block(struct merge *m, const struct block *b, struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    uint32_t row = 0;
+    size_t retry_at = 0;
+    while (in_reach(m) && m->pages < SLICE_PAGES && rc == QUARTET_OK) {
+        if (b != NULL && row < b->rows) {
+            uint32_t at;
+            bool exact;
+            if (!block_find(b, m->in.key, &at, &exact))
+                return err_set(err, QUARTET_CORRUPT, "damaged block: keys");
+            for (; row < at && rc == QUARTET_OK; row++)
+                rc = push_old(m, b, row, err);
+            if (exact)
+                row = at + 1;
+        }
+        if (rc == QUARTET_OK)
+            rc = push_new(m, err);
+        kv_cursor_next(&m->in);
+        if (rc == QUARTET_OK)
+            rc = cut_plenty(m, &retry_at, err);
+    }
+    for (; b != NULL && row < b->rows && rc == QUARTET_OK; row++)
+        rc = push_old(m, b, row, err);
+    return rc == QUARTET_OK ? cut_plenty(m, &retry_at, err) : rc;
+}
+
+/* Does the buffer's next entry fall among the keys of the block under m->old? Then the run goes on with it. */
+static quartet_status run_goes_on(struct merge *m, bool *yes, struct err *err)
+{
+    *yes = false;
+    if (m->in.node == NULL || m->in.tree != m->tree || m->pages >= SLICE_PAGES || m->row_count == 0)
+        return QUARTET_OK;
+    struct block next;
+    quartet_status rc = block_open(&next, m->tree, m->old.block, m->old.block_bytes, false, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    uint32_t at;
+    bool exact;
+    if (!block_find(&next, m->in.key, &at, &exact))
+        return err_set(err, QUARTET_CORRUPT, "damaged block: keys");
+    *yes = at < next.rows;
+    return QUARTET_OK;
+}
+
+/* One run, from the buffer's next entry on. */
+static quartet_status merge_run(struct merge *m, struct err *err)
+{
+    m->tree = m->in.tree;
+    m->separator.len = 0;
+    m->has_upper = false;
+    quartet_status rc = m->base->ops->seek(&m->old, m->tree, m->in.key, err);
+    if (rc == QUARTET_OK && !m->old.found)
+        rc = merge_block(m, NULL, err);
+    else if (rc == QUARTET_OK && slice_cmp(m->old.separator, m->in.key) <= 0)
+        buf_put(&m->separator, m->old.separator.p, m->old.separator.n);
+    /* Else the key lies below the first block: that one is extended downwards, its separator becomes the empty one. */
+    if (rc == QUARTET_OK)
+        rc = buf_check(&m->separator, err);
+    bool more = m->old.found;
+    while (rc == QUARTET_OK && more) {
+        struct block b;
+        rc = take_block(m, &b, err);
+        if (rc == QUARTET_OK)
+            rc = merge_block(m, &b, err);
+        if (rc != QUARTET_OK || !m->has_upper)
+            break;
+        rc = run_goes_on(m, &more, err);
+        more = more || (m->row_count > 0 && pending_bytes(m) < SMALL_BYTES);
+    }
+    return rc == QUARTET_OK ? emit_rest(m, !m->has_upper, err) : rc;
+}
+
+static quartet_status slice_begin(struct merge *m, struct err *err)
+{
+    m->pages = 0;
+    quartet_status rc = m->base->ops->read_begin(m->base, &m->read, err);
+    if (rc == QUARTET_OK)
+        rc = m->base->ops->cursor_open(m->read, &m->old, err);
+    if (rc == QUARTET_OK)
+        rc = m->base->ops->write_begin(m->base, &m->write, err);
+    return rc;
+}
+
+static void slice_end(struct merge *m)
+{
+    if (m->old.read != NULL)
+        m->base->ops->cursor_close(&m->old);
+    m->old.read = NULL;
+    m->base->ops->read_end(m->read);
+    m->read = NULL;
+    m->row_count = m->row_bytes = 0;
+    m->stale.len = m->stale_at = 0;
+    struct arena_mark start = {0};
+    arena_rewind(&m->arena, start);
+}
+
+quartet_status kv_merge_buffer(struct kv_base *base, const kv_buffer *buffer, struct slice checkpoint, bool (*stop)(void *arg), void *arg,
+                               struct err *err)
+{
+    struct merge m = {.base = base, .density = 1.0};
+    quartet_status rc = QUARTET_OK;
+    kv_cursor_seek(&m.in, buffer, UINT64_MAX, 0, slice_of(NULL, 0));
+    do {
+        if (stop != NULL && stop(arg)) {
+            rc = err_set(err, QUARTET_INTERRUPTED, "the flush was stopped");
+            break;
+        }
+        rc = slice_begin(&m, err);
+        while (rc == QUARTET_OK && m.in.node != NULL && m.pages < SLICE_PAGES)
+            rc = merge_run(&m, err);
+        if (rc != QUARTET_OK) {
+            if (m.write != NULL)
+                base->ops->abort(m.write);
+        } else {
+            rc = base->ops->commit(m.write, m.in.node == NULL ? checkpoint : slice_of(NULL, 0), err);
+        }
+        m.write = NULL;
+        slice_end(&m);
+    } while (rc == QUARTET_OK && m.in.node != NULL);
+    arena_free_all(&m.arena);
+    buf_deinit(&m.block);
+    buf_deinit(&m.separator);
+    buf_deinit(&m.next_separator);
+    buf_deinit(&m.upper);
+    buf_deinit(&m.stale);
+    mem_free(m.rows);
+    return rc;
+}

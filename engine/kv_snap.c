@@ -1,0 +1,161 @@
+/* kv_snap.c - snapshots of the store, and reading one record.
+ * Why pooled: a point read in a transaction of its own takes a snapshot and gives it back; that must cost a few dozen nanoseconds.
+ * A snapshot is a version (`at`), the buffers that lay over the base when it was taken, and the base as it was then; it is taken
+ * under the lock, so that no slice of a flush can come in between (see base_floor in kv.c). */
+#include "base/mem.h"
+#include "kv_internal.h"
+
+static struct kv_snap *snap_alloc(struct kv *s)
+{
+    struct kv_snap *n = s->pool;
+    if (n == NULL)
+        return mem_alloc(sizeof *n);
+    s->pool = n->newer;
+    s->pool_count--;
+    return n;
+}
+
+static quartet_status take(struct kv *s, apply_no at, struct kv_snap **out, struct err *err)
+{
+    pthread_mutex_lock(&s->lock);
+    quartet_status rc = QUARTET_OK;
+    struct kv_snap *n = snap_alloc(s);
+    if (n == NULL)
+        rc = err_nomem(err);
+    if (rc == QUARTET_OK) {
+        *n = (struct kv_snap){.store = s, .at = at != 0 ? at : atomic_load_explicit(&s->published, memory_order_acquire)};
+        if (n->at < s->base_floor)
+            rc = err_set(err, QUARTET_TOO_OLD, "apply number %llu is no longer kept", (unsigned long long)n->at);
+    }
+    if (rc == QUARTET_OK)
+        rc = s->base->ops->read_begin(s->base, &n->read, err);
+    if (rc == QUARTET_OK) {
+        n->view = s->view;
+        atomic_fetch_add_explicit(&n->view->refs, 1, memory_order_relaxed);
+        n->older = s->snaps;
+        if (s->snaps != NULL)
+            s->snaps->newer = n;
+        s->snaps = n;
+        s->snap_count++;
+        *out = n;
+        n = NULL;
+    }
+    pthread_mutex_unlock(&s->lock);
+    mem_free(n);
+    return rc;
+}
+
+quartet_status kv_snapshot(kv *s, apply_no at, kv_snap **out, struct err *err)
+{
+    return take(s, at, out, err);
+}
+
+quartet_status kv_snapshot_latest(kv *s, kv_snap **out, struct err *err)
+{
+    return take(s, s->applied, out, err);
+}
+
+/* Flushed layers are kept for snapshots older than they; drop those that none is left for. Lock held. */
+static uint32_t drop_retired(struct kv *s, struct kv_layer **dropped)
+{
+    uint32_t count = 0;
+    while (s->retired_count > 0) {
+        struct kv_layer *oldest = s->retired[s->retired_count - 1];
+        for (const struct kv_snap *n = s->snaps; n != NULL; n = n->older)
+            if (n->at < oldest->last)
+                return count;
+        s->forgotten = oldest->last;
+        s->retired_count--;
+        dropped[count++] = oldest;
+    }
+    return count;
+}
+
+void kv_release(kv_snap *snap)
+{
+    if (snap == NULL)
+        return;
+    struct kv *s = snap->store;
+    struct kv_view *view = snap->view;
+    struct kv_layer *dropped[KV_RETIRED_MAX];
+    if (snap->has_cursor)
+        s->base->ops->cursor_close(&snap->cursor);
+    s->base->ops->read_end(snap->read);
+    pthread_mutex_lock(&s->lock);
+    if (snap->older != NULL)
+        snap->older->newer = snap->newer;
+    if (snap->newer != NULL)
+        snap->newer->older = snap->older;
+    else
+        s->snaps = snap->older;
+    s->snap_count--;
+    uint32_t dropped_count = drop_retired(s, dropped);
+    if (s->pool_count < KV_SNAP_POOL_MAX) {
+        snap->newer = s->pool;
+        s->pool = snap;
+        s->pool_count++;
+        snap = NULL;
+    }
+    pthread_mutex_unlock(&s->lock);
+    kv_view_unref(view);
+    for (uint32_t i = 0; i < dropped_count; i++)
+        kv_layer_unref(dropped[i]);
+    mem_free(snap);
+}
+
+apply_no kv_snap_at(const kv_snap *snap)
+{
+    return snap->at;
+}
+
+/* The block of the base that would hold the key, opened in snap->block; .p NULL: there is none. */
+static quartet_status find_block(struct kv_snap *snap, tree_id tree, struct slice key, struct err *err)
+{
+    const struct kv_base_ops *ops = snap->store->base->ops;
+    if (!snap->has_cursor) {
+        quartet_status rc = ops->cursor_open(snap->read, &snap->cursor, err);
+        if (rc != QUARTET_OK)
+            return rc;
+        snap->has_cursor = true;
+    }
+    quartet_status rc = ops->seek(&snap->cursor, tree, key, err);
+    if (rc != QUARTET_OK || !snap->cursor.found) {
+        snap->block.p = NULL;
+        return rc;
+    }
+    if (snap->block.p == snap->cursor.block)
+        return QUARTET_OK;
+    rc = kv_block_open(snap->store, tree, snap->cursor.block, snap->cursor.block_bytes, &snap->block, err);
+    if (rc != QUARTET_OK)
+        snap->block.p = NULL;
+    return rc;
+}
+
+static quartet_status append(struct slice record, struct buf *out, struct err *err)
+{
+    if (record.p == NULL)
+        return QUARTET_NOTFOUND;
+    buf_put(out, record.p, record.n);
+    return buf_check(out, err);
+}
+
+quartet_status kv_get(kv_snap *snap, const struct kv_overlay *over, tree_id tree, struct slice key, struct buf *out, struct err *err)
+{
+    struct slice record;
+    apply_no version;
+    if (over != NULL && over->buffer != NULL && kv_buffer_get(over->buffer, tree, key, over->through, &record, &version))
+        return append(record, out, err);
+    for (uint32_t i = 0; i < snap->view->count; i++)
+        if (kv_buffer_get(snap->view->layers[i]->buffer, tree, key, snap->at, &record, &version))
+            return append(record, out, err);
+    quartet_status rc = find_block(snap, tree, key, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    if (snap->block.p == NULL)
+        return QUARTET_NOTFOUND;
+    uint32_t row;
+    bool exact;
+    if (!block_find(&snap->block, key, &row, &exact))
+        return err_set(err, QUARTET_CORRUPT, "%s: damaged block: keys", snap->store->name);
+    return exact ? block_record(&snap->block, row, out, err) : QUARTET_NOTFOUND;
+}

@@ -1,0 +1,385 @@
+/* test_kv.c - the store against a naive model: random puts, erasures, flushes, snapshots, scans both ways, on both bases. */
+#include "unit/cunit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/prng.h"
+#include "engine/kv.h"
+#include "crdt/row.h"
+
+const char *const unit_suite = "kv";
+
+#define KEYS_MAX 4000
+#define TREES 3
+#define COLUMNS 5
+
+/* The model: every version of every key that was ever put, in a plain list. */
+struct fact {
+    tree_id tree;
+    uint32_t key;
+    apply_no at;
+    struct buf record; /* data NULL: erased */
+    bool erased;
+};
+struct model {
+    struct fact *facts;
+    size_t count, cap;
+    struct prng rng;
+    uint32_t key_count;
+    bool long_keys;
+};
+
+static void model_free(struct model *m)
+{
+    for (size_t i = 0; i < m->count; i++)
+        buf_deinit(&m->facts[i].record);
+    free(m->facts);
+}
+
+static void key_of(const struct model *m, uint32_t number, struct buf *out)
+{
+    buf_clear(out);
+    uint8_t be[8];
+    store_be64(be, number);
+    if (m->long_keys && number % 3 == 0) { /* one prefix of 600 bytes for a group of keys, then 8 KiB ones */
+        uint8_t fill[8000];
+        memset(fill, (int)(number / 600), sizeof fill);
+        buf_put(out, fill, number % 9 == 0 ? 8000 : 600);
+    } else {
+        buf_put(out, be, 3);
+    }
+    buf_put(out, be + 3, 5);
+    if (number % 7 == 0)
+        buf_put(out, "x", 1);
+}
+
+static struct value random_value(struct prng *r, uint32_t column)
+{
+    static const char text[] = "the quick brown fox jumps over the lazy dog and runs away from here";
+    struct value v = VALUE_NULL_INIT;
+    if (prng_chance(r, 0.1))
+        return v;
+    switch (prng_chance(r, 0.02) ? prng_below(r, 6) : column) {
+    case 0:
+        return value_int((int64_t)prng_u64(r) >> prng_below(r, 60));
+    case 1:
+        v.type = VALUE_REAL;
+        v.r = prng_unit(r);
+        return v;
+    case 2:
+        return value_text(text, prng_chance(r, 0.001) ? 60 : prng_below(r, 40));
+    case 3:
+        v.type = VALUE_DECIMAL;
+        v.scale = 2;
+        v.dec = dec_make((int64_t)prng_u64(r));
+        return v;
+    default:
+        return value_int(7);
+    }
+}
+
+static void random_record(struct prng *r, tree_id tree, struct buf *out)
+{
+    buf_clear(out);
+    if (tree == 2)
+        return; /* index entries */
+    struct value values[COLUMNS];
+    uint32_t count = prng_chance(r, 0.05) ? (uint32_t)prng_below(r, COLUMNS + 1) : COLUMNS;
+    for (uint32_t i = 0; i < count; i++)
+        values[i] = random_value(r, i);
+    struct ver ver = {.stamp = 1000 + (prng_chance(r, 0.5) ? 0 : prng_below(r, 3)), .chain = (chain_no)(prng_chance(r, 0.1) ? 1 : 0)};
+    if (prng_chance(r, 0.9)) {
+        record_put_simple(out, ver, values, count);
+        return;
+    }
+    struct buf encoded = {0};
+    struct record_view view = {.flags = prng_chance(r, 0.5) ? RECORD_LIVE : 0, .meta = slice_of("metadata", prng_below(r, 9))};
+    if (view.flags != 0)
+        for (uint32_t i = 0; i < count; i++)
+            value_encode(&encoded, &values[i]);
+    view.value_count = view.flags != 0 ? count : 0;
+    view.values = slice_of(encoded.data, encoded.len);
+    record_put(out, &view);
+    buf_deinit(&encoded);
+}
+
+static const struct fact *model_find(const struct model *m, tree_id tree, uint32_t key, apply_no at)
+{
+    for (size_t i = m->count; i-- > 0;) {
+        const struct fact *f = &m->facts[i];
+        if (f->tree == tree && f->key == key && f->at <= at)
+            return f->erased ? NULL : f;
+    }
+    return NULL;
+}
+
+static void apply_random(struct model *m, kv *s, apply_no at)
+{
+    struct kv_op ops[24];
+    struct buf keys[24] = {0};
+    size_t n = 1 + prng_below(&m->rng, 24);
+    bool used[24];
+    for (size_t i = 0; i < n; i++) {
+        if (m->count == m->cap) {
+            m->cap = m->cap == 0 ? 1024 : m->cap * 2;
+            m->facts = realloc(m->facts, m->cap * sizeof *m->facts);
+        }
+        struct fact *f = &m->facts[m->count];
+        *f = (struct fact){.tree = 1 + prng_below(&m->rng, TREES), .key = (uint32_t)prng_below(&m->rng, m->key_count), .at = at};
+        used[i] = true;
+        for (size_t k = 0; k < i; k++)
+            used[i] = used[i] && !(m->facts[m->count - 1 - k].at == at && m->facts[m->count - 1 - k].tree == f->tree &&
+                                   m->facts[m->count - 1 - k].key == f->key);
+        if (!used[i]) {
+            n = i;
+            break;
+        }
+        f->erased = prng_chance(&m->rng, 0.2);
+        if (!f->erased)
+            random_record(&m->rng, f->tree, &f->record);
+        key_of(m, f->key, &keys[i]);
+        ops[i].tree = f->tree;
+        ops[i].key = slice_of(keys[i].data, keys[i].len);
+        ops[i].record = f->erased ? slice_of(NULL, 0) : slice_of(f->record.data != NULL ? f->record.data : (const uint8_t *)"", f->record.len);
+        m->count++;
+    }
+    struct err err = ERR_INIT;
+    CU_ASSERT_EQUAL(kv_apply(s, ops, n, at, &err), QUARTET_OK);
+    kv_publish(s, at);
+    for (size_t i = 0; i < 24; i++)
+        buf_deinit(&keys[i]);
+}
+
+struct expected {
+    uint32_t number;
+    struct buf key;
+    const struct fact *fact;
+};
+
+static int expected_cmp(const void *x, const void *y)
+{
+    const struct expected *a = x, *b = y;
+    return slice_cmp(slice_of(a->key.data, a->key.len), slice_of(b->key.data, b->key.len));
+}
+
+static bool same_value(const struct value *a, const struct value *b)
+{
+    return value_identical(a, b);
+}
+
+/* Compare one row of a scan with what the model says. */
+static bool row_right(const struct expected *e, const struct kv_rows *rows, uint32_t k, const uint16_t *columns, uint32_t column_count)
+{
+    struct slice record = slice_of(e->fact->record.data, e->fact->record.len);
+    if (!slice_eq(rows->keys[k], slice_of(e->key.data, e->key.len)) || !slice_eq(rows->records[k], record))
+        return false;
+    struct record_view view = {.flags = RECORD_LIVE};
+    if (record.n > 0 && !record_view(record, &view))
+        return false;
+    struct value values[COLUMNS];
+    struct bytes_in in = bytes_in(view.values.p, view.values.n);
+    for (uint32_t i = 0; i < view.value_count; i++)
+        if (!value_decode(&in, &values[i]))
+            return false;
+    for (uint32_t c = 0; c < column_count; c++) {
+        struct value got = vec_get(&rows->cols[c], k), want = VALUE_NULL_INIT;
+        if ((view.flags & RECORD_LIVE) != 0)
+            want = columns[c] < view.value_count ? values[columns[c]] : value_int(99);
+        if (!same_value(&got, &want))
+            return false;
+    }
+    return true;
+}
+
+static bool fact_live(const struct fact *f)
+{
+    struct record_view view;
+    return f->record.len == 0 || (record_view(slice_of(f->record.data, f->record.len), &view) && (view.flags & RECORD_LIVE) != 0);
+}
+
+static void check_scan(struct model *m, kv_snap *snap, tree_id tree, bool dead, bool reverse, bool whole)
+{
+    struct err err = ERR_INIT;
+    struct buf lo = {0}, hi = {0};
+    key_of(m, (uint32_t)prng_below(&m->rng, m->key_count), &lo);
+    key_of(m, (uint32_t)prng_below(&m->rng, m->key_count), &hi);
+    struct kv_range range = {.lo = slice_of(lo.data, lo.len), .hi = slice_of(hi.data, hi.len)};
+    if (whole)
+        range = (struct kv_range){.hi_open = true};
+    struct expected *want = calloc(m->key_count, sizeof *want);
+    size_t want_count = 0;
+    for (uint32_t k = 0; k < m->key_count; k++) {
+        struct expected e = {.number = k, .fact = model_find(m, tree, k, kv_snap_at(snap))};
+        if (e.fact == NULL || (!dead && !fact_live(e.fact)))
+            continue;
+        key_of(m, k, &e.key);
+        struct slice key = slice_of(e.key.data, e.key.len);
+        if (whole || (slice_cmp(key, range.lo) >= 0 && slice_cmp(key, range.hi) < 0))
+            want[want_count++] = e;
+        else
+            buf_deinit(&e.key);
+    }
+    qsort(want, want_count, sizeof *want, expected_cmp);
+    uint16_t columns[4] = {2, 0, 6, 3};
+    struct value missing[4] = {value_int(99), value_int(99), value_int(99), value_int(99)};
+    struct kv_want w = {.columns = columns, .column_count = 4, .missing = missing, .keys = true, .records = true, .dead = dead, .reverse = reverse};
+    kv_iter *it = NULL;
+    CU_ASSERT_EQUAL_FATAL(kv_iter_open(snap, NULL, tree, &range, &w, &it, &err), QUARTET_OK);
+    size_t at = 0;
+    bool good = true;
+    for (;;) {
+        struct kv_rows rows;
+        uint32_t limit = (uint32_t)prng_below(&m->rng, 3) * 37;
+        CU_ASSERT_EQUAL_FATAL(kv_iter_next(it, limit, &rows, &err), QUARTET_OK);
+        if (rows.n == 0)
+            break;
+        for (uint32_t k = 0; k < rows.n && good; k++, at++)
+            good = at < want_count && row_right(&want[reverse ? want_count - 1 - at : at], &rows, k, columns, 4);
+        if (!good)
+            break;
+    }
+    if (!good || at != want_count)
+        fprintf(stderr, "scan: tree %d dead %d reverse %d whole %d: row %zu of %zu\n", (int)tree, dead, reverse, whole, at, want_count);
+    CU_ASSERT_TRUE(good);
+    CU_ASSERT_EQUAL(at, want_count);
+    kv_iter_close(it);
+    for (size_t i = 0; i < want_count; i++)
+        buf_deinit(&want[i].key);
+    free(want);
+    buf_deinit(&lo);
+    buf_deinit(&hi);
+}
+
+static void check_gets(struct model *m, kv_snap *snap)
+{
+    struct err err = ERR_INIT;
+    struct buf key = {0}, got = {0};
+    for (int i = 0; i < 60; i++) {
+        tree_id tree = 1 + prng_below(&m->rng, TREES);
+        uint32_t k = (uint32_t)prng_below(&m->rng, m->key_count);
+        key_of(m, k, &key);
+        buf_clear(&got);
+        quartet_status rc = kv_get(snap, NULL, tree, slice_of(key.data, key.len), &got, &err);
+        const struct fact *f = model_find(m, tree, k, kv_snap_at(snap));
+        CU_ASSERT_EQUAL(rc, f != NULL ? QUARTET_OK : QUARTET_NOTFOUND);
+        if (f != NULL)
+            CU_ASSERT_TRUE(slice_eq(slice_of(got.data, got.len), slice_of(f->record.data, f->record.len)));
+    }
+    buf_deinit(&key);
+    buf_deinit(&got);
+}
+
+static void remove_dir(const char *dir)
+{
+    char path[300];
+    static const char *const names[] = {"base.mdb", "base.mdb-lock"};
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        unlink(path);
+    }
+    rmdir(dir);
+}
+
+static quartet_status checkpoint(void *ctx, apply_no through, struct buf *out, struct err *err)
+{
+    (void)ctx;
+    buf_u64(out, through);
+    return buf_check(out, err);
+}
+
+static void run_model(bool in_memory, bool threads, bool long_keys, uint32_t key_count, uint32_t steps, uint64_t seed)
+{
+    struct model m = {.key_count = key_count, .long_keys = long_keys};
+    prng_seed(&m.rng, seed);
+    struct env env = *env_posix();
+    env.threads = threads;
+    char dir[] = "/tmp/quartet_kv_XXXXXX";
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+    struct kv_options options = {.buffer_bytes = 40000, .in_memory = in_memory};
+    struct kv_host host = {.checkpoint = checkpoint};
+    struct buf stored = {0};
+    struct err err = ERR_INIT;
+    kv *s = NULL;
+    CU_ASSERT_EQUAL_FATAL(kv_open(&env, dir, &options, &host, &s, &stored, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL(stored.len, 0);
+    kv_snap *held[6] = {0};
+    apply_no at = 0;
+    for (uint32_t step = 0; step < steps && CU_get_number_of_failures() == 0; step++) {
+        apply_random(&m, s, ++at);
+        uint64_t dice = prng_below(&m.rng, 100);
+        kv_snap **slot = &held[prng_below(&m.rng, 6)];
+        if (dice < 10) {
+            kv_release(*slot);
+            CU_ASSERT_EQUAL_FATAL(kv_snapshot(s, 0, slot, &err), QUARTET_OK);
+        }
+        if (dice < 20 && *slot != NULL) {
+            check_gets(&m, *slot);
+            check_scan(&m, *slot, 1 + prng_below(&m.rng, TREES), dice % 2 == 0, dice % 3 == 0, dice % 5 == 0);
+        }
+        if (dice == 50) {
+            quartet_status rc = kv_flush(s, &err);
+            if (rc != QUARTET_OK)
+                fprintf(stderr, "flush: %s\n", err.text);
+            CU_ASSERT_EQUAL(rc, QUARTET_OK);
+        }
+        if (dice == 60 && !in_memory) {
+            for (size_t i = 0; i < 6; i++) {
+                kv_release(held[i]);
+                held[i] = NULL;
+            }
+            CU_ASSERT_EQUAL(kv_flush(s, &err), QUARTET_OK);
+            kv_close(s);
+            buf_clear(&stored);
+            CU_ASSERT_EQUAL_FATAL(kv_open(&env, dir, &options, &host, &s, &stored, &err), QUARTET_OK);
+            CU_ASSERT_EQUAL_FATAL(stored.len, 8);
+            CU_ASSERT_EQUAL(load_le64(stored.data), at);
+            kv_publish(s, at);
+        }
+        CU_ASSERT_EQUAL(kv_health(s, &err), QUARTET_OK);
+    }
+    if (CU_get_number_of_failures() != 0)
+        fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
+    struct kv_stats stats;
+    kv_stats(s, &stats);
+    CU_ASSERT_TRUE(stats.flushes > 0);
+    for (size_t i = 0; i < 6; i++)
+        kv_release(held[i]);
+    kv_close(s);
+    buf_deinit(&stored);
+    model_free(&m);
+    remove_dir(dir);
+}
+
+static void test_kv_memory_agrees_with_model(void)
+{
+    run_model(true, false, false, 3000, 600, unit_seed(1));
+}
+
+static void test_kv_lmdb_agrees_with_model(void)
+{
+    run_model(false, false, false, 3000, 600, unit_seed(2));
+}
+
+static void test_kv_flusher_agrees_with_model(void)
+{
+    run_model(true, true, false, 1000, 500, unit_seed(3));
+    run_model(false, true, false, 1000, 500, unit_seed(4));
+}
+
+static void test_kv_long_keys_agree_with_model(void)
+{
+    run_model(true, false, true, 2000, 400, unit_seed(5));
+    run_model(false, false, true, 2000, 400, unit_seed(6));
+}
+
+const struct unit_test unit_tests[] = {
+    {"memory_agrees_with_model", test_kv_memory_agrees_with_model},
+    {"lmdb_agrees_with_model", test_kv_lmdb_agrees_with_model},
+    {"flusher_agrees_with_model", test_kv_flusher_agrees_with_model},
+    {"long_keys_agree_with_model", test_kv_long_keys_agree_with_model},
+    {NULL, NULL},
+};
