@@ -19,7 +19,9 @@ typedef struct kv_iter kv_iter;
 struct kv_host {
     void *ctx;
     /* The owner's checkpoint that belongs to the state at `through`: vectors, chains, log position; opaque here. Called when a buffer
-     * is frozen; stored with the last slice of its flush, so that base and checkpoint always agree. */
+     * is frozen; stored with the last slice of its flush, so that base and checkpoint always agree. A full buffer is frozen at the start of
+     * kv_apply, before anything of that call is in it: `through` is then the apply number before. So keep vectors and log position as one
+     * picture, changed after kv_apply has returned; one that is a little too old only costs replay, one too new loses deltas. */
     quartet_status (*checkpoint)(void *ctx, apply_no through, struct buf *out, struct err *err);
     /* Make the log durable up to the commit `through`; called before the first slice of a flush. */
     quartet_status (*sync_log)(void *ctx, apply_no through, struct err *err);
@@ -47,12 +49,14 @@ struct kv_op {
 quartet_status kv_apply(kv *s, const struct kv_op *ops, size_t n, apply_no at, struct err *err);
 void kv_publish(kv *s, apply_no at); /* later snapshots see everything up to `at` */
 apply_no kv_published(const kv *s);
-/* Freeze and flush everything that is applied, and wait for it; at close, in tests, before a backup. */
+/* Freeze and flush everything that is applied, and wait for it; at close, in tests, before a backup. For the writer. The checkpoint is asked for and
+ * stored even if nothing was applied. Without threads everything must be published (QUARTET_MISUSE). */
 quartet_status kv_flush(kv *s, struct err *err);
-/* The status of a background flush that failed for good (disk full, I/O); QUARTET_OK otherwise. Writers ask before they start. */
+/* The status of the last flush if it failed; QUARTET_OK otherwise. Writers ask before they start. Where the disk is full it is tried again (by the
+ * flusher, without threads by this call); after QUARTET_IO and QUARTET_CORRUPT the database must be opened anew. */
 quartet_status kv_health(kv *s, struct err *err);
 
-/* A view of everything up to `at` (0: all that is published). Cheap; hold it briefly. Thread-safe to take and release; used by one thread. */
+/* A view of everything up to `at` (0: all that is published). QUARTET_TOO_OLD: the base has moved past `at`. Cheap; hold it briefly. Thread-safe to take and release; used by one thread. */
 quartet_status kv_snapshot(kv *s, apply_no at, kv_snap **out, struct err *err);
 /* Everything applied so far, published or not: for the holder of the commit lock only. */
 quartet_status kv_snapshot_latest(kv *s, kv_snap **out, struct err *err);
@@ -95,8 +99,8 @@ quartet_status kv_iter_open(kv_snap *snap, const struct kv_overlay *over, tree_i
 quartet_status kv_iter_next(kv_iter *it, uint32_t limit, struct kv_rows *out, struct err *err);
 void kv_iter_close(kv_iter *it); /* NULL is allowed */
 
-/* Has any entry of the range been applied after `since`? Looks at buffers only; answers true where it cannot tell (flushed meanwhile).
- * Holder of the commit lock only. */
+/* Has any entry of the range been applied after `since`? Looks at buffers only, also at flushed ones that a live snapshot may ask about; answers
+ * true where it cannot tell. Holder of the commit lock only; hold the snapshot that gave `since` until the answer is there. */
 bool kv_changed_since(kv *s, tree_id tree, const struct kv_range *range, apply_no since);
 
 struct kv_stats {

@@ -109,7 +109,7 @@ static quartet_status erase_stale(struct merge *m, const struct slice *before, s
 /* Write m->block, made of the first n pending rows, and drop these. */
 static quartet_status write_block(struct merge *m, size_t n, struct err *err)
 {
-    m->next_separator.len = 0;
+    m->next_separator.len = 0; /* of no use at the end of a run, which is the only time when n is all */
     if (n < m->row_count) {
         size_t shared = shared_prefix(m->rows[n - 1].key, m->rows[n].key);
         buf_put(&m->next_separator, m->rows[n].key.p, shared + 1);
@@ -188,6 +188,10 @@ static quartet_status emit(struct merge *m, size_t target, bool all, bool *cut, 
             next = fits;
         if (next == n || next == 0 || (small && next < n))
             break; /* it gets no better */
+        if (!all && next == m->row_count) { /* the rows were taken for larger than they are: wait for more */
+            *cut = false;
+            return QUARTET_OK;
+        }
         n = next;
     }
     return write_block(m, n, err);

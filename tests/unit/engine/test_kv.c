@@ -266,6 +266,8 @@ static void check_gets(struct model *m, kv_snap *snap)
         quartet_status rc = kv_get(snap, NULL, tree, slice_of(key.data, key.len), &got, &err);
         const struct fact *f = model_find(m, tree, k, kv_snap_at(snap));
         CU_ASSERT_EQUAL(rc, f != NULL ? QUARTET_OK : QUARTET_NOTFOUND);
+        if (rc != (f != NULL ? QUARTET_OK : QUARTET_NOTFOUND))
+            fprintf(stderr, "get: rc %d, tree %d, key %u, at %d of %d\n", rc, (int)tree, k, f != NULL ? (int)f->at : -1, (int)kv_snap_at(snap));
         if (f != NULL)
             CU_ASSERT_TRUE(slice_eq(slice_of(got.data, got.len), slice_of(f->record.data, f->record.len)));
     }
@@ -345,7 +347,7 @@ static void run_model(bool in_memory, bool threads, bool long_keys, uint32_t key
         fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
     struct kv_stats stats;
     kv_stats(s, &stats);
-    CU_ASSERT_TRUE(stats.flushes > 0);
+    CU_ASSERT_TRUE(stats.flushes > 0 || CU_get_number_of_failures() > 0);
     for (size_t i = 0; i < 6; i++)
         kv_release(held[i]);
     kv_close(s);
@@ -356,24 +358,24 @@ static void run_model(bool in_memory, bool threads, bool long_keys, uint32_t key
 
 static void test_kv_memory_agrees_with_model(void)
 {
-    run_model(true, false, false, 3000, 600, unit_seed(1));
+    run_model(true, false, false, 2000, 300, unit_seed(1));
 }
 
 static void test_kv_lmdb_agrees_with_model(void)
 {
-    run_model(false, false, false, 3000, 600, unit_seed(2));
+    run_model(false, false, false, 2000, 300, unit_seed(2));
 }
 
 static void test_kv_flusher_agrees_with_model(void)
 {
-    run_model(true, true, false, 1000, 500, unit_seed(3));
-    run_model(false, true, false, 1000, 500, unit_seed(4));
+    run_model(true, true, false, 1000, 250, unit_seed(3));
+    run_model(false, true, false, 1000, 250, unit_seed(4));
 }
 
 static void test_kv_long_keys_agree_with_model(void)
 {
-    run_model(true, false, true, 2000, 400, unit_seed(5));
-    run_model(false, false, true, 2000, 400, unit_seed(6));
+    run_model(true, false, true, 1500, 200, unit_seed(5));
+    run_model(false, false, true, 1500, 200, unit_seed(6));
 }
 
 const struct unit_test unit_tests[] = {
