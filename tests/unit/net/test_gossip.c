@@ -1,0 +1,381 @@
+/* test_gossip.c - gossip over a fake network: up to four nodes in one thread, from a seed. */
+#include "unit/cunit.h"
+
+#include <stdlib.h>
+
+#include "net/gossip.h"
+#include "net/wire.h"
+#include "unit/net/toy.h"
+
+#define FLIGHT_MAX 20000u
+
+struct flight {
+    uint8_t from, to;
+    uint64_t at_us;
+    uint32_t epoch; /* of the link; older ones are lost with it */
+    uint8_t *bytes;
+    size_t n;
+};
+
+struct world {
+    struct toy_cluster cluster;
+    struct toy_env env;
+    struct toy_store stores[SLOTS_MAX];
+    gossip *g[SLOTS_MAX];
+    uint32_t nodes;
+    bool up[SLOTS_MAX][SLOTS_MAX];
+    uint32_t epoch[SLOTS_MAX][SLOTS_MAX];
+    struct flight *flights;
+    uint32_t flight_count;
+    struct prng prng;
+    double loss, duplicate;
+    uint64_t delay_us;
+    uint64_t delivered;
+};
+
+static struct world *world_new(uint32_t nodes, uint64_t seed)
+{
+    struct world *w = mem_zalloc(1, sizeof *w);
+    struct err err = ERR_INIT;
+    w->nodes = nodes;
+    w->delay_us = 2000;
+    w->flights = mem_zalloc(FLIGHT_MAX, sizeof *w->flights);
+    toy_env_init(&w->env, seed);
+    prng_seed(&w->prng, seed);
+    toy_cluster_init(&w->cluster, nodes, NULL, seed);
+    for (uint8_t i = 0; i < nodes; i++) {
+        toy_store_init(&w->stores[i], &w->cluster, i, 100u + i, &w->env);
+        CU_ASSERT_EQUAL_FATAL(gossip_new(i, seed + i, &w->stores[i].host, &w->g[i], &err), QUARTET_OK);
+    }
+    return w;
+}
+
+static void world_free(struct world *w)
+{
+    for (uint32_t i = 0; i < w->nodes; i++) {
+        gossip_free(w->g[i]);
+        toy_store_deinit(&w->stores[i]);
+    }
+    for (uint32_t i = 0; i < w->flight_count; i++)
+        mem_free(w->flights[i].bytes);
+    mem_free(w->flights);
+    toy_cluster_deinit(&w->cluster);
+    mem_free(w);
+}
+
+static void set_link(struct world *w, uint8_t a, uint8_t b, bool up)
+{
+    struct err err = ERR_INIT;
+    if (a == b || w->up[a][b] == up)
+        return;
+    w->up[a][b] = w->up[b][a] = up;
+    w->epoch[a][b]++;
+    w->epoch[b][a] = w->epoch[a][b];
+    if (up) {
+        CU_ASSERT_EQUAL(gossip_connect(w->g[a], b, w->env.now_us, &err), QUARTET_OK);
+        CU_ASSERT_EQUAL(gossip_connect(w->g[b], a, w->env.now_us, &err), QUARTET_OK);
+    } else {
+        gossip_disconnect(w->g[a], b, w->env.now_us);
+        gossip_disconnect(w->g[b], a, w->env.now_us);
+    }
+}
+
+static void connect_all(struct world *w)
+{
+    for (uint8_t a = 0; a < w->nodes; a++)
+        for (uint8_t b = (uint8_t)(a + 1); b < w->nodes; b++)
+            set_link(w, a, b, true);
+}
+
+static void launch(struct world *w, uint8_t from, uint8_t to, struct slice m)
+{
+    uint32_t copies = prng_chance(&w->prng, w->loss) ? 0 : prng_chance(&w->prng, w->duplicate) ? 2 : 1;
+    for (uint32_t i = 0; i < copies; i++) {
+        CU_ASSERT_FATAL(w->flight_count < FLIGHT_MAX);
+        w->flights[w->flight_count++] =
+            (struct flight){.from = from, .to = to, .at_us = w->env.now_us + 1 + prng_below(&w->prng, w->delay_us),
+                            .epoch = w->epoch[from][to], .bytes = mem_dup(m.p, m.n), .n = m.n};
+    }
+}
+
+static void collect(struct world *w)
+{
+    for (uint8_t a = 0; a < w->nodes; a++) {
+        for (uint8_t b = 0; b < w->nodes; b++) {
+            struct slice m;
+            while (a != b && gossip_peek(w->g[a], b, &m)) {
+                if (w->up[a][b])
+                    launch(w, a, b, m);
+                gossip_pop(w->g[a], b);
+            }
+        }
+    }
+}
+
+/* A millisecond: what is due arrives in any order of arrival time; every 50 ms a tick. */
+static void step(struct world *w)
+{
+    struct err err = ERR_INIT;
+    w->env.now_us += 1000;
+    collect(w);
+    for (uint32_t i = 0; i < w->flight_count;) {
+        struct flight f = w->flights[i];
+        if (f.at_us > w->env.now_us) {
+            i++;
+            continue;
+        }
+        w->flights[i] = w->flights[--w->flight_count];
+        if (w->up[f.from][f.to] && f.epoch == w->epoch[f.from][f.to]) {
+            quartet_status rc = gossip_input(w->g[f.to], f.from, slice_of(f.bytes, f.n), w->env.now_us, &err);
+            if (rc != QUARTET_OK)
+                printf("input: %s\n", err.text);
+            CU_ASSERT_EQUAL_FATAL(rc, QUARTET_OK);
+            w->delivered++;
+        }
+        mem_free(f.bytes);
+        collect(w);
+    }
+    if (w->env.now_us / 1000u % 50u == 0)
+        for (uint32_t i = 0; i < w->nodes; i++)
+            CU_ASSERT_EQUAL(gossip_tick(w->g[i], w->env.now_us, &err), QUARTET_OK);
+    for (uint32_t i = 0; i < w->nodes; i++)
+        CU_ASSERT_EQUAL(gossip_disk_moved(w->g[i], w->env.now_us, &err), QUARTET_OK);
+}
+
+static void commit(struct world *w, uint8_t node, size_t n, uint32_t count)
+{
+    struct err err = ERR_INIT;
+    uint8_t *payload = mem_zalloc(1, n);
+    prng_fill(&w->prng, payload, n);
+    struct slice batch = toy_commit(&w->stores[node], payload, n, count);
+    CU_ASSERT_EQUAL(gossip_local_batch(w->g[node], batch, w->env.now_us, &err), QUARTET_OK);
+    mem_free(payload);
+}
+
+static bool converged(struct world *w)
+{
+    for (uint32_t i = 1; i < w->nodes; i++)
+        if (!toy_equal(&w->stores[0], &w->stores[i]))
+            return false;
+    return true;
+}
+
+static bool run_until_converged(struct world *w, uint32_t ms)
+{
+    for (uint32_t i = 0; i < ms; i++) {
+        step(w);
+        if (converged(w))
+            return true;
+    }
+    return converged(w);
+}
+
+static void test_push_reaches_every_peer_in_one_flight_and_once(void)
+{
+    struct world *w = world_new(4, 1);
+    connect_all(w);
+    for (int i = 0; i < 200; i++)
+        step(w);
+    commit(w, 2, 100, 3);
+    CU_ASSERT(run_until_converged(w, 4)); /* one flight takes at most 2 ms */
+    for (int i = 0; i < 3000; i++)
+        step(w);
+    uint64_t in = 0, accepted = 0, relayed = 0;
+    for (uint32_t i = 0; i < 4; i++) {
+        struct gossip_counters c = gossip_counters_get(w->g[i]);
+        in += c.batches_in;
+        accepted += c.batches_accepted;
+        relayed += c.batches_relayed;
+    }
+    CU_ASSERT_EQUAL(in, 3); /* no needless copy in a full mesh */
+    CU_ASSERT_EQUAL(accepted, 3);
+    CU_ASSERT_EQUAL(relayed, 0);
+    CU_ASSERT_EQUAL(idvec_number(&w->stores[2].peer_disk[0], w->stores[2].own), 3); /* acknowledged to the origin */
+    world_free(w);
+}
+
+static void test_chain_of_links_relays_at_once(void)
+{
+    struct world *w = world_new(4, 2);
+    set_link(w, 0, 1, true);
+    set_link(w, 1, 2, true);
+    set_link(w, 2, 3, true);
+    for (int i = 0; i < 200; i++)
+        step(w);
+    commit(w, 0, 100, 1);
+    CU_ASSERT(run_until_converged(w, 10));
+    commit(w, 3, 100, 1);
+    CU_ASSERT(run_until_converged(w, 10));
+    world_free(w);
+}
+
+static void test_a_node_that_was_away_catches_up_by_pulling(void)
+{
+    struct world *w = world_new(3, 3);
+    set_link(w, 0, 1, true);
+    for (int i = 0; i < 300; i++) {
+        commit(w, 0, 20000, 4);
+        commit(w, 1, 200, 1);
+        step(w);
+    }
+    set_link(w, 1, 2, true); /* through a single peer */
+    CU_ASSERT(run_until_converged(w, 10000));
+    CU_ASSERT_EQUAL(toy_last(toy_chain_of(&w->stores[2], w->stores[0].own)), 1200);
+    world_free(w);
+}
+
+static void test_slow_peer_gets_no_unbounded_queue(void)
+{
+    struct world *w = world_new(2, 4);
+    struct err err = ERR_INIT;
+    connect_all(w);
+    for (int i = 0; i < 200; i++)
+        step(w);
+    for (int i = 0; i < 100; i++)
+        commit(w, 0, 200000, 1); /* 20 MB, and nobody takes the messages */
+    struct gossip_peer_view v;
+    CU_ASSERT_EQUAL(gossip_peer(w->g[0], 1, &v, &err), QUARTET_OK);
+    CU_ASSERT(v.queued_bytes <= GOSSIP_QUEUE_BYTES_MAX + 1024);
+    gossip_status_deinit(&v.status);
+    CU_ASSERT(gossip_counters_get(w->g[0]).pushes_dropped > 0);
+    CU_ASSERT(run_until_converged(w, 20000));
+    world_free(w);
+}
+
+static void test_busy_host_is_asked_again(void)
+{
+    struct world *w = world_new(2, 5);
+    connect_all(w);
+    for (int i = 0; i < 200; i++)
+        step(w);
+    w->stores[1].busy = true; /* its disk is full */
+    commit(w, 0, 100, 1);
+    for (int i = 0; i < 500; i++)
+        step(w);
+    CU_ASSERT_EQUAL(w->stores[1].faults, 0);
+    CU_ASSERT(!converged(w));
+    w->stores[1].busy = false;
+    CU_ASSERT(run_until_converged(w, 5000));
+    world_free(w);
+}
+
+static void test_origin_that_dies_in_the_middle_of_a_push(void)
+{
+    struct world *w = world_new(4, 6);
+    connect_all(w);
+    for (int i = 0; i < 200; i++)
+        step(w);
+    commit(w, 0, 100, 1);
+    collect(w);
+    for (uint32_t i = 0; i < w->flight_count; i++) /* only node 1 will get it */
+        if (w->flights[i].to != 1)
+            w->flights[i].epoch--;
+    for (int i = 0; i < 4; i++)
+        step(w);
+    for (uint8_t i = 1; i < 4; i++)
+        set_link(w, 0, i, false);
+    for (int i = 0; i < 40; i++)
+        step(w);
+    CU_ASSERT(toy_equal(&w->stores[1], &w->stores[2]));
+    CU_ASSERT(toy_equal(&w->stores[1], &w->stores[3]));
+    world_free(w);
+}
+
+/* Anything goes for a while; then the network is whole and all must be equal. */
+static void storm(uint64_t seed)
+{
+    struct world *w = world_new(2 + (uint32_t)(seed % 3), seed);
+    w->loss = (double)prng_below(&w->prng, 4) * 0.1;
+    w->duplicate = (double)prng_below(&w->prng, 4) * 0.1;
+    w->delay_us = 1000 + prng_below(&w->prng, 100000);
+    connect_all(w);
+    for (int ms = 0; ms < 4000; ms++) {
+        if (prng_chance(&w->prng, 0.05))
+            commit(w, (uint8_t)prng_below(&w->prng, w->nodes), prng_below(&w->prng, 3000), 1 + (uint32_t)prng_below(&w->prng, 5));
+        if (prng_chance(&w->prng, 0.01))
+            set_link(w, (uint8_t)prng_below(&w->prng, w->nodes), (uint8_t)prng_below(&w->prng, w->nodes), prng_chance(&w->prng, 0.5));
+        step(w);
+    }
+    w->loss = 0;
+    connect_all(w);
+    bool done = run_until_converged(w, 20000);
+    if (!done)
+        printf("seed %llu did not converge\n", (unsigned long long)seed);
+    CU_ASSERT_FATAL(done);
+    for (uint32_t i = 0; i < w->nodes; i++)
+        CU_ASSERT_EQUAL(w->stores[i].faults, 0);
+    world_free(w);
+}
+
+static void test_convergence_under_loss_duplication_reorder_and_partition(void)
+{
+    uint64_t seed = unit_seed(1000), runs = getenv("QUARTET_LONG") != NULL ? 400 : 9;
+    for (uint64_t i = 0; i < runs; i++)
+        storm(seed + i);
+}
+
+/* A hostile but keyed peer: damaged batches are refused and cost it its link; nothing is taken over. */
+static void test_damaged_batches_are_refused(void)
+{
+    struct world *w = world_new(2, 7);
+    uint64_t seed = unit_seed(7);
+    prng_seed(&w->prng, seed);
+    struct err err = ERR_INIT;
+    struct slice good = toy_commit(&w->stores[0], "payload", 7, 1);
+    for (uint32_t i = 0; i < 2000; i++) {
+        uint8_t copy[512];
+        size_t n = good.n;
+        memcpy(copy, good.p, n);
+        if (i % 2 == 0)
+            copy[prng_below(&w->prng, n)] ^= (uint8_t)(1u << prng_below(&w->prng, 8));
+        else
+            n = prng_below(&w->prng, n);
+        struct buf m = {0};
+        wire_put_array(&m, 3);
+        wire_put_u64(&m, 3);
+        wire_put_u64(&m, 1);
+        wire_put_bin(&m, slice_of(copy, n));
+        CU_ASSERT_EQUAL(gossip_connect(w->g[1], 0, w->env.now_us, &err), QUARTET_OK);
+        quartet_status rc = gossip_input(w->g[1], 0, slice_of(m.data, m.len), w->env.now_us, &err);
+        CU_ASSERT(rc != QUARTET_OK);
+        CU_ASSERT_EQUAL(gossip_input(w->g[1], 0, slice_of(m.data, m.len), w->env.now_us, &err), QUARTET_NET); /* the link is closed */
+        buf_deinit(&m);
+    }
+    CU_ASSERT_EQUAL(w->stores[1].faults, 2000);
+    CU_ASSERT_EQUAL(toy_last(toy_chain_of(&w->stores[1], w->stores[0].own)), 0);
+    world_free(w);
+}
+
+static void test_random_messages_do_no_harm(void)
+{
+    struct world *w = world_new(2, unit_seed(8));
+    struct err err = ERR_INIT;
+    for (uint32_t i = 0; i < 20000; i++) {
+        uint8_t m[256];
+        size_t n = prng_below(&w->prng, sizeof m);
+        prng_fill(&w->prng, m, n);
+        if (n > 2 && i % 2 == 0) {
+            static const uint8_t fields[] = {0, 8, 1, 3, 4, 3, 4, 2, 2, 2};
+            m[1] = (uint8_t)(1 + prng_below(&w->prng, 9)); /* a plausible beginning gets deeper */
+            m[0] = (uint8_t)(0x90 | fields[m[1]]);
+        }
+        CU_ASSERT_EQUAL(gossip_connect(w->g[1], 0, w->env.now_us, &err), QUARTET_OK);
+        (void)gossip_input(w->g[1], 0, slice_of(m, n), w->env.now_us, &err);
+    }
+    CU_ASSERT(w->stores[1].faults > 15000);
+    world_free(w);
+}
+
+const char *const unit_suite = "gossip";
+const struct unit_test unit_tests[] = {
+    {"push reaches every peer in one flight, and once", test_push_reaches_every_peer_in_one_flight_and_once},
+    {"a chain of links relays at once", test_chain_of_links_relays_at_once},
+    {"a node that was away catches up by pulling", test_a_node_that_was_away_catches_up_by_pulling},
+    {"a slow peer gets no unbounded queue", test_slow_peer_gets_no_unbounded_queue},
+    {"a busy host is asked again", test_busy_host_is_asked_again},
+    {"an origin that dies in the middle of a push", test_origin_that_dies_in_the_middle_of_a_push},
+    {"convergence under loss, duplication, reorder and partition", test_convergence_under_loss_duplication_reorder_and_partition},
+    {"damaged batches are refused", test_damaged_batches_are_refused},
+    {"random messages do no harm", test_random_messages_do_no_harm},
+    {NULL, NULL},
+};
