@@ -23,14 +23,14 @@
 %stack_overflow { parse_ctx_too_deep(cx); }
 
 %fallback ID
-  ABORT ACTION AFTER ALWAYS ANALYZE ANY ASC ATTACH BACKTRACK BACKUP BEFORE BEGIN BOTH BY CASCADE CAST CHARACTER COLUMN COLUMNS
-  COMMENT CONFLICT COPY COUNTER CTIME CUBE CURRENT DATABASE DATA DATE DEFERRED DESC DESCRIBE DETACH DIV DO DUPLICATE EACH END EXCLUDE
-  EXCLUSIVE EXPLAIN FAIL FALSE FETCH FILTER FIRST FOLLOWING FOR GENERATED GROUPING GROUPS IDENTITY IF IGNORE
-  IMMEDIATE INITIALLY INSTEAD INTERVAL KEEP KEY LAST LATERAL LEADING LIKE_KW LOSE LOSER LWW MATCH MATERIALIZED MAXIMUM MERGE MINIMUM MOD MULTIVALUE
+  ABORT ACTION AFTER ALWAYS ANALYZE ANY ASC ATTACH BACKTRACK BACKUP BEFORE BEGIN BOTH BY CASCADE CAST COLUMN COLUMNS
+  COMMENT CONFLICT COPY COUNTER CTIME CUBE CURRENT DATABASE DATA DEFERRED DESC DESCRIBE DETACH DIV DO DUPLICATE EACH END EXCLUDE
+  EXCLUSIVE EXPLAIN FAIL FALSE FILTER FIRST FOLLOWING FOR GROUPING GROUPS IDENTITY IF IGNORE
+  IMMEDIATE INITIALLY INSTEAD KEEP KEY LAST LATERAL LEADING LIKE_KW LOSE LOSER LWW MATCH MATERIALIZED MAXIMUM MERGE MINIMUM MOD MULTIVALUE
   NAMES NEXT NO NOTHING NULLS OF OFFSET ONLY OTHERS OVER PARENT PARTITION PLAN PRAGMA PRECEDING QUERY RAISE RANGE READ RECURSIVE REINDEX
   RELEASE RENAME REPLACE RESOLVE RESPECT RESTRICT ROLLBACK ROLLUP ROW ROWS SAVEPOINT SCHEMA SESSION SETS SHARE SHOW SIMILAR SOME
-  STAMP START STDIN STDOUT STORED STRICT SYMMETRIC TEMP TIES TIME TOGETHER TRAILING TRIGGER TRUE TRUNCATE TRYCAST TYPE UNBOUNDED UPDATES
-  USE VACUUM VIEW VIRTUAL WIN WINDOW WINNER WITHIN WITHOUT WORK WRITE XOR ZONE GLOBAL LOCAL CONCURRENTLY UNSIGNED CHARSET.
+  STAMP START STDIN STDOUT STORED STRICT SYMMETRIC TEMP TIES TIME TOGETHER TRAILING TRIGGER TRUE TRUNCATE TRYCAST TYPE UNBOUNDED 
+  USE VACUUM VIEW VIRTUAL WIN WINNER WITHIN WITHOUT WORK WRITE XOR ZONE GLOBAL LOCAL CONCURRENTLY UNSIGNED CHARSET.
 
 %nonassoc LOWEST.
 %nonassoc RP.
@@ -479,16 +479,17 @@ expr(A) ::= expr(L) in(O) select_p(Q). [IN] { A = ast_in_query(cx, O, L, Q); }
 expr(A) ::= expr(L) in(O) qname(N). [IN] { A = ast_in_table(cx, O, L, ast_from_table(cx, N, ast_no_hint())); }
 expr(A) ::= expr(L) in(O) qname(N) LP exprs_opt(X) RP. [IN] { A = ast_in_table(cx, O, L, ast_from_function(cx, N, X, false)); }
 
-%type comparison {struct ast_op_token}
-comparison(A) ::= EQ(T). { A = ast_op_token(T, AST_OP_EQ); }
-comparison(A) ::= NE(T). { A = ast_op_token(T, AST_OP_NE); }
-comparison(A) ::= LT(T). { A = ast_op_token(T, AST_OP_LT); }
-comparison(A) ::= LE(T). { A = ast_op_token(T, AST_OP_LE); }
-comparison(A) ::= GT(T). { A = ast_op_token(T, AST_OP_GT); }
-comparison(A) ::= GE(T). { A = ast_op_token(T, AST_OP_GE); }
-expr(A) ::= expr(L) comparison(O) ANY select_p(Q). [EQ] { A = ast_quantified(cx, O, L, false, Q); }
-expr(A) ::= expr(L) comparison(O) SOME select_p(Q). [EQ] { A = ast_quantified(cx, O, L, false, Q); }
-expr(A) ::= expr(L) comparison(O) ALL select_p(Q). [EQ] { A = ast_quantified(cx, O, L, true, Q); }
+/* The comparison is spelt out in each rule: reduced to a symbol of its own first, ANY would fall back to a function's name. */
+%type quantifier {int}
+quantifier(A) ::= ANY. { A = 0; }
+quantifier(A) ::= SOME. { A = 0; }
+quantifier(A) ::= ALL. { A = 1; }
+expr(A) ::= expr(L) EQ(T) quantifier(K) select_p(Q). { A = ast_quantified(cx, ast_op_token(T, AST_OP_EQ), L, K != 0, Q); }
+expr(A) ::= expr(L) NE(T) quantifier(K) select_p(Q). { A = ast_quantified(cx, ast_op_token(T, AST_OP_NE), L, K != 0, Q); }
+expr(A) ::= expr(L) LT(T) quantifier(K) select_p(Q). { A = ast_quantified(cx, ast_op_token(T, AST_OP_LT), L, K != 0, Q); }
+expr(A) ::= expr(L) LE(T) quantifier(K) select_p(Q). { A = ast_quantified(cx, ast_op_token(T, AST_OP_LE), L, K != 0, Q); }
+expr(A) ::= expr(L) GT(T) quantifier(K) select_p(Q). { A = ast_quantified(cx, ast_op_token(T, AST_OP_GT), L, K != 0, Q); }
+expr(A) ::= expr(L) GE(T) quantifier(K) select_p(Q). { A = ast_quantified(cx, ast_op_token(T, AST_OP_GE), L, K != 0, Q); }
 
 expr(A) ::= CASE(T) case_operand(O) whens(W) else_opt(E) END. { A = ast_case(cx, T, O, W, E); }
 %type case_operand {struct ast_expr *}
@@ -731,6 +732,7 @@ ref_args(A) ::= ref_args(A) ON DELETE fk_action(K). { ast_references_on(cx, A, t
 ref_args(A) ::= ref_args(A) ON UPDATE fk_action(K). { ast_references_on(cx, A, false, K); }
 ref_args(A) ::= ref_args(A) ON MERGE KEEP PARENT. { ast_references_keep(cx, A); }
 ref_args(A) ::= ref_args(A) MATCH nm(N). { ast_references_match(cx, A, N); }
+ref_args(A) ::= ref_args(A) MATCH FULL(T). { ast_references_match(cx, A, ast_name(cx, T)); }
 %type fk_action {int}
 fk_action(A) ::= SET NULL. { A = AST_FK_SET_NULL; }
 fk_action(A) ::= SET DEFAULT. { A = AST_FK_SET_DEFAULT; }
@@ -1122,10 +1124,5 @@ void sql_lemon_run(struct parse_ctx *cx, int first)
         cx->prev_end = cx->tok.offset + cx->tok.n;
     }
     sql_lemonFinalize(&parser);
-}
-
-bool sql_lemon_is_name(int code)
-{
-    return code == TK_ID || (code > 0 && code < YYNTOKEN && sql_lemonFallback(code) == TK_ID);
 }
 }

@@ -47,7 +47,6 @@ struct parse_ctx {
 
 /* ---- grammar/sql.y ---- */
 void sql_lemon_run(struct parse_ctx *cx, int first); /* `first`: a token to feed before the text, or 0 */
-bool sql_lemon_is_name(int code);                    /* may this token stand for a name where the grammar has no other use for it? */
 
 /* ---- parse.c ---- */
 void parse_ctx_unexpected(struct parse_ctx *cx, int code);

@@ -14,6 +14,12 @@ void print_default(struct printer *p, const struct ast_expr *e)
     case AST_EXPR_NULL: case AST_EXPR_INTEGER: case AST_EXPR_REAL: case AST_EXPR_STRING: case AST_EXPR_BLOB: case AST_EXPR_BOOL:
         print_expr(p, e);
         return;
+    case AST_EXPR_UNARY:
+        if (e->op == AST_OP_NEG && (e->u.binary.left->kind == AST_EXPR_INTEGER || e->u.binary.left->kind == AST_EXPR_REAL)) {
+            print_expr(p, e);
+            return;
+        }
+        /* fall through */
     default:
         buf_str(p->out, "(");
         print_expr(p, e);
@@ -45,7 +51,7 @@ static void print_references(struct printer *p, const struct ast_references *r)
     buf_str(p->out, r->keep_parent ? " ON MERGE KEEP PARENT" : "");
     if (r->match.text != NULL) {
         buf_str(p->out, " MATCH ");
-        print_name(p, &r->match);
+        print_name(p, &r->match); /* "FULL" in quotes is read as well */
     }
     buf_str(p->out, deferred[r->deferred]);
 }
