@@ -1,94 +1,358 @@
-/* commit_log.c - the log of a :memory: database. */
+/* commit_log.c - append and group commit.
+ * Why two buffers: while one thread writes and syncs what was gathered (`out`), the next batch gathers in `fill`; whoever waits for it then finds one
+ *   write and one fdatasync for all. The first to need a sync does it for everybody (the leader), the others wait.
+ * Why a failed write or sync breaks the log for good: after fsync has failed the system may drop the dirty pages and report success the next
+ *   time; only reading the log anew tells what is there.
+ * Invariants: written <= fill_start <= end; records enter `fill` whole, so a record is in the files, in `out`, or in `fill`.
+ * Not here: the files (log_segment.c), recovery (log_replay.c), the log of :memory: databases (log_mem.c). */
 #include "commit_log.h"
 
-#include <pthread.h>
+#include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
-#include "log_mem.h"
+#include "log_internal.h"
 
-struct commit_log {
-    pthread_mutex_t lock;
-    struct log_mem mem;
-};
+static void *preparer(void *arg)
+{
+    struct commit_log *log = arg;
+    pthread_mutex_lock(&log->lock);
+    while (!log->stop) {
+        uint64_t upto = atomic_load(&log->end) + LOG_AHEAD_BYTES;
+        if (log->prepared >= upto || log->broken.code != QUARTET_OK) {
+            pthread_cond_wait(&log->prepare_wake, &log->lock);
+            continue;
+        }
+        pthread_mutex_unlock(&log->lock);
+        struct err err = ERR_INIT;
+        quartet_status rc = log_prepare(log, upto, &err);
+        pthread_mutex_lock(&log->lock);
+        if (rc != QUARTET_OK && !log->stop) { /* append tries by itself, and tells its caller */
+            log_line(log->env, LOG_WARN, "log", "no room could be prepared: %s", err.text);
+            pthread_cond_wait(&log->prepare_wake, &log->lock);
+        }
+    }
+    pthread_mutex_unlock(&log->lock);
+    return NULL;
+}
+
+static quartet_status init_locks(struct commit_log *log, struct err *err)
+{
+    bool good = pthread_mutex_init(&log->lock, NULL) == 0 && pthread_mutex_init(&log->prepare_lock, NULL) == 0 &&
+                pthread_cond_init(&log->change, NULL) == 0 && pthread_cond_init(&log->prepare_wake, NULL) == 0;
+    return good ? QUARTET_OK : err_nomem(err);
+}
 
 quartet_status commit_log_open(struct env *env, const char *dir, bool in_memory, commit_log **out, struct err *err)
 {
-    (void)env;
-    if (!in_memory)
-        return err_set(err, QUARTET_CANTOPEN, "%s: only :memory: databases can be opened", dir);
     struct commit_log *log = mem_zalloc(1, sizeof *log);
-    if (log == NULL || pthread_mutex_init(&log->lock, NULL) != 0) {
-        mem_free(log);
+    if (log == NULL)
         return err_nomem(err);
+    log->env = env;
+    log->in_memory = in_memory;
+    log->broken = ERR_INIT;
+    quartet_status rc = init_locks(log, err);
+    if (rc != QUARTET_OK) {
+        mem_free(log);
+        return rc;
+    }
+    if (!in_memory) {
+        rc = path_join(log->dir, sizeof log->dir, dir, "log", err);
+        if (rc == QUARTET_OK)
+            rc = env->ops->mkdir(env, log->dir, err);
+        if (rc == QUARTET_OK)
+            rc = env->ops->sync_dir(env, dir, err);
+        if (rc == QUARTET_OK)
+            rc = log_segments_open(log, err);
+    }
+    if (rc != QUARTET_OK) {
+        commit_log_close(log);
+        return rc;
     }
     *out = log;
     return QUARTET_OK;
 }
 
-void commit_log_close(commit_log *log)
+/* Write `out`, and sync where asked. The caller has set io_busy and let go of the lock. */
+static quartet_status write_out(struct commit_log *log, bool sync, uint64_t unsynced, struct err *err)
 {
-    if (log == NULL)
-        return;
-    log_mem_deinit(&log->mem);
-    pthread_mutex_destroy(&log->lock);
-    mem_free(log);
+    quartet_status rc = QUARTET_OK;
+    if (log->out.len > 0)
+        rc = log_stream_write(log, log->out_start, log->out.data, log->out.len, err);
+    if (rc == QUARTET_OK && sync)
+        rc = log_stream_sync(log, unsynced, log->out_start + log->out.len, err);
+    return rc;
 }
 
-quartet_status commit_log_replay(commit_log *log, log_pos from, quartet_status (*each)(void *arg, const struct log_record *r, struct err *err),
-                                 void *arg, struct err *err)
+/* Hand everything gathered so far to the system, and sync it where asked. Lock held on entry and exit, not in between. */
+static quartet_status lead(struct commit_log *log, bool sync, struct err *err)
 {
-    (void)log, (void)from, (void)each, (void)arg, (void)err;
+    struct buf swap = log->out;
+    log->out = log->fill;
+    log->fill = swap;
+    buf_clear(&log->fill);
+    log->out_start = log->fill_start;
+    log->fill_start += log->out.len;
+    uint64_t end = log->fill_start, unsynced = atomic_load(&log->synced);
+    log->io_busy = true;
+    pthread_mutex_unlock(&log->lock);
+    quartet_status rc = write_out(log, sync, unsynced, err);
+    pthread_mutex_lock(&log->lock);
+    log->io_busy = false;
+    if (rc == QUARTET_OK) {
+        log->written = end;
+        buf_clear(&log->out);
+        if (sync)
+            atomic_store(&log->synced, end);
+    } else {
+        err_prefix(err, "the log is broken, open the database again");
+        log->broken = *err;
+        log->broken.code = rc = QUARTET_IO;
+        err->code = rc;
+    }
+    pthread_cond_broadcast(&log->change);
+    return rc;
+}
+
+static quartet_status broken(const struct commit_log *log, struct err *err)
+{
+    if (log->broken.code != QUARTET_OK)
+        *err = log->broken;
+    return log->broken.code;
+}
+
+/* Make sure that segments are ready up to `upto`. The appender's thread. */
+static quartet_status ensure_prepared(struct commit_log *log, uint64_t upto, struct err *err)
+{
+    for (;;) {
+        pthread_mutex_lock(&log->lock);
+        bool ready = log->prepared >= upto;
+        if (log->has_thread && log->prepared < upto + LOG_AHEAD_BYTES / 2)
+            pthread_cond_signal(&log->prepare_wake);
+        pthread_mutex_unlock(&log->lock);
+        if (ready)
+            return QUARTET_OK;
+        quartet_status rc = log_prepare(log, upto, err);
+        if (rc != QUARTET_OK)
+            return rc;
+    }
+}
+
+static quartet_status start_thread(struct commit_log *log, struct err *err)
+{
+    if (log->has_thread || !log->env->threads)
+        return QUARTET_OK;
+    log->has_thread = true;
+    if (pthread_create(&log->thread, NULL, preparer, log) == 0)
+        return QUARTET_OK;
+    log->has_thread = false;
+    return err_set(err, QUARTET_NOMEM, "a thread for the log could not be started");
+}
+
+/* Put the record behind what was gathered. Lock held. */
+static quartet_status gather(struct commit_log *log, enum log_type type, const struct slice *parts, size_t part_count, size_t length, struct err *err)
+{
+    uint64_t at = atomic_load(&log->end);
+    uint8_t *p = buf_reserve(&log->fill, RECORD_HEAD_BYTES + length);
+    if (p == NULL) {
+        log->fill.failed = false; /* what is in it is whole */
+        return err_nomem(err);
+    }
+    store_le32(p, (uint32_t)length);
+    p[12] = (uint8_t)type;
+    store_le64(p + 13, pos_of(atomic_load(&log->synced)));
+    size_t to = RECORD_HEAD_BYTES;
+    for (size_t i = 0; i < part_count; i++) {
+        if (parts[i].n > 0)
+            memcpy(p + to, parts[i].p, parts[i].n);
+        to += parts[i].n;
+    }
+    store_le64(p + 4, log_checksum(log, at, (uint32_t)length, p + 12, to - 12));
+    log->fill.len += to;
+    atomic_store(&log->end, at + to);
     return QUARTET_OK;
 }
 
 quartet_status commit_log_append(commit_log *log, enum log_type type, const struct slice *parts, size_t part_count, log_pos *at, log_pos *end,
                                  struct err *err)
 {
+    QASSERT(log->replayed);
+    size_t length = 0;
+    for (size_t i = 0; i < part_count; i++)
+        length += parts[i].n;
+    if (length > LOG_RECORD_BYTES_MAX)
+        return err_set(err, QUARTET_LIMIT, "a log record of %zu bytes, the limit is %u", length, LOG_RECORD_BYTES_MAX);
+    if (log->in_memory) {
+        pthread_mutex_lock(&log->lock);
+        quartet_status rc = log_mem_append(&log->mem, type, parts, part_count, at, end, err);
+        atomic_store(&log->end, log->mem.end);
+        pthread_mutex_unlock(&log->lock);
+        return rc;
+    }
+    quartet_status rc = start_thread(log, err);
+    if (rc == QUARTET_OK)
+        rc = ensure_prepared(log, atomic_load(&log->end) + RECORD_HEAD_BYTES + length, err);
+    if (rc != QUARTET_OK)
+        return rc;
     pthread_mutex_lock(&log->lock);
-    quartet_status rc = log_mem_append(&log->mem, type, parts, part_count, at, end, err);
+    rc = broken(log, err);
+    if (rc == QUARTET_OK) {
+        *at = pos_of(atomic_load(&log->end));
+        rc = gather(log, type, parts, part_count, length, err);
+        *end = pos_of(atomic_load(&log->end));
+    }
+    /* So much that nobody waits for: written here, so that memory stays bounded. */
+    while (rc == QUARTET_OK && log->fill.len >= LOG_WRITE_BYTES) {
+        rc = broken(log, err);
+        if (rc == QUARTET_OK && log->io_busy)
+            pthread_cond_wait(&log->change, &log->lock);
+        else if (rc == QUARTET_OK)
+            rc = lead(log, false, err);
+    }
     pthread_mutex_unlock(&log->lock);
     return rc;
 }
 
 quartet_status commit_log_sync(commit_log *log, log_pos end, enum log_sync_mode mode, struct err *err)
 {
-    (void)log, (void)end, (void)mode, (void)err;
-    return QUARTET_OK;
-}
-
-static log_pos end_of(const commit_log *log)
-{
-    return log->mem.end;
-}
-
-log_pos commit_log_synced(const commit_log *log)
-{
-    return end_of(log);
-}
-
-log_pos commit_log_end(const commit_log *log)
-{
-    return end_of(log);
-}
-
-quartet_status commit_log_read(commit_log *log, log_pos at, enum log_type *type, struct buf *out, log_pos *end, struct err *err)
-{
+    if (log->in_memory || mode == LOG_SYNC_OFF)
+        return QUARTET_OK;
+    uint64_t upto = stream_of(end);
+    if (mode == LOG_SYNC_FULL && atomic_load(&log->synced) >= upto)
+        return QUARTET_OK;
+    quartet_status rc = QUARTET_OK;
     pthread_mutex_lock(&log->lock);
-    quartet_status rc = log_mem_read(&log->mem, at, type, out, end, err);
+    while (rc == QUARTET_OK && (mode == LOG_SYNC_FULL ? atomic_load(&log->synced) : log->written) < upto) {
+        rc = broken(log, err);
+        if (rc == QUARTET_OK && log->io_busy)
+            pthread_cond_wait(&log->change, &log->lock);
+        else if (rc == QUARTET_OK)
+            rc = lead(log, mode == LOG_SYNC_FULL, err);
+    }
     pthread_mutex_unlock(&log->lock);
     return rc;
 }
 
+static log_pos public_pos(const commit_log *log, uint64_t stream)
+{
+    return log->in_memory ? stream : pos_of(stream);
+}
+
+log_pos commit_log_synced(const commit_log *log)
+{
+    return public_pos(log, log->in_memory ? atomic_load(&log->end) : atomic_load(&log->synced));
+}
+
+log_pos commit_log_end(const commit_log *log)
+{
+    return public_pos(log, atomic_load(&log->end));
+}
+
+/* From a record in memory: `bytes` from its head on, as far as they go. */
+static quartet_status read_gathered(const struct commit_log *log, uint64_t at, enum log_type *type, struct buf *out, log_pos *end, struct err *err)
+{
+    const struct buf *b = at >= log->fill_start ? &log->fill : &log->out;
+    uint64_t start = at >= log->fill_start ? log->fill_start : log->out_start;
+    if (at < start || at - start + RECORD_HEAD_BYTES > b->len)
+        return err_set(err, QUARTET_NOTFOUND, "log position %llu is not the start of a record", (unsigned long long)pos_of(at));
+    const uint8_t *p = b->data + (at - start);
+    size_t n = load_le32(p);
+    if (at - start + RECORD_HEAD_BYTES + n > b->len)
+        return err_set(err, QUARTET_NOTFOUND, "log position %llu is not the start of a record", (unsigned long long)pos_of(at));
+    buf_put(out, p + RECORD_HEAD_BYTES, n);
+    *type = (enum log_type)p[12];
+    *end = pos_of(at + RECORD_HEAD_BYTES + n);
+    return buf_check(out, err);
+}
+
+static quartet_status read_stored(struct commit_log *log, uint64_t at, enum log_type *type, struct buf *out, log_pos *end, struct err *err)
+{
+    uint8_t head[RECORD_HEAD_BYTES];
+    char place[LOG_PATH_BYTES_MAX + 64];
+    quartet_status rc = log_stream_read(log, at, head, sizeof head, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    size_t n = load_le32(head), start = out->len;
+    bool good = n <= LOG_RECORD_BYTES_MAX && at + RECORD_HEAD_BYTES + n <= atomic_load(&log->end);
+    if (good) { /* the checksum runs over type, mark and payload in one piece */
+        uint8_t *p = buf_reserve(out, n + 9);
+        if (p == NULL)
+            return buf_check(out, err);
+        memcpy(p, head + 12, 9);
+        rc = log_stream_read(log, at + RECORD_HEAD_BYTES, p + 9, n, err);
+        if (rc != QUARTET_OK)
+            return rc;
+        good = log_checksum(log, at, (uint32_t)n, p, n + 9) == load_le64(head + 4);
+        memmove(p, p + 9, n);
+    }
+    if (!good) {
+        log_place_text(log, at, place, sizeof place);
+        return err_set(err, QUARTET_CORRUPT, "%.480s: damaged record", place);
+    }
+    out->len = start + n;
+    *type = (enum log_type)head[12];
+    *end = pos_of(at + RECORD_HEAD_BYTES + n);
+    return QUARTET_OK;
+}
+
+quartet_status commit_log_read(commit_log *log, log_pos at, enum log_type *type, struct buf *out, log_pos *end, struct err *err)
+{
+    quartet_status rc;
+    uint64_t stream = stream_of(at);
+    pthread_mutex_lock(&log->lock);
+    bool in_memory = log->in_memory || stream >= log->written;
+    if (log->in_memory)
+        rc = log_mem_read(&log->mem, at, type, out, end, err);
+    else if (in_memory)
+        rc = read_gathered(log, stream, type, out, end, err);
+    pthread_mutex_unlock(&log->lock);
+    return in_memory ? rc : read_stored(log, stream, type, out, end, err);
+}
+
 quartet_status commit_log_trim(commit_log *log, log_pos before, struct err *err)
 {
-    (void)err;
+    if (!log->in_memory)
+        return log_segments_trim(log, stream_of(before), err);
     pthread_mutex_lock(&log->lock);
     log_mem_trim(&log->mem, before);
     pthread_mutex_unlock(&log->lock);
     return QUARTET_OK;
 }
 
-uint64_t commit_log_bytes(const commit_log *log)
+uint64_t commit_log_bytes(commit_log *log)
 {
-    return (log->mem.chunk_count - log->mem.first) * (uint64_t)LOG_MEM_CHUNK_BYTES;
+    uint64_t n = 0;
+    pthread_mutex_lock(&log->lock);
+    for (size_t i = 0; i < log->segment_count; i++)
+        n += log->segments[i]->prepared;
+    if (log->in_memory)
+        n = (log->mem.chunk_count - log->mem.first) * (uint64_t)LOG_MEM_CHUNK_BYTES;
+    pthread_mutex_unlock(&log->lock);
+    return n;
+}
+
+void commit_log_close(commit_log *log)
+{
+    if (log == NULL)
+        return;
+    if (log->has_thread) {
+        pthread_mutex_lock(&log->lock);
+        log->stop = true;
+        pthread_cond_signal(&log->prepare_wake);
+        pthread_mutex_unlock(&log->lock);
+        pthread_join(log->thread, NULL);
+    }
+    if (log->replayed && log->fill.len > 0 && log->broken.code == QUARTET_OK) {
+        struct err err = ERR_INIT; /* commits of mode OFF: handed over if it goes well, nobody was promised anything */
+        (void)log_stream_write(log, log->fill_start, log->fill.data, log->fill.len, &err);
+    }
+    log_segments_close(log);
+    log_mem_deinit(&log->mem);
+    buf_deinit(&log->fill);
+    buf_deinit(&log->out);
+    pthread_cond_destroy(&log->change);
+    pthread_cond_destroy(&log->prepare_wake);
+    pthread_mutex_destroy(&log->lock);
+    pthread_mutex_destroy(&log->prepare_lock);
+    mem_free(log);
 }

@@ -1,7 +1,7 @@
 /* commit_log.h - the log that makes commits durable: append, group commit, replay, read back for peers (DESIGN.md section 6).
  *
  * Segments DIR/log/NNNNNNNN of LOG_SEGMENT_BYTES, filled with zeros ahead of use in 4 KiB writes and recycled. A record: u32 length,
- * u8 type, u64 checksum (XXH3 salted with the segment's number and offset), u64 "was on disk up to here" mark, payload. An invalid
+ * u64 checksum of what follows (XXH3 salted with log id, position and length), u8 type, u64 "was on disk up to here" mark, payload. An invalid
  * record below a mark is damage (QUARTET_CORRUPT, with file and offset); above every mark it is a torn tail and is cut off.
  * Positions (log_pos) grow monotonically over segments: segment number * LOG_SEGMENT_BYTES + offset. */
 #ifndef ENGINE_COMMIT_LOG_H
@@ -12,7 +12,7 @@
 #include "base/env.h"
 
 #define LOG_SEGMENT_BYTES (16u << 20)
-#define LOG_RECORD_BYTES_MAX (17u << 20) /* a record may span segments where it is larger than what is left */
+#define LOG_RECORD_BYTES_MAX (17u << 20) /* a record may span segments */
 
 typedef struct commit_log commit_log;
 typedef uint64_t log_pos;
@@ -40,7 +40,8 @@ void commit_log_close(commit_log *log); /* does not sync */
 quartet_status commit_log_replay(commit_log *log, log_pos from, quartet_status (*each)(void *arg, const struct log_record *r, struct err *err),
                                  void *arg, struct err *err);
 /* Append one record made of parts (no copying before). Under the owner's commit lock. *end: what to pass to sync. The bytes are
- * handed to the system at the latest by sync, or by commit_log_write. After an error the log is broken: every later call fails. */
+ * handed to the system at the latest by sync (mode OFF: when 1 MiB has gathered). QUARTET_FULL (no room for another segment), LIMIT and NOMEM leave
+ * nothing behind and may be tried again; after QUARTET_IO the log is broken and every later append and sync fails. */
 quartet_status commit_log_append(commit_log *log, enum log_type type, const struct slice *parts, size_t part_count, log_pos *at, log_pos *end,
                                  struct err *err);
 /* Return when everything up to `end` is durable (FULL: fdatasync; NORMAL: given to the system by write; OFF: at once). Threads that
@@ -52,6 +53,6 @@ log_pos commit_log_end(const commit_log *log);
 quartet_status commit_log_read(commit_log *log, log_pos at, enum log_type *type, struct buf *out, log_pos *end, struct err *err);
 /* Segments wholly below `before` may go (are recycled). */
 quartet_status commit_log_trim(commit_log *log, log_pos before, struct err *err);
-uint64_t commit_log_bytes(const commit_log *log); /* held on disk */
+uint64_t commit_log_bytes(commit_log *log); /* held on disk */
 
 #endif
