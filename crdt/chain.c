@@ -122,6 +122,11 @@ static quartet_status vv_room(struct vv *v, uint32_t count, struct err *err)
     return QUARTET_OK;
 }
 
+quartet_status vv_reserve(struct vv *v, struct err *err)
+{
+    return vv_room(v, v->count + 1, err);
+}
+
 quartet_status vv_copy(struct vv *to, const struct vv *from, struct err *err)
 {
     quartet_status rc = vv_room(to, from->count, err);

@@ -58,6 +58,8 @@ void vv_deinit(struct vv *v);
 quartet_status vv_copy(struct vv *to, const struct vv *from, struct err *err);
 const struct vv_entry *vv_find(const struct vv *v, chain_no chain);
 uint64_t vv_number(const struct vv *v, chain_no chain); /* 0 where unknown */
+/* Make sure that raising an entry that is not there yet cannot fail. */
+quartet_status vv_reserve(struct vv *v, struct err *err);
 /* Raise an entry (never lowers one; at an equal number only a head of 0 is filled in). */
 quartet_status vv_raise(struct vv *v, struct vv_entry e, struct err *err);
 void vv_set_head(struct vv *v, chain_no chain, uint64_t head); /* a later batch was sealed; the entry must exist */

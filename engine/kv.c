@@ -116,6 +116,7 @@ static quartet_status freeze(struct kv *s, struct err *err)
         return err_nomem(err);
     struct kv_layer *active = s->view->layers[0]; /* only the writer replaces it */
     buf_clear(&active->checkpoint);
+    buf_u8(&active->checkpoint, KV_FLUSH_WHOLE);
     quartet_status rc = s->host.checkpoint != NULL ? s->host.checkpoint(s->host.ctx, s->applied, &active->checkpoint, err) : QUARTET_OK;
     if (rc != QUARTET_OK) {
         kv_layer_unref(fresh);
@@ -279,6 +280,11 @@ quartet_status kv_apply(kv *s, const struct kv_op *ops, size_t n, apply_no at, s
     }
     s->applied = at;
     return QUARTET_OK;
+}
+
+bool kv_torn(const kv *s)
+{
+    return s->torn;
 }
 
 void kv_publish(kv *s, apply_no at)
@@ -446,6 +452,10 @@ quartet_status kv_open(struct env *env, const char *dir, const struct kv_options
         rc = err_nomem(err);
     if (rc == QUARTET_OK)
         rc = s->base->ops->checkpoint(s->base, checkpoint, err);
+    if (rc == QUARTET_OK && checkpoint->len > 0) {
+        s->torn = checkpoint->data[0] != KV_FLUSH_WHOLE;
+        memmove(checkpoint->data, checkpoint->data + 1, --checkpoint->len);
+    }
     if (rc == QUARTET_OK && env->threads)
         rc = start_thread(s, err);
     if (rc != QUARTET_OK) {

@@ -37,6 +37,9 @@ quartet_status kv_open(struct env *env, const char *dir, const struct kv_options
                        struct buf *checkpoint, struct err *err);
 /* Flushes nothing: what is in the buffer comes back from the log. NULL is allowed. All snapshots must be gone. */
 void kv_close(kv *s);
+/* When it was opened: had a crash cut the last flush in two? The base then holds some trees as of the checkpoint and some as of a later state: what one tree says of
+ * another (indexes, hashes) must be derived again once the log was replayed. */
+bool kv_torn(const kv *s);
 
 struct kv_op {
     tree_id tree;

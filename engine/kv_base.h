@@ -58,6 +58,9 @@ struct kv_base {
 quartet_status kv_mem_open(struct kv_base **out, struct err *err);
 quartet_status kv_lmdb_open(struct env *env, const char *dir, struct kv_base **out, struct err *err);
 
+/* The first byte of a stored checkpoint: is the base as it says, or did slices of a later flush go in? */
+enum { KV_FLUSH_WHOLE = 0, KV_FLUSH_TORN = 1 };
+
 /* kv_merge.c: merge all entries of a frozen buffer into the base, in slices; the last one stores the checkpoint. May be repeated after a failure.
  * stop (may be NULL): asked between slices; true ends it early with QUARTET_INTERRUPTED. */
 quartet_status kv_merge_buffer(struct kv_base *base, const kv_buffer *buffer, struct slice checkpoint, bool (*stop)(void *arg), void *arg,

@@ -20,7 +20,7 @@ struct kv_layer {
     atomic_uint refs;
     kv_buffer *buffer;
     apply_no last;         /* frozen: its last version */
-    struct buf checkpoint; /* frozen: the owner's, as of `last` */
+    struct buf checkpoint; /* frozen: KV_FLUSH_WHOLE, then the owner's, as of `last` */
 };
 /* Which buffers lie over the base; never changed, replaced as a whole. */
 struct kv_view {
@@ -34,6 +34,7 @@ struct kv {
     struct kv_host host;
     struct kv_base *base;
     size_t buffer_bytes;
+    bool torn;             /* kv_torn */
     char name[256];        /* of the base, for messages */
     _Atomic uint64_t *verified; /* KV_VERIFIED_SLOTS marks of blocks whose checksum was looked at; NULL: trusted */
 

@@ -36,6 +36,7 @@ struct merge {
     struct buf stale;  /* separators of blocks read and not written again: u32 length, bytes */
     size_t stale_at;
     tree_id tree;
+    struct buf torn; /* the mark that goes with the first slice of several */
 };
 
 static double pending_bytes(const struct merge *m)
@@ -370,6 +371,24 @@ static void slice_end(struct merge *m)
     arena_rewind(&m->arena, start);
 }
 
+/* The old checkpoint, marked, goes with the first slice of several: from then on the base is ahead of it. */
+static quartet_status torn_mark(struct merge *m, struct slice *out, struct err *err)
+{
+    *out = slice_of(NULL, 0);
+    if (m->torn.len > 0)
+        return QUARTET_OK; /* it is there */
+    quartet_status rc = m->base->ops->checkpoint(m->base, &m->torn, err);
+    if (rc == QUARTET_OK && m->torn.len == 0)
+        buf_u8(&m->torn, KV_FLUSH_TORN);
+    if (rc == QUARTET_OK)
+        rc = buf_check(&m->torn, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    m->torn.data[0] = KV_FLUSH_TORN;
+    *out = slice_of(m->torn.data, m->torn.len);
+    return QUARTET_OK;
+}
+
 quartet_status kv_merge_buffer(struct kv_base *base, const kv_buffer *buffer, struct slice checkpoint, bool (*stop)(void *arg), void *arg,
                                struct err *err)
 {
@@ -388,7 +407,13 @@ quartet_status kv_merge_buffer(struct kv_base *base, const kv_buffer *buffer, st
             if (m.write != NULL)
                 base->ops->abort(m.write);
         } else {
-            rc = base->ops->commit(m.write, m.in.node == NULL ? checkpoint : slice_of(NULL, 0), err);
+            struct slice stored = checkpoint;
+            if (m.in.node != NULL)
+                rc = torn_mark(&m, &stored, err);
+            if (rc == QUARTET_OK)
+                rc = base->ops->commit(m.write, stored, err);
+            else
+                base->ops->abort(m.write);
         }
         m.write = NULL;
         slice_end(&m);
@@ -399,6 +424,7 @@ quartet_status kv_merge_buffer(struct kv_base *base, const kv_buffer *buffer, st
     buf_deinit(&m.next_separator);
     buf_deinit(&m.upper);
     buf_deinit(&m.stale);
+    buf_deinit(&m.torn);
     mem_free(m.rows);
     return rc;
 }

@@ -346,7 +346,6 @@ struct ast_setting *ast_setting(struct parse_ctx *cx, struct ast_qname *name, st
 struct ast_settings *ast_settings_add(struct parse_ctx *cx, struct ast_settings *list, struct ast_setting *s);
 struct ast_expr *ast_setting_value(struct parse_ctx *cx, struct ast_expr *e);
 struct ast_show_filter ast_show_filter(struct ast_expr *like, struct ast_expr *where);
-struct ast_type *ast_show_word(struct parse_ctx *cx, struct ast_type *words, struct token word);
 struct ast_stmt *ast_show(struct parse_ctx *cx, struct ast_type *words, struct ast_qname *name, struct ast_qname *from, struct ast_show_filter filter);
 struct ast_stmt *ast_show_create(struct parse_ctx *cx, struct token object, struct ast_qname *name);
 struct ast_stmt *ast_describe(struct parse_ctx *cx, struct ast_qname *name);

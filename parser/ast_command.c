@@ -55,14 +55,6 @@ struct ast_show_filter ast_show_filter(struct ast_expr *like, struct ast_expr *w
     return (struct ast_show_filter){.like = like, .where = where};
 }
 
-/* The words of SHOW gather as those of a type do. */
-struct ast_type *ast_show_word(struct parse_ctx *cx, struct ast_type *words, struct token word)
-{
-    if (word.p[0] == '"' || word.p[0] == '`' || word.p[0] == '[')
-        parse_ctx_fail(cx, QUARTET_ERROR, word.offset, "SHOW takes plain words here, as SHOW TABLES");
-    return ast_type_word(cx, words, ast_name(cx, word));
-}
-
 static char *upper_words(struct parse_ctx *cx, const char *text)
 {
     char *words = cx->rc == QUARTET_OK ? arena_strndup(cx->arena, text, strlen(text)) : NULL;

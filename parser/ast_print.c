@@ -5,6 +5,7 @@
 #include "parser/ast_print.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -93,51 +94,28 @@ static void print_function_name(struct printer *p, const char *name)
 
 /* ---- types ---- */
 
-/* May this word of a type stand without quotes? Keywords only where the grammar has no other use for them in a type. */
-static bool is_type_word(const char *word, size_t n)
-{
-    static const char *const words[] = {"date", "time", "timestamp", "datetime", "json", "uuid", "interval", "character", "unsigned"};
-    for (size_t i = 0; i < n; i++) {
-        char c = word[i];
-        bool letter = ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '_' || (c & 0x80) != 0;
-        if (!letter && (i == 0 || !(c >= '0' && c <= '9')))
-            return false;
-    }
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (strlen(words[i]) == n && strncasecmp(words[i], word, n) == 0)
-            return true;
-    return n > 0 && !keyword_is_known(word, n);
-}
-
-static bool is_type_plain(const char *text, size_t n)
-{
-    for (size_t at = 0; at <= n;) {
-        size_t end = at;
-        while (end < n && text[end] != ' ')
-            end++;
-        if (!is_type_word(text + at, end - at))
-            return false;
-        at = end + 1;
-    }
-    return true;
-}
-
 void print_type(struct printer *p, const struct ast_type *type)
 {
     static const char *const suffixes[] = {" WITH TIME ZONE", " WITHOUT TIME ZONE", " UNSIGNED"};
     size_t n = strlen(type->text), head = n;
-    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+    for (size_t i = 0; type->arg_count > 0 && i < sizeof suffixes / sizeof suffixes[0]; i++) {
         size_t m = strlen(suffixes[i]);
         if (n > m && strcasecmp(type->text + n - m, suffixes[i]) == 0)
             head = n - m;
     }
-    if (is_type_plain(type->text, head)) {
-        buf_put(p->out, type->text, head);
-    } else { /* one quoted name of several words is the same type */
-        buf_u8(p->out, '"');
-        for (size_t i = 0; i < head; i++)
-            buf_put(p->out, type->text[i] == '"' ? "\"\"" : &type->text[i], type->text[i] == '"' ? 2 : 1);
-        buf_u8(p->out, '"');
+    for (size_t at = 0; at < head;) { /* word by word: each must be one the grammar takes in a type */
+        size_t end = at;
+        while (end < head && type->text[end] != ' ')
+            end++;
+        char word[64];
+        bool fits = end - at < sizeof word;
+        (void)snprintf(word, sizeof word, "%.*s", (int)(end - at), type->text + at); /* cut: looked at only where it fits */
+        buf_str(p->out, at > 0 ? " " : "");
+        if (fits && (!is_plain(word) || strcasecmp(word, "set") == 0 || strcasecmp(word, "as") == 0))
+            put_quoted(p->out, word, '"');
+        else
+            buf_put(p->out, type->text + at, end - at);
+        at = end + 1;
     }
     if (type->arg_count == 1)
         buf_printf(p->out, "(%d)", type->arg[0]);

@@ -1,8 +1,6 @@
 /* ast_print_command.c - transactions, settings, SHOW and upkeep back to SQL. */
 #include "parser/ast_print.h"
 
-#include <string.h>
-
 static void print_word_and_name(struct printer *p, const char *word, const struct ast_name *name)
 {
     buf_str(p->out, word);
@@ -44,7 +42,7 @@ static void print_settings(struct printer *p, const struct ast_settings *list)
 
 static void print_show(struct printer *p, const struct ast_show *s)
 {
-    bool of_object = strncmp(s->what, "CREATE ", 7) == 0;
+    bool of_object = s->what[0] == 'C' && s->what[1] == 'R';
     buf_printf(p->out, "SHOW %s%s", s->full ? "FULL " : "", s->what);
     if (s->name.name.text != NULL) {
         buf_str(p->out, of_object ? " " : " FROM ");

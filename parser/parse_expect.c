@@ -131,7 +131,7 @@ static void list_expected(const struct parse_expected *want, struct listing *l)
             list_add(l, symbol(code));
     }
     for (int code = 1; code < PARSE_CODES_MAX && !starts_expression; code++)
-        if (want->code[code] && code != TK_ID && !(code == TK_STRING && want->code[TK_ID]) && !(after_expression && is_operator(code)))
+        if (want->code[code] && code != TK_ID && !(after_expression && is_operator(code)))
             list_add(l, symbol(code));
     if (want->code[0] && !l->more)
         list_add(l, "the end of the statement");

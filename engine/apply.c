@@ -1,0 +1,508 @@
+/* apply.c - merging a transaction into the store: rows, index entries, hashes and catalog in one atomic step.
+ * Why one function for local and remote deltas, recovery included: a second way in would be a second semantics. What a delta does is decided by its bytes
+ *   and the rows alone, never by who asks.
+ * Invariants: all or nothing; the hash of a table is always that of the rows applied; an index holds exactly the entries of its live rows.
+ * System rows come first in every delta (their trees are the lowest), so the catalog is made anew before the rows of a table that the same delta created.
+ * Not here: whether a delta may be applied already (db_replicate.c), entries of indexes (apply_index.c). */
+#include "apply.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+struct hash_change {
+    struct table_state *state;
+    struct state_hash add, sub;
+    bool reset;
+};
+struct applying {
+    db *d;
+    const struct apply_in *in;
+    struct row_writer writer;
+    struct apply_ops ops;
+    kv_snap *snap;
+    struct catalog *fresh;       /* made on the way; NULL: d->catalog is still right */
+    const struct catalog *catalog;
+    kv_buffer *system;           /* merged system rows, laid over the snapshot; NULL: none touched */
+    struct hash_change *changes;
+    size_t change_count, change_cap, at_table; /* at_table: of the present table */
+    const struct table_def *t;
+    uint32_t *map;               /* the delta's column -> record column; NULL: the same */
+    tree_id last_tree;
+    struct arena tables, row;    /* per delta; per row */
+    struct buf old, record, hashed, entry;
+    struct value *old_values, *values;
+    uint64_t rows;
+    struct err *err;
+};
+
+static quartet_status misfit(struct applying *a, const char *what)
+{
+    return err_set(a->err, QUARTET_CORRUPT, "delta %llu: %s (table %s)", (unsigned long long)a->in->number, what,
+                   a->t != NULL ? a->t->name : "unknown");
+}
+
+/* ---- the system tables ---- */
+
+static quartet_status system_put(struct applying *a, tree_id tree, struct slice key, struct slice record)
+{
+    if (a->system == NULL)
+        a->system = kv_buffer_new();
+    if (a->system == NULL)
+        return err_nomem(a->err);
+    return kv_buffer_put(a->system, tree, key, 1, record, a->err);
+}
+
+static quartet_status system_put_op(struct applying *a, tree_id tree, struct slice key, const struct value *values, uint32_t n)
+{
+    buf_clear(&a->record);
+    record_put_simple(&a->record, a->writer.ver, values, n);
+    if (a->record.failed)
+        return err_nomem(a->err);
+    struct slice record = slice_of(a->record.data, a->record.len);
+    quartet_status rc = system_put(a, tree, key, record);
+    return rc == QUARTET_OK ? ops_put_copy(&a->ops, tree, key, record, a->err) : rc;
+}
+
+/* A column that this node did not know takes the next place in the records of its table. */
+static quartet_status place_column(struct applying *a, struct slice key)
+{
+    struct kv_overlay over = {.buffer = a->system, .through = 1};
+    struct kv_want want = {.keys = true};
+    struct buf hi = {0};
+    kv_iter *it = NULL;
+    int64_t count = 0;
+    bool known = false;
+    struct bytes_in in = bytes_in(key.p, key.n);
+    const struct table_def *columns = catalog_table_by_id(a->catalog, SYS_COLUMNS);
+    if (!key_skip(&in, &columns->keys[0]))
+        return misfit(a, "a key");
+    struct kv_range range = {.lo = slice_of(key.p, key.n - in.left)};
+    buf_put(&hi, range.lo.p, range.lo.n);
+    range.hi_open = !key_prefix_end(&hi);
+    range.hi = slice_of(hi.data, hi.len);
+    quartet_status rc = hi.failed ? err_nomem(a->err) : kv_iter_open(a->snap, &over, SYS_COLUMN_ORDER, &range, &want, &it, a->err);
+    while (rc == QUARTET_OK) {
+        struct kv_rows rows;
+        rc = kv_iter_next(it, 0, &rows, a->err);
+        if (rc != QUARTET_OK || rows.n == 0)
+            break;
+        count += rows.n;
+        for (uint32_t i = 0; i < rows.n; i++)
+            known |= slice_eq(rows.keys[i], key);
+    }
+    kv_iter_close(it);
+    buf_deinit(&hi);
+    if (rc != QUARTET_OK || known)
+        return rc;
+    struct value position = value_int(count);
+    return system_put_op(a, SYS_COLUMN_ORDER, key, &position, 1);
+}
+
+/* After a system row changed. In a cluster the definition of a dropped table is kept, since writes to it may still be under way. */
+static quartet_status system_changed(struct applying *a, struct slice key, struct slice record, bool was_live, bool live)
+{
+    quartet_status rc = system_put(a, a->t->id, key, record);
+    if (rc == QUARTET_OK && a->t->id == SYS_COLUMNS && live)
+        rc = place_column(a, key);
+    if (rc == QUARTET_OK && a->t->id == SYS_OBJECTS && was_live && !live && a->d->identity.member) {
+        struct value v[OBJ_COLUMNS];
+        for (uint32_t i = 0; i < a->t->rows.count; i++)
+            v[i] = a->old_values[a->t->record_columns[i]];
+        rc = system_put_op(a, SYS_GRAVES, key, v, a->t->rows.count);
+    }
+    return rc;
+}
+
+static struct hash_change *change_of(struct applying *a, tree_id id);
+
+/* All system rows of the delta are merged: what do they make of the schema? */
+static quartet_status renew_catalog(struct applying *a)
+{
+    if (a->system == NULL || a->fresh != NULL)
+        return QUARTET_OK;
+    db *d = a->d;
+    struct kv_overlay over = {.buffer = a->system, .through = 1};
+    struct catalog_source src = {.snap = a->snap, .over = &over, .chains = &d->chains, .old = d->catalog};
+    quartet_status rc = catalog_read(&src, atomic_fetch_add(&d->catalog_versions, 1), &a->fresh, a->err);
+    if (rc != QUARTET_OK)
+        return rc;
+    rc = apply_catalog_change(&a->ops, a->snap, d->catalog, a->fresh, !d->identity.member, a->err);
+    const struct table_def *t;
+    for (uint32_t i = 0; rc == QUARTET_OK && !d->identity.member && (t = catalog_at_id(d->catalog, i)) != NULL; i++)
+        if (catalog_table_by_id(a->fresh, t->id) == NULL) { /* its rows are gone */
+            struct hash_change *c = change_of(a, t->id);
+            if (c == NULL)
+                return QUARTET_NOMEM;
+            c->reset = true;
+        }
+    a->catalog = a->fresh;
+    return rc;
+}
+
+/* ---- rows ---- */
+
+static struct hash_change *change_of(struct applying *a, tree_id id)
+{
+    for (size_t i = 0; i < a->change_count; i++)
+        if (a->changes[i].state->id == id)
+            return &a->changes[i];
+    if (a->change_count == a->change_cap) {
+        size_t cap = a->change_cap == 0 ? 8 : a->change_cap * 2;
+        struct hash_change *grown = mem_realloc(a->changes, cap, sizeof *grown);
+        if (grown == NULL) {
+            (void)err_nomem(a->err); /* the caller returns it */
+            return NULL;
+        }
+        a->changes = grown;
+        a->change_cap = cap;
+    }
+    struct table_state *s = db_table(a->d, id, a->err);
+    if (s == NULL)
+        return NULL;
+    a->changes[a->change_count] = (struct hash_change){.state = s};
+    return &a->changes[a->change_count++];
+}
+
+static quartet_status begin_table(struct applying *a, const struct delta_reader *r)
+{
+    if (r->table_id < a->last_tree)
+        return err_set(a->err, QUARTET_CORRUPT, "delta %llu: tables out of order", (unsigned long long)a->in->number);
+    a->last_tree = r->table_id;
+    if (r->table_id >= SYS_TREES_END) {
+        quartet_status rc = renew_catalog(a);
+        if (rc != QUARTET_OK)
+            return rc;
+    } else if (r->table_id != SYS_OBJECTS && r->table_id != SYS_COLUMNS && r->table_id != SYS_SETTINGS) {
+        return err_set(a->err, QUARTET_CORRUPT, "delta %llu writes table %llu, which is not replicated", (unsigned long long)a->in->number,
+                       (unsigned long long)r->table_id);
+    }
+    a->t = catalog_table_by_id(a->catalog, r->table_id);
+    a->map = NULL;
+    if (a->t == NULL) /* dropped and reclaimed meanwhile: only a replay sees this */
+        return a->d->recovering ? QUARTET_OK : misfit(a, "a table that is not known");
+    struct hash_change *c = change_of(a, a->t->id);
+    if (c == NULL)
+        return QUARTET_NOMEM;
+    a->at_table = (size_t)(c - a->changes);
+    const struct table_def *t = a->t;
+    a->values = arena_zalloc(&a->tables, t->column_count, sizeof *a->values);
+    a->old_values = arena_zalloc(&a->tables, t->column_count, sizeof *a->old_values);
+    if (a->values == NULL || a->old_values == NULL)
+        return arena_fail(&a->tables, a->err);
+    if (r->column_count <= t->rows.count && memcmp(r->column_ids, t->record_ids, r->column_count * sizeof *r->column_ids) == 0)
+        return QUARTET_OK;
+    a->map = arena_zalloc(&a->tables, r->column_count + 1u, sizeof *a->map);
+    if (a->map == NULL)
+        return arena_fail(&a->tables, a->err);
+    for (uint32_t i = 0; i < r->column_count; i++) {
+        uint32_t k = 0;
+        while (k < t->rows.count && t->record_ids[k] != r->column_ids[i])
+            k++;
+        if (k == t->rows.count)
+            return misfit(a, "a column that is not known");
+        a->map[i] = k;
+    }
+    return QUARTET_OK;
+}
+
+/* What a member sends must fit the schema before any code relies on it. */
+static quartet_status check_fit(struct applying *a, struct slice key, const struct row_op *op)
+{
+    const struct table_def *t = a->t;
+    if (t->hidden_key ? key.n != HIDDEN_KEY_BYTES_DB : !key_check(key, t->keys, t->key_count, &a->row))
+        return misfit(a, "a key that does not fit");
+    for (uint32_t i = 0; i < op->write_count; i++) {
+        const struct column_def *c = &t->columns[t->record_columns[op->writes[i].column]];
+        const struct value *v = &op->writes[i].value;
+        if (v->type == VALUE_NULL || c->type == VALUE_NULL)
+            continue;
+        if (c->kind == ROW_COUNTER) {
+            if (v->type != VALUE_INTEGER && v->type != VALUE_DECIMAL)
+                return misfit(a, "a counter's value that does not fit");
+        } else if (v->type != c->type || (c->type == VALUE_DECIMAL && c->precision > 0 && v->scale != c->scale)) {
+            return misfit(a, "a value that does not fit its column");
+        }
+    }
+    return QUARTET_OK;
+}
+
+static quartet_status decode_key_into(struct applying *a, struct slice key, struct value *values)
+{
+    struct bytes_in in = bytes_in(key.p, key.n);
+    for (uint32_t i = 0; i < a->t->key_count; i++)
+        if (!key_get(&in, &a->t->keys[i], &values[a->t->key_columns[i]], &a->row))
+            return misfit(a, "a damaged key");
+    return QUARTET_OK;
+}
+
+static void count_hash(struct applying *a, const struct row *before, const struct row *after, struct slice key)
+{
+    const struct table_def *t = a->t;
+    struct hash_change *c = &a->changes[a->at_table];
+    if (before != NULL)
+        state_hash_add(&c->sub, row_hash(before, &t->rows, t->record_ids, t->id, key, &a->d->chains, &a->hashed));
+    if (after != NULL)
+        state_hash_add(&c->add, row_hash(after, &t->rows, t->record_ids, t->id, key, &a->d->chains, &a->hashed));
+}
+
+/* An INSERT where nothing was: no need to take a row apart. */
+static quartet_status insert_simple(struct applying *a, struct slice key, struct row_op *op)
+{
+    const struct table_def *t = a->t;
+    uint32_t n = t->rows.count;
+    struct row_cell *cells = arena_alloc(&a->row, (n + 1u) * sizeof *cells);
+    struct row_part *parts = arena_alloc(&a->row, (n + 1u) * sizeof *parts);
+    struct value *shown = arena_alloc(&a->row, (n + 1u) * sizeof *shown);
+    if (cells == NULL || parts == NULL || shown == NULL)
+        return arena_fail(&a->row, a->err);
+    for (uint32_t i = 0; i < n; i++) {
+        cells[i] = (struct row_cell){.value = VALUE_NULL_INIT};
+        if (i >= op->write_count)
+            continue;
+        cells[i].ver = a->writer.ver;
+        shown[i] = op->writes[i].value;
+        if (t->rows.columns[i].kind != ROW_COUNTER) {
+            cells[i].value = shown[i];
+            continue;
+        }
+        __int128 sum = row_counter_number(&t->rows.columns[i], &shown[i]);
+        shown[i] = row_counter_value(&t->rows.columns[i], sum);
+        parts[i] = (struct row_part){.chain = a->writer.ver.chain, .last = a->writer.ver.stamp, .sum = dec_make(sum)};
+        if (sum != 0) {
+            cells[i].parts = &parts[i];
+            cells[i].part_count = 1;
+        }
+    }
+    struct row_life life = {.birth = a->writer.ver, .cells = cells};
+    struct row row = {.lives = &life, .life_count = 1};
+    count_hash(a, NULL, &row, key);
+    buf_clear(&a->record);
+    record_put_simple(&a->record, a->writer.ver, shown, op->write_count);
+    if (a->record.failed || a->hashed.failed)
+        return err_nomem(a->err);
+    struct slice record = slice_of(a->record.data, a->record.len);
+    if (t->id < SYS_TREES_END) {
+        quartet_status rc = ops_put_copy(&a->ops, t->id, key, record, a->err);
+        return rc == QUARTET_OK ? system_changed(a, key, record, false, true) : rc;
+    }
+    if (t->index_count > 0) {
+        quartet_status rc = decode_key_into(a, key, a->values);
+        for (uint32_t i = 0; i < n; i++)
+            a->values[t->record_columns[i]] = i < op->write_count ? shown[i] : t->rows.columns[i].missing;
+        if (rc == QUARTET_OK)
+            rc = apply_entries(&a->ops, t, key, NULL, a->values, &a->entry, a->err);
+        if (rc != QUARTET_OK)
+            return rc;
+    }
+    const void *copy = arena_dup(&a->ops.bytes, record.p, record.n);
+    return copy == NULL ? arena_fail(&a->ops.bytes, a->err) : ops_put(&a->ops, t->id, key, slice_of(copy, record.n), a->err);
+}
+
+static quartet_status show(struct applying *a, const struct row *row, struct slice key, struct value *out)
+{
+    const struct table_def *t = a->t;
+    struct value *shown = arena_zalloc(&a->row, t->rows.count + 1u, sizeof *shown);
+    if (shown == NULL)
+        return arena_fail(&a->row, a->err);
+    row_show(row, &t->rows, &a->d->chains, shown);
+    for (uint32_t i = 0; i < t->rows.count; i++)
+        out[t->record_columns[i]] = shown[i];
+    return decode_key_into(a, key, out);
+}
+
+static quartet_status merge_row(struct applying *a, struct slice key, struct row_op *op)
+{
+    const struct table_def *t = a->t;
+    db *d = a->d;
+    struct row row;
+    bool changed, shows = t->index_count > 0 || t->id < SYS_TREES_END;
+    struct state_hash before = {0}, after;
+    quartet_status rc = row_decode(slice_of(a->old.data, a->old.len), &t->rows, &a->row, &row, a->err);
+    if (rc != QUARTET_OK)
+        return rc;
+    bool was_live = row_live(&row);
+    if (was_live && shows)
+        rc = show(a, &row, key, a->old_values);
+    if (rc == QUARTET_OK && was_live)
+        before = row_hash(&row, &t->rows, t->record_ids, t->id, key, &d->chains, &a->hashed);
+    if (rc == QUARTET_OK)
+        rc = row_apply(&row, &t->rows, op, &a->writer, &a->row, &changed, a->err);
+    if (rc != QUARTET_OK || !changed)
+        return rc;
+    bool live = row_live(&row);
+    after = row_hash(&row, &t->rows, t->record_ids, t->id, key, &d->chains, &a->hashed);
+    state_hash_add(&a->changes[a->at_table].sub, before);
+    state_hash_add(&a->changes[a->at_table].add, after);
+    buf_clear(&a->record);
+    rc = row_encode(&row, &t->rows, &d->chains, &a->record, a->err);
+    if (rc == QUARTET_OK && (a->record.failed || a->hashed.failed))
+        rc = err_nomem(a->err);
+    struct slice record = slice_of(a->record.data, a->record.len);
+    if (rc == QUARTET_OK)
+        rc = ops_put_copy(&a->ops, t->id, key, record, a->err);
+    if (rc == QUARTET_OK && t->id < SYS_TREES_END)
+        rc = system_changed(a, key, record, was_live, live);
+    if (rc == QUARTET_OK && live && t->index_count > 0)
+        rc = show(a, &row, key, a->values);
+    if (rc == QUARTET_OK && t->index_count > 0)
+        rc = apply_entries(&a->ops, t, key, was_live ? a->old_values : NULL, live ? a->values : NULL, &a->entry, a->err);
+    return rc;
+}
+
+static quartet_status one_row(struct applying *a, struct slice key, struct row_op *op)
+{
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; a->map != NULL && i < op->write_count; i++)
+        op->writes[i].column = a->map[op->writes[i].column];
+    if (!a->in->trusted)
+        rc = check_fit(a, key, op);
+    if (rc != QUARTET_OK)
+        return rc;
+    buf_clear(&a->old);
+    a->rows++;
+    rc = kv_get(a->snap, NULL, a->t->id, key, &a->old, a->err);
+    if (rc == QUARTET_OK)
+        return merge_row(a, key, op);
+    if (rc != QUARTET_NOTFOUND)
+        return rc;
+    err_clear(a->err);
+    if ((op->flags & ROW_OP_INSERT) == 0)
+        return QUARTET_OK; /* the row was purged: what the writer saw of it has ended */
+    return a->map == NULL ? insert_simple(a, key, op) : merge_row(a, key, op);
+}
+
+static quartet_status one_delta(struct applying *a, struct slice bytes)
+{
+    struct delta_reader r;
+    bool more = true;
+    quartet_status rc = delta_open(&r, bytes, &a->d->chains, a->err);
+    if (rc != QUARTET_OK)
+        return rc;
+    while (rc == QUARTET_OK) {
+        rc = delta_next_table(&r, &a->tables, &more, a->err);
+        if (rc != QUARTET_OK || !more)
+            break;
+        rc = begin_table(a, &r);
+        while (rc == QUARTET_OK && a->t != NULL) {
+            struct slice key;
+            struct row_op op;
+            arena_rewind(&a->row, (struct arena_mark){0});
+            rc = delta_next_row(&r, &a->row, &key, &op, &more, a->err);
+            if (rc != QUARTET_OK || !more)
+                break;
+            rc = one_row(a, key, &op);
+        }
+    }
+    delta_close(&r);
+    return rc;
+}
+
+static int op_cmp(const struct kv_op *x, const struct kv_op *y)
+{
+    if (x->tree != y->tree)
+        return x->tree < y->tree ? -1 : 1;
+    return slice_cmp(x->key, y->key);
+}
+
+/* Where a new catalog filled or emptied indexes, rows of the same delta may have touched the same entries: the later operation of a key wins. A stable merge
+ * sort, since order of writing decides. */
+static quartet_status settle_ops(struct applying *a)
+{
+    struct apply_ops *o = &a->ops;
+    struct kv_op *spare = mem_zalloc(o->count + 1, sizeof *spare);
+    if (spare == NULL)
+        return err_nomem(a->err);
+    for (size_t width = 1; width < o->count; width *= 2) {
+        for (size_t lo = 0; lo < o->count; lo += 2 * width) {
+            size_t i = lo, mid = lo + width < o->count ? lo + width : o->count, j = mid, end = mid + width < o->count ? mid + width : o->count;
+            for (size_t k = lo; k < end; k++)
+                spare[k] = i < mid && (j >= end || op_cmp(&o->ops[i], &o->ops[j]) <= 0) ? o->ops[i++] : o->ops[j++];
+        }
+        struct kv_op *swap = o->ops;
+        o->ops = spare;
+        spare = swap;
+        o->cap = o->count + 1;
+    }
+    mem_free(spare);
+    size_t kept = 0;
+    for (size_t i = 0; i < o->count; i++)
+        if (i + 1 == o->count || op_cmp(&o->ops[i], &o->ops[i + 1]) != 0)
+            o->ops[kept++] = o->ops[i];
+    o->count = kept;
+    return QUARTET_OK;
+}
+
+/* Everything is prepared: nothing after kv_apply may fail. */
+static quartet_status finish(struct applying *a, apply_no *no)
+{
+    db *d = a->d;
+    const struct apply_in *in = a->in;
+    struct vv_entry e = {.chain = in->chain, .number = in->number, .stamp = in->stamp};
+    struct chain_state *s = db_chain(d, in->chain, a->err);
+    if (s == NULL)
+        return QUARTET_NOMEM;
+    const struct vv_entry *had = vv_find(&d->applied, in->chain);
+    if (had != NULL)
+        e.head = had->head;
+    if (s->head_number != 0 && s->head_number <= in->number)
+        e.head = load_le64(s->head);
+    quartet_status rc = vv_reserve(&d->applied, a->err);
+    if (rc == QUARTET_OK)
+        rc = vv_reserve(&s->seen, a->err);
+    if (rc == QUARTET_OK)
+        rc = db_catalog_reserve(d, a->err);
+    if (rc == QUARTET_OK && a->system != NULL)
+        rc = settle_ops(a);
+    if (rc == QUARTET_OK)
+        rc = kv_apply(d->store, a->ops.ops, a->ops.count, d->applied_no + 1, a->err);
+    if (rc != QUARTET_OK)
+        return rc;
+    *no = ++d->applied_no;
+    d->applied_end = in->end;
+    for (size_t i = 0; i < a->change_count; i++) {
+        if (a->changes[i].reset)
+            a->changes[i].state->hash = (struct state_hash){0};
+        state_hash_add(&a->changes[i].state->hash, a->changes[i].add);
+        state_hash_sub(&a->changes[i].state->hash, a->changes[i].sub);
+    }
+    rc = vv_raise(&d->applied, e, a->err);
+    QASSERT(rc == QUARTET_OK); /* reserved */
+    rc = vv_raise(&s->seen, e, a->err);
+    QASSERT(rc == QUARTET_OK); /* reserved */
+    if (a->fresh != NULL) {
+        db_catalog_set(d, a->fresh, *no);
+        a->fresh = NULL;
+    }
+    atomic_fetch_add(&d->rows_written, a->rows);
+    return QUARTET_OK;
+}
+
+quartet_status apply_transaction(db *d, const struct apply_in *in, apply_no *no, struct err *err)
+{
+    struct applying a = {.d = d, .in = in, .catalog = d->catalog, .err = err};
+    struct chain_state *s = db_chain(d, in->chain, err);
+    if (s == NULL)
+        return QUARTET_NOMEM;
+    a.writer = (struct row_writer){.ver = {.stamp = in->stamp, .chain = in->chain}, .seen = &s->seen, .chains = &d->chains};
+    quartet_status rc = kv_snapshot_latest(d->store, &a.snap, err);
+    for (size_t i = 0; i < in->count && rc == QUARTET_OK; i++)
+        rc = one_delta(&a, in->deltas[i]);
+    if (rc == QUARTET_OK)
+        rc = renew_catalog(&a); /* the delta was DDL only */
+    kv_release(a.snap);
+    if (rc == QUARTET_OK)
+        rc = finish(&a, no);
+    catalog_unref(a.fresh);
+    kv_buffer_free(a.system);
+    mem_free(a.changes);
+    mem_free(a.ops.ops);
+    arena_free_all(&a.ops.bytes);
+    arena_free_all(&a.tables);
+    arena_free_all(&a.row);
+    buf_deinit(&a.old);
+    buf_deinit(&a.record);
+    buf_deinit(&a.hashed);
+    buf_deinit(&a.entry);
+    return rc;
+}

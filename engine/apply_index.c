@@ -1,0 +1,234 @@
+/* apply_index.c - what merging does to secondary indexes: entries of changed rows, indexes that come and go with the schema, and both once more after
+ *   a flush that a crash cut in two.
+ * Invariants: an index holds one entry for each live row of its table, and no other.
+ * Not here: a transaction's own entries (index.c). */
+#include <string.h>
+
+#include "apply.h"
+#include "base/mem.h"
+#include "txn_internal.h"
+
+quartet_status ops_put(struct apply_ops *o, tree_id tree, struct slice key, struct slice record, struct err *err)
+{
+    if (o->count == o->cap) {
+        size_t cap = o->cap == 0 ? 64 : o->cap * 2;
+        struct kv_op *grown = mem_realloc(o->ops, cap, sizeof *grown);
+        if (grown == NULL)
+            return err_nomem(err);
+        o->ops = grown;
+        o->cap = cap;
+    }
+    o->ops[o->count++] = (struct kv_op){.tree = tree, .key = key, .record = record};
+    return QUARTET_OK;
+}
+
+quartet_status ops_put_copy(struct apply_ops *o, tree_id tree, struct slice key, struct slice record, struct err *err)
+{
+    const void *k = arena_dup(&o->bytes, key.p, key.n);
+    const void *r = record.p == NULL ? NULL : arena_dup(&o->bytes, record.p, record.n);
+    if (k == NULL || (record.p != NULL && r == NULL))
+        return arena_fail(&o->bytes, err);
+    return ops_put(o, tree, slice_of(k, key.n), slice_of(r, record.n), err);
+}
+
+static quartet_status entry(struct apply_ops *o, const struct table_def *t, const struct index_def *ix, struct slice key, const struct value *values,
+                            bool put, struct buf *scratch, struct err *err)
+{
+    quartet_status rc = index_key(t, ix, values, key, scratch, err);
+    if (rc == QUARTET_LIMIT) { /* a value that another node could write without this index: the row stays out of it on every node alike */
+        err_clear(err);
+        return QUARTET_OK;
+    }
+    if (rc != QUARTET_OK)
+        return rc;
+    return ops_put_copy(o, ix->id, slice_of(scratch->data, scratch->len), put ? slice_of("", 0) : (struct slice){0}, err);
+}
+
+quartet_status apply_entries(struct apply_ops *o, const struct table_def *t, struct slice key, const struct value *old, const struct value *fresh,
+                             struct buf *scratch, struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; i < t->index_count && rc == QUARTET_OK; i++) {
+        const struct index_def *ix = &t->indexes[i];
+        bool same = old != NULL && fresh != NULL;
+        for (uint32_t k = 0; k < ix->column_count && same; k++)
+            same = value_identical(&old[ix->columns[k]], &fresh[ix->columns[k]]);
+        if (same)
+            continue;
+        if (old != NULL)
+            rc = entry(o, t, ix, key, old, false, scratch, err);
+        if (rc == QUARTET_OK && fresh != NULL)
+            rc = entry(o, t, ix, key, fresh, true, scratch, err);
+    }
+    return rc;
+}
+
+/* Call each() for every record of a tree. */
+static quartet_status walk(kv_snap *snap, tree_id tree, bool records, quartet_status (*each)(void *arg, struct slice key, struct slice record, struct err *err),
+                           void *arg, struct err *err)
+{
+    struct kv_range all = {.hi_open = true};
+    struct kv_want want = {.keys = true, .records = records, .dead = records};
+    kv_iter *it = NULL;
+    quartet_status rc = kv_iter_open(snap, NULL, tree, &all, &want, &it, err);
+    while (rc == QUARTET_OK) {
+        struct kv_rows rows;
+        rc = kv_iter_next(it, 0, &rows, err);
+        if (rc != QUARTET_OK || rows.n == 0)
+            break;
+        for (uint32_t i = 0; i < rows.n && rc == QUARTET_OK; i++)
+            rc = each(arg, rows.keys[i], records ? rows.records[i] : (struct slice){0}, err);
+    }
+    kv_iter_close(it);
+    return rc;
+}
+
+struct filling {
+    struct apply_ops *o;
+    const struct table_def *t;
+    const struct index_def *ix; /* NULL: erase */
+    tree_id tree;
+    struct arena arena;
+    struct value *values;
+    struct buf scratch;
+    struct state_hash hash;
+    const struct chain_table *chains;
+};
+
+static quartet_status fill_row(void *arg, struct slice key, struct slice record, struct err *err)
+{
+    struct filling *f = arg;
+    bool live;
+    arena_rewind(&f->arena, (struct arena_mark){0});
+    f->values = arena_zalloc(&f->arena, f->t->column_count, sizeof *f->values);
+    if (f->values == NULL)
+        return arena_fail(&f->arena, err);
+    quartet_status rc = table_decode(f->t, key, record, f->values, &f->arena, &live, err);
+    if (rc != QUARTET_OK || !live)
+        return rc;
+    return entry(f->o, f->t, f->ix, key, f->values, true, &f->scratch, err);
+}
+
+static quartet_status erase_entry(void *arg, struct slice key, struct slice record, struct err *err)
+{
+    struct filling *f = arg;
+    (void)record;
+    return ops_put_copy(f->o, f->tree, key, (struct slice){0}, err);
+}
+
+static void filling_end(struct filling *f)
+{
+    arena_free_all(&f->arena);
+    buf_deinit(&f->scratch);
+}
+
+quartet_status apply_index_build(struct apply_ops *o, kv_snap *snap, const struct table_def *t, const struct index_def *ix, struct err *err)
+{
+    struct filling f = {.o = o, .t = t, .ix = ix};
+    quartet_status rc = walk(snap, t->id, true, fill_row, &f, err);
+    filling_end(&f);
+    return rc;
+}
+
+quartet_status apply_tree_erase(struct apply_ops *o, kv_snap *snap, tree_id tree, struct err *err)
+{
+    struct filling f = {.o = o, .tree = tree};
+    quartet_status rc = walk(snap, tree, false, erase_entry, &f, err);
+    filling_end(&f);
+    return rc;
+}
+
+static quartet_status erase_rows(struct apply_ops *o, kv_snap *snap, tree_id tree, struct err *err)
+{
+    struct filling f = {.o = o, .tree = tree};
+    quartet_status rc = walk(snap, tree, true, erase_entry, &f, err); /* those that are not live, too */
+    filling_end(&f);
+    return rc;
+}
+
+static const struct index_def *find_index(const struct table_def *t, tree_id id)
+{
+    for (uint32_t i = 0; t != NULL && i < t->index_count; i++)
+        if (t->indexes[i].id == id)
+            return &t->indexes[i];
+    return NULL;
+}
+
+quartet_status apply_catalog_change(struct apply_ops *o, kv_snap *snap, const struct catalog *before, const struct catalog *after, bool reclaim,
+                                    struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    const struct table_def *t;
+    for (uint32_t i = 0; rc == QUARTET_OK && (t = catalog_at_id(before, i)) != NULL; i++) {
+        const struct table_def *now = catalog_table_by_id(after, t->id);
+        if (now == t)
+            continue; /* the same box */
+        for (uint32_t k = 0; k < t->index_count && rc == QUARTET_OK; k++)
+            if (find_index(now, t->indexes[k].id) == NULL)
+                rc = apply_tree_erase(o, snap, t->indexes[k].id, err);
+        if (rc == QUARTET_OK && now == NULL && reclaim)
+            rc = erase_rows(o, snap, t->id, err);
+    }
+    for (uint32_t i = 0; rc == QUARTET_OK && (t = catalog_at_id(after, i)) != NULL; i++) {
+        const struct table_def *was = catalog_table_by_id(before, t->id);
+        if (was == t)
+            continue;
+        for (uint32_t k = 0; k < t->index_count && rc == QUARTET_OK; k++)
+            if (find_index(was, t->indexes[k].id) == NULL)
+                rc = apply_index_build(o, snap, t, &t->indexes[k], err);
+    }
+    return rc;
+}
+
+static quartet_status hash_row(void *arg, struct slice key, struct slice record, struct err *err)
+{
+    struct filling *f = arg;
+    struct row row;
+    arena_rewind(&f->arena, (struct arena_mark){0});
+    quartet_status rc = row_decode(record, &f->t->rows, &f->arena, &row, err);
+    if (rc == QUARTET_OK && row_live(&row))
+        state_hash_add(&f->hash, row_hash(&row, &f->t->rows, f->t->record_ids, f->t->id, key, f->chains, &f->scratch));
+    return rc == QUARTET_OK && f->scratch.failed ? err_nomem(err) : rc;
+}
+
+/* Entries of one index once more: all that are there go, unless a row still makes them. */
+static quartet_status rebuild_index(db *d, kv_snap *snap, const struct table_def *t, const struct index_def *ix, struct err *err)
+{
+    struct apply_ops gone = {0}, made = {0};
+    quartet_status rc = apply_tree_erase(&gone, snap, ix->id, err);
+    if (rc == QUARTET_OK)
+        rc = apply_index_build(&made, snap, t, ix, err);
+    if (rc == QUARTET_OK && gone.count > 0)
+        rc = kv_apply(d->store, gone.ops, gone.count, ++d->applied_no, err);
+    if (rc == QUARTET_OK && made.count > 0)
+        rc = kv_apply(d->store, made.ops, made.count, ++d->applied_no, err);
+    mem_free(gone.ops);
+    mem_free(made.ops);
+    arena_free_all(&gone.bytes);
+    arena_free_all(&made.bytes);
+    return rc;
+}
+
+quartet_status apply_rebuild(db *d, struct err *err)
+{
+    kv_snap *snap = NULL;
+    const struct table_def *t;
+    quartet_status rc = kv_snapshot_latest(d->store, &snap, err);
+    for (uint32_t i = 0; rc == QUARTET_OK && (t = catalog_at_id(d->catalog, i)) != NULL; i++) {
+        struct table_state *s = db_table(d, t->id, err);
+        struct filling f = {.t = t, .chains = &d->chains};
+        if (s == NULL) {
+            rc = QUARTET_NOMEM;
+            break;
+        }
+        if (t->id != SYS_GRAVES && t->id != SYS_COLUMN_ORDER)
+            rc = walk(snap, t->id, true, hash_row, &f, err);
+        if (rc == QUARTET_OK)
+            s->hash = f.hash;
+        filling_end(&f);
+        for (uint32_t k = 0; k < t->index_count && rc == QUARTET_OK; k++)
+            rc = rebuild_index(d, snap, t, &t->indexes[k], err);
+    }
+    kv_release(snap);
+    return rc;
+}

@@ -1,0 +1,180 @@
+/* catalog.c - the picture of the schema that statements are planned with: look-ups and reference counts.
+ * Why immutable: a plan points into it, and DDL of other sessions or other nodes may come at any time; whoever holds a reference keeps what it saw.
+ * Invariants: by_id and by_name are sorted; a catalog never changes after catalog_new; it owns one reference on each of its boxes.
+ * Not here: how tables are made from their SQL (catalog_table.c) and found in the store (catalog_read.c). */
+#include "catalog_build.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static int fold(char c)
+{
+    return c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : (unsigned char)c;
+}
+
+int name_cmp(const char *a, const char *b)
+{
+    for (; *a != '\0' && fold(*a) == fold(*b); a++)
+        b++;
+    return fold(*a) - fold(*b);
+}
+
+void table_box_unref(struct table_box *b)
+{
+    if (b == NULL || atomic_fetch_sub(&b->refs, 1) != 1)
+        return;
+    arena_free_all(&b->arena);
+    mem_free(b);
+}
+
+static int by_id_cmp(const void *a, const void *b)
+{
+    const struct table_box *x = *(struct table_box *const *)a, *y = *(struct table_box *const *)b;
+    return (x->def.id > y->def.id) - (x->def.id < y->def.id);
+}
+
+static int by_name_cmp(const void *a, const void *b)
+{
+    const struct table_def *x = *(const struct table_def *const *)a, *y = *(const struct table_def *const *)b;
+    int c = name_cmp(x->name, y->name);
+    return c != 0 ? c : (x->id > y->id) - (x->id < y->id);
+}
+
+quartet_status catalog_new(uint64_t version, struct table_box **boxes, uint32_t count, struct catalog **out, struct err *err)
+{
+    struct catalog *c = mem_zalloc(1, sizeof *c);
+    if (c != NULL) {
+        c->by_id = mem_zalloc(count + 1u, sizeof *c->by_id);
+        c->by_name = mem_zalloc(count + 1u, sizeof *c->by_name);
+    }
+    if (c == NULL || c->by_id == NULL || c->by_name == NULL) {
+        for (uint32_t i = 0; i < count; i++)
+            table_box_unref(boxes[i]);
+        if (c != NULL) {
+            mem_free(c->by_id);
+            mem_free(c->by_name);
+        }
+        mem_free(c);
+        return err_nomem(err);
+    }
+    atomic_init(&c->refs, 1);
+    c->version = version;
+    c->count = count;
+    if (count > 0)
+        memcpy(c->by_id, boxes, count * sizeof *boxes);
+    qsort(c->by_id, count, sizeof *c->by_id, by_id_cmp);
+    for (uint32_t i = 0; i < count; i++)
+        if (!c->by_id[i]->def.dropped)
+            c->by_name[c->name_count++] = &c->by_id[i]->def;
+    qsort(c->by_name, c->name_count, sizeof *c->by_name, by_name_cmp);
+    *out = c;
+    return QUARTET_OK;
+}
+
+struct catalog *catalog_ref(struct catalog *c)
+{
+    atomic_fetch_add(&c->refs, 1);
+    return c;
+}
+
+void catalog_unref(struct catalog *c)
+{
+    if (c == NULL || atomic_fetch_sub(&c->refs, 1) != 1)
+        return;
+    for (uint32_t i = 0; i < c->count; i++)
+        table_box_unref(c->by_id[i]);
+    mem_free(c->by_id);
+    mem_free(c->by_name);
+    mem_free(c);
+}
+
+const struct table_def *catalog_table(const struct catalog *c, const char *name)
+{
+    uint32_t lo = 0, hi = c->name_count;
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        int r = name_cmp(c->by_name[mid]->name, name);
+        if (r == 0)
+            return c->by_name[mid];
+        if (r < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return NULL;
+}
+
+const struct table_def *catalog_table_by_id(const struct catalog *c, tree_id id)
+{
+    uint32_t lo = 0, hi = c->count;
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        if (c->by_id[mid]->def.id == id)
+            return &c->by_id[mid]->def;
+        if (c->by_id[mid]->def.id < id)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return NULL;
+}
+
+const struct index_def *catalog_index(const struct catalog *c, const char *name, const struct table_def **table)
+{
+    for (uint32_t i = 0; i < c->name_count; i++)
+        for (uint32_t k = 0; k < c->by_name[i]->index_count; k++)
+            if (name_cmp(c->by_name[i]->indexes[k].name, name) == 0) {
+                *table = c->by_name[i];
+                return &c->by_name[i]->indexes[k];
+            }
+    return NULL;
+}
+
+const struct table_def *catalog_table_at(const struct catalog *c, uint32_t i)
+{
+    return i < c->name_count ? c->by_name[i] : NULL;
+}
+
+const struct table_def *catalog_at_id(const struct catalog *c, uint32_t i)
+{
+    return i < c->count ? &c->by_id[i]->def : NULL;
+}
+
+uint64_t catalog_version(const struct catalog *c)
+{
+    return c->version;
+}
+
+int32_t table_column(const struct table_def *t, const char *name)
+{
+    for (uint32_t i = 0; i < t->column_count; i++)
+        if (name_cmp(t->columns[i].name, name) == 0)
+            return (int32_t)i;
+    return -1;
+}
+
+quartet_status table_decode(const struct table_def *t, struct slice key, struct slice record, struct value *values, struct arena *a, bool *live,
+                            struct err *err)
+{
+    struct record_view view;
+    if (!record_view(record, &view))
+        return err_set(err, QUARTET_CORRUPT, "damaged record in table %s", t->name);
+    *live = (view.flags & RECORD_LIVE) != 0;
+    if (!*live)
+        return QUARTET_OK;
+    struct bytes_in in = bytes_in(key.p, key.n);
+    for (uint32_t i = 0; i < t->key_count; i++)
+        if (!key_get(&in, &t->keys[i], &values[t->key_columns[i]], a))
+            return err_set(err, QUARTET_CORRUPT, "damaged key in table %s", t->name);
+    in = bytes_in(view.values.p, view.values.n);
+    for (uint32_t i = 0; i < t->rows.count; i++) {
+        struct value *v = &values[t->record_columns[i]];
+        if (i >= view.value_count)
+            *v = t->rows.columns[i].missing;
+        else if (!value_decode(&in, v))
+            return err_set(err, QUARTET_CORRUPT, "damaged record in table %s", t->name);
+    }
+    return QUARTET_OK;
+}

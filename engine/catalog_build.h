@@ -1,0 +1,85 @@
+/* catalog_build.h - how a catalog is made; for catalog*.c, ddl.c, apply.c and db*.c. Readers of a catalog need catalog.h only.
+ *
+ * Every table is a box of its own, reference counted, so that a new catalog shares the boxes whose inputs did not change: a schema of
+ * a thousand tables is not parsed a thousand times while it is being created. */
+#ifndef ENGINE_CATALOG_BUILD_H
+#define ENGINE_CATALOG_BUILD_H
+
+#include <stdatomic.h>
+
+#include "catalog.h"
+#include "kv.h"
+
+#define SYS_COLUMN_ORDER 5u /* local: in which order this node learnt of added columns = their place in records */
+#define SYS_TREES_END 256u
+#define CATALOG_COLUMN_ADDED (1u << 16) /* ids of added columns begin here */
+
+/* Column positions of the system tables. */
+enum { OBJ_ID, OBJ_KIND, OBJ_NAME, OBJ_TABLE_ID, OBJ_SQL, OBJ_COLUMNS };
+enum { COL_TABLE_ID, COL_ID, COL_NAME, COL_SQL, COL_COLUMNS };
+enum { ORDER_TABLE_ID, ORDER_ID, ORDER_POSITION, ORDER_COLUMNS };
+
+struct table_box {
+    atomic_uint refs;
+    struct arena arena;
+    uint64_t inputs; /* hash of all that it was made from */
+    struct table_def def;
+};
+
+/* What a table is made from. */
+struct table_added { /* a column of ALTER TABLE ADD COLUMN */
+    uint32_t id;
+    const char *name; /* as shown: a clash of concurrent additions gives the later one a suffix */
+    const char *sql;  /* column definition */
+    struct ver birth;
+    int64_t order;   /* place among the added columns in records; INT64_MAX: last */
+};
+struct table_index {
+    tree_id id;
+    const char *name;
+    const char *sql; /* CREATE INDEX */
+};
+struct table_source {
+    tree_id id;
+    const char *name;
+    const char *sql; /* CREATE TABLE as first created */
+    struct table_added *added;
+    uint32_t added_count;
+    struct table_index *indexes;
+    uint32_t index_count;
+    bool is_system, dropped;
+};
+quartet_status table_box_new(const struct table_source *source, struct table_box **out, struct err *err);
+uint64_t table_source_hash(const struct table_source *source); /* what box->inputs would be */
+void table_box_unref(struct table_box *b);
+
+struct catalog {
+    atomic_uint refs;
+    uint64_t version;
+    struct table_box **by_id;         /* owned references, by id */
+    uint32_t count;
+    const struct table_def **by_name; /* without dropped ones */
+    uint32_t name_count;
+};
+quartet_status catalog_new(uint64_t version, struct table_box **boxes, uint32_t count, struct catalog **out, struct err *err); /* takes the references */
+
+/* Read the system tables in a snapshot. `over` (may be NULL) is laid over it; its rows are a transaction's pending ones (`pending`: no births, newest) or merged
+ * ones. `old` lends boxes that are unchanged. */
+struct catalog_source {
+    kv_snap *snap;
+    const struct kv_overlay *over;
+    bool pending;
+    const struct chain_table *chains; /* may be NULL where only one chain can be */
+    const struct catalog *old;
+};
+quartet_status catalog_read(const struct catalog_source *src, uint64_t version, struct catalog **out, struct err *err);
+quartet_status catalog_bare(uint64_t version, struct catalog **out, struct err *err); /* the system tables alone */
+
+const struct table_def *catalog_at_id(const struct catalog *c, uint32_t i); /* by id order, dropped ones included; NULL past the end */
+int name_cmp(const char *a, const char *b); /* without case, ASCII */
+tree_id object_id(const char *kind, const char *name, const char *sql, uint64_t dropped);
+/* All columns of a row from its key and record: bytes point into both or lie in the arena. Dead rows: *live false, values untouched. */
+quartet_status table_decode(const struct table_def *t, struct slice key, struct slice record, struct value *values, struct arena *a, bool *live,
+                            struct err *err);
+
+#endif

@@ -1,0 +1,402 @@
+/* catalog_read.c - the schema out of the system tables' rows.
+ * Why rows: DDL then merges by the same rules as data, and this function of the merged rows gives every node the same tables.
+ * Invariants: among live objects of one name the one with the earliest birth keeps it, the others are shown with "_" and their birth's stamp; the same
+ *   for added columns of one table; an index whose table is gone is not shown.
+ * Not here: how definitions are read (catalog_table.c), who writes these rows (ddl.c). */
+#include "catalog_build.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+struct object {
+    tree_id id, table_id;
+    const char *kind, *name, *sql;
+    struct ver birth;
+    bool dropped;
+};
+struct column_row {
+    tree_id table_id;
+    struct table_added added;
+};
+struct order_row {
+    tree_id table_id;
+    uint32_t id;
+    int64_t position;
+};
+struct reading {
+    const struct catalog_source *src;
+    struct arena arena;
+    struct object *objects;
+    uint32_t object_count, object_cap;
+    struct column_row *columns;
+    uint32_t column_count, column_cap;
+    struct order_row *orders;
+    uint32_t order_count, order_cap;
+    struct table_box **boxes;
+    uint32_t box_count, box_cap;
+    struct err *err;
+};
+
+static const struct {
+    tree_id id;
+    const char *name, *sql;
+} system_tables[] = {
+    {SYS_OBJECTS, "quartet_objects",
+     "CREATE TABLE quartet_objects (id INTEGER PRIMARY KEY, kind TEXT, name TEXT, table_id INTEGER, sql TEXT)"},
+    {SYS_COLUMNS, "quartet_columns",
+     "CREATE TABLE quartet_columns (table_id INTEGER, id INTEGER, name TEXT, sql TEXT, PRIMARY KEY (table_id, id))"},
+    {SYS_GRAVES, "quartet_graves",
+     "CREATE TABLE quartet_graves (id INTEGER PRIMARY KEY, kind TEXT, name TEXT, table_id INTEGER, sql TEXT)"},
+    {SYS_SETTINGS, "quartet_settings", "CREATE TABLE quartet_settings (name TEXT PRIMARY KEY, value TEXT)"},
+    {SYS_COLUMN_ORDER, "quartet_column_order",
+     "CREATE TABLE quartet_column_order (table_id INTEGER, id INTEGER, position INTEGER, PRIMARY KEY (table_id, id))"},
+};
+#define SYSTEM_TABLE_COUNT (sizeof system_tables / sizeof system_tables[0])
+
+static quartet_status box_add(struct reading *r, const struct table_source *s)
+{
+    if (r->box_count == r->box_cap) {
+        uint32_t cap = r->box_cap == 0 ? 32 : r->box_cap * 2;
+        struct table_box **grown = mem_realloc(r->boxes, cap, sizeof *grown);
+        if (grown == NULL)
+            return err_nomem(r->err);
+        r->boxes = grown;
+        r->box_cap = cap;
+    }
+    const struct catalog *old = r->src == NULL ? NULL : r->src->old;
+    if (old != NULL) {
+        uint64_t inputs = table_source_hash(s);
+        for (uint32_t lo = 0, hi = old->count; lo < hi;) {
+            uint32_t mid = lo + (hi - lo) / 2;
+            struct table_box *b = old->by_id[mid];
+            if (b->def.id == s->id) {
+                if (b->inputs != inputs)
+                    break;
+                atomic_fetch_add(&b->refs, 1);
+                r->boxes[r->box_count++] = b;
+                return QUARTET_OK;
+            }
+            if (b->def.id < s->id)
+                lo = mid + 1;
+            else
+                hi = mid;
+        }
+    }
+    quartet_status rc = table_box_new(s, &r->boxes[r->box_count], r->err);
+    if (rc == QUARTET_OK)
+        r->box_count++;
+    return rc;
+}
+
+static quartet_status system_boxes(struct reading *r)
+{
+    for (size_t i = 0; i < SYSTEM_TABLE_COUNT; i++) {
+        struct table_source s = {.id = system_tables[i].id, .name = system_tables[i].name, .sql = system_tables[i].sql, .is_system = true};
+        quartet_status rc = box_add(r, &s);
+        if (rc != QUARTET_OK)
+            return rc;
+    }
+    return QUARTET_OK;
+}
+
+static void reading_end(struct reading *r)
+{
+    for (uint32_t i = 0; i < r->box_count; i++)
+        table_box_unref(r->boxes[i]);
+    mem_free(r->boxes);
+    mem_free(r->objects);
+    mem_free(r->columns);
+    mem_free(r->orders);
+    arena_free_all(&r->arena);
+}
+
+static quartet_status reading_finish(struct reading *r, uint64_t version, struct catalog **out)
+{
+    uint32_t n = r->box_count;
+    r->box_count = 0; /* the references move */
+    return catalog_new(version, r->boxes, n, out, r->err);
+}
+
+quartet_status catalog_bare(uint64_t version, struct catalog **out, struct err *err)
+{
+    struct reading r = {.err = err};
+    quartet_status rc = system_boxes(&r);
+    if (rc == QUARTET_OK)
+        rc = reading_finish(&r, version, out);
+    reading_end(&r);
+    return rc;
+}
+
+/* The earliest unended birth. */
+static quartet_status birth_of(struct reading *r, const struct table_def *t, struct slice key, struct slice record, struct ver *out)
+{
+    struct slice pending;
+    apply_no version;
+    const struct catalog_source *src = r->src;
+    *out = (struct ver){.stamp = UINT64_MAX};
+    if (src->pending && src->over != NULL && src->over->buffer != NULL &&
+        kv_buffer_get(src->over->buffer, t->id, key, src->over->through, &pending, &version))
+        return QUARTET_OK; /* of this transaction: newer than all */
+    struct record_view view;
+    if (record_view(record, &view) && (view.flags & RECORD_SIMPLE) != 0) {
+        *out = view.ver;
+        return QUARTET_OK;
+    }
+    struct row row;
+    quartet_status rc = row_decode(record, &t->rows, &r->arena, &row, r->err);
+    if (rc != QUARTET_OK)
+        return rc;
+    for (uint32_t i = 0; i < row.life_count; i++)
+        if (!row.lives[i].ended) { /* sorted by birth */
+            *out = row.lives[i].birth;
+            break;
+        }
+    return QUARTET_OK;
+}
+
+static const char *text_of(struct reading *r, const struct value *v)
+{
+    return v->type == VALUE_TEXT ? arena_strndup(&r->arena, (const char *)v->s.p, v->s.n) : arena_strndup(&r->arena, "", 0);
+}
+
+static void *grow(void *p, uint32_t count, uint32_t *cap, size_t size)
+{
+    if (count < *cap)
+        return p;
+    uint32_t n = *cap == 0 ? 32 : *cap * 2;
+    void *q = mem_realloc(p, n, size);
+    if (q != NULL)
+        *cap = n;
+    return q;
+}
+
+static quartet_status take_object(struct reading *r, const struct table_def *t, const struct value *v, struct ver birth)
+{
+    struct object *o = grow(r->objects, r->object_count, &r->object_cap, sizeof *o);
+    if (o == NULL)
+        return err_nomem(r->err);
+    r->objects = o;
+    o = &r->objects[r->object_count];
+    *o = (struct object){.id = (tree_id)v[OBJ_ID].i, .table_id = v[OBJ_TABLE_ID].type == VALUE_INTEGER ? (tree_id)v[OBJ_TABLE_ID].i : 0,
+                         .kind = text_of(r, &v[OBJ_KIND]), .name = text_of(r, &v[OBJ_NAME]), .sql = text_of(r, &v[OBJ_SQL]),
+                         .birth = birth, .dropped = t->id == SYS_GRAVES};
+    if (o->kind == NULL || o->name == NULL || o->sql == NULL)
+        return err_nomem(r->err);
+    r->object_count++;
+    return QUARTET_OK;
+}
+
+static quartet_status take_column(struct reading *r, const struct value *v, struct ver birth)
+{
+    struct column_row *c = grow(r->columns, r->column_count, &r->column_cap, sizeof *c);
+    if (c == NULL)
+        return err_nomem(r->err);
+    r->columns = c;
+    c = &r->columns[r->column_count];
+    *c = (struct column_row){.table_id = (tree_id)v[COL_TABLE_ID].i,
+                             .added = {.id = (uint32_t)v[COL_ID].i, .name = text_of(r, &v[COL_NAME]), .sql = text_of(r, &v[COL_SQL]),
+                                       .birth = birth, .order = INT64_MAX}};
+    if (c->added.name == NULL || c->added.sql == NULL)
+        return err_nomem(r->err);
+    r->column_count++;
+    return QUARTET_OK;
+}
+
+static quartet_status take_order(struct reading *r, const struct value *v)
+{
+    struct order_row *o = grow(r->orders, r->order_count, &r->order_cap, sizeof *o);
+    if (o == NULL)
+        return err_nomem(r->err);
+    r->orders = o;
+    r->orders[r->order_count++] = (struct order_row){.table_id = (tree_id)v[ORDER_TABLE_ID].i, .id = (uint32_t)v[ORDER_ID].i,
+                                                     .position = v[ORDER_POSITION].i};
+    return QUARTET_OK;
+}
+
+static quartet_status read_table(struct reading *r, tree_id id)
+{
+    const struct table_def *t = NULL;
+    for (uint32_t i = 0; i < r->box_count; i++)
+        if (r->boxes[i]->def.id == id)
+            t = &r->boxes[i]->def;
+    QASSERT(t != NULL);
+    struct kv_want want = {.keys = true, .records = true};
+    struct kv_range all = {.hi_open = true};
+    kv_iter *it = NULL;
+    quartet_status rc = kv_iter_open(r->src->snap, r->src->over, id, &all, &want, &it, r->err);
+    while (rc == QUARTET_OK) {
+        struct kv_rows rows;
+        rc = kv_iter_next(it, 0, &rows, r->err);
+        if (rc != QUARTET_OK || rows.n == 0)
+            break;
+        for (uint32_t i = 0; i < rows.n && rc == QUARTET_OK; i++) {
+            struct value v[8];
+            bool live;
+            struct ver birth;
+            rc = table_decode(t, rows.keys[i], rows.records[i], v, &r->arena, &live, r->err);
+            if (rc == QUARTET_OK && live)
+                rc = birth_of(r, t, rows.keys[i], rows.records[i], &birth);
+            if (rc != QUARTET_OK || !live)
+                continue;
+            rc = id == SYS_COLUMNS ? take_column(r, v, birth) : id == SYS_COLUMN_ORDER ? take_order(r, v) : take_object(r, t, v, birth);
+        }
+    }
+    kv_iter_close(it);
+    return rc;
+}
+
+static int birth_cmp(const struct reading *r, struct ver a, struct ver b)
+{
+    if (r->src->chains != NULL && a.stamp == b.stamp && a.stamp != UINT64_MAX)
+        return ver_cmp(r->src->chains, a, b);
+    return (a.stamp > b.stamp) - (a.stamp < b.stamp);
+}
+
+/* Insertion sort by name then birth is enough for columns (few) but not for objects (maybe thousands): those go through a merge sort. */
+static int object_cmp(const struct reading *r, const struct object *a, const struct object *b)
+{
+    int c = (a->dropped > b->dropped) - (a->dropped < b->dropped);
+    if (c == 0)
+        c = strcmp(a->kind, b->kind);
+    if (c == 0)
+        c = name_cmp(a->name, b->name);
+    if (c == 0)
+        c = birth_cmp(r, a->birth, b->birth);
+    return c != 0 ? c : (a->id > b->id) - (a->id < b->id);
+}
+
+static quartet_status sort_objects(struct reading *r)
+{
+    uint32_t n = r->object_count;
+    struct object *spare = mem_zalloc(n + 1u, sizeof *spare);
+    if (spare == NULL)
+        return err_nomem(r->err);
+    for (uint32_t width = 1; width < n; width *= 2) {
+        for (uint32_t lo = 0; lo < n; lo += 2 * width) {
+            uint32_t i = lo, mid = lo + width < n ? lo + width : n, j = mid, end = mid + width < n ? mid + width : n;
+            for (uint32_t k = lo; k < end; k++)
+                spare[k] = i < mid && (j >= end || object_cmp(r, &r->objects[i], &r->objects[j]) <= 0) ? r->objects[i++] : r->objects[j++];
+        }
+        memcpy(r->objects, spare, n * sizeof *spare);
+    }
+    mem_free(spare);
+    return QUARTET_OK;
+}
+
+static const char *suffixed(struct reading *r, const char *name, struct ver birth)
+{
+    return arena_printf(&r->arena, "%s_%llx", name, (unsigned long long)birth.stamp);
+}
+
+/* Later births of one name give way. Objects are sorted, so that those of one name are neighbours. */
+static quartet_status settle_names(struct reading *r)
+{
+    const char *first = NULL; /* name as it was, of the run's first */
+    for (uint32_t i = 0; i < r->object_count; i++) {
+        struct object *o = &r->objects[i], *p = i == 0 ? NULL : &r->objects[i - 1];
+        bool same = p != NULL && first != NULL && !o->dropped && p->dropped == o->dropped && strcmp(p->kind, o->kind) == 0 &&
+                    name_cmp(first, o->name) == 0;
+        if (!same) {
+            first = o->name;
+            continue;
+        }
+        o->name = suffixed(r, o->name, o->birth);
+        if (o->name == NULL)
+            return err_nomem(r->err);
+    }
+    return QUARTET_OK;
+}
+
+/* The columns added to one table, by birth, names settled. */
+static quartet_status added_of(struct reading *r, tree_id table, struct table_added **out, uint32_t *count)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < r->column_count; i++)
+        n += r->columns[i].table_id == table;
+    *count = n;
+    *out = NULL;
+    if (n == 0)
+        return QUARTET_OK;
+    struct table_added *added = arena_zalloc(&r->arena, n, sizeof *added);
+    if (added == NULL)
+        return err_nomem(r->err);
+    n = 0;
+    for (uint32_t i = 0; i < r->column_count; i++) {
+        if (r->columns[i].table_id != table)
+            continue;
+        struct table_added x = r->columns[i].added;
+        for (uint32_t k = 0; k < r->order_count; k++)
+            if (r->orders[k].table_id == table && r->orders[k].id == x.id)
+                x.order = r->orders[k].position;
+        uint32_t at = n++;
+        for (; at > 0 && birth_cmp(r, added[at - 1].birth, x.birth) > 0; at--)
+            added[at] = added[at - 1];
+        added[at] = x;
+    }
+    for (uint32_t i = 1; i < n; i++)
+        for (uint32_t k = 0; k < i; k++)
+            if (name_cmp(added[i].name, added[k].name) == 0) {
+                added[i].name = suffixed(r, added[i].name, added[i].birth);
+                if (added[i].name == NULL)
+                    return err_nomem(r->err);
+                break;
+            }
+    *out = added;
+    return QUARTET_OK;
+}
+
+static quartet_status indexes_of(struct reading *r, tree_id table, struct table_index **out, uint32_t *count)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < r->object_count; i++)
+        n += r->objects[i].table_id == table && !r->objects[i].dropped && strcmp(r->objects[i].kind, "index") == 0;
+    *count = n;
+    *out = n == 0 ? NULL : arena_zalloc(&r->arena, n, sizeof **out);
+    if (n > 0 && *out == NULL)
+        return err_nomem(r->err);
+    n = 0;
+    for (uint32_t i = 0; i < r->object_count; i++) {
+        const struct object *o = &r->objects[i];
+        if (o->table_id == table && !o->dropped && strcmp(o->kind, "index") == 0)
+            (*out)[n++] = (struct table_index){.id = o->id, .name = o->name, .sql = o->sql};
+    }
+    return QUARTET_OK;
+}
+
+static bool lives_too(const struct reading *r, const struct object *grave)
+{
+    for (uint32_t i = 0; i < r->object_count; i++)
+        if (!r->objects[i].dropped && r->objects[i].id == grave->id)
+            return true; /* dropped here, but a concurrent creation keeps it alive */
+    return false;
+}
+
+quartet_status catalog_read(const struct catalog_source *src, uint64_t version, struct catalog **out, struct err *err)
+{
+    struct reading r = {.src = src, .err = err};
+    quartet_status rc = system_boxes(&r);
+    static const tree_id trees[] = {SYS_OBJECTS, SYS_GRAVES, SYS_COLUMNS, SYS_COLUMN_ORDER};
+    for (size_t i = 0; i < sizeof trees / sizeof trees[0] && rc == QUARTET_OK; i++)
+        rc = read_table(&r, trees[i]);
+    if (rc == QUARTET_OK)
+        rc = sort_objects(&r);
+    if (rc == QUARTET_OK)
+        rc = settle_names(&r);
+    for (uint32_t i = 0; i < r.object_count && rc == QUARTET_OK; i++) {
+        const struct object *o = &r.objects[i];
+        if (strcmp(o->kind, "table") != 0 || (o->dropped && lives_too(&r, o)))
+            continue;
+        struct table_source s = {.id = o->id, .name = o->name, .sql = o->sql, .dropped = o->dropped};
+        rc = added_of(&r, o->id, &s.added, &s.added_count);
+        if (rc == QUARTET_OK)
+            rc = indexes_of(&r, o->id, &s.indexes, &s.index_count);
+        if (rc == QUARTET_OK)
+            rc = box_add(&r, &s);
+    }
+    if (rc == QUARTET_OK)
+        rc = reading_finish(&r, version, out);
+    reading_end(&r);
+    return rc;
+}

@@ -1,0 +1,609 @@
+/* catalog_table.c - a table's definition from its SQL: CREATE TABLE as first created, columns added since, indexes.
+ * Why from SQL: the text is what replicates, so every node derives the same structure from the same bytes, and a later version can read more
+ *   out of it than this one.
+ * Invariants: column ids 0, 1, ... are those of CREATE TABLE, added columns bring their own; the record holds the non-key columns in that order, then the added
+ *   ones in the order in which this node learnt of them, so that records written before stay readable.
+ * Not here: whether a definition is allowed for users (ddl.c asks table_box_new and reports its errors). */
+#include "catalog_build.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xxhash.h>
+
+#include "base/mem.h"
+#include "parser/parse.h"
+#include "types.h"
+
+struct build {
+    struct arena *a;
+    const struct table_source *src;
+    struct ast_create_table *ast;
+    struct ast_stmt *stmt;
+    struct table_def *t;
+    struct column_def *columns;
+    struct index_def *indexes;
+    struct check_def *checks;
+    struct foreign_key_def *fks;
+    uint32_t check_cap, fk_cap, index_cap;
+    const struct ast_constraint *primary; /* NULL: hidden key */
+    int32_t primary_column;               /* where it stands at a column; else -1 */
+    struct err *err;
+};
+
+tree_id object_id(const char *kind, const char *name, const char *sql, uint64_t dropped)
+{
+    char folded[256];
+    size_t n = 0;
+    for (; name[n] != '\0' && n < sizeof folded - 1; n++)
+        folded[n] = name[n] >= 'A' && name[n] <= 'Z' ? (char)(name[n] + ('a' - 'A')) : name[n];
+    uint64_t h = XXH3_64bits_withSeed(kind, strlen(kind), dropped);
+    h = XXH3_64bits_withSeed(folded, n, h);
+    uint64_t id = XXH3_64bits_withSeed(sql, strlen(sql), h) & INT64_MAX;
+    return id < SYS_TREES_END ? id + SYS_TREES_END : id;
+}
+
+/* A tree of an index that stands in the table's own definition. */
+static tree_id implied_index_id(tree_id table, const char *kind, const struct column_def *columns, const uint32_t *at, uint32_t n)
+{
+    uint64_t h = XXH3_64bits_withSeed(kind, strlen(kind), table);
+    for (uint32_t i = 0; i < n; i++) {
+        uint8_t le[4];
+        store_le32(le, columns[at[i]].id);
+        h = XXH3_64bits_withSeed(le, sizeof le, h);
+    }
+    uint64_t id = h & INT64_MAX;
+    return id < SYS_TREES_END ? id + SYS_TREES_END : id;
+}
+
+static struct key_column key_of(const struct column_def *c, bool desc)
+{
+    struct key_column k = {.type = c->type, .desc = desc};
+    switch (c->type) {
+    case VALUE_INTEGER: case VALUE_DATE: case VALUE_TIME: case VALUE_TIMESTAMP: k.kind = KEY_INT; break;
+    case VALUE_REAL: k.kind = KEY_REAL; break;
+    case VALUE_TEXT: case VALUE_BLOB: case VALUE_JSON: k.kind = KEY_BYTES; break;
+    case VALUE_UUID: k.kind = KEY_UUID; break;
+    case VALUE_DECIMAL:
+        if (c->precision > 0) {
+            k.kind = KEY_DECIMAL;
+            k.scale = c->scale;
+            break;
+        } /* any scale: only the general form orders them */
+        k.kind = KEY_ANY;
+        k.type = VALUE_NULL;
+        break;
+    default: k.kind = KEY_ANY; k.type = VALUE_NULL;
+    }
+    return k;
+}
+
+static quartet_status nomem(struct build *b)
+{
+    return arena_fail(b->a, b->err);
+}
+
+/* A literal as a value of the column's type. */
+static quartet_status constant_value(struct build *b, const struct column_def *c, const struct ast_expr *e, struct value *out)
+{
+    bool negative = false;
+    *out = VALUE_NULL_INIT;
+    while (e->kind == AST_EXPR_UNARY && (e->op == AST_OP_NEG || e->op == AST_OP_POS)) {
+        negative ^= e->op == AST_OP_NEG;
+        e = e->u.binary.left;
+    }
+    switch (e->kind) {
+    case AST_EXPR_NULL: return QUARTET_OK;
+    case AST_EXPR_BOOL: case AST_EXPR_INTEGER:
+        if (negative && e->u.integer == INT64_MIN)
+            return err_set_at(b->err, QUARTET_ERROR, e->offset, "integer overflow in DEFAULT of column %s", c->name);
+        *out = value_int(negative ? -e->u.integer : e->u.integer);
+        break;
+    case AST_EXPR_REAL:
+        *out = (struct value){.type = VALUE_REAL, .r = negative ? -e->u.real.value : e->u.real.value};
+        if (c->type == VALUE_DECIMAL) { /* exactly as written */
+            const char *text = e->u.real.text;
+            char *all = arena_printf(b->a, "%s%s", negative && text[0] != '-' ? "-" : "", negative && text[0] == '-' ? text + 1 : text);
+            if (all == NULL)
+                return nomem(b);
+            *out = value_text(all, strlen(all));
+        }
+        break;
+    case AST_EXPR_STRING: *out = value_text(e->u.string.p, e->u.string.n); break;
+    case AST_EXPR_TYPED: *out = value_text(e->u.typed.text, strlen(e->u.typed.text)); break;
+    case AST_EXPR_BLOB: *out = (struct value){.type = VALUE_BLOB, .s = {(const uint8_t *)e->u.string.p, e->u.string.n}}; break;
+    default:
+        return err_set_at(b->err, QUARTET_ERROR, e->offset, "the DEFAULT of an added column must be a constant (column %s)", c->name);
+    }
+    struct type_decl decl = {.type = c->type, .precision = c->precision, .scale = c->scale, .is_boolean = c->is_boolean, .length = c->length};
+    return types_convert(&decl, c->name, out, b->a, b->err);
+}
+
+static quartet_status column_kind(struct build *b, struct column_def *c, const struct ast_column_def *def)
+{
+    if (def->column_kind == AST_COLUMN_LWW)
+        return QUARTET_OK;
+    if (def->column_kind != AST_COLUMN_COUNTER)
+        return err_set_at(b->err, QUARTET_ERROR, def->name.offset, "column %s: only COUNTER columns and plain ones are supported by this version", c->name);
+    if (c->type == VALUE_REAL)
+        return err_set_at(b->err, QUARTET_ERROR, def->name.offset,
+                          "column %s: a COUNTER cannot be REAL, since its sum would depend on the order of additions; use DECIMAL(p, s)", c->name);
+    if (c->is_boolean || (c->type != VALUE_INTEGER && !(c->type == VALUE_DECIMAL && c->precision > 0)))
+        return err_set_at(b->err, QUARTET_ERROR, def->name.offset, "column %s: a COUNTER must be INTEGER or DECIMAL(p, s)", c->name);
+    c->kind = ROW_COUNTER;
+    return QUARTET_OK;
+}
+
+static quartet_status build_column(struct build *b, uint32_t at, uint32_t id, const struct ast_column_def *def)
+{
+    struct column_def *c = &b->columns[at];
+    *c = (struct column_def){.name = def->name.text, .id = id, .key_at = -1, .record_at = -1, .type = VALUE_NULL};
+    for (uint32_t i = 0; i < at; i++)
+        if (name_cmp(b->columns[i].name, c->name) == 0)
+            return err_set_at(b->err, QUARTET_ERROR, def->name.offset, "column %s stands twice in table %s", c->name, b->src->name);
+    struct type_decl decl;
+    quartet_status rc = types_from_name(def->type.text, def->type.arg_count, def->type.arg, &decl, b->err);
+    if (rc != QUARTET_OK)
+        return rc;
+    c->type = decl.type;
+    c->precision = decl.precision;
+    c->scale = decl.scale;
+    c->is_boolean = decl.is_boolean;
+    c->length = decl.length;
+    struct buf text = {0};
+    if (def->type.text != NULL)
+        ast_print_type(&def->type, &text);
+    rc = buf_check(&text, b->err);
+    c->declared = rc == QUARTET_OK ? arena_strndup(b->a, (const char *)text.data, text.len) : NULL;
+    buf_deinit(&text);
+    if (rc != QUARTET_OK)
+        return rc;
+    if (c->declared == NULL)
+        return nomem(b);
+    c->not_null = def->not_null == 1;
+    c->default_expr = def->default_value;
+    if (def->generated != NULL)
+        return err_set_at(b->err, QUARTET_ERROR, def->name.offset, "column %s: generated columns are not supported by this version", c->name);
+    if (def->collate.text != NULL) {
+        if (name_cmp(def->collate.text, "NOCASE") == 0)
+            c->nocase = true;
+        else if (name_cmp(def->collate.text, "BINARY") != 0)
+            return err_set_at(b->err, QUARTET_ERROR, def->collate.offset, "no such collation: %s (BINARY and NOCASE are known)", def->collate.text);
+    }
+    return column_kind(b, c, def);
+}
+
+static quartet_status constraint_columns(struct build *b, const struct ast_constraint *c, int32_t own, uint32_t **at, uint32_t *n, bool **desc)
+{
+    *n = own >= 0 ? 1 : c->columns.count;
+    *at = arena_zalloc(b->a, *n + 1u, sizeof **at);
+    *desc = arena_zalloc(b->a, *n + 1u, sizeof **desc);
+    if (*at == NULL || *desc == NULL)
+        return nomem(b);
+    if (own >= 0) {
+        (*at)[0] = (uint32_t)own;
+        (*desc)[0] = c->key_dir == AST_SORT_DESC;
+        return QUARTET_OK;
+    }
+    for (uint32_t i = 0; i < *n; i++) {
+        const struct ast_expr *e = c->columns.item[i].expr;
+        while (e->kind == AST_EXPR_COLLATE)
+            e = e->u.collate.value;
+        if (e->kind != AST_EXPR_COLUMN)
+            return err_set_at(b->err, QUARTET_ERROR, e->offset, "only plain columns can stand here");
+        const char *name = e->u.column->name.text;
+        int32_t k = table_column(b->t, name);
+        if (k < 0)
+            return err_set_at(b->err, QUARTET_ERROR, e->offset, "no such column: %s", name);
+        for (uint32_t j = 0; j < i; j++)
+            if ((*at)[j] == (uint32_t)k)
+                return err_set_at(b->err, QUARTET_ERROR, e->offset, "column %s stands twice in a key", name);
+        if (b->columns[k].kind != ROW_LWW)
+            return err_set_at(b->err, QUARTET_ERROR, e->offset, "the COUNTER column %s can be in no key and no index", name);
+        (*at)[i] = (uint32_t)k;
+        (*desc)[i] = c->columns.item[i].dir == AST_SORT_DESC;
+    }
+    return QUARTET_OK;
+}
+
+static quartet_status index_fill(struct build *b, struct index_def *ix, const uint32_t *at, const bool *desc, uint32_t n)
+{
+    struct key_column *keys = arena_zalloc(b->a, n + 1u, sizeof *keys);
+    if (keys == NULL)
+        return nomem(b);
+    for (uint32_t i = 0; i < n; i++)
+        keys[i] = key_of(&b->columns[at[i]], desc[i]);
+    ix->keys = keys;
+    ix->columns = at;
+    ix->column_count = n;
+    return QUARTET_OK;
+}
+
+/* UNIQUE and INDEX in the table's own definition. */
+static quartet_status build_implied(struct build *b, const struct ast_constraint *c, int32_t own)
+{
+    uint32_t *at, n;
+    bool *desc;
+    quartet_status rc = constraint_columns(b, c, own, &at, &n, &desc);
+    if (rc != QUARTET_OK)
+        return rc;
+    bool unique = c->kind == AST_CONSTRAINT_UNIQUE;
+    tree_id id = implied_index_id(b->src->id, unique ? "unique" : "index", b->columns, at, n);
+    for (uint32_t i = 0; i < b->t->index_count; i++)
+        if (b->indexes[i].id == id)
+            return QUARTET_OK; /* said twice */
+    bool is_key = unique && n == b->t->key_count;
+    for (uint32_t i = 0; is_key && i < n; i++)
+        is_key = b->t->key_columns[i] == at[i];
+    if (is_key)
+        return QUARTET_OK; /* the primary key is unique anyway */
+    struct index_def *ix = &b->indexes[b->t->index_count];
+    *ix = (struct index_def){.id = id, .unique = unique, .implied = true, .name = c->name.text};
+    if (ix->name == NULL)
+        ix->name = arena_printf(b->a, "%s_%s_%u", b->src->name, unique ? "unique" : "index", b->t->index_count + 1);
+    if (ix->name == NULL)
+        return nomem(b);
+    rc = index_fill(b, ix, at, desc, n);
+    if (rc == QUARTET_OK)
+        b->t->index_count++;
+    return rc;
+}
+
+static bool word_char(char c)
+{
+    return c == '_' || c == '$' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (unsigned char)c >= 0x80;
+}
+
+/* Does the canonical text of an expression name this column? Texts in quotes may answer yes too often, which refuses too much, never too little. */
+static bool text_names(const char *text, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *p = text; *p != '\0'; p++) {
+        if (p > text && word_char(p[-1]))
+            continue;
+        size_t i = 0;
+        while (i < n && p[i] != '\0') {
+            char x[2] = {p[i], 0}, y[2] = {name[i], 0};
+            if (name_cmp(x, y) != 0)
+                break;
+            i++;
+        }
+        if (i == n && !word_char(p[n]))
+            return true;
+    }
+    return false;
+}
+
+static quartet_status build_check(struct build *b, const struct ast_constraint *c)
+{
+    struct check_def *k = &b->checks[b->t->check_count];
+    struct buf text = {0};
+    ast_print_expr(c->check, &text);
+    quartet_status rc = buf_check(&text, b->err);
+    *k = (struct check_def){.name = c->name.text, .expr = c->check,
+                            .text = rc == QUARTET_OK ? arena_strndup(b->a, (const char *)text.data, text.len) : NULL};
+    buf_deinit(&text);
+    if (rc != QUARTET_OK)
+        return rc;
+    if (k->text == NULL)
+        return nomem(b);
+    for (uint32_t i = 0; i < b->t->column_count; i++)
+        if (b->columns[i].kind == ROW_COUNTER && text_names(k->text, b->columns[i].name))
+            return err_set_at(b->err, QUARTET_ERROR, c->offset, "a CHECK over the COUNTER column %s is not supported by this version", b->columns[i].name);
+    b->t->check_count++;
+    return QUARTET_OK;
+}
+
+static quartet_status build_foreign_key(struct build *b, const struct ast_constraint *c, int32_t own)
+{
+    struct foreign_key_def *f = &b->fks[b->t->foreign_key_count];
+    uint32_t n = own >= 0 ? 1 : c->fk_columns.count;
+    uint32_t *at = arena_zalloc(b->a, n + 1u, sizeof *at);
+    const struct ast_references *r = c->references;
+    const char **parent = r->columns.count > 0 ? arena_zalloc(b->a, r->columns.count, sizeof *parent) : NULL;
+    if (at == NULL || (r->columns.count > 0 && parent == NULL))
+        return nomem(b);
+    if (own >= 0)
+        at[0] = (uint32_t)own;
+    for (uint32_t i = 0; own < 0 && i < n; i++) {
+        int32_t k = table_column(b->t, c->fk_columns.item[i].text);
+        if (k < 0)
+            return err_set_at(b->err, QUARTET_ERROR, c->fk_columns.item[i].offset, "no such column: %s", c->fk_columns.item[i].text);
+        at[i] = (uint32_t)k;
+    }
+    if (r->columns.count > 0 && r->columns.count != n)
+        return err_set_at(b->err, QUARTET_ERROR, c->offset, "FOREIGN KEY has %u columns, but references %u", n, r->columns.count);
+    for (uint32_t i = 0; i < r->columns.count; i++)
+        parent[i] = r->columns.item[i].text;
+    *f = (struct foreign_key_def){.name = c->name.text, .parent = r->table.name.text, .column_count = n, .columns = at,
+                                  .parent_columns = parent, .on_delete = r->on_delete, .on_update = r->on_update};
+    b->t->foreign_key_count++;
+    return QUARTET_OK;
+}
+
+static quartet_status build_primary(struct build *b)
+{
+    struct table_def *t = b->t;
+    if (b->primary == NULL) {
+        t->hidden_key = true;
+        return QUARTET_OK;
+    }
+    uint32_t *at, n;
+    bool *desc;
+    quartet_status rc = constraint_columns(b, b->primary, b->primary_column, &at, &n, &desc);
+    if (rc != QUARTET_OK)
+        return rc;
+    struct key_column *keys = arena_zalloc(b->a, n + 1u, sizeof *keys);
+    if (keys == NULL)
+        return nomem(b);
+    for (uint32_t i = 0; i < n; i++) {
+        struct column_def *c = &b->columns[at[i]];
+        if (c->kind != ROW_LWW)
+            return err_set_at(b->err, QUARTET_ERROR, b->primary->offset, "the COUNTER column %s cannot be in the primary key", c->name);
+        if (c->nocase)
+            return err_set_at(b->err, QUARTET_ERROR, b->primary->offset,
+                              "column %s: a primary key compares bytes; declare COLLATE NOCASE with UNIQUE instead", c->name);
+        c->key_at = (int32_t)i;
+        c->not_null = true;
+        keys[i] = key_of(c, desc[i]);
+    }
+    t->key_count = n;
+    t->key_columns = at;
+    t->keys = keys;
+    t->rowid_key = n == 1 && b->columns[at[0]].type == VALUE_INTEGER && !b->columns[at[0]].is_boolean && !desc[0];
+    if (t->rowid_key)
+        b->columns[at[0]].not_null = false; /* a NULL is assigned */
+    return QUARTET_OK;
+}
+
+/* Record positions: base columns in order, then added ones as `order` says. */
+static quartet_status build_record(struct build *b, uint32_t base)
+{
+    struct table_def *t = b->t;
+    uint32_t n = 0;
+    struct row_column *rows = arena_zalloc(b->a, t->column_count + 1u, sizeof *rows);
+    uint32_t *columns = arena_zalloc(b->a, t->column_count + 1u, sizeof *columns);
+    uint32_t *ids = arena_zalloc(b->a, t->column_count + 1u, sizeof *ids);
+    bool *placed = arena_zalloc(b->a, t->column_count + 1u, sizeof *placed);
+    if (rows == NULL || columns == NULL || ids == NULL || placed == NULL)
+        return nomem(b);
+    for (uint32_t i = 0; i < base; i++)
+        if (b->columns[i].key_at < 0)
+            columns[n++] = i;
+    for (uint32_t k = base; k < t->column_count; k++) { /* few: the smallest order that is left */
+        uint32_t best = UINT32_MAX;
+        for (uint32_t i = base; i < t->column_count; i++)
+            if (!placed[i] && (best == UINT32_MAX || b->src->added[i - base].order < b->src->added[best - base].order))
+                best = i;
+        placed[best] = true;
+        columns[n++] = best;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        struct column_def *c = &b->columns[columns[i]];
+        c->record_at = (int32_t)i;
+        ids[i] = c->id;
+        rows[i] = (struct row_column){.kind = c->kind, .scale = c->scale, .is_decimal = c->type == VALUE_DECIMAL, .missing = VALUE_NULL_INIT};
+        if (columns[i] >= base && c->default_expr != NULL) {
+            quartet_status rc = constant_value(b, c, c->default_expr, &rows[i].missing);
+            if (rc != QUARTET_OK)
+                return rc;
+        }
+        if (columns[i] >= base && c->kind == ROW_COUNTER && rows[i].missing.type == VALUE_NULL)
+            rows[i].missing = c->type == VALUE_DECIMAL ? (struct value){.type = VALUE_DECIMAL, .scale = c->scale} : value_int(0);
+    }
+    t->rows = (struct row_schema){.columns = rows, .count = n};
+    t->record_columns = columns;
+    t->record_ids = ids;
+    return QUARTET_OK;
+}
+
+static quartet_status parse_one(struct build *b, const char *sql, struct ast_stmt **out)
+{
+    size_t consumed;
+    quartet_status rc = parse_sql(b->a, sql, strlen(sql), NULL, out, &consumed, b->err);
+    if (rc == QUARTET_OK && *out == NULL)
+        rc = err_set(b->err, QUARTET_CORRUPT, "table %s: empty definition", b->src->name);
+    return rc;
+}
+
+static quartet_status build_created_index(struct build *b, const struct table_index *src)
+{
+    struct ast_stmt *stmt;
+    quartet_status rc = parse_one(b, src->sql, &stmt);
+    if (rc != QUARTET_OK)
+        return rc;
+    if (stmt->kind != AST_STMT_CREATE_INDEX)
+        return err_set(b->err, QUARTET_CORRUPT, "index %s: its definition is no CREATE INDEX", src->name);
+    const struct ast_create_index *ast = stmt->u.create_index;
+    if (ast->where != NULL)
+        return err_set_at(b->err, QUARTET_ERROR, ast->where->offset, "an index with WHERE is not supported by this version");
+    struct ast_constraint as = {.kind = AST_CONSTRAINT_INDEX, .columns = ast->columns};
+    uint32_t *at, n;
+    bool *desc;
+    rc = constraint_columns(b, &as, -1, &at, &n, &desc);
+    if (rc != QUARTET_OK)
+        return rc;
+    struct index_def *ix = &b->indexes[b->t->index_count];
+    *ix = (struct index_def){.id = src->id, .unique = ast->unique, .name = arena_strndup(b->a, src->name, strlen(src->name))};
+    if (ix->name == NULL)
+        return nomem(b);
+    rc = index_fill(b, ix, at, desc, n);
+    if (rc == QUARTET_OK)
+        b->t->index_count++;
+    return rc;
+}
+
+/* Calls `each` for every constraint of one kind, the columns' own first. */
+static quartet_status each_constraint(struct build *b, quartet_status (*each)(struct build *, const struct ast_constraint *, int32_t))
+{
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; i < b->ast->columns.count && rc == QUARTET_OK; i++) {
+        const struct ast_constraints *own = &b->ast->columns.item[i]->constraints;
+        for (uint32_t k = 0; k < own->count && rc == QUARTET_OK; k++)
+            rc = each(b, own->item[k], (int32_t)i);
+    }
+    for (uint32_t k = 0; k < b->ast->constraints.count && rc == QUARTET_OK; k++)
+        rc = each(b, b->ast->constraints.item[k], -1);
+    return rc;
+}
+
+static quartet_status find_primary(struct build *b, const struct ast_constraint *c, int32_t own)
+{
+    b->check_cap += c->kind == AST_CONSTRAINT_CHECK;
+    b->fk_cap += c->kind == AST_CONSTRAINT_FOREIGN_KEY;
+    b->index_cap += c->kind == AST_CONSTRAINT_UNIQUE || c->kind == AST_CONSTRAINT_INDEX;
+    if (c->kind == AST_CONSTRAINT_MERGE_TOGETHER)
+        return err_set_at(b->err, QUARTET_ERROR, c->offset, "MERGE TOGETHER is not supported by this version");
+    if (c->kind != AST_CONSTRAINT_PRIMARY_KEY)
+        return QUARTET_OK;
+    if (b->primary != NULL)
+        return err_set_at(b->err, QUARTET_ERROR, c->offset, "table %s has more than one primary key", b->src->name);
+    b->primary = c;
+    b->primary_column = own;
+    return QUARTET_OK;
+}
+
+static quartet_status build_constraint(struct build *b, const struct ast_constraint *c, int32_t own)
+{
+    switch (c->kind) {
+    case AST_CONSTRAINT_UNIQUE: case AST_CONSTRAINT_INDEX:
+        if (own >= 0 && b->columns[own].kind != ROW_LWW)
+            return err_set_at(b->err, QUARTET_ERROR, c->offset, "the COUNTER column %s can be in no key and no index", b->columns[own].name);
+        return build_implied(b, c, own);
+    case AST_CONSTRAINT_CHECK: return build_check(b, c);
+    case AST_CONSTRAINT_FOREIGN_KEY: return build_foreign_key(b, c, own);
+    default: return QUARTET_OK;
+    }
+}
+
+/* Parse the added columns and hang them into the tree, so that constraints and the printed definition show them. */
+static quartet_status parse_added(struct build *b)
+{
+    for (uint32_t i = 0; i < b->src->added_count; i++) {
+        char *sql = arena_printf(b->a, "ALTER TABLE x ADD COLUMN %s", b->src->added[i].sql);
+        struct ast_stmt *stmt;
+        if (sql == NULL)
+            return nomem(b);
+        quartet_status rc = parse_one(b, sql, &stmt);
+        if (rc != QUARTET_OK)
+            return rc;
+        if (stmt->kind != AST_STMT_ALTER_TABLE || stmt->u.alter->action_count != 1 || stmt->u.alter->action[0].column == NULL)
+            return err_set(b->err, QUARTET_CORRUPT, "table %s: damaged definition of an added column", b->src->name);
+        struct ast_column_defs *defs = &b->ast->columns;
+        struct ast_column_def **grown = arena_zalloc(b->a, defs->count + 1u, sizeof *grown);
+        if (grown == NULL)
+            return nomem(b);
+        if (defs->count > 0)
+            memcpy(grown, defs->item, defs->count * sizeof *grown);
+        grown[defs->count] = stmt->u.alter->action[0].column;
+        grown[defs->count]->name.text = arena_strndup(b->a, b->src->added[i].name, strlen(b->src->added[i].name));
+        if (grown[defs->count]->name.text == NULL)
+            return nomem(b);
+        grown[defs->count]->name.len = (uint32_t)strlen(b->src->added[i].name);
+        *defs = (struct ast_column_defs){.item = grown, .count = defs->count + 1, .cap = defs->count + 1};
+    }
+    return QUARTET_OK;
+}
+
+static quartet_status build_text(struct build *b)
+{
+    struct buf text = {0};
+    size_t n = strlen(b->src->name);
+    b->ast->name.name.text = b->t->name; /* after a rename */
+    b->ast->name.name.len = (uint32_t)n;
+    b->ast->name.schema.text = NULL;
+    ast_print_stmt(b->stmt, &text);
+    quartet_status rc = buf_check(&text, b->err);
+    if (rc == QUARTET_OK) {
+        b->t->sql = arena_strndup(b->a, (const char *)text.data, text.len);
+        if (b->t->sql == NULL)
+            rc = nomem(b);
+    }
+    buf_deinit(&text);
+    return rc;
+}
+
+static quartet_status build_table(struct build *b)
+{
+    struct table_def *t = b->t;
+    quartet_status rc = parse_one(b, b->src->sql, &b->stmt);
+    if (rc != QUARTET_OK)
+        return rc;
+    if (b->stmt->kind != AST_STMT_CREATE_TABLE)
+        return err_set(b->err, QUARTET_CORRUPT, "table %s: its definition is no CREATE TABLE", b->src->name);
+    b->ast = b->stmt->u.create_table;
+    uint32_t base = b->ast->columns.count;
+    if (base == 0)
+        return err_set(b->err, QUARTET_ERROR, "table %s has no columns", b->src->name);
+    rc = parse_added(b);
+    if (rc != QUARTET_OK)
+        return rc;
+    uint32_t total = b->ast->columns.count;
+    if (total > ROW_COLUMNS_MAX)
+        return err_set(b->err, QUARTET_LIMIT, "table %s has %u columns, limit %u", b->src->name, total, ROW_COLUMNS_MAX);
+    b->columns = arena_zalloc(b->a, total, sizeof *b->columns);
+    if (b->columns == NULL)
+        return nomem(b);
+    t->columns = b->columns;
+    for (uint32_t i = 0; i < total; i++) {
+        rc = build_column(b, i, i < base ? i : b->src->added[i - base].id, b->ast->columns.item[i]);
+        if (rc != QUARTET_OK)
+            return rc;
+        t->column_count = i + 1;
+    }
+    rc = each_constraint(b, find_primary);
+    if (rc == QUARTET_OK)
+        rc = build_primary(b);
+    if (rc == QUARTET_OK)
+        rc = build_record(b, base);
+    if (rc != QUARTET_OK)
+        return rc;
+    b->checks = arena_zalloc(b->a, b->check_cap + 1u, sizeof *b->checks);
+    b->fks = arena_zalloc(b->a, b->fk_cap + 1u, sizeof *b->fks);
+    b->indexes = arena_zalloc(b->a, b->index_cap + b->src->index_count + 1u, sizeof *b->indexes);
+    if (b->checks == NULL || b->fks == NULL || b->indexes == NULL)
+        return nomem(b);
+    t->checks = b->checks;
+    t->foreign_keys = b->fks;
+    t->indexes = b->indexes;
+    rc = each_constraint(b, build_constraint);
+    for (uint32_t i = 0; i < b->src->index_count && rc == QUARTET_OK; i++)
+        rc = build_created_index(b, &b->src->indexes[i]);
+    return rc == QUARTET_OK ? build_text(b) : rc;
+}
+
+uint64_t table_source_hash(const struct table_source *s)
+{
+    uint64_t h = XXH3_64bits_withSeed(s->name, strlen(s->name), s->id);
+    h = XXH3_64bits_withSeed(s->sql, strlen(s->sql), h);
+    for (uint32_t i = 0; i < s->added_count; i++) /* a name differs from the definition's by a suffix only */
+        h = XXH3_64bits_withSeed(s->added[i].sql, strlen(s->added[i].sql),
+                                 h ^ s->added[i].id ^ (uint64_t)s->added[i].order << 32) + strlen(s->added[i].name);
+    for (uint32_t i = 0; i < s->index_count; i++) {
+        h = XXH3_64bits_withSeed(s->indexes[i].sql, strlen(s->indexes[i].sql), h ^ s->indexes[i].id);
+        h = XXH3_64bits_withSeed(s->indexes[i].name, strlen(s->indexes[i].name), h);
+    }
+    return h ^ (uint64_t)s->dropped ^ (uint64_t)s->is_system << 1;
+}
+
+quartet_status table_box_new(const struct table_source *source, struct table_box **out, struct err *err)
+{
+    struct table_box *box = mem_zalloc(1, sizeof *box);
+    if (box == NULL)
+        return err_nomem(err);
+    atomic_init(&box->refs, 1);
+    box->inputs = table_source_hash(source);
+    struct build b = {.a = &box->arena, .src = source, .t = &box->def, .err = err, .primary_column = -1};
+    box->def.id = source->id;
+    box->def.is_system = source->is_system;
+    box->def.dropped = source->dropped;
+    box->def.name = arena_strndup(&box->arena, source->name, strlen(source->name));
+    quartet_status rc = box->def.name == NULL ? nomem(&b) : build_table(&b);
+    if (rc != QUARTET_OK) {
+        table_box_unref(box);
+        return rc;
+    }
+    *out = box;
+    return QUARTET_OK;
+}

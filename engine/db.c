@@ -1,0 +1,303 @@
+/* db.c - opening and closing a database, and what all parts of it share.
+ * Why one object behind all connections: log, clock and vectors can have one owner only. Connections of one process share it (api.c), other processes
+ *   are kept out by a lock on DIR/lock.
+ * Not here: recovery (db_recover.c), replication (db_replicate.c), visibility (db_publish.c). */
+#include <stdio.h>
+#include <string.h>
+
+#include "apply.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <sodium.h>
+
+struct chain_state *db_chain(db *d, chain_no chain, struct err *err)
+{
+    if (chain >= d->state_cap) {
+        uint32_t cap = d->state_cap == 0 ? 8 : d->state_cap * 2;
+        if (cap <= chain)
+            cap = chain + 1u;
+        struct chain_state **grown = mem_realloc(d->state, cap, sizeof *grown);
+        if (grown == NULL) {
+            (void)err_nomem(err); /* NULL says it */
+            return NULL;
+        }
+        memset(grown + d->state_cap, 0, (cap - d->state_cap) * sizeof *grown);
+        d->state = grown;
+        d->state_cap = cap;
+    }
+    if (d->state[chain] == NULL)
+        d->state[chain] = mem_zalloc(1, sizeof *d->state[chain]);
+    if (d->state[chain] == NULL)
+        (void)err_nomem(err); /* NULL says it */
+    if (chain >= d->state_count)
+        d->state_count = chain + 1u;
+    return d->state[chain];
+}
+
+struct table_state *db_table(db *d, tree_id id, struct err *err)
+{
+    pthread_mutex_lock(&d->tables_lock);
+    struct table_state *s = map_get(&d->tables, &id, sizeof id);
+    if (s == NULL) {
+        s = mem_zalloc(1, sizeof *s);
+        if (s == NULL) {
+            (void)err_nomem(err); /* NULL says it */
+        } else {
+            s->id = id;
+            if (map_put(&d->tables, &id, sizeof id, s, err) != QUARTET_OK) {
+                mem_free(s);
+                s = NULL;
+            }
+        }
+    }
+    pthread_mutex_unlock(&d->tables_lock);
+    return s;
+}
+
+void db_break(db *d)
+{
+    if (!atomic_exchange(&d->broken, true))
+        log_line(d->env, LOG_ERROR, "db", "the database takes no more commits until it is opened again");
+}
+
+quartet_status db_usable(db *d, struct err *err)
+{
+    if (atomic_load(&d->broken))
+        return err_set(err, QUARTET_IO, "an earlier write to the log or the store failed: open the database again");
+    return kv_health(d->store, err);
+}
+
+quartet_status db_health(db *d, struct err *err)
+{
+    return db_usable(d, err);
+}
+
+void db_notify(db *d)
+{
+    if (d->notify != NULL)
+        d->notify(d->notify_arg);
+}
+
+void db_on_commit(db *d, void (*notify)(void *arg), void *arg)
+{
+    d->notify = notify;
+    d->notify_arg = arg;
+}
+
+void db_set_node_hooks(db *d, const struct conn_node_hooks *hooks)
+{
+    d->hooks = hooks != NULL ? *hooks : (struct conn_node_hooks){0};
+}
+
+struct env *db_env(db *d)
+{
+    return d->env;
+}
+
+static quartet_status sync_log(void *ctx, apply_no through, struct err *err)
+{
+    db *d = ctx;
+    (void)through; /* all of the log is at least that */
+    return commit_log_sync(d->log, commit_log_end(d->log), LOG_SYNC_FULL, err);
+}
+
+static quartet_status take_lock(db *d, struct err *err)
+{
+    char name[DB_PATH_BYTES_MAX];
+    int64_t holder = 0;
+    const struct env_ops *ops = d->env->ops;
+    quartet_status rc = ops->mkdir(d->env, d->path, err);
+    if (rc == QUARTET_OK)
+        rc = path_join(name, sizeof name, d->path, "lock", err);
+    if (rc == QUARTET_OK)
+        rc = ops->open(d->env, name, FILE_WRITE, &d->lock_file, err);
+    if (rc != QUARTET_OK) {
+        err_prefix(err, d->path);
+        return rc == QUARTET_FULL || rc == QUARTET_NOMEM ? rc : QUARTET_CANTOPEN;
+    }
+    rc = ops->lock(d->lock_file, &holder, err);
+    if (rc == QUARTET_BUSY && holder > 0)
+        return err_set(err, rc, "%.300s is in use by process %lld; connect to that one by its quartet:// URL", d->path, (long long)holder);
+    if (rc == QUARTET_BUSY)
+        return err_set(err, rc, "%.300s is in use by another process; connect to that one by its quartet:// URL", d->path);
+    return rc;
+}
+
+static quartet_status open_files(db *d, struct err *err)
+{
+    struct buf checkpoint = {0};
+    bool in_memory = d->options.in_memory;
+    struct kv_host host = {.ctx = d, .checkpoint = db_checkpoint, .sync_log = sync_log};
+    struct kv_options kvo = {.buffer_bytes = d->options.buffer_bytes, .in_memory = in_memory || d->options.base_in_memory};
+    quartet_status rc = in_memory ? QUARTET_OK : take_lock(d, err);
+    if (rc == QUARTET_OK)
+        rc = kv_open(d->env, d->path, &kvo, &host, &d->store, &checkpoint, err);
+    if (rc == QUARTET_OK)
+        rc = commit_log_open(d->env, d->path, in_memory, &d->log, err);
+    if (rc == QUARTET_OK)
+        rc = db_recover(d, slice_of(checkpoint.data, checkpoint.len), err);
+    buf_deinit(&checkpoint);
+    return rc;
+}
+
+static void db_free(db *d)
+{
+    for (uint32_t i = 0; i < d->state_count; i++)
+        chain_state_free(d->state[i]);
+    mem_free(d->state);
+    held_free_all(d);
+    struct map_entry *e;
+    for (size_t i = 0; (e = map_at(&d->tables, &i)) != NULL;)
+        mem_free(e->value);
+    map_deinit(&d->tables);
+    db_publish_end(d);
+    catalog_unref(d->catalog);
+    chain_table_deinit(&d->chains);
+    vv_deinit(&d->applied);
+    vv_deinit(&d->durable);
+    kv_close(d->store);
+    commit_log_close(d->log);
+    d->env->ops->close(d->lock_file);
+    pthread_mutex_destroy(&d->commit_lock);
+    pthread_mutex_destroy(&d->publish_lock);
+    pthread_mutex_destroy(&d->seal_lock);
+    pthread_mutex_destroy(&d->keys_lock);
+    pthread_mutex_destroy(&d->tables_lock);
+    sodium_memzero(&d->identity, sizeof d->identity);
+    mem_free(d);
+}
+
+quartet_status db_open(struct env *env, const char *path, const struct db_options *options, db **out, struct err *err)
+{
+    if (sodium_init() < 0)
+        return err_set(err, QUARTET_INTERNAL, "libsodium cannot start");
+    db *d = mem_zalloc(1, sizeof *d);
+    if (d == NULL)
+        return err_nomem(err);
+    d->env = env;
+    if (options != NULL)
+        d->options = *options;
+    map_init(&d->tables, env->ops->mono_ns(env));
+    atomic_init(&d->catalog_versions, 1);
+    if (pthread_mutex_init(&d->commit_lock, NULL) != 0 || pthread_mutex_init(&d->publish_lock, NULL) != 0 ||
+        pthread_mutex_init(&d->seal_lock, NULL) != 0 || pthread_mutex_init(&d->keys_lock, NULL) != 0 ||
+        pthread_mutex_init(&d->tables_lock, NULL) != 0) {
+        map_deinit(&d->tables);
+        mem_free(d);
+        return err_nomem(err);
+    }
+    quartet_status rc = QUARTET_OK;
+    int n = snprintf(d->path, sizeof d->path, "%s", path != NULL ? path : "");
+    if (n < 0 || (size_t)n >= sizeof d->path)
+        rc = err_set(err, QUARTET_LIMIT, "the path has %d bytes, limit %u", n, DB_PATH_BYTES_MAX - 1);
+    if (rc == QUARTET_OK)
+        rc = open_files(d, err);
+    if (rc != QUARTET_OK) {
+        db_free(d);
+        return rc;
+    }
+    *out = d;
+    return QUARTET_OK;
+}
+
+void db_trim(db *d)
+{
+    struct kv_stats s;
+    struct err ignored = ERR_INIT;
+    if (d->has_identity || d->options.in_memory || d->options.base_in_memory)
+        return;
+    kv_stats(d->store, &s);
+    if (s.flushes == 0 || s.flushes > d->checkpoints || d->checkpoints - s.flushes >= 8)
+        return;
+    log_pos at = d->checkpoint_at[(s.flushes - 1) & 7];
+    if (at <= d->trimmed)
+        return;
+    d->trimmed = at;
+    (void)commit_log_trim(d->log, at, &ignored); /* keeping too much is no harm, and the next one tries again */
+}
+
+quartet_status db_close(db *d, struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    if (d == NULL)
+        return rc;
+    if (!atomic_load(&d->broken)) {
+        rc = commit_log_sync(d->log, commit_log_end(d->log), LOG_SYNC_FULL, err);
+        if (rc == QUARTET_OK && !d->options.in_memory && !d->options.base_in_memory) {
+            pthread_mutex_lock(&d->commit_lock);
+            db_publish(d);
+            rc = kv_flush(d->store, err);
+            if (rc == QUARTET_OK)
+                db_trim(d);
+            pthread_mutex_unlock(&d->commit_lock);
+        }
+    }
+    db_free(d);
+    return rc;
+}
+
+void db_tick(db *d)
+{
+    struct err err = ERR_INIT;
+    pthread_mutex_lock(&d->commit_lock);
+    quartet_status rc = db_usable(d, &err); /* without threads this also tries a flush again that failed */
+    if (rc == QUARTET_OK && d->held != NULL)
+        rc = take_held(d, &err);
+    if (rc != QUARTET_OK)
+        log_line(d->env, LOG_WARN, "db", "%s", err.text);
+    db_trim(d);
+    pthread_mutex_unlock(&d->commit_lock);
+}
+
+void db_stats(db *d, struct db_stats *out)
+{
+    *out = (struct db_stats){.commits = atomic_load(&d->commits), .remote_deltas = atomic_load(&d->remote_deltas),
+                             .remote_rows = atomic_load(&d->remote_rows), .rows_written = atomic_load(&d->rows_written)};
+    kv_stats(d->store, &out->kv);
+    out->log_bytes = commit_log_bytes(d->log);
+    pthread_mutex_lock(&d->commit_lock);
+    out->held_batches = d->held_count;
+    out->apply_no = d->applied_no;
+    out->last_stamp = d->clock.last;
+    pthread_mutex_unlock(&d->commit_lock);
+}
+
+hlc_stamp txn_last_stamp(db *d)
+{
+    pthread_mutex_lock(&d->commit_lock);
+    hlc_stamp s = d->clock.last;
+    pthread_mutex_unlock(&d->commit_lock);
+    return s;
+}
+
+quartet_status db_state_hash(db *d, struct state_hash *out, struct buf *at, struct err *err)
+{
+    struct map_entry *e;
+    *out = (struct state_hash){0};
+    pthread_mutex_lock(&d->commit_lock);
+    pthread_mutex_lock(&d->tables_lock);
+    for (size_t i = 0; (e = map_at(&d->tables, &i)) != NULL;)
+        state_hash_add(out, ((struct table_state *)e->value)->hash);
+    pthread_mutex_unlock(&d->tables_lock);
+    if (at != NULL)
+        vv_encode(at, &d->applied, &d->chains);
+    pthread_mutex_unlock(&d->commit_lock);
+    return at == NULL ? QUARTET_OK : buf_check(at, err);
+}
+
+quartet_status db_table_hashes(db *d, void (*each)(void *arg, const struct table_def *t, struct state_hash h), void *arg, struct err *err)
+{
+    const struct table_def *t;
+    quartet_status rc = QUARTET_OK;
+    pthread_mutex_lock(&d->commit_lock);
+    for (uint32_t i = 0; rc == QUARTET_OK && (t = catalog_at_id(d->catalog, i)) != NULL; i++) {
+        struct table_state *s = db_table(d, t->id, err);
+        if (s == NULL)
+            rc = QUARTET_NOMEM;
+        else
+            each(arg, t, s->hash);
+    }
+    pthread_mutex_unlock(&d->commit_lock);
+    return rc;
+}

@@ -1,0 +1,78 @@
+/* db_chain.c - the lists that belong to one chain: where its batches stand in the log, and what of an own one is not signed yet.
+ * Not here: what goes into them (db_take.c, db_seal.c, db_recover.c). */
+#include <string.h>
+
+#include "base/mem.h"
+#include "db_internal.h"
+
+quartet_status chain_add_batch(struct chain_state *s, struct batch_at at, struct err *err)
+{
+    if (s->batch_count > 0 && at.first <= s->batches[s->batch_count - 1].first)
+        return QUARTET_OK; /* replayed twice */
+    if (s->batch_count == s->batch_cap) {
+        size_t cap = s->batch_cap == 0 ? 16 : s->batch_cap * 2;
+        struct batch_at *grown = mem_realloc(s->batches, cap, sizeof *grown);
+        if (grown == NULL)
+            return err_nomem(err);
+        s->batches = grown;
+        s->batch_cap = cap;
+    }
+    s->batches[s->batch_count++] = at;
+    return QUARTET_OK;
+}
+
+quartet_status chain_add_local(struct chain_state *s, struct local_delta x, struct err *err)
+{
+    if (s->local_start + s->local_count == s->local_cap) {
+        if (s->local_start > s->local_count) {
+            memmove(s->local, s->local + s->local_start, s->local_count * sizeof *s->local);
+            s->local_start = 0;
+        } else {
+            size_t cap = s->local_cap == 0 ? 16 : s->local_cap * 2;
+            struct local_delta *grown = mem_realloc(s->local, cap, sizeof *grown);
+            if (grown == NULL)
+                return err_nomem(err);
+            s->local = grown;
+            s->local_cap = cap;
+        }
+    }
+    s->local[s->local_start + s->local_count++] = x;
+    s->received = x.number;
+    return QUARTET_OK;
+}
+
+void chain_drop_local(struct chain_state *s, uint64_t through)
+{
+    while (s->local_count > 0 && s->local[s->local_start].number <= through) {
+        s->local_start++;
+        s->local_count--;
+    }
+    if (s->local_count == 0)
+        s->local_start = 0;
+}
+
+void chain_drop_unfinished(struct chain_state *s)
+{
+    while (s->local_count > 0 && s->local[s->local_start + s->local_count - 1].more)
+        s->local_count--;
+    buf_deinit(&s->chunks.bytes);
+    s->chunks = (struct chunk_run){0};
+}
+
+uint64_t chain_next(const db *d, chain_no chain)
+{
+    if (chain < d->state_count && d->state[chain] != NULL && d->state[chain]->chunks.bytes.len > 0)
+        return d->state[chain]->chunks.next;
+    return vv_number(&d->applied, chain) + 1;
+}
+
+void chain_state_free(struct chain_state *s)
+{
+    if (s == NULL)
+        return;
+    vv_deinit(&s->seen);
+    mem_free(s->batches);
+    mem_free(s->local);
+    buf_deinit(&s->chunks.bytes);
+    mem_free(s);
+}

@@ -1,0 +1,163 @@
+/* db_checkpoint.c - what must be known beside the base to go on from it: chains, vectors, clock, hashes, and where the log goes on.
+ * Why it is stored with the last slice of a flush: base and checkpoint then always agree, and recovery replays exactly what the base lacks.
+ * Format, version 1, all numbers little-endian or LEB128: u8 version; u8 has identity, 32 bytes cluster, u8 slot; u64 clock; u64 log position; varint chains:
+ *   u8 slot, u64 incarnation each; vector applied; for each chain: vector seen, u64 received, 32 bytes its hash, u64 head, u64 its stamp, 32 bytes its hash,
+ *   u64 last stamp; varint tables: u64 id, u64 lo, u64 hi. A vector: varint count, then u16 chain, u64 number, u64 stamp, u64 head.
+ * Not here: when it is taken (kv.c). */
+#include <string.h>
+
+#include "base/mem.h"
+#include "db_internal.h"
+
+#define CHECKPOINT_VERSION 1u
+
+static void put_vector(struct buf *out, const struct vv *v)
+{
+    buf_varint(out, v->count);
+    for (uint32_t i = 0; i < v->count; i++) {
+        buf_u16(out, v->e[i].chain);
+        buf_u64(out, v->e[i].number);
+        buf_u64(out, v->e[i].stamp);
+        buf_u64(out, v->e[i].head);
+    }
+}
+
+static quartet_status get_vector(struct bytes_in *in, struct vv *v, uint32_t chains, struct err *err)
+{
+    uint32_t n = bytes_count(in, 26);
+    for (uint32_t i = 0; i < n; i++) {
+        struct vv_entry e = {.chain = bytes_u16(in)};
+        e.number = bytes_u64(in);
+        e.stamp = bytes_u64(in);
+        e.head = bytes_u64(in);
+        if (in->bad || e.chain >= chains)
+            return err_set(err, QUARTET_CORRUPT, "damaged checkpoint: a vector");
+        quartet_status rc = vv_raise(v, e, err);
+        if (rc != QUARTET_OK)
+            return rc;
+    }
+    return QUARTET_OK;
+}
+
+/* Replay must see what was taken from the log and is not in the base: whole batches of which a part waits, and unfinished transactions. */
+static log_pos replay_from(const db *d)
+{
+    log_pos at = d->applied_end;
+    if (d->taking != NULL && d->taking->logged && d->taking->at < at)
+        at = d->taking->at;
+    for (const struct held_batch *b = d->held; b != NULL; b = b->next)
+        if (b->logged && b->at < at)
+            at = b->at;
+    for (uint32_t i = 0; i < d->state_count; i++)
+        if (d->state[i] != NULL && d->state[i]->chunks.bytes.len > 0 && d->state[i]->chunks.at < at)
+            at = d->state[i]->chunks.at;
+    return at;
+}
+
+quartet_status db_checkpoint(void *ctx, apply_no through, struct buf *out, struct err *err)
+{
+    db *d = ctx;
+    static const struct chain_state none;
+    QASSERT(through == d->applied_no); /* a buffer is frozen before the next transaction enters it */
+    log_pos at = replay_from(d);
+    buf_u8(out, CHECKPOINT_VERSION);
+    buf_u8(out, d->has_identity);
+    buf_put(out, d->identity.cluster.b, sizeof d->identity.cluster.b);
+    buf_u8(out, d->identity.slot);
+    buf_u64(out, d->clock.last);
+    buf_u64(out, at);
+    buf_varint(out, d->chains.count);
+    for (uint32_t i = 0; i < d->chains.count; i++) {
+        buf_u8(out, d->chains.ids[i].slot);
+        buf_u64(out, d->chains.ids[i].incarnation);
+    }
+    put_vector(out, &d->applied);
+    for (uint32_t i = 0; i < d->chains.count; i++) {
+        const struct chain_state *s = i < d->state_count && d->state[i] != NULL ? d->state[i] : &none;
+        put_vector(out, &s->seen);
+        buf_u64(out, s->head_number); /* what is only held comes again from a peer */
+        buf_u64(out, s->head_stamp);
+        buf_put(out, s->head, sizeof s->head);
+        const struct vv_entry *e = vv_find(&d->applied, (chain_no)i);
+        buf_u64(out, e != NULL ? e->stamp : 0);
+    }
+    pthread_mutex_lock(&d->tables_lock);
+    struct map_entry *e;
+    buf_varint(out, d->tables.count);
+    for (size_t i = 0; (e = map_at(&d->tables, &i)) != NULL;) {
+        const struct table_state *s = e->value;
+        buf_u64(out, s->id);
+        buf_u64(out, s->hash.lo);
+        buf_u64(out, s->hash.hi);
+    }
+    pthread_mutex_unlock(&d->tables_lock);
+    d->checkpoint_at[d->checkpoints++ & 7] = at;
+    return buf_check(out, err);
+}
+
+static quartet_status get_chains(db *d, struct bytes_in *in, struct err *err)
+{
+    uint32_t n = bytes_count(in, 9);
+    for (uint32_t i = 0; i < n; i++) {
+        struct chain_id id = {.slot = bytes_u8(in)};
+        chain_no no;
+        id.incarnation = bytes_u64(in);
+        quartet_status rc = chain_intern(&d->chains, id, &no, err);
+        if (rc != QUARTET_OK)
+            return rc;
+        if (no != i || in->bad)
+            return err_set(err, QUARTET_CORRUPT, "damaged checkpoint: chain %u", i);
+    }
+    return get_vector(in, &d->applied, d->chains.count, err);
+}
+
+static quartet_status get_states(db *d, struct bytes_in *in, struct err *err)
+{
+    for (uint32_t i = 0; i < d->chains.count; i++) {
+        struct chain_state *s = db_chain(d, (chain_no)i, err);
+        quartet_status rc = s == NULL ? QUARTET_NOMEM : get_vector(in, &s->seen, d->chains.count, err);
+        if (rc != QUARTET_OK)
+            return rc;
+        s->received = s->head_number = bytes_u64(in);
+        s->head_stamp = bytes_u64(in);
+        const uint8_t *hash = bytes_take(in, sizeof s->head);
+        s->last_stamp = bytes_u64(in);
+        if (in->bad)
+            break;
+        memcpy(s->head, hash, sizeof s->head);
+        memcpy(s->received_hash, hash, sizeof s->received_hash);
+    }
+    uint32_t n = bytes_count(in, 24);
+    for (uint32_t i = 0; i < n; i++) {
+        struct table_state *t = db_table(d, bytes_u64(in), err);
+        if (t == NULL)
+            return QUARTET_NOMEM;
+        t->hash.lo = bytes_u64(in);
+        t->hash.hi = bytes_u64(in);
+    }
+    if (in->bad || in->left != 0)
+        return err_set(err, QUARTET_CORRUPT, "damaged checkpoint: cut short or too long");
+    return QUARTET_OK;
+}
+
+quartet_status db_checkpoint_read(db *d, struct slice blob, log_pos *from, struct err *err)
+{
+    struct bytes_in in = bytes_in(blob.p, blob.n);
+    *from = 0;
+    if (blob.n == 0)
+        return QUARTET_OK;
+    uint8_t version = bytes_u8(&in);
+    if (version != CHECKPOINT_VERSION)
+        return err_set(err, QUARTET_CANTOPEN, "the database has format version %u, this program reads %u", version, CHECKPOINT_VERSION);
+    d->has_identity = bytes_u8(&in) != 0;
+    const uint8_t *cluster = bytes_take(&in, sizeof d->identity.cluster.b);
+    d->identity.slot = bytes_u8(&in);
+    d->identity.member = d->has_identity;
+    d->clock.last = bytes_u64(&in);
+    *from = bytes_u64(&in);
+    if (in.bad || d->identity.slot >= SLOTS_MAX)
+        return err_set(err, QUARTET_CORRUPT, "damaged checkpoint: its head");
+    memcpy(d->identity.cluster.b, cluster, sizeof d->identity.cluster.b);
+    quartet_status rc = get_chains(d, &in, err);
+    return rc == QUARTET_OK ? get_states(d, &in, err) : rc;
+}

@@ -1,0 +1,180 @@
+/* db_internal.h - what an open database is made of; only for db*.c, txn*.c, table*.c, index.c, apply.c, ddl.c and conn.c.
+ *
+ * Locks, in the order in which they are taken: seal_lock, commit_lock, publish_lock, keys_lock. commit_lock guards all that apply changes: clock,
+ * chains, vectors, hashes, `catalog`. publish_lock guards which snapshot and which catalog new transactions get. */
+#ifndef ENGINE_DB_INTERNAL_H
+#define ENGINE_DB_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/map.h"
+#include "catalog_build.h"
+#include "conn.h"
+#include "db.h"
+
+#define DB_STASH_BYTES_MAX (64u << 20)   /* batches held until what they depend on is here */
+#define DB_CHUNK_BYTES_MAX (512u << 20)  /* of one unfinished transaction from a peer */
+#define DB_LOCAL_HEAD_BYTES 17u          /* before the delta in a LOG_LOCAL record: u64 number, u64 stamp, u8 flags */
+#define DB_SEAL_HEAD_BYTES 53u           /* of a LOG_SEAL record, see db_seal.c */
+#define HIDDEN_KEY_BYTES_DB 20u          /* of a row without a primary key: u64 stamp, u64 incarnation, u32 ordinal */
+#define DB_PATH_BYTES_MAX 4096u
+#define DB_KEY_MEMBER_END (1ll << 53)    /* assigned keys of members stay below, so that JSON readers keep them exact */
+
+struct batch_at { /* where a sealed batch stands in the log */
+    uint64_t first;
+    uint32_t count;
+    bool is_seal; /* LOG_SEAL: put together from LOG_LOCAL records; otherwise LOG_REMOTE, as received */
+    log_pos at;
+};
+struct local_delta { /* in the log, not signed yet */
+    uint64_t number;
+    hlc_stamp stamp;
+    log_pos at, end;
+    uint32_t n; /* bytes of the delta */
+    bool more;  /* its transaction goes on with the next */
+};
+struct chunk_run { /* an unfinished transaction: deltas with DELTA_MORE */
+    struct buf bytes;     /* u32 length, delta; ... */
+    uint64_t first, next; /* numbers; next is the one that is waited for */
+    log_pos at;           /* replay may not begin later than here */
+};
+struct chain_state {     /* by chain_no */
+    struct vv seen;      /* what this chain's writer had applied at its last delta that is applied here: row_writer.seen */
+    uint64_t received;   /* batches came up to this number, held ones included; own: written */
+    uint8_t received_hash[32]; /* of the last header that came */
+    uint64_t head_number; /* batches are in the log (own: signed) up to here */
+    hlc_stamp head_stamp;
+    uint8_t head[32];    /* hash of the header that ends there */
+    hlc_stamp last_stamp; /* of the last delta that was taken, chunks included */
+    bool poisoned;       /* a signed batch held a damaged delta: nothing more is taken */
+    struct batch_at *batches;
+    size_t batch_count, batch_cap;
+    struct local_delta *local; /* unsigned, oldest first, from local_start on */
+    size_t local_start, local_count, local_cap;
+    struct chunk_run chunks;
+};
+struct held_batch { /* a peer's batch of which not all could be applied */
+    struct held_batch *next;
+    chain_no chain;
+    uint64_t first, last;
+    uint64_t next_number;  /* the first delta that was not taken yet */
+    size_t next_at;        /* where it stands in the payload */
+    bool logged;
+    log_pos at, end;       /* where logged */
+    struct batch_header header;
+    size_t n;
+    uint8_t bytes[];       /* the whole batch */
+};
+struct table_state { /* per table id; owned by db.tables */
+    tree_id id;
+    struct state_hash hash;
+    int64_t next_key;      /* highest assigned key + 1 (or + 4); 0: not known. keys_lock */
+    uint32_t key_users;    /* transactions that took keys from it */
+    bool key_known;        /* member: highest_own was looked up */
+};
+struct pending_commit { /* applied, not visible yet */
+    apply_no no;
+    log_pos end;
+    bool durable;
+};
+struct pending_catalog {
+    apply_no from;
+    struct catalog *catalog;
+};
+
+struct db {
+    struct env *env;
+    char path[DB_PATH_BYTES_MAX];
+    struct db_options options;
+    struct file *lock_file;
+    kv *store;
+    commit_log *log;
+
+    pthread_mutex_t commit_lock;
+    struct hlc clock;
+    struct chain_table chains;
+    struct chain_state **state; /* by chain_no */
+    uint32_t state_count, state_cap;
+    struct vv applied;
+    bool own_chain_known; /* recovery: `own` is set */
+    bool own_started;     /* `own` stands in the log (LOG_META); a member's chain begins with its first commit */
+    chain_no own;
+    apply_no applied_no;
+    log_pos applied_end;  /* log end after the last applied delta */
+    struct catalog *catalog; /* after applied_no */
+    struct map tables;    /* tree_id -> struct table_state */
+    struct held_batch *taking; /* the one at work on, NULL: none */
+    struct held_batch *held; /* in the order in which they came */
+    size_t held_bytes;
+    uint64_t held_count;
+    uint8_t own_head[32];    /* of the last header signed for this slot: a new incarnation's first links to it */
+    bool recovering;
+    atomic_bool broken;   /* log or store failed: no more commits */
+    struct db_identity identity;
+    bool has_identity;    /* cluster, slot are known (stored); the secret key only after db_set_identity */
+    bool can_sign;
+    struct vv durable;    /* sealed batches are synced up to here */
+    uint64_t checkpoints; /* asked for so far */
+    log_pos trimmed;
+    log_pos checkpoint_at[8]; /* replay positions of the last ones, by number & 7 */
+
+    pthread_mutex_t publish_lock;
+    struct pending_commit *pending;
+    size_t pending_start, pending_count, pending_cap;
+    struct pending_catalog *catalogs; /* not visible yet */
+    size_t catalog_count, catalog_cap;
+    struct catalog *catalog_visible;
+
+    pthread_mutex_t seal_lock, keys_lock, tables_lock;
+    void (*notify)(void *arg);
+    void *notify_arg;
+    struct conn_node_hooks hooks;
+    atomic_uint_fast64_t catalog_versions;
+    atomic_uint_fast64_t commits, remote_deltas, remote_rows, rows_written;
+};
+
+/* db.c */
+struct chain_state *db_chain(db *d, chain_no chain, struct err *err); /* made as needed; NULL: out of memory. Stays where it is */
+struct table_state *db_table(db *d, tree_id id, struct err *err);     /* made as needed; stays where it is */
+quartet_status db_usable(db *d, struct err *err);
+void db_break(db *d); /* log or store failed: no more commits until it is opened again */
+void db_notify(db *d);
+void db_trim(db *d);  /* a database never in a cluster needs no log below its last checkpoint */
+
+/* db_publish.c */
+quartet_status db_pending_add(db *d, apply_no no, log_pos end, bool durable, struct err *err);
+void db_pending_done(db *d, apply_no no); /* the caller of db_pending_add synced it */
+void db_publish(db *d);                   /* let new transactions see what may be seen */
+quartet_status db_catalog_reserve(db *d, struct err *err);
+void db_catalog_set(db *d, struct catalog *fresh, apply_no from); /* takes fresh; room is reserved */
+void db_publish_end(db *d);
+
+/* db_checkpoint.c */
+quartet_status db_checkpoint(void *ctx, apply_no through, struct buf *out, struct err *err);
+quartet_status db_checkpoint_read(db *d, struct slice blob, log_pos *from, struct err *err);
+
+/* db_recover.c */
+quartet_status db_recover(db *d, struct slice checkpoint, struct err *err);
+quartet_status db_head_durable(db *d, chain_no chain, struct err *err); /* what is signed of it is synced */
+quartet_status db_own_start(db *d, struct err *err); /* under commit_lock: write the incarnation before its first delta */
+
+/* db_chain.c, db_take.c; under commit_lock */
+quartet_status chain_add_batch(struct chain_state *s, struct batch_at at, struct err *err);
+quartet_status chain_add_local(struct chain_state *s, struct local_delta x, struct err *err);
+void chain_drop_local(struct chain_state *s, uint64_t through);
+void chain_drop_unfinished(struct chain_state *s); /* a run of chunks that will never end */
+uint64_t chain_next(const db *d, chain_no chain);  /* the number that may be taken next */
+void chain_state_free(struct chain_state *s);
+enum take_result { TAKE_DONE, TAKE_WAITS, TAKE_BAD };
+/* One delta that may be next in its chain. DONE: applied, or kept as a chunk of an unfinished transaction. WAITS: for what it depends on, or for its time. BAD: err says
+ * why. Another status than QUARTET_OK: not the delta's fault. */
+quartet_status take_delta(db *d, chain_no chain, struct slice bytes, log_pos at, log_pos end, bool trusted, enum take_result *result, struct err *err);
+/* Take what can be taken of a batch; logs it with its first delta. *rest: some must wait. *bad: the rest of it is damaged, err says why. */
+quartet_status take_batch(db *d, struct held_batch *b, bool *rest, bool *bad, struct err *err);
+quartet_status take_held(db *d, struct err *err);
+void held_add(db *d, struct held_batch *b); /* takes b */
+struct held_batch *held_new(chain_no chain, const struct batch_header *h, struct slice bytes, struct err *err);
+void held_free_all(db *d);
+
+#endif

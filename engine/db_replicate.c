@@ -1,0 +1,277 @@
+/* db_replicate.c - batches from and for peers: check and take what comes, read back what a peer asks for, tell how far this node is.
+ * Why the bytes are stored and relayed as received: the signature is over them, and anyone can check them again.
+ * Invariants: nothing of a batch takes effect before its signature was verified and it links to its predecessor in the chain; what a peer can pull is on this
+ *   disk or comes again from its origin.
+ * Not here: signing (db_seal.c), dependencies (db_take.c), who is asked when (net/gossip.c). */
+#include <string.h>
+
+#include "base/mem.h"
+#include "db_internal.h"
+
+/* Where a batch stands with what is here. commit_lock held. */
+static enum deliver_result place(db *d, const struct batch_header *h, const struct chain_state *s, uint64_t *need, struct err *err)
+{
+    uint64_t received = s == NULL ? 0 : s->received, last = h->first + h->count - 1;
+    if (s != NULL && s->poisoned) {
+        err_set(err, QUARTET_CORRUPT, "this chain holds a damaged delta: nothing more is taken from it");
+        return DELIVER_REFUSED;
+    }
+    if (last <= received)
+        return DELIVER_DUPLICATE;
+    if (h->first > received + 1) {
+        *need = received + 1;
+        return DELIVER_GAP;
+    }
+    if (h->first <= received) {
+        err_set(err, QUARTET_AUTH, "batch %llu to %llu overlaps what is known up to %llu: a forged or cloned node", (unsigned long long)h->first,
+                (unsigned long long)last, (unsigned long long)received);
+        return DELIVER_REFUSED;
+    }
+    if (d->own_started && d->identity.member && h->chain.slot == d->chains.ids[d->own].slot && h->chain.incarnation == d->chains.ids[d->own].incarnation) {
+        err_set(err, QUARTET_AUTH, "a batch of this node's own running chain that it did not write: its key is used elsewhere");
+        return DELIVER_REFUSED;
+    }
+    if (h->first > 1 && memcmp(h->prev, s->received_hash, sizeof h->prev) != 0) {
+        err_set(err, QUARTET_AUTH, "batch %llu does not link to the one before: a forged or cloned node", (unsigned long long)h->first);
+        return DELIVER_REFUSED;
+    }
+    return DELIVER_APPLIED;
+}
+
+static struct chain_state *find_state(db *d, struct chain_id id, chain_no *no)
+{
+    return chain_find(&d->chains, id, no) && *no < d->state_count ? d->state[*no] : NULL;
+}
+
+/* A verified batch that links. commit_lock held. */
+static quartet_status take(db *d, struct slice bytes, const struct batch_header *h, enum deliver_result *result, uint64_t *need, struct err *err)
+{
+    chain_no chain;
+    quartet_status rc = chain_intern(&d->chains, h->chain, &chain, err);
+    struct chain_state *s = rc == QUARTET_OK ? db_chain(d, chain, err) : NULL;
+    struct held_batch *b = s == NULL ? NULL : held_new(chain, h, bytes, err);
+    bool rest, bad;
+    if (b == NULL)
+        return rc != QUARTET_OK ? rc : QUARTET_NOMEM;
+    rc = take_batch(d, b, &rest, &bad, err);
+    if (rc == QUARTET_OK && bad && !b->logged) { /* nothing of it took effect */
+        *result = DELIVER_REFUSED;
+        mem_free(b);
+        return rc;
+    }
+    if (rc == QUARTET_OK && rest && !b->logged && d->held_bytes + b->n > DB_STASH_BYTES_MAX) {
+        *result = DELIVER_GAP; /* no room to hold it: it is pulled again later */
+        *need = h->first;
+        mem_free(b);
+        return rc;
+    }
+    if (rc != QUARTET_OK) {
+        mem_free(b);
+        return rc;
+    }
+    s->received = b->last;
+    memcpy(s->received_hash, h->hash, sizeof s->received_hash);
+    s->poisoned = bad;
+    *result = bad ? DELIVER_REFUSED : rest ? DELIVER_HELD : DELIVER_APPLIED;
+    if (rest && !bad)
+        held_add(d, b);
+    else
+        mem_free(b);
+    struct err ignored = ERR_INIT;
+    return d->held == NULL ? QUARTET_OK : take_held(d, bad ? &ignored : err);
+}
+
+quartet_status db_deliver(db *d, struct slice batch, const uint8_t *public_key, enum deliver_result *result, uint64_t *need, struct err *err)
+{
+    struct batch_header h;
+    struct slice payload;
+    chain_no chain;
+    *need = 0;
+    *result = DELIVER_REFUSED;
+    quartet_status rc = batch_parse(batch, &h, &payload, err);
+    if (rc != QUARTET_OK)
+        return rc == QUARTET_NOMEM ? rc : QUARTET_OK;
+    pthread_mutex_lock(&d->commit_lock);
+    bool member = d->identity.member;
+    struct cluster_id cluster = d->identity.cluster;
+    enum deliver_result at = place(d, &h, find_state(d, h.chain, &chain), need, err);
+    pthread_mutex_unlock(&d->commit_lock);
+    if (!member)
+        return err_set(err, QUARTET_MISUSE, "this database is in no cluster");
+    if (at != DELIVER_APPLIED) { /* cheap answers first: a batch comes from every peer */
+        *result = at;
+        return QUARTET_OK;
+    }
+    if (batch_verify(batch, &h, payload, &cluster, public_key, err) != QUARTET_OK)
+        return QUARTET_OK;
+    pthread_mutex_lock(&d->commit_lock);
+    rc = db_usable(d, err);
+    if (rc == QUARTET_OK) {
+        *result = place(d, &h, find_state(d, h.chain, &chain), need, err); /* another thread may have brought it meanwhile */
+        if (*result == DELIVER_APPLIED)
+            rc = take(d, batch, &h, result, need, err);
+    }
+    pthread_mutex_unlock(&d->commit_lock);
+    if (rc == QUARTET_OK && *result == DELIVER_APPLIED)
+        db_notify(d);
+    return rc;
+}
+
+/* ---- reading back ---- */
+
+static quartet_status read_remote(db *d, const struct batch_at *at, struct buf *out, struct err *err)
+{
+    enum log_type type;
+    log_pos end;
+    size_t start = out->len;
+    buf_u32(out, 0);
+    quartet_status rc = commit_log_read(d->log, at->at, &type, out, &end, err);
+    if (rc == QUARTET_OK && type != LOG_REMOTE)
+        rc = err_set(err, QUARTET_CORRUPT, "log: another record where a batch should stand");
+    if (rc == QUARTET_OK && !out->failed)
+        store_le32(out->data + start, (uint32_t)(out->len - start - 4));
+    return rc;
+}
+
+/* Header and signature, then the deltas from where they were first written. */
+static quartet_status read_sealed(db *d, const struct batch_at *at, struct buf *out, struct err *err)
+{
+    struct buf seal = {0}, local = {0};
+    enum log_type type;
+    log_pos end;
+    size_t start = out->len;
+    quartet_status rc = commit_log_read(d->log, at->at, &type, &seal, &end, err);
+    struct bytes_in in = bytes_in(seal.data, seal.len);
+    (void)bytes_take(&in, DB_SEAL_HEAD_BYTES); /* known from the index */
+    const uint8_t *head = bytes_take(&in, BATCH_HEADER_BYTES + BATCH_SIGNATURE_BYTES);
+    if (rc == QUARTET_OK && (type != LOG_SEAL || head == NULL))
+        rc = err_set(err, QUARTET_CORRUPT, "log: another record where a signature should stand");
+    if (rc == QUARTET_OK) {
+        buf_u32(out, 0);
+        buf_put(out, head, BATCH_HEADER_BYTES + BATCH_SIGNATURE_BYTES);
+    }
+    for (uint32_t i = 0; i < at->count && rc == QUARTET_OK; i++) {
+        buf_clear(&local);
+        log_pos pos = bytes_u64(&in);
+        rc = in.bad ? err_set(err, QUARTET_CORRUPT, "log: a signature's record is cut short") : commit_log_read(d->log, pos, &type, &local, &end, err);
+        if (rc == QUARTET_OK && (type != LOG_LOCAL || local.len < DB_LOCAL_HEAD_BYTES))
+            rc = err_set(err, QUARTET_CORRUPT, "log: another record where a delta should stand");
+        if (rc != QUARTET_OK)
+            break;
+        buf_u32(out, (uint32_t)(local.len - DB_LOCAL_HEAD_BYTES));
+        buf_put(out, local.data + DB_LOCAL_HEAD_BYTES, local.len - DB_LOCAL_HEAD_BYTES);
+    }
+    if (rc == QUARTET_OK && !out->failed)
+        store_le32(out->data + start, (uint32_t)(out->len - start - 4));
+    buf_deinit(&seal);
+    buf_deinit(&local);
+    return rc;
+}
+
+/* The batch that holds delta `number`. commit_lock held. */
+static bool find_batch(const struct chain_state *s, uint64_t number, struct batch_at *out)
+{
+    size_t lo = 0, hi = s == NULL ? 0 : s->batch_count;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (s->batches[mid].first + s->batches[mid].count <= number)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    if (s == NULL || lo == s->batch_count || s->batches[lo].first > number)
+        return false;
+    *out = s->batches[lo];
+    return true;
+}
+
+quartet_status db_read_batches(db *d, struct chain_id chain, uint64_t from, size_t max_bytes, struct buf *out, uint32_t *count, struct err *err)
+{
+    *count = 0;
+    for (uint64_t next = from;;) {
+        struct batch_at at;
+        chain_no no;
+        size_t before = out->len;
+        pthread_mutex_lock(&d->commit_lock);
+        struct chain_state *s = find_state(d, chain, &no);
+        bool found = find_batch(s, next, &at);
+        bool trimmed = !found && s != NULL && next <= s->head_number;
+        pthread_mutex_unlock(&d->commit_lock);
+        if (!found && *count == 0)
+            return trimmed ? err_set(err, QUARTET_TOO_OLD, "the log no longer has delta %llu of that chain", (unsigned long long)from)
+                           : err_set(err, QUARTET_NOTFOUND, "no sealed batch holds delta %llu of that chain", (unsigned long long)from);
+        if (!found)
+            return QUARTET_OK;
+        quartet_status rc = at.is_seal ? read_sealed(d, &at, out, err) : read_remote(d, &at, out, err);
+        if (rc == QUARTET_OK)
+            rc = buf_check(out, err);
+        if (rc != QUARTET_OK)
+            return rc;
+        if (*count > 0 && out->len > max_bytes) {
+            out->len = before;
+            return QUARTET_OK;
+        }
+        ++*count;
+        if (out->len >= max_bytes)
+            return QUARTET_OK;
+        next = at.first + at.count;
+    }
+}
+
+/* ---- how far this node is ---- */
+
+quartet_status db_vectors(db *d, struct buf *applied, struct buf *durable, struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    pthread_mutex_lock(&d->commit_lock);
+    if (applied != NULL)
+        vv_encode(applied, &d->applied, &d->chains);
+    if (durable != NULL)
+        vv_encode(durable, &d->durable, &d->chains);
+    pthread_mutex_unlock(&d->commit_lock);
+    if (applied != NULL)
+        rc = buf_check(applied, err);
+    if (rc == QUARTET_OK && durable != NULL)
+        rc = buf_check(durable, err);
+    return rc;
+}
+
+quartet_status db_sync_remote(db *d, struct err *err)
+{
+    struct vv v = {0};
+    quartet_status rc = QUARTET_OK;
+    pthread_mutex_lock(&d->commit_lock);
+    log_pos end = commit_log_end(d->log);
+    for (uint32_t i = 0; i < d->state_count && rc == QUARTET_OK; i++) {
+        const struct chain_state *s = d->state[i];
+        if (s != NULL && s->batch_count > 0)
+            rc = vv_raise(&v, (struct vv_entry){.chain = (chain_no)i, .number = s->head_number, .stamp = s->head_stamp, .head = load_le64(s->head)}, err);
+    }
+    pthread_mutex_unlock(&d->commit_lock);
+    if (rc == QUARTET_OK && commit_log_synced(d->log) < end) {
+        rc = commit_log_sync(d->log, end, LOG_SYNC_FULL, err);
+        if (rc != QUARTET_OK)
+            db_break(d);
+    }
+    if (rc == QUARTET_OK) {
+        pthread_mutex_lock(&d->commit_lock);
+        rc = vv_merge(&d->durable, &v, err);
+        pthread_mutex_unlock(&d->commit_lock);
+    }
+    vv_deinit(&v);
+    return rc;
+}
+
+bool db_covers(db *d, struct slice encoded_vv)
+{
+    struct vv v = {0};
+    struct err ignored = ERR_INIT;
+    struct bytes_in in = bytes_in(encoded_vv.p, encoded_vv.n);
+    if (encoded_vv.n == 0)
+        return true;
+    pthread_mutex_lock(&d->commit_lock);
+    bool covers = vv_decode(&in, &v, &d->chains, &ignored) == QUARTET_OK && !in.bad && vv_covers(&d->applied, &v);
+    pthread_mutex_unlock(&d->commit_lock);
+    vv_deinit(&v);
+    return covers;
+}

@@ -1,0 +1,249 @@
+/* db_take.c - taking deltas of a chain in their order: apply them, keep the chunks of an unfinished transaction, or let them wait for what they depend on.
+ * Why delta by delta and not batch by batch: a batch may hold a delta that depends on another chain's, which in turn depends on an earlier delta of the same
+ *   batch; waiting for the whole would wait for ever.
+ * Invariants: of one chain deltas are taken in order; a delta is applied after all that its writer had applied. A batch is logged before its first delta is
+ *   applied; the log's order is thus an order of causes.
+ * Not here: signatures (db_replicate.c), merging (apply.c). */
+#include <string.h>
+
+#include "apply.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+/* What is wrong with a delta at this place of its chain, or NULL. */
+static const char *wrong_place(const db *d, chain_no chain, const struct chain_state *s, const struct delta_reader *r)
+{
+    bool run = s->chunks.bytes.len > 0, continues = (r->flags & DELTA_CONTINUES) != 0;
+    if (r->number != chain_next(d, chain))
+        return "its number is not the next";
+    if (run != continues)
+        return run ? "a transaction's chunks are interrupted" : "a chunk without a beginning";
+    if (continues ? r->stamp != s->last_stamp : r->stamp <= s->last_stamp)
+        return "its stamp does not follow the one before";
+    if (hlc_slot(r->stamp) != d->chains.ids[chain].slot)
+        return "its stamp names another slot";
+    return NULL;
+}
+
+static quartet_status keep_chunk(struct chain_state *s, const struct delta_reader *r, struct slice bytes, log_pos at, struct err *err)
+{
+    if (s->chunks.bytes.len == 0) {
+        s->chunks.first = r->number;
+        s->chunks.at = at;
+    }
+    if (s->chunks.bytes.len + bytes.n > DB_CHUNK_BYTES_MAX)
+        return err_set(err, QUARTET_LIMIT, "a transaction of more than %u bytes", DB_CHUNK_BYTES_MAX);
+    buf_u32(&s->chunks.bytes, (uint32_t)bytes.n);
+    buf_put(&s->chunks.bytes, bytes.p, bytes.n);
+    if (s->chunks.bytes.failed)
+        return err_nomem(err);
+    s->chunks.next = r->number + 1;
+    return QUARTET_OK;
+}
+
+/* The chunks kept so far and this last one. */
+static quartet_status apply_run(db *d, chain_no chain, const struct delta_reader *r, struct slice last, log_pos end, bool trusted, struct err *err)
+{
+    struct chain_state *s = d->state[chain];
+    struct slice one = last, *deltas = &one;
+    size_t n = 1;
+    apply_no no;
+    if (s->chunks.bytes.len > 0) {
+        size_t count = (size_t)(s->chunks.next - s->chunks.first) + 1;
+        deltas = mem_zalloc(count, sizeof *deltas);
+        if (deltas == NULL)
+            return err_nomem(err);
+        struct bytes_in in = bytes_in(s->chunks.bytes.data, s->chunks.bytes.len);
+        for (n = 0; n + 1 < count && batch_next_delta(&in, &deltas[n]);)
+            n++;
+        deltas[n++] = last;
+    }
+    uint64_t rows = atomic_load(&d->rows_written);
+    struct apply_in in = {.chain = chain, .number = r->number, .stamp = r->stamp, .deltas = deltas, .count = n, .end = end, .trusted = trusted};
+    quartet_status rc = apply_transaction(d, &in, &no, err);
+    if (deltas != &one)
+        mem_free(deltas);
+    if (rc != QUARTET_OK)
+        return rc;
+    buf_deinit(&s->chunks.bytes);
+    s->chunks = (struct chunk_run){0};
+    if (!trusted) {
+        atomic_fetch_add(&d->remote_deltas, 1);
+        atomic_fetch_add(&d->remote_rows, atomic_load(&d->rows_written) - rows);
+    }
+    rc = db_pending_add(d, no, end, true, err);
+    if (rc == QUARTET_OK)
+        db_publish(d);
+    return rc;
+}
+
+quartet_status take_delta(db *d, chain_no chain, struct slice bytes, log_pos at, log_pos end, bool trusted, enum take_result *result, struct err *err)
+{
+    struct delta_reader r;
+    struct chain_state *s = db_chain(d, chain, err);
+    if (s == NULL)
+        return QUARTET_NOMEM;
+    *result = TAKE_BAD;
+    quartet_status rc = delta_open(&r, bytes, &d->chains, err);
+    if (rc != QUARTET_OK)
+        return rc == QUARTET_NOMEM ? rc : QUARTET_OK;
+    const char *wrong = wrong_place(d, chain, s, &r);
+    if (wrong != NULL) {
+        err_set(err, QUARTET_CORRUPT, "delta %llu: %s", (unsigned long long)r.number, wrong);
+    } else if (!vv_covers(&d->applied, &r.deps)) {
+        *result = TAKE_WAITS;
+    } else if (!d->recovering && hlc_observe(&d->clock, env_wall_ms(d->env), r.stamp, err) != QUARTET_OK) {
+        err_clear(err);
+        *result = TAKE_WAITS; /* from the future: until its time has come */
+    } else {
+        if (d->recovering && (r.stamp & ~(hlc_stamp)3) > d->clock.last)
+            d->clock.last = r.stamp & ~(hlc_stamp)3;
+        rc = vv_merge(&s->seen, &r.deps, err);
+        if (rc == QUARTET_OK)
+            rc = (r.flags & DELTA_MORE) != 0 ? keep_chunk(s, &r, bytes, at, err) : apply_run(d, chain, &r, bytes, end, trusted, err);
+        if (rc == QUARTET_OK) {
+            s->last_stamp = r.stamp;
+            *result = TAKE_DONE;
+        }
+        if (rc == QUARTET_CORRUPT || rc == QUARTET_LIMIT)
+            rc = QUARTET_OK; /* the delta's fault: BAD */
+    }
+    delta_close(&r);
+    return rc;
+}
+
+/* Write a batch to the log, once, before any of it takes effect. */
+static quartet_status log_batch(db *d, struct held_batch *b, struct err *err)
+{
+    if (b->logged)
+        return QUARTET_OK;
+    struct chain_state *s = d->state[b->chain];
+    struct slice part = slice_of(b->bytes, b->n);
+    quartet_status rc = commit_log_append(d->log, LOG_REMOTE, &part, 1, &b->at, &b->end, err);
+    if (rc == QUARTET_OK)
+        rc = chain_add_batch(s, (struct batch_at){.first = b->first, .count = b->header.count, .at = b->at}, err);
+    if (rc != QUARTET_OK) {
+        db_break(d);
+        return rc;
+    }
+    b->logged = true;
+    s->head_number = b->last;
+    s->head_stamp = b->header.last_stamp;
+    memcpy(s->head, b->header.hash, sizeof s->head);
+    return QUARTET_OK;
+}
+
+/* Would this delta be taken now? Asked before the batch is logged, so that a batch is logged only when something of it takes effect. */
+static bool may_take(db *d, struct slice bytes)
+{
+    struct delta_reader r;
+    struct err ignored = ERR_INIT;
+    struct hlc clock = d->clock;
+    if (delta_open(&r, bytes, &d->chains, &ignored) != QUARTET_OK)
+        return true; /* take_delta says what is wrong */
+    bool may = vv_covers(&d->applied, &r.deps) && hlc_observe(&clock, env_wall_ms(d->env), r.stamp, &ignored) == QUARTET_OK;
+    delta_close(&r);
+    return may;
+}
+
+quartet_status take_batch(db *d, struct held_batch *b, bool *rest, bool *bad, struct err *err)
+{
+    struct slice payload = slice_of(b->bytes + b->n - b->header.payload_bytes, b->header.payload_bytes);
+    quartet_status rc = QUARTET_OK;
+    *bad = false;
+    *rest = false;
+    d->taking = b;
+    while (rc == QUARTET_OK && b->next_number <= b->last) {
+        struct bytes_in in = bytes_in(payload.p + b->next_at, payload.n - b->next_at);
+        struct slice delta;
+        enum take_result result;
+        if (!batch_next_delta(&in, &delta)) {
+            err_set(err, QUARTET_CORRUPT, "batch: its payload ends early");
+            *bad = true;
+            break;
+        }
+        uint64_t next = chain_next(d, b->chain);
+        if (b->next_number >= next) {
+            *rest = b->next_number > next || (!b->logged && !may_take(d, delta));
+            if (*rest)
+                break;
+            rc = log_batch(d, b, err);
+            if (rc == QUARTET_OK)
+                rc = take_delta(d, b->chain, delta, b->at, b->end, false, &result, err);
+            if (rc != QUARTET_OK)
+                break;
+            *bad = result == TAKE_BAD;
+            *rest = result == TAKE_WAITS;
+            if (result != TAKE_DONE)
+                break;
+        } /* otherwise it is here already: a replay */
+        b->next_number++;
+        b->next_at = payload.n - in.left;
+    }
+    d->taking = NULL;
+    return rc;
+}
+
+struct held_batch *held_new(chain_no chain, const struct batch_header *h, struct slice bytes, struct err *err)
+{
+    struct held_batch *b = mem_alloc(sizeof *b + bytes.n);
+    if (b == NULL) {
+        (void)err_nomem(err); /* NULL says it */
+        return NULL;
+    }
+    *b = (struct held_batch){.chain = chain, .first = h->first, .last = h->first + h->count - 1, .next_number = h->first, .header = *h, .n = bytes.n};
+    memcpy(b->bytes, bytes.p, bytes.n);
+    return b;
+}
+
+void held_add(db *d, struct held_batch *b)
+{
+    struct held_batch **at = &d->held;
+    while (*at != NULL)
+        at = &(*at)->next;
+    b->next = NULL;
+    *at = b;
+    d->held_bytes += b->n;
+    d->held_count++;
+}
+
+void held_free_all(db *d)
+{
+    while (d->held != NULL) {
+        struct held_batch *b = d->held;
+        d->held = b->next;
+        mem_free(b);
+    }
+    d->held_bytes = d->held_count = 0;
+}
+
+/* Again and again over all that wait, until a round brings nothing. */
+quartet_status take_held(db *d, struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    for (bool progress = true; progress && rc == QUARTET_OK;) {
+        progress = false;
+        for (struct held_batch **at = &d->held; *at != NULL && rc == QUARTET_OK;) {
+            struct held_batch *b = *at;
+            uint64_t before = b->next_number;
+            bool rest, bad;
+            rc = take_batch(d, b, &rest, &bad, err);
+            progress |= b->next_number != before;
+            if (rc != QUARTET_OK || (rest && !bad)) {
+                at = &b->next;
+                continue;
+            }
+            if (bad) {
+                d->state[b->chain]->poisoned = true;
+                log_line(d->env, LOG_ERROR, "db", "slot %u: a signed batch cannot be applied, nothing more is taken from this chain: %s",
+                         d->chains.ids[b->chain].slot, err->text);
+                err_clear(err);
+            }
+            *at = b->next;
+            d->held_bytes -= b->n;
+            d->held_count--;
+            mem_free(b);
+        }
+    }
+    return rc;
+}

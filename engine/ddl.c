@@ -1,0 +1,407 @@
+/* ddl.c - CREATE, DROP and ALTER as rows of the system tables.
+ * Why rows: they replicate, merge and roll back as all rows do, and a transaction sees its own DDL at once. The canonical text is what is stored, so that equal
+ *   definitions written differently are one object.
+ * Invariants: what is written here makes a catalog that can be read: txn_catalog_refresh proves it before the statement ends.
+ * Not here: what the rows mean (catalog_read.c), filling indexes of other nodes (apply_index.c). */
+#include <string.h>
+
+#include <xxhash.h>
+
+#include "base/mem.h"
+#include "parser/parse.h"
+#include "table_internal.h"
+
+struct ddl {
+    txn *t;
+    struct arena *a;
+    const char **warning;
+    struct err *err;
+};
+
+static quartet_status unsupported(struct ddl *x, const char *what)
+{
+    return err_set(x->err, QUARTET_ERROR, "%s is not supported by this version", what);
+}
+
+static char *printed(struct ddl *x, const struct ast_stmt *stmt)
+{
+    struct buf text = {0};
+    ast_print_stmt(stmt, &text);
+    char *sql = text.failed ? NULL : arena_strndup(x->a, (const char *)text.data, text.len);
+    buf_deinit(&text);
+    if (sql == NULL)
+        (void)err_nomem(x->err); /* NULL says it */
+    return sql;
+}
+
+static const struct table_def *system_table(struct ddl *x, tree_id id)
+{
+    const struct table_def *t = catalog_table_by_id(x->t->catalog, id);
+    QASSERT(t != NULL);
+    return t;
+}
+
+static quartet_status object_key(struct ddl *x, tree_id id, struct slice *key)
+{
+    struct value v[OBJ_COLUMNS] = {[OBJ_ID] = value_int((int64_t)id)};
+    struct buf out = {0};
+    quartet_status rc = table_key(system_table(x, SYS_OBJECTS), v, &out, x->err);
+    if (rc == QUARTET_OK) {
+        *key = slice_of(arena_dup(x->a, out.data, out.len), out.len);
+        if (key->p == NULL)
+            rc = arena_fail(x->a, x->err);
+    }
+    buf_deinit(&out);
+    return rc;
+}
+
+/* An id that no object has or had: how often this name and definition was dropped is part of it. */
+static quartet_status fresh_id(struct ddl *x, const char *kind, const char *name, const char *sql, tree_id *out)
+{
+    for (uint64_t n = 0;; n++) {
+        struct slice key, record;
+        bool own, found;
+        *out = object_id(kind, name, sql, n);
+        quartet_status rc = object_key(x, *out, &key);
+        if (rc == QUARTET_OK)
+            rc = txn_row(x->t, SYS_OBJECTS, key, x->t->statement, &record, &own, &found, x->err);
+        if (rc != QUARTET_OK || !found)
+            return rc;
+    }
+}
+
+static quartet_status put_object(struct ddl *x, tree_id id, const char *kind, const char *name, tree_id table, const char *sql)
+{
+    struct value v[OBJ_COLUMNS] = {
+        [OBJ_ID] = value_int((int64_t)id), [OBJ_KIND] = value_text(kind, strlen(kind)), [OBJ_NAME] = value_text(name, strlen(name)),
+        [OBJ_TABLE_ID] = table == 0 ? VALUE_NULL_INIT : value_int((int64_t)table), [OBJ_SQL] = value_text(sql, strlen(sql))};
+    return table_insert(x->t, system_table(x, SYS_OBJECTS), v, x->a, NULL, NULL, x->err);
+}
+
+static quartet_status drop_object(struct ddl *x, tree_id id)
+{
+    struct slice key;
+    quartet_status rc = object_key(x, id, &key);
+    return rc == QUARTET_OK ? table_delete(x->t, system_table(x, SYS_OBJECTS), key, x->err) : rc;
+}
+
+static quartet_status check_name(struct ddl *x, const struct ast_qname *q)
+{
+    static const char *const schemas[] = {"main", "public"};
+    const char *s = q->schema.text;
+    if (s != NULL && name_cmp(s, schemas[0]) != 0 && name_cmp(s, schemas[1]) != 0)
+        return err_set_at(x->err, QUARTET_ERROR, q->schema.offset, "no such database: %s", s);
+    return QUARTET_OK;
+}
+
+static quartet_status check_new_name(struct ddl *x, const struct ast_qname *q)
+{
+    static const char *const reserved[] = {"quartet_", "sqlite_"};
+    for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++) {
+        char head[16] = {0};
+        strncpy(head, q->name.text, strlen(reserved[i]));
+        if (name_cmp(head, reserved[i]) == 0)
+            return err_set_at(x->err, QUARTET_ERROR, q->name.offset, "names that begin with %s are reserved: %s", reserved[i], q->name.text);
+    }
+    return check_name(x, q);
+}
+
+/* In a cluster UNIQUE and REFERENCES are held on each node only; whoever relies on them should know. */
+static quartet_status warn(struct ddl *x, const struct table_def *t, const struct index_def *only)
+{
+    struct buf text = {0};
+    if (x->warning == NULL || !x->t->d->identity.member)
+        return QUARTET_OK;
+    for (uint32_t i = 0; i < t->index_count; i++) {
+        const struct index_def *ix = &t->indexes[i];
+        if (!ix->unique || (only != NULL && ix != only))
+            continue;
+        buf_str(&text, text.len > 0 ? "; UNIQUE (" : "UNIQUE (");
+        for (uint32_t k = 0; k < ix->column_count; k++)
+            buf_printf(&text, "%s%s", k > 0 ? ", " : "", t->columns[ix->columns[k]].name);
+        buf_str(&text, ")");
+    }
+    for (uint32_t i = 0; only == NULL && i < t->foreign_key_count; i++)
+        buf_printf(&text, "%sREFERENCES %s", text.len > 0 ? "; " : "", t->foreign_keys[i].parent);
+    if (text.len > 0) {
+        *x->warning = arena_printf(x->a, "table %s: held on each node only, concurrent writes on two nodes can break it: %.*s", t->name, (int)text.len,
+                                   (const char *)text.data);
+        if (*x->warning == NULL)
+            text.failed = true;
+    }
+    quartet_status rc = buf_check(&text, x->err);
+    buf_deinit(&text);
+    return rc;
+}
+
+/* CREATE TABLE a (LIKE b): b's definition under a new name. */
+static quartet_status like_definition(struct ddl *x, const struct ast_create_table *c, struct ast_stmt **out)
+{
+    const struct table_def *from = catalog_table(x->t->catalog, c->like.name.text);
+    size_t consumed;
+    if (from == NULL)
+        return err_set_at(x->err, QUARTET_ERROR, c->like.name.offset, "no such table: %s", c->like.name.text);
+    quartet_status rc = parse_sql(x->a, from->sql, strlen(from->sql), NULL, out, &consumed, x->err);
+    if (rc == QUARTET_OK)
+        (*out)->u.create_table->name = c->name;
+    return rc;
+}
+
+static quartet_status create_table(struct ddl *x, const struct ast_stmt *stmt)
+{
+    struct ast_create_table c = *stmt->u.create_table;
+    struct ast_stmt bare = *stmt, *like = NULL;
+    tree_id id;
+    quartet_status rc = check_new_name(x, &c.name);
+    if (rc != QUARTET_OK)
+        return rc;
+    if (catalog_table(x->t->catalog, c.name.name.text) != NULL) {
+        if (c.if_not_exists)
+            return QUARTET_OK;
+        return err_set_at(x->err, QUARTET_ERROR, c.name.name.offset, "table %s already exists", c.name.name.text);
+    }
+    if (c.temporary)
+        return unsupported(x, "CREATE TEMPORARY TABLE");
+    if (c.updates_win)
+        return unsupported(x, "UPDATES WIN");
+    if (c.as != NULL)
+        return unsupported(x, "CREATE TABLE AS SELECT here");
+    if (c.like.name.text != NULL) {
+        rc = like_definition(x, &c, &like);
+        if (rc != QUARTET_OK)
+            return rc;
+        c = *like->u.create_table;
+    }
+    c.if_not_exists = false;
+    c.name.schema.text = NULL;
+    bare.u.create_table = &c;
+    const char *sql = printed(x, &bare);
+    if (sql == NULL)
+        return QUARTET_NOMEM;
+    rc = fresh_id(x, "table", c.name.name.text, sql, &id);
+    if (rc == QUARTET_OK)
+        rc = put_object(x, id, "table", c.name.name.text, 0, sql);
+    if (rc == QUARTET_OK)
+        rc = txn_catalog_refresh(x->t, x->err);
+    if (rc != QUARTET_OK) {
+        x->err->sql_offset = -1; /* it would point into the canonical text */
+        return rc;
+    }
+    return warn(x, catalog_table_by_id(x->t->catalog, id), NULL);
+}
+
+static quartet_status index_name(struct ddl *x, struct ast_create_index *c)
+{
+    if (c->name.name.text != NULL)
+        return QUARTET_OK;
+    struct buf text = {0};
+    buf_printf(&text, "%s", c->table.name.text);
+    for (uint32_t i = 0; i < c->columns.count; i++)
+        if (c->columns.item[i].expr->kind == AST_EXPR_COLUMN)
+            buf_printf(&text, "_%s", c->columns.item[i].expr->u.column->name.text);
+    buf_str(&text, "_index");
+    c->name.name.text = text.failed ? NULL : arena_strndup(x->a, (const char *)text.data, text.len);
+    c->name.name.len = (uint32_t)text.len;
+    buf_deinit(&text);
+    return c->name.name.text == NULL ? err_nomem(x->err) : QUARTET_OK;
+}
+
+static quartet_status create_index(struct ddl *x, const struct ast_stmt *stmt)
+{
+    struct ast_create_index c = *stmt->u.create_index;
+    struct ast_stmt bare = *stmt;
+    const struct table_def *other, *t = catalog_table(x->t->catalog, c.table.name.text);
+    tree_id id;
+    quartet_status rc = check_name(x, &c.table);
+    if (rc == QUARTET_OK && t == NULL)
+        rc = err_set_at(x->err, QUARTET_ERROR, c.table.name.offset, "no such table: %s", c.table.name.text);
+    if (rc == QUARTET_OK && t->is_system)
+        rc = err_set_at(x->err, QUARTET_ERROR, c.table.name.offset, "table %s is read-only", t->name);
+    if (rc == QUARTET_OK)
+        rc = index_name(x, &c);
+    if (rc == QUARTET_OK)
+        rc = check_new_name(x, &c.name);
+    if (rc != QUARTET_OK)
+        return rc;
+    if (catalog_index(x->t->catalog, c.name.name.text, &other) != NULL) {
+        if (c.if_not_exists)
+            return QUARTET_OK;
+        return err_set_at(x->err, QUARTET_ERROR, c.name.name.offset, "index %s already exists", c.name.name.text);
+    }
+    c.if_not_exists = false;
+    c.name.schema.text = c.table.schema.text = NULL;
+    bare.u.create_index = &c;
+    const char *sql = printed(x, &bare);
+    if (sql == NULL)
+        return QUARTET_NOMEM;
+    tree_id table_id = t->id;
+    rc = fresh_id(x, "index", c.name.name.text, sql, &id);
+    if (rc == QUARTET_OK)
+        rc = put_object(x, id, "index", c.name.name.text, table_id, sql);
+    if (rc == QUARTET_OK)
+        rc = txn_catalog_refresh(x->t, x->err);
+    if (rc != QUARTET_OK) {
+        x->err->sql_offset = -1;
+        return rc;
+    }
+    t = catalog_table_by_id(x->t->catalog, table_id);
+    for (uint32_t i = 0; i < t->index_count && rc == QUARTET_OK; i++)
+        if (t->indexes[i].id == id) {
+            rc = index_fill_own(x->t, t, &t->indexes[i], x->err);
+            if (rc == QUARTET_OK)
+                rc = warn(x, t, &t->indexes[i]);
+        }
+    return rc;
+}
+
+static quartet_status drop_table(struct ddl *x, const struct ast_qname *q, bool if_exists)
+{
+    const struct table_def *t = catalog_table(x->t->catalog, q->name.text);
+    if (t == NULL)
+        return if_exists ? QUARTET_OK : err_set_at(x->err, QUARTET_ERROR, q->name.offset, "no such table: %s", q->name.text);
+    if (t->is_system)
+        return err_set_at(x->err, QUARTET_ERROR, q->name.offset, "table %s cannot be dropped", t->name);
+    quartet_status rc = drop_object(x, t->id);
+    for (uint32_t i = 0; i < t->index_count && rc == QUARTET_OK; i++)
+        if (!t->indexes[i].implied)
+            rc = drop_object(x, t->indexes[i].id);
+    return rc == QUARTET_OK ? txn_catalog_refresh(x->t, x->err) : rc;
+}
+
+static quartet_status drop_index(struct ddl *x, const struct ast_qname *q, bool if_exists)
+{
+    const struct table_def *t;
+    const struct index_def *ix = catalog_index(x->t->catalog, q->name.text, &t);
+    if (ix == NULL)
+        return if_exists ? QUARTET_OK : err_set_at(x->err, QUARTET_ERROR, q->name.offset, "no such index: %s", q->name.text);
+    if (ix->implied)
+        return err_set_at(x->err, QUARTET_ERROR, q->name.offset, "index %s belongs to the definition of table %s", ix->name, t->name);
+    quartet_status rc = drop_object(x, ix->id);
+    return rc == QUARTET_OK ? txn_catalog_refresh(x->t, x->err) : rc;
+}
+
+static quartet_status drop(struct ddl *x, const struct ast_drop *d)
+{
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; i < d->names.count && rc == QUARTET_OK; i++) {
+        rc = check_name(x, &d->names.item[i]);
+        if (rc != QUARTET_OK)
+            return rc;
+        switch (d->object) {
+        case AST_OBJECT_TABLE: rc = drop_table(x, &d->names.item[i], d->if_exists); break;
+        case AST_OBJECT_INDEX: rc = drop_index(x, &d->names.item[i], d->if_exists); break;
+        default:
+            if (!d->if_exists)
+                rc = err_set_at(x->err, QUARTET_ERROR, d->names.item[i].name.offset, "no such object: %s", d->names.item[i].name.text);
+        }
+    }
+    return rc;
+}
+
+static quartet_status check_added(struct ddl *x, const struct ast_column_def *c)
+{
+    for (uint32_t i = 0; i < c->constraints.count; i++) {
+        uint8_t kind = c->constraints.item[i]->kind;
+        if (kind == AST_CONSTRAINT_PRIMARY_KEY || kind == AST_CONSTRAINT_UNIQUE || kind == AST_CONSTRAINT_INDEX)
+            return err_set_at(x->err, QUARTET_ERROR, c->constraints.item[i]->offset,
+                              "a column cannot be added as a key; add it, then CREATE UNIQUE INDEX");
+    }
+    bool null_default = c->default_value == NULL || c->default_value->kind == AST_EXPR_NULL;
+    if (c->not_null == 1 && null_default && c->column_kind != AST_COLUMN_COUNTER)
+        return err_set_at(x->err, QUARTET_ERROR, c->name.offset, "an added column that is NOT NULL needs a DEFAULT that is not NULL");
+    return QUARTET_OK;
+}
+
+static quartet_status add_column(struct ddl *x, const struct table_def *t, const struct ast_alter_action *action)
+{
+    const struct ast_column_def *c = action->column;
+    struct buf text = {0};
+    if (table_column(t, c->name.text) >= 0) {
+        if (action->if_not_exists)
+            return QUARTET_OK;
+        return err_set_at(x->err, QUARTET_ERROR, c->name.offset, "table %s already has a column %s", t->name, c->name.text);
+    }
+    quartet_status rc = check_added(x, c);
+    if (rc != QUARTET_OK)
+        return rc;
+    ast_print_column_def(c, &text);
+    rc = buf_check(&text, x->err);
+    uint64_t h = rc == QUARTET_OK ? XXH3_64bits_withSeed(text.data, text.len, t->id) : 0;
+    const char *sql = rc == QUARTET_OK ? arena_strndup(x->a, (const char *)text.data, text.len) : NULL;
+    buf_deinit(&text);
+    if (rc == QUARTET_OK && sql == NULL)
+        rc = arena_fail(x->a, x->err);
+    if (rc != QUARTET_OK)
+        return rc;
+    struct value v[COL_COLUMNS] = {
+        [COL_TABLE_ID] = value_int((int64_t)t->id), [COL_ID] = value_int((int64_t)(CATALOG_COLUMN_ADDED + (h & 0x7fffffffu))),
+        [COL_NAME] = value_text(c->name.text, strlen(c->name.text)), [COL_SQL] = value_text(sql, strlen(sql))};
+    rc = table_insert(x->t, system_table(x, SYS_COLUMNS), v, x->a, NULL, NULL, x->err);
+    if (rc == QUARTET_OK)
+        rc = txn_catalog_refresh(x->t, x->err);
+    if (rc != QUARTET_OK)
+        x->err->sql_offset = -1;
+    return rc;
+}
+
+static quartet_status rename_table(struct ddl *x, const struct table_def *t, const struct ast_alter_action *action)
+{
+    struct ast_qname q = {.name = action->new_name};
+    struct slice key;
+    struct value old[OBJ_COLUMNS];
+    bool found;
+    quartet_status rc = check_new_name(x, &q);
+    if (rc != QUARTET_OK)
+        return rc;
+    const struct table_def *other = catalog_table(x->t->catalog, q.name.text);
+    if (other != NULL && other != t)
+        return err_set_at(x->err, QUARTET_ERROR, q.name.offset, "table %s already exists", q.name.text);
+    const struct table_def *objects = system_table(x, SYS_OBJECTS);
+    struct table_write w = {.column = OBJ_NAME, .value = value_text(q.name.text, strlen(q.name.text))};
+    rc = object_key(x, t->id, &key);
+    if (rc == QUARTET_OK)
+        rc = table_get(x->t, objects, key, old, x->a, &found, x->err);
+    if (rc == QUARTET_OK && !found)
+        rc = err_set(x->err, QUARTET_INTERNAL, "table %s has no row in quartet_objects", t->name);
+    if (rc == QUARTET_OK)
+        rc = table_update(x->t, objects, key, old, &w, 1, x->a, NULL, x->err);
+    return rc == QUARTET_OK ? txn_catalog_refresh(x->t, x->err) : rc;
+}
+
+static quartet_status alter(struct ddl *x, const struct ast_alter *alter_stmt)
+{
+    quartet_status rc = check_name(x, &alter_stmt->table);
+    const struct table_def *t = rc == QUARTET_OK ? catalog_table(x->t->catalog, alter_stmt->table.name.text) : NULL;
+    if (rc != QUARTET_OK)
+        return rc;
+    if (t == NULL)
+        return alter_stmt->if_exists ? QUARTET_OK
+                                     : err_set_at(x->err, QUARTET_ERROR, alter_stmt->table.name.offset, "no such table: %s", alter_stmt->table.name.text);
+    if (t->is_system)
+        return err_set_at(x->err, QUARTET_ERROR, alter_stmt->table.name.offset, "table %s is read-only", t->name);
+    tree_id id = t->id;
+    for (uint32_t i = 0; i < alter_stmt->action_count && rc == QUARTET_OK; i++) {
+        const struct ast_alter_action *action = &alter_stmt->action[i];
+        t = catalog_table_by_id(x->t->catalog, id); /* as the actions before left it */
+        switch (action->kind) {
+        case AST_ALTER_ADD_COLUMN: rc = add_column(x, t, action); break;
+        case AST_ALTER_RENAME_TABLE: rc = rename_table(x, t, action); break;
+        default: rc = unsupported(x, "this ALTER TABLE (ADD COLUMN and RENAME TO are)");
+        }
+    }
+    return rc;
+}
+
+quartet_status ddl_run(txn *t, const struct ast_stmt *stmt, struct arena *a, const char **warning, struct err *err)
+{
+    struct ddl x = {.t = t, .a = a, .warning = warning, .err = err};
+    if (warning != NULL)
+        *warning = NULL;
+    switch (stmt->kind) {
+    case AST_STMT_CREATE_TABLE: return create_table(&x, stmt);
+    case AST_STMT_CREATE_INDEX: return create_index(&x, stmt);
+    case AST_STMT_DROP: return drop(&x, stmt->u.drop);
+    case AST_STMT_ALTER_TABLE: return alter(&x, stmt->u.alter);
+    default: return unsupported(&x, ast_stmt_kind_name((enum ast_stmt_kind)stmt->kind));
+    }
+}

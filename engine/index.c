@@ -1,0 +1,136 @@
+/* index.c - entries of secondary indexes: their keys, the check for UNIQUE, and filling a new one.
+ * An entry's key is the indexed columns, then the row's whole primary key, so that equal values are neighbours and an entry names its row.
+ * Why NOCASE is folded here and not in the row: the row keeps what was written, only comparing ignores case.
+ * Not here: which rows are visible where UNIQUE is broken between nodes (the issue "Merge"). */
+#include <string.h>
+
+#include "base/mem.h"
+#include "table_internal.h"
+
+void index_put_column(const struct table_def *t, const struct index_def *ix, uint32_t i, const struct value *v, struct buf *out, struct buf *fold)
+{
+    if (!t->columns[ix->columns[i]].nocase || v->type != VALUE_TEXT) {
+        key_put(out, &ix->keys[i], v);
+        return;
+    }
+    buf_clear(fold);
+    uint8_t *p = buf_reserve(fold, v->s.n);
+    if (p == NULL) {
+        out->failed = true;
+        return;
+    }
+    for (size_t k = 0; k < v->s.n; k++)
+        p[k] = v->s.p[k] >= 'A' && v->s.p[k] <= 'Z' ? (uint8_t)(v->s.p[k] + ('a' - 'A')) : v->s.p[k];
+    struct value folded = value_text(p, v->s.n);
+    key_put(out, &ix->keys[i], &folded);
+}
+
+quartet_status index_key(const struct table_def *t, const struct index_def *ix, const struct value *values, struct slice primary, struct buf *out,
+                         struct err *err)
+{
+    struct buf fold = {0};
+    buf_clear(out);
+    for (uint32_t i = 0; i < ix->column_count; i++)
+        index_put_column(t, ix, i, &values[ix->columns[i]], out, &fold);
+    buf_put(out, primary.p, primary.n);
+    buf_deinit(&fold);
+    if (out->failed)
+        return err_nomem(err);
+    if (out->len > KEY_BYTES_MAX)
+        return err_set(err, QUARTET_LIMIT, "an entry of index %s has %zu bytes, limit %u", ix->name, out->len, KEY_BYTES_MAX);
+    return QUARTET_OK;
+}
+
+bool index_has_null(const struct index_def *ix, const struct value *values)
+{
+    for (uint32_t i = 0; i < ix->column_count; i++)
+        if (values[ix->columns[i]].type == VALUE_NULL)
+            return true;
+    return false;
+}
+
+size_t index_prefix(const struct index_def *ix, struct slice entry)
+{
+    struct bytes_in in = bytes_in(entry.p, entry.n);
+    for (uint32_t i = 0; i < ix->column_count; i++)
+        if (!key_skip(&in, &ix->keys[i]))
+            return 0;
+    return entry.n - in.left;
+}
+
+quartet_status index_check_unique(txn *t, const struct table_def *table, const struct index_def *ix, const struct value *values, struct slice own_key,
+                                  struct arena *a, struct slice *other, bool *taken, struct err *err)
+{
+    *taken = false;
+    if (index_has_null(ix, values))
+        return QUARTET_OK; /* NULLs differ from each other */
+    quartet_status rc = index_key(table, ix, values, (struct slice){0}, &t->entry, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    struct buf hi = {0};
+    buf_put(&hi, t->entry.data, t->entry.len);
+    struct kv_range range = {.lo = slice_of(t->entry.data, t->entry.len)};
+    range.hi_open = !key_prefix_end(&hi);
+    range.hi = slice_of(hi.data, hi.len);
+    kv_iter *it = NULL;
+    struct kv_overlay over = txn_overlay(t, t->statement);
+    struct kv_want want = {.keys = true};
+    struct kv_rows rows = {0};
+    rc = hi.failed ? err_nomem(err) : kv_iter_open(t->snap, &over, ix->id, &range, &want, &it, err);
+    if (rc == QUARTET_OK)
+        rc = kv_iter_next(it, 2, &rows, err);
+    for (uint32_t i = 0; rc == QUARTET_OK && i < rows.n && !*taken; i++) {
+        struct slice key = slice_of(rows.keys[i].p + range.lo.n, rows.keys[i].n - range.lo.n);
+        if (slice_eq(key, own_key))
+            continue;
+        *taken = true;
+        *other = slice_of(arena_dup(a, key.p, key.n), key.n);
+        rc = other->p == NULL ? arena_fail(a, err) : txn_note_range(t, ix->id, &range, err);
+    }
+    kv_iter_close(it);
+    buf_deinit(&hi);
+    return rc;
+}
+
+quartet_status index_fill_own(txn *t, const struct table_def *table, const struct index_def *ix, struct err *err)
+{
+    struct arena a = {0};
+    struct scan_want want = {.keys = true};
+    table_scan *s = NULL;
+    quartet_status rc = txn_writable(t, err);
+    uint32_t *columns = arena_zalloc(&a, table->column_count, sizeof *columns);
+    struct value *values = arena_zalloc(&a, table->column_count, sizeof *values);
+    if (rc == QUARTET_OK && (columns == NULL || values == NULL))
+        rc = arena_fail(&a, err);
+    for (uint32_t i = 0; rc == QUARTET_OK && i < table->column_count; i++)
+        columns[i] = i;
+    want.columns = columns;
+    want.column_count = table->column_count;
+    if (rc == QUARTET_OK)
+        rc = table_scan_open(t, table, NULL, NULL, &want, &s, err);
+    while (rc == QUARTET_OK) {
+        struct batch b;
+        rc = table_scan_next(s, 0, &b, err);
+        if (rc != QUARTET_OK || b.n == 0)
+            break;
+        for (uint32_t r = 0; r < b.n && rc == QUARTET_OK; r++) {
+            struct slice other;
+            bool taken = false;
+            for (uint32_t i = 0; i < table->column_count; i++)
+                values[i] = vec_get(&b.cols[i], r);
+            struct arena_mark mark = arena_mark(&a);
+            if (ix->unique)
+                rc = index_check_unique(t, table, ix, values, b.keys[r], &a, &other, &taken, err);
+            arena_rewind(&a, mark);
+            if (rc == QUARTET_OK && taken)
+                rc = err_set(err, QUARTET_CONSTRAINT, "UNIQUE index %s cannot be made: table %s has rows with equal values", ix->name, table->name);
+            if (rc == QUARTET_OK)
+                rc = index_key(table, ix, values, b.keys[r], &t->entry, err);
+            if (rc == QUARTET_OK)
+                rc = kv_buffer_put(t->writes, ix->id, slice_of(t->entry.data, t->entry.len), t->statement, slice_of("", 0), err);
+        }
+    }
+    table_scan_close(s);
+    arena_free_all(&a);
+    return rc;
+}

@@ -1,0 +1,314 @@
+/* table_read.c - scans and look-ups of rows for the executor, a batch at a time.
+ * Why two ways: along the primary key the store's columns are passed on as they are, without a copy; along an index rows are fetched by key, unless the
+ *   entries themselves hold all that is wanted.
+ * Invariants: a scan sees the transaction's own writes up to the statement before (no Halloween problem), and remembers its range as read.
+ * Not here: writing (table_write.c), which index to use (the planner). */
+#include <string.h>
+
+#include "base/mem.h"
+#include "table_internal.h"
+
+struct table_scan {
+    txn *t;
+    const struct table_def *table;
+    const struct index_def *index;
+    struct scan_keys keys;
+    struct key_span span;
+    kv_iter *it;
+    struct kv_want want;
+    struct kv_overlay over;
+    bool want_keys, covering;
+    uint32_t column_count;
+    uint32_t *columns;        /* wanted, by table position */
+    uint16_t *record_columns; /* want.columns */
+    struct value *missing;
+    int32_t *from;            /* wanted column -> its place among want.columns, or -1: decoded from the key */
+    struct vec *vecs;
+    struct slice *key_slices;
+    struct arena arena, batch; /* of the scan; of one batch */
+    struct buf record;
+    struct value *row;         /* one row by table position */
+    bool *row_wanted;
+};
+
+static quartet_status scan_prepare(table_scan *s, const struct scan_want *want, struct err *err)
+{
+    const struct table_def *t = s->table;
+    uint32_t n = want->column_count;
+    s->column_count = n;
+    s->columns = arena_zalloc(&s->arena, n + 1u, sizeof *s->columns);
+    s->record_columns = arena_zalloc(&s->arena, n + 1u, sizeof *s->record_columns);
+    s->missing = arena_zalloc(&s->arena, n + 1u, sizeof *s->missing);
+    s->from = arena_zalloc(&s->arena, n + 1u, sizeof *s->from);
+    s->vecs = arena_zalloc(&s->arena, n + 1u, sizeof *s->vecs);
+    if (s->columns == NULL || s->record_columns == NULL || s->missing == NULL || s->from == NULL || s->vecs == NULL)
+        return arena_fail(&s->arena, err);
+    s->covering = s->index != NULL;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct column_def *c = &t->columns[want->columns[i]];
+        s->columns[i] = want->columns[i];
+        s->from[i] = -1;
+        if (c->key_at >= 0)
+            continue; /* in the key of the row and of every entry */
+        bool held = false;
+        for (uint32_t k = 0; s->index != NULL && k < s->index->column_count; k++)
+            held |= s->index->columns[k] == want->columns[i] && !c->nocase && s->index->keys[k].kind != KEY_ANY;
+        s->covering &= held;
+        s->from[i] = (int32_t)s->want.column_count;
+        s->missing[s->want.column_count] = t->rows.columns[c->record_at].missing;
+        s->record_columns[s->want.column_count++] = (uint16_t)c->record_at;
+    }
+    bool key_wanted = want->keys || s->want.column_count < n;
+    s->want.reverse = want->reverse;
+    s->want_keys = want->keys;
+    if (s->index != NULL) {
+        s->want.column_count = 0; /* entries have no columns */
+        s->want.keys = true;
+        s->row = arena_zalloc(&s->arena, t->column_count, sizeof *s->row);
+        s->row_wanted = arena_zalloc(&s->arena, t->column_count, sizeof *s->row_wanted);
+        s->key_slices = arena_zalloc(&s->arena, BATCH_ROWS_MAX, sizeof *s->key_slices);
+        if (s->row == NULL || s->row_wanted == NULL || s->key_slices == NULL)
+            return arena_fail(&s->arena, err);
+        for (uint32_t i = 0; i < n; i++)
+            s->row_wanted[s->columns[i]] = true;
+        return QUARTET_OK;
+    }
+    s->want.columns = s->record_columns;
+    s->want.missing = s->missing;
+    s->want.keys = key_wanted;
+    return QUARTET_OK;
+}
+
+static quartet_status scan_start(table_scan *s, const struct key_bound *bound, struct err *err)
+{
+    kv_iter_close(s->it);
+    s->it = NULL;
+    quartet_status rc = bound_range(&s->keys, bound, &s->span, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    struct kv_range range = span_range(&s->span);
+    tree_id tree = s->index != NULL ? s->index->id : s->table->id;
+    rc = txn_note_range(s->t, tree, &range, err);
+    if (rc == QUARTET_OK)
+        rc = kv_iter_open(s->t->snap, &s->over, tree, &range, &s->want, &s->it, err);
+    return rc;
+}
+
+quartet_status table_scan_open(txn *t, const struct table_def *table, const struct index_def *index, const struct key_bound *bound,
+                               const struct scan_want *want, table_scan **out, struct err *err)
+{
+    table_scan *s = mem_zalloc(1, sizeof *s);
+    if (s == NULL)
+        return err_nomem(err);
+    s->t = t;
+    s->table = table;
+    s->index = index;
+    s->keys = (struct scan_keys){.table = table, .index = index, .keys = index != NULL ? index->keys : table->keys,
+                                 .count = index != NULL ? index->column_count : table->key_count};
+    s->over = txn_overlay(t, t->statement > 0 ? t->statement - 1 : 0);
+    quartet_status rc = scan_prepare(s, want, err);
+    if (rc == QUARTET_OK)
+        rc = scan_start(s, bound, err);
+    if (rc != QUARTET_OK) {
+        table_scan_close(s);
+        return rc;
+    }
+    *out = s;
+    return QUARTET_OK;
+}
+
+quartet_status table_scan_rebind(table_scan *s, const struct key_bound *bound, struct err *err)
+{
+    return scan_start(s, bound, err);
+}
+
+void table_scan_close(table_scan *s)
+{
+    if (s == NULL)
+        return;
+    kv_iter_close(s->it);
+    key_span_deinit(&s->span);
+    buf_deinit(&s->record);
+    arena_free_all(&s->batch);
+    arena_free_all(&s->arena);
+    mem_free(s);
+}
+
+static quartet_status damaged_key(const table_scan *s, struct err *err)
+{
+    return err_set(err, QUARTET_CORRUPT, "damaged key in table %s", s->table->name);
+}
+
+/* A table whose key is one ascending integer column: nearly all tables. */
+static bool int_keys(const struct slice *keys, uint32_t n, struct vec *v)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (keys[i].n != 9 || keys[i].p[0] != 1)
+            return false;
+        v->i[i] = (int64_t)(load_be64(keys[i].p + 1) ^ (1ull << 63));
+    }
+    return true;
+}
+
+/* Fill the vectors of key columns. */
+static quartet_status decode_keys(table_scan *s, const struct slice *keys, uint32_t n, struct err *err)
+{
+    const struct table_def *t = s->table;
+    uint32_t last = 0;
+    for (uint32_t i = 0; i < s->column_count; i++) {
+        const struct column_def *c = &t->columns[s->columns[i]];
+        if (c->key_at < 0)
+            continue;
+        uint8_t type = t->keys[c->key_at].kind == KEY_ANY ? VALUE_NULL : c->type;
+        if (!vec_init(&s->vecs[i], type, n, &s->batch))
+            return arena_fail(&s->batch, err);
+        s->vecs[i].scale = type == VALUE_DECIMAL ? t->keys[c->key_at].scale : 0;
+        if ((uint32_t)c->key_at + 1 > last)
+            last = (uint32_t)c->key_at + 1;
+    }
+    if (t->key_count == 1 && t->keys[0].kind == KEY_INT && !t->keys[0].desc) {
+        for (uint32_t i = 0; i < s->column_count; i++)
+            if (t->columns[s->columns[i]].key_at == 0 && !int_keys(keys, n, &s->vecs[i]))
+                return damaged_key(s, err);
+        return QUARTET_OK;
+    }
+    for (uint32_t r = 0; r < n; r++) {
+        struct bytes_in in = bytes_in(keys[r].p, keys[r].n);
+        for (uint32_t k = 0; k < last; k++) {
+            struct value v;
+            if (!key_get(&in, &t->keys[k], &v, &s->batch))
+                return damaged_key(s, err);
+            for (uint32_t i = 0; i < s->column_count; i++)
+                if (s->columns[i] == t->key_columns[k] && !vec_set(&s->vecs[i], r, &v, n, &s->batch))
+                    return arena_fail(&s->batch, err);
+        }
+    }
+    return QUARTET_OK;
+}
+
+static quartet_status next_by_key(table_scan *s, uint32_t limit, struct batch *out, struct err *err)
+{
+    struct kv_rows rows;
+    quartet_status rc = kv_iter_next(s->it, limit, &rows, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    out->n = rows.n;
+    if (rows.n == 0)
+        return QUARTET_OK;
+    bool keys = false;
+    for (uint32_t i = 0; i < s->column_count; i++)
+        if (s->from[i] >= 0)
+            s->vecs[i] = rows.cols[s->from[i]];
+        else
+            keys = true;
+    if (keys)
+        rc = decode_keys(s, rows.keys, rows.n, err);
+    if (s->want_keys)
+        out->keys = rows.keys;
+    return rc;
+}
+
+/* The wanted values of one row from its record, into s->row. Rows that are not live cannot be named by an entry that is visible. */
+static quartet_status row_values(table_scan *s, struct slice key, struct slice record, struct err *err)
+{
+    const struct table_def *t = s->table;
+    struct record_view view;
+    if (!record_view(record, &view) || (view.flags & RECORD_LIVE) == 0)
+        return err_set(err, QUARTET_CORRUPT, "index %s of table %s names a row that is not there", s->index->name, t->name);
+    struct bytes_in in = bytes_in(key.p, key.n);
+    for (uint32_t k = 0; k < t->key_count; k++)
+        if (!key_get(&in, &t->keys[k], &s->row[t->key_columns[k]], &s->batch))
+            return damaged_key(s, err);
+    in = bytes_in(view.values.p, view.values.n);
+    for (uint32_t i = 0; i < t->rows.count; i++) {
+        struct value *v = &s->row[t->record_columns[i]];
+        if (i >= view.value_count)
+            *v = t->rows.columns[i].missing;
+        else if (s->row_wanted[t->record_columns[i]] ? !value_decode(&in, v) : !value_skip(&in))
+            return err_set(err, QUARTET_CORRUPT, "damaged record in table %s", t->name);
+    }
+    return QUARTET_OK;
+}
+
+/* A row that an index entry names. */
+static quartet_status fetch_row(table_scan *s, struct slice key, struct err *err)
+{
+    struct slice record;
+    apply_no version;
+    quartet_status rc = txn_note_point(s->t, s->table->id, key, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    if (s->over.buffer != NULL && kv_buffer_get(s->over.buffer, s->table->id, key, s->over.through, &record, &version))
+        return row_values(s, key, record, err);
+    buf_clear(&s->record);
+    rc = kv_get(s->t->snap, NULL, s->table->id, key, &s->record, err);
+    if (rc == QUARTET_NOTFOUND)
+        return err_set(err, QUARTET_CORRUPT, "index %s of table %s names a row that is not there", s->index->name, s->table->name);
+    if (rc != QUARTET_OK)
+        return rc;
+    const void *copy = arena_dup(&s->batch, s->record.data, s->record.len);
+    return copy == NULL ? arena_fail(&s->batch, err) : row_values(s, key, slice_of(copy, s->record.len), err);
+}
+
+/* All that is wanted stands in the entry. */
+static quartet_status entry_values(table_scan *s, struct slice entry, struct slice key, struct err *err)
+{
+    const struct table_def *t = s->table;
+    struct bytes_in in = bytes_in(entry.p, entry.n);
+    for (uint32_t k = 0; k < s->index->column_count; k++)
+        if (!key_get(&in, &s->index->keys[k], &s->row[s->index->columns[k]], &s->batch))
+            return damaged_key(s, err);
+    in = bytes_in(key.p, key.n); /* after the index's columns: a key column's own bytes are exact */
+    for (uint32_t k = 0; k < t->key_count; k++)
+        if (!key_get(&in, &t->keys[k], &s->row[t->key_columns[k]], &s->batch))
+            return damaged_key(s, err);
+    return QUARTET_OK;
+}
+
+static quartet_status next_by_index(table_scan *s, uint32_t limit, struct batch *out, struct err *err)
+{
+    struct kv_rows rows;
+    quartet_status rc = kv_iter_next(s->it, limit, &rows, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    out->n = rows.n;
+    for (uint32_t i = 0; i < s->column_count && rows.n > 0; i++)
+        if (!vec_init(&s->vecs[i], s->table->columns[s->columns[i]].type, rows.n, &s->batch))
+            return arena_fail(&s->batch, err);
+    for (uint32_t r = 0; r < rows.n && rc == QUARTET_OK; r++) {
+        struct slice entry = rows.keys[r];
+        size_t n = index_prefix(s->index, entry);
+        struct slice key = slice_of(entry.p + n, entry.n - n);
+        s->key_slices[r] = key;
+        rc = s->covering ? entry_values(s, entry, key, err) : fetch_row(s, key, err);
+        for (uint32_t i = 0; i < s->column_count && rc == QUARTET_OK; i++)
+            if (!vec_set(&s->vecs[i], r, &s->row[s->columns[i]], rows.n, &s->batch))
+                rc = arena_fail(&s->batch, err);
+    }
+    if (s->want_keys)
+        out->keys = s->key_slices;
+    return rc;
+}
+
+quartet_status table_scan_next(table_scan *s, uint32_t limit, struct batch *out, struct err *err)
+{
+    *out = (struct batch){.col_count = s->column_count, .cols = s->vecs};
+    arena_rewind(&s->batch, (struct arena_mark){0});
+    return s->index != NULL ? next_by_index(s, limit, out, err) : next_by_key(s, limit, out, err);
+}
+
+quartet_status table_get(txn *t, const struct table_def *table, struct slice key, struct value *values, struct arena *a, bool *found, struct err *err)
+{
+    struct slice record;
+    bool own;
+    quartet_status rc = txn_note_point(t, table->id, key, err);
+    if (rc == QUARTET_OK)
+        rc = txn_row(t, table->id, key, t->statement, &record, &own, found, err);
+    if (rc != QUARTET_OK || !*found)
+        return rc;
+    const void *copy = arena_dup(a, record.p, record.n);
+    const void *key_copy = arena_dup(a, key.p, key.n);
+    if (copy == NULL || key_copy == NULL)
+        return arena_fail(a, err);
+    return table_decode(table, slice_of(key_copy, key.n), slice_of(copy, record.n), values, a, found, err);
+}

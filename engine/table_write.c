@@ -1,0 +1,353 @@
+/* table_write.c - INSERT, UPDATE and DELETE of one row into the transaction's own buffer.
+ * Why a pending operation beside the visible values: scans read the values like any record's, and COMMIT writes the operation, net, whatever the
+ *   statements before did to the row. Index entries are written alike, so that index scans and UNIQUE see them.
+ * Invariants: all checks come before the first write of a call; what a call wrote before it failed is undone by the statement's rollback.
+ * Not here: CHECK, NOT NULL, conversion (the executor), the delta (txn_commit.c). */
+#include <string.h>
+
+#include "base/mem.h"
+#include "table_internal.h"
+#include "types.h"
+
+static struct slice buf_slice(const struct buf *b)
+{
+    return slice_of(b->data, b->len);
+}
+
+quartet_status table_key(const struct table_def *table, const struct value *values, struct buf *out, struct err *err)
+{
+    size_t at = out->len;
+    for (uint32_t i = 0; i < table->key_count; i++) {
+        const struct value *v = &values[table->key_columns[i]];
+        const char *name = table->columns[table->key_columns[i]].name;
+        if (v->type == VALUE_NULL)
+            return err_set(err, QUARTET_CONSTRAINT, "NOT NULL constraint failed: %s.%s", table->name, name);
+        if (!key_value_fits(&table->keys[i], v))
+            return err_set(err, QUARTET_INTERNAL, "the value of key column %s.%s is not of its type", table->name, name);
+        key_put(out, &table->keys[i], v);
+    }
+    if (out->failed)
+        return err_nomem(err);
+    if (out->len - at > KEY_BYTES_MAX)
+        return err_set(err, QUARTET_LIMIT, "the primary key of a row of table %s has %zu bytes, limit %u", table->name, out->len - at, KEY_BYTES_MAX);
+    return QUARTET_OK;
+}
+
+/* Provisional: sorts behind every key of a committed row; COMMIT puts stamp and incarnation in. */
+static quartet_status hidden_key(txn *t, struct buf *out, struct err *err)
+{
+    uint8_t raw[HIDDEN_KEY_BYTES];
+    if (t->ordinal == UINT32_MAX)
+        return err_set(err, QUARTET_LIMIT, "more than %u rows without a primary key in one transaction", UINT32_MAX);
+    memset(raw, 0xff, sizeof raw);
+    uint32_t n = t->ordinal++;
+    for (int i = 0; i < 4; i++)
+        raw[16 + i] = (uint8_t)(n >> (24 - 8 * i));
+    buf_put(out, raw, sizeof raw);
+    return out->failed ? err_nomem(err) : QUARTET_OK;
+}
+
+/* "t.a, t.b: there is a row with (1, 'x')" */
+static quartet_status unique_error(const struct table_def *t, const uint32_t *columns, uint32_t n, const struct value *values, struct err *err)
+{
+    struct buf text = {0};
+    for (uint32_t i = 0; i < n; i++)
+        buf_printf(&text, "%s%s.%s", i > 0 ? ", " : "", t->name, t->columns[columns[i]].name);
+    buf_str(&text, " (there is a row with ");
+    for (uint32_t i = 0; i < n; i++) {
+        buf_str(&text, i > 0 ? ", " : "");
+        value_to_literal(&values[columns[i]], &text);
+    }
+    buf_u8(&text, ')');
+    quartet_status rc = text.failed ? err_nomem(err)
+                                    : err_set(err, QUARTET_CONSTRAINT, "UNIQUE constraint failed: %.*s", (int)(text.len > 400 ? 400 : text.len),
+                                              (const char *)text.data);
+    buf_deinit(&text);
+    return rc;
+}
+
+/* UNIQUE of all indexes, or of those that `touched` (per table column) names. */
+static quartet_status check_unique(txn *t, const struct table_def *table, const struct value *values, const bool *touched, struct slice key,
+                                   struct arena *a, struct conflict *conflict, struct err *err)
+{
+    for (uint32_t i = 0; i < table->index_count; i++) {
+        const struct index_def *ix = &table->indexes[i];
+        bool matters = touched == NULL;
+        for (uint32_t k = 0; k < ix->column_count && !matters; k++)
+            matters = touched[ix->columns[k]];
+        if (!ix->unique || !matters)
+            continue;
+        struct slice other;
+        bool taken;
+        quartet_status rc = index_check_unique(t, table, ix, values, key, a, &other, &taken, err);
+        if (rc != QUARTET_OK)
+            return rc;
+        if (!taken)
+            continue;
+        if (conflict != NULL)
+            *conflict = (struct conflict){.key = other, .index = ix};
+        return unique_error(table, ix->columns, ix->column_count, values, err);
+    }
+    return QUARTET_OK;
+}
+
+static quartet_status put_row(txn *t, const struct table_def *table, struct slice key, bool live, const struct value *values, struct err *err)
+{
+    struct buf *out = &t->fresh;
+    buf_clear(out);
+    buf_u8(out, live ? RECORD_LIVE : 0);
+    buf_varint(out, t->meta.len);
+    buf_put(out, t->meta.data, t->meta.len);
+    if (live) {
+        buf_varint(out, table->rows.count);
+        for (uint32_t i = 0; i < table->rows.count; i++)
+            value_encode(out, &values[table->record_columns[i]]);
+    }
+    if (out->failed || t->meta.failed)
+        return err_nomem(err);
+    return kv_buffer_put(t->writes, table->id, key, t->statement, buf_slice(out), err);
+}
+
+static quartet_status put_entry(txn *t, const struct table_def *table, const struct index_def *ix, const struct value *values, struct slice key,
+                                bool put, struct err *err)
+{
+    quartet_status rc = index_key(table, ix, values, key, &t->entry, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    return kv_buffer_put(t->writes, ix->id, buf_slice(&t->entry), t->statement, put ? slice_of("", 0) : (struct slice){0}, err);
+}
+
+/* The row with this key, if the transaction knows one: *prior are the flags of its pending operation. */
+static quartet_status look(txn *t, const struct table_def *table, struct slice key, bool *live, uint8_t *prior, struct slice *record, bool *own,
+                           struct err *err)
+{
+    bool found;
+    *live = false;
+    *prior = 0;
+    quartet_status rc = txn_row(t, table->id, key, t->statement, record, own, &found, err);
+    if (rc != QUARTET_OK || !found)
+        return rc;
+    struct record_view view;
+    if (!record_view(*record, &view))
+        return err_set(err, QUARTET_CORRUPT, "damaged record in table %s", table->name);
+    *live = (view.flags & RECORD_LIVE) != 0;
+    if (*own && view.meta.n > 0)
+        *prior = view.meta.p[0];
+    return QUARTET_OK;
+}
+
+static quartet_status insert_key(txn *t, const struct table_def *table, struct value *values, struct arena *a, struct conflict *conflict, uint8_t *prior,
+                                 struct err *err)
+{
+    bool live, own, assign = table->rowid_key && values[table->key_columns[0]].type == VALUE_NULL;
+    struct slice record;
+    *prior = 0;
+    buf_clear(&t->key);
+    if (table->hidden_key)
+        return hidden_key(t, &t->key, err);
+    for (;;) {
+        quartet_status rc = QUARTET_OK;
+        if (assign)
+            rc = txn_assign_key(t, table, &values[table->key_columns[0]], err);
+        buf_clear(&t->key);
+        if (rc == QUARTET_OK)
+            rc = table_key(table, values, &t->key, err);
+        if (rc == QUARTET_OK)
+            rc = look(t, table, buf_slice(&t->key), &live, prior, &record, &own, err);
+        if (rc == QUARTET_OK && !live && table->rowid_key && !assign)
+            txn_key_given(t, table, &values[table->key_columns[0]]);
+        if (rc != QUARTET_OK || !live)
+            return rc;
+        if (!assign)
+            break; /* taken */
+    }
+    quartet_status rc = txn_note_point(t, table->id, buf_slice(&t->key), err);
+    if (rc != QUARTET_OK)
+        return rc;
+    if (conflict != NULL) {
+        *conflict = (struct conflict){.key = slice_of(arena_dup(a, t->key.data, t->key.len), t->key.len)};
+        if (conflict->key.p == NULL)
+            return arena_fail(a, err);
+    }
+    return unique_error(table, table->key_columns, table->key_count, values, err);
+}
+
+quartet_status table_insert(txn *t, const struct table_def *table, struct value *values, struct arena *a, struct conflict *conflict, struct slice *key,
+                            struct err *err)
+{
+    uint8_t prior;
+    quartet_status rc = txn_writable(t, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    for (uint32_t i = 0; i < table->rows.count; i++)
+        if (table->rows.columns[i].kind == ROW_COUNTER) { /* a counter never reads as NULL */
+            struct value *v = &values[table->record_columns[i]];
+            *v = row_counter_value(&table->rows.columns[i], row_counter_number(&table->rows.columns[i], v));
+        }
+    rc = insert_key(t, table, values, a, conflict, &prior, err);
+    if (rc == QUARTET_OK && table->index_count > 0)
+        rc = check_unique(t, table, values, NULL, buf_slice(&t->key), a, conflict, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    struct slice k = buf_slice(&t->key);
+    buf_clear(&t->meta);
+    buf_u8(&t->meta, (uint8_t)((prior & ROW_OP_DELETE) | ROW_OP_INSERT));
+    rc = put_row(t, table, k, true, values, err);
+    for (uint32_t i = 0; rc == QUARTET_OK && i < table->index_count; i++)
+        rc = put_entry(t, table, &table->indexes[i], values, k, true, err);
+    if (rc == QUARTET_OK && key != NULL) {
+        *key = slice_of(arena_dup(a, k.p, k.n), k.n);
+        if (key->p == NULL)
+            rc = arena_fail(a, err);
+    }
+    return rc;
+}
+
+/* One write as it takes effect: the column's new visible value, and for a COUNTER what is added. */
+static quartet_status effect(const struct table_def *table, const struct table_write *w, const struct value *old, struct value *fresh, __int128 *add,
+                             struct err *err)
+{
+    const struct column_def *c = &table->columns[w->column];
+    *add = 0;
+    if (c->record_at < 0)
+        return err_set(err, QUARTET_INTERNAL, "table_update of key column %s.%s", table->name, c->name);
+    const struct row_column *rc = &table->rows.columns[c->record_at];
+    if (rc->kind != ROW_COUNTER) {
+        *fresh = w->value;
+        return QUARTET_OK;
+    }
+    if (w->value.type == VALUE_NULL)
+        return err_set(err, QUARTET_CONSTRAINT, "the COUNTER column %s.%s cannot be NULL", table->name, c->name);
+    __int128 before = row_counter_number(rc, old), by = row_counter_number(rc, &w->value);
+    *add = w->add ? by : by - before;
+    *fresh = row_counter_value(rc, before + *add);
+    if (row_counter_number(rc, fresh) != before + *add)
+        return err_set(err, QUARTET_ERROR, "overflow in the COUNTER column %s.%s", table->name, c->name);
+    return QUARTET_OK;
+}
+
+/* The pending operation of an updated row into t->meta: what stood there before and these writes. */
+static quartet_status update_meta(txn *t, const struct table_def *table, const struct pending *prior, const struct table_write *writes, uint32_t n,
+                                  const __int128 *adds, struct err *err)
+{
+    uint32_t count = table->rows.count;
+    size_t map_n = (count + 7u) / 8u;
+    struct buf *meta = &t->meta;
+    buf_clear(meta);
+    if (prior != NULL && (prior->flags & ROW_OP_INSERT) != 0) { /* the visible values say all */
+        buf_u8(meta, prior->flags);
+        return QUARTET_OK;
+    }
+    uint8_t *map = arena_zalloc(&t->scratch, map_n + 1, 1);
+    __int128 *sums = arena_zalloc(&t->scratch, count + 1u, sizeof *sums);
+    if (map == NULL || sums == NULL)
+        return arena_fail(&t->scratch, err);
+    if (prior != NULL) {
+        memcpy(map, prior->bitmap.p, prior->bitmap.n < map_n ? prior->bitmap.n : map_n);
+        for (struct bytes_in in = prior->adds; in.left > 0 && !in.bad;) {
+            uint64_t at = bytes_varint(&in);
+            struct dec128 d = {.lo = bytes_u64(&in)};
+            d.hi = (int64_t)bytes_u64(&in);
+            if (at < count)
+                sums[at] = dec_get(d);
+        }
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t at = (uint32_t)table->columns[writes[i].column].record_at;
+        if (table->rows.columns[at].kind == ROW_COUNTER)
+            sums[at] += adds[i];
+        else
+            map[at / 8] |= (uint8_t)(1u << (at % 8));
+    }
+    buf_u8(meta, 0);
+    buf_put(meta, map, map_n);
+    for (uint32_t i = 0; i < count; i++)
+        if (sums[i] != 0) {
+            struct dec128 d = dec_make(sums[i]);
+            buf_varint(meta, i);
+            buf_u64(meta, d.lo);
+            buf_u64(meta, (uint64_t)d.hi);
+        }
+    return meta->failed ? err_nomem(err) : QUARTET_OK;
+}
+
+static quartet_status move_entries(txn *t, const struct table_def *table, const struct value *old, const struct value *fresh, const bool *touched,
+                                   struct slice key, struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; i < table->index_count && rc == QUARTET_OK; i++) {
+        const struct index_def *ix = &table->indexes[i];
+        bool moved = false;
+        for (uint32_t k = 0; k < ix->column_count && !moved; k++)
+            moved = touched[ix->columns[k]] && !value_identical(&old[ix->columns[k]], &fresh[ix->columns[k]]);
+        if (!moved)
+            continue;
+        rc = put_entry(t, table, ix, old, key, false, err);
+        if (rc == QUARTET_OK)
+            rc = put_entry(t, table, ix, fresh, key, true, err);
+    }
+    return rc;
+}
+
+quartet_status table_update(txn *t, const struct table_def *table, struct slice key, const struct value *old, const struct table_write *writes,
+                            uint32_t write_count, struct arena *a, struct conflict *conflict, struct err *err)
+{
+    arena_rewind(&t->scratch, (struct arena_mark){0});
+    struct slice record;
+    struct pending prior;
+    bool own, found;
+    quartet_status rc = txn_writable(t, err);
+    struct value *fresh = arena_dup(&t->scratch, old, table->column_count * sizeof *old);
+    bool *touched = arena_zalloc(&t->scratch, table->column_count, sizeof *touched);
+    __int128 *adds = arena_zalloc(&t->scratch, write_count + 1u, sizeof *adds);
+    if (rc == QUARTET_OK && (fresh == NULL || touched == NULL || adds == NULL))
+        rc = arena_fail(&t->scratch, err);
+    if (rc == QUARTET_OK)
+        rc = txn_row(t, table->id, key, t->statement, &record, &own, &found, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    if (!found || (own && (!pending_read(record, table->rows.count, &prior) || !prior.live)))
+        return err_set(err, QUARTET_INTERNAL, "table_update of a row of %s that is not there", table->name);
+    for (uint32_t i = 0; i < write_count && rc == QUARTET_OK; i++) {
+        rc = effect(table, &writes[i], &fresh[writes[i].column], &fresh[writes[i].column], &adds[i], err);
+        touched[writes[i].column] = true;
+    }
+    if (rc == QUARTET_OK && table->index_count > 0)
+        rc = check_unique(t, table, fresh, touched, key, a, conflict, err);
+    if (rc == QUARTET_OK)
+        rc = update_meta(t, table, own ? &prior : NULL, writes, write_count, adds, err);
+    if (rc == QUARTET_OK)
+        rc = put_row(t, table, key, true, fresh, err);
+    if (rc == QUARTET_OK && table->index_count > 0)
+        rc = move_entries(t, table, old, fresh, touched, key, err);
+    return rc;
+}
+
+quartet_status table_delete(txn *t, const struct table_def *table, struct slice key, struct err *err)
+{
+    arena_rewind(&t->scratch, (struct arena_mark){0});
+    bool live, own;
+    uint8_t prior;
+    struct slice record;
+    quartet_status rc = txn_writable(t, err);
+    if (rc == QUARTET_OK)
+        rc = look(t, table, key, &live, &prior, &record, &own, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    if (!live)
+        return err_set(err, QUARTET_INTERNAL, "table_delete of a row of %s that is not there", table->name);
+    if (table->index_count > 0) {
+        struct value *values = arena_zalloc(&t->scratch, table->column_count, sizeof *values);
+        if (values == NULL)
+            return arena_fail(&t->scratch, err);
+        rc = table_decode(table, key, record, values, &t->scratch, &live, err);
+        for (uint32_t i = 0; rc == QUARTET_OK && i < table->index_count; i++)
+            rc = put_entry(t, table, &table->indexes[i], values, key, false, err);
+    }
+    if (rc != QUARTET_OK)
+        return rc;
+    /* A row that this transaction inserted over nothing leaves no operation behind. */
+    buf_clear(&t->meta);
+    buf_u8(&t->meta, own && prior == ROW_OP_INSERT ? 0 : ROW_OP_DELETE);
+    return put_row(t, table, key, false, NULL, err);
+}

@@ -1,0 +1,313 @@
+/* txn.c - a transaction's life up to COMMIT: its snapshot, its buffer of own writes, what it read.
+ * Why reads are remembered as ranges of keys: that is what makes transactions serializable, phantoms included, and it costs a few bytes for a scan
+ *   of any length. Past a limit whole trees are remembered: too careful, never wrong.
+ * Invariants: nothing here changes the store. A statement's writes carry its number, so that undoing is forgetting.
+ * Not here: validation and COMMIT (txn_commit.c), rows (table_read.c, table_write.c). */
+#include "txn_internal.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+static quartet_status txn_new(db *d, txn **out, struct err *err)
+{
+    txn *t = mem_zalloc(1, sizeof *t);
+    if (t == NULL)
+        return err_nomem(err);
+    t->d = d;
+    t->sync = d->options.sync;
+    t->now_us = (int64_t)d->env->ops->wall_us(d->env);
+    *out = t;
+    return QUARTET_OK;
+}
+
+static void txn_free(txn *t)
+{
+    kv_release(t->snap);
+    for (uint32_t i = 0; i < t->own_count; i++)
+        catalog_unref(t->own[i].catalog);
+    catalog_unref(t->base);
+    mem_free(t->own);
+    kv_buffer_free(t->writes);
+    buf_deinit(&t->read_bytes);
+    mem_free(t->reads);
+    if (t->taken_count > 0) {
+        pthread_mutex_lock(&t->d->keys_lock);
+        for (uint32_t i = 0; i < t->taken_count; i++)
+            if (--t->taken[i].state->key_users == 0 && !t->d->identity.member)
+                t->taken[i].state->next_key = 0; /* alone: the next one looks at the table, so that numbers have no holes */
+        pthread_mutex_unlock(&t->d->keys_lock);
+    }
+    mem_free(t->taken);
+    buf_deinit(&t->key);
+    buf_deinit(&t->entry);
+    buf_deinit(&t->fold);
+    buf_deinit(&t->record);
+    buf_deinit(&t->meta);
+    buf_deinit(&t->fresh);
+    arena_free_all(&t->scratch);
+    mem_free(t);
+}
+
+quartet_status txn_begin(db *d, txn **out, struct err *err)
+{
+    txn *t;
+    quartet_status rc = txn_new(d, &t, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    pthread_mutex_lock(&d->publish_lock); /* snapshot and catalog belong together */
+    t->base = t->catalog = catalog_ref(d->catalog_visible);
+    rc = kv_snapshot(d->store, 0, &t->snap, err);
+    pthread_mutex_unlock(&d->publish_lock);
+    if (rc != QUARTET_OK) {
+        txn_free(t);
+        return rc;
+    }
+    t->snap_at = kv_snap_at(t->snap);
+    *out = t;
+    return QUARTET_OK;
+}
+
+quartet_status txn_begin_exclusive(db *d, txn **out, struct err *err)
+{
+    txn *t;
+    quartet_status rc = txn_new(d, &t, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    pthread_mutex_lock(&d->commit_lock);
+    t->base = t->catalog = catalog_ref(d->catalog);
+    rc = kv_snapshot_latest(d->store, &t->snap, err);
+    if (rc != QUARTET_OK) {
+        pthread_mutex_unlock(&d->commit_lock);
+        txn_free(t);
+        return rc;
+    }
+    t->snap_at = d->applied_no;
+    t->exclusive = true;
+    *out = t;
+    return QUARTET_OK;
+}
+
+void txn_rollback(txn *t)
+{
+    if (t == NULL)
+        return;
+    if (t->exclusive)
+        pthread_mutex_unlock(&t->d->commit_lock);
+    txn_free(t);
+}
+
+bool txn_has_writes(const txn *t)
+{
+    return t->writes != NULL && kv_buffer_entries(t->writes) > 0;
+}
+
+const struct catalog *txn_catalog(txn *t)
+{
+    return t->catalog;
+}
+
+db *txn_db(txn *t)
+{
+    return t->d;
+}
+
+void txn_set_sync(txn *t, enum log_sync_mode mode)
+{
+    t->sync = mode;
+}
+
+quartet_status txn_writable(txn *t, struct err *err)
+{
+    if (t->writes == NULL)
+        t->writes = kv_buffer_new();
+    return t->writes == NULL ? err_nomem(err) : QUARTET_OK;
+}
+
+quartet_status txn_statement_begin(txn *t, struct err *err)
+{
+    (void)err; /* part of the interface: a later version may have to allocate */
+    t->statement++;
+    return QUARTET_OK;
+}
+
+static void forget_after(txn *t, apply_no keep)
+{
+    if (t->writes != NULL)
+        kv_buffer_rollback(t->writes, keep);
+    while (t->own_count > 0 && t->own[t->own_count - 1].statement > keep)
+        catalog_unref(t->own[--t->own_count].catalog);
+    t->catalog = t->own_count > 0 ? t->own[t->own_count - 1].catalog : t->base;
+    for (uint32_t i = 0; i < t->taken_count; i++)
+        if (t->taken[i].statement > keep)
+            t->taken[i].next = 0;
+}
+
+void txn_statement_rollback(txn *t)
+{
+    QASSERT(t->statement > 0);
+    forget_after(t, t->statement - 1);
+}
+
+txn_mark txn_savepoint(txn *t)
+{
+    return t->statement;
+}
+
+void txn_rollback_to(txn *t, txn_mark mark)
+{
+    QASSERT(mark <= t->statement);
+    forget_after(t, mark);
+}
+
+int64_t txn_now_us(txn *t)
+{
+    return t->now_us;
+}
+
+quartet_status txn_random(txn *t, void *p, size_t n, struct err *err)
+{
+    return t->d->env->ops->random(t->d->env, p, n, err);
+}
+
+/* Too many ranges: remember each tree as a whole. */
+static void reads_collapse(txn *t)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < t->read_count; i++) {
+        uint32_t k = 0;
+        while (k < n && t->reads[k].tree != t->reads[i].tree)
+            k++;
+        if (k == n)
+            t->reads[n++] = (struct read_range){.tree = t->reads[i].tree, .hi_open = true};
+    }
+    t->read_count = n;
+    t->reads_whole = true;
+    buf_deinit(&t->read_bytes);
+}
+
+static bool reads_hold(const txn *t, tree_id tree, const struct kv_range *r)
+{
+    if (t->reads_whole) {
+        for (uint32_t i = 0; i < t->read_count; i++)
+            if (t->reads[i].tree == tree)
+                return true;
+        return false;
+    }
+    uint32_t from = t->read_count > 4 ? t->read_count - 4 : 0; /* the last ones: loops repeat themselves */
+    for (uint32_t i = from; i < t->read_count; i++) {
+        const struct read_range *x = &t->reads[i];
+        const uint8_t *base = t->read_bytes.data;
+        if (x->tree != tree || (r->hi_open && !x->hi_open))
+            continue;
+        if (slice_cmp(slice_of(base + x->lo, x->lo_n), r->lo) <= 0 &&
+            (x->hi_open || slice_cmp(r->hi, slice_of(base + x->hi, x->hi_n)) <= 0))
+            return true;
+    }
+    return false;
+}
+
+quartet_status txn_note_range(txn *t, tree_id tree, const struct kv_range *r, struct err *err)
+{
+    if (t->exclusive || t->reads_unneeded || reads_hold(t, tree, r))
+        return QUARTET_OK;
+    if (!t->reads_whole && (t->read_count >= TXN_READS_MAX || t->read_bytes.len > TXN_READ_BYTES_MAX)) {
+        reads_collapse(t);
+        if (reads_hold(t, tree, r))
+            return QUARTET_OK;
+    }
+    if (t->read_count == t->read_cap) {
+        uint32_t cap = t->read_cap == 0 ? 8 : t->read_cap * 2;
+        struct read_range *grown = mem_realloc(t->reads, cap, sizeof *grown);
+        if (grown == NULL)
+            return err_nomem(err);
+        t->reads = grown;
+        t->read_cap = cap;
+    }
+    struct read_range x = {.tree = tree, .hi_open = true};
+    if (!t->reads_whole) {
+        x.lo = t->read_bytes.len;
+        x.lo_n = r->lo.n;
+        buf_put(&t->read_bytes, r->lo.p, r->lo.n);
+        x.hi_open = r->hi_open;
+        x.hi = t->read_bytes.len;
+        x.hi_n = r->hi_open ? 0 : r->hi.n;
+        buf_put(&t->read_bytes, r->hi.p, x.hi_n);
+        if (t->read_bytes.failed)
+            return err_nomem(err);
+    }
+    t->reads[t->read_count++] = x;
+    return QUARTET_OK;
+}
+
+quartet_status txn_note_point(txn *t, tree_id tree, struct slice key, struct err *err)
+{
+    if (t->exclusive || t->reads_unneeded)
+        return QUARTET_OK;
+    uint8_t hi[KEY_BYTES_MAX + 1];
+    QASSERT(key.n <= KEY_BYTES_MAX);
+    if (key.n > 0)
+        memcpy(hi, key.p, key.n);
+    hi[key.n] = 0; /* the next key there can be */
+    return txn_note_range(t, tree, &(struct kv_range){.lo = key, .hi = slice_of(hi, key.n + 1)}, err);
+}
+
+quartet_status txn_catalog_refresh(txn *t, struct err *err)
+{
+    struct kv_overlay over = txn_overlay(t, t->statement);
+    struct catalog_source src = {.snap = t->snap, .over = &over, .pending = true, .old = t->catalog};
+    struct catalog *fresh;
+    quartet_status rc = catalog_read(&src, atomic_fetch_add(&t->d->catalog_versions, 1), &fresh, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    if (t->own_count == t->own_cap) {
+        uint32_t cap = t->own_cap == 0 ? 4 : t->own_cap * 2;
+        struct own_catalog *grown = mem_realloc(t->own, cap, sizeof *grown);
+        if (grown == NULL) {
+            catalog_unref(fresh);
+            return err_nomem(err);
+        }
+        t->own = grown;
+        t->own_cap = cap;
+    }
+    t->own[t->own_count++] = (struct own_catalog){.statement = t->statement, .catalog = fresh};
+    t->catalog = fresh;
+    return QUARTET_OK;
+}
+
+bool pending_read(struct slice record, uint32_t column_count, struct pending *out)
+{
+    struct record_view view;
+    if (!record_view(record, &view) || (view.flags & RECORD_SIMPLE) != 0)
+        return false;
+    struct bytes_in in = bytes_in(view.meta.p, view.meta.n);
+    *out = (struct pending){.flags = bytes_u8(&in), .live = (view.flags & RECORD_LIVE) != 0, .value_count = view.value_count, .values = view.values};
+    if (out->flags == 0 && out->live) {
+        size_t n = (column_count + 7u) / 8u;
+        const uint8_t *p = bytes_take(&in, n);
+        out->bitmap = slice_of(p, p == NULL ? 0 : n);
+    }
+    out->adds = in;
+    return !in.bad;
+}
+
+quartet_status txn_row(txn *t, tree_id tree, struct slice key, apply_no through, struct slice *out, bool *own, bool *found, struct err *err)
+{
+    apply_no version;
+    *own = false;
+    *found = false;
+    if (t->writes != NULL && kv_buffer_get(t->writes, tree, key, through, out, &version)) {
+        *own = true;
+        *found = out->p != NULL;
+        return QUARTET_OK;
+    }
+    buf_clear(&t->record);
+    quartet_status rc = kv_get(t->snap, NULL, tree, key, &t->record, err);
+    if (rc == QUARTET_NOTFOUND)
+        return QUARTET_OK;
+    if (rc == QUARTET_OK) {
+        *found = true;
+        *out = slice_of(t->record.data, t->record.len);
+    }
+    return rc;
+}

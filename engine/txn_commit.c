@@ -1,0 +1,385 @@
+/* txn_commit.c - COMMIT: is what was read still so? Then one delta, logged, applied as any delta is, and made durable.
+ * Why the delta is applied from its bytes: a peer will apply exactly these, so what this node shows after its own commit is what others will show.
+ * Invariants: nothing fails between the log's append and the end of apply but memory and the disk, and then the database takes no more commits until it
+ *   is opened again, which replays the log. Stamps of commits ascend with their apply numbers.
+ * Not here: running a failed transaction again (conn.c). */
+#include <string.h>
+
+#include "apply.h"
+#include "base/mem.h"
+#include "txn_internal.h"
+
+#define COMMIT_CHUNKED_BYTES (96u << 10) /* writes of a transaction from which on it travels in chunks */
+#define COMMIT_ROW_BYTES_MAX (BATCH_PAYLOAD_BYTES_MAX - (2u << 10))
+
+struct chunk {
+    size_t at, n;
+    uint64_t number;
+    uint8_t flags;
+};
+struct commit {
+    txn *t;
+    db *d;
+    hlc_stamp stamp;
+    uint64_t first_number;
+    struct buf bytes;    /* all chunks */
+    struct chunk *chunks;
+    size_t chunk_count, chunk_cap;
+    struct vv deps;
+    struct delta_writer w;
+    bool open, chunked;
+    const struct table_def *table; /* of the writer; NULL: none begun in this chunk */
+    struct row_write *writes;
+    uint32_t write_cap;
+    struct arena arena;
+    struct err *err;
+};
+
+/* ---- validation ---- */
+
+static const struct index_def *index_by_id(const struct catalog *c, tree_id id)
+{
+    const struct table_def *t;
+    for (uint32_t i = 0; (t = catalog_at_id(c, i)) != NULL; i++)
+        for (uint32_t k = 0; k < t->index_count; k++)
+            if (t->indexes[k].id == id)
+                return &t->indexes[k];
+    return NULL;
+}
+
+static bool changed(const txn *t, tree_id tree, struct slice lo, struct slice hi, bool hi_open)
+{
+    struct kv_range r = {.lo = lo, .hi = hi, .hi_open = hi_open};
+    return kv_changed_since(t->d->store, tree, &r, t->snap_at);
+}
+
+/* Rows that were written were looked at before, and so were the neighbours of entries in UNIQUE indexes. */
+static quartet_status writes_clash(txn *t, bool *clash, struct err *err)
+{
+    struct kv_cursor c;
+    struct buf hi = {0};
+    tree_id tree = 0;
+    bool skip = true;
+    const struct index_def *ix = NULL;
+    for (kv_cursor_seek(&c, t->writes, t->statement, 0, slice_of("", 0)); c.node != NULL && !*clash; kv_cursor_next(&c)) {
+        if (c.tree != tree) {
+            tree = c.tree;
+            ix = NULL;
+            skip = !changed(t, tree, slice_of("", 0), slice_of("", 0), true);
+            if (!skip && catalog_table_by_id(t->catalog, tree) == NULL) {
+                ix = index_by_id(t->catalog, tree);
+                skip = ix == NULL || !ix->unique;
+            }
+        }
+        if (skip)
+            continue;
+        size_t n = ix != NULL ? index_prefix(ix, c.key) : c.key.n;
+        buf_clear(&hi);
+        buf_put(&hi, c.key.p, n);
+        bool open = false;
+        if (ix == NULL)
+            buf_u8(&hi, 0);
+        else
+            open = !key_prefix_end(&hi);
+        if (hi.failed)
+            break;
+        *clash = changed(t, tree, slice_of(c.key.p, n), slice_of(hi.data, hi.len), open);
+    }
+    bool failed = hi.failed;
+    buf_deinit(&hi);
+    return failed ? err_nomem(err) : QUARTET_OK;
+}
+
+static quartet_status validate(txn *t, struct err *err)
+{
+    db *d = t->d;
+    bool clash = d->catalog != t->base; /* the schema changed: checks may be missing */
+    if (t->exclusive || (!clash && t->snap_at == d->applied_no))
+        return QUARTET_OK;
+    for (uint32_t i = 0; i < t->read_count && !clash; i++) {
+        const struct read_range *r = &t->reads[i];
+        const uint8_t *base = t->reads_whole ? NULL : t->read_bytes.data;
+        clash = t->reads_whole ? changed(t, r->tree, slice_of("", 0), slice_of("", 0), true)
+                               : changed(t, r->tree, slice_of(base + r->lo, r->lo_n), slice_of(base + r->hi, r->hi_n), r->hi_open);
+    }
+    quartet_status rc = clash ? QUARTET_OK : writes_clash(t, &clash, err);
+    if (rc == QUARTET_OK && clash)
+        rc = err_set(err, QUARTET_SERIALIZATION,
+                     "another transaction changed what this one had read: nothing was written, retry the transaction");
+    return rc;
+}
+
+/* ---- the delta ---- */
+
+static quartet_status chunk_begin(struct commit *c)
+{
+    if (c->chunk_count == c->chunk_cap) {
+        size_t cap = c->chunk_cap == 0 ? 4 : c->chunk_cap * 2;
+        struct chunk *grown = mem_realloc(c->chunks, cap, sizeof *grown);
+        if (grown == NULL)
+            return err_nomem(c->err);
+        c->chunks = grown;
+        c->chunk_cap = cap;
+    }
+    bool first = c->chunk_count == 0;
+    struct chunk *k = &c->chunks[c->chunk_count];
+    *k = (struct chunk){.at = c->bytes.len, .number = c->first_number + c->chunk_count};
+    struct delta_head head = {.number = k->number, .stamp = c->stamp, .deps = first ? &c->deps : NULL};
+    head.flags = (uint8_t)((c->chunked ? DELTA_MORE : 0) | (first ? 0 : DELTA_CONTINUES));
+    k->flags = head.flags;
+    delta_begin(&c->w, &c->bytes, &c->d->chains, &head);
+    c->open = true;
+    c->table = NULL;
+    return QUARTET_OK;
+}
+
+static quartet_status chunk_end(struct commit *c)
+{
+    delta_end(&c->w);
+    struct chunk *k = &c->chunks[c->chunk_count++];
+    k->n = c->bytes.len - k->at;
+    c->open = false;
+    if (c->bytes.failed)
+        return buf_check(&c->bytes, c->err);
+    if (k->n > (c->d->identity.member ? COMMIT_ROW_BYTES_MAX : DELTA_BYTES_MAX))
+        return err_set(c->err, QUARTET_LIMIT, "one row's change has %zu bytes, limit %u", k->n,
+                       c->d->identity.member ? COMMIT_ROW_BYTES_MAX : DELTA_BYTES_MAX);
+    return QUARTET_OK;
+}
+
+static struct value sum_value(const struct row_column *column, __int128 sum)
+{
+    struct value v = row_counter_value(column, sum);
+    if (row_counter_number(column, &v) == sum)
+        return v;
+    return (struct value){.type = VALUE_DECIMAL, .scale = column->scale, .dec = dec_make(sum)}; /* beyond 64 bits */
+}
+
+/* The pending row as a net operation. *empty: nothing is left of it. */
+static quartet_status row_operation(struct commit *c, const struct table_def *t, struct slice record, struct row_op *op, bool *empty)
+{
+    struct pending p;
+    if (!pending_read(record, t->rows.count, &p))
+        return err_set(c->err, QUARTET_INTERNAL, "damaged pending row of table %s", t->name);
+    *op = (struct row_op){.flags = p.flags, .writes = c->writes};
+    struct bytes_in in = bytes_in(p.values.p, p.values.n);
+    for (uint32_t i = 0; p.live && i < p.value_count; i++) {
+        struct row_write *w = &c->writes[op->write_count];
+        *w = (struct row_write){.column = i};
+        if ((p.flags & ROW_OP_INSERT) != 0 || (p.bitmap.p[i / 8] >> (i % 8) & 1) != 0) {
+            value_decode(&in, &w->value);
+            op->write_count++;
+        } else {
+            value_skip(&in);
+        }
+    }
+    while (p.live && (p.flags & ROW_OP_INSERT) == 0 && p.adds.left > 0) {
+        struct row_write *w = &c->writes[op->write_count++];
+        *w = (struct row_write){.column = (uint32_t)bytes_varint(&p.adds), .add = true};
+        struct dec128 sum = {.lo = bytes_u64(&p.adds)};
+        sum.hi = (int64_t)bytes_u64(&p.adds);
+        if (p.adds.bad || w->column >= t->rows.count)
+            return err_set(c->err, QUARTET_INTERNAL, "damaged pending row of table %s", t->name);
+        w->value = sum_value(&t->rows.columns[w->column], dec_get(sum));
+    }
+    if (in.bad)
+        return err_set(c->err, QUARTET_INTERNAL, "damaged pending row of table %s", t->name);
+    *empty = op->flags == 0 && op->write_count == 0;
+    return QUARTET_OK;
+}
+
+/* A provisional hidden key becomes (stamp, incarnation, ordinal). */
+static struct slice final_key(const struct commit *c, const struct table_def *t, struct slice key, uint8_t raw[HIDDEN_KEY_BYTES])
+{
+    if (!t->hidden_key || key.n != HIDDEN_KEY_BYTES || load_be64(key.p) != UINT64_MAX)
+        return key;
+    store_be64(raw, c->stamp);
+    store_be64(raw + 8, c->d->chains.ids[c->d->own].incarnation);
+    memcpy(raw + 16, key.p + 16, 4);
+    return slice_of(raw, HIDDEN_KEY_BYTES);
+}
+
+static quartet_status writes_room(struct commit *c, const struct table_def *t)
+{
+    uint32_t need = 2 * t->rows.count + 1;
+    if (c->write_cap >= need)
+        return QUARTET_OK;
+    c->writes = arena_zalloc(&c->arena, need, sizeof *c->writes);
+    c->write_cap = c->writes == NULL ? 0 : need;
+    return c->writes == NULL ? arena_fail(&c->arena, c->err) : QUARTET_OK;
+}
+
+static quartet_status encode_row(struct commit *c, const struct table_def *t, struct slice key, struct slice record)
+{
+    struct row_op op;
+    bool empty;
+    uint8_t raw[HIDDEN_KEY_BYTES];
+    quartet_status rc = writes_room(c, t);
+    if (rc == QUARTET_OK)
+        rc = row_operation(c, t, record, &op, &empty);
+    if (rc != QUARTET_OK || empty)
+        return rc;
+    if (c->open && c->chunked && c->bytes.len - c->chunks[c->chunk_count].at + record.n + key.n > DELTA_CHUNK_BYTES_MAX)
+        rc = chunk_end(c);
+    if (rc == QUARTET_OK && !c->open)
+        rc = chunk_begin(c);
+    if (rc != QUARTET_OK)
+        return rc;
+    if (c->table != t) {
+        delta_table(&c->w, t->id, t->record_ids, t->rows.count);
+        c->table = t;
+    }
+    delta_row(&c->w, final_key(c, t, key, raw), &op);
+    return QUARTET_OK;
+}
+
+/* What the chain's writer has applied and its receivers do not know of yet. */
+static quartet_status new_deps(struct commit *c)
+{
+    const struct chain_state *own = c->d->state[c->d->own];
+    for (uint32_t i = 0; i < c->d->applied.count; i++) {
+        const struct vv_entry *e = &c->d->applied.e[i];
+        if (e->chain == c->d->own || vv_number(&own->seen, e->chain) == e->number)
+            continue;
+        quartet_status rc = vv_raise(&c->deps, *e, c->err);
+        if (rc != QUARTET_OK)
+            return rc;
+    }
+    return QUARTET_OK;
+}
+
+static quartet_status encode(struct commit *c)
+{
+    txn *t = c->t;
+    tree_id tree = 0;
+    const struct table_def *table = NULL;
+    struct kv_cursor cur;
+    c->chunked = kv_buffer_bytes(t->writes) >= COMMIT_CHUNKED_BYTES;
+    quartet_status rc = new_deps(c);
+    for (kv_cursor_seek(&cur, t->writes, t->statement, 0, slice_of("", 0)); cur.node != NULL && rc == QUARTET_OK; kv_cursor_next(&cur)) {
+        if (cur.tree != tree) {
+            tree = cur.tree;
+            table = catalog_table_by_id(t->catalog, tree); /* NULL: an index, or a table dropped by this transaction */
+        }
+        if (table != NULL)
+            rc = encode_row(c, table, cur.key, cur.record);
+    }
+    if (rc == QUARTET_OK && c->open)
+        rc = chunk_end(c);
+    if (rc == QUARTET_OK && c->chunked && c->chunk_count > 0) { /* the last chunk says that all are there */
+        c->chunked = false;
+        rc = chunk_begin(c);
+        if (rc == QUARTET_OK)
+            rc = chunk_end(c);
+    }
+    return rc == QUARTET_OK ? buf_check(&c->bytes, c->err) : rc;
+}
+
+static quartet_status log_chunks(struct commit *c, log_pos *end)
+{
+    db *d = c->d;
+    for (size_t i = 0; i < c->chunk_count; i++) {
+        const struct chunk *k = &c->chunks[i];
+        uint8_t head[DB_LOCAL_HEAD_BYTES];
+        store_le64(head, k->number);
+        store_le64(head + 8, c->stamp);
+        head[16] = k->flags;
+        struct slice parts[2] = {slice_of(head, sizeof head), slice_of(c->bytes.data + k->at, k->n)};
+        log_pos at;
+        quartet_status rc = commit_log_append(d->log, LOG_LOCAL, parts, 2, &at, end, c->err);
+        if (rc == QUARTET_OK && d->identity.member)
+            rc = chain_add_local(d->state[d->own], (struct local_delta){.number = k->number, .stamp = c->stamp, .at = at, .end = *end,
+                                                                        .n = (uint32_t)k->n, .more = (k->flags & DELTA_MORE) != 0}, c->err);
+        if (rc != QUARTET_OK)
+            return rc;
+    }
+    return QUARTET_OK;
+}
+
+static quartet_status apply_chunks(struct commit *c, log_pos end, apply_no *no)
+{
+    struct slice *deltas = arena_zalloc(&c->arena, c->chunk_count, sizeof *deltas);
+    if (deltas == NULL)
+        return arena_fail(&c->arena, c->err);
+    for (size_t i = 0; i < c->chunk_count; i++)
+        deltas[i] = slice_of(c->bytes.data + c->chunks[i].at, c->chunks[i].n);
+    struct apply_in in = {.chain = c->d->own, .number = c->chunks[c->chunk_count - 1].number, .stamp = c->stamp,
+                          .deltas = deltas, .count = c->chunk_count, .end = end, .trusted = true};
+    return apply_transaction(c->d, &in, no, c->err);
+}
+
+/* Under the commit lock. *no stays 0 where nothing was left to write. */
+static quartet_status commit_locked(struct commit *c, apply_no *no, log_pos *end)
+{
+    db *d = c->d;
+    quartet_status rc = db_usable(d, c->err);
+    if (rc == QUARTET_OK)
+        rc = validate(c->t, c->err);
+    if (rc == QUARTET_OK)
+        rc = hlc_next(&d->clock, env_wall_ms(d->env), &c->stamp, c->err);
+    if (rc == QUARTET_OK)
+        rc = db_own_start(d, c->err);
+    if (rc != QUARTET_OK)
+        return rc;
+    c->first_number = vv_number(&d->applied, d->own) + 1;
+    rc = encode(c);
+    if (rc != QUARTET_OK || c->chunk_count == 0)
+        return rc;
+    rc = log_chunks(c, end);
+    if (rc == QUARTET_OK)
+        rc = apply_chunks(c, *end, no);
+    if (rc == QUARTET_OK)
+        rc = db_pending_add(d, *no, *end, false, c->err);
+    if (rc != QUARTET_OK) { /* the log may hold what the store does not: only opening again puts that right */
+        d->broken = true;
+        err_prefix(c->err, "the commit failed half-way; the database must be opened again");
+    }
+    return rc;
+}
+
+static void commit_end(struct commit *c)
+{
+    buf_deinit(&c->bytes);
+    mem_free(c->chunks);
+    vv_deinit(&c->deps);
+    arena_free_all(&c->arena);
+}
+
+quartet_status txn_commit_stamped(txn *t, hlc_stamp *stamp, struct err *err)
+{
+    db *d = t->d;
+    *stamp = 0;
+    if (!txn_has_writes(t)) {
+        txn_rollback(t);
+        return QUARTET_OK;
+    }
+    struct commit c = {.t = t, .d = d, .err = err};
+    apply_no no = 0;
+    log_pos end = 0;
+    enum log_sync_mode mode = t->sync;
+    if (!t->exclusive)
+        pthread_mutex_lock(&d->commit_lock);
+    quartet_status rc = commit_locked(&c, &no, &end);
+    pthread_mutex_unlock(&d->commit_lock);
+    t->exclusive = false;
+    commit_end(&c);
+    txn_rollback(t); /* what is left of it: snapshot and buffers */
+    if (rc != QUARTET_OK || no == 0)
+        return rc;
+    rc = commit_log_sync(d->log, end, mode, err);
+    if (rc != QUARTET_OK) {
+        db_break(d);
+        return rc;
+    }
+    *stamp = c.stamp;
+    atomic_fetch_add(&d->commits, 1);
+    db_pending_done(d, no);
+    db_notify(d);
+    return QUARTET_OK;
+}
+
+quartet_status txn_commit(txn *t, struct err *err)
+{
+    hlc_stamp stamp;
+    return txn_commit_stamped(t, &stamp, err);
+}

@@ -1,0 +1,98 @@
+/* txn_internal.h - what a transaction is made of; for txn*.c, table*.c, index.c, ddl.c and conn.c.
+ *
+ * A pending row in the transaction's buffer is a record that is not SIMPLE: flags, meta, visible values. Its meta: u8 flags (row_op_flags), then,
+ * where the row is neither inserted nor deleted, a bitmap of written record columns, then for each COUNTER added to: varint column, 16 bytes sum. */
+#ifndef ENGINE_TXN_INTERNAL_H
+#define ENGINE_TXN_INTERNAL_H
+
+#include "db_internal.h"
+
+#define TXN_READS_MAX 65536u            /* ranges remembered; past it whole trees are */
+#define TXN_READ_BYTES_MAX (8u << 20)
+#define HIDDEN_KEY_BYTES HIDDEN_KEY_BYTES_DB /* a provisional one: all FF, then the ordinal */
+
+struct read_range {
+    tree_id tree;
+    size_t lo, lo_n, hi, hi_n; /* in txn.read_bytes */
+    bool hi_open;
+};
+struct own_catalog {
+    apply_no statement;
+    struct catalog *catalog;
+};
+struct taken_keys { /* assigned INTEGER PRIMARY KEYs of one table */
+    struct table_state *state;
+    int64_t next;         /* the next this transaction would take; 0: look */
+    apply_no statement;   /* that took the last one */
+};
+
+struct txn {
+    db *d;
+    kv_snap *snap;
+    apply_no snap_at;
+    struct catalog *base, *catalog; /* at the beginning; with own DDL */
+    struct own_catalog *own;
+    uint32_t own_count, own_cap;
+    kv_buffer *writes;   /* NULL until the first */
+    apply_no statement;  /* number of the present statement; 0: none yet */
+    bool exclusive;      /* holds the commit lock since it began */
+    enum log_sync_mode sync;
+    int64_t now_us;
+    uint32_t ordinal;    /* of hidden keys */
+    struct buf read_bytes;
+    struct read_range *reads;
+    uint32_t read_count, read_cap;
+    bool reads_unneeded; /* a lone SELECT: nothing will be validated */
+    bool reads_whole;    /* too many: whole trees are remembered */
+    struct taken_keys *taken;
+    uint32_t taken_count, taken_cap;
+    struct buf key, entry, fold, record, meta, fresh; /* scratch of table_write.c and index.c */
+    struct arena scratch; /* within one call of table_*.c */
+    hlc_stamp committed; /* set by txn_commit_stamped */
+};
+
+static inline struct kv_overlay txn_overlay(const txn *t, apply_no through)
+{
+    return (struct kv_overlay){.buffer = t->writes, .through = through};
+}
+quartet_status txn_writable(txn *t, struct err *err); /* the buffer is there */
+quartet_status txn_note_range(txn *t, tree_id tree, const struct kv_range *range, struct err *err);
+quartet_status txn_note_point(txn *t, tree_id tree, struct slice key, struct err *err);
+quartet_status txn_catalog_refresh(txn *t, struct err *err); /* after DDL wrote system rows */
+/* As txn_begin on the newest state, holding the commit lock until it ends: nothing can come between, so its commit cannot fail for what it read. */
+quartet_status txn_begin_exclusive(db *d, txn **out, struct err *err);
+/* As txn_commit; *stamp (0: read-only) is the commit's. */
+quartet_status txn_commit_stamped(txn *t, hlc_stamp *stamp, struct err *err);
+
+/* Pending rows. */
+struct pending {
+    uint8_t flags;         /* row_op_flags */
+    bool live;
+    struct slice bitmap;   /* written columns; empty where flags != 0 */
+    struct bytes_in adds;  /* varint column, u64 lo, u64 hi; ... */
+    uint32_t value_count;
+    struct slice values;
+};
+bool pending_read(struct slice record, uint32_t column_count, struct pending *out);
+
+/* The present record of a row for this transaction. *own: it is a pending one, *out points into the buffer; otherwise it is in t->record. False in
+ * *found: no such record. Live or not is the caller's to look at. */
+quartet_status txn_row(txn *t, tree_id tree, struct slice key, apply_no through, struct slice *out, bool *own, bool *found, struct err *err);
+
+/* index.c */
+/* The key of a row's entry in an index; values by table column. */
+quartet_status index_key(const struct table_def *t, const struct index_def *ix, const struct value *values, struct slice primary, struct buf *out,
+                         struct err *err);
+bool index_has_null(const struct index_def *ix, const struct value *values);
+/* Bytes of an entry's key that belong to the indexed columns. */
+size_t index_prefix(const struct index_def *ix, struct slice entry);
+void index_put_column(const struct table_def *t, const struct index_def *ix, uint32_t i, const struct value *v, struct buf *out, struct buf *fold);
+/* Is there another row with these values? *other: its primary key, in the arena. */
+void txn_key_given(txn *t, const struct table_def *table, const struct value *v); /* by the user */
+quartet_status txn_assign_key(txn *t, const struct table_def *table, struct value *v, struct err *err); /* table_assign.c: a NULL INTEGER PRIMARY KEY */
+quartet_status index_check_unique(txn *t, const struct table_def *table, const struct index_def *ix, const struct value *values, struct slice own_key,
+                                  struct arena *a, struct slice *other, bool *taken, struct err *err);
+/* DDL: entries of all rows, of a table that was there before. QUARTET_CONSTRAINT where a unique one would be broken. */
+quartet_status index_fill_own(txn *t, const struct table_def *table, const struct index_def *ix, struct err *err);
+
+#endif
