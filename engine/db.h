@@ -62,6 +62,9 @@ void db_stats(db *d, struct db_stats *out);
 /* Can it take writes? The lasting failure of log or store (disk full, I/O), or QUARTET_OK. */
 quartet_status db_health(db *d, struct err *err);
 
+struct conn_node_hooks;
+const struct conn_node_hooks *db_node_hooks(db *d); /* conn.h's; NULL: no node serves this database */
+
 /* Per-session choices that txn_commit needs. */
 void txn_set_sync(txn *t, enum log_sync_mode mode);
 hlc_stamp txn_last_stamp(db *d);

@@ -1,0 +1,369 @@
+/* api.c - the public interface: connections, errors, statements' life. Values in and out are in api_value.c, opening in api_open.c.
+ * Every entry point checks what a caller can get wrong (NULL, a finalized order of things, use after fork) and says so, since a library that crashes its
+ * service is worse than one that returns an error. */
+#include "api_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "parser/parse.h"
+
+/* ---- errors ---- */
+
+int api_fail(quartet_db *q, const struct err *err, const char *sql, size_t n)
+{
+    q->code = err->code;
+    buf_clear(&q->message);
+    buf_str(&q->message, err->text);
+    if (sql != NULL && err->sql_offset >= 0 && (uint64_t)err->sql_offset <= n) {
+        buf_str(&q->message, "\n");
+        parse_error_render(sql, n, err->sql_offset, &q->message);
+        while (!q->message.failed && q->message.len > 0 && q->message.data[q->message.len - 1] == '\n')
+            q->message.len--;
+    }
+    buf_u8(&q->message, 0);
+    return (int)err->code;
+}
+
+int api_misuse(quartet_db *q, const char *text)
+{
+    struct err err = ERR_INIT;
+    err_set(&err, QUARTET_MISUSE, "%s", text);
+    return api_fail(q, &err, NULL, 0);
+}
+
+int api_check(quartet_db *q)
+{
+    if (q->pid != getpid())
+        return api_misuse(q, "this connection was opened before fork(): open one of your own in the child");
+    if (q->local == NULL && q->far == NULL)
+        return q->code != QUARTET_OK ? (int)q->code : api_misuse(q, "the connection is not open");
+    return QUARTET_OK;
+}
+
+void api_notice(void *arg, const char *text)
+{
+    quartet_db *q = arg;
+    if (q->notice != NULL)
+        q->notice(q->notice_arg, text);
+}
+
+const char *quartet_errmsg(quartet_db *q)
+{
+    if (q == NULL)
+        return "out of memory";
+    if (q->message.failed)
+        return status_name(q->code);
+    return q->message.len > 0 ? (const char *)q->message.data : "no error";
+}
+
+int quartet_errcode(quartet_db *q)
+{
+    return q == NULL ? QUARTET_NOMEM : (int)q->code;
+}
+
+const char *quartet_sqlstate(quartet_db *q)
+{
+    return status_sqlstate(q == NULL ? QUARTET_NOMEM : q->code);
+}
+
+const char *quartet_version(void)
+{
+    return QUARTET_VERSION;
+}
+
+/* ---- connections ---- */
+
+int quartet_open(const char *path, quartet_db **out)
+{
+    struct err err = ERR_INIT;
+    if (out == NULL)
+        return QUARTET_MISUSE;
+    quartet_db *q = *out = mem_zalloc(1, sizeof *q);
+    if (q == NULL)
+        return QUARTET_NOMEM;
+    q->pid = getpid();
+    quartet_status rc = QUARTET_OK;
+    if (path == NULL || path[0] == '\0')
+        return api_misuse(q, "a path is missing: a directory, :memory: or a quartet:// URL");
+    if (strncmp(path, "quartet://", strlen("quartet://")) == 0) {
+        rc = remote_open(path, api_notice, q, &q->far, &err);
+    } else {
+        rc = api_shared_open(path, &q->shared, &err);
+        if (rc == QUARTET_OK)
+            rc = conn_open(api_shared_db(q->shared), &q->local, &err);
+        if (rc == QUARTET_OK)
+            conn_on_notice(q->local, api_notice, q);
+    }
+    return rc == QUARTET_OK ? QUARTET_OK : api_fail(q, &err, NULL, 0);
+}
+
+int quartet_close(quartet_db *q)
+{
+    if (q == NULL)
+        return QUARTET_OK;
+    struct err err = ERR_INIT;
+    quartet_status rc = QUARTET_OK;
+    if (q->pid == getpid()) { /* a child must not touch what its parent uses */
+        while (q->first != NULL)
+            (void)quartet_finalize(q->first); /* its error was told by the step that failed */
+        conn_close(q->local);
+        if (q->shared != NULL)
+            rc = api_shared_close(q->shared, &err);
+        remote_close(q->far);
+    }
+    buf_deinit(&q->message);
+    mem_free(q);
+    return (int)rc;
+}
+
+int64_t quartet_changes(quartet_db *q)
+{
+    if (q == NULL || api_check(q) != QUARTET_OK)
+        return 0;
+    return q->local != NULL ? conn_changes(q->local) : remote_changes(q->far);
+}
+
+int64_t quartet_last_insert_id(quartet_db *q)
+{
+    if (q == NULL || api_check(q) != QUARTET_OK)
+        return 0;
+    return q->local != NULL ? conn_last_insert_id(q->local) : remote_last_insert_id(q->far);
+}
+
+int quartet_in_transaction(quartet_db *q)
+{
+    if (q == NULL || q->pid != getpid())
+        return 0;
+    return q->local != NULL ? conn_in_transaction(q->local) : q->far != NULL && remote_in_transaction(q->far);
+}
+
+void quartet_interrupt(quartet_db *q)
+{
+    if (q == NULL)
+        return;
+    if (q->local != NULL)
+        conn_interrupt(q->local);
+    else if (q->far != NULL)
+        remote_interrupt(q->far);
+}
+
+void quartet_on_notice(quartet_db *q, void (*notice)(void *arg, const char *text), void *arg)
+{
+    if (q == NULL)
+        return;
+    q->notice = notice;
+    q->notice_arg = arg;
+}
+
+const char *quartet_where(quartet_db *q)
+{
+    if (q == NULL)
+        return "";
+    if (q->far != NULL) {
+        remote_where(q->far, q->where, sizeof q->where);
+    } else if (q->shared != NULL) {
+        node *n = api_shared_node(q->shared);
+        const char *path = api_shared_path(q->shared);
+        if (n != NULL)
+            snprintf(q->where, sizeof q->where, "node %u (%s)", (unsigned)node_slot(n), node_address(n));
+        else
+            snprintf(q->where, sizeof q->where, "%s", path[0] != '\0' ? "local" : "memory");
+    } else {
+        snprintf(q->where, sizeof q->where, "not connected");
+    }
+    return q->where;
+}
+
+/* ---- exec ---- */
+
+static char *row_text(quartet_stmt *stmt, int column)
+{
+    /* The callback's signature is SQLite's, char **; it does not write. */
+    const char *text = quartet_column_text(stmt, column);
+    return text == NULL ? NULL : (char *)(uintptr_t)text;
+}
+
+static int run_rows(quartet_stmt *stmt, int (*callback)(void *arg, int columns, char **values, char **names), void *arg, char **cells)
+{
+    int rc, columns = quartet_column_count(stmt);
+    while ((rc = quartet_step(stmt)) == QUARTET_ROW) {
+        if (callback == NULL)
+            continue;
+        for (int c = 0; c < columns; c++) {
+            cells[c] = row_text(stmt, c);
+            cells[columns + c] = (char *)(uintptr_t)quartet_column_name(stmt, c);
+        }
+        if (callback(arg, columns, cells, cells + columns) != 0) {
+            struct err err = ERR_INIT;
+            err_set(&err, QUARTET_INTERRUPTED, "the callback asked to stop");
+            return api_fail(stmt->db, &err, NULL, 0);
+        }
+    }
+    return rc == QUARTET_DONE ? QUARTET_OK : rc;
+}
+
+int quartet_exec(quartet_db *q, const char *sql, int (*callback)(void *arg, int columns, char **values, char **names), void *arg,
+                 char **errmsg)
+{
+    int rc = QUARTET_OK;
+    if (errmsg != NULL)
+        *errmsg = NULL;
+    if (q == NULL || sql == NULL)
+        return QUARTET_MISUSE;
+    for (const char *tail = sql; rc == QUARTET_OK && *tail != '\0';) {
+        quartet_stmt *stmt = NULL;
+        const char *next = tail;
+        rc = quartet_prepare(q, tail, -1, &stmt, &next);
+        if (rc == QUARTET_OK && stmt == NULL)
+            break;
+        if (rc == QUARTET_OK) {
+            int columns = callback != NULL ? quartet_column_count(stmt) : 0;
+            char **cells = mem_zalloc((size_t)columns * 2 + 1, sizeof *cells);
+            struct err err = ERR_INIT;
+            rc = cells != NULL ? run_rows(stmt, callback, arg, cells) : (err_nomem(&err), api_fail(q, &err, NULL, 0));
+            mem_free(cells);
+        }
+        (void)quartet_finalize(stmt); /* repeats rc */
+        tail = next;
+    }
+    if (rc != QUARTET_OK && errmsg != NULL)
+        *errmsg = mem_strdup(quartet_errmsg(q));
+    return rc;
+}
+
+void quartet_free(void *p)
+{
+    mem_free(p);
+}
+
+/* ---- statements ---- */
+
+int quartet_prepare(quartet_db *q, const char *sql, int64_t nbytes, quartet_stmt **out, const char **tail)
+{
+    struct err err = ERR_INIT;
+    if (out != NULL)
+        *out = NULL;
+    if (tail != NULL)
+        *tail = sql;
+    if (q == NULL || sql == NULL || out == NULL)
+        return QUARTET_MISUSE;
+    int checked = api_check(q);
+    if (checked != QUARTET_OK)
+        return checked;
+    size_t n = nbytes < 0 ? strlen(sql) : strnlen(sql, (size_t)nbytes), consumed = n;
+    quartet_stmt *s = mem_zalloc(1, sizeof *s);
+    if (s == NULL) {
+        err_nomem(&err);
+        return api_fail(q, &err, NULL, 0);
+    }
+    s->db = q;
+    quartet_status rc = QUARTET_OK;
+    if (q->local != NULL)
+        rc = conn_prepare(q->local, sql, n, &s->local, &consumed, &err);
+    else
+        rc = remote_prepare(q->far, sql, n, &s->far, &consumed, &err);
+    if (rc == QUARTET_OK && consumed > QUARTET_SQL_BYTES_MAX) {
+        rc = err_set(&err, QUARTET_LIMIT, "a statement of %zu bytes, limit %u", consumed, QUARTET_SQL_BYTES_MAX);
+        conn_finalize(s->local);
+        remote_finalize(s->far);
+    }
+    if (tail != NULL)
+        *tail = sql + (consumed < n ? consumed : n);
+    if (rc != QUARTET_OK || (s->local == NULL && s->far == NULL)) {
+        mem_free(s);
+        return rc == QUARTET_OK ? QUARTET_OK : api_fail(q, &err, sql, n);
+    }
+    s->next = q->first;
+    if (q->first != NULL)
+        q->first->prev = s;
+    q->first = s;
+    *out = s;
+    return QUARTET_OK;
+}
+
+int quartet_complete(const char *sql)
+{
+    return sql != NULL && parse_is_complete(sql, strlen(sql));
+}
+
+static int step_failed(quartet_stmt *s, struct err *err)
+{
+    size_t n = 0;
+    const char *sql = s->local != NULL ? conn_sql(s->local, &n) : remote_sql(s->far, &n);
+    s->has_row = false;
+    s->rows.n = s->at = 0;
+    s->last = err->code;
+    return api_fail(s->db, err, sql, n);
+}
+
+int quartet_step(quartet_stmt *s)
+{
+    struct err err = ERR_INIT;
+    quartet_status rc;
+    if (s == NULL)
+        return QUARTET_MISUSE;
+    int checked = api_check(s->db);
+    if (checked != QUARTET_OK)
+        return checked;
+    s->last = QUARTET_OK;
+    for (uint32_t i = 0; i < s->text_count; i++)
+        buf_clear(&s->texts[i]);
+    if (s->far != NULL) {
+        rc = remote_step(s->far, &s->row, &err);
+        s->has_row = rc == QUARTET_ROW;
+        return rc == QUARTET_ROW || rc == QUARTET_DONE ? (int)rc : step_failed(s, &err);
+    }
+    if (s->at == s->rows.n) {
+        s->at = 0;
+        rc = conn_step(s->local, &s->rows, &err);
+        if (rc != QUARTET_OK)
+            return step_failed(s, &err);
+    }
+    s->has_row = s->at < s->rows.n;
+    s->at += s->has_row;
+    return s->has_row ? QUARTET_ROW : QUARTET_DONE;
+}
+
+int quartet_reset(quartet_stmt *s)
+{
+    if (s == NULL)
+        return QUARTET_OK;
+    int checked = api_check(s->db);
+    if (checked != QUARTET_OK)
+        return checked;
+    if (s->local != NULL)
+        conn_reset(s->local);
+    else
+        remote_reset(s->far);
+    s->rows.n = s->at = 0;
+    s->has_row = false;
+    quartet_status last = s->last;
+    s->last = QUARTET_OK;
+    return (int)last;
+}
+
+int quartet_finalize(quartet_stmt *s)
+{
+    if (s == NULL)
+        return QUARTET_OK;
+    quartet_db *q = s->db;
+    quartet_status last = s->last;
+    if (q->pid != getpid())
+        return api_misuse(q, "this statement was prepared before fork()");
+    conn_finalize(s->local);
+    remote_finalize(s->far);
+    if (s->prev != NULL)
+        s->prev->next = s->next;
+    else
+        q->first = s->next;
+    if (s->next != NULL)
+        s->next->prev = s->prev;
+    for (uint32_t i = 0; i < s->text_count; i++)
+        buf_deinit(&s->texts[i]);
+    mem_free(s->texts);
+    mem_free(s);
+    return (int)last;
+}

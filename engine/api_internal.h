@@ -1,0 +1,58 @@
+/* api_internal.h - what quartet_db and quartet_stmt are made of; for api*.c only.
+ *
+ * A connection is local (conn.h, an embedded database) or remote (remote.h, a quartet:// URL). Exactly one of the two pointers is set. */
+#ifndef ENGINE_API_INTERNAL_H
+#define ENGINE_API_INTERNAL_H
+
+#include <sys/types.h>
+
+#include "conn.h"
+#include "node.h"
+#include "quartet.h"
+#include "remote.h"
+
+struct api_shared; /* an open database in the registry */
+
+struct quartet_db {
+    pid_t pid; /* who opened it: refused after fork() */
+    struct api_shared *shared;
+    conn *local;
+    remote *far;
+    quartet_status code;    /* of the last failure */
+    struct buf message;     /* its text, ended by a NUL; empty: none */
+    void (*notice)(void *arg, const char *text);
+    void *notice_arg;
+    char where[256];
+    quartet_stmt *first;    /* all statements */
+};
+
+struct quartet_stmt {
+    quartet_db *db;
+    quartet_stmt *prev, *next;
+    conn_stmt *local;
+    remote_stmt *far;
+    struct batch rows;       /* local: the rows at hand */
+    uint32_t at;             /* the present one is at - 1 */
+    const struct value *row; /* remote: the present row */
+    bool has_row;
+    quartet_status last;     /* of the last step: repeated by reset and finalize */
+    struct buf *texts;       /* one per column: its text, made when asked for */
+    uint32_t text_count;
+};
+
+/* Set the connection's last error from err; sql (may be NULL) gives line, column and caret. Returns err->code. */
+int api_fail(quartet_db *db, const struct err *err, const char *sql, size_t n);
+int api_misuse(quartet_db *db, const char *text);
+/* QUARTET_OK, or QUARTET_MISUSE after fork(). db not NULL. */
+int api_check(quartet_db *db);
+void api_notice(void *db, const char *text);
+
+/* api_open.c: the registry of open databases. */
+quartet_status api_shared_open(const char *path, struct api_shared **out, struct err *err);
+quartet_status api_shared_close(struct api_shared *s, struct err *err);
+db *api_shared_db(struct api_shared *s);
+const char *api_shared_path(const struct api_shared *s); /* "" in memory */
+node *api_shared_node(struct api_shared *s);             /* the node that serves it, or NULL */
+bool api_shared_set_node(struct api_shared *s, node *n); /* false: there is one already */
+
+#endif

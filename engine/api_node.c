@@ -1,0 +1,86 @@
+/* api_node.c - a cluster node inside a service: quartet_cluster_init, quartet_node_start, quartet_node_stop. */
+#include <sodium.h>
+#include <string.h>
+
+#include "api_internal.h"
+#include "base/mem.h"
+
+struct quartet_node {
+    quartet_db *q;
+    node *n;
+};
+
+int quartet_cluster_init(const char *dir, int nodes, const char *const *addresses, const char *const *http, char **errmsg)
+{
+    struct err err = ERR_INIT;
+    quartet_status rc;
+    if (errmsg != NULL)
+        *errmsg = NULL;
+    if (dir == NULL || addresses == NULL || nodes < 1)
+        rc = err_set(&err, QUARTET_MISUSE, "quartet_cluster_init: a directory, the number of nodes (1 to 4) and their addresses are needed");
+    else if (sodium_init() < 0)
+        rc = err_set(&err, QUARTET_INTERNAL, "libsodium cannot be started");
+    else
+        rc = node_cluster_init(env_posix(), dir, (uint32_t)nodes, addresses, http, &err);
+    if (rc != QUARTET_OK && errmsg != NULL)
+        *errmsg = mem_strdup(err.text);
+    return (int)rc;
+}
+
+static quartet_status start(quartet_db *q, const char *keys, struct quartet_node *out, struct err *err)
+{
+    char path[NODE_PATH_BYTES_MAX];
+    const char *dir = api_shared_path(q->shared);
+    if (dir[0] == '\0')
+        return err_set(err, QUARTET_MISUSE, "a database in memory cannot be a member: what it acknowledges must be on disk");
+    if (api_shared_node(q->shared) != NULL)
+        return err_set(err, QUARTET_MISUSE, "this database is served by a node already");
+    quartet_status rc = keys == NULL ? path_join(path, sizeof path, dir, "keys", err) : QUARTET_OK;
+    if (rc == QUARTET_OK)
+        rc = node_start(conn_db(q->local), keys == NULL ? path : keys, &out->n, err);
+    if (rc == QUARTET_OK && !api_shared_set_node(q->shared, out->n)) {
+        node_stop(out->n);
+        rc = err_set(err, QUARTET_MISUSE, "this database is served by a node already");
+    }
+    return rc;
+}
+
+int quartet_node_start(quartet_db *q, const struct quartet_node_config *config, quartet_node **out)
+{
+    struct err err = ERR_INIT;
+    if (q == NULL || out == NULL)
+        return QUARTET_MISUSE;
+    *out = NULL;
+    int checked = api_check(q);
+    if (checked != QUARTET_OK)
+        return checked;
+    if (q->local == NULL)
+        return api_misuse(q, "a node is started on an embedded database, not on a URL");
+    /* A caller compiled with an older header gives a smaller struct: what it does not know stays at its default. */
+    struct quartet_node_config full = {.size = sizeof full};
+    if (config != NULL)
+        memcpy(&full, config, config->size < sizeof full ? config->size : sizeof full);
+    struct quartet_node *n = mem_zalloc(1, sizeof *n);
+    if (n == NULL) {
+        err_nomem(&err);
+        return api_fail(q, &err, NULL, 0);
+    }
+    n->db = q;
+    quartet_status rc = start(q, full.keys, n, &err);
+    if (rc != QUARTET_OK) {
+        mem_free(n);
+        return api_fail(q, &err, NULL, 0);
+    }
+    *out = n;
+    return QUARTET_OK;
+}
+
+int quartet_node_stop(quartet_node *n)
+{
+    if (n == NULL)
+        return QUARTET_OK;
+    api_shared_set_node(n->db->shared, NULL);
+    node_stop(n->n);
+    mem_free(n);
+    return QUARTET_OK;
+}

@@ -1,0 +1,653 @@
+/* conn.c - a connection and its statements: prepare, bind, step.
+ * A lone read streams from a snapshot of its own. A statement that writes runs to its end before its first row is given out, so that
+ *   it can be undone as a whole when it fails, and run again when another transaction came between (a lone statement never fails for that: after a
+ *   few tries it runs while it holds the commit lock).
+ * Not here: what session statements do (conn_session.c, conn_show.c), how statements are planned and run (plan.c, exec_*.c). */
+#include "conn_internal.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "parser/parse.h"
+
+/* ---- connections ---- */
+
+quartet_status conn_open(db *d, conn **out, struct err *err)
+{
+    conn *c = mem_zalloc(1, sizeof *c);
+    if (c == NULL)
+        return err_nomem(err);
+    c->d = d;
+    c->settings = (struct conn_settings){.synchronous = d->options.sync, .consistency = CONN_LOCAL, .consistency_timeout_ms = 2000,
+                                         .commit_acks_timeout_ms = 2000};
+    *out = c;
+    return QUARTET_OK;
+}
+
+void conn_close(conn *c)
+{
+    if (c == NULL)
+        return;
+    while (c->first != NULL)
+        conn_finalize(c->first);
+    txn_rollback(c->t);
+    c->t = NULL;
+    conn_end_txn(c);
+    mem_free(c->savepoints);
+    buf_deinit(&c->token);
+    mem_free(c);
+}
+
+db *conn_db(conn *c)
+{
+    return c->d;
+}
+
+void conn_interrupt(conn *c)
+{
+    __atomic_store_n(&c->interrupted, 1, __ATOMIC_RELAXED);
+}
+
+void conn_on_notice(conn *c, void (*notice)(void *arg, const char *text), void *arg)
+{
+    c->notice = notice;
+    c->notice_arg = arg;
+}
+
+void conn_say(conn *c, const char *text)
+{
+    if (c->notice != NULL)
+        c->notice(c->notice_arg, text);
+}
+
+bool conn_in_transaction(const conn *c)
+{
+    return c->t != NULL;
+}
+
+int64_t conn_changes(const conn *c)
+{
+    return c->changes;
+}
+
+int64_t conn_last_insert_id(const conn *c)
+{
+    return c->last_insert_id;
+}
+
+hlc_stamp conn_last_commit(const conn *c)
+{
+    return c->last_commit;
+}
+
+struct conn_settings *conn_settings(conn *c)
+{
+    return &c->settings;
+}
+
+quartet_status conn_set_token(conn *c, struct slice encoded_vv, struct err *err)
+{
+    buf_clear(&c->token);
+    buf_put(&c->token, encoded_vv.p, encoded_vv.n);
+    return buf_check(&c->token, err);
+}
+
+/* Of this node's own chains only what is on disk: what a crash could still take back must not be waited for elsewhere. */
+quartet_status conn_token(conn *c, struct buf *out, struct err *err)
+{
+    struct buf applied = {0}, durable = {0};
+    struct chain_table chains = {0};
+    struct vv seen = {0}, disk = {0};
+    quartet_status rc = db_vectors(c->d, &applied, &durable, err);
+    struct bytes_in in = bytes_in(applied.data, applied.len);
+    if (rc == QUARTET_OK)
+        rc = vv_decode(&in, &seen, &chains, err);
+    in = bytes_in(durable.data, durable.len);
+    if (rc == QUARTET_OK)
+        rc = vv_decode(&in, &disk, &chains, err);
+    for (uint32_t i = 0; rc == QUARTET_OK && i < seen.count; i++)
+        if (chains.ids[seen.e[i].chain].slot != c->d->identity.slot)
+            rc = vv_raise(&disk, seen.e[i], err);
+    if (rc == QUARTET_OK)
+        vv_encode(out, &disk, &chains);
+    vv_deinit(&seen);
+    vv_deinit(&disk);
+    chain_table_deinit(&chains);
+    buf_deinit(&applied);
+    buf_deinit(&durable);
+    return rc == QUARTET_OK ? buf_check(out, err) : rc;
+}
+
+quartet_status conn_catalog(conn *c, struct catalog **out, struct err *err)
+{
+    (void)err; /* cannot fail today; what takes a reference may have to wait for a node's state later */
+    *out = c->t != NULL ? catalog_ref(c->t->catalog) : db_catalog(c->d);
+    return QUARTET_OK;
+}
+
+/* ---- commit ---- */
+
+quartet_status conn_before_read(conn *c, struct err *err)
+{
+    const struct conn_node_hooks *hooks = db_node_hooks(c->d);
+    if (hooks == NULL || hooks->before_read == NULL || c->settings.consistency == CONN_LOCAL)
+        return QUARTET_OK;
+    return hooks->before_read(hooks->ctx, c->settings.consistency, slice_of(c->token.data, c->token.len), c->settings.consistency_timeout_ms,
+                              err);
+}
+
+/* The commit stands whatever peers say: a time-out is told as a notice, never as a failure. */
+quartet_status conn_committed(conn *c, hlc_stamp stamp, struct err *err)
+{
+    (void)err; /* see above */
+    if (stamp == 0)
+        return QUARTET_OK;
+    c->last_commit = stamp;
+    const struct conn_node_hooks *hooks = db_node_hooks(c->d);
+    if (c->settings.commit_acks == 0 || hooks == NULL || hooks->after_commit == NULL)
+        return QUARTET_OK;
+    struct err told = ERR_INIT;
+    if (hooks->after_commit(hooks->ctx, stamp, c->settings.commit_acks, c->settings.commit_acks_timeout_ms, &told) != QUARTET_OK)
+        conn_say(c, told.text);
+    return QUARTET_OK;
+}
+
+void conn_end_txn(conn *c)
+{
+    for (conn_stmt *s = c->first; s != NULL; s = s->next)
+        if (s->state == CONN_STREAMING && s->own_txn == NULL)
+            conn_reset(s);
+    for (uint32_t i = 0; i < c->savepoint_count; i++)
+        mem_free(c->savepoints[i].name);
+    c->savepoint_count = 0;
+    c->begun_by_savepoint = false;
+}
+
+quartet_status conn_commit(conn *c, struct err *err)
+{
+    hlc_stamp stamp = 0;
+    txn *t = c->t;
+    conn_end_txn(c); /* before the transaction goes: their scans read from it */
+    c->t = NULL;
+    txn_set_sync(t, c->settings.synchronous);
+    quartet_status rc = txn_commit_stamped(t, &stamp, err);
+    return rc == QUARTET_OK ? conn_committed(c, stamp, err) : rc;
+}
+
+/* ---- kept rows ---- */
+
+void conn_rows_clear(struct conn_rows *r)
+{
+    mem_free(r->rows);
+    arena_free_all(&r->arena);
+    *r = (struct conn_rows){.column_count = r->column_count};
+}
+
+quartet_status conn_rows_add(struct conn_rows *r, const struct value *values, struct err *err)
+{
+    if (r->count == r->cap) {
+        uint64_t cap = r->cap == 0 ? 16 : r->cap * 2;
+        struct value **grown = mem_realloc(r->rows, cap, sizeof *grown);
+        if (grown == NULL)
+            return err_nomem(err);
+        r->rows = grown;
+        r->cap = cap;
+    }
+    struct value *row = arena_zalloc(&r->arena, r->column_count + 1u, sizeof *row);
+    if (row == NULL)
+        return arena_fail(&r->arena, err);
+    for (uint32_t c = 0; c < r->column_count; c++) {
+        row[c] = values[c];
+        if (!value_copy(&r->arena, &row[c]))
+            return arena_fail(&r->arena, err);
+    }
+    r->rows[r->count++] = row;
+    return QUARTET_OK;
+}
+
+/* The next kept rows as a batch. */
+static quartet_status give_kept(conn_stmt *s, struct batch *out, struct err *err)
+{
+    struct conn_rows *r = &s->rows;
+    uint64_t left = r->count - r->at;
+    uint32_t n = left < BATCH_ROWS_MAX ? (uint32_t)left : BATCH_ROWS_MAX;
+    arena_free_all(&s->batch_arena);
+    *out = (struct batch){.n = 0};
+    if (n == 0) {
+        conn_reset(s);
+        return QUARTET_OK;
+    }
+    if (!batch_init(out, r->column_count, &s->batch_arena))
+        return arena_fail(&s->batch_arena, err);
+    for (uint32_t c = 0; c < r->column_count; c++) {
+        if (!vec_init(&out->cols[c], VEC_MIXED, n, &s->batch_arena))
+            return arena_fail(&s->batch_arena, err);
+        for (uint32_t k = 0; k < n; k++)
+            out->cols[c].v[k] = r->rows[r->at + k][c];
+    }
+    out->n = n;
+    r->at += n;
+    return QUARTET_OK;
+}
+
+/* ---- statements: prepare and bind ---- */
+
+bool conn_planned(const struct ast_stmt *tree)
+{
+    switch (tree->kind) {
+    case AST_STMT_SELECT:
+    case AST_STMT_INSERT:
+    case AST_STMT_UPDATE:
+    case AST_STMT_DELETE:
+    case AST_STMT_TRUNCATE:
+        return true;
+    default:
+        return tree->explain != AST_EXPLAIN_NONE; /* plan_build says what cannot be explained */
+    }
+}
+
+static quartet_status plan_now(conn_stmt *s, struct err *err)
+{
+    struct catalog *catalog;
+    plan_free(s->p);
+    s->p = NULL;
+    arena_free_all(&s->plan_arena);
+    quartet_status rc = conn_catalog(s->c, &catalog, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    rc = plan_build(catalog, s->tree, &s->plan_arena, &s->p, err);
+    catalog_unref(catalog);
+    if (rc == QUARTET_OK)
+        s->column_count = plan_column_count(s->p);
+    return rc;
+}
+
+static quartet_status keep_table(conn_stmt *s, const struct conn_table *t, struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    s->rows.column_count = s->column_count = t->column_count;
+    s->columns = arena_zalloc(&s->rows.arena, t->column_count + 1u, sizeof *s->columns);
+    if (s->columns == NULL)
+        return arena_fail(&s->rows.arena, err);
+    for (uint32_t c = 0; c < t->column_count; c++)
+        if ((s->columns[c].name = arena_strndup(&s->rows.arena, t->columns[c], strlen(t->columns[c]))) == NULL)
+            return arena_fail(&s->rows.arena, err);
+    for (uint32_t r = 0; rc == QUARTET_OK && r < t->row_count; r++)
+        rc = conn_rows_add(&s->rows, t->values + (size_t)r * t->column_count, err);
+    return rc;
+}
+
+/* SHOW and PRAGMA: made when prepared too, since only then their columns are known. */
+static quartet_status make_table(conn_stmt *s, struct err *err)
+{
+    struct conn_table table = {0};
+    struct arena a = {0};
+    conn_rows_clear(&s->rows);
+    quartet_status rc = s->tree->kind == AST_STMT_SHOW ? conn_show(s->c, s->tree->u.show, &a, &table, err)
+                                                       : conn_pragma(s->c, s->tree->u.setting, &a, &table, err);
+    if (rc == QUARTET_OK)
+        rc = keep_table(s, &table, err);
+    arena_free_all(&a);
+    return rc;
+}
+
+static bool is_table(const conn_stmt *s)
+{
+    return s->tree->kind == AST_STMT_SHOW || (s->tree->kind == AST_STMT_PRAGMA && s->tree->u.setting->value == NULL);
+}
+
+static quartet_status prepare_stmt(conn_stmt *s, const char *sql, size_t n, size_t *consumed, struct err *err)
+{
+    quartet_status rc = parse_sql(&s->arena, sql, n, NULL, &s->tree, consumed, err);
+    if (rc != QUARTET_OK || s->tree == NULL)
+        return rc;
+    s->sql = arena_strndup(&s->arena, sql, *consumed);
+    s->sql_len = *consumed;
+    uint32_t params = s->tree->params.count;
+    s->params = arena_zalloc(&s->arena, params + 1u, sizeof *s->params);
+    s->param_bytes = arena_zalloc(&s->arena, params + 1u, sizeof *s->param_bytes);
+    if (s->sql == NULL || s->params == NULL || s->param_bytes == NULL)
+        return arena_fail(&s->arena, err);
+    for (uint32_t i = 0; i < params; i++)
+        s->params[i] = VALUE_NULL_INIT;
+    if (conn_planned(s->tree))
+        return plan_now(s, err);
+    return is_table(s) ? make_table(s, err) : QUARTET_OK;
+}
+
+quartet_status conn_prepare(conn *c, const char *sql, size_t n, conn_stmt **out, size_t *consumed, struct err *err)
+{
+    *out = NULL;
+    *consumed = n;
+    conn_stmt *s = mem_zalloc(1, sizeof *s);
+    if (s == NULL)
+        return err_nomem(err);
+    s->c = c;
+    s->next = c->first;
+    if (c->first != NULL)
+        c->first->prev = s;
+    c->first = s;
+    quartet_status rc = prepare_stmt(s, sql, n, consumed, err);
+    if (rc != QUARTET_OK || s->tree == NULL)
+        conn_finalize(s);
+    else
+        *out = s;
+    return rc;
+}
+
+void conn_finalize(conn_stmt *s)
+{
+    if (s == NULL)
+        return;
+    conn_reset(s);
+    if (s->prev != NULL)
+        s->prev->next = s->next;
+    else
+        s->c->first = s->next;
+    if (s->next != NULL)
+        s->next->prev = s->prev;
+    plan_free(s->p);
+    if (s->param_bytes != NULL)
+        for (uint32_t i = 0; i < s->tree->params.count; i++)
+            buf_deinit(&s->param_bytes[i]);
+    conn_rows_clear(&s->rows);
+    arena_free_all(&s->batch_arena);
+    arena_free_all(&s->plan_arena);
+    arena_free_all(&s->arena);
+    mem_free(s);
+}
+
+const char *conn_sql(const conn_stmt *s, size_t *n)
+{
+    *n = s->sql_len;
+    return s->sql;
+}
+
+uint32_t conn_param_count(const conn_stmt *s)
+{
+    return s->tree->params.count;
+}
+
+const char *conn_param_name(const conn_stmt *s, uint32_t number)
+{
+    return number >= 1 && number <= s->tree->params.count ? s->tree->params.names[number - 1] : NULL;
+}
+
+quartet_status conn_bind(conn_stmt *s, uint32_t number, const struct value *v, struct err *err)
+{
+    if (s->state != CONN_IDLE)
+        return err_set(err, QUARTET_MISUSE, "the statement is running: reset it before binding");
+    if (number == 0 || number > s->tree->params.count)
+        return err_set(err, QUARTET_RANGE, "there is no parameter %u: the statement has %u", number, s->tree->params.count);
+    struct value *p = &s->params[number - 1];
+    *p = *v;
+    if (v->type != VALUE_TEXT && v->type != VALUE_BLOB && v->type != VALUE_JSON)
+        return QUARTET_OK;
+    struct buf *bytes = &s->param_bytes[number - 1];
+    buf_clear(bytes);
+    buf_put(bytes, v->s.p, v->s.n);
+    p->s = slice_of(bytes->len > 0 ? bytes->data : (const uint8_t *)"", bytes->len);
+    quartet_status rc = buf_check(bytes, err);
+    if (rc != QUARTET_OK)
+        *p = VALUE_NULL_INIT;
+    return rc;
+}
+
+const struct value *conn_param(const conn_stmt *s, uint32_t number)
+{
+    return number >= 1 && number <= s->tree->params.count ? &s->params[number - 1] : NULL;
+}
+
+void conn_clear_bindings(conn_stmt *s)
+{
+    for (uint32_t i = 0; i < s->tree->params.count; i++)
+        s->params[i] = VALUE_NULL_INIT;
+}
+
+uint32_t conn_column_count(const conn_stmt *s)
+{
+    return s->column_count;
+}
+
+const struct plan_column *conn_column(const conn_stmt *s, uint32_t i)
+{
+    if (i >= s->column_count)
+        return NULL;
+    return s->p != NULL ? plan_column(s->p, i) : &s->columns[i];
+}
+
+bool conn_stmt_running(const conn_stmt *s)
+{
+    return s->state != CONN_IDLE;
+}
+
+bool conn_stmt_reads(const conn_stmt *s)
+{
+    return s->p != NULL ? !plan_writes(s->p) : s->tree->kind == AST_STMT_SHOW;
+}
+
+bool conn_stmt_ends(const conn_stmt *s)
+{
+    if (s->tree->kind != AST_STMT_TRANSACTION)
+        return false;
+    uint8_t action = s->tree->u.transaction->action;
+    return action == AST_TXN_COMMIT || action == AST_TXN_ROLLBACK || action == AST_TXN_RELEASE;
+}
+
+/* ---- statements: step ---- */
+
+void conn_reset(conn_stmt *s)
+{
+    exec_close(s->run);
+    s->run = NULL;
+    txn_rollback(s->own_txn);
+    s->own_txn = NULL;
+    if (s->state == CONN_KEPT_ROWS && !(s->tree != NULL && is_table(s)))
+        conn_rows_clear(&s->rows);
+    s->state = CONN_IDLE;
+}
+
+static struct exec_limits limits_of(conn *c)
+{
+    struct exec_limits l = {.interrupted = &c->interrupted, .memory_bytes = c->settings.memory_bytes};
+    if (c->settings.statement_timeout_ms > 0) {
+        struct env *env = db_env(c->d);
+        l.deadline_ns = env->ops->mono_ns(env) + (uint64_t)c->settings.statement_timeout_ms * 1000000u;
+    }
+    return l;
+}
+
+/* A plan belongs to one catalog: make it anew where the transaction's is another. */
+static quartet_status plan_for(conn_stmt *s, txn *t, struct err *err)
+{
+    if (plan_catalog_version(s->p) == catalog_version(txn_catalog(t)))
+        return QUARTET_OK;
+    plan_free(s->p);
+    s->p = NULL;
+    arena_free_all(&s->plan_arena);
+    quartet_status rc = plan_build(t->catalog, s->tree, &s->plan_arena, &s->p, err);
+    if (rc == QUARTET_OK)
+        s->column_count = plan_column_count(s->p);
+    return rc;
+}
+
+static quartet_status start_read(conn_stmt *s, struct err *err)
+{
+    conn *c = s->c;
+    struct exec_limits limits = limits_of(c);
+    quartet_status rc = QUARTET_OK;
+    txn *t = c->t;
+    if (t == NULL) {
+        rc = conn_before_read(c, err);
+        if (rc == QUARTET_OK)
+            rc = txn_begin(c->d, &s->own_txn, err);
+        t = s->own_txn;
+        if (rc == QUARTET_OK)
+            t->reads_unneeded = true;
+    }
+    if (rc == QUARTET_OK)
+        rc = plan_for(s, t, err);
+    if (rc == QUARTET_OK)
+        rc = txn_statement_begin(t, err);
+    if (rc == QUARTET_OK)
+        rc = exec_open(s->p, t, s->params, s->tree->params.count, &limits, &s->run, err);
+    if (rc == QUARTET_OK)
+        s->state = CONN_STREAMING;
+    return rc;
+}
+
+/* Run a statement that writes, to its end, inside t; its rows are kept. */
+static quartet_status run_write(conn_stmt *s, txn *t, struct err *err)
+{
+    struct exec_limits limits = limits_of(s->c);
+    struct batch rows;
+    conn_rows_clear(&s->rows);
+    quartet_status rc = plan_for(s, t, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    s->rows.column_count = s->column_count;
+    struct value *row = arena_zalloc(&s->rows.arena, s->column_count + 1u, sizeof *row);
+    if (row == NULL)
+        return arena_fail(&s->rows.arena, err);
+    rc = exec_open(s->p, t, s->params, s->tree->params.count, &limits, &s->run, err);
+    while (rc == QUARTET_OK && (rc = exec_next(s->run, &rows, err)) == QUARTET_OK && rows.n > 0)
+        for (uint32_t k = 0; rc == QUARTET_OK && k < rows.n; k++) {
+            for (uint32_t c = 0; c < rows.col_count; c++)
+                row[c] = vec_get(&rows.cols[c], batch_row(&rows, k));
+            rc = conn_rows_add(&s->rows, row, err);
+        }
+    if (rc == QUARTET_OK) {
+        int64_t id = 0;
+        s->c->changes = (int64_t)exec_changes(s->run);
+        if (exec_last_insert_id(s->run, &id))
+            s->c->last_insert_id = id;
+    }
+    exec_close(s->run);
+    s->run = NULL;
+    return rc;
+}
+
+/* DDL or a planned statement. */
+static quartet_status run_body(conn_stmt *s, txn *t, struct err *err)
+{
+    if (s->p != NULL)
+        return run_write(s, t, err);
+    const char *warning = NULL;
+    struct arena a = {0};
+    quartet_status rc = ddl_run(t, s->tree, &a, &warning, err);
+    if (rc == QUARTET_OK && warning != NULL)
+        conn_say(s->c, warning);
+    if (rc == QUARTET_OK)
+        s->c->changes = 0;
+    arena_free_all(&a);
+    return rc;
+}
+
+/* A lone statement that writes: again on a new snapshot where another transaction came between. */
+static quartet_status run_alone(conn_stmt *s, struct err *err)
+{
+    conn *c = s->c;
+    quartet_status rc = conn_before_read(c, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    for (int attempt = 0;; attempt++) {
+        txn *t = NULL;
+        hlc_stamp stamp = 0;
+        rc = attempt < CONN_RETRIES ? txn_begin(c->d, &t, err) : txn_begin_exclusive(c->d, &t, err);
+        if (rc != QUARTET_OK)
+            return rc;
+        txn_set_sync(t, c->settings.synchronous);
+        rc = txn_statement_begin(t, err);
+        if (rc == QUARTET_OK)
+            rc = run_body(s, t, err);
+        if (rc != QUARTET_OK) {
+            txn_rollback(t);
+            return rc;
+        }
+        rc = txn_commit_stamped(t, &stamp, err);
+        if (rc != QUARTET_SERIALIZATION)
+            return rc == QUARTET_OK ? conn_committed(c, stamp, err) : rc;
+        err_clear(err);
+    }
+}
+
+static quartet_status run_in_txn(conn_stmt *s, struct err *err)
+{
+    txn *t = s->c->t;
+    quartet_status rc = txn_statement_begin(t, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    rc = run_body(s, t, err);
+    if (rc != QUARTET_OK)
+        txn_statement_rollback(t); /* the statement alone is undone; the transaction goes on */
+    return rc;
+}
+
+static quartet_status unavailable(const conn_stmt *s, struct err *err)
+{
+    return err_set_at(err, QUARTET_ERROR, 0, "%s is not part of this version of Quartet", ast_stmt_kind_name(s->tree->kind));
+}
+
+/* Statements about the session. Indexes are always current and the planner needs no statistics to be right, so REINDEX and ANALYZE have nothing to do. */
+static quartet_status run_session(conn_stmt *s, struct err *err)
+{
+    switch (s->tree->kind) {
+    case AST_STMT_TRANSACTION:
+        return conn_transaction(s->c, s->tree->u.transaction, err);
+    case AST_STMT_SET:
+        return conn_set(s->c, s->tree->u.settings, err);
+    case AST_STMT_SHOW:
+        return make_table(s, err);
+    case AST_STMT_PRAGMA:
+        return make_table(s, err);
+    case AST_STMT_REINDEX:
+        return QUARTET_OK;
+    case AST_STMT_ANALYZE:
+        conn_say(s->c, "ANALYZE: this version plans without statistics; nothing was collected");
+        return QUARTET_OK;
+    default:
+        return unavailable(s, err);
+    }
+}
+
+static bool is_ddl(const struct ast_stmt *tree)
+{
+    return tree->kind >= AST_STMT_CREATE_TABLE && tree->kind <= AST_STMT_ALTER_TABLE;
+}
+
+static quartet_status start_stmt(conn_stmt *s, struct err *err)
+{
+    conn *c = s->c;
+    quartet_status rc;
+    __atomic_store_n(&c->interrupted, 0, __ATOMIC_RELAXED);
+    if (s->p != NULL && !plan_writes(s->p))
+        return start_read(s, err);
+    if (s->p != NULL || conn_planned(s->tree) || is_ddl(s->tree))
+        rc = c->t != NULL ? run_in_txn(s, err) : run_alone(s, err);
+    else
+        rc = run_session(s, err);
+    if (rc != QUARTET_OK)
+        conn_rows_clear(&s->rows);
+    else
+        s->state = CONN_KEPT_ROWS;
+    return rc;
+}
+
+quartet_status conn_step(conn_stmt *s, struct batch *out, struct err *err)
+{
+    *out = (struct batch){.n = 0};
+    quartet_status rc = QUARTET_OK;
+    if (s->state == CONN_IDLE) {
+        if (s->p == NULL && conn_planned(s->tree)) /* planning it anew has failed before */
+            rc = plan_now(s, err);
+        if (rc == QUARTET_OK)
+            rc = start_stmt(s, err);
+    }
+    if (rc == QUARTET_OK && s->state == CONN_KEPT_ROWS)
+        return give_kept(s, out, err);
+    if (rc == QUARTET_OK)
+        rc = exec_next(s->run, out, err);
+    if (rc != QUARTET_OK || out->n == 0)
+        conn_reset(s);
+    return rc;
+}

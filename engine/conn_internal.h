@@ -1,0 +1,81 @@
+/* conn_internal.h - what a connection and its statements are made of; for conn*.c only. */
+#ifndef ENGINE_CONN_INTERNAL_H
+#define ENGINE_CONN_INTERNAL_H
+
+#include "conn.h"
+#include "txn_internal.h"
+
+#define CONN_SAVEPOINTS_MAX 1000u
+#define CONN_RETRIES 3 /* of a lone statement on new snapshots; then it holds the commit lock */
+
+struct conn_savepoint {
+    char *name; /* owned */
+    txn_mark mark;
+};
+
+struct conn {
+    db *d;
+    txn *t;                 /* of BEGIN; NULL: none */
+    bool begun_by_savepoint; /* RELEASE of the outermost savepoint commits */
+    struct conn_savepoint *savepoints;
+    uint32_t savepoint_count, savepoint_cap;
+    struct conn_settings settings;
+    struct buf token;       /* set from outside; empty: none */
+    int64_t changes, last_insert_id;
+    hlc_stamp last_commit;
+    int interrupted;        /* atomic; set by any thread */
+    void (*notice)(void *arg, const char *text);
+    void *notice_arg;
+    conn_stmt *first;       /* all statements of the connection */
+};
+
+/* Rows kept until they are asked for: of a statement that writes, of SHOW. */
+struct conn_rows {
+    struct arena arena;
+    uint32_t column_count;
+    struct value **rows;
+    uint64_t count, cap, at;
+};
+
+enum conn_state { CONN_IDLE, CONN_STREAMING, CONN_KEPT_ROWS };
+
+struct conn_stmt {
+    conn *c;
+    conn_stmt *prev, *next;
+    struct arena arena;      /* text and tree */
+    const char *sql;
+    size_t sql_len;
+    struct ast_stmt *tree;
+    struct arena plan_arena;
+    plan *p;                 /* NULL: not a planned kind */
+    struct plan_column *columns; /* of SHOW and PRAGMA, in rows.arena */
+    uint32_t column_count;
+    struct value *params;
+    struct buf *param_bytes; /* one per parameter: the bytes of its text */
+    enum conn_state state;
+    txn *own_txn;            /* of a lone read */
+    exec *run;
+    struct conn_rows rows;
+    struct arena batch_arena; /* of the batch given out from rows */
+};
+
+bool conn_planned(const struct ast_stmt *tree); /* goes to plan_build; otherwise it is a session statement or DDL */
+void conn_say(conn *c, const char *text);
+quartet_status conn_commit(conn *c, struct err *err); /* of BEGIN; c->t is gone afterwards */
+quartet_status conn_committed(conn *c, hlc_stamp stamp, struct err *err); /* waits for peers, as commit_acks says */
+quartet_status conn_before_read(conn *c, struct err *err);
+void conn_end_txn(conn *c); /* resets statements that read in it, forgets savepoints */
+quartet_status conn_rows_add(struct conn_rows *r, const struct value *values, struct err *err); /* copies */
+void conn_rows_clear(struct conn_rows *r);
+
+/* conn_session.c: BEGIN ... ROLLBACK TO, SET, PRAGMA. */
+quartet_status conn_transaction(conn *c, const struct ast_transaction *a, struct err *err);
+quartet_status conn_set(conn *c, const struct ast_settings *list, struct err *err);
+quartet_status conn_pragma(conn *c, const struct ast_setting *s, struct arena *a, struct conn_table *out, struct err *err);
+/* conn_show.c */
+quartet_status conn_show(conn *c, const struct ast_show *s, struct arena *a, struct conn_table *out, struct err *err);
+quartet_status conn_show_columns(conn *c, const char *table, struct arena *a, struct conn_table *out, struct err *err);
+const char *conn_setting_text(const conn *c, const char *name, struct arena *a); /* NULL: no such setting */
+quartet_status conn_catalog(conn *c, struct catalog **out, struct err *err);     /* a reference: the transaction's, or the newest */
+
+#endif

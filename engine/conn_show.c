@@ -1,0 +1,229 @@
+/* conn_show.c - SHOW: tables, columns, indexes, definitions, settings, figures; what only a cluster's node knows comes through its hook. */
+#include "conn_internal.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "parser/parse.h"
+
+/* A table under construction in the caller's arena. */
+struct builder {
+    struct arena *a;
+    struct conn_table *out;
+    struct value *values;
+    uint32_t cap;
+};
+
+static quartet_status add_row(struct builder *b, const struct value *row, struct err *err)
+{
+    struct conn_table *t = b->out;
+    if (t->row_count == b->cap) {
+        uint32_t cap = b->cap == 0 ? 16 : b->cap * 2;
+        struct value *grown = arena_zalloc(b->a, (size_t)cap * t->column_count, sizeof *grown);
+        if (grown == NULL)
+            return arena_fail(b->a, err);
+        if (t->row_count > 0)
+            memcpy(grown, b->values, (size_t)t->row_count * t->column_count * sizeof *grown);
+        b->values = grown;
+        b->cap = cap;
+        t->values = grown;
+    }
+    memcpy(b->values + (size_t)t->row_count * t->column_count, row, t->column_count * sizeof *row);
+    t->row_count++;
+    return QUARTET_OK;
+}
+
+static struct value text_of(struct arena *a, const char *text)
+{
+    if (text == NULL)
+        return VALUE_NULL_INIT;
+    size_t n = strlen(text);
+    char *copy = arena_strndup(a, text, n); /* the catalog may go before the rows are read */
+    return copy != NULL ? value_text(copy, n) : VALUE_NULL_INIT;
+}
+
+static void begin_table(struct builder *b, struct arena *a, struct conn_table *out, const char *const *columns, uint32_t count)
+{
+    *out = (struct conn_table){.columns = columns, .column_count = count};
+    *b = (struct builder){.a = a, .out = out};
+}
+
+static quartet_status show_tables(const struct catalog *catalog, struct arena *a, struct conn_table *out, struct err *err)
+{
+    static const char *const columns[] = {"name"};
+    struct builder b;
+    const struct table_def *t;
+    quartet_status rc = QUARTET_OK;
+    begin_table(&b, a, out, columns, 1);
+    for (uint32_t i = 0; rc == QUARTET_OK && (t = catalog_table_at(catalog, i)) != NULL; i++)
+        if (!t->is_system) {
+            struct value row = text_of(a, t->name);
+            rc = add_row(&b, &row, err);
+        }
+    return rc;
+}
+
+static quartet_status find_table(const struct catalog *catalog, const char *name, const struct table_def **out, struct err *err)
+{
+    *out = name != NULL ? catalog_table(catalog, name) : NULL;
+    return *out != NULL ? QUARTET_OK : err_set(err, QUARTET_ERROR, "no such table: %s", name != NULL ? name : "(no name was given)");
+}
+
+static quartet_status show_columns(const struct catalog *catalog, const char *name, struct arena *a, struct conn_table *out, struct err *err)
+{
+    static const char *const columns[] = {"cid", "name", "type", "notnull", "dflt_value", "pk", "merges_by"};
+    static const char *const kinds[] = {"last writer wins", "counter"};
+    struct builder b;
+    const struct table_def *t;
+    quartet_status rc = find_table(catalog, name, &t, err);
+    begin_table(&b, a, out, columns, 7);
+    for (uint32_t i = 0; rc == QUARTET_OK && i < t->column_count; i++) {
+        const struct column_def *c = &t->columns[i];
+        struct buf text = {0};
+        if (c->default_expr != NULL)
+            ast_print_expr(c->default_expr, &text);
+        buf_u8(&text, 0);
+        struct value row[7] = {value_int(i),
+                               text_of(a, c->name),
+                               text_of(a, c->declared != NULL ? c->declared : ""),
+                               value_int(c->not_null),
+                               c->default_expr != NULL && !text.failed ? text_of(a, (const char *)text.data) : VALUE_NULL_INIT,
+                               value_int(c->key_at + 1),
+                               text_of(a, c->key_at >= 0 ? "key" : kinds[c->kind])};
+        rc = add_row(&b, row, err);
+        buf_deinit(&text);
+    }
+    return rc;
+}
+
+quartet_status conn_show_columns(conn *c, const char *table, struct arena *a, struct conn_table *out, struct err *err)
+{
+    struct catalog *catalog;
+    quartet_status rc = conn_catalog(c, &catalog, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    rc = show_columns(catalog, table, a, out, err);
+    catalog_unref(catalog);
+    return rc;
+}
+
+static quartet_status show_indexes(const struct catalog *catalog, const char *name, struct arena *a, struct conn_table *out, struct err *err)
+{
+    static const char *const columns[] = {"table", "name", "unique", "seq", "column", "order"};
+    struct builder b;
+    const struct table_def *t;
+    quartet_status rc = find_table(catalog, name, &t, err);
+    begin_table(&b, a, out, columns, 6);
+    for (uint32_t i = 0; rc == QUARTET_OK && i < t->index_count; i++)
+        for (uint32_t k = 0; rc == QUARTET_OK && k < t->indexes[i].column_count; k++) {
+            const struct index_def *ix = &t->indexes[i];
+            struct value row[6] = {text_of(a, t->name), text_of(a, ix->name), value_int(ix->unique), value_int(k),
+                                   text_of(a, t->columns[ix->columns[k]].name), text_of(a, ix->keys[k].desc ? "DESC" : "ASC")};
+            rc = add_row(&b, row, err);
+        }
+    return rc;
+}
+
+static quartet_status show_create(const struct catalog *catalog, const char *name, struct arena *a, struct conn_table *out, struct err *err)
+{
+    static const char *const columns[] = {"table", "sql"};
+    struct builder b;
+    const struct table_def *t;
+    quartet_status rc = find_table(catalog, name, &t, err);
+    begin_table(&b, a, out, columns, 2);
+    if (rc != QUARTET_OK)
+        return rc;
+    struct value row[2] = {text_of(a, t->name), text_of(a, t->sql)};
+    return add_row(&b, row, err);
+}
+
+static quartet_status show_settings(conn *c, struct arena *a, struct conn_table *out, struct err *err)
+{
+    static const char *const columns[] = {"setting", "value"};
+    static const char *const names[] = {"synchronous", "consistency", "consistency_timeout", "commit_acks", "commit_acks_timeout",
+                                        "statement_timeout", "memory_limit"};
+    struct builder b;
+    quartet_status rc = QUARTET_OK;
+    begin_table(&b, a, out, columns, 2);
+    for (size_t i = 0; rc == QUARTET_OK && i < sizeof names / sizeof *names; i++) {
+        struct value row[2] = {text_of(a, names[i]), text_of(a, conn_setting_text(c, names[i], a))};
+        rc = add_row(&b, row, err);
+    }
+    return rc;
+}
+
+static quartet_status show_one_setting(const char *name, const char *text, struct arena *a, struct conn_table *out, struct err *err)
+{
+    struct builder b;
+    const char **columns = arena_alloc(a, sizeof *columns);
+    if (columns == NULL || (columns[0] = arena_strndup(a, name, strlen(name))) == NULL)
+        return arena_fail(a, err);
+    begin_table(&b, a, out, columns, 1);
+    struct value row = text_of(a, text);
+    return add_row(&b, &row, err);
+}
+
+static quartet_status show_status(conn *c, struct arena *a, struct conn_table *out, struct err *err)
+{
+    static const char *const columns[] = {"name", "value"};
+    struct builder b;
+    struct db_stats s;
+    quartet_status rc = QUARTET_OK;
+    db_stats(c->d, &s);
+    const struct {
+        const char *name;
+        uint64_t value;
+    } figures[] = {{"commits", s.commits},           {"rows_written", s.rows_written},       {"remote_deltas", s.remote_deltas},
+                   {"remote_rows", s.remote_rows},   {"held_batches", s.held_batches},       {"apply_number", s.apply_no},
+                   {"log_bytes", s.log_bytes},       {"buffer_bytes", s.kv.buffer_bytes},    {"frozen_bytes", s.kv.frozen_bytes},
+                   {"base_bytes", s.kv.base_bytes},  {"flushes", s.kv.flushes},              {"snapshots", s.kv.snapshots},
+                   {"last_stamp", s.last_stamp}};
+    begin_table(&b, a, out, columns, 2);
+    for (size_t i = 0; rc == QUARTET_OK && i < sizeof figures / sizeof *figures; i++) {
+        struct value row[2] = {text_of(a, figures[i].name), value_int((int64_t)figures[i].value)};
+        rc = add_row(&b, row, err);
+    }
+    return rc;
+}
+
+static quartet_status show_what(conn *c, const struct catalog *catalog, const struct ast_show *s, struct arena *a, struct conn_table *out,
+                                struct err *err)
+{
+    const struct conn_node_hooks *hooks = db_node_hooks(c->d);
+    bool known = false;
+    if (hooks != NULL && hooks->show != NULL) {
+        quartet_status rc = hooks->show(hooks->ctx, s->what, a, out, &known, err);
+        if (rc != QUARTET_OK || known)
+            return rc;
+    }
+    if (strcmp(s->what, "TABLES") == 0)
+        return show_tables(catalog, a, out, err);
+    if (strcmp(s->what, "COLUMNS") == 0 || strcmp(s->what, "FIELDS") == 0)
+        return show_columns(catalog, s->name.name.text, a, out, err);
+    if (strcmp(s->what, "INDEX") == 0 || strcmp(s->what, "INDEXES") == 0 || strcmp(s->what, "KEYS") == 0)
+        return show_indexes(catalog, s->name.name.text, a, out, err);
+    if (strcmp(s->what, "CREATE TABLE") == 0)
+        return show_create(catalog, s->name.name.text, a, out, err);
+    if (strcmp(s->what, "SETTINGS") == 0 || strcmp(s->what, "VARIABLES") == 0 || strcmp(s->what, "ALL") == 0)
+        return show_settings(c, a, out, err);
+    if (strcmp(s->what, "STATUS") == 0 || strcmp(s->what, "STORE") == 0)
+        return show_status(c, a, out, err);
+    const char *setting = conn_setting_text(c, s->what, a);
+    if (setting != NULL)
+        return show_one_setting(s->what, setting, a, out, err);
+    if (strcmp(s->what, "CLUSTER") == 0)
+        return err_set(err, QUARTET_ERROR, "this database is not a member of a cluster");
+    return err_set(err, QUARTET_ERROR,
+                   "SHOW %s is not known; there are TABLES, COLUMNS FROM t, INDEX FROM t, CREATE TABLE t, SETTINGS, STATUS and CLUSTER", s->what);
+}
+
+quartet_status conn_show(conn *c, const struct ast_show *s, struct arena *a, struct conn_table *out, struct err *err)
+{
+    struct catalog *catalog;
+    quartet_status rc = conn_catalog(c, &catalog, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    rc = show_what(c, catalog, s, a, out, err);
+    catalog_unref(catalog);
+    return rc;
+}

@@ -1,0 +1,266 @@
+/* remote.c - statements on a cluster's node. See remote.h.
+ * A statement without parameters that is run once goes out as one message (client_execute); one that is described or has parameters is prepared
+ *   once and run as often as wanted. What it is (a read, a write, the end of a transaction) is read off the tree, so that the client knows what it
+ *   may send again after a failure. */
+#include "remote.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "net/client.h"
+#include "parser/parse.h"
+
+struct remote {
+    client *c;
+    void (*notice)(void *arg, const char *text);
+    void *notice_arg;
+    int64_t changes, last_insert_id;
+};
+
+struct remote_stmt {
+    remote *r;
+    struct arena arena;    /* text and tree */
+    struct ast_stmt *tree;
+    const char *sql;
+    size_t sql_len;
+    struct value *params;
+    struct buf *param_bytes;
+    client_stmt *prepared; /* NULL: not yet */
+    client_stmt *once;     /* of client_execute */
+    bool running;
+};
+
+quartet_status remote_open(const char *url, void (*notice)(void *arg, const char *text), void *arg, remote **out, struct err *err)
+{
+    remote *r = mem_zalloc(1, sizeof *r);
+    if (r == NULL)
+        return err_nomem(err);
+    struct client_options options = {.application = "libquartet", .notice = notice, .notice_arg = arg};
+    r->notice = notice;
+    r->notice_arg = arg;
+    quartet_status rc = client_open(url, &options, &r->c, err);
+    if (rc != QUARTET_OK)
+        mem_free(r);
+    else
+        *out = r;
+    return rc;
+}
+
+void remote_close(remote *r)
+{
+    if (r == NULL)
+        return;
+    client_close(r->c);
+    mem_free(r);
+}
+
+void remote_interrupt(remote *r)
+{
+    client_cancel(r->c);
+}
+
+bool remote_in_transaction(const remote *r)
+{
+    return client_in_transaction(r->c);
+}
+
+int64_t remote_changes(const remote *r)
+{
+    return r->changes;
+}
+
+int64_t remote_last_insert_id(const remote *r)
+{
+    return r->last_insert_id;
+}
+
+void remote_where(const remote *r, char *out, size_t n)
+{
+    if (client_slot(r->c) < 0)
+        snprintf(out, n, "no node");
+    else
+        snprintf(out, n, "node %d (%s)", client_slot(r->c), client_address(r->c));
+}
+
+quartet_status remote_prepare(remote *r, const char *sql, size_t n, remote_stmt **out, size_t *consumed, struct err *err)
+{
+    *out = NULL;
+    *consumed = n;
+    remote_stmt *s = mem_zalloc(1, sizeof *s);
+    if (s == NULL)
+        return err_nomem(err);
+    s->r = r;
+    quartet_status rc = parse_sql(&s->arena, sql, n, NULL, &s->tree, consumed, err);
+    if (rc == QUARTET_OK && s->tree != NULL) {
+        uint32_t params = s->tree->params.count;
+        s->sql = arena_strndup(&s->arena, sql, *consumed);
+        s->sql_len = *consumed;
+        s->params = arena_zalloc(&s->arena, params + 1u, sizeof *s->params);
+        s->param_bytes = arena_zalloc(&s->arena, params + 1u, sizeof *s->param_bytes);
+        if (s->sql == NULL || s->params == NULL || s->param_bytes == NULL)
+            rc = arena_fail(&s->arena, err);
+    }
+    if (rc != QUARTET_OK || s->tree == NULL) {
+        arena_free_all(&s->arena);
+        mem_free(s);
+        return rc;
+    }
+    remote_clear_bindings(s);
+    *out = s;
+    return QUARTET_OK;
+}
+
+void remote_finalize(remote_stmt *s)
+{
+    if (s == NULL)
+        return;
+    client_stmt_free(s->once);
+    client_stmt_free(s->prepared);
+    for (uint32_t i = 0; i < s->tree->params.count; i++)
+        buf_deinit(&s->param_bytes[i]);
+    arena_free_all(&s->arena);
+    mem_free(s);
+}
+
+const char *remote_sql(const remote_stmt *s, size_t *n)
+{
+    *n = s->sql_len;
+    return s->sql;
+}
+
+uint32_t remote_param_count(const remote_stmt *s)
+{
+    return s->tree->params.count;
+}
+
+const char *remote_param_name(const remote_stmt *s, uint32_t number)
+{
+    return number >= 1 && number <= s->tree->params.count ? s->tree->params.names[number - 1] : NULL;
+}
+
+quartet_status remote_bind(remote_stmt *s, uint32_t number, const struct value *v, struct err *err)
+{
+    if (s->running)
+        return err_set(err, QUARTET_MISUSE, "the statement is running: reset it before binding");
+    if (number == 0 || number > s->tree->params.count)
+        return err_set(err, QUARTET_RANGE, "there is no parameter %u: the statement has %u", number, s->tree->params.count);
+    struct value *p = &s->params[number - 1];
+    *p = *v;
+    if (v->type != VALUE_TEXT && v->type != VALUE_BLOB && v->type != VALUE_JSON)
+        return QUARTET_OK;
+    struct buf *bytes = &s->param_bytes[number - 1];
+    buf_clear(bytes);
+    buf_put(bytes, v->s.p, v->s.n);
+    p->s = slice_of(bytes->len > 0 ? bytes->data : (const uint8_t *)"", bytes->len);
+    quartet_status rc = buf_check(bytes, err);
+    if (rc != QUARTET_OK)
+        *p = VALUE_NULL_INIT;
+    return rc;
+}
+
+const struct value *remote_param(const remote_stmt *s, uint32_t number)
+{
+    return number >= 1 && number <= s->tree->params.count ? &s->params[number - 1] : NULL;
+}
+
+void remote_clear_bindings(remote_stmt *s)
+{
+    for (uint32_t i = 0; i < s->tree->params.count; i++)
+        s->params[i] = VALUE_NULL_INIT;
+}
+
+static enum client_hint hint_of(const struct ast_stmt *tree)
+{
+    if (tree->explain == AST_EXPLAIN_PLAN)
+        return CLIENT_HINT_READS;
+    switch (tree->kind) {
+    case AST_STMT_SELECT:
+    case AST_STMT_SHOW:
+        return CLIENT_HINT_READS;
+    case AST_STMT_TRANSACTION:
+    case AST_STMT_SET:
+    case AST_STMT_PRAGMA:
+        return CLIENT_HINT_NONE;
+    default:
+        return CLIENT_HINT_WRITES;
+    }
+}
+
+static void tell_outcome(remote_stmt *s, client_stmt *of)
+{
+    s->r->changes = client_affected(of);
+    s->r->last_insert_id = client_last_insert_id(of);
+    for (uint32_t i = 0; i < client_warning_count(of); i++)
+        if (s->r->notice != NULL)
+            s->r->notice(s->r->notice_arg, client_warning(of, i));
+}
+
+quartet_status remote_describe(remote_stmt *s, struct err *err)
+{
+    size_t consumed = 0;
+    return s->prepared != NULL || s->once != NULL ? QUARTET_OK : client_prepare(s->r->c, s->sql, s->sql_len, &s->prepared, &consumed, err);
+}
+
+static const client_stmt *described(const remote_stmt *s)
+{
+    return s->prepared != NULL ? s->prepared : s->once;
+}
+
+uint32_t remote_column_count(const remote_stmt *s)
+{
+    return described(s) != NULL ? client_column_count(described(s)) : 0;
+}
+
+const char *remote_column_name(const remote_stmt *s, uint32_t i)
+{
+    return i < remote_column_count(s) ? client_column_name(described(s), i) : NULL;
+}
+
+const char *remote_column_decltype(const remote_stmt *s, uint32_t i)
+{
+    const char *text = i < remote_column_count(s) ? client_column_decltype(described(s), i) : NULL;
+    return text != NULL && text[0] != '\0' ? text : NULL;
+}
+
+static quartet_status start(remote_stmt *s, struct err *err)
+{
+    uint32_t params = s->tree->params.count;
+    size_t consumed = 0;
+    quartet_status rc = QUARTET_OK;
+    if (s->prepared == NULL && params == 0 && s->once == NULL) {
+        rc = client_execute(s->r->c, s->sql, s->sql_len, NULL, 0, hint_of(s->tree), &s->once, &consumed, err);
+    } else {
+        client_stmt_free(s->once); /* run a second time: now it pays to prepare it */
+        s->once = NULL;
+        if (s->prepared == NULL)
+            rc = client_prepare(s->r->c, s->sql, s->sql_len, &s->prepared, &consumed, err);
+        if (rc == QUARTET_OK)
+            rc = client_run(s->prepared, s->params, params, err);
+    }
+    if (rc != QUARTET_OK)
+        return rc;
+    s->running = true;
+    tell_outcome(s, s->prepared != NULL ? s->prepared : s->once);
+    return QUARTET_OK;
+}
+
+quartet_status remote_step(remote_stmt *s, const struct value **row, struct err *err)
+{
+    quartet_status rc = s->running ? QUARTET_OK : start(s, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    rc = client_step(s->prepared != NULL ? s->prepared : s->once, row, err);
+    if (rc != QUARTET_ROW)
+        s->running = false;
+    return rc;
+}
+
+void remote_reset(remote_stmt *s)
+{
+    if (s->prepared != NULL)
+        client_reset(s->prepared);
+    else if (s->once != NULL)
+        client_reset(s->once);
+    s->running = false;
+}
