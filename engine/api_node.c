@@ -6,7 +6,7 @@
 #include "base/mem.h"
 
 struct quartet_node {
-    quartet_db *q;
+    quartet_db *db;
     node *n;
 };
 
