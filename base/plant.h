@@ -9,7 +9,7 @@ enum plant {
     PLANT_NONE,
     PLANT_ARRIVAL_WINS,       /* of two writes to a register, the one that arrives last wins */
     PLANT_DELETE_ENDS_UNSEEN, /* a DELETE also ends births that its writer had not seen */
-    PLANT_COUNTER_REPLAY,     /* a counter's change is added again when it is seen again */
+    PLANT_COUNTER_REPLACES,   /* a counter's change replaces what its chain added before */
     PLANT_NO_DEPENDENCY_WAIT, /* a delta is applied before what it depends on */
     PLANT_ACK_BEFORE_SYNC,    /* a commit is acknowledged before it is on disk */
     PLANT_REUSE_CHAIN,        /* a restarted node goes on with its old incarnation */

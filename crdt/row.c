@@ -11,6 +11,8 @@
 
 #include <string.h>
 
+#include "base/plant.h"
+
 static bool is_counter(const struct row_schema *schema, uint32_t column)
 {
     return schema->columns[column].kind == ROW_COUNTER;
@@ -192,7 +194,7 @@ static quartet_status write_life(struct row_life *life, const struct row_schema 
         if (write->add != is_counter(schema, write->column))
             continue; /* made for another kind of column: the same nothing on every node */
         if (!write->add) {
-            if (ver_cmp(w->chains, w->ver, cell->ver) <= 0)
+            if (ver_cmp(w->chains, w->ver, cell->ver) <= 0 && !plant_is(PLANT_ARRIVAL_WINS))
                 continue;
             cell->ver = w->ver;
             cell->value = write->value;
@@ -204,7 +206,7 @@ static quartet_status write_life(struct row_life *life, const struct row_schema 
         part.sum = dec_make(row_counter_number(&schema->columns[write->column], &write->value));
         if (dec_get(part.sum) == 0 || (mine != NULL && w->ver.stamp <= mine->last))
             continue; /* nothing, or already in the sum */
-        if (!put_part(cell, w->chains, part, true, a))
+        if (!put_part(cell, w->chains, part, !plant_is(PLANT_COUNTER_REPLACES), a))
             return arena_fail(a, err);
         *changed = true;
     }
@@ -221,7 +223,7 @@ quartet_status row_apply(struct row *row, const struct row_schema *schema, const
             return err_set(err, QUARTET_INTERNAL, "a write to column %u of %u", op->writes[i].column, schema->count);
     if ((op->flags & ROW_OP_DELETE) != 0) {
         for (uint32_t i = 0; i < row->life_count; i++)
-            if (!row->lives[i].ended && row_writer_saw(writer, row->lives[i].birth)) {
+            if (!row->lives[i].ended && (row_writer_saw(writer, row->lives[i].birth) || plant_is(PLANT_DELETE_ENDS_UNSEEN))) {
                 end_life(&row->lives[i]);
                 *changed = true;
             }
