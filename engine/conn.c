@@ -130,7 +130,7 @@ quartet_status conn_catalog(conn *c, struct catalog **out, struct err *err)
 quartet_status conn_before_read(conn *c, struct err *err)
 {
     const struct conn_node_hooks *hooks = db_node_hooks(c->d);
-    if (hooks == NULL || hooks->before_read == NULL || c->settings.consistency == CONN_LOCAL)
+    if (hooks->before_read == NULL || c->settings.consistency == CONN_LOCAL)
         return QUARTET_OK;
     return hooks->before_read(hooks->ctx, c->settings.consistency, slice_of(c->token.data, c->token.len), c->settings.consistency_timeout_ms,
                               err);
@@ -144,7 +144,7 @@ quartet_status conn_committed(conn *c, hlc_stamp stamp, struct err *err)
         return QUARTET_OK;
     c->last_commit = stamp;
     const struct conn_node_hooks *hooks = db_node_hooks(c->d);
-    if (c->settings.commit_acks == 0 || hooks == NULL || hooks->after_commit == NULL)
+    if (c->settings.commit_acks == 0 || hooks->after_commit == NULL)
         return QUARTET_OK;
     struct err told = ERR_INIT;
     if (hooks->after_commit(hooks->ctx, stamp, c->settings.commit_acks, c->settings.commit_acks_timeout_ms, &told) != QUARTET_OK)

@@ -191,7 +191,7 @@ static quartet_status show_what(conn *c, const struct catalog *catalog, const st
 {
     const struct conn_node_hooks *hooks = db_node_hooks(c->d);
     bool known = false;
-    if (hooks != NULL && hooks->show != NULL) {
+    if (hooks->show != NULL) {
         quartet_status rc = hooks->show(hooks->ctx, s->what, a, out, &known, err);
         if (rc != QUARTET_OK || known)
             return rc;

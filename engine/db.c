@@ -85,6 +85,11 @@ void db_on_commit(db *d, void (*notify)(void *arg), void *arg)
     d->notify_arg = arg;
 }
 
+const struct conn_node_hooks *db_node_hooks(db *d)
+{
+    return &d->hooks; /* all NULL where no node serves the database */
+}
+
 void db_set_node_hooks(db *d, const struct conn_node_hooks *hooks)
 {
     d->hooks = hooks != NULL ? *hooks : (struct conn_node_hooks){0};

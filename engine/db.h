@@ -63,7 +63,7 @@ void db_stats(db *d, struct db_stats *out);
 quartet_status db_health(db *d, struct err *err);
 
 struct conn_node_hooks;
-const struct conn_node_hooks *db_node_hooks(db *d); /* conn.h's; NULL: no node serves this database */
+const struct conn_node_hooks *db_node_hooks(db *d); /* conn.h's; its functions are NULL where no node serves this database */
 
 /* Per-session choices that txn_commit needs. */
 void txn_set_sync(txn *t, enum log_sync_mode mode);
