@@ -64,6 +64,7 @@ struct expr {
     bool is_boolean;   /* BOOLEAN column, or a truth value: for result column types only */
     uint32_t arg_count;
     int64_t sql_offset; /* where the caret goes, or -1 */
+    const char *literal; /* EXPR_CONST of a real literal: as written; else NULL */
     struct expr **args;
     union {
         struct value value;
@@ -80,7 +81,7 @@ struct expr {
         } cast;
         const struct func *func;
         void *subquery;
-        const struct in_set *set;            /* EXPR_IN; NULL: compare one by one */
+        const struct in_set *set;            /* EXPR_IN; NULL: compare one by one. The list stays in args */
         const struct like_pattern *pattern;  /* EXPR_LIKE and its like with constant patterns; NULL: made when it runs */
     } u;
 };

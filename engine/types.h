@@ -33,6 +33,9 @@ quartet_status types_convert(const struct type_decl *to, const char *column, str
  * range; invalid UTF-8 AS TEXT). */
 quartet_status types_cast(const struct type_decl *to, struct value *v, struct arena *a, struct err *err);
 
+/* "cannot make DATE of the TEXT 'abc'": QUARTET_MISMATCH. */
+quartet_status types_mismatch(const struct type_decl *to, const struct value *v, struct err *err);
+
 /* What comparing `left <op> right` does to each side before: the value type that the side is converted to by types_affinity (0: nothing). The inputs are
  * the sides' affinities: the type of the column or CAST, 0 for any other expression. */
 void types_compare_affinity(uint8_t left, uint8_t right, uint8_t *left_to, uint8_t *right_to);
