@@ -5,6 +5,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
+#define SHARP_S 0xdfu
 #define FOLD_MAX 8 /* code points that one may fold into; Unicode needs 3 */
 
 uint32_t collate_char(const uint8_t *p, size_t n, uint32_t *code)
@@ -124,7 +125,9 @@ bool collate_case(struct slice s, bool upper, struct arena *a, struct slice *out
         if (len == 1 && code >= 0x80) { /* no UTF-8: kept as it is */
             copy[n++] = s.p[i];
         } else {
-            utf8proc_int32_t c = upper ? utf8proc_toupper((utf8proc_int32_t)code) : utf8proc_tolower((utf8proc_int32_t)code);
+            utf8proc_int32_t c = (utf8proc_int32_t)code;
+            if (code != SHARP_S) /* its capital form is a rarity that no other database gives */
+                c = upper ? utf8proc_toupper(c) : utf8proc_tolower(c);
             n += (size_t)utf8proc_encode_char(c, copy + n);
         }
         i += len;
