@@ -956,8 +956,8 @@ show_object(A) ::= INDEX(A).
 show_object(A) ::= TRIGGER(A).
 show_object(A) ::= DATABASE(A).
 %type show_words {struct ast_type *}
-show_words(A) ::= show_word(T). { A = ast_type_word(cx, NULL, ast_name(cx, T)); }
-show_words(A) ::= show_words(W) show_word(T). { A = ast_type_word(cx, W, ast_name(cx, T)); }
+show_words(A) ::= show_word(T). { A = ast_show_word(cx, NULL, T); }
+show_words(A) ::= show_words(W) show_word(T). { A = ast_show_word(cx, W, T); }
 %type show_word {struct token}
 show_word(A) ::= ID(A).
 show_word(A) ::= FULL(A).

@@ -1,6 +1,6 @@
 /* ast.c - what all constructors of the tree stand on: memory, heights, names, lists, types.
- * Invariants: see ast_build.h about cx->sink; no list ever holds an item that was made after a failure.
- * Not here: what a construct means. */
+ * Invariants: see ast_build.h about cx->sink; no list ever holds an item that was made after a
+ * failure. Not here: what a construct means. */
 #include "parser/ast_build.h"
 
 #include <string.h>
@@ -38,7 +38,9 @@ void *ast_grow(struct parse_ctx *cx, void *items, uint32_t count, uint32_t *cap,
 uint16_t ast_height(struct parse_ctx *cx, uint32_t children, uint32_t offset)
 {
     if (children + 1 > cx->max_depth) {
-        parse_ctx_fail(cx, QUARTET_LIMIT, offset, "nested more than %u deep: the limit is max_expression_depth", cx->max_depth);
+        parse_ctx_fail(cx, QUARTET_LIMIT, offset,
+                       "nested more than %u deep: the limit is max_expression_depth",
+                       cx->max_depth);
         return 1;
     }
     return (uint16_t)(children + 1);
@@ -121,7 +123,8 @@ struct ast_names *ast_names_add(struct parse_ctx *cx, struct ast_names *list, st
     return list;
 }
 
-struct ast_qnames *ast_qnames_add(struct parse_ctx *cx, struct ast_qnames *list, struct ast_qname *name)
+struct ast_qnames *ast_qnames_add(struct parse_ctx *cx, struct ast_qnames *list,
+                                  struct ast_qname *name)
 {
     if (list == NULL)
         list = ast_alloc(cx, sizeof *list);
@@ -162,7 +165,8 @@ struct ast_order ast_order(struct ast_expr *e, int dir, int nulls)
     return (struct ast_order){.expr = e, .dir = (uint8_t)dir, .nulls = (uint8_t)nulls};
 }
 
-struct ast_options *ast_options_add(struct parse_ctx *cx, struct ast_options *list, struct ast_option *o)
+struct ast_options *ast_options_add(struct parse_ctx *cx, struct ast_options *list,
+                                    struct ast_option *o)
 {
     if (list == NULL)
         list = ast_alloc(cx, sizeof *list);
@@ -203,13 +207,15 @@ static int32_t type_arg(struct parse_ctx *cx, const struct ast_expr *e)
     bool minus = e->kind == AST_EXPR_UNARY;
     const struct ast_expr *n = minus ? e->u.binary.left : e;
     if (n->kind != AST_EXPR_INTEGER || n->u.integer > INT32_MAX || n->u.integer < 0) {
-        parse_ctx_fail(cx, QUARTET_ERROR, e->offset, "a type's length or precision is a whole number up to %d", INT32_MAX);
+        parse_ctx_fail(cx, QUARTET_ERROR, e->offset,
+                       "a type's length or precision is a whole number up to %d", INT32_MAX);
         return 0;
     }
     return minus ? -(int32_t)n->u.integer : (int32_t)n->u.integer;
 }
 
-struct ast_type_args ast_type_args(struct parse_ctx *cx, int count, const struct ast_expr *a, const struct ast_expr *b)
+struct ast_type_args ast_type_args(struct parse_ctx *cx, int count, const struct ast_expr *a,
+                                   const struct ast_expr *b)
 {
     struct ast_type_args args = {.count = (uint8_t)count};
     if (cx->rc == QUARTET_OK && count > 0)
@@ -219,7 +225,8 @@ struct ast_type_args ast_type_args(struct parse_ctx *cx, int count, const struct
     return args;
 }
 
-struct ast_type *ast_type_finish(struct parse_ctx *cx, struct ast_type *type, struct ast_type_args args, const char *suffix)
+struct ast_type *ast_type_finish(struct parse_ctx *cx, struct ast_type *type,
+                                 struct ast_type_args args, const char *suffix)
 {
     if (cx->rc != QUARTET_OK)
         return type;
@@ -253,13 +260,20 @@ const char *ast_stmt_kind_name(enum ast_stmt_kind kind)
     };
     QASSERT(kind < AST_STMT_KIND_COUNT);
     switch (kind) {
-    case AST_STMT_CREATE_TABLE: return "CREATE TABLE";
-    case AST_STMT_CREATE_INDEX: return "CREATE INDEX";
-    case AST_STMT_CREATE_VIEW: return "CREATE VIEW";
-    case AST_STMT_CREATE_TRIGGER: return "CREATE TRIGGER";
-    case AST_STMT_CREATE_DATABASE: return "CREATE DATABASE";
-    case AST_STMT_ALTER_TABLE: return "ALTER TABLE";
-    default: return names[kind];
+    case AST_STMT_CREATE_TABLE:
+        return "CREATE TABLE";
+    case AST_STMT_CREATE_INDEX:
+        return "CREATE INDEX";
+    case AST_STMT_CREATE_VIEW:
+        return "CREATE VIEW";
+    case AST_STMT_CREATE_TRIGGER:
+        return "CREATE TRIGGER";
+    case AST_STMT_CREATE_DATABASE:
+        return "CREATE DATABASE";
+    case AST_STMT_ALTER_TABLE:
+        return "ALTER TABLE";
+    default:
+        return names[kind];
     }
 }
 

@@ -3,16 +3,21 @@
 
 #include <string.h>
 
-struct ast_stmt *ast_transaction(struct parse_ctx *cx, enum ast_txn action, int mode, int access, struct ast_name savepoint)
+struct ast_stmt *ast_transaction(struct parse_ctx *cx, enum ast_txn action, int mode, int access,
+                                 struct ast_name savepoint)
 {
     struct ast_transaction *t = ast_alloc(cx, sizeof *t);
-    *t = (struct ast_transaction){.action = (uint8_t)action, .mode = (uint8_t)mode, .access = (uint8_t)access, .savepoint = savepoint};
+    *t = (struct ast_transaction){.action = (uint8_t)action,
+                                  .mode = (uint8_t)mode,
+                                  .access = (uint8_t)access,
+                                  .savepoint = savepoint};
     return ast_stmt(cx, AST_STMT_TRANSACTION, t);
 }
 
 /* ---- settings ---- */
 
-struct ast_setting *ast_setting(struct parse_ctx *cx, struct ast_qname *name, struct ast_expr *value, int scope)
+struct ast_setting *ast_setting(struct parse_ctx *cx, struct ast_qname *name,
+                                struct ast_expr *value, int scope)
 {
     struct ast_setting *s = ast_alloc(cx, sizeof *s);
     if (cx->rc != QUARTET_OK)
@@ -23,7 +28,8 @@ struct ast_setting *ast_setting(struct parse_ctx *cx, struct ast_qname *name, st
     return s;
 }
 
-struct ast_settings *ast_settings_add(struct parse_ctx *cx, struct ast_settings *list, struct ast_setting *s)
+struct ast_settings *ast_settings_add(struct parse_ctx *cx, struct ast_settings *list,
+                                      struct ast_setting *s)
 {
     if (list == NULL)
         list = ast_alloc(cx, sizeof *list);
@@ -55,6 +61,15 @@ struct ast_show_filter ast_show_filter(struct ast_expr *like, struct ast_expr *w
     return (struct ast_show_filter){.like = like, .where = where};
 }
 
+/* The words of SHOW gather as those of a type do. */
+struct ast_type *ast_show_word(struct parse_ctx *cx, struct ast_type *words, struct token word)
+{
+    if (word.p[0] == '"' || word.p[0] == '`' || word.p[0] == '[')
+        parse_ctx_fail(cx, QUARTET_ERROR, word.offset,
+                       "SHOW takes plain words here, as SHOW TABLES");
+    return ast_type_word(cx, words, ast_name(cx, word));
+}
+
 static char *upper_words(struct parse_ctx *cx, const char *text)
 {
     char *words = cx->rc == QUARTET_OK ? arena_strndup(cx->arena, text, strlen(text)) : NULL;
@@ -80,7 +95,8 @@ static const char *skip_full(const char *words, bool *full)
     return words;
 }
 
-struct ast_stmt *ast_show(struct parse_ctx *cx, struct ast_type *words, struct ast_qname *name, struct ast_qname *from, struct ast_show_filter filter)
+struct ast_stmt *ast_show(struct parse_ctx *cx, struct ast_type *words, struct ast_qname *name,
+                          struct ast_qname *from, struct ast_show_filter filter)
 {
     struct ast_show *s = ast_alloc(cx, sizeof *s);
     struct ast_stmt *stmt = ast_stmt(cx, AST_STMT_SHOW, s);
@@ -103,7 +119,9 @@ struct ast_stmt *ast_show_create(struct parse_ctx *cx, struct token object, stru
 {
     struct ast_show *s = ast_alloc(cx, sizeof *s);
     struct ast_stmt *stmt = ast_stmt(cx, AST_STMT_SHOW, s);
-    char *words = cx->rc == QUARTET_OK ? arena_printf(cx->arena, "CREATE %.*s", (int)object.n, object.p) : NULL;
+    char *words = cx->rc == QUARTET_OK
+                      ? arena_printf(cx->arena, "CREATE %.*s", (int)object.n, object.p)
+                      : NULL;
     if (words == NULL) {
         if (cx->rc == QUARTET_OK)
             cx->rc = arena_fail(cx->arena, cx->err);
@@ -128,7 +146,8 @@ struct ast_stmt *ast_describe(struct parse_ctx *cx, struct ast_qname *name)
 
 /* ---- upkeep ---- */
 
-struct ast_stmt *ast_maintenance(struct parse_ctx *cx, enum ast_stmt_kind kind, struct ast_qname *name, struct ast_expr *path)
+struct ast_stmt *ast_maintenance(struct parse_ctx *cx, enum ast_stmt_kind kind,
+                                 struct ast_qname *name, struct ast_expr *path)
 {
     struct ast_maintenance *m = ast_alloc(cx, sizeof *m);
     struct ast_stmt *s = ast_stmt(cx, kind, m);
@@ -140,7 +159,8 @@ struct ast_stmt *ast_maintenance(struct parse_ctx *cx, enum ast_stmt_kind kind, 
     return s;
 }
 
-struct ast_stmt *ast_backtrack(struct parse_ctx *cx, struct ast_qname *table, struct ast_as_of_value to)
+struct ast_stmt *ast_backtrack(struct parse_ctx *cx, struct ast_qname *table,
+                               struct ast_as_of_value to)
 {
     struct ast_backtrack *b = ast_alloc(cx, sizeof *b);
     struct ast_stmt *s = ast_stmt(cx, AST_STMT_BACKTRACK, b);
@@ -161,7 +181,8 @@ struct ast_stmt *ast_resolve(struct parse_ctx *cx, struct ast_expr *id, bool usi
     return ast_stmt(cx, AST_STMT_RESOLVE, r);
 }
 
-struct ast_stmt *ast_comment(struct parse_ctx *cx, int object, struct ast_qname *name, const char *text)
+struct ast_stmt *ast_comment(struct parse_ctx *cx, int object, struct ast_qname *name,
+                             const char *text)
 {
     struct ast_comment *c = ast_alloc(cx, sizeof *c);
     struct ast_stmt *s = ast_stmt(cx, AST_STMT_COMMENT, c);
@@ -173,7 +194,8 @@ struct ast_stmt *ast_comment(struct parse_ctx *cx, int object, struct ast_qname 
     return s;
 }
 
-struct ast_stmt *ast_comment_column(struct parse_ctx *cx, struct ast_qname *table, struct ast_name column, const char *text)
+struct ast_stmt *ast_comment_column(struct parse_ctx *cx, struct ast_qname *table,
+                                    struct ast_name column, const char *text)
 {
     struct ast_stmt *s = ast_comment(cx, AST_OBJECT_COLUMN, table, text);
     if (cx->rc == QUARTET_OK)
@@ -183,7 +205,8 @@ struct ast_stmt *ast_comment_column(struct parse_ctx *cx, struct ast_qname *tabl
 
 /* ---- COPY ---- */
 
-struct ast_stmt *ast_copy(struct parse_ctx *cx, struct ast_qname *table, struct ast_names *columns, int is_from, const char *file, struct ast_options *o)
+struct ast_stmt *ast_copy(struct parse_ctx *cx, struct ast_qname *table, struct ast_names *columns,
+                          int is_from, const char *file, struct ast_options *o)
 {
     struct ast_copy *c = ast_alloc(cx, sizeof *c);
     struct ast_stmt *s = ast_stmt(cx, AST_STMT_COPY, c);
@@ -199,7 +222,8 @@ struct ast_stmt *ast_copy(struct parse_ctx *cx, struct ast_qname *table, struct 
     return s;
 }
 
-struct ast_stmt *ast_copy_query(struct parse_ctx *cx, struct ast_query *q, const char *file, struct ast_options *o)
+struct ast_stmt *ast_copy_query(struct parse_ctx *cx, struct ast_query *q, const char *file,
+                                struct ast_options *o)
 {
     struct ast_copy *c = ast_alloc(cx, sizeof *c);
     struct ast_stmt *s = ast_stmt(cx, AST_STMT_COPY, c);
@@ -212,7 +236,8 @@ struct ast_stmt *ast_copy_query(struct parse_ctx *cx, struct ast_query *q, const
     return s;
 }
 
-struct ast_option *ast_copy_option(struct parse_ctx *cx, struct token name, const struct token *value)
+struct ast_option *ast_copy_option(struct parse_ctx *cx, struct token name,
+                                   const struct token *value)
 {
     struct ast_option *o = ast_alloc(cx, sizeof *o);
     struct ast_name word = ast_name(cx, name);
@@ -225,7 +250,8 @@ struct ast_option *ast_copy_option(struct parse_ctx *cx, struct token name, cons
     return o;
 }
 
-struct ast_stmt *ast_database(struct parse_ctx *cx, enum ast_stmt_kind kind, struct ast_name name, struct ast_expr *file, int if_not_exists)
+struct ast_stmt *ast_database(struct parse_ctx *cx, enum ast_stmt_kind kind, struct ast_name name,
+                              struct ast_expr *file, int if_not_exists)
 {
     struct ast_database *d = ast_alloc(cx, sizeof *d);
     d->name = name;

@@ -1,13 +1,15 @@
 /* ast_expr.c - constructors of expressions.
- * Why AND and OR are n-ary: conditions of hundreds of terms are common where programs write SQL; as a chain of pairs each
- *   would be as deep as it is long. Other operators stay pairs, and max_expression_depth bounds them.
- * Invariant: an expression's height is 1 more than its highest child's; subqueries count. */
+ * Why AND and OR are n-ary: conditions of hundreds of terms are common where programs write SQL; as
+ * a chain of pairs each would be as deep as it is long. Other operators stay pairs, and
+ * max_expression_depth bounds them. Invariant: an expression's height is 1 more than its highest
+ * child's; subqueries count. */
 #include "parser/ast_build.h"
 
 #include <string.h>
 #include <strings.h>
 
-struct ast_expr *ast_expr_new(struct parse_ctx *cx, enum ast_expr_kind kind, uint32_t offset, uint32_t children)
+struct ast_expr *ast_expr_new(struct parse_ctx *cx, enum ast_expr_kind kind, uint32_t offset,
+                              uint32_t children)
 {
     struct ast_expr *e = ast_alloc(cx, sizeof *e);
     e->kind = (uint8_t)kind;
@@ -60,9 +62,12 @@ struct ast_expr *ast_star(struct parse_ctx *cx, struct token t, const struct ast
     return e;
 }
 
-struct ast_expr *ast_column_full(struct parse_ctx *cx, struct ast_name schema, struct ast_name table, struct ast_name name)
+struct ast_expr *ast_column_full(struct parse_ctx *cx, struct ast_name schema,
+                                 struct ast_name table, struct ast_name name)
 {
-    uint32_t offset = schema.text != NULL ? schema.offset : table.text != NULL ? table.offset : name.offset;
+    uint32_t offset = schema.text != NULL  ? schema.offset
+                      : table.text != NULL ? table.offset
+                                           : name.offset;
     struct ast_expr *e = ast_expr_new(cx, AST_EXPR_COLUMN, offset, 0);
     struct ast_column *c = ast_alloc(cx, sizeof *c);
     if (cx->rc != QUARTET_OK)
@@ -72,7 +77,8 @@ struct ast_expr *ast_column_full(struct parse_ctx *cx, struct ast_name schema, s
     return e;
 }
 
-struct ast_expr *ast_column(struct parse_ctx *cx, struct ast_name schema, struct ast_name table, struct ast_name name)
+struct ast_expr *ast_column(struct parse_ctx *cx, struct ast_name schema, struct ast_name table,
+                            struct ast_name name)
 {
     return ast_column_full(cx, schema, table, name);
 }
@@ -87,11 +93,13 @@ struct ast_expr *ast_column_id(struct parse_ctx *cx, struct token t)
 
 /* ---- rows and subqueries ---- */
 
-struct ast_expr *ast_row(struct parse_ctx *cx, struct token t, struct ast_expr *first, struct ast_exprs *rest)
+struct ast_expr *ast_row(struct parse_ctx *cx, struct token t, struct ast_expr *first,
+                         struct ast_exprs *rest)
 {
     if (cx->rc != QUARTET_OK)
         return nothing(cx);
-    struct ast_expr *e = ast_expr_new(cx, AST_EXPR_ROW, t.offset, ast_max(first->height, ast_exprs_height(rest)));
+    struct ast_expr *e =
+        ast_expr_new(cx, AST_EXPR_ROW, t.offset, ast_max(first->height, ast_exprs_height(rest)));
     struct ast_exprs *all = ast_exprs_add(cx, NULL, first);
     for (uint32_t i = 0; i < rest->count; i++)
         all = ast_exprs_add(cx, all, rest->item[i]);
@@ -100,7 +108,8 @@ struct ast_expr *ast_row(struct parse_ctx *cx, struct token t, struct ast_expr *
     return e;
 }
 
-struct ast_expr *ast_subquery(struct parse_ctx *cx, enum ast_expr_kind kind, struct ast_query *q, const struct token *t)
+struct ast_expr *ast_subquery(struct parse_ctx *cx, enum ast_expr_kind kind, struct ast_query *q,
+                              const struct token *t)
 {
     if (cx->rc != QUARTET_OK)
         return nothing(cx);
@@ -109,7 +118,8 @@ struct ast_expr *ast_subquery(struct parse_ctx *cx, enum ast_expr_kind kind, str
     return e;
 }
 
-struct ast_expr *ast_raise(struct parse_ctx *cx, struct token t, int action, const struct token *message)
+struct ast_expr *ast_raise(struct parse_ctx *cx, struct token t, int action,
+                           const struct token *message)
 {
     struct ast_expr *e = ast_expr_new(cx, AST_EXPR_RAISE, t.offset, 0);
     e->u.raise.action = (uint8_t)action;
@@ -130,7 +140,8 @@ static void list_append(struct parse_ctx *cx, struct ast_expr *into, struct ast_
         (void)ast_exprs_add(cx, &into->u.list, from->item[i]); /* as above */
 }
 
-struct ast_expr *ast_and_or(struct parse_ctx *cx, enum ast_expr_kind kind, struct token t, struct ast_expr *l, struct ast_expr *r)
+struct ast_expr *ast_and_or(struct parse_ctx *cx, enum ast_expr_kind kind, struct token t,
+                            struct ast_expr *l, struct ast_expr *r)
 {
     if (cx->rc != QUARTET_OK)
         return nothing(cx);
@@ -149,7 +160,8 @@ struct ast_expr *ast_and_or(struct parse_ctx *cx, enum ast_expr_kind kind, struc
     return e;
 }
 
-struct ast_expr *ast_unary(struct parse_ctx *cx, enum ast_op op, struct token t, struct ast_expr *operand)
+struct ast_expr *ast_unary(struct parse_ctx *cx, enum ast_op op, struct token t,
+                           struct ast_expr *operand)
 {
     if (cx->rc != QUARTET_OK)
         return nothing(cx);
@@ -164,7 +176,8 @@ struct ast_expr *ast_unary(struct parse_ctx *cx, enum ast_op op, struct token t,
     return e;
 }
 
-struct ast_expr *ast_binary(struct parse_ctx *cx, enum ast_op op, struct token t, struct ast_expr *l, struct ast_expr *r)
+struct ast_expr *ast_binary(struct parse_ctx *cx, enum ast_op op, struct token t,
+                            struct ast_expr *l, struct ast_expr *r)
 {
     if (cx->rc != QUARTET_OK)
         return nothing(cx);
@@ -176,7 +189,8 @@ struct ast_expr *ast_binary(struct parse_ctx *cx, enum ast_op op, struct token t
 }
 
 /* a IS [NOT] b: IS NULL and IS TRUE have operators of their own. */
-struct ast_expr *ast_is(struct parse_ctx *cx, bool negated, struct token t, struct ast_expr *l, struct ast_expr *r)
+struct ast_expr *ast_is(struct parse_ctx *cx, bool negated, struct token t, struct ast_expr *l,
+                        struct ast_expr *r)
 {
     if (cx->rc != QUARTET_OK)
         return nothing(cx);
@@ -189,7 +203,8 @@ struct ast_expr *ast_is(struct parse_ctx *cx, bool negated, struct token t, stru
     return ast_binary(cx, negated ? AST_OP_IS_NOT : AST_OP_IS, t, l, r);
 }
 
-struct ast_expr *ast_collate(struct parse_ctx *cx, struct token t, struct ast_expr *value, struct ast_name name)
+struct ast_expr *ast_collate(struct parse_ctx *cx, struct token t, struct ast_expr *value,
+                             struct ast_name name)
 {
     if (cx->rc != QUARTET_OK)
         return nothing(cx);
@@ -199,7 +214,8 @@ struct ast_expr *ast_collate(struct parse_ctx *cx, struct token t, struct ast_ex
     return e;
 }
 
-struct ast_expr *ast_cast(struct parse_ctx *cx, struct token t, struct ast_expr *value, struct ast_type *type, bool attempt)
+struct ast_expr *ast_cast(struct parse_ctx *cx, struct token t, struct ast_expr *value,
+                          struct ast_type *type, bool attempt)
 {
     if (cx->rc != QUARTET_OK)
         return nothing(cx);
@@ -214,7 +230,8 @@ struct ast_expr *ast_cast(struct parse_ctx *cx, struct token t, struct ast_expr 
 
 struct ast_op_token ast_op_token(struct token t, unsigned op_or_flags)
 {
-    return (struct ast_op_token){.offset = t.offset, .op = (uint8_t)op_or_flags, .flags = (uint8_t)op_or_flags};
+    return (struct ast_op_token){
+        .offset = t.offset, .op = (uint8_t)op_or_flags, .flags = (uint8_t)op_or_flags};
 }
 
 struct ast_op_token ast_like_op(struct token t, bool negated)
@@ -222,20 +239,25 @@ struct ast_op_token ast_like_op(struct token t, bool negated)
     static const struct {
         const char *word;
         enum ast_op op;
-    } ops[] = {{"LIKE", AST_OP_LIKE},     {"GLOB", AST_OP_GLOB},   {"REGEXP", AST_OP_REGEXP}, {"RLIKE", AST_OP_REGEXP},
-               {"MATCH", AST_OP_MATCH}, {"ILIKE", AST_OP_ILIKE}, {"SIMILAR", AST_OP_SIMILAR}};
-    struct ast_op_token op = {.offset = t.offset, .op = AST_OP_LIKE, .flags = negated ? AST_NEGATED : 0};
+    } ops[] = {{"LIKE", AST_OP_LIKE},      {"GLOB", AST_OP_GLOB},   {"REGEXP", AST_OP_REGEXP},
+               {"RLIKE", AST_OP_REGEXP},   {"MATCH", AST_OP_MATCH}, {"ILIKE", AST_OP_ILIKE},
+               {"SIMILAR", AST_OP_SIMILAR}};
+    struct ast_op_token op = {
+        .offset = t.offset, .op = AST_OP_LIKE, .flags = negated ? AST_NEGATED : 0};
     for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
         if (strlen(ops[i].word) == t.n && strncasecmp(t.p, ops[i].word, t.n) == 0)
             op.op = (uint8_t)ops[i].op;
     return op;
 }
 
-struct ast_expr *ast_like(struct parse_ctx *cx, struct ast_op_token op, struct ast_expr *l, struct ast_expr *pattern, struct ast_expr *escape)
+struct ast_expr *ast_like(struct parse_ctx *cx, struct ast_op_token op, struct ast_expr *l,
+                          struct ast_expr *pattern, struct ast_expr *escape)
 {
     if (cx->rc != QUARTET_OK)
         return nothing(cx);
-    struct ast_expr *e = ast_expr_new(cx, AST_EXPR_LIKE, op.offset, ast_max(ast_max(l->height, pattern->height), height_of(escape)));
+    struct ast_expr *e =
+        ast_expr_new(cx, AST_EXPR_LIKE, op.offset,
+                     ast_max(ast_max(l->height, pattern->height), height_of(escape)));
     struct ast_like *like = ast_alloc(cx, sizeof *like);
     if (cx->rc != QUARTET_OK)
         return e;
@@ -246,11 +268,13 @@ struct ast_expr *ast_like(struct parse_ctx *cx, struct ast_op_token op, struct a
     return e;
 }
 
-struct ast_expr *ast_between(struct parse_ctx *cx, struct ast_op_token op, struct ast_expr *v, struct ast_expr *lo, struct ast_expr *hi)
+struct ast_expr *ast_between(struct parse_ctx *cx, struct ast_op_token op, struct ast_expr *v,
+                             struct ast_expr *lo, struct ast_expr *hi)
 {
     if (cx->rc != QUARTET_OK)
         return nothing(cx);
-    struct ast_expr *e = ast_expr_new(cx, AST_EXPR_BETWEEN, op.offset, ast_max(v->height, ast_max(lo->height, hi->height)));
+    struct ast_expr *e = ast_expr_new(cx, AST_EXPR_BETWEEN, op.offset,
+                                      ast_max(v->height, ast_max(lo->height, hi->height)));
     struct ast_between *b = ast_alloc(cx, sizeof *b);
     if (cx->rc != QUARTET_OK)
         return e;
@@ -261,7 +285,8 @@ struct ast_expr *ast_between(struct parse_ctx *cx, struct ast_op_token op, struc
 }
 
 /* The common part of the IN family. */
-static struct ast_expr *in_new(struct parse_ctx *cx, enum ast_expr_kind kind, struct ast_op_token op, struct ast_expr *l, uint32_t height)
+static struct ast_expr *in_new(struct parse_ctx *cx, enum ast_expr_kind kind,
+                               struct ast_op_token op, struct ast_expr *l, uint32_t height)
 {
     struct ast_expr *e = ast_expr_new(cx, kind, op.offset, ast_max(l->height, height));
     struct ast_in *in = ast_alloc(cx, sizeof *in);
@@ -273,7 +298,8 @@ static struct ast_expr *in_new(struct parse_ctx *cx, enum ast_expr_kind kind, st
     return e;
 }
 
-struct ast_expr *ast_in_list(struct parse_ctx *cx, struct ast_op_token op, struct ast_expr *l, struct ast_exprs *list)
+struct ast_expr *ast_in_list(struct parse_ctx *cx, struct ast_op_token op, struct ast_expr *l,
+                             struct ast_exprs *list)
 {
     if (cx->rc != QUARTET_OK)
         return nothing(cx);
@@ -283,7 +309,8 @@ struct ast_expr *ast_in_list(struct parse_ctx *cx, struct ast_op_token op, struc
     return e;
 }
 
-struct ast_expr *ast_in_query(struct parse_ctx *cx, struct ast_op_token op, struct ast_expr *l, struct ast_query *q)
+struct ast_expr *ast_in_query(struct parse_ctx *cx, struct ast_op_token op, struct ast_expr *l,
+                              struct ast_query *q)
 {
     if (cx->rc != QUARTET_OK)
         return nothing(cx);
@@ -293,7 +320,8 @@ struct ast_expr *ast_in_query(struct parse_ctx *cx, struct ast_op_token op, stru
     return e;
 }
 
-struct ast_expr *ast_in_table(struct parse_ctx *cx, struct ast_op_token op, struct ast_expr *l, struct ast_from *table)
+struct ast_expr *ast_in_table(struct parse_ctx *cx, struct ast_op_token op, struct ast_expr *l,
+                              struct ast_from *table)
 {
     if (cx->rc != QUARTET_OK)
         return nothing(cx);
@@ -303,7 +331,8 @@ struct ast_expr *ast_in_table(struct parse_ctx *cx, struct ast_op_token op, stru
     return e;
 }
 
-struct ast_expr *ast_quantified(struct parse_ctx *cx, struct ast_op_token op, struct ast_expr *l, bool all, struct ast_query *q)
+struct ast_expr *ast_quantified(struct parse_ctx *cx, struct ast_op_token op, struct ast_expr *l,
+                                bool all, struct ast_query *q)
 {
     if (cx->rc != QUARTET_OK)
         return nothing(cx);
@@ -319,7 +348,8 @@ struct ast_expr *ast_quantified(struct parse_ctx *cx, struct ast_op_token op, st
 
 /* ---- CASE ---- */
 
-struct ast_case *ast_whens_add(struct parse_ctx *cx, struct ast_case *k, struct ast_expr *when, struct ast_expr *then)
+struct ast_case *ast_whens_add(struct parse_ctx *cx, struct ast_case *k, struct ast_expr *when,
+                               struct ast_expr *then)
 {
     if (k == NULL)
         k = ast_alloc(cx, sizeof *k);
@@ -331,7 +361,8 @@ struct ast_case *ast_whens_add(struct parse_ctx *cx, struct ast_case *k, struct 
     return k;
 }
 
-struct ast_expr *ast_case(struct parse_ctx *cx, struct token t, struct ast_expr *operand, struct ast_case *whens, struct ast_expr *otherwise)
+struct ast_expr *ast_case(struct parse_ctx *cx, struct token t, struct ast_expr *operand,
+                          struct ast_case *whens, struct ast_expr *otherwise)
 {
     if (cx->rc != QUARTET_OK)
         return nothing(cx);

@@ -1,7 +1,8 @@
 /* ast_from.c - constructors of FROM: sources and how they are joined. */
 #include "parser/ast_build.h"
 
-static struct ast_from *from_new(struct parse_ctx *cx, enum ast_from_kind kind, uint32_t offset, uint32_t children)
+static struct ast_from *from_new(struct parse_ctx *cx, enum ast_from_kind kind, uint32_t offset,
+                                 uint32_t children)
 {
     struct ast_from *f = ast_alloc(cx, sizeof *f);
     f->kind = (uint8_t)kind;
@@ -27,7 +28,8 @@ struct ast_from *ast_from_table(struct parse_ctx *cx, struct ast_qname *name, st
     return f;
 }
 
-struct ast_from *ast_from_function(struct parse_ctx *cx, struct ast_qname *name, struct ast_exprs *args, bool lateral)
+struct ast_from *ast_from_function(struct parse_ctx *cx, struct ast_qname *name,
+                                   struct ast_exprs *args, bool lateral)
 {
     if (cx->rc != QUARTET_OK)
         return ast_alloc(cx, sizeof(struct ast_from));
@@ -58,7 +60,8 @@ struct ast_from *ast_from_nested(struct parse_ctx *cx, struct token t, struct as
     return f;
 }
 
-void ast_from_alias(struct parse_ctx *cx, struct ast_from *f, struct ast_name alias, struct ast_names *columns)
+void ast_from_alias(struct parse_ctx *cx, struct ast_from *f, struct ast_name alias,
+                    struct ast_names *columns)
 {
     if (cx->rc != QUARTET_OK)
         return;
@@ -76,7 +79,8 @@ void ast_from_as_of(struct parse_ctx *cx, struct ast_from *f, struct ast_as_of_v
     f->height = ast_height(cx, ast_max(f->height - 1u, as_of.expr->height), f->offset);
 }
 
-struct ast_from_list *ast_from_add(struct parse_ctx *cx, struct ast_from_list *list, struct ast_from *f, enum ast_join join)
+struct ast_from_list *ast_from_add(struct parse_ctx *cx, struct ast_from_list *list,
+                                   struct ast_from *f, enum ast_join join)
 {
     if (list == NULL)
         list = ast_alloc(cx, sizeof *list);
@@ -89,7 +93,8 @@ struct ast_from_list *ast_from_add(struct parse_ctx *cx, struct ast_from_list *l
     return list;
 }
 
-struct ast_from_list *ast_from_join(struct parse_ctx *cx, struct ast_from_list *list, struct ast_from *f, int join, struct ast_join_on on)
+struct ast_from_list *ast_from_join(struct parse_ctx *cx, struct ast_from_list *list,
+                                    struct ast_from *f, int join, struct ast_join_on on)
 {
     list = ast_from_add(cx, list, f, (enum ast_join)(join & ~AST_JOIN_NATURAL));
     if (cx->rc != QUARTET_OK)

@@ -1,6 +1,7 @@
 /* ast_literal.c - constructors of literals and parameters: text to values.
- * Why numbers keep their text: the nearest double of 0.10 is not 0.10, and a DECIMAL column wants what was written.
- * Invariant: no number depends on the locale; strtod only ever sees digits and an exponent. */
+ * Why numbers keep their text: the nearest double of 0.10 is not 0.10, and a DECIMAL column wants
+ * what was written. Invariant: no number depends on the locale; strtod only ever sees digits and an
+ * exponent. */
 #include "parser/ast_build.h"
 
 #include <stdio.h>
@@ -16,14 +17,16 @@ struct ast_expr *ast_leaf(struct parse_ctx *cx, enum ast_expr_kind kind, struct 
 
 /* ---- numbers ---- */
 
-#define DIGITS_EXACT 15 /* a whole number of so many digits is a double exactly, and so is 10^22 */
+#define DIGITS_EXACT 15 /* a whole number of so many digits is a double exactly, and so is 10^22   \
+                         */
 #define POWER_EXACT 22
 
 /* The double nearest to `text`: digits, maybe a point, maybe an exponent. */
 static double real_value(struct parse_ctx *cx, const char *text, size_t n)
 {
-    static const double powers[POWER_EXACT + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                                                   1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    static const double powers[POWER_EXACT + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                                   1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                                   1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
     char *digits = arena_alloc(cx->arena, n + 24);
     if (digits == NULL) {
         cx->rc = arena_fail(cx->arena, cx->err);
@@ -75,7 +78,8 @@ static struct ast_expr *hex_literal(struct parse_ctx *cx, struct token t)
     uint64_t v = 0;
     for (uint32_t i = 2; i < t.n; i++) {
         if (v >> 60 != 0) {
-            parse_ctx_fail(cx, QUARTET_ERROR, t.offset, "hexadecimal literal too big: 16 digits are the most");
+            parse_ctx_fail(cx, QUARTET_ERROR, t.offset,
+                           "hexadecimal literal too big: 16 digits are the most");
             return e;
         }
         unsigned c = (unsigned char)t.p[i];
@@ -110,7 +114,8 @@ struct ast_expr *ast_one(struct parse_ctx *cx)
 
 struct ast_expr *ast_negative(struct parse_ctx *cx, struct ast_expr *e)
 {
-    if (cx->rc != QUARTET_OK || e->kind != AST_EXPR_REAL || strcmp(e->u.real.text, "9223372036854775808") != 0)
+    if (cx->rc != QUARTET_OK || e->kind != AST_EXPR_REAL ||
+        strcmp(e->u.real.text, "9223372036854775808") != 0)
         return NULL;
     struct ast_expr *min = ast_expr_new(cx, AST_EXPR_INTEGER, e->offset, 0);
     min->u.integer = INT64_MIN;
@@ -161,7 +166,8 @@ struct ast_expr *ast_blob(struct parse_ctx *cx, struct token t)
     return e;
 }
 
-struct ast_expr *ast_typed(struct parse_ctx *cx, struct token type, struct token text, const struct token *unit)
+struct ast_expr *ast_typed(struct parse_ctx *cx, struct token type, struct token text,
+                           const struct token *unit)
 {
     struct ast_expr *e = ast_leaf(cx, AST_EXPR_TYPED, type);
     const char *value = ast_text(cx, text);
@@ -189,7 +195,8 @@ static uint32_t param_by_number(struct parse_ctx *cx, struct token t)
     for (uint32_t i = 1; i < t.n && v <= PARSE_PARAM_MAX; i++)
         v = v * 10 + (uint32_t)(t.p[i] - '0');
     if (v < 1 || v > PARSE_PARAM_MAX)
-        parse_ctx_fail(cx, QUARTET_ERROR, t.offset, "parameters are numbered from ?1 to ?%u", PARSE_PARAM_MAX);
+        parse_ctx_fail(cx, QUARTET_ERROR, t.offset, "parameters are numbered from ?1 to ?%u",
+                       PARSE_PARAM_MAX);
     return v;
 }
 
@@ -207,7 +214,8 @@ static uint32_t param_by_name(struct parse_ctx *cx, struct token t)
 static bool params_reach(struct parse_ctx *cx, uint32_t number)
 {
     while (cx->params.count < number) {
-        const char **names = ast_grow(cx, cx->params.names, cx->params.count, &cx->params.cap, sizeof *names);
+        const char **names =
+            ast_grow(cx, cx->params.names, cx->params.count, &cx->params.cap, sizeof *names);
         if (names == NULL)
             return false;
         cx->params.names = names;
@@ -222,10 +230,13 @@ struct ast_expr *ast_param(struct parse_ctx *cx, struct token t)
     if (cx->rc != QUARTET_OK)
         return e;
     if (cx->is_expression) {
-        parse_ctx_fail(cx, QUARTET_ERROR, t.offset, "a parameter cannot stand here: the expression is stored");
+        parse_ctx_fail(cx, QUARTET_ERROR, t.offset,
+                       "a parameter cannot stand here: the expression is stored");
         return e;
     }
-    uint32_t number = t.p[0] != '?' ? param_by_name(cx, t) : t.n == 1 ? cx->params.count + 1 : param_by_number(cx, t);
+    uint32_t number = t.p[0] != '?' ? param_by_name(cx, t)
+                      : t.n == 1    ? cx->params.count + 1
+                                    : param_by_number(cx, t);
     if (cx->rc == QUARTET_OK && number > PARSE_PARAM_MAX)
         parse_ctx_fail(cx, QUARTET_LIMIT, t.offset, "more than %u parameters", PARSE_PARAM_MAX);
     if (cx->rc != QUARTET_OK || !params_reach(cx, number))

@@ -1,4 +1,5 @@
-/* ast_print.h - what the files that print trees share. Private to parser/; the public calls are in parse.h. */
+/* ast_print.h - what the files that print trees share. Private to parser/; the public calls are in
+ * parse.h. */
 #ifndef PARSER_AST_PRINT_H
 #define PARSER_AST_PRINT_H
 
@@ -30,6 +31,8 @@ void print_constraint(struct printer *p, const struct ast_constraint *c);
 void print_create_table(struct printer *p, const struct ast_create_table *t);
 void print_conflict(struct printer *p, const char *before, uint8_t conflict);
 void print_stmt(struct printer *p, const struct ast_stmt *s);
-void print_command(struct printer *p, const struct ast_stmt *s); /* ast_print_command.c: all that neither queries, writes nor makes schema */
+void print_command(struct printer *p,
+                   const struct ast_stmt *s); /* ast_print_command.c: all that neither queries,
+                                                 writes nor makes schema */
 
 #endif

@@ -5,9 +5,11 @@
 
 static void print_bound(struct printer *p, uint8_t kind, const struct ast_expr *e)
 {
-    static const char *const texts[] = {"UNBOUNDED PRECEDING", "PRECEDING", "CURRENT ROW", "FOLLOWING", "UNBOUNDED FOLLOWING"};
+    static const char *const texts[] = {"UNBOUNDED PRECEDING", "PRECEDING", "CURRENT ROW",
+                                        "FOLLOWING", "UNBOUNDED FOLLOWING"};
     if (e != NULL) { /* in parentheses: an AND inside must not end BETWEEN's first bound */
-        bool simple = e->kind == AST_EXPR_INTEGER || e->kind == AST_EXPR_PARAM || e->kind == AST_EXPR_REAL;
+        bool simple =
+            e->kind == AST_EXPR_INTEGER || e->kind == AST_EXPR_PARAM || e->kind == AST_EXPR_REAL;
         buf_str(p->out, simple ? "" : "(");
         print_expr(p, e);
         buf_str(p->out, simple ? " " : ") ");
@@ -18,7 +20,8 @@ static void print_bound(struct printer *p, uint8_t kind, const struct ast_expr *
 void print_window(struct printer *p, const struct ast_window *w)
 {
     static const char *const modes[] = {"ROWS", "RANGE", "GROUPS"};
-    static const char *const excludes[] = {"", " EXCLUDE CURRENT ROW", " EXCLUDE GROUP", " EXCLUDE TIES"};
+    static const char *const excludes[] = {"", " EXCLUDE CURRENT ROW", " EXCLUDE GROUP",
+                                           " EXCLUDE TIES"};
     const char *glue = "";
     if (w->base.text != NULL) {
         print_name(p, &w->base);
@@ -97,7 +100,8 @@ void print_from_item(struct printer *p, const struct ast_from *f)
 
 void print_from(struct printer *p, const struct ast_from_list *list)
 {
-    static const char *const joins[] = {"", ", ", " CROSS JOIN ", " JOIN ", " LEFT JOIN ", " RIGHT JOIN ", " FULL JOIN "};
+    static const char *const joins[] = {
+        "", ", ", " CROSS JOIN ", " JOIN ", " LEFT JOIN ", " RIGHT JOIN ", " FULL JOIN "};
     for (uint32_t i = 0; i < list->count; i++) {
         const struct ast_from *f = list->item[i];
         buf_str(p->out, f->natural ? " NATURAL" : "");
@@ -134,11 +138,21 @@ static void print_groups(struct printer *p, const struct ast_group_list *list)
         const struct ast_group *g = list->item[i];
         buf_str(p->out, i > 0 ? ", " : "");
         switch ((enum ast_group_kind)g->kind) {
-        case AST_GROUP_EXPR: print_expr(p, g->expr); continue;
-        case AST_GROUP_EMPTY: buf_str(p->out, "()"); continue;
-        case AST_GROUP_ROLLUP: buf_str(p->out, "ROLLUP ("); break;
-        case AST_GROUP_CUBE: buf_str(p->out, "CUBE ("); break;
-        case AST_GROUP_SETS: buf_str(p->out, "GROUPING SETS ("); break;
+        case AST_GROUP_EXPR:
+            print_expr(p, g->expr);
+            continue;
+        case AST_GROUP_EMPTY:
+            buf_str(p->out, "()");
+            continue;
+        case AST_GROUP_ROLLUP:
+            buf_str(p->out, "ROLLUP (");
+            break;
+        case AST_GROUP_CUBE:
+            buf_str(p->out, "CUBE (");
+            break;
+        case AST_GROUP_SETS:
+            buf_str(p->out, "GROUPING SETS (");
+            break;
         }
         print_groups(p, g->nested);
         buf_str(p->out, ")");
@@ -194,13 +208,14 @@ static void print_values(struct printer *p, const struct ast_rows *rows)
 
 static bool is_bare_part(const struct ast_query *q)
 {
-    return q->kind != AST_QUERY_COMPOUND && q->with == NULL && q->order_by.count == 0 && q->limit == NULL && q->limit_offset == NULL &&
-           !q->for_update;
+    return q->kind != AST_QUERY_COMPOUND && q->with == NULL && q->order_by.count == 0 &&
+           q->limit == NULL && q->limit_offset == NULL && !q->for_update;
 }
 
 static void print_compound(struct printer *p, const struct ast_query *q)
 {
-    static const char *const ops[] = {"", " UNION ", " UNION ALL ", " INTERSECT ", " INTERSECT ALL ", " EXCEPT ", " EXCEPT ALL "};
+    static const char *const ops[] = {
+        "", " UNION ", " UNION ALL ", " INTERSECT ", " INTERSECT ALL ", " EXCEPT ", " EXCEPT ALL "};
     for (uint32_t i = 0; i < q->part_count; i++) {
         bool bare = is_bare_part(q->part[i].query);
         buf_str(p->out, ops[q->part[i].op]);

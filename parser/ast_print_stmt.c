@@ -90,7 +90,8 @@ static void print_insert(struct printer *p, const struct ast_insert *n)
     print_returning(p, &n->returning);
 }
 
-static void print_order_limit(struct printer *p, const struct ast_orders *orders, const struct ast_expr *limit, const struct ast_expr *offset)
+static void print_order_limit(struct printer *p, const struct ast_orders *orders,
+                              const struct ast_expr *limit, const struct ast_expr *offset)
 {
     if (orders->count > 0) {
         buf_str(p->out, " ORDER BY ");
@@ -202,7 +203,8 @@ static void print_behaviour(struct printer *p, uint8_t behaviour)
 
 static void print_drop(struct printer *p, const struct ast_drop *d)
 {
-    static const char *const objects[] = {"TABLE", "INDEX", "VIEW", "TRIGGER", "COLUMN", "DATABASE"};
+    static const char *const objects[] = {"TABLE",   "INDEX",  "VIEW",
+                                          "TRIGGER", "COLUMN", "DATABASE"};
     buf_printf(p->out, "DROP %s %s", objects[d->object], d->if_exists ? "IF EXISTS " : "");
     for (uint32_t i = 0; i < d->names.count; i++) {
         buf_str(p->out, i > 0 ? ", " : "");
@@ -218,7 +220,8 @@ static void print_drop(struct printer *p, const struct ast_drop *d)
 /* What follows ALTER COLUMN name. */
 static void print_alter_column(struct printer *p, const struct ast_alter_action *a)
 {
-    static const char *const kinds[] = {"LWW", "COUNTER", "MAXIMUM", "MINIMUM", "SET", "MULTIVALUE"};
+    static const char *const kinds[] = {"LWW",     "COUNTER", "MAXIMUM",
+                                        "MINIMUM", "SET",     "MULTIVALUE"};
     buf_str(p->out, "ALTER COLUMN ");
     print_name(p, &a->name);
     switch ((enum ast_alter_kind)a->kind) {
@@ -226,15 +229,24 @@ static void print_alter_column(struct printer *p, const struct ast_alter_action 
         buf_str(p->out, " SET DEFAULT ");
         print_default(p, a->value);
         break;
-    case AST_ALTER_DROP_DEFAULT: buf_str(p->out, " DROP DEFAULT"); break;
-    case AST_ALTER_SET_NOT_NULL: buf_str(p->out, " SET NOT NULL"); break;
-    case AST_ALTER_DROP_NOT_NULL: buf_str(p->out, " DROP NOT NULL"); break;
-    case AST_ALTER_SET_KIND: buf_printf(p->out, " SET %s", kinds[a->column_kind]); break;
+    case AST_ALTER_DROP_DEFAULT:
+        buf_str(p->out, " DROP DEFAULT");
+        break;
+    case AST_ALTER_SET_NOT_NULL:
+        buf_str(p->out, " SET NOT NULL");
+        break;
+    case AST_ALTER_DROP_NOT_NULL:
+        buf_str(p->out, " DROP NOT NULL");
+        break;
+    case AST_ALTER_SET_KIND:
+        buf_printf(p->out, " SET %s", kinds[a->column_kind]);
+        break;
     case AST_ALTER_SET_TYPE:
         buf_str(p->out, " TYPE ");
         print_type(p, &a->type);
         break;
-    default: break;
+    default:
+        break;
     }
 }
 
@@ -266,8 +278,12 @@ static void print_alter_action(struct printer *p, const struct ast_alter_action 
         buf_str(p->out, " TO ");
         print_name(p, &a->new_name);
         break;
-    case AST_ALTER_UPDATES_WIN: buf_str(p->out, a->enable ? "UPDATES WIN" : "UPDATES LOSE"); break;
-    default: print_alter_column(p, a); break;
+    case AST_ALTER_UPDATES_WIN:
+        buf_str(p->out, a->enable ? "UPDATES WIN" : "UPDATES LOSE");
+        break;
+    default:
+        print_alter_column(p, a);
+        break;
     }
 }
 
@@ -288,17 +304,39 @@ void print_stmt(struct printer *p, const struct ast_stmt *s)
     static const char *const explains[] = {"", "EXPLAIN ", "EXPLAIN ANALYZE ", "EXPLAIN MERGE "};
     buf_str(p->out, explains[s->explain]);
     switch ((enum ast_stmt_kind)s->kind) {
-    case AST_STMT_SELECT: print_query(p, s->u.query); break;
-    case AST_STMT_INSERT: print_insert(p, s->u.insert); break;
-    case AST_STMT_UPDATE: print_update(p, s->u.update); break;
-    case AST_STMT_DELETE: print_delete(p, s->u.del); break;
-    case AST_STMT_CREATE_TABLE: print_create_table(p, s->u.create_table); break;
-    case AST_STMT_CREATE_INDEX: print_create_index(p, s->u.create_index); break;
-    case AST_STMT_CREATE_VIEW: print_create_view(p, s->u.create_view); break;
-    case AST_STMT_CREATE_TRIGGER: print_create_trigger(p, s->u.create_trigger); break;
-    case AST_STMT_DROP: print_drop(p, s->u.drop); break;
-    case AST_STMT_ALTER_TABLE: print_alter(p, s->u.alter); break;
-    default: print_command(p, s); break;
+    case AST_STMT_SELECT:
+        print_query(p, s->u.query);
+        break;
+    case AST_STMT_INSERT:
+        print_insert(p, s->u.insert);
+        break;
+    case AST_STMT_UPDATE:
+        print_update(p, s->u.update);
+        break;
+    case AST_STMT_DELETE:
+        print_delete(p, s->u.del);
+        break;
+    case AST_STMT_CREATE_TABLE:
+        print_create_table(p, s->u.create_table);
+        break;
+    case AST_STMT_CREATE_INDEX:
+        print_create_index(p, s->u.create_index);
+        break;
+    case AST_STMT_CREATE_VIEW:
+        print_create_view(p, s->u.create_view);
+        break;
+    case AST_STMT_CREATE_TRIGGER:
+        print_create_trigger(p, s->u.create_trigger);
+        break;
+    case AST_STMT_DROP:
+        print_drop(p, s->u.drop);
+        break;
+    case AST_STMT_ALTER_TABLE:
+        print_alter(p, s->u.alter);
+        break;
+    default:
+        print_command(p, s);
+        break;
     }
 }
 

@@ -1,6 +1,6 @@
 /* ast_query.c - constructors of queries: SELECT, VALUES, set operations, WITH.
- * Why UNION and its kin are one node with many parts: they associate to the left, so a chain needs no nesting, and scripts
- *   that write hundreds of them must not run into the depth limit. */
+ * Why UNION and its kin are one node with many parts: they associate to the left, so a chain needs
+ * no nesting, and scripts that write hundreds of them must not run into the depth limit. */
 #include "parser/ast_build.h"
 
 static struct ast_query *query_new(struct parse_ctx *cx, enum ast_query_kind kind, uint32_t offset)
@@ -32,7 +32,8 @@ struct ast_distinct ast_distinct(bool distinct, struct ast_exprs *on)
     return (struct ast_distinct){.on = on, .distinct = distinct};
 }
 
-struct ast_query *ast_select(struct parse_ctx *cx, struct token t, struct ast_distinct distinct, struct ast_results *results)
+struct ast_query *ast_select(struct parse_ctx *cx, struct token t, struct ast_distinct distinct,
+                             struct ast_results *results)
 {
     struct ast_query *q = query_new(cx, AST_QUERY_SELECT, t.offset);
     struct ast_select *s = ast_alloc(cx, sizeof *s);
@@ -49,7 +50,8 @@ struct ast_query *ast_select(struct parse_ctx *cx, struct token t, struct ast_di
     return q;
 }
 
-void ast_select_from(struct parse_ctx *cx, struct ast_query *q, struct ast_from_list *from, struct ast_expr *where)
+void ast_select_from(struct parse_ctx *cx, struct ast_query *q, struct ast_from_list *from,
+                     struct ast_expr *where)
 {
     if (cx->rc != QUARTET_OK)
         return;
@@ -60,7 +62,8 @@ void ast_select_from(struct parse_ctx *cx, struct ast_query *q, struct ast_from_
     query_holds_expr(cx, q, where);
 }
 
-void ast_select_group(struct parse_ctx *cx, struct ast_query *q, struct ast_group_list *group, struct ast_expr *having)
+void ast_select_group(struct parse_ctx *cx, struct ast_query *q, struct ast_group_list *group,
+                      struct ast_expr *having)
 {
     if (cx->rc != QUARTET_OK)
         return;
@@ -72,7 +75,8 @@ void ast_select_group(struct parse_ctx *cx, struct ast_query *q, struct ast_grou
     query_holds_expr(cx, q, having);
 }
 
-void ast_select_windows(struct parse_ctx *cx, struct ast_query *q, struct ast_windows *windows, struct ast_expr *qualify)
+void ast_select_windows(struct parse_ctx *cx, struct ast_query *q, struct ast_windows *windows,
+                        struct ast_expr *qualify)
 {
     if (cx->rc != QUARTET_OK)
         return;
@@ -93,19 +97,24 @@ struct ast_query *ast_select_table(struct parse_ctx *cx, struct token t, struct 
         return ast_alloc(cx, sizeof(struct ast_query));
     struct ast_span at = {.next = t.offset, .prev_end = t.offset + t.n};
     struct ast_result *star = ast_result(cx, ast_star(cx, t, NULL), ast_no_name(), at);
-    struct ast_query *q = ast_select(cx, t, ast_distinct(false, NULL), ast_results_add(cx, NULL, star, at));
-    ast_select_from(cx, q, ast_from_add(cx, NULL, ast_from_table(cx, name, ast_no_hint()), AST_JOIN_FIRST), NULL);
+    struct ast_query *q =
+        ast_select(cx, t, ast_distinct(false, NULL), ast_results_add(cx, NULL, star, at));
+    ast_select_from(cx, q,
+                    ast_from_add(cx, NULL, ast_from_table(cx, name, ast_no_hint()), AST_JOIN_FIRST),
+                    NULL);
     return q;
 }
 
-struct ast_result *ast_result(struct parse_ctx *cx, struct ast_expr *e, struct ast_name alias, struct ast_span end)
+struct ast_result *ast_result(struct parse_ctx *cx, struct ast_expr *e, struct ast_name alias,
+                              struct ast_span end)
 {
     struct ast_result *r = ast_alloc(cx, sizeof *r);
     *r = (struct ast_result){.expr = e, .alias = alias, .length = end.prev_end};
     return r;
 }
 
-struct ast_results *ast_results_add(struct parse_ctx *cx, struct ast_results *list, struct ast_result *r, struct ast_span start)
+struct ast_results *ast_results_add(struct parse_ctx *cx, struct ast_results *list,
+                                    struct ast_result *r, struct ast_span start)
 {
     if (list == NULL)
         list = ast_alloc(cx, sizeof *list);
@@ -119,7 +128,8 @@ struct ast_results *ast_results_add(struct parse_ctx *cx, struct ast_results *li
     return list;
 }
 
-struct ast_group *ast_group(struct parse_ctx *cx, enum ast_group_kind kind, struct ast_expr *e, struct ast_group_list *nested)
+struct ast_group *ast_group(struct parse_ctx *cx, enum ast_group_kind kind, struct ast_expr *e,
+                            struct ast_group_list *nested)
 {
     struct ast_group *g = ast_alloc(cx, sizeof *g);
     if (cx->rc != QUARTET_OK)
@@ -132,7 +142,8 @@ struct ast_group *ast_group(struct parse_ctx *cx, enum ast_group_kind kind, stru
     return g;
 }
 
-struct ast_group_list *ast_groups_add(struct parse_ctx *cx, struct ast_group_list *list, struct ast_group *g)
+struct ast_group_list *ast_groups_add(struct parse_ctx *cx, struct ast_group_list *list,
+                                      struct ast_group *g)
 {
     if (list == NULL)
         list = ast_alloc(cx, sizeof *list);
@@ -151,8 +162,10 @@ struct ast_rows *ast_rows_add(struct parse_ctx *cx, struct ast_rows *rows, struc
     if (rows == NULL)
         rows = ast_alloc(cx, sizeof *rows);
     if (cx->rc == QUARTET_OK && rows->count > 0 && rows->item[0].count != row->count) {
-        parse_ctx_fail(cx, QUARTET_ERROR, row->item[0]->offset, "all VALUES must have the same number of terms: %u here, %u in the first row",
-                       row->count, rows->item[0].count);
+        parse_ctx_fail(
+            cx, QUARTET_ERROR, row->item[0]->offset,
+            "all VALUES must have the same number of terms: %u here, %u in the first row",
+            row->count, rows->item[0].count);
         return rows;
     }
     struct ast_exprs *item = ast_grow(cx, rows->item, rows->count, &rows->cap, sizeof *item);
@@ -176,14 +189,16 @@ struct ast_query *ast_values(struct parse_ctx *cx, struct token t, struct ast_ro
 
 /* ---- what stands round them ---- */
 
-struct ast_limit *ast_limit(struct parse_ctx *cx, struct ast_expr *count, struct ast_expr *offset, bool with_ties)
+struct ast_limit *ast_limit(struct parse_ctx *cx, struct ast_expr *count, struct ast_expr *offset,
+                            bool with_ties)
 {
     struct ast_limit *l = ast_alloc(cx, sizeof *l);
     *l = (struct ast_limit){.count = count, .offset = offset, .with_ties = with_ties};
     return l;
 }
 
-struct ast_query *ast_query_tail(struct parse_ctx *cx, struct ast_query *q, struct ast_orders *orders, struct ast_limit *limit, int lock)
+struct ast_query *ast_query_tail(struct parse_ctx *cx, struct ast_query *q,
+                                 struct ast_orders *orders, struct ast_limit *limit, int lock)
 {
     if (cx->rc != QUARTET_OK)
         return q;
@@ -203,7 +218,8 @@ struct ast_query *ast_query_tail(struct parse_ctx *cx, struct ast_query *q, stru
 
 static bool has_tail(const struct ast_query *q)
 {
-    return q->with != NULL || q->order_by.count > 0 || q->limit != NULL || q->limit_offset != NULL || q->for_update;
+    return q->with != NULL || q->order_by.count > 0 || q->limit != NULL ||
+           q->limit_offset != NULL || q->for_update;
 }
 
 struct ast_query *ast_query_wrap(struct parse_ctx *cx, struct ast_query *q)
@@ -213,8 +229,10 @@ struct ast_query *ast_query_wrap(struct parse_ctx *cx, struct ast_query *q)
     struct token t = {.p = "*", .n = 1, .offset = q->offset};
     struct ast_span at = {.next = q->offset, .prev_end = q->offset};
     struct ast_result *star = ast_result(cx, ast_star(cx, t, NULL), ast_no_name(), at);
-    struct ast_query *outer = ast_select(cx, t, ast_distinct(false, NULL), ast_results_add(cx, NULL, star, at));
-    ast_select_from(cx, outer, ast_from_add(cx, NULL, ast_from_query(cx, q, false), AST_JOIN_FIRST), NULL);
+    struct ast_query *outer =
+        ast_select(cx, t, ast_distinct(false, NULL), ast_results_add(cx, NULL, star, at));
+    ast_select_from(cx, outer, ast_from_add(cx, NULL, ast_from_query(cx, q, false), AST_JOIN_FIRST),
+                    NULL);
     return outer;
 }
 
@@ -233,7 +251,8 @@ static void part_add(struct parse_ctx *cx, struct ast_query *q, uint8_t op, stru
     query_holds(cx, q, part->height);
 }
 
-struct ast_query *ast_query_combine(struct parse_ctx *cx, struct ast_query *l, struct ast_set_token op, struct ast_query *r)
+struct ast_query *ast_query_combine(struct parse_ctx *cx, struct ast_query *l,
+                                    struct ast_set_token op, struct ast_query *r)
 {
     if (cx->rc != QUARTET_OK)
         return l;
@@ -250,7 +269,8 @@ struct ast_query *ast_query_combine(struct parse_ctx *cx, struct ast_query *l, s
 
 /* ---- WITH ---- */
 
-struct ast_cte *ast_cte(struct parse_ctx *cx, struct ast_name name, struct ast_names *columns, int materialized, struct ast_query *query)
+struct ast_cte *ast_cte(struct parse_ctx *cx, struct ast_name name, struct ast_names *columns,
+                        int materialized, struct ast_query *query)
 {
     struct ast_cte *c = ast_alloc(cx, sizeof *c);
     if (cx->rc != QUARTET_OK)

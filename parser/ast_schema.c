@@ -1,7 +1,8 @@
 /* ast_schema.c - constructors of CREATE INDEX, VIEW, TRIGGER, of DROP and ALTER. */
 #include "parser/ast_build.h"
 
-struct ast_stmt *ast_create_index(struct parse_ctx *cx, int unique, int if_not_exists, struct ast_qname *name, struct ast_qname *table)
+struct ast_stmt *ast_create_index(struct parse_ctx *cx, int unique, int if_not_exists,
+                                  struct ast_qname *name, struct ast_qname *table)
 {
     struct ast_create_index *i = ast_alloc(cx, sizeof *i);
     struct ast_stmt *s = ast_stmt(cx, AST_STMT_CREATE_INDEX, i);
@@ -15,7 +16,8 @@ struct ast_stmt *ast_create_index(struct parse_ctx *cx, int unique, int if_not_e
     return s;
 }
 
-void ast_create_index_columns(struct parse_ctx *cx, struct ast_stmt *s, struct ast_name method, struct ast_orders *columns, struct ast_expr *where)
+void ast_create_index_columns(struct parse_ctx *cx, struct ast_stmt *s, struct ast_name method,
+                              struct ast_orders *columns, struct ast_expr *where)
 {
     if (cx->rc != QUARTET_OK)
         return;
@@ -24,8 +26,9 @@ void ast_create_index_columns(struct parse_ctx *cx, struct ast_stmt *s, struct a
     s->u.create_index->where = where;
 }
 
-struct ast_stmt *ast_create_view(struct parse_ctx *cx, int temporary, int if_not_exists, int or_replace, struct ast_qname *name,
-                                 struct ast_names *columns, struct ast_query *q)
+struct ast_stmt *ast_create_view(struct parse_ctx *cx, int temporary, int if_not_exists,
+                                 int or_replace, struct ast_qname *name, struct ast_names *columns,
+                                 struct ast_query *q)
 {
     struct ast_create_view *v = ast_alloc(cx, sizeof *v);
     struct ast_stmt *s = ast_stmt(cx, AST_STMT_CREATE_VIEW, v);
@@ -43,7 +46,8 @@ struct ast_stmt *ast_create_view(struct parse_ctx *cx, int temporary, int if_not
 
 /* ---- triggers ---- */
 
-struct ast_stmt *ast_create_trigger(struct parse_ctx *cx, int temporary, int if_not_exists, struct ast_qname *name, struct ast_qname *table)
+struct ast_stmt *ast_create_trigger(struct parse_ctx *cx, int temporary, int if_not_exists,
+                                    struct ast_qname *name, struct ast_qname *table)
 {
     struct ast_create_trigger *t = ast_alloc(cx, sizeof *t);
     struct ast_stmt *s = ast_stmt(cx, AST_STMT_CREATE_TRIGGER, t);
@@ -56,7 +60,8 @@ struct ast_stmt *ast_create_trigger(struct parse_ctx *cx, int temporary, int if_
     return s;
 }
 
-void ast_create_trigger_when(struct parse_ctx *cx, struct ast_stmt *s, int time, struct ast_event event, int for_each_row, struct ast_expr *when)
+void ast_create_trigger_when(struct parse_ctx *cx, struct ast_stmt *s, int time,
+                             struct ast_event event, int for_each_row, struct ast_expr *when)
 {
     if (cx->rc != QUARTET_OK)
         return;
@@ -77,7 +82,8 @@ void ast_create_trigger_body(struct parse_ctx *cx, struct ast_stmt *s, struct as
     s->u.create_trigger->body_count = body->count;
     s->u.create_trigger->body_cap = body->cap;
     if (cx->params.count > 0)
-        parse_ctx_fail(cx, QUARTET_ERROR, cx->begin, "a trigger is stored and cannot hold parameters");
+        parse_ctx_fail(cx, QUARTET_ERROR, cx->begin,
+                       "a trigger is stored and cannot hold parameters");
 }
 
 struct ast_event ast_event(enum ast_trigger_event event, struct ast_names *columns)
@@ -99,7 +105,8 @@ struct ast_body *ast_body_add(struct parse_ctx *cx, struct ast_body *body, struc
 
 /* ---- DROP ---- */
 
-struct ast_stmt *ast_drop(struct parse_ctx *cx, int object, int if_exists, struct ast_qnames *names, struct ast_qname *on_table, int behaviour)
+struct ast_stmt *ast_drop(struct parse_ctx *cx, int object, int if_exists, struct ast_qnames *names,
+                          struct ast_qname *on_table, int behaviour)
 {
     struct ast_drop *d = ast_alloc(cx, sizeof *d);
     struct ast_stmt *s = ast_stmt(cx, AST_STMT_DROP, d);
@@ -116,7 +123,8 @@ struct ast_stmt *ast_drop(struct parse_ctx *cx, int object, int if_exists, struc
 
 /* ---- ALTER ---- */
 
-struct ast_stmt *ast_alter(struct parse_ctx *cx, struct ast_qname *table, int if_exists, struct ast_alter *actions)
+struct ast_stmt *ast_alter(struct parse_ctx *cx, struct ast_qname *table, int if_exists,
+                           struct ast_alter *actions)
 {
     if (cx->rc == QUARTET_OK) {
         actions->table = *table;
@@ -125,11 +133,13 @@ struct ast_stmt *ast_alter(struct parse_ctx *cx, struct ast_qname *table, int if
     return ast_stmt(cx, AST_STMT_ALTER_TABLE, actions);
 }
 
-struct ast_alter *ast_alter_add(struct parse_ctx *cx, struct ast_alter *list, struct ast_alter_action *a)
+struct ast_alter *ast_alter_add(struct parse_ctx *cx, struct ast_alter *list,
+                                struct ast_alter_action *a)
 {
     if (list == NULL)
         list = ast_alloc(cx, sizeof *list);
-    struct ast_alter_action *item = ast_grow(cx, list->action, list->action_count, &list->action_cap, sizeof *item);
+    struct ast_alter_action *item =
+        ast_grow(cx, list->action, list->action_count, &list->action_cap, sizeof *item);
     if (item == NULL)
         return list;
     list->action = item;
@@ -144,7 +154,8 @@ static struct ast_alter_action *action_new(struct parse_ctx *cx, enum ast_alter_
     return a;
 }
 
-struct ast_alter_action *ast_alter_column(struct parse_ctx *cx, struct ast_column_def *column, int if_not_exists)
+struct ast_alter_action *ast_alter_column(struct parse_ctx *cx, struct ast_column_def *column,
+                                          int if_not_exists)
 {
     struct ast_alter_action *a = action_new(cx, AST_ALTER_ADD_COLUMN);
     if (cx->rc != QUARTET_OK)
@@ -162,7 +173,8 @@ struct ast_alter_action *ast_alter_constraint(struct parse_ctx *cx, struct ast_c
     return a;
 }
 
-struct ast_alter_action *ast_alter_drop(struct parse_ctx *cx, enum ast_alter_kind kind, struct ast_name name, int if_exists, int behaviour)
+struct ast_alter_action *ast_alter_drop(struct parse_ctx *cx, enum ast_alter_kind kind,
+                                        struct ast_name name, int if_exists, int behaviour)
 {
     struct ast_alter_action *a = action_new(cx, kind);
     a->name = name;
@@ -171,7 +183,8 @@ struct ast_alter_action *ast_alter_drop(struct parse_ctx *cx, enum ast_alter_kin
     return a;
 }
 
-struct ast_alter_action *ast_alter_rename(struct parse_ctx *cx, enum ast_alter_kind kind, struct ast_name from, struct ast_name to)
+struct ast_alter_action *ast_alter_rename(struct parse_ctx *cx, enum ast_alter_kind kind,
+                                          struct ast_name from, struct ast_name to)
 {
     struct ast_alter_action *a = action_new(cx, kind);
     a->name = from;
@@ -179,7 +192,8 @@ struct ast_alter_action *ast_alter_rename(struct parse_ctx *cx, enum ast_alter_k
     return a;
 }
 
-struct ast_alter_action *ast_alter_default(struct parse_ctx *cx, struct ast_name name, struct ast_expr *e)
+struct ast_alter_action *ast_alter_default(struct parse_ctx *cx, struct ast_name name,
+                                           struct ast_expr *e)
 {
     struct ast_alter_action *a = action_new(cx, AST_ALTER_SET_DEFAULT);
     a->name = name;
@@ -187,7 +201,8 @@ struct ast_alter_action *ast_alter_default(struct parse_ctx *cx, struct ast_name
     return a;
 }
 
-struct ast_alter_action *ast_alter_simple(struct parse_ctx *cx, enum ast_alter_kind kind, struct ast_name name, int detail)
+struct ast_alter_action *ast_alter_simple(struct parse_ctx *cx, enum ast_alter_kind kind,
+                                          struct ast_name name, int detail)
 {
     struct ast_alter_action *a = action_new(cx, kind);
     a->name = name;
@@ -198,7 +213,8 @@ struct ast_alter_action *ast_alter_simple(struct parse_ctx *cx, enum ast_alter_k
     return a;
 }
 
-struct ast_alter_action *ast_alter_type(struct parse_ctx *cx, struct ast_name name, struct ast_type *type)
+struct ast_alter_action *ast_alter_type(struct parse_ctx *cx, struct ast_name name,
+                                        struct ast_type *type)
 {
     struct ast_alter_action *a = action_new(cx, AST_ALTER_SET_TYPE);
     if (cx->rc != QUARTET_OK)

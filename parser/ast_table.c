@@ -1,6 +1,6 @@
 /* ast_table.c - constructors of CREATE TABLE: columns, constraints, options.
- * Why attributes of a column write into cx->column: they come in any order and number, and a list of them would only be
- *   walked once to do the same. */
+ * Why attributes of a column write into cx->column: they come in any order and number, and a list
+ * of them would only be walked once to do the same. */
 #include "parser/ast_build.h"
 
 #include <string.h>
@@ -8,7 +8,8 @@
 
 /* ---- the statement ---- */
 
-struct ast_stmt *ast_create_table(struct parse_ctx *cx, struct ast_qname *name, int temporary, int if_not_exists)
+struct ast_stmt *ast_create_table(struct parse_ctx *cx, struct ast_qname *name, int temporary,
+                                  int if_not_exists)
 {
     struct ast_create_table *t = ast_alloc(cx, sizeof *t);
     struct ast_stmt *s = ast_stmt(cx, AST_STMT_CREATE_TABLE, t);
@@ -20,7 +21,8 @@ struct ast_stmt *ast_create_table(struct parse_ctx *cx, struct ast_qname *name, 
     return s;
 }
 
-static bool constraints_add(struct parse_ctx *cx, struct ast_constraints *list, struct ast_constraint *c)
+static bool constraints_add(struct parse_ctx *cx, struct ast_constraints *list,
+                            struct ast_constraint *c)
 {
     struct ast_constraint **item = ast_grow(cx, list->item, list->count, &list->cap, sizeof *item);
     if (item == NULL)
@@ -30,7 +32,8 @@ static bool constraints_add(struct parse_ctx *cx, struct ast_constraints *list, 
     return true;
 }
 
-void ast_create_table_elements(struct parse_ctx *cx, struct ast_stmt *s, struct ast_elements *e, struct ast_table_options *o)
+void ast_create_table_elements(struct parse_ctx *cx, struct ast_stmt *s, struct ast_elements *e,
+                               struct ast_table_options *o)
 {
     if (cx->rc != QUARTET_OK)
         return;
@@ -72,15 +75,18 @@ struct ast_element ast_element(struct ast_column_def *column, struct ast_constra
     return (struct ast_element){.column = column, .constraint = constraint};
 }
 
-struct ast_elements *ast_elements_add(struct parse_ctx *cx, struct ast_elements *list, struct ast_element e)
+struct ast_elements *ast_elements_add(struct parse_ctx *cx, struct ast_elements *list,
+                                      struct ast_element e)
 {
     if (list == NULL)
         list = ast_alloc(cx, sizeof *list);
     if (e.column == NULL) {
-        (void)constraints_add(cx, &list->constraints, e.constraint); /* a failure stands in cx->rc */
+        (void)constraints_add(cx, &list->constraints,
+                              e.constraint); /* a failure stands in cx->rc */
         return list;
     }
-    struct ast_column_def **item = ast_grow(cx, list->columns.item, list->columns.count, &list->columns.cap, sizeof *item);
+    struct ast_column_def **item =
+        ast_grow(cx, list->columns.item, list->columns.count, &list->columns.cap, sizeof *item);
     if (item == NULL)
         return list;
     list->columns.item = item;
@@ -101,7 +107,8 @@ static const char *without_last_word(struct parse_ctx *cx, const char *text, con
     return cut;
 }
 
-/* A type is any words, so that INTEGER COUNTER arrives as one type: the last word may be the column's kind, or MySQL's CHARSET x. */
+/* A type is any words, so that INTEGER COUNTER arrives as one type: the last word may be the
+ * column's kind, or MySQL's CHARSET x. */
 static void split_kind(struct parse_ctx *cx, struct ast_column_def *c)
 {
     static const char *const kinds[] = {
@@ -127,7 +134,8 @@ static void split_kind(struct parse_ctx *cx, struct ast_column_def *c)
         c->type.text = without_last_word(cx, c->type.text, before);
 }
 
-struct ast_column_def *ast_column_start(struct parse_ctx *cx, struct ast_name name, struct ast_type *type)
+struct ast_column_def *ast_column_start(struct parse_ctx *cx, struct ast_name name,
+                                        struct ast_type *type)
 {
     struct ast_column_def *c = ast_alloc(cx, sizeof *c);
     cx->column = c;
@@ -177,7 +185,8 @@ void ast_attr_null(struct parse_ctx *cx, int not_null, int conflict)
     cx->constraint_name = ast_no_name(); /* NOT NULL needs no name to be dropped by */
 }
 
-static struct ast_constraint *constraint_new(struct parse_ctx *cx, enum ast_constraint_kind kind, struct token t, int conflict)
+static struct ast_constraint *constraint_new(struct parse_ctx *cx, enum ast_constraint_kind kind,
+                                             struct token t, int conflict)
 {
     struct ast_constraint *c = ast_alloc(cx, sizeof *c);
     c->kind = (uint8_t)kind;
@@ -186,7 +195,8 @@ static struct ast_constraint *constraint_new(struct parse_ctx *cx, enum ast_cons
     return c;
 }
 
-void ast_attr_key(struct parse_ctx *cx, enum ast_constraint_kind kind, struct token t, int dir, int conflict)
+void ast_attr_key(struct parse_ctx *cx, enum ast_constraint_kind kind, struct token t, int dir,
+                  int conflict)
 {
     struct ast_constraint *c = constraint_new(cx, kind, t, conflict);
     c->key_dir = (uint8_t)dir;
@@ -233,7 +243,8 @@ void ast_attr_identity(struct parse_ctx *cx, struct token when)
     if (cx->rc != QUARTET_OK)
         return;
     bool always = when.n == 6;
-    cx->column->identity = (struct ast_name){.text = always ? "ALWAYS" : "DEFAULT", .len = always ? 6 : 7, .offset = when.offset};
+    cx->column->identity = (struct ast_name){
+        .text = always ? "ALWAYS" : "DEFAULT", .len = always ? 6 : 7, .offset = when.offset};
 }
 
 void ast_attr_generated(struct parse_ctx *cx, struct ast_expr *e, int stored)
@@ -279,7 +290,8 @@ struct ast_references *ast_references_new(struct parse_ctx *cx)
     return ast_alloc(cx, sizeof(struct ast_references));
 }
 
-struct ast_references *ast_references(struct parse_ctx *cx, struct ast_qname *table, struct ast_names *columns, struct ast_references *r)
+struct ast_references *ast_references(struct parse_ctx *cx, struct ast_qname *table,
+                                      struct ast_names *columns, struct ast_references *r)
 {
     if (cx->rc != QUARTET_OK)
         return r;
@@ -311,8 +323,9 @@ void ast_references_match(struct parse_ctx *cx, struct ast_references *r, struct
         r->match = match;
 }
 
-struct ast_constraint *ast_key_constraint(struct parse_ctx *cx, enum ast_constraint_kind kind, struct token t, struct ast_orders *columns,
-                                          int conflict, int autoincrement)
+struct ast_constraint *ast_key_constraint(struct parse_ctx *cx, enum ast_constraint_kind kind,
+                                          struct token t, struct ast_orders *columns, int conflict,
+                                          int autoincrement)
 {
     struct ast_constraint *c = constraint_new(cx, kind, t, conflict);
     if (cx->rc != QUARTET_OK)
@@ -322,7 +335,8 @@ struct ast_constraint *ast_key_constraint(struct parse_ctx *cx, enum ast_constra
     return c;
 }
 
-struct ast_constraint *ast_check(struct parse_ctx *cx, struct token t, struct ast_span start, struct ast_expr *e, struct ast_span end, int conflict)
+struct ast_constraint *ast_check(struct parse_ctx *cx, struct token t, struct ast_span start,
+                                 struct ast_expr *e, struct ast_span end, int conflict)
 {
     struct ast_constraint *c = constraint_new(cx, AST_CONSTRAINT_CHECK, t, conflict);
     c->check = e;
@@ -331,7 +345,9 @@ struct ast_constraint *ast_check(struct parse_ctx *cx, struct token t, struct as
     return c;
 }
 
-struct ast_constraint *ast_foreign_key(struct parse_ctx *cx, struct token t, struct ast_names *columns, struct ast_references *r, int deferred)
+struct ast_constraint *ast_foreign_key(struct parse_ctx *cx, struct token t,
+                                       struct ast_names *columns, struct ast_references *r,
+                                       int deferred)
 {
     struct ast_constraint *c = constraint_new(cx, AST_CONSTRAINT_FOREIGN_KEY, t, 0);
     if (cx->rc != QUARTET_OK)
@@ -340,11 +356,14 @@ struct ast_constraint *ast_foreign_key(struct parse_ctx *cx, struct token t, str
     c->references = r;
     r->deferred = (uint8_t)deferred;
     if (r->columns.count > 0 && r->columns.count != columns->count)
-        parse_ctx_fail(cx, QUARTET_ERROR, t.offset, "this FOREIGN KEY has %u columns and references %u", columns->count, r->columns.count);
+        parse_ctx_fail(cx, QUARTET_ERROR, t.offset,
+                       "this FOREIGN KEY has %u columns and references %u", columns->count,
+                       r->columns.count);
     return c;
 }
 
-struct ast_constraint *ast_merge_together(struct parse_ctx *cx, struct token t, struct ast_names *columns)
+struct ast_constraint *ast_merge_together(struct parse_ctx *cx, struct token t,
+                                          struct ast_names *columns)
 {
     struct ast_orders *list = NULL;
     for (uint32_t i = 0; cx->rc == QUARTET_OK && i < columns->count; i++) {
@@ -354,7 +373,8 @@ struct ast_constraint *ast_merge_together(struct parse_ctx *cx, struct token t, 
     return ast_key_constraint(cx, AST_CONSTRAINT_MERGE_TOGETHER, t, list, 0, 0);
 }
 
-struct ast_constraint *ast_constraint_named(struct parse_ctx *cx, struct ast_constraint *c, struct ast_name name)
+struct ast_constraint *ast_constraint_named(struct parse_ctx *cx, struct ast_constraint *c,
+                                            struct ast_name name)
 {
     if (cx->rc == QUARTET_OK && name.text != NULL)
         c->name = name;
@@ -382,10 +402,12 @@ static const char *upper_text(struct parse_ctx *cx, struct token t)
 
 void ast_option(struct parse_ctx *cx, struct token name, struct token value)
 {
-    struct ast_option o = {.name = {.text = upper_text(cx, name), .len = name.n, .offset = name.offset}};
+    struct ast_option o = {
+        .name = {.text = upper_text(cx, name), .len = name.n, .offset = name.offset}};
     o.value = ast_text(cx, value);
     if (cx->rc == QUARTET_OK)
-        (void)ast_options_add(cx, &cx->options->list, &o); /* the same list; a failure stands in cx->rc */
+        (void)ast_options_add(cx, &cx->options->list,
+                              &o); /* the same list; a failure stands in cx->rc */
 }
 
 void ast_option_word(struct parse_ctx *cx, struct token first, struct token last)
@@ -400,7 +422,8 @@ void ast_option_word(struct parse_ctx *cx, struct token first, struct token last
     else if (last.n == 5 && strncasecmp(last.p, "rowid", 5) == 0)
         cx->options->without_rowid = true;
     else
-        parse_ctx_fail(cx, QUARTET_ERROR, last.offset, "unknown table option WITHOUT %.*s", (int)last.n, last.p);
+        parse_ctx_fail(cx, QUARTET_ERROR, last.offset, "unknown table option WITHOUT %.*s",
+                       (int)last.n, last.p);
 }
 
 void ast_option_constraint(struct parse_ctx *cx, struct ast_constraint *c)

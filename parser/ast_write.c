@@ -11,7 +11,8 @@ struct ast_stmt *ast_stmt(struct parse_ctx *cx, enum ast_stmt_kind kind, void *b
 
 /* ---- INSERT ---- */
 
-struct ast_stmt *ast_insert(struct parse_ctx *cx, int conflict, struct ast_qname *table, struct ast_name alias, struct ast_names *columns,
+struct ast_stmt *ast_insert(struct parse_ctx *cx, int conflict, struct ast_qname *table,
+                            struct ast_name alias, struct ast_names *columns,
                             struct ast_query *source, struct ast_upserts *upserts)
 {
     struct ast_insert *n = ast_alloc(cx, sizeof *n);
@@ -33,25 +34,29 @@ struct ast_stmt *ast_insert(struct parse_ctx *cx, int conflict, struct ast_qname
 }
 
 /* MySQL's INSERT INTO t SET a = 1, b = 2: one row of VALUES. */
-struct ast_stmt *ast_insert_set(struct parse_ctx *cx, int conflict, struct ast_qname *table, struct ast_name alias, struct token t,
-                                struct ast_assigns *set, struct ast_upserts *upserts)
+struct ast_stmt *ast_insert_set(struct parse_ctx *cx, int conflict, struct ast_qname *table,
+                                struct ast_name alias, struct token t, struct ast_assigns *set,
+                                struct ast_upserts *upserts)
 {
     struct ast_names *columns = NULL;
     struct ast_exprs *row = NULL;
     for (uint32_t i = 0; cx->rc == QUARTET_OK && i < set->count; i++) {
         const struct ast_assign *a = &set->item[i];
         if (a->columns.count != 1) {
-            parse_ctx_fail(cx, QUARTET_ERROR, a->columns.item[0].offset, "INSERT .. SET takes one column at a time");
+            parse_ctx_fail(cx, QUARTET_ERROR, a->columns.item[0].offset,
+                           "INSERT .. SET takes one column at a time");
             break;
         }
         columns = ast_names_add(cx, columns, a->columns.item[0]);
         row = ast_exprs_add(cx, row, a->value);
     }
-    struct ast_query *source = cx->rc == QUARTET_OK ? ast_values(cx, t, ast_rows_add(cx, NULL, row)) : NULL;
+    struct ast_query *source =
+        cx->rc == QUARTET_OK ? ast_values(cx, t, ast_rows_add(cx, NULL, row)) : NULL;
     return ast_insert(cx, conflict, table, alias, columns, source, upserts);
 }
 
-struct ast_upserts *ast_upserts_add(struct parse_ctx *cx, struct ast_upserts *list, struct ast_upsert *u)
+struct ast_upserts *ast_upserts_add(struct parse_ctx *cx, struct ast_upserts *list,
+                                    struct ast_upsert *u)
 {
     if (list == NULL)
         list = ast_alloc(cx, sizeof *list);
@@ -63,7 +68,8 @@ struct ast_upserts *ast_upserts_add(struct parse_ctx *cx, struct ast_upserts *li
     return list;
 }
 
-struct ast_upsert *ast_upsert(struct parse_ctx *cx, struct ast_orders *target, struct ast_expr *where)
+struct ast_upsert *ast_upsert(struct parse_ctx *cx, struct ast_orders *target,
+                              struct ast_expr *where)
 {
     struct ast_upsert *u = ast_alloc(cx, sizeof *u);
     if (cx->rc != QUARTET_OK)
@@ -74,7 +80,8 @@ struct ast_upsert *ast_upsert(struct parse_ctx *cx, struct ast_orders *target, s
     return u;
 }
 
-struct ast_upsert *ast_upsert_update(struct parse_ctx *cx, struct ast_upsert *u, struct ast_assigns *set, struct ast_expr *where)
+struct ast_upsert *ast_upsert_update(struct parse_ctx *cx, struct ast_upsert *u,
+                                     struct ast_assigns *set, struct ast_expr *where)
 {
     if (cx->rc != QUARTET_OK)
         return u;
@@ -100,20 +107,24 @@ struct ast_upsert *ast_upsert_duplicate(struct parse_ctx *cx, struct ast_assigns
 
 /* ---- SET ---- */
 
-struct ast_assign *ast_assign(struct parse_ctx *cx, struct ast_name table, struct ast_names *columns, struct ast_expr *value)
+struct ast_assign *ast_assign(struct parse_ctx *cx, struct ast_name table,
+                              struct ast_names *columns, struct ast_expr *value)
 {
     struct ast_assign *a = ast_alloc(cx, sizeof *a);
     if (cx->rc != QUARTET_OK)
         return a;
-    if (columns->count > 1 && value->kind == AST_EXPR_ROW && value->u.list.count != columns->count) {
-        parse_ctx_fail(cx, QUARTET_ERROR, value->offset, "%u columns are set to %u values", columns->count, value->u.list.count);
+    if (columns->count > 1 && value->kind == AST_EXPR_ROW &&
+        value->u.list.count != columns->count) {
+        parse_ctx_fail(cx, QUARTET_ERROR, value->offset, "%u columns are set to %u values",
+                       columns->count, value->u.list.count);
         return a;
     }
     *a = (struct ast_assign){.columns = *columns, .table = table, .value = value};
     return a;
 }
 
-struct ast_assigns *ast_assigns_add(struct parse_ctx *cx, struct ast_assigns *list, struct ast_assign *a)
+struct ast_assigns *ast_assigns_add(struct parse_ctx *cx, struct ast_assigns *list,
+                                    struct ast_assign *a)
 {
     if (list == NULL)
         list = ast_alloc(cx, sizeof *list);
@@ -127,7 +138,8 @@ struct ast_assigns *ast_assigns_add(struct parse_ctx *cx, struct ast_assigns *li
 
 /* ---- UPDATE, DELETE ---- */
 
-struct ast_stmt *ast_update(struct parse_ctx *cx, int conflict, struct ast_from *table, struct ast_assigns *set)
+struct ast_stmt *ast_update(struct parse_ctx *cx, int conflict, struct ast_from *table,
+                            struct ast_assigns *set)
 {
     struct ast_update *n = ast_alloc(cx, sizeof *n);
     struct ast_stmt *s = ast_stmt(cx, AST_STMT_UPDATE, n);
@@ -148,8 +160,8 @@ struct ast_stmt *ast_delete(struct parse_ctx *cx, struct ast_from *table)
     return s;
 }
 
-void ast_write_where(struct parse_ctx *cx, struct ast_stmt *s, struct ast_from_list *from, struct ast_expr *where, struct ast_orders *orders,
-                     struct ast_limit *limit)
+void ast_write_where(struct parse_ctx *cx, struct ast_stmt *s, struct ast_from_list *from,
+                     struct ast_expr *where, struct ast_orders *orders, struct ast_limit *limit)
 {
     if (cx->rc != QUARTET_OK)
         return;

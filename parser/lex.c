@@ -1,10 +1,11 @@
 /* lex.c - SQL text to tokens.
- * Why by hand: it is on the path of every statement without prepare, and the dialects' quirks (three kinds of quotes, '#' comments,
- *   words that are keywords only next to others) are few lines here and many in a generator's language.
- * Rules: names are letters, digits, '_', '$' and everything past ASCII; text must be valid UTF-8 without NUL, comments too;
- *   a block comment that is not closed ends with the text, as in SQLite; '#' starts a comment only where nothing but blanks
- *   stand before it on its line.
- * Not here: what a token means (ast_literal.c turns it into a value). */
+ * Why by hand: it is on the path of every statement without prepare, and the dialects' quirks
+ * (three kinds of quotes, '#' comments, words that are keywords only next to others) are few lines
+ * here and many in a generator's language. Rules: names are letters, digits, '_', '$' and
+ * everything past ASCII; text must be valid UTF-8 without NUL, comments too; a block comment that
+ * is not closed ends with the text, as in SQLite; '#' starts a comment only where nothing but
+ * blanks stand before it on its line. Not here: what a token means (ast_literal.c turns it into a
+ * value). */
 #include "parser/lex.h"
 
 #include <string.h>
@@ -17,9 +18,9 @@ enum { C_OTHER, C_BLANK, C_LETTER, C_DIGIT, C_DOLLAR, C_HIGH };
 
 /* Class of each byte: names need it for every character. */
 static const uint8_t char_class[256] = {
-    ['\t'] = C_BLANK, ['\n'] = C_BLANK, ['\v'] = C_BLANK, ['\f'] = C_BLANK, ['\r'] = C_BLANK, [' '] = C_BLANK,
-    ['0' ... '9'] = C_DIGIT, ['A' ... 'Z'] = C_LETTER, ['a' ... 'z'] = C_LETTER, ['_'] = C_LETTER,
-    ['$'] = C_DOLLAR, [0x80 ... 0xff] = C_HIGH,
+    ['\t'] = C_BLANK,         ['\n'] = C_BLANK, ['\v'] = C_BLANK,        ['\f'] = C_BLANK,
+    ['\r'] = C_BLANK,         [' '] = C_BLANK,  ['0' ... '9'] = C_DIGIT, ['A' ... 'Z'] = C_LETTER,
+    ['a' ... 'z'] = C_LETTER, ['_'] = C_LETTER, ['$'] = C_DOLLAR,        [0x80 ... 0xff] = C_HIGH,
 };
 
 static unsigned class_at(const struct lexer *lx, uint32_t at)
@@ -79,7 +80,9 @@ static int check_text(struct lexer *lx, uint32_t from, uint32_t to, int code)
     uint32_t bad = first_bad_byte(lx, from, to);
     if (bad == to)
         return code;
-    return illegal(lx, bad, lx->sql[bad] == '\0' ? "the SQL text holds a NUL byte" : "the SQL text is not valid UTF-8");
+    return illegal(lx, bad,
+                   lx->sql[bad] == '\0' ? "the SQL text holds a NUL byte"
+                                        : "the SQL text is not valid UTF-8");
 }
 
 static bool hash_starts_line(const struct lexer *lx, uint32_t at)
@@ -127,7 +130,8 @@ static int skip_blanks(struct lexer *lx)
     }
 }
 
-/* A string or a quoted name from the quote at `from`; the closing quote is doubled to mean itself. */
+/* A string or a quoted name from the quote at `from`; the closing quote is doubled to mean itself.
+ */
 static int lex_quoted(struct lexer *lx, uint32_t from, char close, int code)
 {
     uint32_t at = from + 1;
@@ -136,7 +140,9 @@ static int lex_quoted(struct lexer *lx, uint32_t from, char close, int code)
         if (q == NULL) {
             lx->open = true;
             lx->at = lx->n;
-            return illegal(lx, from, close == '\'' ? "this string has no closing quote" : "this quoted name has no closing quote");
+            return illegal(lx, from,
+                           close == '\'' ? "this string has no closing quote"
+                                         : "this quoted name has no closing quote");
         }
         at = (uint32_t)(q - lx->sql) + 1;
         if (char_at(lx, at) != close || close == ']')
@@ -157,14 +163,16 @@ static int lex_blob(struct lexer *lx)
         return TK_BLOB;
     }
     int code = lex_quoted(lx, from + 1, '\'', TK_BLOB);
-    return code == TK_BLOB ? illegal(lx, at, "a blob x'..' is made of pairs of hexadecimal digits") : code;
+    return code == TK_BLOB ? illegal(lx, at, "a blob x'..' is made of pairs of hexadecimal digits")
+                           : code;
 }
 
 static int lex_number(struct lexer *lx)
 {
     uint32_t at = lx->at;
     int code = TK_INTEGER;
-    if (char_at(lx, at) == '0' && (char_at(lx, at + 1) | 0x20) == 'x' && is_hex(char_at(lx, at + 2))) {
+    if (char_at(lx, at) == '0' && (char_at(lx, at + 1) | 0x20) == 'x' &&
+        is_hex(char_at(lx, at + 2))) {
         for (at += 2; is_hex(char_at(lx, at)); at++)
             ;
     } else {
@@ -190,7 +198,8 @@ static int lex_number(struct lexer *lx)
     while (class_at(lx, end) >= C_LETTER)
         end++;
     lx->at = end;
-    return end == at ? code : illegal(lx, at, "a name cannot begin with a digit, and this is no number");
+    return end == at ? code
+                     : illegal(lx, at, "a name cannot begin with a digit, and this is no number");
 }
 
 static int lex_word(struct lexer *lx)
@@ -233,21 +242,36 @@ static int lex_operator(struct lexer *lx)
 {
     char c = lx->sql[lx->at], d = char_at(lx, lx->at + 1), e = char_at(lx, lx->at + 2);
     switch (c) {
-    case ',': return take(lx, 1, TK_COMMA);
-    case '(': return take(lx, 1, TK_LP);
-    case ')': return take(lx, 1, TK_RP);
-    case '.': return take(lx, 1, TK_DOT);
-    case ';': return take(lx, 1, TK_SEMI);
-    case '*': return take(lx, 1, TK_STAR);
-    case '+': return take(lx, 1, TK_PLUS);
-    case '/': return take(lx, 1, TK_SLASH);
-    case '%': return take(lx, 1, TK_REM);
-    case '&': return take(lx, 1, TK_BITAND);
-    case '~': return take(lx, 1, TK_BITNOT);
-    case '=': return d == '=' ? take(lx, 2, TK_EQ) : take(lx, 1, TK_EQ);
-    case '|': return d == '|' ? take(lx, 2, TK_CONCAT) : take(lx, 1, TK_BITOR);
-    case '!': return d == '=' ? take(lx, 2, TK_NE) : TK_ILLEGAL;
-    case ':': return d == ':' ? take(lx, 2, TK_TYPECAST) : TK_ILLEGAL;
+    case ',':
+        return take(lx, 1, TK_COMMA);
+    case '(':
+        return take(lx, 1, TK_LP);
+    case ')':
+        return take(lx, 1, TK_RP);
+    case '.':
+        return take(lx, 1, TK_DOT);
+    case ';':
+        return take(lx, 1, TK_SEMI);
+    case '*':
+        return take(lx, 1, TK_STAR);
+    case '+':
+        return take(lx, 1, TK_PLUS);
+    case '/':
+        return take(lx, 1, TK_SLASH);
+    case '%':
+        return take(lx, 1, TK_REM);
+    case '&':
+        return take(lx, 1, TK_BITAND);
+    case '~':
+        return take(lx, 1, TK_BITNOT);
+    case '=':
+        return d == '=' ? take(lx, 2, TK_EQ) : take(lx, 1, TK_EQ);
+    case '|':
+        return d == '|' ? take(lx, 2, TK_CONCAT) : take(lx, 1, TK_BITOR);
+    case '!':
+        return d == '=' ? take(lx, 2, TK_NE) : TK_ILLEGAL;
+    case ':':
+        return d == ':' ? take(lx, 2, TK_TYPECAST) : TK_ILLEGAL;
     case '-':
         if (d != '>')
             return take(lx, 1, TK_MINUS);
@@ -255,9 +279,14 @@ static int lex_operator(struct lexer *lx)
     case '<':
         if (d == '=' && e == '>')
             return take(lx, 3, TK_NULLEQ);
-        return d == '=' ? take(lx, 2, TK_LE) : d == '>' ? take(lx, 2, TK_NE) : d == '<' ? take(lx, 2, TK_LSHIFT) : take(lx, 1, TK_LT);
+        return d == '='   ? take(lx, 2, TK_LE)
+               : d == '>' ? take(lx, 2, TK_NE)
+               : d == '<' ? take(lx, 2, TK_LSHIFT)
+                          : take(lx, 1, TK_LT);
     case '>':
-        return d == '=' ? take(lx, 2, TK_GE) : d == '>' ? take(lx, 2, TK_RSHIFT) : take(lx, 1, TK_GT);
+        return d == '='   ? take(lx, 2, TK_GE)
+               : d == '>' ? take(lx, 2, TK_RSHIFT)
+                          : take(lx, 1, TK_GT);
     default:
         return TK_ILLEGAL;
     }
@@ -351,10 +380,12 @@ static bool may_be_name(int code)
     return code != 0 && code != TK_ILLEGAL && (code == TK_ID || keyword_text(code) != NULL);
 }
 
-/* Is the second token after this place a unit of time, as in INTERVAL '1' DAY? Otherwise it is an alias. */
+/* Is the second token after this place a unit of time, as in INTERVAL '1' DAY? Otherwise it is an
+ * alias. */
 static bool peek_is_unit(const struct lexer *lx)
 {
-    static const char *const units[] = {"microsecond", "second", "minute", "hour", "day", "week", "month", "quarter", "year"};
+    static const char *const units[] = {"microsecond", "second", "minute",  "hour", "day",
+                                        "week",        "month",  "quarter", "year"};
     struct lexer ahead = *lx;
     struct token t;
     lex_raw(&ahead, &t);
@@ -436,7 +467,8 @@ bool lex_split_feed(struct lex_split *s, int code)
     case SPLIT_START:
         if (code == TK_CREATE)
             s->phase = SPLIT_CREATE;
-        else if (code != TK_EXPLAIN && code != TK_ANALYZE && code != TK_MERGE && code != TK_QUERY && code != TK_PLAN)
+        else if (code != TK_EXPLAIN && code != TK_ANALYZE && code != TK_MERGE && code != TK_QUERY &&
+                 code != TK_PLAN)
             s->phase = SPLIT_PLAIN;
         return code == TK_SEMI;
     case SPLIT_CREATE:

@@ -1,8 +1,8 @@
-/* parse.c - drives the lexer and Lemon's parser over one statement, and turns what fails into an error with a place.
- * Why one statement at a time: a script of a million statements then needs the memory of one, and what comes before a mistake
- *   has been run when it is met, as in every shell.
- * Why a failed statement is parsed a second time: only the states before the wrong token tell what could have stood there, and
- *   keeping them for every token would cost all the right statements. */
+/* parse.c - drives the lexer and Lemon's parser over one statement, and turns what fails into an
+ * error with a place. Why one statement at a time: a script of a million statements then needs the
+ * memory of one, and what comes before a mistake has been run when it is met, as in every shell.
+ * Why a failed statement is parsed a second time: only the states before the wrong token tell what
+ * could have stood there, and keeping them for every token would cost all the right statements. */
 #include "parser/parse.h"
 
 #include <stdarg.h>
@@ -15,7 +15,8 @@
 
 /* ---- what the grammar reports ---- */
 
-void parse_ctx_fail(struct parse_ctx *cx, quartet_status code, uint32_t offset, const char *format, ...)
+void parse_ctx_fail(struct parse_ctx *cx, quartet_status code, uint32_t offset, const char *format,
+                    ...)
 {
     if (cx->rc != QUARTET_OK)
         return; /* the first failure is the cause */
@@ -33,9 +34,11 @@ void parse_ctx_unexpected(struct parse_ctx *cx, int code)
         return;
     cx->bad_code = code;
     if (code == 0)
-        parse_ctx_fail(cx, QUARTET_ERROR, cx->prev_end, "syntax error: the statement ends too early");
+        parse_ctx_fail(cx, QUARTET_ERROR, cx->prev_end,
+                       "syntax error: the statement ends too early");
     else
-        parse_ctx_fail(cx, QUARTET_ERROR, cx->tok.offset, "syntax error near \"%.*s\"", cx->tok.n > 60 ? 60 : (int)cx->tok.n, cx->tok.p);
+        parse_ctx_fail(cx, QUARTET_ERROR, cx->tok.offset, "syntax error near \"%.*s\"",
+                       cx->tok.n > 60 ? 60 : (int)cx->tok.n, cx->tok.p);
 }
 
 void parse_ctx_illegal(struct parse_ctx *cx)
@@ -45,7 +48,8 @@ void parse_ctx_illegal(struct parse_ctx *cx)
 
 void parse_ctx_too_deep(struct parse_ctx *cx)
 {
-    parse_ctx_fail(cx, QUARTET_LIMIT, cx->tok.offset, "nested too deeply for the parser: max_expression_depth is %u", cx->max_depth);
+    parse_ctx_fail(cx, QUARTET_LIMIT, cx->tok.offset,
+                   "nested too deeply for the parser: max_expression_depth is %u", cx->max_depth);
 }
 
 void parse_ctx_done(struct parse_ctx *cx, struct ast_stmt *stmt, int explain)
@@ -67,10 +71,12 @@ void parse_ctx_expression_done(struct parse_ctx *cx, struct ast_expr *expr)
 
 /* ---- running it ---- */
 
-static quartet_status ctx_init(struct parse_ctx *cx, struct arena *a, const char *sql, size_t n, const struct parse_limits *limits, struct err *err)
+static quartet_status ctx_init(struct parse_ctx *cx, struct arena *a, const char *sql, size_t n,
+                               const struct parse_limits *limits, struct err *err)
 {
     if (n > PARSE_SQL_BYTES_MAX)
-        return err_set(err, QUARTET_LIMIT, "SQL text of %zu bytes, limit %u", n, PARSE_SQL_BYTES_MAX);
+        return err_set(err, QUARTET_LIMIT, "SQL text of %zu bytes, limit %u", n,
+                       PARSE_SQL_BYTES_MAX);
     memset(cx, 0, offsetof(struct parse_ctx, sink));
     cx->arena = a;
     cx->err = err;
@@ -123,8 +129,9 @@ static void skip_statement(struct parse_ctx *cx)
     }
 }
 
-quartet_status parse_sql(struct arena *a, const char *sql, size_t n, const struct parse_limits *limits, struct ast_stmt **out,
-                         size_t *consumed, struct err *err)
+quartet_status parse_sql(struct arena *a, const char *sql, size_t n,
+                         const struct parse_limits *limits, struct ast_stmt **out, size_t *consumed,
+                         struct err *err)
 {
     struct parse_ctx cx;
     *out = NULL;
@@ -144,7 +151,8 @@ quartet_status parse_sql(struct arena *a, const char *sql, size_t n, const struc
     return cx.rc;
 }
 
-quartet_status parse_expression(struct arena *a, const char *sql, size_t n, const struct parse_limits *limits, struct ast_expr **out,
+quartet_status parse_expression(struct arena *a, const char *sql, size_t n,
+                                const struct parse_limits *limits, struct ast_expr **out,
                                 struct err *err)
 {
     struct parse_ctx cx;

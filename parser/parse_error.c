@@ -1,5 +1,6 @@
 /* parse_error.c - the picture of an error: line and column, the line, a caret below.
- * Columns count characters, as editors do; tabs are copied into the caret's line so that it stands right at any tab width. */
+ * Columns count characters, as editors do; tabs are copied into the caret's line so that it stands
+ * right at any tab width. */
 #include <string.h>
 
 #include "base/bytes.h"
@@ -61,7 +62,10 @@ void parse_error_render(const char *sql, size_t n, int64_t offset, struct buf *o
         start += 3; /* the byte order mark is not seen */
     size_t before = count_chars(start, (size_t)(at - start));
     buf_printf(out, "line %zu, column %zu\n", line, before + 1);
-    size_t skip = before > WINDOW_CHARS / 2 && before + count_chars(at, (size_t)(end - at)) > WINDOW_CHARS ? before - WINDOW_CHARS / 2 : 0;
+    size_t skip =
+        before > WINDOW_CHARS / 2 && before + count_chars(at, (size_t)(end - at)) > WINDOW_CHARS
+            ? before - WINDOW_CHARS / 2
+            : 0;
     const char *from = skip_chars(start, end, skip);
     const char *to = skip_chars(from, end, WINDOW_CHARS);
     buf_str(out, skip > 0 ? "..." : "");
