@@ -22,7 +22,8 @@
 struct segment {
     uint64_t number;
     struct file *file;
-    uint64_t prepared; /* bytes of the file that exist and are on disk */
+    uint64_t prepared; /* bytes of the file that exist and are on disk; 0: its header is not good */
+    uint64_t found;    /* bytes of the file when the log was opened */
     uint32_t pins;     /* readers on it: it is not recycled meanwhile */
 };
 

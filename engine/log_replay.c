@@ -93,8 +93,11 @@ static quartet_status search(struct scan *s, uint64_t from, uint64_t gap, uint64
         const uint8_t *head = scan_get(s, at, RECORD_HEAD_BYTES, &rc, err);
         if (head == NULL)
             break;
-        if (load_le64(head) == 0) { /* mostly zeros: no record begins with more than four of them */
-            at += load_le64(head + 8) == 0 ? 8 : 1;
+        if (load_le64(head) == 0) { /* a record begins with four zero bytes at most, unless its checksum begins so too */
+            uint64_t skip = 0, run = s->len - (size_t)(at - s->start);
+            while (skip + 24 <= run && load_le64(head + skip) == 0)
+                skip += 8;
+            at += skip > 8 ? skip - 8 : 1;
             continue;
         }
         struct log_record r;
@@ -195,7 +198,9 @@ quartet_status commit_log_replay(commit_log *log, log_pos from, quartet_status (
     if (!log->in_memory && log->segment_count == 0) {
         rc = begin_new(log, from, err);
     } else if (!log->in_memory) {
-        struct scan s = {.log = log, .limit = (log->segments[log->segment_count - 1]->number + 1) * SEGMENT_STREAM_BYTES};
+        const struct segment *last = log->segments[log->segment_count - 1];
+        uint64_t bytes = last->found > SEGMENT_HEADER_BYTES ? last->found - SEGMENT_HEADER_BYTES : 0;
+        struct scan s = {.log = log, .limit = last->number * SEGMENT_STREAM_BYTES + bytes};
         rc = replay(&s, from, each, arg, err);
         mem_free(s.data);
     }

@@ -150,9 +150,15 @@ static quartet_status segment_load(struct commit_log *log, uint64_t number, stru
     }
     if (got == sizeof header && header_good(header, number) && (log->id == 0 || log->id == load_le64(header + 8))) {
         log->id = load_le64(header + 8);
-        s->prepared = size < LOG_SEGMENT_BYTES ? size / PAGE_BYTES * PAGE_BYTES : LOG_SEGMENT_BYTES;
+        s->prepared = size < LOG_SEGMENT_BYTES ? (size + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES : LOG_SEGMENT_BYTES;
     }
+    s->found = size < LOG_SEGMENT_BYTES ? size : LOG_SEGMENT_BYTES;
     return table_add(log, s, err);
+}
+
+static quartet_status header_damaged(const struct commit_log *log, const struct segment *s, struct err *err)
+{
+    return err_set(err, QUARTET_CORRUPT, "%.400s/%08llu, offset 0: damaged header", log->dir, (unsigned long long)s->number);
 }
 
 /* A crash while the very first segment was made leaves a file without a header and without zeros: nothing was ever in it. */
@@ -181,7 +187,11 @@ quartet_status log_segments_open(struct commit_log *log, struct err *err)
     }
     mem_free(l.numbers);
     log->spare_count = l.spares;
-    return rc == QUARTET_OK && log->segment_count == 1 ? drop_unfinished(log, err) : rc;
+    if (rc == QUARTET_OK && log->segment_count == 1)
+        rc = drop_unfinished(log, err);
+    if (rc == QUARTET_OK && log->segment_count > 0 && log->segments[0]->prepared == 0)
+        rc = header_damaged(log, log->segments[0], err);
+    return rc;
 }
 
 void log_segments_close(struct commit_log *log)
@@ -414,9 +424,9 @@ quartet_status log_segments_settle(struct commit_log *log, uint64_t end, struct 
     for (size_t i = 0; i < log->segment_count; i++) {
         const struct segment *s = log->segments[i];
         if (s->prepared == 0 && s->number * SEGMENT_STREAM_BYTES < end)
-            return err_set(err, QUARTET_CORRUPT, "%s/%08llu, offset 0: damaged header", log->dir, (unsigned long long)s->number);
+            return header_damaged(log, s, err);
     }
-    while (log->segment_count > 0 && rc == QUARTET_OK) {
+    while (log->segment_count > 1 && rc == QUARTET_OK) {
         struct segment *last = log->segments[log->segment_count - 1];
         if (last->prepared != 0)
             break;
@@ -424,7 +434,7 @@ quartet_status log_segments_settle(struct commit_log *log, uint64_t end, struct 
         segment_free(log, last);
         log->segment_count--;
     }
-    if (rc == QUARTET_OK && log->segment_count > 0)
+    if (rc == QUARTET_OK)
         set_prepared(log);
     return rc;
 }
