@@ -26,7 +26,7 @@ struct node {
     bool has_work, stopping;
     uint64_t applied_count; /* under lock: counts news, so that a waiter misses none */
     struct idvec peer_disk[SLOTS_MAX];  /* under lock: what each peer has on disk, as it last told */
-    uint64_t peer_told_ns[SLOTS_MAX];   /* under lock: when its last status came; 0: never */
+    uint64_t peer_answers[SLOTS_MAX];   /* under lock: the question (server_ask) that its last status answers; 0: none */
     struct idvec peer_applied[SLOTS_MAX]; /* under lock: of that status */
 };
 

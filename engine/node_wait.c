@@ -20,7 +20,7 @@ void node_peer_status(struct node *n, uint8_t slot, const struct gossip_status *
     struct err err = ERR_INIT;
     pthread_mutex_lock(&n->lock);
     if (slot < SLOTS_MAX && idvec_copy(&n->peer_applied[slot], &s->applied, &err) == QUARTET_OK) {
-        n->peer_told_ns[slot] = n->env->ops->mono_ns(n->env);
+        n->peer_answers[slot] = s->answers;
         pthread_cond_broadcast(&n->applied); /* without memory: its next telling will do */
     }
     n->applied_count++;
@@ -77,29 +77,30 @@ quartet_status node_wait_covered(struct node *n, struct slice encoded_vv, uint32
 }
 
 
-/* The first member that has not told its vector since `since_ns`, or -1; merges those that have into *all. Under lock. */
-static int silent_member(struct node *n, uint64_t since_ns, struct idvec *all, struct err *err)
+/* The first member that has not answered this question, or -1; merges those that have into *all. Under lock. */
+static int silent_member(struct node *n, uint64_t question, struct idvec *all, struct err *err)
 {
     for (uint32_t i = 0; i < n->identity.doc.node_count; i++) {
         uint8_t slot = n->identity.doc.nodes[i].slot;
         if (slot == node_slot(n))
             continue;
-        if (n->peer_told_ns[slot] < since_ns || idvec_merge(all, &n->peer_applied[slot], err) != QUARTET_OK)
+        if (n->peer_answers[slot] < question || idvec_merge(all, &n->peer_applied[slot], err) != QUARTET_OK)
             return slot;
     }
     return -1;
 }
 
-/* Every member tells its vector once a second; a telling that came after the read began names all that was acknowledged before it. */
+/* Every member is asked; a status made after it had the question names all that was acknowledged there before the read began. A periodic one
+ * would not do: it may have been on its way already. */
 static quartet_status wait_for_all(struct node *n, uint32_t timeout_ms, struct buf *encoded, struct err *err)
 {
     struct timespec until;
     struct idvec all = {0};
-    uint64_t since = n->env->ops->mono_ns(n->env);
+    uint64_t question = server_ask(n->server);
     int silent = -1, rc = 0;
     node_deadline(n, &until, timeout_ms);
     pthread_mutex_lock(&n->lock);
-    while (rc == 0 && (silent = silent_member(n, since, &all, err)) >= 0 && !n->stopping) {
+    while (rc == 0 && (silent = silent_member(n, question, &all, err)) >= 0 && !n->stopping) {
         idvec_clear(&all);
         rc = pthread_cond_timedwait(&n->applied, &n->lock, &until);
     }

@@ -189,6 +189,8 @@ quartet_status client_connect(client *c, struct err *err)
         start = (c->current + 1) % c->node_count; /* the one that failed is asked last */
     else if (c->url.route == URL_ROUTE_RANDOM)
         start = (uint32_t)prng_below(&c->prng, c->node_count);
+    if (!again)
+        c->current = start;
     char before[MEMBER_ADDRESS_BYTES_MAX + 48];
     name_node(&c->nodes[c->current], before, sizeof before);
     quartet_status rc = QUARTET_OK;
@@ -200,7 +202,7 @@ quartet_status client_connect(client *c, struct err *err)
         (void)poll(NULL, 0, ROUND_PAUSE_MS); /* a pause, nothing to wait for */
         timeout = timeout * 2 < CONNECT_TIMEOUT_MS_MAX ? timeout * 2 : CONNECT_TIMEOUT_MS_MAX;
     }
-    if (rc == QUARTET_OK && again) {
+    if (rc == QUARTET_OK && (again || c->current != start)) {
         char now_on[MEMBER_ADDRESS_BYTES_MAX + 48], text[2 * MEMBER_ADDRESS_BYTES_MAX + 160];
         name_node(&c->nodes[c->current], now_on, sizeof now_on);
         if (strcmp(before, now_on) == 0)

@@ -30,6 +30,7 @@ quartet_status gossip_status_copy(struct gossip_status *to, const struct gossip_
         return rc;
     to->wall_us = from->wall_us;
     to->floor = from->floor;
+    to->answers = from->answers;
     to->state = from->state;
     to->hash_bytes = from->hash_bytes;
     memcpy(to->hash, from->hash, sizeof to->hash);
@@ -101,9 +102,10 @@ static quartet_status send_status(gossip *g, struct gossip_peer_state *p, struct
 {
     struct buf *out = &g->scratch;
     buf_clear(out);
-    wire_put_array(out, 8);
+    wire_put_array(out, 9);
     wire_put_u64(out, GM_STATUS);
     wire_put_u64(out, GOSSIP_VERSION);
+    wire_put_u64(out, p->asked);
     wire_put_u64(out, g->status.wall_us);
     wire_put_u64(out, g->status.floor);
     wire_put_u64(out, g->status.state);
@@ -120,6 +122,41 @@ static quartet_status send_status(gossip *g, struct gossip_peer_state *p, struct
     return rc;
 }
 
+/* [GM_ASK, question] */
+quartet_status gossip_send_ask(struct gossip *g, struct gossip_peer_state *p, struct err *err)
+{
+    buf_clear(&g->scratch);
+    wire_put_array(&g->scratch, 2);
+    wire_put_u64(&g->scratch, GM_ASK);
+    wire_put_u64(&g->scratch, g->question);
+    return gossip_send_scratch(g, p, true, err);
+}
+
+quartet_status gossip_ask(gossip *g, uint64_t number, uint64_t now_us, struct err *err)
+{
+    (void)now_us; /* part of every event's form */
+    QASSERT(number > g->question);
+    g->question = number;
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; i < SLOTS_MAX && rc == QUARTET_OK; i++)
+        if (g->peers[i].connected)
+            rc = gossip_send_ask(g, &g->peers[i], err);
+    return rc;
+}
+
+static quartet_status take_ask(gossip *g, struct gossip_peer_state *p, struct bytes_in *in, uint64_t now_us, struct err *err)
+{
+    uint64_t question = wire_u64(in);
+    if (in->bad)
+        return err_set(err, QUARTET_CORRUPT, "a malformed question");
+    if (question > p->asked)
+        p->asked = question;
+    struct err ours = ERR_INIT;
+    if (refresh_status(g, now_us, &ours) != QUARTET_OK)
+        return QUARTET_OK; /* a host that cannot tell says nothing; that is no fault of the peer */
+    return send_status(g, p, err);
+}
+
 quartet_status gossip_connect(gossip *g, uint8_t slot, uint64_t now_us, struct err *err)
 {
     QASSERT(slot < SLOTS_MAX && slot != g->slot);
@@ -134,6 +171,8 @@ quartet_status gossip_connect(gossip *g, uint8_t slot, uint64_t now_us, struct e
     quartet_status rc = refresh_status(g, now_us, err);
     if (rc == QUARTET_OK)
         rc = send_status(g, p, err);
+    if (rc == QUARTET_OK && g->question != 0)
+        rc = gossip_send_ask(g, p, err);
     return rc;
 }
 
@@ -155,14 +194,17 @@ void gossip_disconnect(gossip *g, uint8_t slot, uint64_t now_us)
     }
 }
 
-/* [GM_STATUS, version, wall us, floor, state, hash, disk, applied] */
+/* [GM_STATUS, version, question answered, wall us, floor, state, hash, disk, applied] */
 static quartet_status take_status(gossip *g, uint8_t slot, struct bytes_in *in, uint64_t now_us, struct err *err)
 {
     struct gossip_peer_state *p = &g->peers[slot];
     uint64_t version = wire_u64(in);
     if (!in->bad && version != GOSSIP_VERSION)
         return err_set(err, QUARTET_CORRUPT, "gossip version %llu, this is %u", (unsigned long long)version, GOSSIP_VERSION);
-    struct gossip_status s = {.wall_us = wire_u64(in), .floor = wire_u64(in)};
+    struct gossip_status s = {0};
+    s.answers = wire_u64(in);
+    s.wall_us = wire_u64(in);
+    s.floor = wire_u64(in);
     uint32_t state = wire_u32(in);
     struct slice hash = wire_bin(in, sizeof s.hash);
     struct slice disk = wire_bin(in, GOSSIP_MESSAGE_BYTES_MAX), applied = wire_bin(in, GOSSIP_MESSAGE_BYTES_MAX);
@@ -244,7 +286,7 @@ static quartet_status dispatch(gossip *g, uint8_t slot, struct slice message, ui
     struct bytes_in in = bytes_in(message.p, message.n);
     uint32_t fields = wire_array(&in);
     uint64_t kind = wire_u64(&in);
-    static const uint8_t fields_of[] = {0, 8, 1, 3, 4, 3, 4, 2, 2, 2};
+    static const uint8_t fields_of[] = {0, 9, 2, 3, 4, 3, 4, 2, 2, 2};
     if (in.bad || kind == 0 || kind >= sizeof fields_of || fields != fields_of[kind])
         return err_set(err, QUARTET_CORRUPT, "a malformed message of %zu bytes", message.n);
     quartet_status rc = QUARTET_OK;
@@ -254,8 +296,7 @@ static quartet_status dispatch(gossip *g, uint8_t slot, struct slice message, ui
     case GM_STATUS:
         return take_status(g, slot, &in, now_us, err);
     case GM_ASK:
-        rc = refresh_status(g, now_us, err);
-        return rc == QUARTET_OK ? send_status(g, p, err) : QUARTET_OK; /* a host that cannot tell says nothing */
+        return take_ask(g, p, &in, now_us, err);
     case GM_BATCH:
     case GM_PULLED:
         number = wire_u64(&in);

@@ -43,6 +43,7 @@ enum gossip_state { GOSSIP_STATE_STARTING, GOSSIP_STATE_CATCHING_UP, GOSSIP_STAT
 struct gossip_status {
     uint64_t wall_us;   /* its physical clock */
     hlc_stamp floor;    /* it will stamp nothing at or below this */
+    uint64_t answers;   /* of a peer: made after it had this question of ours (gossip_ask); 0: none. Not the host's to fill */
     uint8_t state;      /* enum gossip_state */
     uint8_t hash_bytes; /* 0: no hash at this vector */
     uint8_t hash[GOSSIP_HASH_BYTES_MAX]; /* of the merged state at `applied` */
@@ -91,6 +92,9 @@ quartet_status gossip_input(gossip *g, uint8_t slot, struct slice message, uint6
 quartet_status gossip_local_batch(gossip *g, struct slice batch, uint64_t now_us, struct err *err);
 /* The disk vector moved: acknowledge to the origins. */
 quartet_status gossip_disk_moved(gossip *g, uint64_t now_us, struct err *err);
+/* Ask every connected peer for its status now; also those that connect later. `number` grows with every call; a status with `answers` no less was
+ * made after the question came, so it names all that was acknowledged there before. */
+quartet_status gossip_ask(gossip *g, uint64_t number, uint64_t now_us, struct err *err);
 /* Call every 50 ms or so: status, pings, overdue pulls. */
 quartet_status gossip_tick(gossip *g, uint64_t now_us, struct err *err);
 

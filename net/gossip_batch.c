@@ -112,10 +112,7 @@ static quartet_status ask_status(struct gossip *g, struct gossip_peer_state *p, 
     if (!p->connected || now_us < p->ask_not_before_us)
         return QUARTET_OK;
     p->ask_not_before_us = now_us + 100000;
-    buf_clear(&g->scratch);
-    wire_put_array(&g->scratch, 1);
-    wire_put_u64(&g->scratch, GM_ASK);
-    return gossip_send_scratch(g, p, true, err);
+    return gossip_send_ask(g, p, err);
 }
 
 static quartet_status taken(struct gossip *g, uint8_t from, const struct batch_header *h, struct slice bytes, uint32_t mask, bool pulled,

@@ -47,6 +47,7 @@ struct gossip_peer_state {
     struct gossip_status status;
     uint64_t status_at_us;
     uint64_t rtt_us, ping_due_us, ask_not_before_us;
+    uint64_t asked;                    /* the highest question it asked in this connection */
     int64_t skew_us;
     bool pulling, pull_progress;
     uint32_t pull_id;
@@ -79,6 +80,7 @@ struct gossip {
     size_t stash_bytes;
     uint32_t next_pull_id;
     uint64_t status_due_us;
+    uint64_t question; /* our latest; 0: none */
     struct gossip_counters counters;
 };
 
@@ -88,6 +90,7 @@ void gossip_body_unref(struct gossip_body *b);
 bool gossip_queue_put(struct gossip *g, struct gossip_peer_state *p, bool urgent, struct gossip_body *body); /* takes its own reference */
 void gossip_queue_clear(struct gossip_peer_state *p);
 /* Send what is in g->scratch to one peer. */
+quartet_status gossip_send_ask(struct gossip *g, struct gossip_peer_state *p, struct err *err);
 quartet_status gossip_send_scratch(struct gossip *g, struct gossip_peer_state *p, bool urgent, struct err *err);
 
 /* gossip_batch.c: what comes in and what is passed on */

@@ -116,6 +116,8 @@ static void on_async(uv_async_t *handle)
     s->pushed_bytes = 0;
     bool moved = s->disk_moved, stop = s->stop_asked;
     s->disk_moved = false;
+    uint64_t question = s->question > s->question_asked ? s->question : 0;
+    s->question_asked = s->question;
     struct session *ready = s->ready_sessions;
     s->ready_sessions = NULL;
     for (struct session *r = ready; r != NULL; r = r->ready_next) {
@@ -135,6 +137,8 @@ static void on_async(uv_async_t *handle)
     }
     if (moved && gossip_disk_moved(s->gossip, now, &err) != QUARTET_OK)
         log_line(s->env, LOG_ERROR, "net", "the new vector was not told: %s", err.text);
+    if (question != 0 && gossip_ask(s->gossip, question, now, &err) != QUARTET_OK)
+        log_line(s->env, LOG_ERROR, "net", "the peers were not asked: %s", err.text);
     peer_flush_all(s);
     session_ready(s, ready);
     if (stop && !s->stopping)
@@ -348,6 +352,15 @@ void server_notify_commit(server *s)
     (void)pthread_mutex_unlock(&s->mutex);
     if (!already)
         (void)uv_async_send(&s->async);
+}
+
+uint64_t server_ask(server *s)
+{
+    (void)pthread_mutex_lock(&s->mutex);
+    uint64_t number = ++s->question;
+    (void)pthread_mutex_unlock(&s->mutex);
+    (void)uv_async_send(&s->async);
+    return number;
 }
 
 void server_block_peer(server *s, uint8_t slot, bool blocked)

@@ -105,6 +105,8 @@ uint16_t server_http_port(const server *s); /* 0: none */
 void server_push_batch(server *s, struct slice batch);
 /* The disk vector moved (local or remote batches synced). Cheap; calls are merged. */
 void server_notify_commit(server *s);
+/* Ask all connected peers for their status now. The number of the question: a peer_status with `answers` no less was made after this call. */
+uint64_t server_ask(server *s);
 /* Links on purpose cut and let again, by slot: for drills and tests. */
 void server_block_peer(server *s, uint8_t slot, bool blocked);
 

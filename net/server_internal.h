@@ -130,6 +130,7 @@ struct server {
     struct pushed_batch *pushed, *pushed_last;
     size_t pushed_bytes;
     bool disk_moved, stop_asked;
+    uint64_t question, question_asked; /* the latest; the latest that gossip was told */
     struct session *ready_sessions;
     struct server_view view;
 };

@@ -314,6 +314,29 @@ static void test_convergence_under_loss_duplication_reorder_and_partition(void)
         storm(seed + i);
 }
 
+/* A question is answered by a status made after it, also by a peer that connects later. */
+static void test_questions_are_answered(void)
+{
+    struct world *w = world_new(3, 12);
+    struct err err = ERR_INIT;
+    set_link(w, 0, 1, true);
+    for (int i = 0; i < 200; i++)
+        step(w);
+    CU_ASSERT_EQUAL(gossip_ask(w->g[0], 5, w->env.now_us, &err), QUARTET_OK);
+    for (int i = 0; i < 5; i++)
+        step(w);
+    set_link(w, 0, 2, true);
+    for (int i = 0; i < 5; i++)
+        step(w);
+    for (uint8_t slot = 1; slot < 3; slot++) {
+        struct gossip_peer_view v;
+        CU_ASSERT_EQUAL(gossip_peer(w->g[0], slot, &v, &err), QUARTET_OK);
+        CU_ASSERT_EQUAL(v.status.answers, 5);
+        gossip_status_deinit(&v.status);
+    }
+    world_free(w);
+}
+
 /* A hostile but keyed peer: damaged batches are refused and cost it its link; nothing is taken over. */
 static void test_damaged_batches_are_refused(void)
 {
@@ -355,7 +378,7 @@ static void test_random_messages_do_no_harm(void)
         size_t n = prng_below(&w->prng, sizeof m);
         prng_fill(&w->prng, m, n);
         if (n > 2 && i % 2 == 0) {
-            static const uint8_t fields[] = {0, 8, 1, 3, 4, 3, 4, 2, 2, 2};
+            static const uint8_t fields[] = {0, 9, 2, 3, 4, 3, 4, 2, 2, 2};
             m[1] = (uint8_t)(1 + prng_below(&w->prng, 9)); /* a plausible beginning gets deeper */
             m[0] = (uint8_t)(0x90 | fields[m[1]]);
         }
@@ -375,6 +398,7 @@ const struct unit_test unit_tests[] = {
     {"a busy host is asked again", test_busy_host_is_asked_again},
     {"an origin that dies in the middle of a push", test_origin_that_dies_in_the_middle_of_a_push},
     {"convergence under loss, duplication, reorder and partition", test_convergence_under_loss_duplication_reorder_and_partition},
+    {"questions are answered", test_questions_are_answered},
     {"damaged batches are refused", test_damaged_batches_are_refused},
     {"random messages do no harm", test_random_messages_do_no_harm},
     {NULL, NULL},

@@ -224,6 +224,7 @@ static void test_a_node_that_is_silent_is_passed_over(void)
     client *c = open_client(t);
     CU_ASSERT(now_s() - start < 2.0);
     CU_ASSERT_EQUAL(client_slot(c), 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(last_notice, "does not answer: now on node 1 at "));
     client_close(c);
     (void)close(fd);
     toy_net_free(t);
