@@ -19,7 +19,7 @@ cleanup() {
     [ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null
     wait 2>/dev/null
     umount "$tmp" 2>/dev/null || umount -l "$tmp"
-    rmdir "$tmp"
+    rm -rf "$tmp" "$tmp.err"
 }
 trap cleanup EXIT
 trap 'exit 1' INT TERM HUP
@@ -66,6 +66,5 @@ wait "$pid"
 pid=
 got=$("$bin/quartet" "$tmp/db" -c "SELECT count(*), min(length(v)) FROM t" 2>&1)
 [ "$got" = "$((rows + 1))|10" ] || fail "after a restart: $got, expected $((rows + 1))|10"
-rm -f "$tmp.err"
 [ "$failed" = 0 ] && echo "disk_full: refused after $rows rows, read on, wrote again when there was room"
 exit "$failed"
