@@ -169,7 +169,7 @@ static int table_rows(struct shell *sh, quartet_stmt *stmt, uint64_t *rows, bool
     t.cells = calloc((size_t)columns * TABLE_ROWS_AHEAD, sizeof *t.cells);
     t.widths = calloc((size_t)columns, sizeof *t.widths);
     int rc = t.cells != NULL && t.widths != NULL ? QUARTET_ROW : QUARTET_NOMEM;
-    while (rc == QUARTET_ROW && (rc = quartet_step(stmt)) == QUARTET_ROW) {
+    while (rc == QUARTET_ROW && !ferror(sh->out) && (rc = quartet_step(stmt)) == QUARTET_ROW) {
         for (int c = 0; c < columns && rc == QUARTET_ROW; c++) {
             struct table_cell *cell = &t.cells[t.rows * (size_t)columns + (size_t)c];
             char *owned;
@@ -196,7 +196,7 @@ static int table_rows(struct shell *sh, quartet_stmt *stmt, uint64_t *rows, bool
     }
     free(t.cells);
     free(t.widths);
-    return rc;
+    return rc == QUARTET_ROW ? QUARTET_DONE : rc; /* rows are left where nobody takes the output any more: the caller tells */
 }
 
 /* ---- formats for programs ---- */
@@ -341,9 +341,11 @@ int format_rows(struct shell *sh, quartet_stmt *stmt, uint64_t *rows)
     }
     if (sh->format == FORMAT_TABLE || sh->format == FORMAT_MARKDOWN)
         return table_rows(sh, stmt, rows, sh->format == FORMAT_MARKDOWN);
-    int rc;
-    while ((rc = quartet_step(stmt)) == QUARTET_ROW)
+    int rc = QUARTET_ROW;
+    while (!ferror(sh->out) && (rc = quartet_step(stmt)) == QUARTET_ROW)
         program_row(sh, stmt, (*rows)++);
+    if (rc == QUARTET_ROW) /* nobody takes the output any more: the caller tells, and the other rows need no work */
+        return QUARTET_DONE;
     if (*rows == 0 && rc == QUARTET_DONE && sh->headers && (sh->format == FORMAT_CSV || sh->format == FORMAT_LIST))
         separated_head(sh, stmt, sh->format == FORMAT_CSV);
     if (sh->format == FORMAT_JSON && (*rows > 0 || rc == QUARTET_DONE))

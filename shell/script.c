@@ -65,7 +65,7 @@ static const char *skip_blank(const char *p)
 bool script_run_sql(struct shell *sh, const char *sql, const char *name, long first_line)
 {
     const char *at = sql;
-    while (*(at = skip_blank(at)) != '\0' && !sh->quit) {
+    while (*(at = skip_blank(at)) != '\0' && !sh->quit && !ferror(sh->out)) {
         quartet_stmt *stmt = NULL;
         const char *tail = at;
         uint64_t rows = 0;
