@@ -289,7 +289,12 @@ static bool load_rows(struct import *im, const char *quoted_table, quartet_stmt 
         return true;
     /* The last rows are fewer than the statement takes: a shorter one gets their values from it. */
     quartet_stmt *rest = prepare_insert(im, quoted_table, pending);
-    bool ok = rest != NULL && quartet_bind_copy(rest, stmt) == QUARTET_OK && step_insert(im, rest);
+    bool ok = rest != NULL;
+    if (ok && quartet_bind_copy(rest, stmt) != QUARTET_OK) {
+        fail(im, quartet_errmsg(im->sh->db));
+        ok = false;
+    }
+    ok = ok && step_insert(im, rest);
     (void)quartet_finalize(rest); /* its error, if any, has been told */
     return ok;
 }
