@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "engine/conn.h"
 #include "engine/db.h"
+#include "parser/parse.h"
 
 #define MERGE_TXN_ROWS 100
 
@@ -48,46 +48,59 @@ static bool member_close(struct member *m)
     return ok;
 }
 
-static bool run_stmt(conn_stmt *s)
-{
-    struct err err = ERR_INIT;
-    struct batch rows = {.n = 1};
-    while (rows.n > 0)
-        if (!told("merge", conn_step(s, &rows, &err), &err))
-            return false;
-    return true;
-}
+/* ---- writing, below SQL: it is not timed, and the receiver sees no difference ---- */
 
-static bool run_sql(conn *c, const char *sql)
+static bool make_table(db *d)
 {
+    static const char sql[] = "CREATE TABLE t (id INTEGER PRIMARY KEY, k INTEGER, g INTEGER, name TEXT, v REAL)";
     struct err err = ERR_INIT;
-    conn_stmt *s = NULL;
+    struct arena a = {.limit_bytes = 1u << 20};
+    struct ast_stmt *stmt = NULL;
     size_t consumed = 0;
-    bool ok = told(sql, conn_prepare(c, sql, strlen(sql), &s, &consumed, &err), &err) && run_stmt(s);
-    conn_finalize(s);
+    txn *t = NULL;
+    bool ok = told(sql, parse_sql(&a, sql, sizeof sql - 1, NULL, &stmt, &consumed, &err), &err) &&
+              told("txn_begin", txn_begin(d, &t, &err), &err) && told("txn_statement_begin", txn_statement_begin(t, &err), &err);
+    ok = ok && told(sql, ddl_run(t, stmt, &a, NULL, &err), &err);
+    if (ok)
+        ok = told("txn_commit", txn_commit(t, &err), &err);
+    else
+        txn_rollback(t);
+    arena_free_all(&a);
     return ok;
 }
 
-static bool write_rows(conn *c, int64_t rows)
+static bool insert_rows(txn *t, int64_t from, int64_t to)
 {
-    static const char sql[] = "INSERT INTO t (id, k, g, name, v) VALUES (?, ?, ?, ?, ?)";
     struct err err = ERR_INIT;
-    conn_stmt *s = NULL;
-    size_t consumed = 0;
-    bool ok = told("merge", conn_prepare(c, sql, sizeof sql - 1, &s, &consumed, &err), &err);
-    for (int64_t i = 1; ok && i <= rows; i++) {
+    struct arena a = {.limit_bytes = 1u << 24};
+    const struct table_def *table = catalog_table(txn_catalog(t), "t");
+    bool ok = table != NULL && told("txn_statement_begin", txn_statement_begin(t, &err), &err);
+    for (int64_t i = from; ok && i <= to; i++) {
         struct bench_row r;
         bench_make_row(i, &r);
-        const struct value values[] = {value_int(r.id), value_int(r.k), value_int(r.g), value_text(r.name, r.name_bytes), {.type = VALUE_REAL, .r = r.v}};
-        if (i % MERGE_TXN_ROWS == 1)
-            ok = run_sql(c, "BEGIN");
-        for (uint32_t p = 0; ok && p < 5; p++)
-            ok = told("bind", conn_bind(s, p + 1, &values[p], &err), &err);
-        ok = ok && run_stmt(s);
-        if (ok && (i % MERGE_TXN_ROWS == 0 || i == rows))
-            ok = run_sql(c, "COMMIT");
+        struct value values[] = {value_int(r.id), value_int(r.k), value_int(r.g), value_text(r.name, r.name_bytes), {.type = VALUE_REAL, .r = r.v}};
+        ok = told("table_insert", table_insert(t, table, values, &a, NULL, NULL, &err), &err);
     }
-    conn_finalize(s);
+    arena_free_all(&a);
+    return ok;
+}
+
+static bool write_rows(db *d, int64_t rows)
+{
+    struct err err = ERR_INIT;
+    bool ok = true;
+    for (int64_t from = 1; ok && from <= rows; from += MERGE_TXN_ROWS) {
+        txn *t = NULL;
+        int64_t to = from + MERGE_TXN_ROWS - 1 < rows ? from + MERGE_TXN_ROWS - 1 : rows;
+        ok = told("txn_begin", txn_begin(d, &t, &err), &err);
+        if (ok)
+            txn_set_sync(t, LOG_SYNC_OFF);
+        ok = ok && insert_rows(t, from, to);
+        if (ok)
+            ok = told("txn_commit", txn_commit(t, &err), &err);
+        else
+            txn_rollback(t);
+    }
     return ok;
 }
 
@@ -103,10 +116,7 @@ static void keep_batch(void *arg, struct slice batch, const struct batch_header 
 static bool make_batches(struct bench_ctx *c, struct member *from, struct buf *batches)
 {
     struct err err = ERR_INIT;
-    conn *writer = NULL;
-    bool ok = told("conn_open", conn_open(from->d, &writer, &err), &err) && run_sql(writer, "SET synchronous = 'off'") &&
-              run_sql(writer, "CREATE TABLE t (id INTEGER PRIMARY KEY, k INTEGER, g INTEGER, name TEXT, v REAL)") && write_rows(writer, c->rows);
-    conn_close(writer);
+    bool ok = make_table(from->d) && write_rows(from->d, c->rows);
     size_t before;
     do {
         before = batches->len;
