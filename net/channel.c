@@ -1,8 +1,9 @@
 /* channel.c - one secretstream each way, cut into frames.
  *
- * Why fragments and not larger frames: the frame limit is checked before anything is authenticated, so it must be small; a message's own
- * limit applies to a party that has proved who it is. The tag PUSH ends a message, FINAL ends the stream. Both sides count the bytes of
- * whole messages and change keys at the same place, so no message has to say so. */
+ * Why fragments and not larger frames: the frame limit is checked before anything is authenticated,
+ * so it must be small; a message's own limit applies to a party that has proved who it is. The tag
+ * PUSH ends a message, FINAL ends the stream. Both sides count the bytes of whole messages and
+ * change keys at the same place, so no message has to say so. */
 #include "channel.h"
 
 #include <sodium.h>
@@ -10,10 +11,10 @@
 
 #include "base/mem.h"
 
-#define TAG_MORE crypto_secretstream_xchacha20poly1305_TAG_MESSAGE
-#define TAG_LAST crypto_secretstream_xchacha20poly1305_TAG_PUSH
-#define TAG_END crypto_secretstream_xchacha20poly1305_TAG_FINAL
-#define OVERHEAD crypto_secretstream_xchacha20poly1305_ABYTES
+#define TAG_MORE        crypto_secretstream_xchacha20poly1305_TAG_MESSAGE
+#define TAG_LAST        crypto_secretstream_xchacha20poly1305_TAG_PUSH
+#define TAG_END         crypto_secretstream_xchacha20poly1305_TAG_FINAL
+#define OVERHEAD        crypto_secretstream_xchacha20poly1305_ABYTES
 #define PIECE_BYTES_MAX (NET_FRAME_BYTES_MAX - OVERHEAD)
 
 struct channel {
@@ -26,10 +27,12 @@ struct channel {
     bool complete;      /* `message` was handed out and is to be emptied */
 };
 
-quartet_status channel_new(const uint8_t *send_key, const uint8_t *receive_key, uint8_t *header, channel **out, struct err *err)
+quartet_status channel_new(const uint8_t *send_key, const uint8_t *receive_key, uint8_t *header,
+                           channel **out, struct err *err)
 {
     _Static_assert(CHANNEL_KEY_BYTES == crypto_secretstream_xchacha20poly1305_KEYBYTES, "key size");
-    _Static_assert(CHANNEL_HEADER_BYTES == crypto_secretstream_xchacha20poly1305_HEADERBYTES, "header size");
+    _Static_assert(CHANNEL_HEADER_BYTES == crypto_secretstream_xchacha20poly1305_HEADERBYTES,
+                   "header size");
     channel *c = mem_zalloc(1, sizeof *c);
     if (c == NULL)
         return err_nomem(err);
@@ -64,7 +67,8 @@ void channel_free(channel *c)
 
 void channel_set_limit(channel *c, size_t message_bytes)
 {
-    c->limit_bytes = message_bytes < CHANNEL_MESSAGE_BYTES_MAX ? message_bytes : CHANNEL_MESSAGE_BYTES_MAX;
+    c->limit_bytes =
+        message_bytes < CHANNEL_MESSAGE_BYTES_MAX ? message_bytes : CHANNEL_MESSAGE_BYTES_MAX;
 }
 
 static void put_piece(channel *c, const uint8_t *p, size_t n, uint8_t tag, struct buf *out)
@@ -72,10 +76,12 @@ static void put_piece(channel *c, const uint8_t *p, size_t n, uint8_t tag, struc
     uint8_t length[4];
     size_t body = n + OVERHEAD;
     store_le32(length, (uint32_t)body);
-    uint8_t *to = buf_reserve(out, 4 + body); /* checked to succeed by the caller, which reserved it all */
+    uint8_t *to =
+        buf_reserve(out, 4 + body); /* checked to succeed by the caller, which reserved it all */
     QASSERT(to != NULL);
     memcpy(to, length, 4);
-    (void)crypto_secretstream_xchacha20poly1305_push(&c->send, to + 4, NULL, p, n, length, sizeof length, tag);
+    (void)crypto_secretstream_xchacha20poly1305_push(&c->send, to + 4, NULL, p, n, length,
+                                                     sizeof length, tag);
     out->len += 4 + body;
 }
 
@@ -83,7 +89,8 @@ quartet_status channel_seal(channel *c, struct slice message, struct buf *out, s
 {
     QASSERT(!c->ended_out);
     if (message.n > CHANNEL_MESSAGE_BYTES_MAX)
-        return err_set(err, QUARTET_LIMIT, "message of %zu bytes, limit %u", message.n, CHANNEL_MESSAGE_BYTES_MAX);
+        return err_set(err, QUARTET_LIMIT, "message of %zu bytes, limit %u", message.n,
+                       CHANNEL_MESSAGE_BYTES_MAX);
     size_t pieces = message.n / PIECE_BYTES_MAX + 1;
     /* All memory first: a stream that has moved on cannot be taken back. */
     if (buf_reserve(out, message.n + pieces * (4 + OVERHEAD)) == NULL)
@@ -124,14 +131,16 @@ static quartet_status take_piece(channel *c, struct slice frame, uint8_t *tag, s
     uint8_t length[4];
     store_le32(length, (uint32_t)frame.n);
     unsigned long long got = 0;
-    if (crypto_secretstream_xchacha20poly1305_pull(&c->receive, to, &got, tag, frame.p, frame.n, length, sizeof length) != 0)
+    if (crypto_secretstream_xchacha20poly1305_pull(&c->receive, to, &got, tag, frame.p, frame.n,
+                                                   length, sizeof length) != 0)
         return err_set(err, QUARTET_CORRUPT, "a frame fails its authentication");
     QASSERT(got == n);
     c->message.len += n;
     return QUARTET_OK;
 }
 
-quartet_status channel_open(channel *c, struct slice frame, bool *complete, struct slice *message, bool *ended, struct err *err)
+quartet_status channel_open(channel *c, struct slice frame, bool *complete, struct slice *message,
+                            bool *ended, struct err *err)
 {
     QASSERT(c->accepted);
     *complete = false;
@@ -139,7 +148,8 @@ quartet_status channel_open(channel *c, struct slice frame, bool *complete, stru
     if (c->complete) {
         buf_clear(&c->message);
         c->complete = false;
-        if (c->message.cap > NET_FRAME_BYTES_MAX) /* one large message must not hold its memory for good */
+        if (c->message.cap >
+            NET_FRAME_BYTES_MAX) /* one large message must not hold its memory for good */
             buf_deinit(&c->message);
     }
     if (c->ended_in)

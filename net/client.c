@@ -1,7 +1,9 @@
-/* client.c - the client: its nodes, connecting and logging in, failing over, and what may be asked again.
+/* client.c - the client: its nodes, connecting and logging in, failing over, and what may be asked
+ * again.
  *
- * The rules of retrying are at the top of client.h. They rest on one fact: a message that was not wholly given to the system cannot have
- * been decrypted by the node, so it was never run; one that was may have been. */
+ * The rules of retrying are at the top of client.h. They rest on one fact: a message that was not
+ * wholly given to the system cannot have been decrypted by the node, so it was never run; one that
+ * was may have been. */
 #include "client.h"
 
 #include <poll.h>
@@ -13,8 +15,8 @@
 #include "base/mem.h"
 #include "client_internal.h"
 
-#define ATTEMPTS_MAX 4u
-#define ROUND_PAUSE_MS 50
+#define ATTEMPTS_MAX           4u
+#define ROUND_PAUSE_MS         50
 #define CONNECT_TIMEOUT_MS_MAX 3000u
 
 static void tell(client *c, const char *text)
@@ -63,7 +65,8 @@ static void add_node(client *c, const char *host, uint16_t port, int slot)
     n->slot = slot;
 }
 
-/* The document names all members: from one node we learn the others. It was verified by the handshake. */
+/* The document names all members: from one node we learn the others. It was verified by the
+ * handshake. */
 static void learn_nodes(client *c, struct slice doc_bytes)
 {
     struct member_doc doc = {0};
@@ -73,7 +76,9 @@ static void learn_nodes(client *c, struct slice doc_bytes)
     for (uint32_t i = 0; i < doc.node_count; i++) {
         char host[MEMBER_ADDRESS_BYTES_MAX];
         uint16_t port = 0;
-        if (url_split_address(doc.nodes[i].address, host, sizeof host, &port, &ignored) == QUARTET_OK && port != 0)
+        if (url_split_address(doc.nodes[i].address, host, sizeof host, &port, &ignored) ==
+                QUARTET_OK &&
+            port != 0)
             add_node(c, host, port, doc.nodes[i].slot);
     }
     member_doc_deinit(&doc);
@@ -101,9 +106,11 @@ static quartet_status take_error(client *c, struct bytes_in *in, struct err *err
 
 static quartet_status log_in(client *c, uint64_t deadline_ms, struct err *err)
 {
-    struct session_login login = {.version = SESSION_VERSION, .user = slice_of(c->url.user, strlen(c->url.user)),
+    struct session_login login = {.version = SESSION_VERSION,
+                                  .user = slice_of(c->url.user, strlen(c->url.user)),
                                   .application = slice_of(c->application, strlen(c->application)),
-                                  .token = slice_of(c->token.data, c->token.len), .setting_count = c->setting_count};
+                                  .token = slice_of(c->token.data, c->token.len),
+                                  .setting_count = c->setting_count};
     for (uint32_t i = 0; i < c->setting_count; i++) {
         login.settings[i].name = slice_of(c->settings[i].name, strlen(c->settings[i].name));
         login.settings[i].value = slice_of(c->settings[i].value, strlen(c->settings[i].value));
@@ -136,11 +143,13 @@ static quartet_status log_in(client *c, uint64_t deadline_ms, struct err *err)
     return keep_token(c, welcome.token, err);
 }
 
-static quartet_status try_node(client *c, uint32_t index, uint32_t timeout_ms, uint64_t deadline_ms, struct err *err)
+static quartet_status try_node(client *c, uint32_t index, uint32_t timeout_ms, uint64_t deadline_ms,
+                               struct err *err)
 {
     struct client_node *n = &c->nodes[index];
     struct buf doc = {0};
-    quartet_status rc = client_link_open(&c->link, &c->config, n->host, n->port, timeout_ms, &doc, err);
+    quartet_status rc =
+        client_link_open(&c->link, &c->config, n->host, n->port, timeout_ms, &doc, err);
     if (rc == QUARTET_OK) {
         n->slot = c->link.slot;
         rc = log_in(c, deadline_ms, err);
@@ -163,7 +172,8 @@ static quartet_status try_node(client *c, uint32_t index, uint32_t timeout_ms, u
 }
 
 /* One round over all nodes, the one that failed last. *hopeless: every one refuses who we are. */
-static quartet_status try_round(client *c, uint32_t start, uint32_t timeout_ms, uint64_t deadline_ms, bool *hopeless, struct err *err)
+static quartet_status try_round(client *c, uint32_t start, uint32_t timeout_ms,
+                                uint64_t deadline_ms, bool *hopeless, struct err *err)
 {
     quartet_status rc = err_set(err, QUARTET_NET, "there is no node");
     uint32_t refused = 0, count = c->node_count;
@@ -197,7 +207,8 @@ quartet_status client_connect(client *c, struct err *err)
     while (true) {
         bool hopeless = false;
         rc = try_round(c, start, timeout, deadline, &hopeless, err);
-        if (rc == QUARTET_OK || rc == QUARTET_NOMEM || hopeless || client_now_ms(c->env) >= deadline)
+        if (rc == QUARTET_OK || rc == QUARTET_NOMEM || hopeless ||
+            client_now_ms(c->env) >= deadline)
             break;
         (void)poll(NULL, 0, ROUND_PAUSE_MS); /* a pause, nothing to wait for */
         timeout = timeout * 2 < CONNECT_TIMEOUT_MS_MAX ? timeout * 2 : CONNECT_TIMEOUT_MS_MAX;
@@ -210,7 +221,8 @@ quartet_status client_connect(client *c, struct err *err)
         else
             (void)snprintf(text, sizeof text, "%s does not answer: now on %s", before, now_on);
         tell(c, text);
-    } else if (rc != QUARTET_OK && rc != QUARTET_AUTH && rc != QUARTET_UNAVAILABLE && rc != QUARTET_NOMEM) {
+    } else if (rc != QUARTET_OK && rc != QUARTET_AUTH && rc != QUARTET_UNAVAILABLE &&
+               rc != QUARTET_NOMEM) {
         rc = err->code = QUARTET_NET;
         err_prefix(err, "no node can be reached; the last try");
     }
@@ -219,16 +231,18 @@ quartet_status client_connect(client *c, struct err *err)
 
 void client_lost(client *c, const char *why)
 {
-    (void)why; /* the notice of the next connection tells; the reason is in the error where there is one */
+    (void)why; /* the notice of the next connection tells; the reason is in the error where there is
+                  one */
     client_link_close(&c->link, false);
     if (c->in_transaction)
         c->transaction_lost = true;
     c->in_transaction = false;
 }
 
-/* Wait for the answer with this id. QUARTET_NET and CORRUPT mean that the link is of no more use; *link_broke tells that apart from an
- * error that the node sent. */
-static quartet_status take_answer(client *c, uint32_t id, struct client_answer *answer, bool *link_broke, struct err *err)
+/* Wait for the answer with this id. QUARTET_NET and CORRUPT mean that the link is of no more use;
+ * *link_broke tells that apart from an error that the node sent. */
+static quartet_status take_answer(client *c, uint32_t id, struct client_answer *answer,
+                                  bool *link_broke, struct err *err)
 {
     while (true) {
         struct slice message;
@@ -271,7 +285,8 @@ static quartet_status rolled_back(client *c, struct err *err)
     return err_set(err, QUARTET_NET, "transaction rolled back by failover; run it again");
 }
 
-quartet_status client_ask(client *c, uint32_t id, enum client_hint hint, uint32_t needs_generation, struct client_answer *answer, struct err *err)
+quartet_status client_ask(client *c, uint32_t id, enum client_hint hint, uint32_t needs_generation,
+                          struct client_answer *answer, struct err *err)
 {
     quartet_status rc = buf_check(&c->request, err);
     for (uint32_t attempt = 0; rc == QUARTET_OK && attempt < ATTEMPTS_MAX; attempt++) {
@@ -294,17 +309,21 @@ quartet_status client_ask(client *c, uint32_t id, enum client_hint hint, uint32_
             return rc;
         client_lost(c, err->text);
         c->transaction_lost = false; /* told right here */
-        struct err connecting = ERR_INIT; /* go to another node at once; the next call says why where none is there */
+        struct err connecting =
+            ERR_INIT; /* go to another node at once; the next call says why where none is there */
         quartet_status connected = client_connect(c, &connecting);
         if (in_transaction && (!sent || hint != CLIENT_HINT_NONE))
             return rolled_back(c, err);
         if (sent && hint != CLIENT_HINT_READS)
-            return err_set(err, QUARTET_UNKNOWN_OUTCOME, "the link broke before the answer came: it is unknown whether the statement took effect");
+            return err_set(err, QUARTET_UNKNOWN_OUTCOME,
+                           "the link broke before the answer came: it is unknown whether the "
+                           "statement took effect");
         rc = connected;
         if (rc != QUARTET_OK)
             *err = connecting;
     }
-    return rc != QUARTET_OK ? rc : err_set(err, QUARTET_NET, "the link broke %u times", ATTEMPTS_MAX);
+    return rc != QUARTET_OK ? rc
+                            : err_set(err, QUARTET_NET, "the link broke %u times", ATTEMPTS_MAX);
 }
 
 static quartet_status read_key_file(client *c, struct err *err)
@@ -322,7 +341,8 @@ static quartet_status read_key_file(client *c, struct err *err)
     return rc;
 }
 
-static quartet_status set_up(client *c, const char *url, const struct client_options *options, struct err *err)
+static quartet_status set_up(client *c, const char *url, const struct client_options *options,
+                             struct err *err)
 {
     quartet_status rc = url_parse(url, &c->url, err);
     if (rc != QUARTET_OK)
@@ -354,7 +374,8 @@ static quartet_status set_up(client *c, const char *url, const struct client_opt
     return rc;
 }
 
-quartet_status client_open(const char *url, const struct client_options *options, client **out, struct err *err)
+quartet_status client_open(const char *url, const struct client_options *options, client **out,
+                           struct err *err)
 {
     client *c = mem_zalloc(1, sizeof *c);
     if (c == NULL)
@@ -422,7 +443,8 @@ quartet_status client_ping(client *c, uint64_t *rtt_us, struct err *err)
     return QUARTET_OK;
 }
 
-quartet_status client_nodes(client *c, struct session_node nodes[SLOTS_MAX], uint32_t *count, struct err *err)
+quartet_status client_nodes(client *c, struct session_node nodes[SLOTS_MAX], uint32_t *count,
+                            struct err *err)
 {
     struct client_answer answer;
     uint32_t id = client_next_id(c);

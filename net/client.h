@@ -1,13 +1,18 @@
-/* client.h - the client library: one session over whichever node is healthy, blocking, on plain sockets.
+/* client.h - the client library: one session over whichever node is healthy, blocking, on plain
+ * sockets.
  *
- * What it does when a node fails: it connects to another (within a second: a node that is silent for 600 ms while an answer is due is
- * given up), logs in with the settings and the token, prepares the statements again, and says so through the notice callback. Then the
- * statement that was under way
- *   - was never sent, or only reads and no transaction was open: is run (again), unseen by the caller;
- *   - may have been a write outside a transaction, or ends a transaction: fails with QUARTET_UNKNOWN_OUTCOME;
- *   - was inside a transaction: fails with QUARTET_NET, "transaction rolled back by failover; run it again".
- * A statement that has given rows to the caller is not run again: QUARTET_NET. It is never guessed. A client and its statements are
- * used by one thread at a time, except client_cancel. */
+ * What it does when a node fails: it connects to another (within a second: a node that is silent
+ * for 600 ms while an answer is due is given up), logs in with the settings and the token, prepares
+ * the statements again, and says so through the notice callback. Then the statement that was under
+ * way
+ *   - was never sent, or only reads and no transaction was open: is run (again), unseen by the
+ * caller;
+ *   - may have been a write outside a transaction, or ends a transaction: fails with
+ * QUARTET_UNKNOWN_OUTCOME;
+ *   - was inside a transaction: fails with QUARTET_NET, "transaction rolled back by failover; run
+ * it again". A statement that has given rows to the caller is not run again: QUARTET_NET. It is
+ * never guessed. A client and its statements are used by one thread at a time, except
+ * client_cancel. */
 #ifndef NET_CLIENT_H
 #define NET_CLIENT_H
 
@@ -16,45 +21,56 @@
 #include "url.h"
 
 #define CLIENT_PING_INTERVAL_MS 150u
-#define CLIENT_SILENCE_MS 600u
+#define CLIENT_SILENCE_MS       600u
 
 typedef struct client client;
 typedef struct client_stmt client_stmt;
 
 struct client_options {
-    struct env *env;           /* NULL: env_posix() */
-    const char *application;   /* for the node's logs; may be NULL */
-    void (*notice)(void *arg, const char *text); /* "node 1 at 127.0.0.1:7401 does not answer: now on node 2 at ..."; may be NULL */
+    struct env *env;                             /* NULL: env_posix() */
+    const char *application;                     /* for the node's logs; may be NULL */
+    void (*notice)(void *arg, const char *text); /* "node 1 at 127.0.0.1:7401 does not answer: now
+                                                    on node 2 at ..."; may be NULL */
     void *notice_arg;
 };
 
-/* Parses the URL, connects to the first node that answers and logs in. QUARTET_MISUSE, QUARTET_AUTH, QUARTET_NET. */
-quartet_status client_open(const char *url, const struct client_options *options, client **out, struct err *err);
+/* Parses the URL, connects to the first node that answers and logs in. QUARTET_MISUSE,
+ * QUARTET_AUTH, QUARTET_NET. */
+quartet_status client_open(const char *url, const struct client_options *options, client **out,
+                           struct err *err);
 void client_close(client *c); /* NULL is allowed. All its statements must have been freed */
 
-/* What the caller knows of a statement, since SQL is opaque here. A prepared statement knows by itself. */
+/* What the caller knows of a statement, since SQL is opaque here. A prepared statement knows by
+ * itself. */
 enum client_hint {
     CLIENT_HINT_NONE,  /* could be anything */
     CLIENT_HINT_READS, /* no effect: may be run again */
     CLIENT_HINT_WRITES /* has effects, but does not end a transaction */
 };
 
-/* A statement of its own: sent with its parameters in one message; rows come with client_step. `sql` holds at least one statement; the
- * first is run, *consumed (may be NULL) tells its length. *out is the caller's (client_stmt_free), NULL for blank text. */
-quartet_status client_execute(client *c, const char *sql, size_t n, const struct value *params, uint32_t param_count, enum client_hint hint,
-                              client_stmt **out, size_t *consumed, struct err *err);
+/* A statement of its own: sent with its parameters in one message; rows come with client_step.
+ * `sql` holds at least one statement; the first is run, *consumed (may be NULL) tells its length.
+ * *out is the caller's (client_stmt_free), NULL for blank text. */
+quartet_status client_execute(client *c, const char *sql, size_t n, const struct value *params,
+                              uint32_t param_count, enum client_hint hint, client_stmt **out,
+                              size_t *consumed, struct err *err);
 /* Prepare only; run it as often as you like. */
-quartet_status client_prepare(client *c, const char *sql, size_t n, client_stmt **out, size_t *consumed, struct err *err);
-quartet_status client_run(client_stmt *s, const struct value *params, uint32_t param_count, struct err *err);
-/* QUARTET_ROW: *row has client_column_count values, valid until the next call on this statement. QUARTET_DONE, or an error. */
+quartet_status client_prepare(client *c, const char *sql, size_t n, client_stmt **out,
+                              size_t *consumed, struct err *err);
+quartet_status client_run(client_stmt *s, const struct value *params, uint32_t param_count,
+                          struct err *err);
+/* QUARTET_ROW: *row has client_column_count values, valid until the next call on this statement.
+ * QUARTET_DONE, or an error. */
 quartet_status client_step(client_stmt *s, const struct value **row, struct err *err);
 void client_reset(client_stmt *s);     /* closes the cursor; it may be run again */
 void client_stmt_free(client_stmt *s); /* NULL is allowed */
 
 uint32_t client_param_count(const client_stmt *s);
-uint32_t client_param_index(const client_stmt *s, const char *name); /* counts from 1; ":name"; 0: no such parameter */
+uint32_t client_param_index(const client_stmt *s,
+                            const char *name); /* counts from 1; ":name"; 0: no such parameter */
 uint32_t client_column_count(const client_stmt *s);
-const char *client_column_name(const client_stmt *s, uint32_t i);     /* valid as long as the statement */
+const char *client_column_name(const client_stmt *s,
+                               uint32_t i); /* valid as long as the statement */
 const char *client_column_decltype(const client_stmt *s, uint32_t i); /* empty for expressions */
 uint8_t client_column_type(const client_stmt *s, uint32_t i);         /* enum value_type, or 0 */
 int64_t client_affected(const client_stmt *s);
@@ -66,9 +82,11 @@ bool client_read_only(const client_stmt *s);
 bool client_in_transaction(const client *c);
 /* Any thread, or a signal handler's thread: the running statement ends with QUARTET_INTERRUPTED. */
 void client_cancel(client *c);
-/* A real question to the node and its answer; fails over where there is none. rtt_us may be NULL. */
+/* A real question to the node and its answer; fails over where there is none. rtt_us may be NULL.
+ */
 quartet_status client_ping(client *c, uint64_t *rtt_us, struct err *err);
-/* A setting to be sent at every login from now on, after failover too; it does not change the present session. */
+/* A setting to be sent at every login from now on, after failover too; it does not change the
+ * present session. */
 quartet_status client_remember(client *c, const char *name, const char *value, struct err *err);
 
 /* Which node serves: its slot (-1: none), "host:port", its state. */
@@ -77,6 +95,7 @@ const char *client_address(const client *c);
 uint8_t client_state(const client *c);
 struct slice client_token(const client *c); /* valid until the next call */
 /* The cluster as this client's node sees it. Slices are valid until the next call on the client. */
-quartet_status client_nodes(client *c, struct session_node nodes[SLOTS_MAX], uint32_t *count, struct err *err);
+quartet_status client_nodes(client *c, struct session_node nodes[SLOTS_MAX], uint32_t *count,
+                            struct err *err);
 
 #endif

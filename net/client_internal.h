@@ -44,7 +44,8 @@ struct client {
     uint32_t generation; /* of the session: grows with every login */
     uint32_t next_id, next_statement;
     bool in_transaction;
-    bool transaction_lost; /* the session broke while one was open, and the caller has not been told */
+    bool transaction_lost; /* the session broke while one was open, and the caller has not been told
+                            */
     char address[MEMBER_ADDRESS_BYTES_MAX + 8];
     struct buf token;
     struct buf request;  /* message under construction */
@@ -62,20 +63,20 @@ struct client_stmt {
     uint32_t number, generation;
     char *sql; /* owned; for preparing again */
     size_t sql_bytes;
-    bool prepared;        /* on the node of `generation` */
-    bool keep;            /* made by client_prepare */
-    bool open;            /* a cursor is open on the node */
-    struct arena arena;   /* columns' texts */
+    bool prepared;      /* on the node of `generation` */
+    bool keep;          /* made by client_prepare */
+    bool open;          /* a cursor is open on the node */
+    struct arena arena; /* columns' texts */
     struct session_column *columns;
     struct slice *param_names;
     uint32_t column_count, param_count, flags;
-    struct buf rows;      /* of the batch at hand */
+    struct buf rows; /* of the batch at hand */
     struct bytes_in at;
     uint32_t rows_left;
     bool done;
-    struct value *row;    /* column_count of them */
+    struct value *row; /* column_count of them */
     int64_t affected, last_insert_id;
-    char **warnings;      /* in the arena of warnings */
+    char **warnings; /* in the arena of warnings */
     struct arena warning_arena;
     uint32_t warning_count;
 };
@@ -84,15 +85,19 @@ struct client_stmt {
 uint64_t client_now_ms(struct env *env);
 void client_link_init(struct client_link *l);
 void client_link_close(struct client_link *l, bool goodbye);
-/* TCP and handshake within timeout_ms. *doc gets the node's membership document (buf of the caller). */
-quartet_status client_link_open(struct client_link *l, const struct handshake_config *config, const char *host, uint16_t port, uint32_t timeout_ms,
+/* TCP and handshake within timeout_ms. *doc gets the node's membership document (buf of the
+ * caller). */
+quartet_status client_link_open(struct client_link *l, const struct handshake_config *config,
+                                const char *host, uint16_t port, uint32_t timeout_ms,
                                 struct buf *doc, struct err *err);
 /* QUARTET_OK: the system has all of it. Otherwise the node cannot have got the whole message. */
-quartet_status client_link_send(struct client_link *l, struct env *env, struct slice message, struct err *err);
-/* The next message but keep-alive pongs; valid until the next call. Pings while it waits; QUARTET_NET once the node is silent for too long.
- * cancel_fd: readable once the caller is to be cancelled (a CANCEL is sent), or -1. deadline_ms 0: none. */
-quartet_status client_link_receive(struct client_link *l, struct env *env, int cancel_fd, uint64_t deadline_ms, struct slice *message,
-                                   struct err *err);
+quartet_status client_link_send(struct client_link *l, struct env *env, struct slice message,
+                                struct err *err);
+/* The next message but keep-alive pongs; valid until the next call. Pings while it waits;
+ * QUARTET_NET once the node is silent for too long. cancel_fd: readable once the caller is to be
+ * cancelled (a CANCEL is sent), or -1. deadline_ms 0: none. */
+quartet_status client_link_receive(struct client_link *l, struct env *env, int cancel_fd,
+                                   uint64_t deadline_ms, struct slice *message, struct err *err);
 
 /* client.c */
 /* Make sure of a session. QUARTET_NET and others: no node took us. */
@@ -108,8 +113,10 @@ struct client_answer {
     struct session_node nodes[SLOTS_MAX]; /* NODES_ARE; points into the message */
     uint32_t node_count;
 };
-/* Send c->request (request id `id`) and take its answer, failing over by the rules at the top of client.h. needs_generation: not 0: the request
- * belongs to that session (a cursor, a prepared statement); where it is gone, QUARTET_NOTFOUND tells the caller to build the request anew. */
-quartet_status client_ask(client *c, uint32_t id, enum client_hint hint, uint32_t needs_generation, struct client_answer *answer, struct err *err);
+/* Send c->request (request id `id`) and take its answer, failing over by the rules at the top of
+ * client.h. needs_generation: not 0: the request belongs to that session (a cursor, a prepared
+ * statement); where it is gone, QUARTET_NOTFOUND tells the caller to build the request anew. */
+quartet_status client_ask(client *c, uint32_t id, enum client_hint hint, uint32_t needs_generation,
+                          struct client_answer *answer, struct err *err);
 
 #endif

@@ -1,7 +1,8 @@
 /* client_link.c - a blocking encrypted connection with deadlines, on poll.
  *
- * A stopped process still accepts TCP and takes bytes, so only its own words count as life: while an answer is due we ask every 150 ms
- * whether the node is there, and give it up after 600 ms of silence. Time in which we ourselves did not run does not count. */
+ * A stopped process still accepts TCP and takes bytes, so only its own words count as life: while
+ * an answer is due we ask every 150 ms whether the node is there, and give it up after 600 ms of
+ * silence. Time in which we ourselves did not run does not count. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -17,7 +18,7 @@
 #include "client_internal.h"
 
 #define READ_BYTES (64u << 10)
-#define LATE_MS 100u
+#define LATE_MS    100u
 
 uint64_t client_now_ms(struct env *env)
 {
@@ -34,7 +35,8 @@ void client_link_close(struct client_link *l, bool goodbye)
     if (l->fd >= 0) {
         struct err ignored = ERR_INIT; /* a goodbye that cannot be said is a cut */
         buf_clear(&l->out);
-        if (goodbye && l->channel != NULL && channel_seal_end(l->channel, &l->out, &ignored) == QUARTET_OK && l->out.len > 0)
+        if (goodbye && l->channel != NULL &&
+            channel_seal_end(l->channel, &l->out, &ignored) == QUARTET_OK && l->out.len > 0)
             (void)send(l->fd, l->out.data, l->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
         (void)close(l->fd);
     }
@@ -46,7 +48,8 @@ void client_link_close(struct client_link *l, bool goodbye)
     l->rtt_us = rtt;
 }
 
-/* Wait for an event. 1: it came (or an error that the next call will tell); 0: the time is over; 2: cancelled. */
+/* Wait for an event. 1: it came (or an error that the next call will tell); 0: the time is over; 2:
+ * cancelled. */
 static int wait_for(int fd, short events, int cancel_fd, uint64_t ms)
 {
     struct pollfd p[2] = {{.fd = fd, .events = events}, {.fd = cancel_fd, .events = POLLIN}};
@@ -58,13 +61,15 @@ static int wait_for(int fd, short events, int cancel_fd, uint64_t ms)
     return cancel_fd >= 0 && p[1].revents != 0 ? 2 : 0;
 }
 
-static quartet_status tcp_connect(const struct addrinfo *a, struct env *env, uint64_t deadline_ms, int *out, struct err *err)
+static quartet_status tcp_connect(const struct addrinfo *a, struct env *env, uint64_t deadline_ms,
+                                  int *out, struct err *err)
 {
     int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return err_set(err, QUARTET_NET, "socket: %s", strerror(errno));
     int one = 1;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* slower without, not wrong */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one,
+                     sizeof one); /* slower without, not wrong */
     int bad = connect(fd, a->ai_addr, a->ai_addrlen) == 0 ? 0 : errno;
     while (bad == EINPROGRESS || bad == EINTR) {
         uint64_t now = client_now_ms(env);
@@ -84,7 +89,8 @@ static quartet_status tcp_connect(const struct addrinfo *a, struct env *env, uin
     return QUARTET_OK;
 }
 
-static quartet_status connect_host(const char *host, uint16_t port, struct env *env, uint64_t deadline_ms, int *out, struct err *err)
+static quartet_status connect_host(const char *host, uint16_t port, struct env *env,
+                                   uint64_t deadline_ms, int *out, struct err *err)
 {
     char service[8];
     (void)snprintf(service, sizeof service, "%u", port); /* fits: at most 5 digits */
@@ -99,7 +105,8 @@ static quartet_status connect_host(const char *host, uint16_t port, struct env *
     return rc;
 }
 
-static quartet_status write_all(struct client_link *l, struct env *env, uint64_t patience_ms, struct err *err)
+static quartet_status write_all(struct client_link *l, struct env *env, uint64_t patience_ms,
+                                struct err *err)
 {
     size_t at = 0;
     uint64_t last = client_now_ms(env);
@@ -114,7 +121,8 @@ static quartet_status write_all(struct client_link *l, struct env *env, uint64_t
             uint64_t asked = client_now_ms(env);
             if (asked - last >= patience_ms)
                 return err_set(err, QUARTET_NET, "it takes no more bytes");
-            (void)wait_for(l->fd, POLLOUT, -1, last + patience_ms - asked); /* the loop looks again */
+            (void)wait_for(l->fd, POLLOUT, -1,
+                           last + patience_ms - asked); /* the loop looks again */
             uint64_t now = client_now_ms(env);
             if (now > last + patience_ms + LATE_MS)
                 last = now - patience_ms / 2; /* we did not run: try once more */
@@ -144,14 +152,16 @@ static quartet_status read_some(struct client_link *l, struct env *env, struct e
     return rc;
 }
 
-static quartet_status shake_hands(struct client_link *l, handshake *h, struct env *env, uint64_t deadline_ms, struct err *err)
+static quartet_status shake_hands(struct client_link *l, handshake *h, struct env *env,
+                                  uint64_t deadline_ms, struct err *err)
 {
     quartet_status rc = QUARTET_OK;
     while (rc == QUARTET_OK && !handshake_done(h)) {
         struct slice body;
         if (frame_next(&l->in, &body, &rc, err)) {
             rc = handshake_input(h, body, &l->out, err);
-            struct err ignored = ERR_INIT; /* on failure a refusal may be in out; it is only a courtesy */
+            struct err ignored =
+                ERR_INIT; /* on failure a refusal may be in out; it is only a courtesy */
             quartet_status sent = write_all(l, env, 200, rc == QUARTET_OK ? err : &ignored);
             if (rc == QUARTET_OK)
                 rc = sent;
@@ -168,7 +178,8 @@ static quartet_status shake_hands(struct client_link *l, handshake *h, struct en
     return rc;
 }
 
-quartet_status client_link_open(struct client_link *l, const struct handshake_config *config, const char *host, uint16_t port, uint32_t timeout_ms,
+quartet_status client_link_open(struct client_link *l, const struct handshake_config *config,
+                                const char *host, uint16_t port, uint32_t timeout_ms,
                                 struct buf *doc, struct err *err)
 {
     QASSERT(l->fd < 0);
@@ -198,7 +209,8 @@ quartet_status client_link_open(struct client_link *l, const struct handshake_co
     return rc;
 }
 
-quartet_status client_link_send(struct client_link *l, struct env *env, struct slice message, struct err *err)
+quartet_status client_link_send(struct client_link *l, struct env *env, struct slice message,
+                                struct err *err)
 {
     quartet_status rc = channel_seal(l->channel, message, &l->out, err);
     if (rc == QUARTET_OK)
@@ -206,7 +218,8 @@ quartet_status client_link_send(struct client_link *l, struct env *env, struct s
     return rc;
 }
 
-static quartet_status send_simple(struct client_link *l, struct env *env, uint8_t kind, struct err *err)
+static quartet_status send_simple(struct client_link *l, struct env *env, uint8_t kind,
+                                  struct err *err)
 {
     struct buf b = {0};
     session_put_simple(&b, kind, 0);
@@ -224,23 +237,27 @@ static bool take_keep_alive(struct client_link *l, struct env *env, struct slice
     uint8_t kind = 0, slot = 0, state = 0;
     uint32_t id = 0;
     struct err ignored = ERR_INIT; /* a malformed message is told by whoever expects it */
-    if (session_open_message(message, &in, &kind, &id, &ignored) != QUARTET_OK || kind != SESSION_PONG || id != 0)
+    if (session_open_message(message, &in, &kind, &id, &ignored) != QUARTET_OK ||
+        kind != SESSION_PONG || id != 0)
         return false;
     if (session_get_pong(&in, &slot, &state, &ignored) == QUARTET_OK)
         l->state = state;
     uint64_t now_us = env->ops->mono_ns(env) / 1000u;
     if (l->ping_sent_us != 0 && now_us > l->ping_sent_us)
-        l->rtt_us = l->rtt_us == 0 ? now_us - l->ping_sent_us : (l->rtt_us * 7 + now_us - l->ping_sent_us) / 8;
+        l->rtt_us = l->rtt_us == 0 ? now_us - l->ping_sent_us
+                                   : (l->rtt_us * 7 + now_us - l->ping_sent_us) / 8;
     l->ping_sent_us = 0;
     return true;
 }
 
 /* One step of waiting: sleep until bytes come, a ping is due, or it is a cancel. */
-static quartet_status wait_step(struct client_link *l, struct env *env, int cancel_fd, uint64_t deadline_ms, uint64_t *ping_due_ms, struct err *err)
+static quartet_status wait_step(struct client_link *l, struct env *env, int cancel_fd,
+                                uint64_t deadline_ms, uint64_t *ping_due_ms, struct err *err)
 {
     uint64_t now = client_now_ms(env), silence = CLIENT_SILENCE_MS + 3 * l->rtt_us / 1000u;
     if (now - l->heard_ms > silence)
-        return err_set(err, QUARTET_NET, "silent for %llu ms", (unsigned long long)(now - l->heard_ms));
+        return err_set(err, QUARTET_NET, "silent for %llu ms",
+                       (unsigned long long)(now - l->heard_ms));
     if (deadline_ms != 0 && now >= deadline_ms)
         return err_set(err, QUARTET_NET, "no answer within the time");
     if (now >= *ping_due_ms) {
@@ -263,8 +280,8 @@ static quartet_status wait_step(struct client_link *l, struct env *env, int canc
     return event == 1 ? read_some(l, env, err) : QUARTET_OK;
 }
 
-quartet_status client_link_receive(struct client_link *l, struct env *env, int cancel_fd, uint64_t deadline_ms, struct slice *message,
-                                   struct err *err)
+quartet_status client_link_receive(struct client_link *l, struct env *env, int cancel_fd,
+                                   uint64_t deadline_ms, struct slice *message, struct err *err)
 {
     quartet_status rc = QUARTET_OK;
     uint64_t now = client_now_ms(env);

@@ -1,4 +1,5 @@
-/* client_stmt.c - statements of the client library: sent in one message, rows taken in batches, prepared again after a failover. */
+/* client_stmt.c - statements of the client library: sent in one message, rows taken in batches,
+ * prepared again after a failover. */
 #include <string.h>
 #include <unistd.h>
 
@@ -6,12 +7,13 @@
 #include "client_internal.h"
 
 #define FIRST_ROWS 256u
-#define MORE_ROWS SESSION_BATCH_ROWS_MAX
+#define MORE_ROWS  SESSION_BATCH_ROWS_MAX
 
 static void forget_cancel(client *c)
 {
     uint64_t count = 0;
-    ssize_t n = read(c->cancel_fd, &count, sizeof count); /* what came before this statement was not meant for it */
+    ssize_t n = read(c->cancel_fd, &count,
+                     sizeof count); /* what came before this statement was not meant for it */
     (void)n;
 }
 
@@ -50,10 +52,13 @@ static quartet_status copy_columns(client_stmt *s, const struct session_result *
         char *declared = arena_strndup(&s->arena, (const char *)c->declared.p, c->declared.n);
         if (name == NULL || declared == NULL)
             return err_nomem(err);
-        s->columns[i] = (struct session_column){.name = slice_of(name, c->name.n), .declared = slice_of(declared, c->declared.n), .type = c->type};
+        s->columns[i] = (struct session_column){.name = slice_of(name, c->name.n),
+                                                .declared = slice_of(declared, c->declared.n),
+                                                .type = c->type};
     }
     for (uint32_t i = 0; r->param_names != NULL && i < r->param_count; i++) {
-        char *name = arena_strndup(&s->arena, (const char *)r->param_names[i].p, r->param_names[i].n);
+        char *name =
+            arena_strndup(&s->arena, (const char *)r->param_names[i].p, r->param_names[i].n);
         if (name == NULL)
             return err_nomem(err);
         s->param_names[i] = slice_of(name, r->param_names[i].n);
@@ -69,7 +74,8 @@ static quartet_status copy_warnings(client_stmt *s, const struct session_result 
     if (s->warnings == NULL)
         return err_nomem(err);
     for (uint32_t i = 0; i < r->warning_count; i++) {
-        s->warnings[i] = arena_strndup(&s->warning_arena, (const char *)r->warnings[i].p, r->warnings[i].n);
+        s->warnings[i] =
+            arena_strndup(&s->warning_arena, (const char *)r->warnings[i].p, r->warnings[i].n);
         if (s->warnings[i] == NULL)
             return err_nomem(err);
     }
@@ -81,7 +87,8 @@ static quartet_status take_result(client_stmt *s, const struct session_result *r
 {
     quartet_status rc = r->has_columns ? copy_columns(s, r, err) : QUARTET_OK;
     if (rc == QUARTET_OK && r->column_count != s->column_count)
-        rc = err_set(err, QUARTET_CORRUPT, "a result with %u columns, %u were announced", r->column_count, s->column_count);
+        rc = err_set(err, QUARTET_CORRUPT, "a result with %u columns, %u were announced",
+                     r->column_count, s->column_count);
     if (rc == QUARTET_OK)
         rc = copy_warnings(s, r, err);
     buf_clear(&s->rows);
@@ -108,13 +115,18 @@ static enum client_hint hint_of(const client_stmt *s)
     return (s->flags & SESSION_ENDS) != 0 ? CLIENT_HINT_NONE : CLIENT_HINT_WRITES;
 }
 
-static void put_request(client_stmt *s, uint8_t kind, uint32_t id, const struct value *params, uint32_t param_count, uint32_t max_rows)
+static void put_request(client_stmt *s, uint8_t kind, uint32_t id, const struct value *params,
+                        uint32_t param_count, uint32_t max_rows)
 {
     client *c = s->client;
     struct buf values = {0};
     for (uint32_t i = 0; i < param_count; i++)
         value_encode(&values, &params[i]);
-    struct session_request r = {.kind = kind, .id = id, .statement = s->number, .param_count = param_count, .max_rows = max_rows,
+    struct session_request r = {.kind = kind,
+                                .id = id,
+                                .statement = s->number,
+                                .param_count = param_count,
+                                .max_rows = max_rows,
                                 .params = slice_of(values.data, values.len)};
     if (kind == SESSION_EXECUTE || kind == SESSION_PREPARE)
         r.sql = slice_of(s->sql, s->sql_bytes);
@@ -147,7 +159,8 @@ static quartet_status prepare(client_stmt *s, size_t *consumed, struct err *err)
     return QUARTET_OK;
 }
 
-quartet_status client_prepare(client *c, const char *sql, size_t n, client_stmt **out, size_t *consumed, struct err *err)
+quartet_status client_prepare(client *c, const char *sql, size_t n, client_stmt **out,
+                              size_t *consumed, struct err *err)
 {
     *out = NULL;
     client_stmt *s = stmt_new(c, sql, n, err);
@@ -176,8 +189,9 @@ static void begin_run(client_stmt *s)
     s->done = true;
 }
 
-quartet_status client_execute(client *c, const char *sql, size_t n, const struct value *params, uint32_t param_count, enum client_hint hint,
-                              client_stmt **out, size_t *consumed, struct err *err)
+quartet_status client_execute(client *c, const char *sql, size_t n, const struct value *params,
+                              uint32_t param_count, enum client_hint hint, client_stmt **out,
+                              size_t *consumed, struct err *err)
 {
     *out = NULL;
     client_stmt *s = stmt_new(c, sql, n, err);
@@ -204,17 +218,20 @@ quartet_status client_execute(client *c, const char *sql, size_t n, const struct
     return QUARTET_OK;
 }
 
-quartet_status client_run(client_stmt *s, const struct value *params, uint32_t param_count, struct err *err)
+quartet_status client_run(client_stmt *s, const struct value *params, uint32_t param_count,
+                          struct err *err)
 {
     client *c = s->client;
     QASSERT(s->keep);
     begin_run(s);
     quartet_status rc = QUARTET_NOTFOUND;
-    /* A failover between preparing and running asks for another round; more than a few of them is an error of the network. */
+    /* A failover between preparing and running asks for another round; more than a few of them is
+     * an error of the network. */
     for (int attempt = 0; rc == QUARTET_NOTFOUND && attempt < 3; attempt++) {
         err_clear(err);
         rc = client_connect(c, err);
-        if (rc == QUARTET_OK && !c->transaction_lost && (!s->prepared || s->generation != c->generation))
+        if (rc == QUARTET_OK && !c->transaction_lost &&
+            (!s->prepared || s->generation != c->generation))
             rc = prepare(s, NULL, err);
         if (rc != QUARTET_OK)
             return rc;
@@ -239,11 +256,14 @@ static quartet_status fetch(client_stmt *s, struct err *err)
     struct client_answer answer;
     uint32_t id = client_next_id(c), generation = s->generation;
     put_request(s, SESSION_FETCH, id, NULL, 0, MORE_ROWS);
-    /* Not to be asked again: rows were given to the caller, and another node's cursor would begin anew. */
-    quartet_status rc = c->link.fd < 0 || c->generation != generation ? err_set(err, QUARTET_NOTFOUND, "the session is gone")
-                                                                    : client_ask(c, id, CLIENT_HINT_READS, generation, &answer, err);
+    /* Not to be asked again: rows were given to the caller, and another node's cursor would begin
+     * anew. */
+    quartet_status rc = c->link.fd < 0 || c->generation != generation
+                            ? err_set(err, QUARTET_NOTFOUND, "the session is gone")
+                            : client_ask(c, id, CLIENT_HINT_READS, generation, &answer, err);
     if (rc == QUARTET_NOTFOUND)
-        rc = err_set(err, QUARTET_NET, "the node failed while rows were being read: run the statement again");
+        rc = err_set(err, QUARTET_NET,
+                     "the node failed while rows were being read: run the statement again");
     if (rc == QUARTET_OK && answer.kind != SESSION_RESULT)
         rc = err_set(err, QUARTET_CORRUPT, "an unexpected answer to FETCH");
     if (rc == QUARTET_OK)
@@ -279,7 +299,9 @@ static void send_quietly(client_stmt *s, uint8_t kind)
         return;
     struct err why = ERR_INIT;
     put_request(s, kind, client_next_id(c), NULL, 0, 0);
-    if (!c->request.failed && client_link_send(&c->link, c->env, slice_of(c->request.data, c->request.len), &why) != QUARTET_OK)
+    if (!c->request.failed &&
+        client_link_send(&c->link, c->env, slice_of(c->request.data, c->request.len), &why) !=
+            QUARTET_OK)
         client_lost(c, why.text);
 }
 

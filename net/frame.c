@@ -1,5 +1,6 @@
-/* frame.c - length-prefixed frames. The buffer holds what has come and is not consumed; it is compacted when the consumed part is the
- * larger one, so that a long stream costs no more memory than its largest frame and one read. */
+/* frame.c - length-prefixed frames. The buffer holds what has come and is not consumed; it is
+ * compacted when the consumed part is the larger one, so that a long stream costs no more memory
+ * than its largest frame and one read. */
 #include "frame.h"
 
 #include <string.h>

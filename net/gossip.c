@@ -1,11 +1,13 @@
 /* gossip.c - the state machine's events: connections, messages, the clock.
  *
- * How a delta gets everywhere: its origin pushes the signed batch to every peer that has what comes before it; a receiver relays to whom the
- *   sender did not reach; everything else (losses, slow peers, restarts, partitions) is repaired by vectors: each node tells its on-disk
- *   vector at connect, once a second, and at once where it knows that a peer may lack something; who lacks something pulls it.
- * Invariants: memory per peer is bounded; nothing a peer says can make us believe that we have what we have not; a peer that breaks the
- *   protocol is disconnected here before the error is returned.
- * Not here: signatures, the log, dependencies (the host); sockets and time (the server or the simulator). */
+ * How a delta gets everywhere: its origin pushes the signed batch to every peer that has what comes
+ * before it; a receiver relays to whom the sender did not reach; everything else (losses, slow
+ * peers, restarts, partitions) is repaired by vectors: each node tells its on-disk vector at
+ * connect, once a second, and at once where it knows that a peer may lack something; who lacks
+ * something pulls it. Invariants: memory per peer is bounded; nothing a peer says can make us
+ * believe that we have what we have not; a peer that breaks the protocol is disconnected here
+ * before the error is returned. Not here: signatures, the log, dependencies (the host); sockets and
+ * time (the server or the simulator). */
 #include "gossip.h"
 
 #include <string.h>
@@ -20,7 +22,8 @@ void gossip_status_deinit(struct gossip_status *s)
     idvec_deinit(&s->applied);
 }
 
-quartet_status gossip_status_copy(struct gossip_status *to, const struct gossip_status *from, struct err *err)
+quartet_status gossip_status_copy(struct gossip_status *to, const struct gossip_status *from,
+                                  struct err *err)
 {
     QASSERT(to != from);
     quartet_status rc = idvec_copy(&to->disk, &from->disk, err);
@@ -37,7 +40,8 @@ quartet_status gossip_status_copy(struct gossip_status *to, const struct gossip_
     return QUARTET_OK;
 }
 
-quartet_status gossip_new(uint8_t slot, uint64_t seed, const struct gossip_host *host, gossip **out, struct err *err)
+quartet_status gossip_new(uint8_t slot, uint64_t seed, const struct gossip_host *host, gossip **out,
+                          struct err *err)
 {
     QASSERT(slot < SLOTS_MAX && host->deliver != NULL);
     gossip *g = mem_zalloc(1, sizeof *g);
@@ -144,7 +148,8 @@ quartet_status gossip_ask(gossip *g, uint64_t number, uint64_t now_us, struct er
     return rc;
 }
 
-static quartet_status take_ask(gossip *g, struct gossip_peer_state *p, struct bytes_in *in, uint64_t now_us, struct err *err)
+static quartet_status take_ask(gossip *g, struct gossip_peer_state *p, struct bytes_in *in,
+                               uint64_t now_us, struct err *err)
 {
     uint64_t question = wire_u64(in);
     if (in->bad)
@@ -195,19 +200,22 @@ void gossip_disconnect(gossip *g, uint8_t slot, uint64_t now_us)
 }
 
 /* [GM_STATUS, version, question answered, wall us, floor, state, hash, disk, applied] */
-static quartet_status take_status(gossip *g, uint8_t slot, struct bytes_in *in, uint64_t now_us, struct err *err)
+static quartet_status take_status(gossip *g, uint8_t slot, struct bytes_in *in, uint64_t now_us,
+                                  struct err *err)
 {
     struct gossip_peer_state *p = &g->peers[slot];
     uint64_t version = wire_u64(in);
     if (!in->bad && version != GOSSIP_VERSION)
-        return err_set(err, QUARTET_CORRUPT, "gossip version %llu, this is %u", (unsigned long long)version, GOSSIP_VERSION);
+        return err_set(err, QUARTET_CORRUPT, "gossip version %llu, this is %u",
+                       (unsigned long long)version, GOSSIP_VERSION);
     struct gossip_status s = {0};
     s.answers = wire_u64(in);
     s.wall_us = wire_u64(in);
     s.floor = wire_u64(in);
     uint32_t state = wire_u32(in);
     struct slice hash = wire_bin(in, sizeof s.hash);
-    struct slice disk = wire_bin(in, GOSSIP_MESSAGE_BYTES_MAX), applied = wire_bin(in, GOSSIP_MESSAGE_BYTES_MAX);
+    struct slice disk = wire_bin(in, GOSSIP_MESSAGE_BYTES_MAX),
+                 applied = wire_bin(in, GOSSIP_MESSAGE_BYTES_MAX);
     if (in->bad || state > GOSSIP_STATE_LEAVING)
         return err_set(err, QUARTET_CORRUPT, "a malformed status");
     s.state = (uint8_t)state;
@@ -239,13 +247,15 @@ static quartet_status take_status(gossip *g, uint8_t slot, struct bytes_in *in, 
 }
 
 /* [GM_HAVE, entries of its disk vector that changed] */
-static quartet_status take_have(gossip *g, uint8_t slot, struct bytes_in *in, uint64_t now_us, struct err *err)
+static quartet_status take_have(gossip *g, uint8_t slot, struct bytes_in *in, uint64_t now_us,
+                                struct err *err)
 {
     struct gossip_peer_state *p = &g->peers[slot];
     struct slice bytes = wire_bin(in, GOSSIP_MESSAGE_BYTES_MAX);
     struct idvec news = {0};
     struct bytes_in news_in = bytes_in(bytes.p, bytes.n);
-    quartet_status rc = in->bad ? err_set(err, QUARTET_CORRUPT, "a malformed message") : idvec_decode(&news_in, &news, err);
+    quartet_status rc = in->bad ? err_set(err, QUARTET_CORRUPT, "a malformed message")
+                                : idvec_decode(&news_in, &news, err);
     if (rc == QUARTET_OK)
         rc = idvec_merge(&p->offers, &news, err);
     if (rc == QUARTET_OK)
@@ -259,7 +269,8 @@ static quartet_status take_have(gossip *g, uint8_t slot, struct bytes_in *in, ui
     return gossip_plan_pulls(g, now_us, err);
 }
 
-static quartet_status send_time(gossip *g, struct gossip_peer_state *p, enum gossip_kind kind, uint64_t t, struct err *err)
+static quartet_status send_time(gossip *g, struct gossip_peer_state *p, enum gossip_kind kind,
+                                uint64_t t, struct err *err)
 {
     buf_clear(&g->scratch);
     wire_put_array(&g->scratch, 2);
@@ -278,11 +289,13 @@ static void take_pong(struct gossip_peer_state *p, uint64_t sent_us, uint64_t no
     p->rtt_us = p->rtt_us == 0 ? rtt : (p->rtt_us * 7 + rtt) / 8;
 }
 
-static quartet_status dispatch(gossip *g, uint8_t slot, struct slice message, uint64_t now_us, struct err *err)
+static quartet_status dispatch(gossip *g, uint8_t slot, struct slice message, uint64_t now_us,
+                               struct err *err)
 {
     struct gossip_peer_state *p = &g->peers[slot];
     if (message.n > GOSSIP_MESSAGE_BYTES_MAX)
-        return err_set(err, QUARTET_CORRUPT, "a message of %zu bytes, limit %u", message.n, GOSSIP_MESSAGE_BYTES_MAX);
+        return err_set(err, QUARTET_CORRUPT, "a message of %zu bytes, limit %u", message.n,
+                       GOSSIP_MESSAGE_BYTES_MAX);
     struct bytes_in in = bytes_in(message.p, message.n);
     uint32_t fields = wire_array(&in);
     uint64_t kind = wire_u64(&in);
@@ -305,7 +318,13 @@ static quartet_status dispatch(gossip *g, uint8_t slot, struct slice message, ui
             return err_set(err, QUARTET_CORRUPT, "a malformed batch message");
         if (kind == GM_PULLED && p->pulling && number == p->pull_id)
             p->pull_deadline_us = now_us + GOSSIP_PULL_TIMEOUT_US + 3 * p->rtt_us;
-        rc = gossip_take_batch(g, slot, (uint32_t)(number & 15u), kind == GM_PULLED, batch, now_us, err);
+        rc = gossip_take_batch(g,
+                               &(struct gossip_incoming){.from = slot,
+                                                         .pulled = kind == GM_PULLED,
+                                                         .mask = (uint32_t)(number & 15u),
+                                                         .bytes = batch,
+                                                         .now_us = now_us},
+                               err);
         return rc == QUARTET_OK && kind == GM_BATCH ? gossip_plan_pulls(g, now_us, err) : rc;
     case GM_PULL:
         return gossip_serve_pull(g, p, &in, err);
@@ -328,14 +347,16 @@ static quartet_status dispatch(gossip *g, uint8_t slot, struct slice message, ui
     return err_set(err, QUARTET_CORRUPT, "an unknown message");
 }
 
-quartet_status gossip_input(gossip *g, uint8_t slot, struct slice message, uint64_t now_us, struct err *err)
+quartet_status gossip_input(gossip *g, uint8_t slot, struct slice message, uint64_t now_us,
+                            struct err *err)
 {
     QASSERT(slot < SLOTS_MAX && slot != g->slot);
     if (!g->peers[slot].connected)
         return err_set(err, QUARTET_NET, "slot %u is not connected", slot);
     g->counters.messages_in++;
     g->counters.bytes_in += message.n;
-    /* Questions are answered into the peer's queue; one that only asks and never reads must not fill memory. */
+    /* Questions are answered into the peer's queue; one that only asks and never reads must not
+     * fill memory. */
     if (g->peers[slot].queued_bytes > 4u * GOSSIP_QUEUE_BYTES_MAX) {
         (void)err_set(err, QUARTET_LIMIT, "asks without reading the answers");
     } else {
@@ -359,7 +380,10 @@ quartet_status gossip_local_batch(gossip *g, struct slice batch, uint64_t now_us
     if (rc != QUARTET_OK)
         return rc;
     QASSERT(h.count > 0 && h.first > 0);
-    struct idvec_entry last = {.chain = h.chain, .number = h.first + h.count - 1, .stamp = h.last_stamp, .head = load_le64(h.hash)};
+    struct idvec_entry last = {.chain = h.chain,
+                               .number = h.first + h.count - 1,
+                               .stamp = h.last_stamp,
+                               .head = load_le64(h.hash)};
     rc = idvec_raise(&g->known, last, err);
     if (rc == QUARTET_OK)
         rc = gossip_push(g, &h, batch, 0, false, err);
@@ -385,7 +409,8 @@ quartet_status gossip_disk_moved(gossip *g, uint64_t now_us, struct err *err)
     return rc;
 }
 
-static quartet_status tick_peer(gossip *g, uint8_t slot, bool status_due, uint64_t now_us, struct err *err)
+static quartet_status tick_peer(gossip *g, uint8_t slot, bool status_due, uint64_t now_us,
+                                struct err *err)
 {
     struct gossip_peer_state *p = &g->peers[slot];
     quartet_status rc = QUARTET_OK;
@@ -413,7 +438,8 @@ quartet_status gossip_tick(gossip *g, uint64_t now_us, struct err *err)
     quartet_status rc = QUARTET_OK;
     if (status_due) {
         /* Jitter keeps four nodes from speaking at the same moment for ever. */
-        g->status_due_us = now_us + GOSSIP_STATUS_INTERVAL_US - prng_below(&g->prng, GOSSIP_STATUS_INTERVAL_US / 10);
+        g->status_due_us = now_us + GOSSIP_STATUS_INTERVAL_US -
+                           prng_below(&g->prng, GOSSIP_STATUS_INTERVAL_US / 10);
         rc = refresh_status(g, now_us, err);
     }
     for (uint8_t slot = 0; slot < SLOTS_MAX && rc == QUARTET_OK; slot++)
@@ -424,12 +450,16 @@ quartet_status gossip_tick(gossip *g, uint64_t now_us, struct err *err)
     return rc;
 }
 
-quartet_status gossip_peer(const gossip *g, uint8_t slot, struct gossip_peer_view *out, struct err *err)
+quartet_status gossip_peer(const gossip *g, uint8_t slot, struct gossip_peer_view *out,
+                           struct err *err)
 {
     QASSERT(slot < SLOTS_MAX);
     const struct gossip_peer_state *p = &g->peers[slot];
-    *out = (struct gossip_peer_view){.connected = p->connected, .rtt_us = p->rtt_us, .skew_us = p->skew_us,
-                                     .status_at_us = p->status_at_us, .queued_bytes = p->queued_bytes};
+    *out = (struct gossip_peer_view){.connected = p->connected,
+                                     .rtt_us = p->rtt_us,
+                                     .skew_us = p->skew_us,
+                                     .status_at_us = p->status_at_us,
+                                     .queued_bytes = p->queued_bytes};
     return gossip_status_copy(&out->status, &p->status, err);
 }
 

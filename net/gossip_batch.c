@@ -1,7 +1,9 @@
-/* gossip_batch.c - a batch comes in: the host judges it; then it is passed on to whom its sender did not reach, and what waited for it follows.
+/* gossip_batch.c - a batch comes in: the host judges it; then it is passed on to whom its sender
+ * did not reach, and what waited for it follows.
  *
- * A pushed batch carries a mask of the slots its sender sent it to. In a full mesh the origin reaches everybody and nobody relays; where a
- * link is missing, whoever has one relays at once. A sender that dies in the middle is repaired by vectors (gossip_pull.c). */
+ * A pushed batch carries a mask of the slots its sender sent it to. In a full mesh the origin
+ * reaches everybody and nobody relays; where a link is missing, whoever has one relays at once. A
+ * sender that dies in the middle is repaired by vectors (gossip_pull.c). */
 #include <string.h>
 
 #include "base/mem.h"
@@ -12,10 +14,14 @@
 
 static struct idvec_entry entry_of(const struct batch_header *h)
 {
-    return (struct idvec_entry){.chain = h->chain, .number = h->first + h->count - 1, .stamp = h->last_stamp, .head = load_le64(h->hash)};
+    return (struct idvec_entry){.chain = h->chain,
+                                .number = h->first + h->count - 1,
+                                .stamp = h->last_stamp,
+                                .head = load_le64(h->hash)};
 }
 
-quartet_status gossip_push(struct gossip *g, const struct batch_header *header, struct slice bytes, uint32_t mask, bool relay, struct err *err)
+quartet_status gossip_push(struct gossip *g, const struct batch_header *header, struct slice bytes,
+                           uint32_t mask, bool relay, struct err *err)
 {
     struct idvec_entry last = entry_of(header);
     struct gossip_peer_state *to[SLOTS_MAX];
@@ -27,7 +33,8 @@ quartet_status gossip_push(struct gossip *g, const struct batch_header *header, 
         uint64_t has = idvec_number(&p->sent, header->chain);
         if (has >= last.number)
             continue;
-        if (p->status_at_us == 0 || has < header->first - 1 || p->queued_bytes + bytes.n > GOSSIP_QUEUE_BYTES_MAX) {
+        if (p->status_at_us == 0 || has < header->first - 1 ||
+            p->queued_bytes + bytes.n > GOSSIP_QUEUE_BYTES_MAX) {
             p->have_due = true; /* it will pull */
             g->counters.pushes_dropped++;
             continue;
@@ -82,18 +89,24 @@ void gossip_stash_age(struct gossip *g, uint64_t now_us)
 }
 
 /* Keep a batch that came too early; where there is no room it is pulled again. */
-static void stash_put(struct gossip *g, const struct batch_header *h, struct slice bytes, uint8_t from, uint64_t now_us)
+static void stash_put(struct gossip *g, const struct batch_header *h, struct slice bytes,
+                      uint8_t from, uint64_t now_us)
 {
     for (uint32_t i = 0; i < g->stash_count; i++)
         if (g->stash[i].first == h->first && chain_id_cmp(g->stash[i].chain, h->chain) == 0)
             return;
-    if (g->stash_count == GOSSIP_STASH_BATCHES_MAX || g->stash_bytes + bytes.n > GOSSIP_STASH_BYTES_MAX)
+    if (g->stash_count == GOSSIP_STASH_BATCHES_MAX ||
+        g->stash_bytes + bytes.n > GOSSIP_STASH_BYTES_MAX)
         return;
     uint8_t *copy = mem_dup(bytes.p, bytes.n);
     if (copy == NULL)
         return;
-    g->stash[g->stash_count++] =
-        (struct gossip_stashed){.bytes = copy, .n = bytes.n, .chain = h->chain, .first = h->first, .from = from, .at_us = now_us};
+    g->stash[g->stash_count++] = (struct gossip_stashed){.bytes = copy,
+                                                         .n = bytes.n,
+                                                         .chain = h->chain,
+                                                         .first = h->first,
+                                                         .from = from,
+                                                         .at_us = now_us};
     g->stash_bytes += bytes.n;
 }
 
@@ -107,7 +120,8 @@ static void note_lacking(struct gossip *g, const struct idvec_entry *last, uint8
     }
 }
 
-static quartet_status ask_status(struct gossip *g, struct gossip_peer_state *p, uint64_t now_us, struct err *err)
+static quartet_status ask_status(struct gossip *g, struct gossip_peer_state *p, uint64_t now_us,
+                                 struct err *err)
 {
     if (!p->connected || now_us < p->ask_not_before_us)
         return QUARTET_OK;
@@ -115,46 +129,51 @@ static quartet_status ask_status(struct gossip *g, struct gossip_peer_state *p, 
     return gossip_send_ask(g, p, err);
 }
 
-static quartet_status taken(struct gossip *g, uint8_t from, const struct batch_header *h, struct slice bytes, uint32_t mask, bool pulled,
-                            bool held, uint64_t now_us, struct err *err)
+static quartet_status taken(struct gossip *g, const struct gossip_incoming *in,
+                            const struct batch_header *h, bool held, struct err *err)
 {
-    struct gossip_peer_state *p = &g->peers[from];
+    struct gossip_peer_state *p = &g->peers[in->from];
     struct idvec_entry last = entry_of(h);
     quartet_status rc = idvec_raise(&g->known, last, err);
     if (rc != QUARTET_OK)
         return rc;
     g->counters.batches_accepted++;
-    if (pulled) {
+    if (in->pulled) {
         p->pull_progress = true;
-        note_lacking(g, &last, from);
+        note_lacking(g, &last, in->from);
     } else {
-        rc = gossip_push(g, h, bytes, mask | 1u << from, true, err);
+        rc = gossip_push(g, h, in->bytes, in->mask | 1u << in->from, true, err);
     }
     if (rc == QUARTET_OK && held)
-        rc = ask_status(g, p, now_us, err); /* what it waits for may be there */
+        rc = ask_status(g, p, in->now_us, err); /* what it waits for may be there */
     return rc;
 }
 
 /* The host knows best how far a chain goes here, be it more or less than we thought. */
-static quartet_status believe_host(struct gossip *g, struct chain_id chain, uint64_t number, struct err *err)
+static quartet_status believe_host(struct gossip *g, struct chain_id chain, uint64_t number,
+                                   struct err *err)
 {
     for (uint32_t i = 0; i < g->known.count; i++)
         if (chain_id_cmp(g->known.e[i].chain, chain) == 0 && g->known.e[i].number > number)
             g->known.e[i] = (struct idvec_entry){.chain = chain, .number = number};
-    return number == 0 ? QUARTET_OK : idvec_raise(&g->known, (struct idvec_entry){.chain = chain, .number = number}, err);
+    return number == 0 ? QUARTET_OK
+                       : idvec_raise(&g->known,
+                                     (struct idvec_entry){.chain = chain, .number = number}, err);
 }
 
-/* One batch, already copied or still in the message. Sets *advanced where its successor may now be taken. */
-static quartet_status judge(struct gossip *g, uint8_t from, uint32_t mask, bool pulled, struct slice bytes, uint64_t now_us, bool *advanced,
+/* One batch, already copied or still in the message. Sets *advanced where its successor may now be
+ * taken. */
+static quartet_status judge(struct gossip *g, const struct gossip_incoming *in, bool *advanced,
                             struct chain_id *chain, struct err *err)
 {
-    struct gossip_peer_state *p = &g->peers[from];
+    struct gossip_peer_state *p = &g->peers[in->from];
     struct batch_header h;
     struct slice payload;
     *advanced = false;
     g->counters.batches_in++;
-    quartet_status rc = batch_parse(bytes, &h, &payload, err);
-    if (rc == QUARTET_OK && (h.count == 0 || h.first == 0 || h.first > UINT64_MAX - h.count || h.chain.slot >= SLOTS_MAX))
+    quartet_status rc = batch_parse(in->bytes, &h, &payload, err);
+    if (rc == QUARTET_OK && (h.count == 0 || h.first == 0 || h.first > UINT64_MAX - h.count ||
+                             h.chain.slot >= SLOTS_MAX))
         rc = err_set(err, QUARTET_CORRUPT, "a batch with impossible numbers");
     if (rc != QUARTET_OK) {
         g->counters.batches_refused++;
@@ -163,7 +182,7 @@ static quartet_status judge(struct gossip *g, uint8_t from, uint32_t mask, bool 
     *chain = h.chain;
     struct idvec_entry last = entry_of(&h);
     struct gossip_need need = {.chain = h.chain, .from = idvec_number(&g->known, h.chain) + 1};
-    enum gossip_verdict verdict = g->host->deliver(g->host->ctx, bytes, from, &need, err);
+    enum gossip_verdict verdict = g->host->deliver(g->host->ctx, in->bytes, in->from, &need, err);
     if (verdict == GOSSIP_REFUSED) {
         g->counters.batches_refused++;
         if (err->code == QUARTET_OK)
@@ -180,7 +199,7 @@ static quartet_status judge(struct gossip *g, uint8_t from, uint32_t mask, bool 
     case GOSSIP_ACCEPTED:
     case GOSSIP_HELD:
         *advanced = true;
-        return taken(g, from, &h, bytes, mask, pulled, verdict == GOSSIP_HELD, now_us, err);
+        return taken(g, in, &h, verdict == GOSSIP_HELD, err);
     case GOSSIP_DUPLICATE:
         g->counters.batches_duplicate++;
         *advanced = true;
@@ -189,11 +208,11 @@ static quartet_status judge(struct gossip *g, uint8_t from, uint32_t mask, bool 
         g->counters.batches_gap++;
         if (need.from > 0 && chain_id_cmp(need.chain, h.chain) == 0)
             rc = believe_host(g, h.chain, need.from - 1, err);
-        stash_put(g, &h, bytes, from, now_us);
+        stash_put(g, &h, in->bytes, in->from, in->now_us);
         return rc;
     case GOSSIP_BUSY:
         g->counters.batches_busy++;
-        p->pull_not_before_us = now_us + 1000000;
+        p->pull_not_before_us = in->now_us + 1000000;
         return QUARTET_OK;
     case GOSSIP_REFUSED:
         break;
@@ -214,20 +233,24 @@ static bool stash_next(struct gossip *g, struct chain_id chain, uint32_t *at)
     return false;
 }
 
-quartet_status gossip_take_batch(struct gossip *g, uint8_t from, uint32_t mask, bool pulled, struct slice bytes, uint64_t now_us, struct err *err)
+quartet_status gossip_take_batch(struct gossip *g, const struct gossip_incoming *in,
+                                 struct err *err)
 {
     bool advanced = false;
     struct chain_id chain = {0};
-    quartet_status rc = judge(g, from, mask, pulled, bytes, now_us, &advanced, &chain, err);
+    quartet_status rc = judge(g, in, &advanced, &chain, err);
     uint32_t at = 0;
     while (rc == QUARTET_OK && advanced && stash_next(g, chain, &at)) {
         struct gossip_stashed s = g->stash[at];
         g->stash[at].bytes = NULL; /* ours now */
         stash_remove(g, at);
-        rc = judge(g, s.from, 0, true, slice_of(s.bytes, s.n), now_us, &advanced, &chain, err);
+        struct gossip_incoming follower = {
+            .from = s.from, .pulled = true, .bytes = slice_of(s.bytes, s.n), .now_us = in->now_us};
+        rc = judge(g, &follower, &advanced, &chain, err);
         mem_free(s.bytes);
-        if (rc != QUARTET_OK && rc != QUARTET_NOMEM && s.from != from) {
-            /* Another peer's batch: its fault, not that of the one whose message is being handled. It will be pulled and judged again. */
+        if (rc != QUARTET_OK && rc != QUARTET_NOMEM && s.from != in->from) {
+            /* Another peer's batch: its fault, not that of the one whose message is being handled.
+             * It will be pulled and judged again. */
             g->host->peer_fault(g->host->ctx, s.from, err->text);
             err_clear(err);
             rc = QUARTET_OK;

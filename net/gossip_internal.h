@@ -37,17 +37,17 @@ struct gossip_want {
 
 struct gossip_peer_state {
     bool connected;
-    bool have_due;                     /* it may lack something of our disk that we have not told it */
-    struct gossip_queue urgent, bulk;  /* bulk: answers to pulls */
+    bool have_due; /* it may lack something of our disk that we have not told it */
+    struct gossip_queue urgent, bulk; /* bulk: answers to pulls */
     size_t queued_bytes;
-    struct idvec offers;               /* what can be asked of it: told, or sent by it */
-    struct idvec sent;                 /* what it has or is about to have: offers, and what we pushed */
-    struct idvec told;                 /* of our disk vector, what we told it */
-    struct idvec lost;                 /* per chain: deltas below this number are no longer in its log */
+    struct idvec offers; /* what can be asked of it: told, or sent by it */
+    struct idvec sent;   /* what it has or is about to have: offers, and what we pushed */
+    struct idvec told;   /* of our disk vector, what we told it */
+    struct idvec lost;   /* per chain: deltas below this number are no longer in its log */
     struct gossip_status status;
     uint64_t status_at_us;
     uint64_t rtt_us, ping_due_us, ask_not_before_us;
-    uint64_t asked;                    /* the highest question it asked in this connection */
+    uint64_t asked; /* the highest question it asked in this connection */
     int64_t skew_us;
     bool pulling, pull_progress;
     uint32_t pull_id;
@@ -70,8 +70,8 @@ struct gossip {
     struct prng prng;
     const struct gossip_host *host;
     struct gossip_peer_state peers[SLOTS_MAX];
-    struct idvec disk;  /* the host's, as last asked */
-    struct idvec known; /* disk, and what the host accepted since */
+    struct idvec disk;           /* the host's, as last asked */
+    struct idvec known;          /* disk, and what the host accepted since */
     struct gossip_status status; /* ours, reused */
     uint64_t status_mine_at_us;  /* when it was asked: places its wall clock */
     struct buf scratch, served;
@@ -87,23 +87,36 @@ struct gossip {
 /* gossip_queue.c */
 struct gossip_body *gossip_body_new(const struct buf *message); /* NULL: out of memory; refs 1 */
 void gossip_body_unref(struct gossip_body *b);
-bool gossip_queue_put(struct gossip *g, struct gossip_peer_state *p, bool urgent, struct gossip_body *body); /* takes its own reference */
+bool gossip_queue_put(struct gossip *g, struct gossip_peer_state *p, bool urgent,
+                      struct gossip_body *body); /* takes its own reference */
 void gossip_queue_clear(struct gossip_peer_state *p);
 /* Send what is in g->scratch to one peer. */
 quartet_status gossip_send_ask(struct gossip *g, struct gossip_peer_state *p, struct err *err);
-quartet_status gossip_send_scratch(struct gossip *g, struct gossip_peer_state *p, bool urgent, struct err *err);
+quartet_status gossip_send_scratch(struct gossip *g, struct gossip_peer_state *p, bool urgent,
+                                   struct err *err);
 
 /* gossip_batch.c: what comes in and what is passed on */
-quartet_status gossip_take_batch(struct gossip *g, uint8_t from, uint32_t mask, bool pulled, struct slice bytes, uint64_t now_us, struct err *err);
+struct gossip_incoming {
+    uint8_t from;  /* the peer that sent it */
+    bool pulled;   /* an answer to a pull, not a push */
+    uint32_t mask; /* slots that the sender sent it to */
+    struct slice bytes;
+    uint64_t now_us;
+};
+quartet_status gossip_take_batch(struct gossip *g, const struct gossip_incoming *in,
+                                 struct err *err);
 /* To all connected peers that are not in mask and have what comes before. */
-quartet_status gossip_push(struct gossip *g, const struct batch_header *header, struct slice bytes, uint32_t mask, bool relay, struct err *err);
+quartet_status gossip_push(struct gossip *g, const struct batch_header *header, struct slice bytes,
+                           uint32_t mask, bool relay, struct err *err);
 void gossip_stash_clear(struct gossip *g);
 void gossip_stash_age(struct gossip *g, uint64_t now_us);
 
 /* gossip_pull.c: who lacks what */
 quartet_status gossip_plan_pulls(struct gossip *g, uint64_t now_us, struct err *err);
-quartet_status gossip_serve_pull(struct gossip *g, struct gossip_peer_state *p, struct bytes_in *in, struct err *err);
-quartet_status gossip_pull_ended(struct gossip *g, uint8_t slot, struct bytes_in *in, uint64_t now_us, struct err *err);
+quartet_status gossip_serve_pull(struct gossip *g, struct gossip_peer_state *p, struct bytes_in *in,
+                                 struct err *err);
+quartet_status gossip_pull_ended(struct gossip *g, uint8_t slot, struct bytes_in *in,
+                                 uint64_t now_us, struct err *err);
 quartet_status gossip_send_have(struct gossip *g, struct gossip_peer_state *p, struct err *err);
 
 #endif

@@ -1,7 +1,8 @@
-/* gossip_pull.c - repair: peers tell their vectors, and whoever lacks something asks somebody who has it.
+/* gossip_pull.c - repair: peers tell their vectors, and whoever lacks something asks somebody who
+ * has it.
  *
- * A chain is asked of one peer at a time, a peer is asked one thing at a time, and each answer is bounded; so a node that was away for
- * long draws from all others at once and cannot be flooded. */
+ * A chain is asked of one peer at a time, a peer is asked one thing at a time, and each answer is
+ * bounded; so a node that was away for long draws from all others at once and cannot be flooded. */
 #include "gossip_internal.h"
 #include "wire.h"
 
@@ -24,13 +25,15 @@ static void choose_wants(struct gossip *g, struct gossip_peer_state *p)
     for (uint32_t i = 0; i < p->offers.count && p->want_count < GOSSIP_PULL_CHAINS_MAX; i++) {
         const struct idvec_entry *e = &p->offers.e[i];
         uint64_t known = idvec_number(&g->known, e->chain);
-        if (e->number <= known || known + 1 < idvec_number(&p->lost, e->chain) || in_flight(g, e->chain))
+        if (e->number <= known || known + 1 < idvec_number(&p->lost, e->chain) ||
+            in_flight(g, e->chain))
             continue;
         p->wants[p->want_count++] = (struct gossip_want){.chain = e->chain, .from = known + 1};
     }
 }
 
-static quartet_status send_pull(struct gossip *g, struct gossip_peer_state *p, uint64_t now_us, struct err *err)
+static quartet_status send_pull(struct gossip *g, struct gossip_peer_state *p, uint64_t now_us,
+                                struct err *err)
 {
     struct buf *out = &g->scratch;
     buf_clear(out);
@@ -71,7 +74,8 @@ quartet_status gossip_plan_pulls(struct gossip *g, uint64_t now_us, struct err *
 }
 
 /* Queue the batches in g->served; *left is what the answer may still hold. */
-static quartet_status queue_served(struct gossip *g, struct gossip_peer_state *p, uint32_t id, size_t *left, struct err *err)
+static quartet_status queue_served(struct gossip *g, struct gossip_peer_state *p, uint32_t id,
+                                   size_t *left, struct err *err)
 {
     struct bytes_in in = bytes_in(g->served.data, g->served.len);
     quartet_status rc = QUARTET_OK;
@@ -88,7 +92,8 @@ static quartet_status queue_served(struct gossip *g, struct gossip_peer_state *p
         wire_put_u64(&g->scratch, id);
         wire_put_bin(&g->scratch, slice_of(bytes, n));
         rc = gossip_send_scratch(g, p, false, err);
-        struct idvec_entry last = {.chain = h.chain, .number = h.first + h.count - 1, .stamp = h.last_stamp};
+        struct idvec_entry last = {
+            .chain = h.chain, .number = h.first + h.count - 1, .stamp = h.last_stamp};
         if (rc == QUARTET_OK)
             rc = idvec_raise(&p->sent, last, err);
         *left = n < *left ? *left - n : 0;
@@ -98,7 +103,8 @@ static quartet_status queue_served(struct gossip *g, struct gossip_peer_state *p
 }
 
 /* [GM_PULL, id, max bytes, [slot, incarnation, from, ...]] */
-quartet_status gossip_serve_pull(struct gossip *g, struct gossip_peer_state *p, struct bytes_in *in, struct err *err)
+quartet_status gossip_serve_pull(struct gossip *g, struct gossip_peer_state *p, struct bytes_in *in,
+                                 struct err *err)
 {
     uint32_t id = wire_u32(in);
     uint64_t max_bytes = wire_u64(in);
@@ -121,12 +127,14 @@ quartet_status gossip_serve_pull(struct gossip *g, struct gossip_peer_state *p, 
             continue;
         buf_clear(&g->served);
         struct err why = ERR_INIT;
-        quartet_status got = g->host->read_batches(g->host->ctx, w.chain, w.from, left, &g->served, &why);
+        quartet_status got =
+            g->host->read_batches(g->host->ctx, w.chain, w.from, left, &g->served, &why);
         if (got == QUARTET_TOO_OLD)
             lost[lost_count++] = w;
         else if (got == QUARTET_OK)
             rc = queue_served(g, p, id, &left, err);
-        /* Any other failure is ours; the host has logged it, and the peer will ask somebody else. */
+        /* Any other failure is ours; the host has logged it, and the peer will ask somebody else.
+         */
     }
     if (rc != QUARTET_OK)
         return rc;
@@ -146,12 +154,15 @@ quartet_status gossip_serve_pull(struct gossip *g, struct gossip_peer_state *p, 
     return gossip_send_scratch(g, p, false, err);
 }
 
-/* [GM_PULL_END, id, more, [slot, incarnation, from, ...]]: what is listed is no longer in its log. */
-quartet_status gossip_pull_ended(struct gossip *g, uint8_t slot, struct bytes_in *in, uint64_t now_us, struct err *err)
+/* [GM_PULL_END, id, more, [slot, incarnation, from, ...]]: what is listed is no longer in its log.
+ */
+quartet_status gossip_pull_ended(struct gossip *g, uint8_t slot, struct bytes_in *in,
+                                 uint64_t now_us, struct err *err)
 {
     struct gossip_peer_state *p = &g->peers[slot];
     uint32_t id = wire_u32(in);
-    (void)wire_bool(in); /* "more": what is missing shows in the vectors; kept for people who read the traffic */
+    (void)wire_bool(in); /* "more": what is missing shows in the vectors; kept for people who read
+                            the traffic */
     uint32_t count = wire_array(in);
     if (in->bad || count % 3 != 0 || count / 3 > GOSSIP_PULL_CHAINS_MAX)
         return err_set(err, QUARTET_CORRUPT, "a malformed end of batches");
@@ -161,7 +172,8 @@ quartet_status gossip_pull_ended(struct gossip *g, uint8_t slot, struct bytes_in
         uint64_t from = wire_u64(in);
         if (in->bad || chain.slot >= SLOTS_MAX || from == UINT64_MAX)
             return err_set(err, QUARTET_CORRUPT, "a malformed end of batches");
-        quartet_status rc = idvec_raise(&p->lost, (struct idvec_entry){.chain = chain, .number = from + 1}, err);
+        quartet_status rc =
+            idvec_raise(&p->lost, (struct idvec_entry){.chain = chain, .number = from + 1}, err);
         if (rc != QUARTET_OK)
             return rc;
         g->host->too_old(g->host->ctx, slot, chain, from);

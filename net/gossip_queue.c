@@ -1,10 +1,12 @@
-/* gossip_queue.c - messages that wait for a peer's link: two queues each, so that a fresh delta does not wait behind a catch-up. */
+/* gossip_queue.c - messages that wait for a peer's link: two queues each, so that a fresh delta
+ * does not wait behind a catch-up. */
 #include <string.h>
 
 #include "base/mem.h"
 #include "gossip_internal.h"
 
-#define ITEM_OVERHEAD_BYTES 64u /* counted too, or many small messages would pass the limit unseen */
+#define ITEM_OVERHEAD_BYTES                                                                        \
+    64u /* counted too, or many small messages would pass the limit unseen */
 
 struct gossip_body *gossip_body_new(const struct buf *message)
 {
@@ -23,7 +25,8 @@ void gossip_body_unref(struct gossip_body *b)
         mem_free(b);
 }
 
-bool gossip_queue_put(struct gossip *g, struct gossip_peer_state *p, bool urgent, struct gossip_body *body)
+bool gossip_queue_put(struct gossip *g, struct gossip_peer_state *p, bool urgent,
+                      struct gossip_body *body)
 {
     struct gossip_item *item = mem_alloc(sizeof *item);
     if (item == NULL)
@@ -62,7 +65,8 @@ void gossip_queue_clear(struct gossip_peer_state *p)
         pop(p, &p->bulk);
 }
 
-quartet_status gossip_send_scratch(struct gossip *g, struct gossip_peer_state *p, bool urgent, struct err *err)
+quartet_status gossip_send_scratch(struct gossip *g, struct gossip_peer_state *p, bool urgent,
+                                   struct err *err)
 {
     quartet_status rc = buf_check(&g->scratch, err);
     if (rc != QUARTET_OK)

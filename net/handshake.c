@@ -1,10 +1,12 @@
-/* handshake.c - SIGMA over fresh X25519 keys, with a gate in front (Krawczyk 2003; the gate is WireGuard's first MAC).
+/* handshake.c - SIGMA over fresh X25519 keys, with a gate in front (Krawczyk 2003; the gate is
+ * WireGuard's first MAC).
  *
- * Why not Noise IK: nodes then need a second, static X25519 key in the membership document, and the responder does a curve operation before
- *   it knows that the caller belongs to the cluster. Here a stranger costs one BLAKE2b and gets no byte.
- * Invariants: nothing is sent before the gate MAC holds; every key is derived from the ephemeral secret, the gate secret and the whole
- *   transcript; a signature covers a label that names the side, so none can be used in the other direction.
- * Not here: deadlines and the number of strangers (server.c, client_link.c). */
+ * Why not Noise IK: nodes then need a second, static X25519 key in the membership document, and the
+ * responder does a curve operation before it knows that the caller belongs to the cluster. Here a
+ * stranger costs one BLAKE2b and gets no byte. Invariants: nothing is sent before the gate MAC
+ * holds; every key is derived from the ephemeral secret, the gate secret and the whole transcript;
+ * a signature covers a label that names the side, so none can be used in the other direction. Not
+ * here: deadlines and the number of strangers (server.c, client_link.c). */
 #include "handshake.h"
 
 #include <sodium.h>
@@ -12,11 +14,11 @@
 
 #include "base/mem.h"
 
-#define MAC_BYTES 32u
-#define HASH_BYTES 32u
-#define SIGNATURE_BYTES 64u
-#define MAC_AT (HANDSHAKE_FIRST_BYTES - MAC_BYTES)
-#define AEAD_BYTES crypto_aead_xchacha20poly1305_ietf_ABYTES
+#define MAC_BYTES         32u
+#define HASH_BYTES        32u
+#define SIGNATURE_BYTES   64u
+#define MAC_AT            (HANDSHAKE_FIRST_BYTES - MAC_BYTES)
+#define AEAD_BYTES        crypto_aead_xchacha20poly1305_ietf_ABYTES
 #define REFUSAL_BYTES_MAX 200u
 static const uint8_t magic[4] = {'Q', 'R', 'T', 'N'};
 
@@ -26,9 +28,9 @@ enum derived_key { KEY_SECOND = 1, KEY_THIRD, KEY_FOURTH, KEY_TO_RESPONDER, KEY_
 struct handshake {
     const struct handshake_config *config;
     enum step step;
-    uint8_t secret_key[64], public_key[32];       /* ours, Ed25519 */
+    uint8_t secret_key[64], public_key[32]; /* ours, Ed25519 */
     uint8_t ephemeral_secret[32], ephemeral[32];
-    uint8_t hash[HASH_BYTES];                     /* of the transcript so far */
+    uint8_t hash[HASH_BYTES]; /* of the transcript so far */
     uint8_t master[32];
     channel *channel;
     struct handshake_peer peer;
@@ -75,7 +77,8 @@ static quartet_status derive_master(handshake *h, const uint8_t *other, struct e
     if (crypto_scalarmult_curve25519(shared, h->ephemeral_secret, other) != 0)
         return err_set(err, QUARTET_AUTH, "a weak ephemeral key");
     crypto_generichash_state s;
-    (void)crypto_generichash_init(&s, h->config->key->gate, sizeof h->config->key->gate, sizeof h->master);
+    (void)crypto_generichash_init(&s, h->config->key->gate, sizeof h->config->key->gate,
+                                  sizeof h->master);
     (void)crypto_generichash_update(&s, shared, sizeof shared);
     (void)crypto_generichash_update(&s, h->hash, HASH_BYTES);
     (void)crypto_generichash_final(&s, h->master, sizeof h->master);
@@ -90,7 +93,8 @@ static void derive_key(const handshake *h, enum derived_key which, uint8_t *key)
 }
 
 /* Encrypt with a key that is used once; the transcript is authenticated along. */
-static quartet_status seal(const handshake *h, enum derived_key which, const struct buf *plain, struct buf *out, struct err *err)
+static quartet_status seal(const handshake *h, enum derived_key which, const struct buf *plain,
+                           struct buf *out, struct err *err)
 {
     static const uint8_t nonce[crypto_aead_xchacha20poly1305_ietf_NPUBBYTES];
     uint8_t *to = buf_reserve(out, plain->len + AEAD_BYTES);
@@ -99,13 +103,15 @@ static quartet_status seal(const handshake *h, enum derived_key which, const str
     uint8_t key[32];
     derive_key(h, which, key);
     unsigned long long n = 0;
-    (void)crypto_aead_xchacha20poly1305_ietf_encrypt(to, &n, plain->data, plain->len, h->hash, HASH_BYTES, NULL, nonce, key);
+    (void)crypto_aead_xchacha20poly1305_ietf_encrypt(to, &n, plain->data, plain->len, h->hash,
+                                                     HASH_BYTES, NULL, nonce, key);
     sodium_memzero(key, sizeof key);
     out->len += plain->len + AEAD_BYTES;
     return QUARTET_OK;
 }
 
-static quartet_status unseal(const handshake *h, enum derived_key which, struct slice in, struct buf *plain, struct err *err)
+static quartet_status unseal(const handshake *h, enum derived_key which, struct slice in,
+                             struct buf *plain, struct err *err)
 {
     static const uint8_t nonce[crypto_aead_xchacha20poly1305_ietf_NPUBBYTES];
     if (in.n < AEAD_BYTES)
@@ -116,15 +122,19 @@ static quartet_status unseal(const handshake *h, enum derived_key which, struct 
     uint8_t key[32];
     derive_key(h, which, key);
     unsigned long long n = 0;
-    int bad = crypto_aead_xchacha20poly1305_ietf_decrypt(to, &n, NULL, in.p, in.n, h->hash, HASH_BYTES, nonce, key);
+    int bad = crypto_aead_xchacha20poly1305_ietf_decrypt(to, &n, NULL, in.p, in.n, h->hash,
+                                                         HASH_BYTES, nonce, key);
     sodium_memzero(key, sizeof key);
     if (bad != 0)
-        return err_set(err, QUARTET_AUTH, "a handshake message fails its authentication (altered, replayed or another gate secret)");
+        return err_set(err, QUARTET_AUTH,
+                       "a handshake message fails its authentication (altered, replayed or another "
+                       "gate secret)");
     plain->len = (size_t)n;
     return QUARTET_OK;
 }
 
-/* What is signed: a label that names the side, the transcript, and the fields of the identity before the signature. */
+/* What is signed: a label that names the side, the transcript, and the fields of the identity
+ * before the signature. */
 static void signed_hash(const handshake *h, bool by_initiator, struct slice fields, uint8_t *out)
 {
     const char *label = by_initiator ? "quartet initiator 1" : "quartet responder 1";
@@ -136,8 +146,10 @@ static void signed_hash(const handshake *h, bool by_initiator, struct slice fiel
     (void)crypto_generichash_final(&s, out, HASH_BYTES);
 }
 
-/* Identity: version, role, slot, 0, instance, epoch, public key, stream header; then the signature. */
-static void put_identity(const handshake *h, bool by_initiator, const uint8_t *stream_header, struct buf *out)
+/* Identity: version, role, slot, 0, instance, epoch, public key, stream header; then the signature.
+ */
+static void put_identity(const handshake *h, bool by_initiator, const uint8_t *stream_header,
+                         struct buf *out)
 {
     const struct handshake_config *config = h->config;
     buf_u8(out, HANDSHAKE_VERSION);
@@ -154,7 +166,8 @@ static void put_identity(const handshake *h, bool by_initiator, const uint8_t *s
     buf_put(out, signature, sizeof signature);
 }
 
-static quartet_status get_identity(handshake *h, bool by_initiator, struct bytes_in *in, const uint8_t **stream_header, struct err *err)
+static quartet_status get_identity(handshake *h, bool by_initiator, struct bytes_in *in,
+                                   const uint8_t **stream_header, struct err *err)
 {
     const uint8_t *start = in->at;
     uint8_t version = bytes_u8(in), role = bytes_u8(in), slot = bytes_u8(in);
@@ -168,7 +181,8 @@ static quartet_status get_identity(handshake *h, bool by_initiator, struct bytes
     if (in->bad)
         return err_set(err, QUARTET_CORRUPT, "a handshake identity is cut off");
     if (version != HANDSHAKE_VERSION)
-        return err_set(err, QUARTET_AUTH, "handshake version %u, this is %u", version, HANDSHAKE_VERSION);
+        return err_set(err, QUARTET_AUTH, "handshake version %u, this is %u", version,
+                       HANDSHAKE_VERSION);
     uint8_t expected = by_initiator ? (uint8_t)h->peer.role : (uint8_t)NET_ROLE_PEER;
     if (role != expected)
         return err_set(err, QUARTET_AUTH, "role %u where %u was announced", role, expected);
@@ -188,9 +202,11 @@ static quartet_status check_node(handshake *h, const struct member_doc *doc, str
     if (n == NULL)
         return err_set(err, QUARTET_AUTH, "an unknown node key (it says slot %u)", h->peer.slot);
     if (n->slot != h->peer.slot)
-        return err_set(err, QUARTET_AUTH, "the key of slot %u, which says it is slot %u", n->slot, h->peer.slot);
+        return err_set(err, QUARTET_AUTH, "the key of slot %u, which says it is slot %u", n->slot,
+                       h->peer.slot);
     if (memcmp(h->peer.public_key, h->public_key, MEMBER_KEY_BYTES) == 0)
-        return err_set(err, QUARTET_AUTH, "this node's own key (slot %u): a copy of it, or its own address", n->slot);
+        return err_set(err, QUARTET_AUTH,
+                       "this node's own key (slot %u): a copy of it, or its own address", n->slot);
     return QUARTET_OK;
 }
 
@@ -227,7 +243,8 @@ static quartet_status check_responder(handshake *h, struct bytes_in *in, struct 
         member_doc_deinit(&doc);
     }
     if (rc == QUARTET_OK && h->config->expect_slot >= 0 && h->config->expect_slot != h->peer.slot)
-        rc = err_set(err, QUARTET_AUTH, "slot %u answers at the address of slot %d", h->peer.slot, h->config->expect_slot);
+        rc = err_set(err, QUARTET_AUTH, "slot %u answers at the address of slot %d", h->peer.slot,
+                     h->config->expect_slot);
     return rc;
 }
 
@@ -241,8 +258,10 @@ static quartet_status begin(const struct handshake_config *config, handshake **o
         return err_nomem(err);
     h->config = config;
     member_key_expand(config->key, h->secret_key, h->public_key);
-    quartet_status rc = config->env->ops->random(config->env, h->ephemeral_secret, sizeof h->ephemeral_secret, err);
-    if (rc == QUARTET_OK && crypto_scalarmult_curve25519_base(h->ephemeral, h->ephemeral_secret) != 0)
+    quartet_status rc =
+        config->env->ops->random(config->env, h->ephemeral_secret, sizeof h->ephemeral_secret, err);
+    if (rc == QUARTET_OK &&
+        crypto_scalarmult_curve25519_base(h->ephemeral, h->ephemeral_secret) != 0)
         rc = err_set(err, QUARTET_INTERNAL, "no ephemeral key");
     if (rc != QUARTET_OK) {
         handshake_free(h);
@@ -252,12 +271,14 @@ static quartet_status begin(const struct handshake_config *config, handshake **o
     return QUARTET_OK;
 }
 
-quartet_status handshake_dial(const struct handshake_config *config, handshake **out_handshake, struct buf *out, struct err *err)
+quartet_status handshake_dial(const struct handshake_config *config, handshake **out_handshake,
+                              struct buf *out, struct err *err)
 {
     handshake *h = NULL;
     quartet_status rc = begin(config, &h, err);
     if (rc != QUARTET_OK)
         return rc;
+    QASSERT(h != NULL);
     uint8_t first[HANDSHAKE_FIRST_BYTES] = {0};
     memcpy(first, magic, sizeof magic);
     first[4] = HANDSHAKE_VERSION;
@@ -276,7 +297,8 @@ quartet_status handshake_dial(const struct handshake_config *config, handshake *
     return QUARTET_OK;
 }
 
-quartet_status handshake_answer(const struct handshake_config *config, handshake **out_handshake, struct err *err)
+quartet_status handshake_answer(const struct handshake_config *config, handshake **out_handshake,
+                                struct err *err)
 {
     QASSERT(config->doc != NULL && config->key->kind == MEMBER_KEY_NODE);
     return begin(config, out_handshake, err); /* step is WAIT_FIRST */
@@ -310,8 +332,9 @@ static quartet_status make_channel(handshake *h, bool initiator, uint8_t *header
     uint8_t to_responder[32], to_initiator[32];
     derive_key(h, KEY_TO_RESPONDER, to_responder);
     derive_key(h, KEY_TO_INITIATOR, to_initiator);
-    quartet_status rc = initiator ? channel_new(to_responder, to_initiator, header, &h->channel, err)
-                                  : channel_new(to_initiator, to_responder, header, &h->channel, err);
+    quartet_status rc = initiator
+                            ? channel_new(to_responder, to_initiator, header, &h->channel, err)
+                            : channel_new(to_initiator, to_responder, header, &h->channel, err);
     sodium_memzero(to_responder, sizeof to_responder);
     sodium_memzero(to_initiator, sizeof to_initiator);
     return rc;
@@ -328,7 +351,8 @@ static quartet_status take_first(handshake *h, struct slice m, struct buf *out, 
     if (sodium_memcmp(mac, m.p + MAC_AT, MAC_BYTES) != 0)
         return err_set(err, QUARTET_AUTH, "a stranger: wrong gate secret or another cluster");
     if (m.p[4] != HANDSHAKE_VERSION || m.p[6] != 0 || m.p[7] != 0)
-        return err_set(err, QUARTET_AUTH, "handshake version %u, this is %u", m.p[4], HANDSHAKE_VERSION);
+        return err_set(err, QUARTET_AUTH, "handshake version %u, this is %u", m.p[4],
+                       HANDSHAKE_VERSION);
     if (m.p[5] != NET_ROLE_PEER && m.p[5] != NET_ROLE_CLIENT)
         return err_set(err, QUARTET_AUTH, "unknown role %u", m.p[5]);
     if (config->seen != NULL && seen_before(config->seen, mac))
@@ -438,12 +462,13 @@ static quartet_status take_fourth(handshake *h, struct slice m, struct err *err)
 {
     struct buf plain = {0};
     quartet_status rc = unseal(h, KEY_FOURTH, m, &plain, err);
-    if (rc == QUARTET_OK && (plain.len == 0 || plain.data[0] > 1 || (plain.data[0] == 0 && plain.len != 1)))
+    if (rc == QUARTET_OK &&
+        (plain.len == 0 || plain.data[0] > 1 || (plain.data[0] == 0 && plain.len != 1)))
         rc = err_set(err, QUARTET_CORRUPT, "a malformed end of the handshake");
     if (rc == QUARTET_OK && plain.data[0] == 1) {
         bool text = utf8_valid(plain.data + 1, plain.len - 1);
-        rc = err_set(err, QUARTET_AUTH, "slot %u refuses: %.*s", h->peer.slot, text ? (int)(plain.len - 1) : 0,
-                     (const char *)plain.data + 1);
+        rc = err_set(err, QUARTET_AUTH, "slot %u refuses: %.*s", h->peer.slot,
+                     text ? (int)(plain.len - 1) : 0, (const char *)plain.data + 1);
     }
     if (rc == QUARTET_OK)
         h->step = FINISHED;

@@ -1,5 +1,6 @@
-/* http.c - the request line and nothing more: headers are skipped, a body is never read. Why no library: a health check needs forty lines,
- * and every byte of a port that anybody may reach is a risk. */
+/* http.c - the request line and nothing more: headers are skipped, a body is never read. Why no
+ * library: a health check needs forty lines, and every byte of a port that anybody may reach is a
+ * risk. */
 #include "http.h"
 
 #include <string.h>
@@ -10,7 +11,8 @@ static enum http_parse refuse(struct http_request *out, int status)
     return HTTP_BAD;
 }
 
-/* The end of the head (after the empty line), or 0. Lone line feeds are accepted, as RFC 9112 allows. */
+/* The end of the head (after the empty line), or 0. Lone line feeds are accepted, as RFC 9112
+ * allows. */
 static size_t head_end(struct slice head)
 {
     for (size_t i = 0; i < head.n; i++) {
@@ -53,8 +55,8 @@ enum http_parse http_parse_request(struct slice head, struct http_request *out)
     const uint8_t *space = memchr(target, ' ', left);
     static const char version[] = "HTTP/1.";
     size_t target_n = space != NULL ? (size_t)(space - target) : 0;
-    if (space == NULL || left - target_n - 1 != sizeof version || memcmp(space + 1, version, sizeof version - 1) != 0 || target_n == 0 ||
-        target[0] != '/')
+    if (space == NULL || left - target_n - 1 != sizeof version ||
+        memcmp(space + 1, version, sizeof version - 1) != 0 || target_n == 0 || target[0] != '/')
         return refuse(out, 400);
     for (size_t i = 0; i < target_n; i++)
         if (target[i] <= ' ' || target[i] >= 0x7f)
@@ -62,7 +64,8 @@ enum http_parse http_parse_request(struct slice head, struct http_request *out)
     const uint8_t *question = memchr(target, '?', target_n);
     size_t path_n = question != NULL ? (size_t)(question - target) : target_n;
     if (!copy_part(out->path, sizeof out->path, target, path_n) ||
-        (question != NULL && !copy_part(out->query, sizeof out->query, question + 1, target_n - path_n - 1)))
+        (question != NULL &&
+         !copy_part(out->query, sizeof out->query, question + 1, target_n - path_n - 1)))
         return refuse(out, 414);
     return HTTP_READY;
 }
@@ -91,7 +94,11 @@ static const char *reason(int status)
 
 void http_put_reply(struct buf *out, const struct http_reply *reply)
 {
-    buf_printf(out, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n", reply->status,
-               reason(reply->status), reply->content_type != NULL ? reply->content_type : "text/plain; charset=utf-8", reply->body.len);
+    buf_printf(out,
+               "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: "
+               "no-store\r\nConnection: close\r\n\r\n",
+               reply->status, reason(reply->status),
+               reply->content_type != NULL ? reply->content_type : "text/plain; charset=utf-8",
+               reply->body.len);
     buf_put(out, reply->body.data, reply->body.len);
 }

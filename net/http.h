@@ -1,4 +1,5 @@
-/* http.h - just enough of HTTP/1.1 for health checks and metrics: one GET per connection, a small bounded request. Pure. */
+/* http.h - just enough of HTTP/1.1 for health checks and metrics: one GET per connection, a small
+ * bounded request. Pure. */
 #ifndef NET_HTTP_H
 #define NET_HTTP_H
 
@@ -6,8 +7,8 @@
 #include "base/bytes.h"
 
 #define HTTP_REQUEST_BYTES_MAX 8192u
-#define HTTP_PATH_BYTES_MAX 256u
-#define HTTP_BODY_BYTES_MAX (1u << 20)
+#define HTTP_PATH_BYTES_MAX    256u
+#define HTTP_BODY_BYTES_MAX    (1u << 20)
 
 enum http_parse { HTTP_MORE, HTTP_READY, HTTP_BAD };
 

@@ -1,5 +1,6 @@
-/* idvec.c - vectors by chain identity. Entries are few (about four live ones, and old incarnations until they are folded), so a sorted
- * array with binary search serves better than a map, and gives equal bytes for equal vectors. */
+/* idvec.c - vectors by chain identity. Entries are few (about four live ones, and old incarnations
+ * until they are folded), so a sorted array with binary search serves better than a map, and gives
+ * equal bytes for equal vectors. */
 #include "idvec.h"
 
 #include <string.h>
@@ -122,13 +123,15 @@ bool idvec_equal(const struct idvec *a, const struct idvec *b)
     return idvec_covers(a, b) && idvec_covers(b, a);
 }
 
-quartet_status idvec_from_vv(struct idvec *out, const struct vv *v, const struct chain_table *t, struct err *err)
+quartet_status idvec_from_vv(struct idvec *out, const struct vv *v, const struct chain_table *t,
+                             struct err *err)
 {
     idvec_clear(out);
     for (uint32_t i = 0; i < v->count; i++) {
         const struct vv_entry *e = &v->e[i];
         QASSERT(e->chain < t->count);
-        struct idvec_entry by_id = {.chain = t->ids[e->chain], .number = e->number, .stamp = e->stamp, .head = e->head};
+        struct idvec_entry by_id = {
+            .chain = t->ids[e->chain], .number = e->number, .stamp = e->stamp, .head = e->head};
         quartet_status rc = idvec_raise(out, by_id, err);
         if (rc != QUARTET_OK)
             return rc;
@@ -136,11 +139,13 @@ quartet_status idvec_from_vv(struct idvec *out, const struct vv *v, const struct
     return QUARTET_OK;
 }
 
-quartet_status idvec_to_vv(struct vv *out, const struct idvec *v, struct chain_table *t, struct err *err)
+quartet_status idvec_to_vv(struct vv *out, const struct idvec *v, struct chain_table *t,
+                           struct err *err)
 {
     out->count = 0;
     for (uint32_t i = 0; i < v->count; i++) {
-        struct vv_entry e = {.number = v->e[i].number, .stamp = v->e[i].stamp, .head = v->e[i].head};
+        struct vv_entry e = {
+            .number = v->e[i].number, .stamp = v->e[i].stamp, .head = v->e[i].head};
         quartet_status rc = chain_intern(t, v->e[i].chain, &e.chain, err);
         if (rc == QUARTET_OK)
             rc = vv_raise(out, e, err);

@@ -1,7 +1,9 @@
-/* member.c - the membership document: encoding, decoding with bounds, signature, and making a new cluster.
+/* member.c - the membership document: encoding, decoding with bounds, signature, and making a new
+ * cluster.
  *
- * Why the cluster's id is a hash of root key and salt: a client that knows the id (32 bytes in a URL) can check any document without
- * knowing the root key, and two clusters with one root key are still two. The document holds no secret. */
+ * Why the cluster's id is a hash of root key and salt: a client that knows the id (32 bytes in a
+ * URL) can check any document without knowing the root key, and two clusters with one root key are
+ * still two. The document holds no secret. */
 #include "member.h"
 
 #include <sodium.h>
@@ -9,9 +11,9 @@
 
 #include "base/mem.h"
 
-#define DOC_VERSION 1u
-#define SIGNATURE_BYTES 64u
-#define NODE_BYTES_MIN (1u + MEMBER_KEY_BYTES + 4u + 3u)
+#define DOC_VERSION      1u
+#define SIGNATURE_BYTES  64u
+#define NODE_BYTES_MIN   (1u + MEMBER_KEY_BYTES + 4u + 3u)
 #define CLIENT_BYTES_MIN (1u + MEMBER_KEY_BYTES + 4u)
 static const uint8_t doc_magic[4] = {'Q', 'R', 'T', 'M'};
 
@@ -22,7 +24,8 @@ void member_doc_deinit(struct member_doc *d)
     d->client_count = 0;
 }
 
-quartet_status member_doc_copy(struct member_doc *to, const struct member_doc *from, struct err *err)
+quartet_status member_doc_copy(struct member_doc *to, const struct member_doc *from,
+                               struct err *err)
 {
     struct member_doc copy = *from;
     copy.clients = mem_dup(from->clients, from->client_count * sizeof *from->clients);
@@ -48,7 +51,8 @@ const struct member_node *member_find_node(const struct member_doc *d, const uin
     return NULL;
 }
 
-const struct member_client *member_find_client(const struct member_doc *d, const uint8_t *public_key)
+const struct member_client *member_find_client(const struct member_doc *d,
+                                               const uint8_t *public_key)
 {
     for (uint32_t i = 0; i < d->client_count; i++)
         if (memcmp(d->clients[i].public_key, public_key, MEMBER_KEY_BYTES) == 0)
@@ -100,7 +104,8 @@ static void put_text(struct buf *out, const char *s)
     buf_str(out, s);
 }
 
-static void get_text(struct bytes_in *in, char *out, size_t out_bytes, bool (*ok)(const char *s, size_t n))
+static void get_text(struct bytes_in *in, char *out, size_t out_bytes,
+                     bool (*ok)(const char *s, size_t n))
 {
     struct slice s = bytes_slice(in);
     if (in->bad || s.n >= out_bytes || !ok((const char *)s.p, s.n)) {
@@ -111,9 +116,11 @@ static void get_text(struct bytes_in *in, char *out, size_t out_bytes, bool (*ok
     memset(out + s.n, 0, out_bytes - s.n);
 }
 
-quartet_status member_doc_encode(const struct member_doc *d, const uint8_t *root_seed, struct buf *out, struct err *err)
+quartet_status member_doc_encode(const struct member_doc *d, const uint8_t *root_seed,
+                                 struct buf *out, struct err *err)
 {
-    QASSERT(d->node_count >= 1 && d->node_count <= SLOTS_MAX && d->client_count <= MEMBER_CLIENTS_MAX);
+    QASSERT(d->node_count >= 1 && d->node_count <= SLOTS_MAX &&
+            d->client_count <= MEMBER_CLIENTS_MAX);
     size_t start = out->len;
     buf_put(out, doc_magic, sizeof doc_magic);
     buf_u8(out, DOC_VERSION);
@@ -141,7 +148,8 @@ quartet_status member_doc_encode(const struct member_doc *d, const uint8_t *root
     if (rc != QUARTET_OK)
         return rc;
     if (out->len - start + SIGNATURE_BYTES > MEMBER_DOC_BYTES_MAX)
-        return err_set(err, QUARTET_LIMIT, "membership document of more than %u bytes", MEMBER_DOC_BYTES_MAX);
+        return err_set(err, QUARTET_LIMIT, "membership document of more than %u bytes",
+                       MEMBER_DOC_BYTES_MAX);
     uint8_t hash[32], secret[64], root[32], signature[SIGNATURE_BYTES];
     signed_hash(slice_of(out->data + start, out->len - start), hash);
     (void)crypto_sign_seed_keypair(root, secret, root_seed);
@@ -171,7 +179,8 @@ static void get_nodes(struct bytes_in *in, struct member_doc *d)
         get_text(in, n->address, sizeof n->address, address_ok);
         get_text(in, n->http, sizeof n->http, address_ok);
         get_text(in, n->zone, sizeof n->zone, name_ok);
-        if (n->slot >= SLOTS_MAX || (i > 0 && n->slot <= d->nodes[i - 1].slot) || n->address[0] == '\0')
+        if (n->slot >= SLOTS_MAX || (i > 0 && n->slot <= d->nodes[i - 1].slot) ||
+            n->address[0] == '\0')
             in->bad = true;
     }
 }
@@ -206,7 +215,8 @@ static quartet_status decode_body(struct slice body, struct member_doc *d, struc
         return err_set(err, QUARTET_CORRUPT, "not a membership document");
     uint8_t version = bytes_u8(&in);
     if (!in.bad && version != DOC_VERSION)
-        return err_set(err, QUARTET_CORRUPT, "membership document of version %u, this is %u", version, DOC_VERSION);
+        return err_set(err, QUARTET_CORRUPT, "membership document of version %u, this is %u",
+                       version, DOC_VERSION);
     d->epoch = bytes_u64(&in);
     const uint8_t *cluster = bytes_take(&in, sizeof d->cluster.b);
     const uint8_t *root = bytes_take(&in, sizeof d->root_key);
@@ -223,7 +233,8 @@ static quartet_status decode_body(struct slice body, struct member_doc *d, struc
     return rc;
 }
 
-quartet_status member_doc_decode(struct slice bytes, const struct cluster_id *cluster, struct member_doc *out, struct err *err)
+quartet_status member_doc_decode(struct slice bytes, const struct cluster_id *cluster,
+                                 struct member_doc *out, struct err *err)
 {
     if (sodium_init() < 0)
         return err_set(err, QUARTET_INTERNAL, "libsodium does not start");
@@ -236,7 +247,8 @@ quartet_status member_doc_decode(struct slice bytes, const struct cluster_id *cl
         struct cluster_id id;
         cluster_id_of(d.root_key, d.salt, &id);
         if (memcmp(id.b, d.cluster.b, sizeof id.b) != 0)
-            rc = err_set(err, QUARTET_AUTH, "the membership document's cluster id does not fit its root key");
+            rc = err_set(err, QUARTET_AUTH,
+                         "the membership document's cluster id does not fit its root key");
         else if (cluster != NULL && memcmp(id.b, cluster->b, sizeof id.b) != 0)
             rc = err_set(err, QUARTET_AUTH, "the membership document is of another cluster");
     }
@@ -254,7 +266,8 @@ quartet_status member_doc_decode(struct slice bytes, const struct cluster_id *cl
     return QUARTET_OK;
 }
 
-static quartet_status copy_text(char *to, size_t to_bytes, const char *from, bool (*ok)(const char *s, size_t n), const char *what,
+static quartet_status copy_text(char *to, size_t to_bytes, const char *from,
+                                bool (*ok)(const char *s, size_t n), const char *what,
                                 struct err *err)
 {
     size_t n = strlen(from);
@@ -266,14 +279,16 @@ static quartet_status copy_text(char *to, size_t to_bytes, const char *from, boo
     return QUARTET_OK;
 }
 
-static quartet_status make_key(struct env *env, enum member_key_kind kind, struct member_key *k, struct err *err)
+static quartet_status make_key(struct env *env, enum member_key_kind kind, struct member_key *k,
+                               struct err *err)
 {
     memset(k, 0, sizeof *k);
     k->kind = kind;
     return env->ops->random(env, k->seed, sizeof k->seed, err);
 }
 
-static quartet_status init_nodes(struct env *env, const struct member_plan *plan, const uint8_t *gate, struct member_doc *doc,
+static quartet_status init_nodes(struct env *env, const struct member_plan *plan,
+                                 const uint8_t *gate, struct member_doc *doc,
                                  struct member_keys *keys, struct err *err)
 {
     quartet_status rc = QUARTET_OK;
@@ -299,7 +314,8 @@ static quartet_status init_nodes(struct env *env, const struct member_plan *plan
     return rc;
 }
 
-static quartet_status init_clients(struct env *env, const struct member_plan *plan, const uint8_t *gate, struct member_doc *doc,
+static quartet_status init_clients(struct env *env, const struct member_plan *plan,
+                                   const uint8_t *gate, struct member_doc *doc,
                                    struct member_keys *keys, struct err *err)
 {
     doc->clients = mem_zalloc(plan->client_count, sizeof *doc->clients);
@@ -311,7 +327,8 @@ static quartet_status init_clients(struct env *env, const struct member_plan *pl
         struct member_key *k = &keys->clients[i];
         rc = make_key(env, MEMBER_KEY_CLIENT, k, err);
         if (rc == QUARTET_OK)
-            rc = copy_text(k->name, sizeof k->name, plan->client_names[i], name_ok, "client name", err);
+            rc = copy_text(k->name, sizeof k->name, plan->client_names[i], name_ok, "client name",
+                           err);
         uint8_t secret[64];
         member_key_expand(k, secret, doc->clients[i].public_key);
         sodium_memzero(secret, sizeof secret);
@@ -323,14 +340,17 @@ static quartet_status init_clients(struct env *env, const struct member_plan *pl
     return rc;
 }
 
-quartet_status member_init(struct env *env, const struct member_plan *plan, struct member_doc *doc, struct member_keys *keys, struct err *err)
+quartet_status member_init(struct env *env, const struct member_plan *plan, struct member_doc *doc,
+                           struct member_keys *keys, struct err *err)
 {
     if (sodium_init() < 0)
         return err_set(err, QUARTET_INTERNAL, "libsodium does not start");
     if (plan->node_count < 1 || plan->node_count > SLOTS_MAX)
-        return err_set(err, QUARTET_LIMIT, "a cluster has 1 to %u nodes, not %u", SLOTS_MAX, plan->node_count);
+        return err_set(err, QUARTET_LIMIT, "a cluster has 1 to %u nodes, not %u", SLOTS_MAX,
+                       plan->node_count);
     if (plan->client_count > MEMBER_CLIENTS_MAX)
-        return err_set(err, QUARTET_LIMIT, "%u clients, limit %u", plan->client_count, MEMBER_CLIENTS_MAX);
+        return err_set(err, QUARTET_LIMIT, "%u clients, limit %u", plan->client_count,
+                       MEMBER_CLIENTS_MAX);
     struct member_doc d = {.epoch = 1};
     struct member_keys k = {0};
     uint8_t gate[32], secret[64];

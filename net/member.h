@@ -1,24 +1,26 @@
-/* member.h - who belongs to the cluster: the membership document, signed by the cluster's root key, and the key files.
+/* member.h - who belongs to the cluster: the membership document, signed by the cluster's root key,
+ * and the key files.
  *
- * Pure: bytes in, bytes out; the caller reads and writes files. The document is public; the gate secret and all seeds are in key
- * files (mode 0600). A client that knows only the cluster's id can trust a document: the id is a hash of root key and salt. */
+ * Pure: bytes in, bytes out; the caller reads and writes files. The document is public; the gate
+ * secret and all seeds are in key files (mode 0600). A client that knows only the cluster's id can
+ * trust a document: the id is a hash of root key and salt. */
 #ifndef NET_MEMBER_H
 #define NET_MEMBER_H
 
 #include "base/env.h"
 #include "crdt/delta_sign.h"
 
-#define MEMBER_KEY_BYTES 32u
-#define MEMBER_ADDRESS_BYTES_MAX 128u /* "host:port" with its NUL */
-#define MEMBER_NAME_BYTES_MAX 64u     /* with its NUL */
-#define MEMBER_CLIENTS_MAX 256u
-#define MEMBER_DOC_BYTES_MAX (48u << 10)
+#define MEMBER_KEY_BYTES          32u
+#define MEMBER_ADDRESS_BYTES_MAX  128u /* "host:port" with its NUL */
+#define MEMBER_NAME_BYTES_MAX     64u  /* with its NUL */
+#define MEMBER_CLIENTS_MAX        256u
+#define MEMBER_DOC_BYTES_MAX      (48u << 10)
 #define MEMBER_KEY_FILE_BYTES_MAX 1024u
 
 struct member_node {
-    uint8_t slot; /* 0 to 3 */
-    uint8_t public_key[MEMBER_KEY_BYTES]; /* Ed25519 */
-    uint32_t flags;                       /* none is defined yet; kept as they are */
+    uint8_t slot;                           /* 0 to 3 */
+    uint8_t public_key[MEMBER_KEY_BYTES];   /* Ed25519 */
+    uint32_t flags;                         /* none is defined yet; kept as they are */
     char address[MEMBER_ADDRESS_BYTES_MAX]; /* native protocol, peers and clients */
     char http[MEMBER_ADDRESS_BYTES_MAX];    /* may be empty */
     char zone[MEMBER_NAME_BYTES_MAX];       /* may be empty */
@@ -46,26 +48,33 @@ enum member_key_kind { MEMBER_KEY_NODE = 1, MEMBER_KEY_CLIENT = 2, MEMBER_KEY_RO
 /* What a key file holds. Wipe with member_key_wipe. */
 struct member_key {
     enum member_key_kind kind;
-    uint8_t slot;                    /* of a node; else 0 */
+    uint8_t slot;                     /* of a node; else 0 */
     char name[MEMBER_NAME_BYTES_MAX]; /* of a client; else empty */
     struct cluster_id cluster;
-    uint8_t seed[32];                /* Ed25519 */
-    uint8_t gate[32];                /* the cluster's gate secret; zeros in a root key file */
+    uint8_t seed[32]; /* Ed25519 */
+    uint8_t gate[32]; /* the cluster's gate secret; zeros in a root key file */
 };
 
 void member_doc_deinit(struct member_doc *d);
-quartet_status member_doc_copy(struct member_doc *to, const struct member_doc *from, struct err *err);
-const struct member_node *member_find_slot(const struct member_doc *d, uint8_t slot);           /* NULL where absent */
+quartet_status member_doc_copy(struct member_doc *to, const struct member_doc *from,
+                               struct err *err);
+const struct member_node *member_find_slot(const struct member_doc *d,
+                                           uint8_t slot); /* NULL where absent */
 const struct member_node *member_find_node(const struct member_doc *d, const uint8_t *public_key);
-const struct member_client *member_find_client(const struct member_doc *d, const uint8_t *public_key);
+const struct member_client *member_find_client(const struct member_doc *d,
+                                               const uint8_t *public_key);
 
-/* The document's bytes with the root key's signature, appended to `out`. root_seed: 32 bytes, of d->root_key. */
-quartet_status member_doc_encode(const struct member_doc *d, const uint8_t *root_seed, struct buf *out, struct err *err);
-/* Bounds, structure, that the id fits root key and salt, and the signature. `cluster`: the id it must have, or NULL.
- * QUARTET_CORRUPT, QUARTET_AUTH. *out is the caller's (member_doc_deinit). */
-quartet_status member_doc_decode(struct slice bytes, const struct cluster_id *cluster, struct member_doc *out, struct err *err);
+/* The document's bytes with the root key's signature, appended to `out`. root_seed: 32 bytes, of
+ * d->root_key. */
+quartet_status member_doc_encode(const struct member_doc *d, const uint8_t *root_seed,
+                                 struct buf *out, struct err *err);
+/* Bounds, structure, that the id fits root key and salt, and the signature. `cluster`: the id it
+ * must have, or NULL. QUARTET_CORRUPT, QUARTET_AUTH. *out is the caller's (member_doc_deinit). */
+quartet_status member_doc_decode(struct slice bytes, const struct cluster_id *cluster,
+                                 struct member_doc *out, struct err *err);
 
-quartet_status member_key_encode(const struct member_key *k, struct buf *out, struct err *err); /* a small text, see docs/WIRE.md */
+quartet_status member_key_encode(const struct member_key *k, struct buf *out,
+                                 struct err *err); /* a small text, see docs/WIRE.md */
 quartet_status member_key_decode(struct slice bytes, struct member_key *out, struct err *err);
 void member_key_wipe(struct member_key *k);
 /* Refuse a key file that others may read (QUARTET_AUTH). Looks at the real file system. */
@@ -73,8 +82,9 @@ quartet_status member_key_check_rights(const char *path, struct err *err);
 /* For libsodium: 64 bytes of secret key, 32 of public key, from the seed. */
 void member_key_expand(const struct member_key *k, uint8_t *secret64, uint8_t *public32);
 
-/* Make a cluster. In: plan->nodes' slots 0 to node_count - 1 with addresses, client names. Out: the document (without signature: encode
- * it), a key for each node and each client, and the root key. Randomness comes from `env`. */
+/* Make a cluster. In: plan->nodes' slots 0 to node_count - 1 with addresses, client names. Out: the
+ * document (without signature: encode it), a key for each node and each client, and the root key.
+ * Randomness comes from `env`. */
 struct member_plan {
     uint32_t node_count;
     const char *address[SLOTS_MAX];
@@ -88,7 +98,8 @@ struct member_keys {
     struct member_key *clients; /* owned; client_count of them */
     uint32_t client_count;
 };
-quartet_status member_init(struct env *env, const struct member_plan *plan, struct member_doc *doc, struct member_keys *keys, struct err *err);
+quartet_status member_init(struct env *env, const struct member_plan *plan, struct member_doc *doc,
+                           struct member_keys *keys, struct err *err);
 void member_keys_deinit(struct member_keys *keys); /* wipes */
 
 #endif

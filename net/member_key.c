@@ -1,4 +1,5 @@
-/* member_key.c - key files: a few lines of text, so that a person can see what a file is for without a tool.
+/* member_key.c - key files: a few lines of text, so that a person can see what a file is for
+ * without a tool.
  *
  *   quartet key 1
  *   kind node            (node, client or root)
@@ -59,7 +60,8 @@ static bool take_line(struct slice *text, const char *label, struct slice *value
 {
     size_t n = strlen(label);
     const uint8_t *end = memchr(text->p, '\n', text->n);
-    if (end == NULL || (size_t)(end - text->p) < n + 1 || memcmp(text->p, label, n) != 0 || text->p[n] != ' ')
+    if (end == NULL || (size_t)(end - text->p) < n + 1 || memcmp(text->p, label, n) != 0 ||
+        text->p[n] != ' ')
         return false;
     *value = slice_of(text->p + n + 1, (size_t)(end - text->p) - n - 1);
     size_t taken = (size_t)(end - text->p) + 1;
@@ -73,7 +75,8 @@ static bool take_hex(struct slice *text, const char *label, uint8_t *out, size_t
     if (!take_line(text, label, &value) || value.n != n * 2)
         return false;
     size_t got = 0;
-    return sodium_hex2bin(out, n, (const char *)value.p, value.n, NULL, &got, NULL) == 0 && got == n;
+    return sodium_hex2bin(out, n, (const char *)value.p, value.n, NULL, &got, NULL) == 0 &&
+           got == n;
 }
 
 static bool take_kind(struct slice *text, struct member_key *k)
@@ -85,11 +88,13 @@ static bool take_kind(struct slice *text, struct member_key *k)
         if (slice_eq(value, slice_of(kind_names[i], strlen(kind_names[i]))))
             k->kind = (enum member_key_kind)i;
     if (k->kind == MEMBER_KEY_NODE) {
-        if (!take_line(text, "slot", &value) || value.n != 1 || value.p[0] < '0' || value.p[0] >= '0' + (int)SLOTS_MAX)
+        if (!take_line(text, "slot", &value) || value.n != 1 || value.p[0] < '0' ||
+            value.p[0] >= '0' + (int)SLOTS_MAX)
             return false;
         k->slot = (uint8_t)(value.p[0] - '0');
     } else if (k->kind == MEMBER_KEY_CLIENT) {
-        if (!take_line(text, "name", &value) || value.n >= sizeof k->name || memchr(value.p, 0, value.n) != NULL)
+        if (!take_line(text, "name", &value) || value.n >= sizeof k->name ||
+            memchr(value.p, 0, value.n) != NULL)
             return false;
         memcpy(k->name, value.p, value.n);
     }
@@ -110,7 +115,8 @@ static bool parse(struct slice all, struct member_key *k)
         return false;
     uint8_t check[16], told[8];
     (void)crypto_generichash(check, sizeof check, all.p, (size_t)(text.p - all.p), NULL, 0);
-    return take_hex(&text, "check", told, sizeof told) && memcmp(told, check, sizeof told) == 0 && text.n == 0;
+    return take_hex(&text, "check", told, sizeof told) && memcmp(told, check, sizeof told) == 0 &&
+           text.n == 0;
 }
 
 quartet_status member_key_decode(struct slice bytes, struct member_key *out, struct err *err)
@@ -147,8 +153,10 @@ quartet_status member_key_check_rights(const char *path, struct err *err)
 {
     struct stat st;
     if (stat(path, &st) != 0)
-        return err_set(err, errno == ENOENT ? QUARTET_CANTOPEN : QUARTET_IO, "%s: %s", path, strerror(errno));
+        return err_set(err, errno == ENOENT ? QUARTET_CANTOPEN : QUARTET_IO, "%s: %s", path,
+                       strerror(errno));
     if ((st.st_mode & 077u) != 0)
-        return err_set(err, QUARTET_AUTH, "%s may be read by others (mode %03o): chmod 600 it", path, (unsigned)(st.st_mode & 0777u));
+        return err_set(err, QUARTET_AUTH, "%s may be read by others (mode %03o): chmod 600 it",
+                       path, (unsigned)(st.st_mode & 0777u));
     return QUARTET_OK;
 }

@@ -1,7 +1,8 @@
 /* server.c - start, stop, the loop's thread and its clock.
  *
- * Why one loop thread: links, gossip and HTTP share state and are cheap; what may block (SQL) has threads of its own. Other threads reach
- * the loop only through the mutex's lists and one uv_async. */
+ * Why one loop thread: links, gossip and HTTP share state and are cheap; what may block (SQL) has
+ * threads of its own. Other threads reach the loop only through the mutex's lists and one uv_async.
+ */
 #include "server.h"
 
 #include <netdb.h>
@@ -14,7 +15,7 @@
 #include "server_internal.h"
 #include "url.h"
 
-#define LISTEN_BACKLOG 128
+#define LISTEN_BACKLOG            128
 #define STRANGER_LINES_PER_SECOND 20u
 
 uint64_t server_now_us(const server *s)
@@ -33,7 +34,8 @@ void server_log_stranger(server *s, const char *from, const char *text)
     uint64_t second = server_now_ms(s) / 1000u;
     if (second != s->log_second) {
         if (s->log_suppressed > 0)
-            log_line(s->env, LOG_WARN, "net", "%u more refusals in the last second", s->log_suppressed);
+            log_line(s->env, LOG_WARN, "net", "%u more refusals in the last second",
+                     s->log_suppressed);
         s->log_second = second;
         s->log_budget = STRANGER_LINES_PER_SECOND;
         s->log_suppressed = 0;
@@ -49,8 +51,11 @@ void server_log_stranger(server *s, const char *from, const char *text)
 /* A snapshot for other threads. On failure the old one stays. */
 static void refresh_view(server *s)
 {
-    struct server_view v = {.counters = gossip_counters_get(s->gossip), .sessions = s->session_count, .strangers = s->stranger_count,
-                            .sessions_total = s->sessions_total, .refused_total = s->refused_total};
+    struct server_view v = {.counters = gossip_counters_get(s->gossip),
+                            .sessions = s->session_count,
+                            .strangers = s->stranger_count,
+                            .sessions_total = s->sessions_total,
+                            .refused_total = s->refused_total};
     struct err ignored = ERR_INIT;
     uint64_t now = server_now_ms(s);
     bool ok = true;
@@ -61,7 +66,8 @@ static void refresh_view(server *s)
         p->slot = n->slot;
         p->self = n->slot == s->slot;
         memcpy(p->address, n->address, sizeof p->address);
-        p->heard_ms_ago = links->heard_ms != 0 && now >= links->heard_ms ? now - links->heard_ms : UINT64_MAX;
+        p->heard_ms_ago =
+            links->heard_ms != 0 && now >= links->heard_ms ? now - links->heard_ms : UINT64_MAX;
         p->connected_ms = links->link != NULL ? now - links->link->established_ms + 1 : 0;
         p->faults = links->faults;
         ok = gossip_peer(s->gossip, n->slot, &p->gossip, &ignored) == QUARTET_OK && ok;
@@ -100,7 +106,8 @@ static void begin_stop(server *s)
     http_close_all(s);
 }
 
-/* A worker may still have to answer when stopping, so the last handles go when the last session has gone. */
+/* A worker may still have to answer when stopping, so the last handles go when the last session has
+ * gone. */
 static void advance_stop(server *s)
 {
     if (s->stopping && s->session_count == 0)
@@ -150,13 +157,17 @@ static void on_timer(uv_timer_t *handle)
 {
     server *s = handle->data;
     uint64_t now = server_now_ms(s);
-    /* A tick that comes late means that this process had no processor: others' silence meanwhile is ours, not theirs. */
-    uint64_t late = s->last_tick_ms != 0 && now > s->last_tick_ms + 2 * SERVER_TICK_MS ? now - s->last_tick_ms - SERVER_TICK_MS : 0;
+    /* A tick that comes late means that this process had no processor: others' silence meanwhile is
+     * ours, not theirs. */
+    uint64_t late = s->last_tick_ms != 0 && now > s->last_tick_ms + 2 * SERVER_TICK_MS
+                        ? now - s->last_tick_ms - SERVER_TICK_MS
+                        : 0;
     s->last_tick_ms = now;
     for (struct link *l = s->links, *next = NULL; l != NULL; l = next) {
         next = l->next;
         l->heard_ms += l->heard_ms + late <= now ? late : now - l->heard_ms;
-        if (l->state <= LINK_HANDSHAKE && now - l->opened_ms > HANDSHAKE_DEADLINE_MS && !l->closing) {
+        if (l->state <= LINK_HANDSHAKE && now - l->opened_ms > HANDSHAKE_DEADLINE_MS &&
+            !l->closing) {
             if (!l->initiator)
                 server_log_stranger(s, l->from, "no handshake within its time");
             link_close(l, "no handshake within its time");
@@ -179,7 +190,8 @@ static void loop_main(void *arg)
     (void)uv_run(&s->loop, UV_RUN_DEFAULT);
 }
 
-static quartet_status bind_address(server *s, uv_tcp_t *tcp, const char *text, uv_connection_cb on_connection, uint16_t *port, struct err *err)
+static quartet_status bind_address(server *s, uv_tcp_t *tcp, const char *text,
+                                   uv_connection_cb on_connection, uint16_t *port, struct err *err)
 {
     char host[MEMBER_ADDRESS_BYTES_MAX], service[8];
     uint16_t number = 0;
@@ -187,7 +199,8 @@ static quartet_status bind_address(server *s, uv_tcp_t *tcp, const char *text, u
     if (rc != QUARTET_OK)
         return rc;
     (void)snprintf(service, sizeof service, "%u", number); /* fits: at most 5 digits */
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found = NULL;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV},
+                    *found = NULL;
     int bad = getaddrinfo(host, service, &hints, &found);
     if (bad != 0)
         return err_set(err, QUARTET_NET, "cannot listen on %s: %s", text, gai_strerror(bad));
@@ -200,15 +213,17 @@ static quartet_status bind_address(server *s, uv_tcp_t *tcp, const char *text, u
     struct sockaddr_storage bound;
     int n = sizeof bound;
     if (uv_tcp_getsockname(tcp, (struct sockaddr *)&bound, &n) == 0)
-        *port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port : ((struct sockaddr_in *)&bound)->sin_port);
+        *port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
+                                                  : ((struct sockaddr_in *)&bound)->sin_port);
     tcp->data = s;
     return QUARTET_OK;
 }
 
 static quartet_status open_handles(server *s, const char *listen, const char *http, struct err *err)
 {
-    if (uv_async_init(&s->loop, &s->async, on_async) != 0 || uv_timer_init(&s->loop, &s->timer) != 0 ||
-        uv_tcp_init(&s->loop, &s->listener) != 0 || uv_tcp_init(&s->loop, &s->http_listener) != 0)
+    if (uv_async_init(&s->loop, &s->async, on_async) != 0 ||
+        uv_timer_init(&s->loop, &s->timer) != 0 || uv_tcp_init(&s->loop, &s->listener) != 0 ||
+        uv_tcp_init(&s->loop, &s->http_listener) != 0)
         return err_set(err, QUARTET_NET, "the event loop cannot be set up");
     s->async.data = s->timer.data = s;
     quartet_status rc = bind_address(s, &s->listener, listen, link_on_connection, &s->port, err);
@@ -240,7 +255,8 @@ static void free_server(server *s)
     mem_free(s);
 }
 
-/* The loop thread and the workers take no signals: they belong to the program that we are part of. */
+/* The loop thread and the workers take no signals: they belong to the program that we are part of.
+ */
 static quartet_status start_thread(server *s, struct err *err)
 {
     sigset_t all, before;
@@ -248,17 +264,21 @@ static quartet_status start_thread(server *s, struct err *err)
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     int bad = uv_thread_create(&s->thread, loop_main, s);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return bad == 0 ? QUARTET_OK : err_set(err, QUARTET_NET, "the network thread cannot be started: %s", uv_strerror(bad));
+    return bad == 0 ? QUARTET_OK
+                    : err_set(err, QUARTET_NET, "the network thread cannot be started: %s",
+                              uv_strerror(bad));
 }
 
-quartet_status server_start(const struct server_config *config, const struct server_host *host, server **out, struct err *err)
+quartet_status server_start(const struct server_config *config, const struct server_host *host,
+                            server **out, struct err *err)
 {
     QASSERT(config->key->kind == MEMBER_KEY_NODE && config->env != NULL);
     if (sodium_init() < 0)
         return err_set(err, QUARTET_INTERNAL, "libsodium does not start");
     const struct member_node *self = member_find_slot(config->doc, config->key->slot);
     if (self == NULL)
-        return err_set(err, QUARTET_AUTH, "slot %u is not in the membership document", config->key->slot);
+        return err_set(err, QUARTET_AUTH, "slot %u is not in the membership document",
+                       config->key->slot);
     server *s = mem_zalloc(1, sizeof *s);
     if (s == NULL)
         return err_nomem(err);
@@ -267,7 +287,8 @@ quartet_status server_start(const struct server_config *config, const struct ser
     s->host = host;
     s->env = config->env;
     s->slot = config->key->slot;
-    (void)snprintf(s->version, sizeof s->version, "%s", config->version != NULL ? config->version : "");
+    (void)snprintf(s->version, sizeof s->version, "%s",
+                   config->version != NULL ? config->version : "");
     prng_seed(&s->prng, config->seed);
     const char *http = config->http != NULL ? config->http : self->http;
     s->has_http = http[0] != '\0';

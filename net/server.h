@@ -1,7 +1,9 @@
-/* server.h - one libuv thread that carries all links of a node: peers (gossip), clients (sessions) and HTTP.
+/* server.h - one libuv thread that carries all links of a node: peers (gossip), clients (sessions)
+ * and HTTP.
  *
- * The server knows no tables and no SQL: it calls its host through the table below. Gossip's host functions and `http` run on the loop's
- * thread and must be quick. Each client session has a thread of its own, on which the session functions run and may block. */
+ * The server knows no tables and no SQL: it calls its host through the table below. Gossip's host
+ * functions and `http` run on the loop's thread and must be quick. Each client session has a thread
+ * of its own, on which the session functions run and may block. */
 #ifndef NET_SERVER_H
 #define NET_SERVER_H
 
@@ -11,28 +13,34 @@
 #include "member.h"
 #include "session_wire.h"
 
-#define SERVER_SESSIONS_MAX 256u
-#define SERVER_STRANGERS_MAX 64u            /* connections that have not finished the handshake */
-#define SERVER_HTTP_MAX 64u
+#define SERVER_SESSIONS_MAX     256u
+#define SERVER_STRANGERS_MAX    64u /* connections that have not finished the handshake */
+#define SERVER_HTTP_MAX         64u
 #define SERVER_HTTP_DEADLINE_MS 3000u
-#define SERVER_TICK_MS 50u
-#define SERVER_SILENCE_MS 600u              /* plus three round trips: then a link is dead */
+#define SERVER_TICK_MS          50u
+#define SERVER_SILENCE_MS       600u /* plus three round trips: then a link is dead */
 #define SERVER_RECONNECT_MS_MAX 1000u
-#define SERVER_FAULT_BACKOFF_MS 5000u       /* after invalid bytes from a peer; doubles up to a minute */
-#define SERVER_LINK_BYTES_MAX (1u << 20)    /* written to one socket and not taken by the system yet: past it, gossip waits */
-#define SERVER_SESSION_BYTES_MAX (1u << 20) /* answers not taken by the client yet: past it, its worker waits */
-#define SERVER_PUSH_BYTES_MAX (8u << 20)    /* local batches handed over and not pushed yet; past it pulls repair */
+#define SERVER_FAULT_BACKOFF_MS 5000u /* after invalid bytes from a peer; doubles up to a minute   \
+                                       */
+#define SERVER_LINK_BYTES_MAX                                                                      \
+    (1u << 20) /* written to one socket and not taken by the system yet: past it, gossip waits */
+#define SERVER_SESSION_BYTES_MAX                                                                   \
+    (1u << 20) /* answers not taken by the client yet: past it, its worker waits */
+#define SERVER_PUSH_BYTES_MAX                                                                      \
+    (8u << 20) /* local batches handed over and not pushed yet; past it pulls repair */
 
 /* Rows of one batch, on their way out. */
 struct session_rows;
-/* One row of column_count values (told by prepare). false: the batch is full or memory is out; this row was still taken unless `failed`. */
+/* One row of column_count values (told by prepare). false: the batch is full or memory is out; this
+ * row was still taken unless `failed`. */
 bool session_rows_put(struct session_rows *rows, const struct value *values, uint32_t count);
 
 /* What the host says about a statement. */
 struct session_statement_info {
     uint32_t consumed_bytes;
     uint32_t param_count;
-    const struct slice *param_names;      /* ":name" or empty for each parameter, or NULL; valid as long as the statement */
+    const struct slice *param_names; /* ":name" or empty for each parameter, or NULL; valid as long
+                                        as the statement */
     uint32_t column_count;
     const struct session_column *columns; /* valid as long as the statement */
     uint32_t flags;                       /* SESSION_READ_ONLY, SESSION_ENDS */
@@ -42,27 +50,37 @@ struct session_outcome {
     bool in_transaction;
     uint32_t warning_count;
     struct slice warnings[SESSION_WARNINGS_MAX]; /* valid until the next call in this session */
-    struct slice token;                          /* empty: unchanged since last told; valid as above */
+    struct slice token; /* empty: unchanged since last told; valid as above */
 };
 
-/* Sessions. A session's functions are called from its own thread, one at a time; only `cancel` comes from another (the loop's). */
+/* Sessions. A session's functions are called from its own thread, one at a time; only `cancel`
+ * comes from another (the loop's). */
 struct session_host {
     void *ctx;
-    /* `user`: as authenticated by key. May block until the login's token is covered. *session is released with close. outcome->token may be set. */
-    quartet_status (*open)(void *ctx, const char *user, const struct session_login *login, void **session, struct session_outcome *outcome,
-                           struct err *err);
+    /* `user`: as authenticated by key. May block until the login's token is covered. *session is
+     * released with close. outcome->token may be set. */
+    quartet_status (*open)(void *ctx, const char *user, const struct session_login *login,
+                           void **session, struct session_outcome *outcome, struct err *err);
     void (*close)(void *session); /* rolls back what is open */
-    void (*cancel)(void *session); /* thread-safe: the running statement ends with QUARTET_INTERRUPTED */
+    void (*cancel)(
+        void *session); /* thread-safe: the running statement ends with QUARTET_INTERRUPTED */
     /* Wait until the vector in the token is visible here. */
     quartet_status (*wait_token)(void *session, struct slice token, struct err *err);
-    /* The first statement of `sql`. *statement == NULL with QUARTET_OK: nothing but blanks and comments. Released with finalize. */
-    quartet_status (*prepare)(void *session, struct slice sql, void **statement, struct session_statement_info *info, struct err *err);
-    /* Bind all parameters and run from the start; a running one is reset first. `transaction`: empty or 16 bytes. */
-    quartet_status (*start)(void *session, void *statement, const struct value *params, uint32_t param_count, struct slice transaction,
+    /* The first statement of `sql`. *statement == NULL with QUARTET_OK: nothing but blanks and
+     * comments. Released with finalize. */
+    quartet_status (*prepare)(void *session, struct slice sql, void **statement,
+                              struct session_statement_info *info, struct err *err);
+    /* Bind all parameters and run from the start; a running one is reset first. `transaction`:
+     * empty or 16 bytes. */
+    quartet_status (*start)(void *session, void *statement, const struct value *params,
+                            uint32_t param_count, struct slice transaction, struct err *err);
+    /* Give rows until session_rows_put says no, or *done. A statement without rows does all its
+     * work in the first call. */
+    quartet_status (*fetch)(void *session, void *statement, struct session_rows *rows, bool *done,
                             struct err *err);
-    /* Give rows until session_rows_put says no, or *done. A statement without rows does all its work in the first call. */
-    quartet_status (*fetch)(void *session, void *statement, struct session_rows *rows, bool *done, struct err *err);
-    void (*reset)(void *session, void *statement); /* ends what runs; lets go of its snapshot; it may be started again */
+    void (*reset)(
+        void *session,
+        void *statement); /* ends what runs; lets go of its snapshot; it may be started again */
     void (*finalize)(void *session, void *statement);
     /* After a statement's first answer and after each failure. */
     void (*outcome)(void *session, struct session_outcome *out);
@@ -93,19 +111,24 @@ struct server_config {
 
 typedef struct server server;
 
-/* Binds both ports, then starts the loop's thread. QUARTET_NET: an address is in use or wrong (the text names it). */
-quartet_status server_start(const struct server_config *config, const struct server_host *host, server **out, struct err *err);
-/* Says goodbye, waits until every session's worker has ended (cancelling what runs) and the thread is gone; frees. NULL is allowed. */
+/* Binds both ports, then starts the loop's thread. QUARTET_NET: an address is in use or wrong (the
+ * text names it). */
+quartet_status server_start(const struct server_config *config, const struct server_host *host,
+                            server **out, struct err *err);
+/* Says goodbye, waits until every session's worker has ended (cancelling what runs) and the thread
+ * is gone; frees. NULL is allowed. */
 void server_stop(server *s);
 uint16_t server_port(const server *s);
 uint16_t server_http_port(const server *s); /* 0: none */
 
 /* From any thread. */
-/* A batch of our chain is sealed and on disk: push it now. Copies. Cannot fail: what is dropped is pulled. */
+/* A batch of our chain is sealed and on disk: push it now. Copies. Cannot fail: what is dropped is
+ * pulled. */
 void server_push_batch(server *s, struct slice batch);
 /* The disk vector moved (local or remote batches synced). Cheap; calls are merged. */
 void server_notify_commit(server *s);
-/* Ask all connected peers for their status now. The number of the question: a peer_status with `answers` no less was made after this call. */
+/* Ask all connected peers for their status now. The number of the question: a peer_status with
+ * `answers` no less was made after this call. */
 uint64_t server_ask(server *s);
 /* Links on purpose cut and let again, by slot: for drills and tests. */
 void server_block_peer(server *s, uint8_t slot, bool blocked);
@@ -115,9 +138,9 @@ struct server_peer_view {
     uint8_t slot;
     bool self;
     char address[MEMBER_ADDRESS_BYTES_MAX];
-    uint64_t heard_ms_ago;      /* UINT64_MAX: never */
-    uint64_t connected_ms;      /* for how long; 0: not */
-    uint64_t faults;            /* links closed for invalid bytes */
+    uint64_t heard_ms_ago; /* UINT64_MAX: never */
+    uint64_t connected_ms; /* for how long; 0: not */
+    uint64_t faults;       /* links closed for invalid bytes */
     struct gossip_peer_view gossip;
 };
 struct server_view {

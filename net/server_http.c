@@ -37,7 +37,9 @@ static void on_written(uv_write_t *write, int status)
 static void answer(struct http_connection *c, const struct http_request *request, int refuse_status)
 {
     server *s = c->server;
-    struct http_reply reply = {.status = 404, .content_type = "text/plain; charset=utf-8", .body.limit_bytes = HTTP_BODY_BYTES_MAX};
+    struct http_reply reply = {.status = 404,
+                               .content_type = "text/plain; charset=utf-8",
+                               .body.limit_bytes = HTTP_BODY_BYTES_MAX};
     if (refuse_status != 0) {
         reply.status = refuse_status;
         buf_str(&reply.body, "refused\n");
@@ -108,7 +110,8 @@ void http_on_connection(uv_stream_t *listener, int status)
         c->next->prev = c;
     s->https = c;
     s->http_count++;
-    if (uv_accept(listener, (uv_stream_t *)&c->tcp) != 0 || full || uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) != 0)
+    if (uv_accept(listener, (uv_stream_t *)&c->tcp) != 0 || full ||
+        uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) != 0)
         close_connection(c);
 }
 

@@ -1,5 +1,5 @@
-/* server_internal.h - what the files of the server share. Only server*.c include it. Everything is the loop thread's, unless it says that the
- * mutex guards it. */
+/* server_internal.h - what the files of the server share. Only server*.c include it. Everything is
+ * the loop thread's, unless it says that the mutex guards it. */
 #ifndef NET_SERVER_INTERNAL_H
 #define NET_SERVER_INTERNAL_H
 
@@ -34,7 +34,7 @@ struct link {
     struct frame_in in;
     struct handshake_peer who;
     uint64_t opened_ms, heard_ms, established_ms;
-    size_t writing_bytes; /* given to libuv, not written yet */
+    size_t writing_bytes;    /* given to libuv, not written yet */
     struct session *session; /* of a client */
     char from[80];           /* its address, for the log */
 };
@@ -44,11 +44,11 @@ struct peer_links {
     struct link *link;    /* established, or NULL */
     struct link *dialing; /* outgoing and not established yet, or NULL */
     bool resolving;
-    bool blocked;         /* mutex: server_block_peer */
+    bool blocked; /* mutex: server_block_peer */
     uint64_t dial_not_before_ms, refuse_until_ms;
     uint32_t dial_backoff_ms, fault_backoff_ms;
     uint64_t faults;
-    uint64_t heard_ms;    /* ever; 0: never */
+    uint64_t heard_ms; /* ever; 0: never */
 };
 
 struct pushed_batch {
@@ -138,7 +138,8 @@ struct server {
 /* server.c */
 uint64_t server_now_ms(const server *s);
 uint64_t server_now_us(const server *s);
-/* A line about somebody whom we do not know: at most 20 a second, so that nobody can fill the disk. */
+/* A line about somebody whom we do not know: at most 20 a second, so that nobody can fill the disk.
+ */
 void server_log_stranger(server *s, const char *from, const char *text);
 
 /* server_link.c */

@@ -1,6 +1,8 @@
-/* server_link.c - TCP connections of the native port: accept, connect, handshake, frames in and out, close.
+/* server_link.c - TCP connections of the native port: accept, connect, handshake, frames in and
+ * out, close.
  *
- * Invariants: a link that is closing hands out no more messages; its memory goes in libuv's close callback, after the last write's. */
+ * Invariants: a link that is closing hands out no more messages; its memory goes in libuv's close
+ * callback, after the last write's. */
 #include <stdio.h>
 #include <string.h>
 
@@ -47,9 +49,15 @@ struct link *link_new(server *s, bool initiator)
     l->state = initiator ? LINK_CONNECTING : LINK_HANDSHAKE;
     l->opened_ms = l->heard_ms = server_now_ms(s);
     l->in.limit_bytes = initiator ? HANDSHAKE_FRAME_BYTES_MAX : HANDSHAKE_REQUEST_BYTES_MAX;
-    l->config = (struct handshake_config){.env = s->env, .role = NET_ROLE_PEER, .cluster = s->doc.cluster, .key = s->config.key,
-                                          .instance = s->config.instance, .doc = &s->doc, .doc_bytes = s->config.doc_bytes,
-                                          .expect_slot = -1, .seen = &s->seen};
+    l->config = (struct handshake_config){.env = s->env,
+                                          .role = NET_ROLE_PEER,
+                                          .cluster = s->doc.cluster,
+                                          .key = s->config.key,
+                                          .instance = s->config.instance,
+                                          .doc = &s->doc,
+                                          .doc_bytes = s->config.doc_bytes,
+                                          .expect_slot = -1,
+                                          .seen = &s->seen};
     l->next = s->links;
     if (s->links != NULL)
         s->links->prev = l;
@@ -194,7 +202,8 @@ static void handshake_frame(struct link *l, struct slice body)
         return;
     if (rc != QUARTET_OK) {
         char text[ERR_TEXT_BYTES_MAX + 32];
-        (void)snprintf(text, sizeof text, "%s%s", l->initiator ? "as dialled by us, " : "", err.text);
+        (void)snprintf(text, sizeof text, "%s%s", l->initiator ? "as dialled by us, " : "",
+                       err.text);
         server_log_stranger(l->server, l->from, text);
         link_close(l, NULL);
     } else if (handshake_done(l->handshake)) {

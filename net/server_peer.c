@@ -1,7 +1,9 @@
-/* server_peer.c - links with the other nodes: dialling with jitter, which of two links stays, silence, faults, and gossip's bytes.
+/* server_peer.c - links with the other nodes: dialling with jitter, which of two links stays,
+ * silence, faults, and gossip's bytes.
  *
- * Both nodes may dial each other at once; both then keep the link that the lower slot opened, so they agree without a word. A peer whose
- * process number changed has restarted: its new link always wins. Silence steers links only; whether a node serves never depends on it. */
+ * Both nodes may dial each other at once; both then keep the link that the lower slot opened, so
+ * they agree without a word. A peer whose process number changed has restarted: its new link always
+ * wins. Silence steers links only; whether a node serves never depends on it. */
 #include <stdio.h>
 #include <string.h>
 
@@ -9,10 +11,10 @@
 #include "server_internal.h"
 #include "url.h"
 
-#define DIAL_BACKOFF_MS_MIN 25u
+#define DIAL_BACKOFF_MS_MIN  25u
 #define FAULT_BACKOFF_MS_MAX 60000u
-#define FAULT_FORGIVEN_MS 60000u
-#define OTHER_HEALTHY_MS 300u
+#define FAULT_FORGIVEN_MS    60000u
+#define OTHER_HEALTHY_MS     300u
 
 struct dial_request {
     uv_getaddrinfo_t resolve;
@@ -38,11 +40,14 @@ void peer_fault(server *s, uint8_t slot, const char *text)
     struct peer_links *p = &s->peers[slot];
     uint64_t now = server_now_ms(s);
     p->faults++;
-    p->fault_backoff_ms = p->fault_backoff_ms == 0 ? SERVER_FAULT_BACKOFF_MS : p->fault_backoff_ms * 2;
+    p->fault_backoff_ms =
+        p->fault_backoff_ms == 0 ? SERVER_FAULT_BACKOFF_MS : p->fault_backoff_ms * 2;
     if (p->fault_backoff_ms > FAULT_BACKOFF_MS_MAX)
         p->fault_backoff_ms = FAULT_BACKOFF_MS_MAX;
     p->refuse_until_ms = now + p->fault_backoff_ms;
-    log_line(s->env, LOG_WARN, "net", "slot %u sent something invalid: %s; no link with it for %u ms", slot, text, p->fault_backoff_ms);
+    log_line(s->env, LOG_WARN, "net",
+             "slot %u sent something invalid: %s; no link with it for %u ms", slot, text,
+             p->fault_backoff_ms);
 }
 
 /* Does the new link replace the one that is there? */
@@ -50,7 +55,8 @@ static bool replaces(const server *s, const struct link *old, const struct link 
 {
     if (old->who.instance != new->who.instance)
         return true;
-    uint8_t old_by = old->initiator ? s->slot : old->slot, new_by = new->initiator ? s->slot : new->slot;
+    uint8_t old_by = old->initiator ? s->slot : old->slot,
+            new_by = new->initiator ? s->slot : new->slot;
     return new_by <= old_by || now - old->heard_ms > OTHER_HEALTHY_MS;
 }
 
@@ -121,7 +127,8 @@ void peer_flush(server *s, uint8_t slot)
     struct buf out = {0};
     struct err err = ERR_INIT;
     quartet_status rc = QUARTET_OK;
-    while (rc == QUARTET_OK && l->writing_bytes + out.len < SERVER_LINK_BYTES_MAX && gossip_peek(s->gossip, slot, &message)) {
+    while (rc == QUARTET_OK && l->writing_bytes + out.len < SERVER_LINK_BYTES_MAX &&
+           gossip_peek(s->gossip, slot, &message)) {
         rc = channel_seal(l->channel, message, &out, &err);
         if (rc == QUARTET_OK)
             gossip_pop(s->gossip, slot);
@@ -236,10 +243,12 @@ void peer_tick(server *s, uint64_t now_ms)
         }
         if (p->dialing != NULL && blocked)
             link_close(p->dialing, "blocked on purpose");
-        if (p->dialing != NULL || p->resolving || blocked || now_ms < p->dial_not_before_ms || now_ms < p->refuse_until_ms)
+        if (p->dialing != NULL || p->resolving || blocked || now_ms < p->dial_not_before_ms ||
+            now_ms < p->refuse_until_ms)
             continue;
         if (p->dial_not_before_ms == 0 && s->slot > n->slot) {
-            p->dial_not_before_ms = now_ms + jitter(s, 150); /* at start too the lower slot dials first */
+            p->dial_not_before_ms =
+                now_ms + jitter(s, 150); /* at start too the lower slot dials first */
             continue;
         }
         dial(s, n);

@@ -1,7 +1,9 @@
-/* server_session.c - client sessions, the loop's side: requests go to the session's worker, answers to the socket.
+/* server_session.c - client sessions, the loop's side: requests go to the session's worker, answers
+ * to the socket.
  *
- * PING, CANCEL and NODES are answered here, so that a client can tell a busy node from a dead one and stop what runs. A session's memory
- * goes when its worker has ended and its link is gone, whichever comes last. */
+ * PING, CANCEL and NODES are answered here, so that a client can tell a busy node from a dead one
+ * and stop what runs. A session's memory goes when its worker has ended and its link is gone,
+ * whichever comes last. */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -68,7 +70,8 @@ void session_established(struct link *l)
 {
     server *sv = l->server;
     if (sv->stopping || sv->session_count >= SERVER_SESSIONS_MAX) {
-        send_error(l, 0, QUARTET_LIMIT, sv->stopping ? "this node is stopping" : "this node has too many sessions");
+        send_error(l, 0, QUARTET_LIMIT,
+                   sv->stopping ? "this node is stopping" : "this node has too many sessions");
         link_close(l, "no session for it");
         return;
     }
@@ -105,9 +108,11 @@ static void answer_nodes(struct link *l, uint32_t id)
     uint32_t count = 0;
     for (; count < sv->doc.node_count; count++) {
         const struct member_node *n = &sv->doc.nodes[count];
-        nodes[count] = (struct session_node){.slot = n->slot, .up = n->slot == sv->slot || sv->peers[n->slot].link != NULL,
-                                             .address = slice_of(n->address, strlen(n->address)),
-                                             .http = slice_of(n->http, strlen(n->http))};
+        nodes[count] =
+            (struct session_node){.slot = n->slot,
+                                  .up = n->slot == sv->slot || sv->peers[n->slot].link != NULL,
+                                  .address = slice_of(n->address, strlen(n->address)),
+                                  .http = slice_of(n->http, strlen(n->http))};
     }
     struct buf out = {0};
     session_put_nodes(&out, id, nodes, count);
@@ -161,7 +166,8 @@ void session_message(struct link *l, struct slice message)
     if (l->session == NULL)
         return;
     if (session_open_message(message, &in, &kind, &id, &err) != QUARTET_OK) {
-        log_line(sv->env, LOG_WARN, "net", "client %s, %s: %s", l->session->user, l->from, err.text);
+        log_line(sv->env, LOG_WARN, "net", "client %s, %s: %s", l->session->user, l->from,
+                 err.text);
         link_close(l, NULL);
         return;
     }
@@ -230,7 +236,8 @@ static void serve_ready(struct session *s)
     s->answers = s->answers_last = NULL;
     (void)pthread_mutex_unlock(&s->mutex);
     for (struct session_message *m = answers; m != NULL && s->link != NULL; m = m->next)
-        link_send(s->link, slice_of(m->bytes, m->n)); /* may close the link, which sets s->link to NULL */
+        link_send(s->link,
+                  slice_of(m->bytes, m->n)); /* may close the link, which sets s->link to NULL */
     free_messages(answers);
     if (!s->joinable)
         return;

@@ -1,7 +1,9 @@
-/* server_worker.c - client sessions, the worker's side: one thread per session that calls the host and may block in it.
+/* server_worker.c - client sessions, the worker's side: one thread per session that calls the host
+ * and may block in it.
  *
- * It takes requests in order, keeps the client's statements by the numbers that the client gives, and posts answers to the loop. Where the
- * client does not read, the worker waits: answers never pile up. */
+ * It takes requests in order, keeps the client's statements by the numbers that the client gives,
+ * and posts answers to the loop. Where the client does not read, the worker waits: answers never
+ * pile up. */
 #include <string.h>
 
 #include "base/map.h"
@@ -53,7 +55,8 @@ void session_post(struct session *s, struct buf *answer)
     while (s->answer_bytes > SERVER_SESSION_BYTES_MAX && !s->closing)
         (void)pthread_cond_wait(&s->wake, &s->mutex);
     if (lost) {
-        s->closing = true; /* an answer that cannot be given would leave the client waiting for ever */
+        s->closing =
+            true; /* an answer that cannot be given would leave the client waiting for ever */
     } else {
         if (s->answers_last != NULL)
             s->answers_last->next = m;
@@ -70,7 +73,8 @@ void session_post(struct session *s, struct buf *answer)
     buf_deinit(answer);
 }
 
-/* Let the loop look at this session. `last`: the worker does not touch it any more, so the loop may join and free. */
+/* Let the loop look at this session. `last`: the worker does not touch it any more, so the loop may
+ * join and free. */
 static void wake_loop(struct session *s, bool last)
 {
     server *sv = s->server;
@@ -81,7 +85,8 @@ static void wake_loop(struct session *s, bool last)
         s->ready_next = sv->ready_sessions;
         sv->ready_sessions = s;
     }
-    (void)uv_async_send(&sv->async); /* within the mutex: once the loop has joined the last worker, the handle may go */
+    (void)uv_async_send(&sv->async); /* within the mutex: once the loop has joined the last worker,
+                                        the handle may go */
     (void)pthread_mutex_unlock(&sv->mutex);
 }
 
@@ -94,7 +99,9 @@ static void post(struct worker *w, struct buf *answer)
 static void post_error(struct worker *w, uint32_t id, const struct err *err)
 {
     struct buf out = {0};
-    struct session_error e = {.code = err->code, .sql_offset = err->sql_offset, .text = slice_of(err->text, strlen(err->text))};
+    struct session_error e = {.code = err->code,
+                              .sql_offset = err->sql_offset,
+                              .text = slice_of(err->text, strlen(err->text))};
     if (!utf8_valid(e.text.p, e.text.n))
         e.text = slice_of("(an error text that is not UTF-8)", 33);
     if (w->host_session != NULL) {
@@ -123,10 +130,12 @@ static struct open_statement *find(struct worker *w, uint32_t number)
     return map_get(&w->statements, key, sizeof key);
 }
 
-static quartet_status prepare(struct worker *w, const struct session_request *r, struct open_statement **out, struct err *err)
+static quartet_status prepare(struct worker *w, const struct session_request *r,
+                              struct open_statement **out, struct err *err)
 {
     if (w->statements.count >= SESSION_STATEMENTS_MAX)
-        return err_set(err, QUARTET_LIMIT, "%u statements are open in this session", SESSION_STATEMENTS_MAX);
+        return err_set(err, QUARTET_LIMIT, "%u statements are open in this session",
+                       SESSION_STATEMENTS_MAX);
     if (find(w, r->statement) != NULL)
         return err_set(err, QUARTET_MISUSE, "statement number %u is in use", r->statement);
     struct open_statement *st = mem_zalloc(1, sizeof *st);
@@ -148,7 +157,8 @@ static quartet_status prepare(struct worker *w, const struct session_request *r,
     return QUARTET_OK;
 }
 
-static void fill(struct worker *w, struct open_statement *st, struct session_result *result, struct session_outcome *o)
+static void fill(struct worker *w, struct open_statement *st, struct session_result *result,
+                 struct session_outcome *o)
 {
     memset(o, 0, sizeof *o);
     w->host->outcome(w->host_session, o);
@@ -158,13 +168,15 @@ static void fill(struct worker *w, struct open_statement *st, struct session_res
     result->consumed_bytes = st->info.consumed_bytes;
     result->column_count = st->info.column_count;
     result->has_columns = !st->columns_told;
-    /* Columns are only read where has_columns is set; the type has no const because a decoder fills it. */
+    /* Columns are only read where has_columns is set; the type has no const because a decoder fills
+     * it. */
     memcpy(&result->columns, &st->info.columns, sizeof result->columns);
     result->param_names = st->info.param_names;
     st->columns_told = true;
     result->affected = o->affected;
     result->last_insert_id = o->last_insert_id;
-    result->warning_count = o->warning_count < SESSION_WARNINGS_MAX ? o->warning_count : SESSION_WARNINGS_MAX;
+    result->warning_count =
+        o->warning_count < SESSION_WARNINGS_MAX ? o->warning_count : SESSION_WARNINGS_MAX;
     memcpy(result->warnings, o->warnings, result->warning_count * sizeof o->warnings[0]);
     result->token = o->token;
 }
@@ -172,9 +184,13 @@ static void fill(struct worker *w, struct open_statement *st, struct session_res
 /* Give one batch of rows; at the end of the rows the statement goes unless it was prepared. */
 static void give_rows(struct worker *w, const struct session_request *r, struct open_statement *st)
 {
-    struct session_rows rows = {.values.limit_bytes = SESSION_REQUEST_BYTES_MAX - (1u << 20), .columns = st->info.column_count};
-    rows.rows_max = r->max_rows == 0 ? ROWS_DEFAULT : r->max_rows < SESSION_BATCH_ROWS_MAX ? r->max_rows : SESSION_BATCH_ROWS_MAX;
-    struct session_outcome *o = mem_alloc(sizeof *o); /* a kilobyte of slices each: not on every stack frame */
+    struct session_rows rows = {.values.limit_bytes = SESSION_REQUEST_BYTES_MAX - (1u << 20),
+                                .columns = st->info.column_count};
+    rows.rows_max = r->max_rows == 0                       ? ROWS_DEFAULT
+                    : r->max_rows < SESSION_BATCH_ROWS_MAX ? r->max_rows
+                                                           : SESSION_BATCH_ROWS_MAX;
+    struct session_outcome *o =
+        mem_alloc(sizeof *o); /* a kilobyte of slices each: not on every stack frame */
     struct session_result *result = mem_zalloc(1, sizeof *result);
     struct err err = ERR_INIT;
     bool done = st->host == NULL;
@@ -203,10 +219,12 @@ static void give_rows(struct worker *w, const struct session_request *r, struct 
         w->host->reset(w->host_session, st->host);
 }
 
-static quartet_status start(struct worker *w, const struct session_request *r, struct open_statement *st, struct err *err)
+static quartet_status start(struct worker *w, const struct session_request *r,
+                            struct open_statement *st, struct err *err)
 {
     if (r->param_count != st->info.param_count)
-        return err_set(err, QUARTET_RANGE, "%u parameters given, %u needed", r->param_count, st->info.param_count);
+        return err_set(err, QUARTET_RANGE, "%u parameters given, %u needed", r->param_count,
+                       st->info.param_count);
     if (st->host == NULL)
         return QUARTET_OK; /* blanks and comments */
     struct value *values = mem_zalloc(r->param_count, sizeof *values);
@@ -214,9 +232,11 @@ static quartet_status start(struct worker *w, const struct session_request *r, s
         return err_nomem(err);
     struct bytes_in in = bytes_in(r->params.p, r->params.n);
     for (uint32_t i = 0; i < r->param_count; i++)
-        (void)value_decode(&in, &values[i]); /* walked when the message was opened; looked at once below */
+        (void)value_decode(
+            &in, &values[i]); /* walked when the message was opened; looked at once below */
     quartet_status rc = in.bad ? err_set(err, QUARTET_CORRUPT, "malformed parameters")
-                               : w->host->start(w->host_session, st->host, values, r->param_count, r->transaction, err);
+                               : w->host->start(w->host_session, st->host, values, r->param_count,
+                                                r->transaction, err);
     mem_free(values);
     return rc;
 }
@@ -263,7 +283,9 @@ static void go_on(struct worker *w, const struct session_request *r)
 {
     struct open_statement *st = find(w, r->statement);
     struct err err = ERR_INIT;
-    quartet_status rc = st != NULL ? QUARTET_OK : err_set(&err, QUARTET_MISUSE, "no statement number %u", r->statement);
+    quartet_status rc = st != NULL
+                            ? QUARTET_OK
+                            : err_set(&err, QUARTET_MISUSE, "no statement number %u", r->statement);
     if (rc == QUARTET_OK && r->kind == SESSION_RUN)
         rc = start(w, r, st, &err);
     if (rc == QUARTET_OK)
@@ -315,9 +337,11 @@ static bool log_in(struct worker *w, uint32_t id, struct bytes_in *in)
     struct session_login *login = mem_zalloc(1, sizeof *login);
     struct session_outcome *o = mem_zalloc(1, sizeof *o);
     struct err err = ERR_INIT;
-    quartet_status rc = login == NULL || o == NULL ? err_nomem(&err) : session_get_login(in, login, &err);
+    quartet_status rc =
+        login == NULL || o == NULL ? err_nomem(&err) : session_get_login(in, login, &err);
     if (rc == QUARTET_OK && login->version != SESSION_VERSION)
-        rc = err_set(&err, QUARTET_MISUSE, "session protocol version %u, this node speaks %u", login->version, SESSION_VERSION);
+        rc = err_set(&err, QUARTET_MISUSE, "session protocol version %u, this node speaks %u",
+                     login->version, SESSION_VERSION);
     void *opened = NULL;
     if (rc == QUARTET_OK)
         rc = w->host->open(w->host->ctx, s->user, login, &opened, o, &err);
@@ -327,8 +351,11 @@ static bool log_in(struct worker *w, uint32_t id, struct bytes_in *in)
         s->host_session = opened;
         (void)pthread_mutex_unlock(&s->mutex);
         struct buf out = {0};
-        struct session_welcome welcome = {.slot = sv->slot, .state = sv->host->state(sv->host->ctx),
-                                          .server_version = slice_of(sv->version, strlen(sv->version)), .token = o->token};
+        struct session_welcome welcome = {.slot = sv->slot,
+                                          .state = sv->host->state(sv->host->ctx),
+                                          .server_version =
+                                              slice_of(sv->version, strlen(sv->version)),
+                                          .token = o->token};
         session_put_welcome(&out, id, &welcome);
         post(w, &out);
     } else {

@@ -1,4 +1,5 @@
-/* session_wire.c - the messages between client and node, field by field; writers and readers mirror each other. */
+/* session_wire.c - the messages between client and node, field by field; writers and readers mirror
+ * each other. */
 #include "session_wire.h"
 
 #include <string.h>
@@ -49,7 +50,8 @@ static uint32_t fields_of(uint64_t kind)
     }
 }
 
-quartet_status session_open_message(struct slice message, struct bytes_in *in, uint8_t *kind, uint32_t *id, struct err *err)
+quartet_status session_open_message(struct slice message, struct bytes_in *in, uint8_t *kind,
+                                    uint32_t *id, struct err *err)
 {
     *in = bytes_in(message.p, message.n);
     uint32_t fields = wire_array(in);
@@ -118,7 +120,8 @@ static bool values_whole(struct slice bytes, uint64_t count)
     return in.left == 0;
 }
 
-quartet_status session_get_request(struct bytes_in *in, uint8_t kind, uint32_t id, struct session_request *r, struct err *err)
+quartet_status session_get_request(struct bytes_in *in, uint8_t kind, uint32_t id,
+                                   struct session_request *r, struct err *err)
 {
     *r = (struct session_request){.kind = kind, .id = id};
     r->statement = wire_u32(in);
@@ -129,7 +132,8 @@ quartet_status session_get_request(struct bytes_in *in, uint8_t kind, uint32_t i
     r->token = wire_bin(in, SESSION_TOKEN_BYTES_MAX);
     r->transaction = wire_bin(in, 16);
     if (in->bad || in->left != 0 || r->statement == 0 || r->param_count > SESSION_PARAMS_MAX ||
-        (r->transaction.n != 0 && r->transaction.n != 16) || !values_whole(r->params, r->param_count))
+        (r->transaction.n != 0 && r->transaction.n != 16) ||
+        !values_whole(r->params, r->param_count))
         return malformed("request", err);
     return QUARTET_OK;
 }
@@ -179,8 +183,8 @@ static void put_columns(struct buf *out, const struct session_result *r)
         wire_put_str(out, r->param_names[i]);
 }
 
-/* [kind, id, flags, params, consumed, columns, [name, declared, type, ...] or nil, [param names] or nil, rows, values, affected, last id,
- * [warnings], token] */
+/* [kind, id, flags, params, consumed, columns, [name, declared, type, ...] or nil, [param names] or
+ * nil, rows, values, affected, last id, [warnings], token] */
 void session_put_result(struct buf *out, uint8_t kind, uint32_t id, const struct session_result *r)
 {
     QASSERT(r->warning_count <= SESSION_WARNINGS_MAX);
@@ -200,7 +204,8 @@ void session_put_result(struct buf *out, uint8_t kind, uint32_t id, const struct
     wire_put_bin(out, r->token);
 }
 
-static quartet_status get_columns(struct bytes_in *in, struct arena *a, struct session_result *r, struct err *err)
+static quartet_status get_columns(struct bytes_in *in, struct arena *a, struct session_result *r,
+                                  struct err *err)
 {
     if (wire_is_nil(in)) {
         if (!wire_is_nil(in))
@@ -235,7 +240,8 @@ static quartet_status get_columns(struct bytes_in *in, struct arena *a, struct s
     return QUARTET_OK;
 }
 
-quartet_status session_get_result(struct bytes_in *in, struct arena *a, struct session_result *r, struct err *err)
+quartet_status session_get_result(struct bytes_in *in, struct arena *a, struct session_result *r,
+                                  struct err *err)
 {
     memset(r, 0, sizeof *r);
     r->flags = wire_u32(in);
@@ -258,7 +264,8 @@ quartet_status session_get_result(struct bytes_in *in, struct arena *a, struct s
         r->warnings[i] = wire_str(in, SESSION_WARNING_BYTES_MAX);
     r->token = wire_bin(in, SESSION_TOKEN_BYTES_MAX);
     uint64_t values = (uint64_t)r->row_count * r->column_count;
-    if (in->bad || in->left != 0 || (r->column_count == 0 && r->row_count != 0) || values > r->rows.n || !values_whole(r->rows, values))
+    if (in->bad || in->left != 0 || (r->column_count == 0 && r->row_count != 0) ||
+        values > r->rows.n || !values_whole(r->rows, values))
         return malformed("result", err);
     return QUARTET_OK;
 }
@@ -304,7 +311,8 @@ quartet_status session_get_pong(struct bytes_in *in, uint8_t *slot, uint8_t *sta
 }
 
 /* [NODES_ARE, id, [slot, up, address, http, ...]] */
-void session_put_nodes(struct buf *out, uint32_t id, const struct session_node *nodes, uint32_t count)
+void session_put_nodes(struct buf *out, uint32_t id, const struct session_node *nodes,
+                       uint32_t count)
 {
     QASSERT(count <= SLOTS_MAX);
     begin(out, 3, SESSION_NODES_ARE, id);
@@ -317,7 +325,8 @@ void session_put_nodes(struct buf *out, uint32_t id, const struct session_node *
     }
 }
 
-quartet_status session_get_nodes(struct bytes_in *in, struct session_node nodes[SLOTS_MAX], uint32_t *count, struct err *err)
+quartet_status session_get_nodes(struct bytes_in *in, struct session_node nodes[SLOTS_MAX],
+                                 uint32_t *count, struct err *err)
 {
     uint32_t n = wire_array(in);
     if (in->bad || n % 4 != 0 || n / 4 > SLOTS_MAX)

@@ -1,13 +1,14 @@
-/* url.c - parsing quartet:// URLs; strict, so that a mistyped parameter is an error and not a silent default. */
+/* url.c - parsing quartet:// URLs; strict, so that a mistyped parameter is an error and not a
+ * silent default. */
 #include "url.h"
 
 #include <sodium.h>
 #include <string.h>
 
-#define SCHEME "quartet://"
+#define SCHEME                     "quartet://"
 #define CONNECT_TIMEOUT_MS_DEFAULT 250u
-#define TIMEOUT_MS_DEFAULT 10000u
-#define TIMEOUT_MS_MAX 600000u
+#define TIMEOUT_MS_DEFAULT         10000u
+#define TIMEOUT_MS_MAX             600000u
 
 static int hex_digit(char c)
 {
@@ -21,13 +22,15 @@ static int hex_digit(char c)
 }
 
 /* Percent-decode into `out`; no control characters, valid UTF-8. */
-static quartet_status decode(const char *p, size_t n, char *out, size_t out_bytes, const char *what, struct err *err)
+static quartet_status decode(const char *p, size_t n, char *out, size_t out_bytes, const char *what,
+                             struct err *err)
 {
     size_t at = 0;
     for (size_t i = 0; i < n; i++) {
         char c = p[i];
         if (c == '%') {
-            int hi = i + 2 < n ? hex_digit(p[i + 1]) : -1, lo = i + 2 < n ? hex_digit(p[i + 2]) : -1;
+            int hi = i + 2 < n ? hex_digit(p[i + 1]) : -1,
+                lo = i + 2 < n ? hex_digit(p[i + 2]) : -1;
             if (hi < 0 || lo < 0)
                 return err_set(err, QUARTET_MISUSE, "URL: a broken %%-sequence in the %s", what);
             c = (char)(hi * 16 + lo);
@@ -36,7 +39,8 @@ static quartet_status decode(const char *p, size_t n, char *out, size_t out_byte
         if ((uint8_t)c < ' ' || c == 0x7f)
             return err_set(err, QUARTET_MISUSE, "URL: a control character in the %s", what);
         if (at + 1 >= out_bytes)
-            return err_set(err, QUARTET_MISUSE, "URL: the %s is longer than %zu bytes", what, out_bytes - 1);
+            return err_set(err, QUARTET_MISUSE, "URL: the %s is longer than %zu bytes", what,
+                           out_bytes - 1);
         out[at++] = c;
     }
     out[at] = '\0';
@@ -61,7 +65,8 @@ static bool parse_u32(const char *s, uint32_t max, uint32_t *out)
     return true;
 }
 
-quartet_status url_split_address(const char *text, char *host, size_t host_bytes, uint16_t *port, struct err *err)
+quartet_status url_split_address(const char *text, char *host, size_t host_bytes, uint16_t *port,
+                                 struct err *err)
 {
     const char *name = text, *end = NULL, *rest = NULL;
     if (text[0] == '[') {
@@ -77,7 +82,8 @@ quartet_status url_split_address(const char *text, char *host, size_t host_bytes
         return err_set(err, QUARTET_MISUSE, "address '%s': a host is missing", text);
     uint32_t number = URL_PORT_DEFAULT;
     if (rest[0] != '\0' && (rest[0] != ':' || !parse_u32(rest + 1, 65535, &number)))
-        return err_set(err, QUARTET_MISUSE, "address '%s': the port must be a number up to 65535", text);
+        return err_set(err, QUARTET_MISUSE, "address '%s': the port must be a number up to 65535",
+                       text);
     size_t n = (size_t)(end - name);
     if (n >= host_bytes)
         return err_set(err, QUARTET_MISUSE, "address '%s': the host is too long", text);
@@ -111,10 +117,12 @@ static quartet_status parse_hosts(const char *p, size_t n, struct url *out, stru
     }
 }
 
-static quartet_status parse_hex(const char *name, const char *value, uint8_t *out, bool *seen, struct err *err)
+static quartet_status parse_hex(const char *name, const char *value, uint8_t *out, bool *seen,
+                                struct err *err)
 {
     size_t got = 0;
-    if (strlen(value) != 64 || sodium_hex2bin(out, 32, value, 64, NULL, &got, NULL) != 0 || got != 32)
+    if (strlen(value) != 64 || sodium_hex2bin(out, 32, value, 64, NULL, &got, NULL) != 0 ||
+        got != 32)
         return err_set(err, QUARTET_MISUSE, "URL: %s must be 64 hex digits", name);
     *seen = true;
     return QUARTET_OK;
@@ -124,7 +132,8 @@ struct seen {
     bool cluster, key, gate;
 };
 
-static quartet_status take_param(struct url *out, struct seen *seen, const char *name, const char *value, struct err *err)
+static quartet_status take_param(struct url *out, struct seen *seen, const char *name,
+                                 const char *value, struct err *err)
 {
     if (strcmp(name, "cluster") == 0)
         return parse_hex(name, value, out->key.cluster.b, &seen->cluster, err);
@@ -141,7 +150,8 @@ static quartet_status take_param(struct url *out, struct seen *seen, const char 
     if (strcmp(name, "connect_timeout") == 0 || strcmp(name, "timeout") == 0) {
         uint32_t *to = name[0] == 'c' ? &out->connect_timeout_ms : &out->timeout_ms;
         if (!parse_u32(value, TIMEOUT_MS_MAX, to) || *to == 0)
-            return err_set(err, QUARTET_MISUSE, "URL: %s must be 1 to %u milliseconds", name, TIMEOUT_MS_MAX);
+            return err_set(err, QUARTET_MISUSE, "URL: %s must be 1 to %u milliseconds", name,
+                           TIMEOUT_MS_MAX);
         return QUARTET_OK;
     }
     if (strcmp(name, "route") == 0) {
@@ -152,7 +162,8 @@ static quartet_status take_param(struct url *out, struct seen *seen, const char 
     }
     if (out->setting_count == URL_SETTINGS_MAX)
         return err_set(err, QUARTET_MISUSE, "URL: more than %u settings", URL_SETTINGS_MAX);
-    if (strlen(name) >= sizeof out->settings[0].name || strlen(value) >= sizeof out->settings[0].value)
+    if (strlen(name) >= sizeof out->settings[0].name ||
+        strlen(value) >= sizeof out->settings[0].value)
         return err_set(err, QUARTET_MISUSE, "URL: a setting is too long");
     memcpy(out->settings[out->setting_count].name, name, strlen(name) + 1);
     memcpy(out->settings[out->setting_count].value, value, strlen(value) + 1);
@@ -160,7 +171,8 @@ static quartet_status take_param(struct url *out, struct seen *seen, const char 
     return QUARTET_OK;
 }
 
-static quartet_status parse_params(const char *p, struct url *out, struct seen *seen, struct err *err)
+static quartet_status parse_params(const char *p, struct url *out, struct seen *seen,
+                                   struct err *err)
 {
     while (*p != '\0') {
         size_t n = strcspn(p, "&");
@@ -168,7 +180,8 @@ static quartet_status parse_params(const char *p, struct url *out, struct seen *
         char name[64], value[1024];
         if (equals == NULL || equals == p)
             return err_set(err, QUARTET_MISUSE, "URL: a parameter must be name=value");
-        quartet_status rc = decode(p, (size_t)(equals - p), name, sizeof name, "parameter's name", err);
+        quartet_status rc =
+            decode(p, (size_t)(equals - p), name, sizeof name, "parameter's name", err);
         if (rc == QUARTET_OK)
             rc = decode(equals + 1, n - (size_t)(equals - p) - 1, value, sizeof value, name, err);
         if (rc == QUARTET_OK)
@@ -246,7 +259,8 @@ static void put_hex(struct buf *out, const char *label, const uint8_t *p)
 static void put_escaped(struct buf *out, const char *s)
 {
     for (; *s != '\0'; s++) {
-        bool plain = (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') || strchr("-._~", *s) != NULL;
+        bool plain = (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') ||
+                     (*s >= '0' && *s <= '9') || strchr("-._~", *s) != NULL;
         if (plain)
             buf_u8(out, (uint8_t)*s);
         else

@@ -2,18 +2,20 @@
  *
  *   quartet://USER@HOST:PORT,HOST:PORT,.../?cluster=HEX64&key=HEX64&gate=HEX64&consistency=session&route=ordered
  *   quartet://USER@HOST:PORT,.../?keyfile=PATH
- * USER is optional (it names the client in logs; the key decides who it is). One to four hosts; the port may be left out (7401); IPv6 in
- * [brackets]. cluster: the cluster's id; key: the client's Ed25519 seed; gate: the cluster's gate secret; each 64 hex digits; or
- * keyfile: a file of member.h with all three. connect_timeout: ms per node (250). timeout: ms until giving up on all nodes (10000).
- * route: ordered (the default: the first that answers, in the order given) or random. All other parameters are session settings
- * (consistency, commit_acks, ...), sent at login. Parts are percent-decoded. A URL with a key in it is a secret: it is never logged. */
+ * USER is optional (it names the client in logs; the key decides who it is). One to four hosts; the
+ * port may be left out (7401); IPv6 in [brackets]. cluster: the cluster's id; key: the client's
+ * Ed25519 seed; gate: the cluster's gate secret; each 64 hex digits; or keyfile: a file of member.h
+ * with all three. connect_timeout: ms per node (250). timeout: ms until giving up on all nodes
+ * (10000). route: ordered (the default: the first that answers, in the order given) or random. All
+ * other parameters are session settings (consistency, commit_acks, ...), sent at login. Parts are
+ * percent-decoded. A URL with a key in it is a secret: it is never logged. */
 #ifndef NET_URL_H
 #define NET_URL_H
 
 #include "member.h"
 #include "session_wire.h"
 
-#define URL_BYTES_MAX 4096u
+#define URL_BYTES_MAX    4096u
 #define URL_PORT_DEFAULT 7401u
 #define URL_SETTINGS_MAX 16u
 
@@ -41,7 +43,8 @@ struct url {
 quartet_status url_parse(const char *text, struct url *out, struct err *err);
 void url_wipe(struct url *u);
 /* "host:port" or "[v6]:port" into host and port; port 0 allowed. */
-quartet_status url_split_address(const char *text, char *host, size_t host_bytes, uint16_t *port, struct err *err);
+quartet_status url_split_address(const char *text, char *host, size_t host_bytes, uint16_t *port,
+                                 struct err *err);
 /* The URL of a cluster for one client, as `quartetd` prints it. */
 void url_write(struct buf *out, const struct member_doc *doc, const struct member_key *client);
 

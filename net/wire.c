@@ -1,4 +1,5 @@
-/* wire.c - msgpack items. Writing goes through msgpack-c's packer, which only formats; reading is our own, see wire.h. */
+/* wire.c - msgpack items. Writing goes through msgpack-c's packer, which only formats; reading is
+ * our own, see wire.h. */
 #include "wire.h"
 
 #include <msgpack.h>

@@ -1,13 +1,14 @@
-/* wire.h - msgpack on the wire: a writer over msgpack-c's packer and a bounded reader of untrusted bytes.
+/* wire.h - msgpack on the wire: a writer over msgpack-c's packer and a bounded reader of untrusted
+ * bytes.
  *
- * Every message is one msgpack array. Reading never goes through msgpack-c, which believes declared counts: this reader takes what it
- * expects, item by item, from a struct bytes_in, and a count is only believed as far as the bytes for it are there. */
+ * Every message is one msgpack array. Reading never goes through msgpack-c, which believes declared
+ * counts: this reader takes what it expects, item by item, from a struct bytes_in, and a count is
+ * only believed as far as the bytes for it are there. */
 #ifndef NET_WIRE_H
 #define NET_WIRE_H
 
 #include "base/buf.h"
 #include "base/bytes.h"
-
 
 void wire_put_array(struct buf *out, uint32_t n);
 void wire_put_u64(struct buf *out, uint64_t v);
@@ -22,7 +23,7 @@ size_t wire_bin_begin(struct buf *out);
 void wire_bin_end(struct buf *out, size_t begun);
 
 /* A wrong type sets in->bad; the result is then 0, false or empty. Read all, check once. */
-uint32_t wire_array(struct bytes_in *in); /* the count; no larger than the bytes left */
+uint32_t wire_array(struct bytes_in *in);            /* the count; no larger than the bytes left */
 void wire_array_of(struct bytes_in *in, uint32_t n); /* bad unless exactly n */
 uint64_t wire_u64(struct bytes_in *in);
 int64_t wire_i64(struct bytes_in *in);

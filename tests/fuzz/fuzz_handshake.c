@@ -1,6 +1,8 @@
-/* fuzz_handshake.c - hostile bytes as handshake messages, membership documents and frames: refused, never worse.
+/* fuzz_handshake.c - hostile bytes as handshake messages, membership documents and frames: refused,
+ * never worse.
  *
- * The first byte chooses the target; for the responder's third message a real handshake is led up to it, so that the fuzzer is not stopped by the gate. */
+ * The first byte chooses the target; for the responder's third message a real handshake is led up
+ * to it, so that the fuzzer is not stopped by the gate. */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -19,7 +21,8 @@ static quartet_status fixed_random(struct env *env, void *p, size_t n, struct er
     return QUARTET_OK;
 }
 
-static void feed(struct handshake_config *mine, struct handshake_config *theirs, uint8_t which, struct slice noise)
+static void feed(struct handshake_config *mine, struct handshake_config *theirs, uint8_t which,
+                 struct slice noise)
 {
     struct err err = ERR_INIT;
     handshake *initiator = NULL, *responder = NULL;
@@ -73,7 +76,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct slice noise = slice_of(data + 1, size - 1);
     if (member_init(&env, &plan, &doc, &keys, &err) != QUARTET_OK)
         return 0;
-    struct handshake_config mine = {.env = &env, .role = NET_ROLE_PEER, .cluster = doc.cluster, .key = &keys.nodes[0], .doc = &doc, .expect_slot = -1};
+    struct handshake_config mine = {.env = &env,
+                                    .role = NET_ROLE_PEER,
+                                    .cluster = doc.cluster,
+                                    .key = &keys.nodes[0],
+                                    .doc = &doc,
+                                    .expect_slot = -1};
     struct handshake_config theirs = mine;
     theirs.key = &keys.nodes[1];
     switch (data[0] % 6) {

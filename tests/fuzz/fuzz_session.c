@@ -1,4 +1,5 @@
-/* fuzz_session.c - hostile bytes as messages of the client protocol, as an HTTP request and as a URL: refused or read whole, within bounds.
+/* fuzz_session.c - hostile bytes as messages of the client protocol, as an HTTP request and as a
+ * URL: refused or read whole, within bounds.
  *
  * What was read as a request is written again and must read the same. */
 #include <stddef.h>
@@ -22,10 +23,12 @@ static void check_request(struct bytes_in *in, uint8_t kind, uint32_t id)
     session_put_request(&out, &r);
     struct bytes_in back;
     if (buf_check(&out, &err) == QUARTET_OK) {
-        quartet_status rc = session_open_message(slice_of(out.data, out.len), &back, &kind, &id, &err);
+        quartet_status rc =
+            session_open_message(slice_of(out.data, out.len), &back, &kind, &id, &err);
         QASSERT(rc == QUARTET_OK);
         rc = session_get_request(&back, kind, id, &again, &err);
-        QASSERT(rc == QUARTET_OK && slice_eq(again.sql, r.sql) && slice_eq(again.params, r.params) && again.statement == r.statement);
+        QASSERT(rc == QUARTET_OK && slice_eq(again.sql, r.sql) &&
+                slice_eq(again.params, r.params) && again.statement == r.statement);
     }
     buf_deinit(&out);
 }

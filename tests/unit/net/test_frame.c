@@ -71,7 +71,8 @@ static void test_limit_is_checked_before_memory_is_taken(void)
 
 const char *const unit_suite = "frame";
 const struct unit_test unit_tests[] = {
-    {"any cut of the stream gives the same frames", test_any_cut_of_the_stream_gives_the_same_frames},
+    {"any cut of the stream gives the same frames",
+     test_any_cut_of_the_stream_gives_the_same_frames},
     {"the limit is checked before memory is taken", test_limit_is_checked_before_memory_is_taken},
     {NULL, NULL},
 };

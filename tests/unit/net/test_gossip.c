@@ -45,7 +45,8 @@ static struct world *world_new(uint32_t nodes, uint64_t seed)
     toy_cluster_init(&w->cluster, nodes, NULL, seed);
     for (uint8_t i = 0; i < nodes; i++) {
         toy_store_init(&w->stores[i], &w->cluster, i, 100u + i, &w->env);
-        CU_ASSERT_EQUAL_FATAL(gossip_new(i, seed + i, &w->stores[i].host, &w->g[i], &err), QUARTET_OK);
+        CU_ASSERT_EQUAL_FATAL(gossip_new(i, seed + i, &w->stores[i].host, &w->g[i], &err),
+                              QUARTET_OK);
     }
     return w;
 }
@@ -89,12 +90,18 @@ static void connect_all(struct world *w)
 
 static void launch(struct world *w, uint8_t from, uint8_t to, struct slice m)
 {
-    uint32_t copies = prng_chance(&w->prng, w->loss) ? 0 : prng_chance(&w->prng, w->duplicate) ? 2 : 1;
+    uint32_t copies = prng_chance(&w->prng, w->loss)        ? 0
+                      : prng_chance(&w->prng, w->duplicate) ? 2
+                                                            : 1;
     for (uint32_t i = 0; i < copies; i++) {
         CU_ASSERT_FATAL(w->flight_count < FLIGHT_MAX);
         w->flights[w->flight_count++] =
-            (struct flight){.from = from, .to = to, .at_us = w->env.now_us + 1 + prng_below(&w->prng, w->delay_us),
-                            .epoch = w->epoch[from][to], .bytes = mem_dup(m.p, m.n), .n = m.n};
+            (struct flight){.from = from,
+                            .to = to,
+                            .at_us = w->env.now_us + 1 + prng_below(&w->prng, w->delay_us),
+                            .epoch = w->epoch[from][to],
+                            .bytes = mem_dup(m.p, m.n),
+                            .n = m.n};
     }
 }
 
@@ -126,7 +133,8 @@ static void step(struct world *w)
         }
         w->flights[i] = w->flights[--w->flight_count];
         if (w->up[f.from][f.to] && f.epoch == w->epoch[f.from][f.to]) {
-            quartet_status rc = gossip_input(w->g[f.to], f.from, slice_of(f.bytes, f.n), w->env.now_us, &err);
+            quartet_status rc =
+                gossip_input(w->g[f.to], f.from, slice_of(f.bytes, f.n), w->env.now_us, &err);
             if (rc != QUARTET_OK)
                 printf("input: %s\n", err.text);
             CU_ASSERT_EQUAL_FATAL(rc, QUARTET_OK);
@@ -190,7 +198,8 @@ static void test_push_reaches_every_peer_in_one_flight_and_once(void)
     CU_ASSERT_EQUAL(in, 3); /* no needless copy in a full mesh */
     CU_ASSERT_EQUAL(accepted, 3);
     CU_ASSERT_EQUAL(relayed, 0);
-    CU_ASSERT_EQUAL(idvec_number(&w->stores[2].peer_disk[0], w->stores[2].own), 3); /* acknowledged to the origin */
+    CU_ASSERT_EQUAL(idvec_number(&w->stores[2].peer_disk[0], w->stores[2].own),
+                    3); /* acknowledged to the origin */
     world_free(w);
 }
 
@@ -291,9 +300,11 @@ static void storm(uint64_t seed)
     connect_all(w);
     for (int ms = 0; ms < 4000; ms++) {
         if (prng_chance(&w->prng, 0.05))
-            commit(w, (uint8_t)prng_below(&w->prng, w->nodes), prng_below(&w->prng, 3000), 1 + (uint32_t)prng_below(&w->prng, 5));
+            commit(w, (uint8_t)prng_below(&w->prng, w->nodes), prng_below(&w->prng, 3000),
+                   1 + (uint32_t)prng_below(&w->prng, 5));
         if (prng_chance(&w->prng, 0.01))
-            set_link(w, (uint8_t)prng_below(&w->prng, w->nodes), (uint8_t)prng_below(&w->prng, w->nodes), prng_chance(&w->prng, 0.5));
+            set_link(w, (uint8_t)prng_below(&w->prng, w->nodes),
+                     (uint8_t)prng_below(&w->prng, w->nodes), prng_chance(&w->prng, 0.5));
         step(w);
     }
     w->loss = 0;
@@ -337,7 +348,8 @@ static void test_questions_are_answered(void)
     world_free(w);
 }
 
-/* A hostile but keyed peer: damaged batches are refused and cost it its link; nothing is taken over. */
+/* A hostile but keyed peer: damaged batches are refused and cost it its link; nothing is taken
+ * over. */
 static void test_damaged_batches_are_refused(void)
 {
     struct world *w = world_new(2, 7);
@@ -361,7 +373,8 @@ static void test_damaged_batches_are_refused(void)
         CU_ASSERT_EQUAL(gossip_connect(w->g[1], 0, w->env.now_us, &err), QUARTET_OK);
         quartet_status rc = gossip_input(w->g[1], 0, slice_of(m.data, m.len), w->env.now_us, &err);
         CU_ASSERT(rc != QUARTET_OK);
-        CU_ASSERT_EQUAL(gossip_input(w->g[1], 0, slice_of(m.data, m.len), w->env.now_us, &err), QUARTET_NET); /* the link is closed */
+        CU_ASSERT_EQUAL(gossip_input(w->g[1], 0, slice_of(m.data, m.len), w->env.now_us, &err),
+                        QUARTET_NET); /* the link is closed */
         buf_deinit(&m);
     }
     CU_ASSERT_EQUAL(w->stores[1].faults, 2000);
@@ -391,13 +404,15 @@ static void test_random_messages_do_no_harm(void)
 
 const char *const unit_suite = "gossip";
 const struct unit_test unit_tests[] = {
-    {"push reaches every peer in one flight, and once", test_push_reaches_every_peer_in_one_flight_and_once},
+    {"push reaches every peer in one flight, and once",
+     test_push_reaches_every_peer_in_one_flight_and_once},
     {"a chain of links relays at once", test_chain_of_links_relays_at_once},
     {"a node that was away catches up by pulling", test_a_node_that_was_away_catches_up_by_pulling},
     {"a slow peer gets no unbounded queue", test_slow_peer_gets_no_unbounded_queue},
     {"a busy host is asked again", test_busy_host_is_asked_again},
     {"an origin that dies in the middle of a push", test_origin_that_dies_in_the_middle_of_a_push},
-    {"convergence under loss, duplication, reorder and partition", test_convergence_under_loss_duplication_reorder_and_partition},
+    {"convergence under loss, duplication, reorder and partition",
+     test_convergence_under_loss_duplication_reorder_and_partition},
     {"questions are answered", test_questions_are_answered},
     {"damaged batches are refused", test_damaged_batches_are_refused},
     {"random messages do no harm", test_random_messages_do_no_harm},

@@ -1,4 +1,5 @@
-/* test_handshake.c - the handshake as two state machines on byte buffers: good ones, and every way to be refused. */
+/* test_handshake.c - the handshake as two state machines on byte buffers: good ones, and every way
+ * to be refused. */
 #include "unit/cunit.h"
 
 #include "net/handshake.h"
@@ -19,10 +20,16 @@ static struct pair *pair_new(uint64_t seed)
     struct pair *p = mem_zalloc(1, sizeof *p);
     toy_env_init(&p->env, seed);
     toy_cluster_init(&p->cluster, 4, NULL, seed);
-    p->answer = (struct handshake_config){.env = &p->env.env, .role = NET_ROLE_PEER, .cluster = p->cluster.doc.cluster, .key = &p->cluster.keys.nodes[1],
-                                          .instance = 22, .doc = &p->cluster.doc,
-                                          .doc_bytes = slice_of(p->cluster.doc_bytes.data, p->cluster.doc_bytes.len), .expect_slot = -1,
-                                          .seen = &p->seen};
+    p->answer = (struct handshake_config){
+        .env = &p->env.env,
+        .role = NET_ROLE_PEER,
+        .cluster = p->cluster.doc.cluster,
+        .key = &p->cluster.keys.nodes[1],
+        .instance = 22,
+        .doc = &p->cluster.doc,
+        .doc_bytes = slice_of(p->cluster.doc_bytes.data, p->cluster.doc_bytes.len),
+        .expect_slot = -1,
+        .seen = &p->seen};
     p->dial = p->answer;
     p->dial.key = &p->cluster.keys.nodes[0];
     p->dial.instance = 11;
@@ -57,7 +64,8 @@ static void pair_free(struct pair *p)
 typedef void tamper(void *arg, int number, uint8_t *p, size_t *n);
 
 /* Pass the one frame in p->wire to a side; QUARTET_OK also where nothing was there. */
-static quartet_status pass(struct pair *p, handshake *to, int number, tamper *how, void *arg, struct err *err)
+static quartet_status pass(struct pair *p, handshake *to, int number, tamper *how, void *arg,
+                           struct err *err)
 {
     struct buf out = {0};
     struct frame_in in = {0};
@@ -111,7 +119,8 @@ static void exchange(channel *from, channel *to, size_t n, struct prng *prng)
     bool complete = false, ended = false;
     CU_ASSERT_EQUAL(frame_feed(&in, out.data, out.len, &err), QUARTET_OK);
     while (!complete && frame_next(&in, &body, &rc, &err))
-        CU_ASSERT_EQUAL_FATAL(channel_open(to, body, &complete, &message, &ended, &err), QUARTET_OK);
+        CU_ASSERT_EQUAL_FATAL(channel_open(to, body, &complete, &message, &ended, &err),
+                              QUARTET_OK);
     CU_ASSERT(complete && slice_eq(message, slice_of(p, n)));
     frame_in_deinit(&in);
     buf_deinit(&out);
@@ -124,11 +133,14 @@ static void test_peers_meet_and_talk(void)
     struct err err = ERR_INIT;
     CU_ASSERT_EQUAL_FATAL(shake(p, NULL, NULL, &err), QUARTET_OK);
     CU_ASSERT(handshake_done(p->initiator) && handshake_done(p->responder));
-    const struct handshake_peer *a = handshake_peer(p->initiator), *b = handshake_peer(p->responder);
+    const struct handshake_peer *a = handshake_peer(p->initiator),
+                                *b = handshake_peer(p->responder);
     CU_ASSERT(a->role == NET_ROLE_PEER && a->slot == 1 && a->instance == 22 && a->epoch == 1);
     CU_ASSERT(b->role == NET_ROLE_PEER && b->slot == 0 && b->instance == 11);
     channel *ca = handshake_take_channel(p->initiator), *cb = handshake_take_channel(p->responder);
-    static const size_t sizes[] = {0, 1, 100, NET_FRAME_BYTES_MAX - 17, NET_FRAME_BYTES_MAX - 16, NET_FRAME_BYTES_MAX, 3u << 20};
+    static const size_t sizes[] = {
+        0,       1, 100, NET_FRAME_BYTES_MAX - 17, NET_FRAME_BYTES_MAX - 16, NET_FRAME_BYTES_MAX,
+        3u << 20};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         exchange(ca, cb, sizes[i], &p->env.prng);
         exchange(cb, ca, sizes[i], &p->env.prng);
@@ -146,7 +158,8 @@ static void test_client_learns_the_verified_document(void)
     CU_ASSERT_EQUAL_FATAL(shake(p, NULL, NULL, &err), QUARTET_OK);
     CU_ASSERT_STRING_EQUAL(handshake_peer(p->responder)->name, "alice");
     CU_ASSERT_EQUAL(handshake_peer(p->responder)->role, NET_ROLE_CLIENT);
-    CU_ASSERT(slice_eq(handshake_peer(p->initiator)->doc_bytes, slice_of(p->cluster.doc_bytes.data, p->cluster.doc_bytes.len)));
+    CU_ASSERT(slice_eq(handshake_peer(p->initiator)->doc_bytes,
+                       slice_of(p->cluster.doc_bytes.data, p->cluster.doc_bytes.len)));
     pair_free(p);
 }
 
@@ -211,7 +224,8 @@ static void test_client_refuses_a_node_of_no_document(void)
     pair_as_client(p);
     struct member_key thief = p->cluster.keys.nodes[1];
     thief.seed[0] ^= 1;
-    p->answer.key = &thief; /* another client knows the gate secret, too: that does not make it a node */
+    p->answer.key =
+        &thief; /* another client knows the gate secret, too: that does not make it a node */
     expect_refused(p, "an unknown node key");
     p->answer.key = &p->cluster.keys.nodes[1];
     p->cluster.doc_bytes.data[50] ^= 1;
@@ -241,7 +255,8 @@ static void test_replays(void)
     handshake *again = NULL;
     struct buf out = {0};
     CU_ASSERT_EQUAL(handshake_answer(&p->answer, &again, &err), QUARTET_OK);
-    CU_ASSERT_EQUAL(handshake_input(again, slice_of(first, sizeof first), &out, &err), QUARTET_AUTH);
+    CU_ASSERT_EQUAL(handshake_input(again, slice_of(first, sizeof first), &out, &err),
+                    QUARTET_AUTH);
     CU_ASSERT_STRING_EQUAL(err.text, "a replayed first message");
     CU_ASSERT_EQUAL(out.len, 0);
     handshake_free(again);
@@ -325,11 +340,14 @@ static void test_channel_notices_repeats_and_reordering(void)
     struct slice f1 = slice_of(one.data + 4, one.len - 4), f2 = slice_of(two.data + 4, two.len - 4);
     CU_ASSERT_EQUAL(channel_open(b, f1, &complete, &message, &ended, &err), QUARTET_OK);
     CU_ASSERT(complete && message.n == 3);
-    CU_ASSERT_EQUAL(channel_open(b, f1, &complete, &message, &ended, &err), QUARTET_CORRUPT); /* again */
+    CU_ASSERT_EQUAL(channel_open(b, f1, &complete, &message, &ended, &err),
+                    QUARTET_CORRUPT); /* again */
     CU_ASSERT_EQUAL(channel_open(b, f2, &complete, &message, &ended, &err), QUARTET_OK);
     buf_clear(&one);
     CU_ASSERT_EQUAL(channel_seal_end(a, &one, &err), QUARTET_OK);
-    CU_ASSERT_EQUAL(channel_open(b, slice_of(one.data + 4, one.len - 4), &complete, &message, &ended, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL(
+        channel_open(b, slice_of(one.data + 4, one.len - 4), &complete, &message, &ended, &err),
+        QUARTET_OK);
     CU_ASSERT(ended && !complete);
     channel_free(a);
     channel_free(b);
@@ -351,8 +369,11 @@ static void test_channel_limits(void)
     bool complete = false, ended = false;
     uint8_t bytes[1001] = {0};
     CU_ASSERT_EQUAL(channel_seal(a, slice_of(bytes, 1001), &out, &err), QUARTET_OK);
-    CU_ASSERT_EQUAL(channel_open(b, slice_of(out.data + 4, out.len - 4), &complete, &message, &ended, &err), QUARTET_LIMIT);
-    CU_ASSERT_EQUAL(channel_open(b, slice_of(out.data, 16), &complete, &message, &ended, &err), QUARTET_CORRUPT);
+    CU_ASSERT_EQUAL(
+        channel_open(b, slice_of(out.data + 4, out.len - 4), &complete, &message, &ended, &err),
+        QUARTET_LIMIT);
+    CU_ASSERT_EQUAL(channel_open(b, slice_of(out.data, 16), &complete, &message, &ended, &err),
+                    QUARTET_CORRUPT);
     channel_free(a);
     channel_free(b);
     buf_deinit(&out);
@@ -374,7 +395,8 @@ static void test_allocation_failures(void)
         if (rc == QUARTET_OK)
             rc = handshake_answer(&p->answer, &p->responder, &err);
         if (rc == QUARTET_OK)
-            rc = handshake_input(p->responder, slice_of(p->wire.data + 4, p->wire.len - 4), &out, &err);
+            rc = handshake_input(p->responder, slice_of(p->wire.data + 4, p->wire.len - 4), &out,
+                                 &err);
         if (rc == QUARTET_OK) {
             buf_clear(&p->wire);
             rc = handshake_input(p->initiator, slice_of(out.data + 4, out.len - 4), &p->wire, &err);
@@ -398,7 +420,8 @@ const struct unit_test unit_tests[] = {
     {"unknown keys and wrong slots", test_unknown_keys_and_wrong_slots},
     {"a client refuses a node of no document", test_client_refuses_a_node_of_no_document},
     {"replays", test_replays},
-    {"every truncation and every bit flip is refused", test_every_truncation_and_every_bit_flip_is_refused},
+    {"every truncation and every bit flip is refused",
+     test_every_truncation_and_every_bit_flip_is_refused},
     {"version and role are bound", test_version_and_role_are_bound},
     {"channel notices repeats and reordering", test_channel_notices_repeats_and_reordering},
     {"channel limits", test_channel_limits},

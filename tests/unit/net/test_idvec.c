@@ -7,8 +7,11 @@
 
 static struct idvec_entry random_entry(struct prng *r)
 {
-    return (struct idvec_entry){.chain = {.slot = (uint8_t)prng_below(r, 4), .incarnation = 1 + prng_below(r, 8)}, .number = 1 + prng_below(r, 20),
-                                .stamp = 1 + prng_below(r, 100), .head = prng_u64(r)};
+    return (struct idvec_entry){
+        .chain = {.slot = (uint8_t)prng_below(r, 4), .incarnation = 1 + prng_below(r, 8)},
+        .number = 1 + prng_below(r, 20),
+        .stamp = 1 + prng_below(r, 100),
+        .head = prng_u64(r)};
 }
 
 static void test_merge_is_a_lattice_and_encoding_is_canonical(void)
@@ -59,7 +62,10 @@ static void test_encoding_is_that_of_vv(void)
     struct err err = ERR_INIT;
     for (uint64_t i = 0; i < 6; i++) {
         struct vv_entry e = {.number = 5 + i, .stamp = 100 + i, .head = i};
-        CU_ASSERT_EQUAL(chain_intern(&t, (struct chain_id){.slot = (uint8_t)(i % 4), .incarnation = 77 - i * 3}, &e.chain, &err), QUARTET_OK);
+        CU_ASSERT_EQUAL(
+            chain_intern(&t, (struct chain_id){.slot = (uint8_t)(i % 4), .incarnation = 77 - i * 3},
+                         &e.chain, &err),
+            QUARTET_OK);
         CU_ASSERT_EQUAL(vv_raise(&v, e, &err), QUARTET_OK);
     }
     CU_ASSERT_EQUAL(idvec_from_vv(&id, &v, &t, &err), QUARTET_OK);
@@ -81,10 +87,13 @@ static void test_malformed_vectors_are_refused(void)
 {
     struct err err = ERR_INIT;
     struct idvec v = {0};
-    struct idvec_entry e[2] = {{.chain = {.slot = 1, .incarnation = 5}, .number = 1}, {.chain = {.slot = 0, .incarnation = 5}, .number = 1}};
-    struct idvec wrong[] = {{.e = e, .count = 2}, /* out of order */ {.e = (struct idvec_entry[]){e[0], e[0]}, .count = 2}, /* twice */
-                            {.e = (struct idvec_entry[]){{.chain = {.slot = 4, .incarnation = 1}}}, .count = 1},
-                            {.e = (struct idvec_entry[]){{.chain = {.slot = 0, .incarnation = 0}}}, .count = 1}};
+    struct idvec_entry e[2] = {{.chain = {.slot = 1, .incarnation = 5}, .number = 1},
+                               {.chain = {.slot = 0, .incarnation = 5}, .number = 1}};
+    struct idvec wrong[] = {
+        {.e = e, .count = 2},
+        /* out of order */ {.e = (struct idvec_entry[]){e[0], e[0]}, .count = 2}, /* twice */
+        {.e = (struct idvec_entry[]){{.chain = {.slot = 4, .incarnation = 1}}}, .count = 1},
+        {.e = (struct idvec_entry[]){{.chain = {.slot = 0, .incarnation = 0}}}, .count = 1}};
     for (size_t i = 0; i < 4; i++) {
         struct buf b = {0};
         idvec_encode(&b, &wrong[i]);
@@ -98,7 +107,8 @@ static void test_malformed_vectors_are_refused(void)
 
 const char *const unit_suite = "idvec";
 const struct unit_test unit_tests[] = {
-    {"merge is a lattice and encoding is canonical", test_merge_is_a_lattice_and_encoding_is_canonical},
+    {"merge is a lattice and encoding is canonical",
+     test_merge_is_a_lattice_and_encoding_is_canonical},
     {"encoding is that of vv", test_encoding_is_that_of_vv},
     {"malformed vectors are refused", test_malformed_vectors_are_refused},
     {NULL, NULL},

@@ -1,4 +1,5 @@
-/* test_member.c - membership documents and key files: round trips, forgery, damage at every place, rights. */
+/* test_member.c - membership documents and key files: round trips, forgery, damage at every place,
+ * rights. */
 #include "unit/cunit.h"
 
 #include <sys/stat.h>
@@ -13,7 +14,9 @@ static void test_document_round_trip(void)
     static const char *const addresses[] = {"127.0.0.1:7401", "b:7402", "[::1]:7403", "d:7404"};
     toy_cluster_init(&c, 4, addresses, 1);
     struct member_doc d = {0};
-    CU_ASSERT_EQUAL_FATAL(member_doc_decode(slice_of(c.doc_bytes.data, c.doc_bytes.len), &c.doc.cluster, &d, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL_FATAL(
+        member_doc_decode(slice_of(c.doc_bytes.data, c.doc_bytes.len), &c.doc.cluster, &d, &err),
+        QUARTET_OK);
     CU_ASSERT(d.epoch == 1 && d.node_count == 4 && d.client_count == 2);
     CU_ASSERT_STRING_EQUAL(member_find_slot(&d, 2)->address, "[::1]:7403");
     CU_ASSERT_STRING_EQUAL(d.clients[1].name, "bob");
@@ -25,9 +28,11 @@ static void test_document_round_trip(void)
     CU_ASSERT_PTR_NULL(member_find_node(&d, public_key));
     struct buf again = {0};
     CU_ASSERT_EQUAL(member_doc_encode(&d, c.keys.root.seed, &again, &err), QUARTET_OK);
-    CU_ASSERT(slice_eq(slice_of(again.data, again.len), slice_of(c.doc_bytes.data, c.doc_bytes.len)));
+    CU_ASSERT(
+        slice_eq(slice_of(again.data, again.len), slice_of(c.doc_bytes.data, c.doc_bytes.len)));
     buf_clear(&again);
-    CU_ASSERT_EQUAL(member_doc_encode(&d, c.keys.nodes[0].seed, &again, &err), QUARTET_AUTH); /* not the root key */
+    CU_ASSERT_EQUAL(member_doc_encode(&d, c.keys.nodes[0].seed, &again, &err),
+                    QUARTET_AUTH); /* not the root key */
     buf_deinit(&again);
     member_doc_deinit(&d);
     toy_cluster_deinit(&c);
@@ -63,12 +68,16 @@ static void test_document_of_another_root_is_refused(void)
     struct member_doc d = {0};
     toy_cluster_init(&a, 1, NULL, 3);
     toy_cluster_init(&b, 1, NULL, 4);
-    CU_ASSERT_EQUAL(member_doc_decode(slice_of(b.doc_bytes.data, b.doc_bytes.len), &a.doc.cluster, &d, &err), QUARTET_AUTH);
+    CU_ASSERT_EQUAL(
+        member_doc_decode(slice_of(b.doc_bytes.data, b.doc_bytes.len), &a.doc.cluster, &d, &err),
+        QUARTET_AUTH);
     struct cluster_id id = b.doc.cluster;
     b.doc.cluster = a.doc.cluster;
     buf_clear(&b.doc_bytes);
     CU_ASSERT_EQUAL(member_doc_encode(&b.doc, b.keys.root.seed, &b.doc_bytes, &err), QUARTET_OK);
-    CU_ASSERT_EQUAL(member_doc_decode(slice_of(b.doc_bytes.data, b.doc_bytes.len), &a.doc.cluster, &d, &err), QUARTET_AUTH);
+    CU_ASSERT_EQUAL(
+        member_doc_decode(slice_of(b.doc_bytes.data, b.doc_bytes.len), &a.doc.cluster, &d, &err),
+        QUARTET_AUTH);
     b.doc.cluster = id;
     toy_cluster_deinit(&a);
     toy_cluster_deinit(&b);
@@ -92,7 +101,10 @@ static void test_init_limits(void)
     const char *many[MEMBER_CLIENTS_MAX + 1];
     for (uint32_t i = 0; i <= MEMBER_CLIENTS_MAX; i++)
         many[i] = "a client with a name that is quite as long as a name can get";
-    plan = (struct member_plan){.node_count = 1, .address = {"a:1"}, .client_names = many, .client_count = MEMBER_CLIENTS_MAX + 1};
+    plan = (struct member_plan){.node_count = 1,
+                                .address = {"a:1"},
+                                .client_names = many,
+                                .client_count = MEMBER_CLIENTS_MAX + 1};
     CU_ASSERT_EQUAL(member_init(&env.env, &plan, &doc, &keys, &err), QUARTET_LIMIT);
     plan.client_count = MEMBER_CLIENTS_MAX;
     CU_ASSERT_EQUAL_FATAL(member_init(&env.env, &plan, &doc, &keys, &err), QUARTET_OK);
@@ -116,13 +128,17 @@ static void test_key_files(void)
         CU_ASSERT_EQUAL(member_key_encode(keys[i], &text, &err), QUARTET_OK);
         CU_ASSERT(text.len <= MEMBER_KEY_FILE_BYTES_MAX);
         CU_ASSERT_EQUAL(member_key_decode(slice_of(text.data, text.len), &k, &err), QUARTET_OK);
-        CU_ASSERT(k.kind == keys[i]->kind && k.slot == keys[i]->slot && strcmp(k.name, keys[i]->name) == 0);
-        CU_ASSERT(memcmp(k.seed, keys[i]->seed, 32) == 0 && memcmp(k.gate, keys[i]->gate, 32) == 0 && memcmp(&k.cluster, &keys[i]->cluster, 32) == 0);
+        CU_ASSERT(k.kind == keys[i]->kind && k.slot == keys[i]->slot &&
+                  strcmp(k.name, keys[i]->name) == 0);
+        CU_ASSERT(memcmp(k.seed, keys[i]->seed, 32) == 0 &&
+                  memcmp(k.gate, keys[i]->gate, 32) == 0 &&
+                  memcmp(&k.cluster, &keys[i]->cluster, 32) == 0);
         for (size_t cut = 0; cut < text.len; cut++)
             CU_ASSERT_EQUAL(member_key_decode(slice_of(text.data, cut), &k, &err), QUARTET_CORRUPT);
         for (size_t at = 0; at < text.len; at++) {
             text.data[at] ^= 1;
-            CU_ASSERT_EQUAL(member_key_decode(slice_of(text.data, text.len), &k, &err), QUARTET_CORRUPT);
+            CU_ASSERT_EQUAL(member_key_decode(slice_of(text.data, text.len), &k, &err),
+                            QUARTET_CORRUPT);
             text.data[at] ^= 1;
         }
         buf_deinit(&text);

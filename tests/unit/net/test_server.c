@@ -1,4 +1,5 @@
-/* test_server.c - real servers and clients over loopback, with a toy host: sessions, gossip between nodes, failover, hostile bytes. */
+/* test_server.c - real servers and clients over loopback, with a toy host: sessions, gossip between
+ * nodes, failover, hostile bytes. */
 #include "unit/cunit.h"
 
 #include <time.h>
@@ -55,7 +56,9 @@ static void test_statements_rows_and_errors(void)
     const struct value *row = NULL;
     CU_ASSERT_EQUAL(client_slot(c), 0);
 
-    CU_ASSERT_EQUAL(client_execute(c, "rows 10000;write", 16, NULL, 0, CLIENT_HINT_READS, &s, &consumed, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL(
+        client_execute(c, "rows 10000;write", 16, NULL, 0, CLIENT_HINT_READS, &s, &consumed, &err),
+        QUARTET_OK);
     CU_ASSERT_EQUAL(consumed, 11);
     CU_ASSERT_EQUAL(client_column_count(s), 2);
     CU_ASSERT_STRING_EQUAL(client_column_name(s, 0), "a");
@@ -89,7 +92,8 @@ static void test_statements_rows_and_errors(void)
     CU_ASSERT_EQUAL(run(c, "", CLIENT_HINT_NONE, &err), QUARTET_OK);
 
     err_clear(&err);
-    CU_ASSERT_EQUAL(client_execute(c, "write", 5, NULL, 0, CLIENT_HINT_WRITES, &s, NULL, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL(client_execute(c, "write", 5, NULL, 0, CLIENT_HINT_WRITES, &s, NULL, &err),
+                    QUARTET_OK);
     CU_ASSERT_EQUAL(client_affected(s), 1);
     CU_ASSERT_EQUAL(client_last_insert_id(s), 42);
     CU_ASSERT_EQUAL_FATAL(client_warning_count(s), 1);
@@ -114,12 +118,16 @@ static void test_large_values_and_many_open_statements(void)
     client *c = open_client(t);
     client_stmt *s = NULL, *many[50];
     const struct value *row = NULL;
-    CU_ASSERT_EQUAL(client_execute(c, "big 9000000", 11, NULL, 0, CLIENT_HINT_READS, &s, NULL, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL(
+        client_execute(c, "big 9000000", 11, NULL, 0, CLIENT_HINT_READS, &s, NULL, &err),
+        QUARTET_OK);
     CU_ASSERT_EQUAL(client_step(s, &row, &err), QUARTET_ROW);
     CU_ASSERT_EQUAL(row[1].s.n, 9000000);
     client_stmt_free(s);
     for (int i = 0; i < 50; i++)
-        CU_ASSERT_EQUAL(client_execute(c, "rows 1000", 9, NULL, 0, CLIENT_HINT_READS, &many[i], NULL, &err), QUARTET_OK);
+        CU_ASSERT_EQUAL(
+            client_execute(c, "rows 1000", 9, NULL, 0, CLIENT_HINT_READS, &many[i], NULL, &err),
+            QUARTET_OK);
     for (int i = 0; i < 1000; i++)
         for (int k = 0; k < 50; k++)
             CU_ASSERT(client_step(many[k], &row, &err) == QUARTET_ROW && row[0].i == i);
@@ -170,12 +178,15 @@ static void test_failover(void)
     CU_ASSERT_EQUAL(first, 0);
     CU_ASSERT_EQUAL(run(c, "write", CLIENT_HINT_WRITES, &err), QUARTET_OK);
     CU_ASSERT_EQUAL(client_prepare(c, "echo", 4, &s, NULL, &err), QUARTET_OK);
-    CU_ASSERT_EQUAL(client_execute(c, "rows 1000", 9, NULL, 0, CLIENT_HINT_READS, &cursor, NULL, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL(
+        client_execute(c, "rows 1000", 9, NULL, 0, CLIENT_HINT_READS, &cursor, NULL, &err),
+        QUARTET_OK);
     CU_ASSERT_EQUAL(client_step(cursor, &row, &err), QUARTET_ROW);
     int before = notices;
     toy_node_stop(&t->nodes[0]);
     double start = now_s();
-    CU_ASSERT_EQUAL(run(c, "rows 5", CLIENT_HINT_READS, &err), QUARTET_OK); /* unseen by the caller */
+    CU_ASSERT_EQUAL(run(c, "rows 5", CLIENT_HINT_READS, &err),
+                    QUARTET_OK); /* unseen by the caller */
     CU_ASSERT(now_s() - start < 1.0);
     CU_ASSERT_EQUAL(notices, before + 1);
     CU_ASSERT_PTR_NOT_NULL(strstr(last_notice, "does not answer: now on node 1 at 127.0.0.1:"));
@@ -197,7 +208,8 @@ static void test_failover(void)
 
     CU_ASSERT_EQUAL(toy_node_start(&t->nodes[0], &t->cluster, 0, 77, &err), QUARTET_OK);
     toy_node_stop(&t->nodes[2]);
-    /* Nobody knows it yet: the write was given to a dead socket. It is told as unknown or was done on the other node, never lost silently. */
+    /* Nobody knows it yet: the write was given to a dead socket. It is told as unknown or was done
+     * on the other node, never lost silently. */
     rc = run(c, "write", CLIENT_HINT_WRITES, &err);
     CU_ASSERT(rc == QUARTET_OK || rc == QUARTET_UNKNOWN_OUTCOME);
     CU_ASSERT_EQUAL(client_slot(c), 0);
@@ -207,7 +219,8 @@ static void test_failover(void)
     toy_net_free(t);
 }
 
-/* A stopped process accepts TCP and says nothing: a listening socket that nobody serves does the same. */
+/* A stopped process accepts TCP and says nothing: a listening socket that nobody serves does the
+ * same. */
 static void test_a_node_that_is_silent_is_passed_over(void)
 {
     struct toy_net *t = toy_net_new(2, 5);
@@ -215,10 +228,13 @@ static void test_a_node_that_is_silent_is_passed_over(void)
     toy_node_stop(&t->nodes[0]);
     char host[64];
     uint16_t port = 0;
-    CU_ASSERT_EQUAL(url_split_address(t->cluster.doc.nodes[0].address, host, sizeof host, &port, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL(
+        url_split_address(t->cluster.doc.nodes[0].address, host, sizeof host, &port, &err),
+        QUARTET_OK);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
+    struct sockaddr_in a = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
     CU_ASSERT_FATAL(bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && listen(fd, 8) == 0);
     double start = now_s();
     client *c = open_client(t);
@@ -236,7 +252,8 @@ static void test_strangers_are_refused(void)
     struct err err = ERR_INIT;
     client *c = NULL;
     struct buf url = {0};
-    url_write(&url, &t->cluster.doc, &other->cluster.keys.clients[0]); /* the keys of another cluster */
+    url_write(&url, &t->cluster.doc,
+              &other->cluster.keys.clients[0]); /* the keys of another cluster */
     buf_str(&url, "&timeout=300");
     buf_u8(&url, 0);
     CU_ASSERT_EQUAL(client_open((char *)url.data, NULL, &c, &err), QUARTET_NET); /* silence */
@@ -306,12 +323,14 @@ static void test_gossip_between_servers(void)
     for (int i = 0; i < 100; i++)
         commit_and_push(&t->nodes[0], "more", 4);
     server_block_peer(t->nodes[3].server, 2, false);
-    TOY_UNTIL(has(&t->nodes[3].store, t->nodes[0].store.own) == has(&t->nodes[0].store, t->nodes[0].store.own));
+    TOY_UNTIL(has(&t->nodes[3].store, t->nodes[0].store.own) ==
+              has(&t->nodes[0].store, t->nodes[0].store.own));
     /* A killed node comes back as another process. */
     toy_node_stop(&t->nodes[1]);
     commit_and_push(&t->nodes[2], "meanwhile", 9);
     CU_ASSERT_EQUAL(toy_node_start(&t->nodes[1], &t->cluster, 1, 4711, &err), QUARTET_OK);
-    TOY_UNTIL(has(&t->nodes[1].store, t->nodes[2].store.own) == has(&t->nodes[2].store, t->nodes[2].store.own));
+    TOY_UNTIL(has(&t->nodes[1].store, t->nodes[2].store.own) ==
+              has(&t->nodes[2].store, t->nodes[2].store.own));
     for (uint32_t i = 0; i < 4; i++)
         CU_ASSERT_EQUAL(t->nodes[i].store.faults, 0);
     toy_net_free(t);
@@ -320,7 +339,8 @@ static void test_gossip_between_servers(void)
 static int dial_port(uint16_t port)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
+    struct sockaddr_in a = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
     CU_ASSERT_FATAL(fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof a) == 0);
     return fd;
 }
@@ -357,19 +377,26 @@ static void test_random_bytes_on_both_ports_do_no_harm(void)
         prng_fill(&prng, noise, n);
         if (i % 3 == 0 && n > 4)
             store_le32(noise, (uint32_t)prng_below(&prng, 100)); /* a frame that could be one */
-        CU_ASSERT_EQUAL(talk(server_port(t->nodes[0].server), noise, n, answer, sizeof answer), 0); /* silence */
+        CU_ASSERT_EQUAL(talk(server_port(t->nodes[0].server), noise, n, answer, sizeof answer),
+                        0); /* silence */
         (void)talk(server_http_port(t->nodes[0].server), noise, n, answer, sizeof answer);
     }
-    static const char get[] = "GET /healthz?x=1 HTTP/1.1\r\nHost: x\r\n\r\n", none[] = "GET /nothing HTTP/1.0\r\n\r\n", post[] = "POST /healthz HTTP/1.1\r\n\r\n";
-    size_t n = talk(server_http_port(t->nodes[0].server), get, sizeof get - 1, answer, sizeof answer - 1);
+    static const char get[] = "GET /healthz?x=1 HTTP/1.1\r\nHost: x\r\n\r\n",
+                      none[] = "GET /nothing HTTP/1.0\r\n\r\n",
+                      post[] = "POST /healthz HTTP/1.1\r\n\r\n";
+    size_t n =
+        talk(server_http_port(t->nodes[0].server), get, sizeof get - 1, answer, sizeof answer - 1);
     answer[n] = '\0';
     CU_ASSERT_EQUAL(strncmp(answer, "HTTP/1.1 200 OK\r\n", 17), 0);
     CU_ASSERT_PTR_NOT_NULL(strstr(answer, "\r\n\r\nok\n"));
-    n = talk(server_http_port(t->nodes[0].server), none, sizeof none - 1, answer, sizeof answer - 1);
+    n = talk(server_http_port(t->nodes[0].server), none, sizeof none - 1, answer,
+             sizeof answer - 1);
     CU_ASSERT(n > 12 && memcmp(answer, "HTTP/1.1 404", 12) == 0);
-    n = talk(server_http_port(t->nodes[0].server), post, sizeof post - 1, answer, sizeof answer - 1);
+    n = talk(server_http_port(t->nodes[0].server), post, sizeof post - 1, answer,
+             sizeof answer - 1);
     CU_ASSERT(n > 12 && memcmp(answer, "HTTP/1.1 405", 12) == 0);
-    CU_ASSERT_EQUAL(run(c, "write", CLIENT_HINT_WRITES, &err), QUARTET_OK); /* who was there is not disturbed */
+    CU_ASSERT_EQUAL(run(c, "write", CLIENT_HINT_WRITES, &err),
+                    QUARTET_OK); /* who was there is not disturbed */
     client_close(c);
     toy_net_free(t);
 }
@@ -427,7 +454,8 @@ const char *const unit_suite = "server and client";
 const struct unit_test unit_tests[] = {
     {"statements, rows and errors", test_statements_rows_and_errors},
     {"large values and many open statements", test_large_values_and_many_open_statements},
-    {"cancel ends the statement and keeps the session", test_cancel_ends_the_statement_and_keeps_the_session},
+    {"cancel ends the statement and keeps the session",
+     test_cancel_ends_the_statement_and_keeps_the_session},
     {"failover", test_failover},
     {"a node that is silent is passed over", test_a_node_that_is_silent_is_passed_over},
     {"strangers are refused", test_strangers_are_refused},

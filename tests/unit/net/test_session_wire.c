@@ -1,4 +1,5 @@
-/* test_session_wire.c - the client protocol's messages, msgpack items, and HTTP's request line: round trips, truncation, noise. */
+/* test_session_wire.c - the client protocol's messages, msgpack items, and HTTP's request line:
+ * round trips, truncation, noise. */
 #include "unit/cunit.h"
 
 #include <string.h>
@@ -54,29 +55,54 @@ static quartet_status decode(struct slice m, struct arena *a)
 static void make_examples(struct buf *out)
 {
     struct buf values = {0};
-    struct value v[] = {value_int(-5), value_text("abc", 3), VALUE_NULL_INIT, {.type = VALUE_REAL, .r = 1.5}};
+    struct value v[] = {
+        value_int(-5), value_text("abc", 3), VALUE_NULL_INIT, {.type = VALUE_REAL, .r = 1.5}};
     for (size_t i = 0; i < 4; i++)
         value_encode(&values, &v[i]);
     struct slice rows = slice_of(values.data, values.len);
-    struct session_login login = {.version = 1, .user = slice_of("u", 1), .application = slice_of("app", 3), .token = slice_of("tok", 3),
-                                  .setting_count = 1, .settings = {{slice_of("n", 1), slice_of("v", 1)}}};
+    struct session_login login = {.version = 1,
+                                  .user = slice_of("u", 1),
+                                  .application = slice_of("app", 3),
+                                  .token = slice_of("tok", 3),
+                                  .setting_count = 1,
+                                  .settings = {{slice_of("n", 1), slice_of("v", 1)}}};
     session_put_login(&out[0], 1, &login);
-    struct session_request r = {.kind = SESSION_EXECUTE, .id = 2, .statement = 9, .sql = slice_of("SELECT 1", 8), .params = rows, .param_count = 4,
-                                .max_rows = 100, .transaction = slice_of("0123456789abcdef", 16)};
+    struct session_request r = {.kind = SESSION_EXECUTE,
+                                .id = 2,
+                                .statement = 9,
+                                .sql = slice_of("SELECT 1", 8),
+                                .params = rows,
+                                .param_count = 4,
+                                .max_rows = 100,
+                                .transaction = slice_of("0123456789abcdef", 16)};
     session_put_request(&out[1], &r);
     session_put_simple(&out[2], SESSION_PING, 7);
-    struct session_welcome w = {.slot = 3, .state = 2, .server_version = slice_of("0.1", 3), .token = slice_of("t", 1)};
+    struct session_welcome w = {
+        .slot = 3, .state = 2, .server_version = slice_of("0.1", 3), .token = slice_of("t", 1)};
     session_put_welcome(&out[3], 1, &w);
-    struct session_column columns[2] = {{slice_of("a", 1), slice_of("INTEGER", 7), 1}, {slice_of("b", 1), slice_of("", 0), 0}};
+    struct session_column columns[2] = {{slice_of("a", 1), slice_of("INTEGER", 7), 1},
+                                        {slice_of("b", 1), slice_of("", 0), 0}};
     struct slice names[1] = {slice_of(":x", 2)};
-    struct session_result result = {.flags = SESSION_DONE, .param_count = 1, .consumed_bytes = 8, .column_count = 2, .has_columns = true,
-                                    .columns = columns, .param_names = names, .row_count = 2, .rows = rows, .affected = -1, .last_insert_id = 5,
-                                    .warning_count = 1, .warnings = {slice_of("w", 1)}, .token = slice_of("t", 1)};
+    struct session_result result = {.flags = SESSION_DONE,
+                                    .param_count = 1,
+                                    .consumed_bytes = 8,
+                                    .column_count = 2,
+                                    .has_columns = true,
+                                    .columns = columns,
+                                    .param_names = names,
+                                    .row_count = 2,
+                                    .rows = rows,
+                                    .affected = -1,
+                                    .last_insert_id = 5,
+                                    .warning_count = 1,
+                                    .warnings = {slice_of("w", 1)},
+                                    .token = slice_of("t", 1)};
     session_put_result(&out[4], SESSION_RESULT, 3, &result);
     struct session_error e = {.code = QUARTET_BUSY, .sql_offset = -1, .text = slice_of("busy", 4)};
     session_put_error(&out[5], 4, &e);
     session_put_pong(&out[6], 5, 2, 1);
-    struct session_node nodes[2] = {{0, 1, slice_of("a:1", 3), slice_of("", 0)}, {3, 0, slice_of("b:1", 3), slice_of("b:2", 3)}};
+    struct session_node nodes[2] = {{0, 1, slice_of("a:1", 3), slice_of("", 0)},
+                                    {3, 0, slice_of("b:1", 3), slice_of("b:2", 3)}};
     session_put_nodes(&out[7], 6, nodes, 2);
     buf_deinit(&values);
 }
@@ -93,11 +119,14 @@ static void test_messages_round_trip(void)
     for (int i = 0; i < EXAMPLES; i++)
         CU_ASSERT_EQUAL(decode(slice_of(m[i].data, m[i].len), &a), QUARTET_OK);
     struct session_result r;
-    CU_ASSERT_EQUAL(session_open_message(slice_of(m[4].data, m[4].len), &in, &kind, &id, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL(session_open_message(slice_of(m[4].data, m[4].len), &in, &kind, &id, &err),
+                    QUARTET_OK);
     CU_ASSERT(kind == SESSION_RESULT && id == 3);
     CU_ASSERT_EQUAL_FATAL(session_get_result(&in, &a, &r, &err), QUARTET_OK);
-    CU_ASSERT(r.affected == -1 && r.last_insert_id == 5 && r.row_count == 2 && r.column_count == 2 && r.has_columns);
-    CU_ASSERT(slice_eq(r.columns[0].declared, slice_of("INTEGER", 7)) && slice_eq(r.param_names[0], slice_of(":x", 2)));
+    CU_ASSERT(r.affected == -1 && r.last_insert_id == 5 && r.row_count == 2 &&
+              r.column_count == 2 && r.has_columns);
+    CU_ASSERT(slice_eq(r.columns[0].declared, slice_of("INTEGER", 7)) &&
+              slice_eq(r.param_names[0], slice_of(":x", 2)));
     CU_ASSERT(slice_eq(r.warnings[0], slice_of("w", 1)) && r.warning_count == 1);
     for (int i = 0; i < EXAMPLES; i++)
         buf_deinit(&m[i]);
@@ -151,8 +180,11 @@ static void test_noise_and_bombs_take_no_memory(void)
 
 static void test_items(void)
 {
-    static const int64_t numbers[] = {0, 1, -1, 127, 128, -32, -33, 255, 256, -128, -129, 65535, 65536, -32768, -32769, INT32_MAX, INT32_MIN,
-                                      (int64_t)UINT32_MAX, INT64_MAX, INT64_MIN};
+    static const int64_t numbers[] = {
+        0,         1,        -1,     127,       128,       -32,
+        -33,       255,      256,    -128,      -129,      65535,
+        65536,     -32768,   -32769, INT32_MAX, INT32_MIN, (int64_t)UINT32_MAX,
+        INT64_MAX, INT64_MIN};
     struct buf b = {0};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         wire_put_i64(&b, numbers[i]);
@@ -200,8 +232,10 @@ static void test_http_requests(void)
     static const struct {
         const char *text;
         int status;
-    } bad[] = {{"POST / HTTP/1.1\r\n\r\n", 405}, {"\x16\x03\x01", 400}, {"GET x HTTP/1.1\r\n\r\n", 400}, {"GET / HTTP/2.0\r\n\r\n", 400},
-               {"GET /\x01 HTTP/1.1\r\n\r\n", 400}, {"GET /\r\n\r\n", 400}, {"GET  HTTP/1.1\r\n\r\n", 400}, {"GET / HTTP/1.12\r\n\r\n", 400}};
+    } bad[] = {{"POST / HTTP/1.1\r\n\r\n", 405},    {"\x16\x03\x01", 400},
+               {"GET x HTTP/1.1\r\n\r\n", 400},     {"GET / HTTP/2.0\r\n\r\n", 400},
+               {"GET /\x01 HTTP/1.1\r\n\r\n", 400}, {"GET /\r\n\r\n", 400},
+               {"GET  HTTP/1.1\r\n\r\n", 400},      {"GET / HTTP/1.12\r\n\r\n", 400}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         CU_ASSERT_EQUAL(http(bad[i].text, &r), HTTP_BAD);
         CU_ASSERT_EQUAL(r.refuse_status, bad[i].status);

@@ -4,7 +4,7 @@
 #include "net/url.h"
 #include "unit/net/toy.h"
 
-#define HEX "000102030405060708090a0b0c0d0e0f101112131415161718191A1B1C1D1E1F"
+#define HEX  "000102030405060708090a0b0c0d0e0f101112131415161718191A1B1C1D1E1F"
 #define KEYS "cluster=" HEX "&key=" HEX "&gate=" HEX
 
 static quartet_status parse(const char *text, struct url *u, struct err *err)
@@ -17,8 +17,11 @@ static void test_full_url(void)
 {
     struct url u;
     struct err err = ERR_INIT;
-    CU_ASSERT_EQUAL_FATAL(parse("quartet://al%20ice@a:7401,b,[::1]:9,127.0.0.1:65535/?" KEYS
-                                "&consistency=clus%74er&commit_acks=1&route=random&connect_timeout=100&timeout=2000", &u, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL_FATAL(
+        parse("quartet://al%20ice@a:7401,b,[::1]:9,127.0.0.1:65535/?" KEYS
+              "&consistency=clus%74er&commit_acks=1&route=random&connect_timeout=100&timeout=2000",
+              &u, &err),
+        QUARTET_OK);
     CU_ASSERT_STRING_EQUAL(u.user, "al ice");
     CU_ASSERT_EQUAL(u.host_count, 4);
     CU_ASSERT(strcmp(u.hosts[0].host, "a") == 0 && u.hosts[0].port == 7401);
@@ -26,7 +29,8 @@ static void test_full_url(void)
     CU_ASSERT(strcmp(u.hosts[2].host, "::1") == 0 && u.hosts[2].port == 9);
     CU_ASSERT_EQUAL(u.hosts[3].port, 65535);
     CU_ASSERT(u.key.seed[31] == 0x1f && u.key.cluster.b[1] == 1 && u.key.gate[16] == 0x10);
-    CU_ASSERT(u.setting_count == 2 && strcmp(u.settings[0].value, "cluster") == 0 && strcmp(u.settings[1].name, "commit_acks") == 0);
+    CU_ASSERT(u.setting_count == 2 && strcmp(u.settings[0].value, "cluster") == 0 &&
+              strcmp(u.settings[1].name, "commit_acks") == 0);
     CU_ASSERT(u.route == URL_ROUTE_RANDOM && u.connect_timeout_ms == 100 && u.timeout_ms == 2000);
     CU_ASSERT_EQUAL(parse("quartet://a?keyfile=%2Ftmp%2Fk", &u, &err), QUARTET_OK);
     CU_ASSERT_STRING_EQUAL(u.keyfile, "/tmp/k");
@@ -85,7 +89,8 @@ static void test_written_url_is_read_back(void)
     CU_ASSERT_EQUAL_FATAL(parse((const char *)text.data, &u, &err), QUARTET_OK);
     CU_ASSERT_STRING_EQUAL(u.user, "alice");
     CU_ASSERT(u.host_count == 2 && u.hosts[1].port == 7402);
-    CU_ASSERT(memcmp(u.key.seed, c.keys.clients[0].seed, 32) == 0 && memcmp(u.key.gate, c.keys.clients[0].gate, 32) == 0);
+    CU_ASSERT(memcmp(u.key.seed, c.keys.clients[0].seed, 32) == 0 &&
+              memcmp(u.key.gate, c.keys.clients[0].gate, 32) == 0);
     buf_deinit(&text);
     toy_cluster_deinit(&c);
 }

@@ -1,4 +1,5 @@
-/* toy.h - what the tests of net/ share: a cluster made from a seed, and a host whose "database" is a list of signed batches. */
+/* toy.h - what the tests of net/ share: a cluster made from a seed, and a host whose "database" is
+ * a list of signed batches. */
 #ifndef TESTS_UNIT_NET_TOY_H
 #define TESTS_UNIT_NET_TOY_H
 
@@ -43,7 +44,8 @@ static inline void toy_log(struct env *env, int level, const char *component, co
 }
 static inline void toy_env_init(struct toy_env *t, uint64_t seed)
 {
-    static const struct env_ops ops = {.wall_us = toy_wall, .mono_ns = toy_mono, .random = toy_random, .log = toy_log};
+    static const struct env_ops ops = {
+        .wall_us = toy_wall, .mono_ns = toy_mono, .random = toy_random, .log = toy_log};
     memset(t, 0, sizeof *t);
     t->env = (struct env){.ops = &ops, .ctx = t};
     prng_seed(&t->prng, seed);
@@ -55,7 +57,8 @@ struct toy_cluster {
     struct buf doc_bytes;
 };
 
-static inline void toy_cluster_init(struct toy_cluster *c, uint32_t nodes, const char *const *addresses, uint64_t seed)
+static inline void toy_cluster_init(struct toy_cluster *c, uint32_t nodes,
+                                    const char *const *addresses, uint64_t seed)
 {
     struct toy_env env;
     struct err err = ERR_INIT;
@@ -66,7 +69,8 @@ static inline void toy_cluster_init(struct toy_cluster *c, uint32_t nodes, const
     for (uint32_t i = 0; i < nodes; i++)
         plan.address[i] = addresses != NULL ? addresses[i] : "127.0.0.1:1";
     CU_ASSERT_EQUAL_FATAL(member_init(&env.env, &plan, &c->doc, &c->keys, &err), QUARTET_OK);
-    CU_ASSERT_EQUAL_FATAL(member_doc_encode(&c->doc, c->keys.root.seed, &c->doc_bytes, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL_FATAL(member_doc_encode(&c->doc, c->keys.root.seed, &c->doc_bytes, &err),
+                          QUARTET_OK);
 }
 static inline void toy_cluster_deinit(struct toy_cluster *c)
 {
@@ -75,7 +79,7 @@ static inline void toy_cluster_deinit(struct toy_cluster *c)
     buf_deinit(&c->doc_bytes);
 }
 
-#define TOY_CHAINS_MAX 16u
+#define TOY_CHAINS_MAX  16u
 #define TOY_BATCHES_MAX 4096u
 
 struct toy_batch {
@@ -118,15 +122,19 @@ static inline struct toy_chain *toy_chain_of(struct toy_store *s, struct chain_i
 }
 static inline uint64_t toy_last(const struct toy_chain *c)
 {
-    return c->count == 0 ? 0 : c->batches[c->count - 1].header.first + c->batches[c->count - 1].header.count - 1;
+    return c->count == 0
+               ? 0
+               : c->batches[c->count - 1].header.first + c->batches[c->count - 1].header.count - 1;
 }
 static inline void toy_append(struct toy_chain *c, struct slice bytes, const struct batch_header *h)
 {
     CU_ASSERT_FATAL(c->count < TOY_BATCHES_MAX);
-    c->batches[c->count++] = (struct toy_batch){.bytes = mem_dup(bytes.p, bytes.n), .n = bytes.n, .header = *h};
+    c->batches[c->count++] =
+        (struct toy_batch){.bytes = mem_dup(bytes.p, bytes.n), .n = bytes.n, .header = *h};
 }
 
-static inline enum gossip_verdict toy_judge(struct toy_store *s, struct slice batch, struct gossip_need *need, struct err *err)
+static inline enum gossip_verdict toy_judge(struct toy_store *s, struct slice batch,
+                                            struct gossip_need *need, struct err *err)
 {
     struct batch_header h;
     struct slice payload;
@@ -139,7 +147,8 @@ static inline enum gossip_verdict toy_judge(struct toy_store *s, struct slice ba
         (void)err_set(err, QUARTET_AUTH, "no such slot");
         return GOSSIP_REFUSED;
     }
-    if (batch_verify(batch, &h, payload, &s->cluster->doc.cluster, origin->public_key, err) != QUARTET_OK)
+    if (batch_verify(batch, &h, payload, &s->cluster->doc.cluster, origin->public_key, err) !=
+        QUARTET_OK)
         return GOSSIP_REFUSED;
     struct toy_chain *c = toy_chain_of(s, h.chain);
     if (h.first + h.count - 1 <= toy_last(c))
@@ -156,7 +165,8 @@ static inline enum gossip_verdict toy_judge(struct toy_store *s, struct slice ba
     toy_append(c, batch, &h);
     return GOSSIP_ACCEPTED;
 }
-static inline enum gossip_verdict toy_deliver(void *ctx, struct slice batch, uint8_t from, struct gossip_need *need, struct err *err)
+static inline enum gossip_verdict toy_deliver(void *ctx, struct slice batch, uint8_t from,
+                                              struct gossip_need *need, struct err *err)
 {
     struct toy_store *s = ctx;
     (void)from;
@@ -166,7 +176,8 @@ static inline enum gossip_verdict toy_deliver(void *ctx, struct slice batch, uin
     (void)pthread_mutex_unlock(&s->mutex);
     return v;
 }
-static inline quartet_status toy_read(void *ctx, struct chain_id chain, uint64_t from, size_t max_bytes, struct buf *out, struct err *err)
+static inline quartet_status toy_read(void *ctx, struct chain_id chain, uint64_t from,
+                                      size_t max_bytes, struct buf *out, struct err *err)
 {
     struct toy_store *s = ctx;
     size_t start = out->len;
@@ -193,7 +204,10 @@ static inline quartet_status toy_disk(void *ctx, struct idvec *disk, struct err 
     for (uint32_t i = 0; i < s->chain_count && rc == QUARTET_OK; i++) {
         const struct toy_chain *c = &s->chains[i];
         if (c->count > 0)
-            rc = idvec_raise(disk, (struct idvec_entry){.chain = c->id, .number = toy_last(c), .stamp = 1, .head = 1}, err);
+            rc = idvec_raise(
+                disk,
+                (struct idvec_entry){.chain = c->id, .number = toy_last(c), .stamp = 1, .head = 1},
+                err);
     }
     (void)pthread_mutex_unlock(&s->mutex);
     return rc;
@@ -248,7 +262,8 @@ static inline void toy_too_old(void *ctx, uint8_t slot, struct chain_id chain, u
     (void)from;
 }
 
-static inline void toy_store_init(struct toy_store *s, const struct toy_cluster *cluster, uint8_t slot, uint64_t incarnation, struct toy_env *env)
+static inline void toy_store_init(struct toy_store *s, const struct toy_cluster *cluster,
+                                  uint8_t slot, uint64_t incarnation, struct toy_env *env)
 {
     memset(s, 0, sizeof *s);
     (void)pthread_mutex_init(&s->mutex, NULL);
@@ -256,9 +271,16 @@ static inline void toy_store_init(struct toy_store *s, const struct toy_cluster 
     s->env = env;
     s->slot = slot;
     s->own = (struct chain_id){.slot = slot, .incarnation = incarnation};
-    s->host = (struct gossip_host){.ctx = s, .deliver = toy_deliver, .read_batches = toy_read, .status = toy_status, .disk = toy_disk,
-                                   .peer_link = toy_link, .peer_status = toy_peer_status, .peer_disk = toy_peer_disk,
-                                   .peer_fault = toy_fault, .too_old = toy_too_old};
+    s->host = (struct gossip_host){.ctx = s,
+                                   .deliver = toy_deliver,
+                                   .read_batches = toy_read,
+                                   .status = toy_status,
+                                   .disk = toy_disk,
+                                   .peer_link = toy_link,
+                                   .peer_status = toy_peer_status,
+                                   .peer_disk = toy_peer_disk,
+                                   .peer_fault = toy_fault,
+                                   .too_old = toy_too_old};
 }
 static inline void toy_store_deinit(struct toy_store *s)
 {
@@ -273,7 +295,8 @@ static inline void toy_store_deinit(struct toy_store *s)
 }
 
 /* Seal a batch of `count` deltas on the store's own chain; the slice lives as long as the store. */
-static inline struct slice toy_commit(struct toy_store *s, const void *payload, size_t n, uint32_t count)
+static inline struct slice toy_commit(struct toy_store *s, const void *payload, size_t n,
+                                      uint32_t count)
 {
     uint8_t secret[64], public_key[32];
     struct buf out = {0}, framed = {0};
@@ -284,11 +307,16 @@ static inline struct slice toy_commit(struct toy_store *s, const void *payload, 
         buf_u32(&framed, 0); /* empty deltas: their content is of no matter here */
     (void)pthread_mutex_lock(&s->mutex);
     struct toy_chain *c = toy_chain_of(s, s->own);
-    struct batch_header h = {.chain = s->own, .cluster = s->cluster->doc.cluster, .first = toy_last(c) + 1, .count = count, .last_stamp = hlc_make(1000 + toy_last(c), 0, s->slot)};
+    struct batch_header h = {.chain = s->own,
+                             .cluster = s->cluster->doc.cluster,
+                             .first = toy_last(c) + 1,
+                             .count = count,
+                             .last_stamp = hlc_make(1000 + toy_last(c), 0, s->slot)};
     if (c->count > 0)
         memcpy(h.prev, c->batches[c->count - 1].header.hash, 32);
     member_key_expand(&s->cluster->keys.nodes[s->slot], secret, public_key);
-    CU_ASSERT_EQUAL_FATAL(batch_seal(&h, slice_of(framed.data, framed.len), secret, &out, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL_FATAL(batch_seal(&h, slice_of(framed.data, framed.len), secret, &out, &err),
+                          QUARTET_OK);
     buf_put(&out, framed.data, framed.len);
     toy_append(c, slice_of(out.data, out.len), &h);
     struct slice result = slice_of(c->batches[c->count - 1].bytes, c->batches[c->count - 1].n);
@@ -301,7 +329,8 @@ static inline bool toy_equal(struct toy_store *a, struct toy_store *b)
 {
     struct idvec va = {0}, vb = {0};
     struct err err = ERR_INIT;
-    bool equal = toy_disk(a, &va, &err) == QUARTET_OK && toy_disk(b, &vb, &err) == QUARTET_OK && idvec_equal(&va, &vb);
+    bool equal = toy_disk(a, &va, &err) == QUARTET_OK && toy_disk(b, &vb, &err) == QUARTET_OK &&
+                 idvec_equal(&va, &vb);
     idvec_deinit(&va);
     idvec_deinit(&vb);
     return equal;

@@ -1,5 +1,6 @@
-/* toy_node.h - a real server with a toy host, for tests over loopback. Its "SQL": echo (gives its parameters back), rows N, write, begin,
- * commit, sleep (until cancelled), fail, big N (one text of N bytes), two;words (two statements). */
+/* toy_node.h - a real server with a toy host, for tests over loopback. Its "SQL": echo (gives its
+ * parameters back), rows N, write, begin, commit, sleep (until cancelled), fail, big N (one text of
+ * N bytes), two;words (two statements). */
 #ifndef TESTS_UNIT_NET_TOY_NODE_H
 #define TESTS_UNIT_NET_TOY_NODE_H
 
@@ -41,8 +42,9 @@ struct toy_statement {
     char *big;
 };
 
-static inline quartet_status toy_open(void *ctx, const char *user, const struct session_login *login, void **session, struct session_outcome *o,
-                                      struct err *err)
+static inline quartet_status toy_open(void *ctx, const char *user,
+                                      const struct session_login *login, void **session,
+                                      struct session_outcome *o, struct err *err)
 {
     struct toy_node *n = ctx;
     CU_ASSERT_STRING_EQUAL(user, "alice");
@@ -74,7 +76,8 @@ static inline quartet_status toy_wait(void *session, struct slice token, struct 
     (void)err;
     return QUARTET_OK;
 }
-static inline quartet_status toy_prepare(void *session, struct slice sql, void **statement, struct session_statement_info *info, struct err *err)
+static inline quartet_status toy_prepare(void *session, struct slice sql, void **statement,
+                                         struct session_statement_info *info, struct err *err)
 {
     (void)session;
     size_t n = 0;
@@ -102,16 +105,18 @@ static inline quartet_status toy_prepare(void *session, struct slice sql, void *
         static const struct slice names[2] = {{(const uint8_t *)"", 0}, {(const uint8_t *)":b", 2}};
         info->param_names = names;
     }
-    bool rows = strncmp(st->text, "rows", 4) == 0 || strcmp(st->text, "echo") == 0 || strncmp(st->text, "big", 3) == 0;
+    bool rows = strncmp(st->text, "rows", 4) == 0 || strcmp(st->text, "echo") == 0 ||
+                strncmp(st->text, "big", 3) == 0;
     info->column_count = rows ? 2 : 0;
-    st->columns[0] = (struct session_column){.name = slice_of("a", 1), .declared = slice_of("INTEGER", 7), .type = VALUE_INTEGER};
+    st->columns[0] = (struct session_column){
+        .name = slice_of("a", 1), .declared = slice_of("INTEGER", 7), .type = VALUE_INTEGER};
     st->columns[1] = (struct session_column){.name = slice_of("b", 1), .declared = slice_of("", 0)};
     info->columns = st->columns;
     *statement = st;
     return QUARTET_OK;
 }
-static inline quartet_status toy_start(void *session, void *statement, const struct value *params, uint32_t count, struct slice transaction,
-                                       struct err *err)
+static inline quartet_status toy_start(void *session, void *statement, const struct value *params,
+                                       uint32_t count, struct slice transaction, struct err *err)
 {
     struct toy_session *s = session;
     struct toy_statement *st = statement;
@@ -126,10 +131,14 @@ static inline quartet_status toy_start(void *session, void *statement, const str
             st->params[i].s.p = (const uint8_t *)(st->big = mem_dup(params[i].s.p, params[i].s.n));
         }
     st->at = 0;
-    st->rows = strncmp(st->text, "rows ", 5) == 0 ? atoll(st->text + 5) : strcmp(st->text, "echo") == 0 || strncmp(st->text, "big", 3) == 0;
-    return strcmp(st->text, "fail") == 0 ? err_set(err, QUARTET_CONSTRAINT, "it was to fail") : QUARTET_OK;
+    st->rows = strncmp(st->text, "rows ", 5) == 0
+                   ? atoll(st->text + 5)
+                   : strcmp(st->text, "echo") == 0 || strncmp(st->text, "big", 3) == 0;
+    return strcmp(st->text, "fail") == 0 ? err_set(err, QUARTET_CONSTRAINT, "it was to fail")
+                                         : QUARTET_OK;
 }
-static inline quartet_status toy_fetch(void *session, void *statement, struct session_rows *rows, bool *done, struct err *err)
+static inline quartet_status toy_fetch(void *session, void *statement, struct session_rows *rows,
+                                       bool *done, struct err *err)
 {
     struct toy_session *s = session;
     struct toy_statement *st = statement;
@@ -179,7 +188,8 @@ static inline void toy_finalize(void *session, void *statement)
 static inline void toy_outcome(void *session, struct session_outcome *o)
 {
     struct toy_session *s = session;
-    *o = (struct session_outcome){.affected = s->affected, .last_insert_id = 42, .in_transaction = s->in_transaction};
+    *o = (struct session_outcome){
+        .affected = s->affected, .last_insert_id = 42, .in_transaction = s->in_transaction};
     if (s->affected > 0) {
         o->warning_count = 1;
         o->warnings[0] = slice_of("be warned", 9);
@@ -202,17 +212,35 @@ static inline uint8_t toy_state(void *ctx)
     return GOSSIP_STATE_READY;
 }
 
-static inline quartet_status toy_node_start(struct toy_node *n, const struct toy_cluster *cluster, uint8_t slot, uint64_t instance, struct err *err)
+static inline quartet_status toy_node_start(struct toy_node *n, const struct toy_cluster *cluster,
+                                            uint8_t slot, uint64_t instance, struct err *err)
 {
     if (n->store.cluster == NULL)
         toy_store_init(&n->store, cluster, slot, 500u + slot, NULL);
     n->host = (struct server_host){.gossip = n->store.host,
-                                   .session = {.ctx = n, .open = toy_open, .close = toy_close, .cancel = toy_cancel, .wait_token = toy_wait,
-                                               .prepare = toy_prepare, .start = toy_start, .fetch = toy_fetch, .reset = toy_reset,
-                                               .finalize = toy_finalize, .outcome = toy_outcome},
-                                   .ctx = n, .http = toy_http, .state = toy_state};
-    struct server_config config = {.env = env_posix(), .doc = &cluster->doc, .doc_bytes = slice_of(cluster->doc_bytes.data, cluster->doc_bytes.len),
-                                   .key = &cluster->keys.nodes[slot], .http = "127.0.0.1:0", .version = "toy", .seed = slot + 1, .instance = instance};
+                                   .session = {.ctx = n,
+                                               .open = toy_open,
+                                               .close = toy_close,
+                                               .cancel = toy_cancel,
+                                               .wait_token = toy_wait,
+                                               .prepare = toy_prepare,
+                                               .start = toy_start,
+                                               .fetch = toy_fetch,
+                                               .reset = toy_reset,
+                                               .finalize = toy_finalize,
+                                               .outcome = toy_outcome},
+                                   .ctx = n,
+                                   .http = toy_http,
+                                   .state = toy_state};
+    struct server_config config = {.env = env_posix(),
+                                   .doc = &cluster->doc,
+                                   .doc_bytes =
+                                       slice_of(cluster->doc_bytes.data, cluster->doc_bytes.len),
+                                   .key = &cluster->keys.nodes[slot],
+                                   .http = "127.0.0.1:0",
+                                   .version = "toy",
+                                   .seed = slot + 1,
+                                   .instance = instance};
     return server_start(&config, &n->host, &n->server, err);
 }
 static inline void toy_node_stop(struct toy_node *n)
@@ -233,7 +261,8 @@ static inline uint16_t toy_free_port(void)
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t n = sizeof a;
-    CU_ASSERT_FATAL(fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && getsockname(fd, (struct sockaddr *)&a, &n) == 0);
+    CU_ASSERT_FATAL(fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0 &&
+                    getsockname(fd, (struct sockaddr *)&a, &n) == 0);
     (void)close(fd);
     return ntohs(a.sin_port);
 }
@@ -274,9 +303,9 @@ static inline void toy_net_free(struct toy_net *t)
     mem_free(t);
 }
 /* Poll until the condition holds or 10 s are over. */
-#define TOY_UNTIL(condition)                                   \
-    for (int until_i = 0; until_i < 10000 && !(condition); until_i++) \
-        (void)poll(NULL, 0, 1);                                \
+#define TOY_UNTIL(condition)                                                                       \
+    for (int until_i = 0; until_i < 10000 && !(condition); until_i++)                              \
+        (void)poll(NULL, 0, 1);                                                                    \
     CU_ASSERT(condition)
 
 #endif
