@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "exec_key.h"
+#include "parser/parse.h"
 
 #define SORT_NOCASE "NOCASE"
 
@@ -80,9 +81,10 @@ static quartet_status result_name(struct bind *b, const struct ast_result *r, co
         *out = r->expr->u.column->name.text;
         return QUARTET_OK;
     }
-    *out = r->text;
-    if (*out == NULL)
-        *out = arena_printf(b->a, "column");
+    struct buf text = {.limit_bytes = 4096};
+    ast_print_expr(r->expr, &text);
+    *out = text.failed ? arena_strndup(b->a, "(expression)", 12) : arena_strndup(b->a, (const char *)text.data, text.len);
+    buf_deinit(&text);
     return *out == NULL ? arena_fail(b->a, err) : QUARTET_OK;
 }
 

@@ -21,6 +21,7 @@ void keyset_init(struct keyset *k, uint32_t col_count, const uint8_t *flags, str
 void keyset_deinit(struct keyset *k)
 {
     buf_deinit(&k->scratch);
+    k->scratch = (struct buf){0};
 }
 
 static uint64_t hash_int(int64_t i)

@@ -1,0 +1,136 @@
+/* exec_internal.h - what the executor's files share: operators as objects with open, next and close.
+ *
+ * A *run* is a tree of operators with memory of its own: the statement, each subquery, the inner side of an APPLY, each part of a recursion.
+ * Opening a run again forgets all that the last time left in its arena. Operators keep their buffers in exec.keep, so that a plan
+ * that runs again allocates nothing. */
+#ifndef ENGINE_EXEC_INTERNAL_H
+#define ENGINE_EXEC_INTERNAL_H
+
+#include "exec_key.h"
+#include "exec_keyset.h"
+#include "exec_rows.h"
+#include "plan.h"
+
+struct xnode;
+struct xops {
+    quartet_status (*open)(struct xnode *x, struct err *err); /* start, or start anew */
+    quartet_status (*next)(struct xnode *x, struct err *err); /* the next rows into x->out; x->out.n == 0: the end, and so for ever */
+    void (*close)(struct xnode *x);                           /* end of the statement: scans and heap; NULL: nothing */
+};
+struct xnode {
+    const struct xops *ops;
+    const struct pnode *p;
+    struct xrun *run;
+    struct xnode *child[2];
+    struct batch out;
+    struct arena tmp;    /* results of expressions, until the next call */
+    struct expr_ctx ctx; /* ctx.arena is &tmp */
+};
+struct xrun {
+    struct exec *e;
+    struct arena data; /* lives until the run is opened again */
+    struct xnode *root;
+};
+struct xsub { /* a subquery's run and its last answers */
+    struct xrun run;
+    const struct psub *p;
+    bool made, never_keep, ready; /* ready: rows hold the answer of these outer values */
+    struct value *key;      /* the values of the outer columns at that time, in key_arena */
+    struct arena key_arena;
+    struct arena cache_arena;
+    struct keyset cache;    /* outer values seen -> answers */
+    struct value *cache_answers;
+    uint32_t cache_cap;
+    struct rows rows;       /* the answer's rows (scalar: one; EXISTS: none) */
+    struct keyset set;      /* IN: the rows without NULLs */
+    bool has_rows, has_null;
+};
+struct xcte {
+    struct xrun init;
+    struct xrun *steps;
+    bool made, filled, finished;
+    struct arena data;
+    struct rows rows;        /* all of it, as far as anybody has asked for it */
+    struct keyset keys;      /* UNION: what is in it */
+    const struct rows *work; /* what the steps read: the rows of the last round */
+    struct rows last;
+    struct arena last_data[2];
+    uint32_t which;
+    uint64_t limit, offset;  /* limit counts the rows before offset too */
+};
+
+struct exec {
+    struct plan *p;
+    txn *t;
+    const struct catalog *catalog;
+    struct exec_limits limits;
+    struct arena keep;
+    struct value *params;
+    uint32_t param_count;
+    struct xrun main;
+    struct xsub *subs;
+    struct xcte *ctes;
+    struct expr_ctx ctx;   /* for what belongs to no operator */
+    struct arena tmp;
+    uint32_t ticks;
+    uint64_t changes;
+    int64_t last_id;
+    bool has_last_id;
+    bool busy;             /* handed out */
+    bool opened;
+    struct xnode *nodes;   /* of all runs, for close */
+    struct xnode **all;
+    uint32_t all_count, all_cap;
+};
+
+/* exec.c */
+void exec_destroy(struct exec *e); /* NULL is allowed */
+quartet_status xnode_make(struct exec *e, struct xrun *run, const struct pnode *p, struct xnode **out, struct err *err);
+quartet_status xrun_make(struct exec *e, struct xrun *run, const struct pnode *p, struct err *err);
+quartet_status xrun_open(struct xrun *run, struct err *err);
+quartet_status exec_check(struct exec *e, struct err *err); /* interrupted, out of time? once a batch */
+quartet_status out_vecs(struct xnode *x, uint32_t n, struct err *err); /* x->out.cols for n columns, kept */
+void *keep_alloc(struct exec *e, size_t count, size_t size);
+void batch_cut(struct batch *b, uint32_t from, uint32_t n, uint16_t *sel); /* narrow b to rows from .. from+n-1 of its own */
+static inline quartet_status child_next(struct xnode *x, uint32_t i, struct err *err)
+{
+    return x->child[i]->ops->next(x->child[i], err);
+}
+static inline quartet_status child_open(struct xnode *x, uint32_t i, struct err *err)
+{
+    return x->child[i]->ops->open(x->child[i], err);
+}
+static inline void tmp_reset(struct xnode *x)
+{
+    arena_rewind(&x->tmp, (struct arena_mark){0});
+}
+/* exec_sub.c */
+extern const struct expr_host exec_host;
+void xsub_forget(struct exec *e);
+void xsub_close(struct xsub *s);
+quartet_status xcte_fill(struct exec *e, uint32_t index, struct err *err);
+void xcte_close(struct xcte *c, uint32_t step_count);
+
+/* exec_bound.c: the bound of a scan from values. */
+struct bound_state {
+    struct key_bound bound;
+    struct value prefix[64];
+    struct value lo, hi;
+    struct value *in; /* sorted, distinct; in_at is the next one */
+    uint32_t in_count, in_at;
+    bool empty;       /* no row can match */
+    bool inexact;     /* ask bound_filter too */
+};
+quartet_status bound_eval(struct bound_state *b, const struct pscan *s, struct expr_ctx *ctx, const struct batch *in, uint32_t row, struct err *err);
+bool bound_next(struct bound_state *b); /* the next of the lookups that an IN list makes; false: no more */
+
+/* Operators, by kind of node. The sizes are those of their own structs. */
+struct xkind {
+    size_t size;
+    struct xops ops;
+};
+extern const struct xkind xkind_one, xkind_scan, xkind_values, xkind_series, xkind_cte_scan, xkind_cte_work, xkind_filter, xkind_project,
+    xkind_hash_join, xkind_loop_join, xkind_index_join, xkind_apply, xkind_agg, xkind_window, xkind_sort, xkind_limit, xkind_distinct, xkind_set,
+    xkind_with, xkind_text, xkind_insert, xkind_update, xkind_delete;
+
+#endif

@@ -1,0 +1,286 @@
+/* exec_sort.c - ORDER BY, whole or its first rows only.
+ * Why keys are bytes: memcmp knows no types; eight bytes of each key lie in the record that is moved, and decide nearly always.
+ * First rows only: what sorts behind the best N so far is dropped as it comes; now and then the rest is sorted and cut. */
+#include <string.h>
+
+#include "exec_internal.h"
+
+#define TOP_ROWS_MAX 100000u /* a larger LIMIT sorts everything */
+#define INSERTION_RUN 12u
+
+struct sort_rec {
+    uint64_t prefix; /* the key's first eight bytes, big-endian */
+    const uint8_t *key; /* the rest */
+    uint32_t len;
+    uint32_t row;
+};
+struct xsort {
+    struct xnode x;
+    bool built;
+    struct arena data[2]; /* of the rows and keys; cutting moves what stays from one to the other */
+    uint32_t which;
+    struct rows rows;
+    struct sort_rec *recs;
+    uint32_t n, cap;
+    uint64_t limit;       /* first rows wanted, OFFSET included; UINT64_MAX: all */
+    bool has_cut;
+    struct sort_rec cut;  /* rows from this key on are not wanted */
+    uint32_t at;
+    struct buf key;
+    struct outvec *cols;
+    uint16_t sel[BATCH_ROWS_MAX];
+};
+
+static int rec_cmp(const struct sort_rec *a, const struct sort_rec *b)
+{
+    if (a->prefix != b->prefix)
+        return a->prefix < b->prefix ? -1 : 1;
+    uint32_t n = a->len < b->len ? a->len : b->len;
+    int c = n > 0 ? memcmp(a->key, b->key, n) : 0;
+    return c != 0 ? c : a->len < b->len ? -1 : a->len > b->len;
+}
+
+/* Stable: equal keys keep the order in which they came. */
+static void merge_sort(struct sort_rec *recs, struct sort_rec *spare, uint32_t n)
+{
+    for (uint32_t start = 0; start < n; start += INSERTION_RUN) {
+        uint32_t end = start + INSERTION_RUN < n ? start + INSERTION_RUN : n;
+        for (uint32_t i = start + 1; i < end; i++) {
+            struct sort_rec r = recs[i];
+            uint32_t k = i;
+            for (; k > start && rec_cmp(&recs[k - 1], &r) > 0; k--)
+                recs[k] = recs[k - 1];
+            recs[k] = r;
+        }
+    }
+    struct sort_rec *from = recs, *to = spare;
+    for (uint32_t width = INSERTION_RUN; width < n; width *= 2) {
+        for (uint32_t lo = 0; lo < n; lo += 2 * width) {
+            uint32_t mid = lo + width < n ? lo + width : n, hi = lo + 2 * width < n ? lo + 2 * width : n;
+            uint32_t a = lo, b = mid, k = lo;
+            if (mid == hi || rec_cmp(&from[mid - 1], &from[mid]) <= 0) {
+                memcpy(to + lo, from + lo, (hi - lo) * sizeof *to);
+                continue;
+            }
+            while (a < mid && b < hi)
+                to[k++] = rec_cmp(&from[a], &from[b]) <= 0 ? from[a++] : from[b++];
+            memcpy(to + k, from + a, (mid - a) * sizeof *to);
+            memcpy(to + k + (mid - a), from + b, (hi - b) * sizeof *to);
+        }
+        struct sort_rec *t = from;
+        from = to;
+        to = t;
+        if (width > UINT32_MAX / 4)
+            break;
+    }
+    if (from != recs)
+        memcpy(recs, from, n * sizeof *recs);
+}
+
+static quartet_status sort_limit(struct xsort *s, struct err *err)
+{
+    const struct psort *p = s->x.p->u.sort;
+    const struct expr *list[2] = {p->limit, p->offset};
+    uint64_t sum = 0;
+    s->limit = UINT64_MAX;
+    if (p->limit == NULL)
+        return QUARTET_OK;
+    for (int i = 0; i < 2; i++) {
+        struct value v;
+        if (list[i] == NULL)
+            continue;
+        quartet_status rc = expr_value(list[i], &s->x.ctx, NULL, 0, &v, err);
+        if (rc != QUARTET_OK)
+            return rc;
+        if (v.type != VALUE_INTEGER || (i == 0 && v.i < 0))
+            return QUARTET_OK; /* LIMIT itself says what is wrong with it */
+        sum += v.i > 0 ? (uint64_t)v.i : 0;
+    }
+    if (sum <= TOP_ROWS_MAX)
+        s->limit = sum;
+    return QUARTET_OK;
+}
+
+static quartet_status sort_open(struct xnode *x, struct err *err)
+{
+    struct xsort *s = (struct xsort *)x;
+    s->built = false;
+    s->n = s->cap = s->at = 0;
+    s->has_cut = false;
+    s->which = 0;
+    for (int i = 0; i < 2; i++) {
+        s->data[i].limit_bytes = x->run->e->limits.memory_bytes;
+        arena_rewind(&s->data[i], (struct arena_mark){0});
+    }
+    rows_init(&s->rows, x->p->col_count, &s->data[0]);
+    if (s->cols == NULL) {
+        s->cols = keep_alloc(x->run->e, x->p->col_count, sizeof *s->cols);
+        if (s->cols == NULL)
+            return arena_fail(&x->run->e->keep, err);
+    }
+    tmp_reset(x);
+    quartet_status rc = sort_limit(s, err);
+    if (rc == QUARTET_OK)
+        rc = out_vecs(x, x->p->col_count, err);
+    return rc != QUARTET_OK ? rc : child_open(x, 0, err);
+}
+
+static void sort_close(struct xnode *x)
+{
+    struct xsort *s = (struct xsort *)x;
+    buf_deinit(&s->key);
+    s->key = (struct buf){0};
+    arena_free_all(&s->data[0]);
+    arena_free_all(&s->data[1]);
+}
+
+static bool make_rec(struct xsort *s, const struct batch *in, uint32_t row, struct sort_rec *out)
+{
+    const struct psort *p = s->x.p->u.sort;
+    buf_clear(&s->key);
+    for (uint32_t i = 0; i < p->key_count; i++)
+        cell_key_put_vec(&s->key, &in->cols[p->cols[i]], row, p->flags[i]);
+    if (s->key.failed)
+        return false;
+    uint8_t head[8] = {0};
+    size_t n = s->key.len < 8 ? s->key.len : 8;
+    memcpy(head, s->key.data, n);
+    *out = (struct sort_rec){.prefix = load_be64(head), .key = s->key.data + n, .len = (uint32_t)(s->key.len - n)};
+    return true;
+}
+
+static quartet_status recs_reserve(struct xsort *s, uint32_t need, struct err *err)
+{
+    if (need <= s->cap)
+        return QUARTET_OK;
+    uint32_t cap = s->cap == 0 ? 64 : s->cap * 2;
+    while (cap < need)
+        cap *= 2;
+    struct sort_rec *to = arena_alloc(&s->data[s->which], cap * sizeof *to);
+    if (to == NULL)
+        return arena_fail(&s->data[s->which], err);
+    if (s->n > 0)
+        memcpy(to, s->recs, s->n * sizeof *to);
+    s->recs = to;
+    s->cap = cap;
+    return QUARTET_OK;
+}
+
+/* Keep the best `limit` rows, move them to the other arena, and remember the last of them. */
+static quartet_status cut(struct xsort *s, struct err *err)
+{
+    struct arena *old = &s->data[s->which], *new = &s->data[1 - s->which];
+    struct sort_rec *spare = arena_alloc(old, s->n * sizeof *spare);
+    if (spare == NULL)
+        return arena_fail(old, err);
+    merge_sort(s->recs, spare, s->n);
+    uint32_t n = (uint32_t)s->limit;
+    struct rows moved;
+    rows_init(&moved, s->rows.col_count, new);
+    struct sort_rec *recs = arena_alloc(new, (n + 1) * sizeof *recs);
+    if (recs == NULL)
+        return arena_fail(new, err);
+    for (uint32_t done = 0; done < n;) {
+        uint32_t ids[BATCH_ROWS_MAX], take = n - done < BATCH_ROWS_MAX ? n - done : BATCH_ROWS_MAX;
+        for (uint32_t k = 0; k < take; k++) {
+            ids[k] = s->recs[done + k].row;
+            recs[done + k] = s->recs[done + k];
+            recs[done + k].row = done + k;
+            recs[done + k].key = arena_dup(new, recs[done + k].key, recs[done + k].len > 0 ? recs[done + k].len : 1);
+            if (recs[done + k].key == NULL)
+                return arena_fail(new, err);
+        }
+        for (uint32_t c = 0; c < s->rows.col_count; c++) {
+            quartet_status rc = rows_gather(&s->rows, c, ids, take, &s->cols[c], &s->x.run->e->keep, err);
+            if (rc != QUARTET_OK)
+                return rc;
+            s->x.out.cols[c] = s->cols[c].v;
+        }
+        quartet_status rc = rows_append_vecs(&moved, s->x.out.cols, NULL, take, err);
+        if (rc != QUARTET_OK)
+            return rc;
+        done += take;
+    }
+    s->which = 1 - s->which;
+    arena_rewind(old, (struct arena_mark){0});
+    s->rows = moved;
+    s->recs = recs;
+    s->n = n;
+    s->cap = n + 1;
+    s->has_cut = true;
+    s->cut = recs[n - 1];
+    return QUARTET_OK;
+}
+
+static quartet_status take_batch(struct xsort *s, const struct batch *in, struct err *err)
+{
+    uint32_t kept = 0;
+    quartet_status rc = recs_reserve(s, s->n + in->n, err);
+    for (uint32_t k = 0; k < in->n && rc == QUARTET_OK; k++) {
+        struct sort_rec *r = &s->recs[s->n];
+        uint32_t row = batch_row(in, k);
+        if (!make_rec(s, in, row, r))
+            return err_nomem(err);
+        if (s->has_cut && rec_cmp(r, &s->cut) >= 0)
+            continue;
+        if (r->len > 0) {
+            r->key = arena_dup(&s->data[s->which], r->key, r->len);
+            if (r->key == NULL)
+                return arena_fail(&s->data[s->which], err);
+        }
+        r->row = s->rows.n + kept;
+        s->sel[kept++] = (uint16_t)row;
+        s->n++;
+    }
+    if (rc == QUARTET_OK && kept > 0)
+        rc = rows_append_vecs(&s->rows, in->cols, s->sel, kept, err);
+    if (rc == QUARTET_OK && s->limit != UINT64_MAX && s->limit > 0 && s->n > s->limit * 2 + 4096)
+        rc = cut(s, err);
+    return rc;
+}
+
+static quartet_status sort_build(struct xsort *s, struct err *err)
+{
+    struct arena *a;
+    s->built = true;
+    while (s->limit > 0) {
+        quartet_status rc = child_next(&s->x, 0, err);
+        if (rc == QUARTET_OK && s->x.child[0]->out.n == 0)
+            break;
+        if (rc == QUARTET_OK)
+            rc = take_batch(s, &s->x.child[0]->out, err);
+        if (rc != QUARTET_OK)
+            return rc;
+    }
+    a = &s->data[s->which];
+    struct sort_rec *spare = arena_alloc(a, (s->n + 1) * sizeof *spare);
+    if (spare == NULL)
+        return arena_fail(a, err);
+    merge_sort(s->recs, spare, s->n);
+    if (s->n > s->limit)
+        s->n = (uint32_t)s->limit;
+    return QUARTET_OK;
+}
+
+static quartet_status sort_next(struct xnode *x, struct err *err)
+{
+    struct xsort *s = (struct xsort *)x;
+    uint32_t ids[BATCH_ROWS_MAX];
+    quartet_status rc = s->built ? QUARTET_OK : sort_build(s, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    uint32_t n = s->n - s->at < BATCH_ROWS_MAX ? s->n - s->at : BATCH_ROWS_MAX;
+    for (uint32_t k = 0; k < n; k++)
+        ids[k] = s->recs[s->at + k].row;
+    for (uint32_t c = 0; c < x->p->col_count && n > 0; c++) {
+        rc = rows_gather(&s->rows, c, ids, n, &s->cols[c], &x->run->e->keep, err);
+        if (rc != QUARTET_OK)
+            return rc;
+        x->out.cols[c] = s->cols[c].v;
+    }
+    s->at += n;
+    x->out.n = n;
+    return QUARTET_OK;
+}
+
+const struct xkind xkind_sort = {sizeof(struct xsort), {sort_open, sort_next, sort_close}};

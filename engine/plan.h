@@ -1,0 +1,287 @@
+/* plan.h - a plan: a tree of operators that pass batches upwards, made by plan*.c, run by exec*.c, shown by EXPLAIN.
+ *
+ * Expressions on a node hold positions in the batches of its input. Everything lies in the plan's arena and is not changed while
+ * it runs, but for `cached`, the execution that waits to be used again. */
+#ifndef ENGINE_PLAN_H
+#define ENGINE_PLAN_H
+
+#include "bind.h"
+#include "exec.h"
+
+#define PLAN_NONE UINT32_MAX
+#define PLAN_TABLE_ROWS 1000.0 /* what a table is taken to hold where nothing is known */
+
+#define PNODE_KINDS(X)                                                                                                                  \
+    X(ONE) X(SCAN) X(VALUES) X(SERIES) X(CTE_SCAN) X(CTE_WORK) X(FILTER) X(PROJECT) X(HASH_JOIN) X(LOOP_JOIN) X(INDEX_JOIN) X(APPLY)    \
+    X(AGG) X(WINDOW) X(SORT) X(LIMIT) X(DISTINCT) X(SET) X(WITH) X(TEXT) X(INSERT) X(UPDATE) X(DELETE)
+enum pnode_kind {
+#define X(name) PN_##name,
+    PNODE_KINDS(X)
+#undef X
+    PNODE_KIND_COUNT
+};
+
+/* Which part of an index or primary key is read. */
+struct pbound {
+    struct expr **eq; /* of the first columns */
+    uint32_t eq_count;
+    struct expr **in; /* on the next column: one lookup for each value; or an interval: */
+    uint32_t in_count;
+    struct expr *lo, *hi;
+    bool lo_open, hi_open;
+};
+struct pscan {
+    const struct table_def *table;
+    const struct index_def *index; /* NULL: by primary key */
+    const char *alias;
+    bool bounded;
+    struct pbound bound;
+    struct expr *bound_filter;     /* what the bound stands for, to be asked where a value does not fit the column's type; or NULL */
+    struct expr *filter;           /* the other conditions; or NULL. Both over the scan's own columns */
+    uint32_t *columns;             /* positions in table->columns */
+    uint32_t column_count;
+    bool keys;                     /* the row's key is the last output, a BLOB */
+    bool reverse;
+};
+enum pjoin_kind { PJ_INNER, PJ_LEFT, PJ_FULL, PJ_SEMI, PJ_ANTI };
+struct pjoin {
+    uint8_t kind;                  /* enum pjoin_kind */
+    struct expr **left_keys, **right_keys; /* HASH_JOIN */
+    uint8_t *key_flags;
+    uint32_t key_count;
+    struct expr *cond;             /* over left and right side by side; or NULL */
+    uint32_t *out;                 /* positions in left and right side by side */
+    struct pscan *inner;           /* INDEX_JOIN: its bound is over the left side */
+    uint32_t *set_params;          /* APPLY: what the right side reads of the left row */
+    struct expr **set_exprs;
+    uint32_t set_count;
+};
+struct pagg_call {
+    struct agg_spec spec;
+    struct expr **args;
+    struct expr *filter;
+    struct expr **order;
+    uint8_t *order_flags;
+    uint32_t order_count;
+};
+struct pagg {
+    struct expr **group;
+    uint8_t *group_flags;
+    uint32_t group_count;
+    uint64_t *sets;
+    uint32_t set_count;            /* 0: one set of all */
+    struct pagg_call *calls;
+    uint32_t call_count;
+    uint32_t *bare;                /* input positions */
+    uint32_t bare_count;
+    uint32_t bare_by;              /* call, or PLAN_NONE: the first row */
+};
+struct pwindow_call {
+    uint8_t code;
+    struct agg_spec spec;
+    struct expr **args;
+    uint32_t arg_count;
+    struct expr *filter;
+    bool ignore_nulls;
+    uint8_t mode, start, end, exclude;
+    struct expr *start_expr, *end_expr;
+};
+struct pwindow { /* calls that share PARTITION BY and ORDER BY; outputs are the input's columns, then one for each call */
+    struct expr **partition, **order;
+    uint8_t *partition_flags, *order_flags;
+    uint32_t partition_count, order_count;
+    struct pwindow_call *calls;
+    uint32_t call_count;
+};
+struct psort {
+    uint32_t *cols;
+    uint8_t *flags;
+    uint32_t key_count;
+    struct expr *limit, *offset; /* only so many of the first rows are wanted; or NULL */
+};
+struct plimit {
+    struct expr *limit, *offset;
+    uint32_t *tie_cols; /* WITH TIES */
+    uint8_t *tie_flags;
+    uint32_t tie_count;
+};
+struct pdistinct {
+    uint32_t *cols;
+    uint8_t *flags;
+    uint32_t count;
+};
+struct pset {
+    struct pnode **parts;
+    uint8_t *ops; /* enum ast_set_op */
+    uint32_t part_count;
+};
+struct pvalues {
+    struct expr ***rows;
+    uint32_t row_count;
+};
+struct ptext {
+    const char **lines;
+    uint32_t count;
+};
+struct pcte {
+    const char *name;
+    struct pnode *init;
+    struct pnode **steps;
+    uint32_t step_count;
+    uint32_t col_count;
+    bool distinct;
+    struct expr *limit, *offset;
+};
+
+/* ---- writing ---- */
+
+struct pset_column {
+    uint32_t column;  /* of the table */
+    uint32_t from;    /* UPDATE: input position */
+    struct expr *expr; /* ON CONFLICT: over the present row and, behind it, the row to be inserted */
+    bool add;         /* COUNTER: the value is what is added */
+};
+struct pupsert {
+    uint32_t *target;  /* columns of the conflict target; target_count 0: any */
+    uint32_t target_count;
+    bool do_update;
+    struct pset_column *sets;
+    uint32_t set_count;
+    struct expr *where;
+};
+struct pwrite {
+    const struct table_def *table;
+    uint8_t on_conflict;       /* enum ast_conflict */
+    /* INSERT */
+    uint32_t *from;            /* for each column of the table the input's position, or PLAN_NONE: its default */
+    struct expr **defaults;    /* for each column, or NULL */
+    struct pupsert *upserts;
+    uint32_t upsert_count;
+    /* UPDATE, DELETE: input position 0 is the row's key */
+    struct pset_column *sets;
+    uint32_t set_count;
+    uint32_t old_first;        /* the table's columns begin here in the input */
+    uint32_t extra_first, extra_count; /* input columns that RETURNING sees behind the table's */
+    bool key_changes;
+    bool once;                 /* a row may come more than once: only the first counts */
+    /* all */
+    struct expr **checks;      /* over the table's columns */
+    struct expr **returning;   /* over the table's columns, then the extra ones */
+    uint32_t returning_count;
+};
+
+struct pnode {
+    uint8_t kind;        /* enum pnode_kind */
+    double rows;         /* estimated */
+    uint32_t col_count;
+    uint32_t *cids;      /* while planning: the cid of each output, or BIND_NONE */
+    struct pnode *child[2];
+    union {
+        struct pscan *scan;
+        struct pjoin *join;
+        struct expr *filter;
+        struct expr **project;
+        struct pagg *agg;
+        struct pwindow *window;
+        struct psort *sort;
+        struct plimit *limit;
+        struct pdistinct *distinct;
+        struct pset *set;
+        struct pvalues *values;
+        struct ptext *text;
+        struct expr **series; /* start, stop, step or NULL */
+        uint32_t cte;         /* CTE_SCAN, CTE_WORK: plan.ctes[cte] */
+        struct {
+            uint32_t *ctes;
+            uint32_t count;
+        } with;
+        struct pwrite *write;
+    } u;
+};
+
+struct psub {
+    struct pnode *root;
+    uint32_t *deps;      /* parameter numbers that its result depends on */
+    uint32_t dep_count;
+    uint32_t out_count;
+    bool in_set;         /* asked with IN: keep a set */
+    uint8_t *flags;      /* of each column in that set: CELL_KEY_NOCASE */
+    uint8_t *affinity;   /* of each column */
+};
+
+struct plan {
+    struct arena *a;
+    struct catalog *catalog;
+    uint64_t version;
+    struct pnode *root;
+    struct plan_column *columns;
+    uint32_t column_count;
+    struct psub *subs;
+    uint32_t sub_count, sub_cap;
+    struct pcte *ctes;
+    uint32_t cte_count, cte_cap;
+    uint32_t user_params, param_count; /* the slots of outer columns lie behind the user's parameters */
+    bool writes;
+    struct exec *cached; /* one execution that waits to run again */
+};
+
+/* What the planner carries along. */
+struct planner {
+    struct bind b;
+    struct plan *plan;
+    struct arena *a;
+    uint32_t words; /* of a set of cids */
+};
+
+/* A condition that still waits for its place. */
+struct conj {
+    struct expr *e;
+    uint64_t *refs; /* set of cids */
+    bool placed;
+};
+
+/* plan.c */
+struct pnode *pnode_new(struct planner *p, uint8_t kind, uint32_t col_count, struct err *err);
+quartet_status plan_query(struct planner *p, struct bquery *q, struct pnode **out, struct err *err);
+quartet_status plan_filter(struct planner *p, struct pnode *in, struct expr **list, uint32_t n, struct pnode **out, struct err *err);
+/* Expression `e` with its cids replaced by positions in cids[0 .. n-1]; its subqueries are planned. */
+quartet_status plan_place(struct planner *p, const struct expr *e, const uint32_t *cids, uint32_t n, struct expr **out, struct err *err);
+quartet_status plan_place_list(struct planner *p, struct expr *const *list, uint32_t count, const uint32_t *cids, uint32_t n, struct expr ***out,
+                               struct err *err);
+uint64_t *cid_set_new(struct planner *p);
+void cid_set_add_expr(struct planner *p, uint64_t *set, const struct expr *e);
+static inline void cid_set_add(uint64_t *set, uint32_t cid)
+{
+    set[cid / 64] |= 1ull << (cid % 64);
+}
+static inline bool cid_set_has(const uint64_t *set, uint32_t cid)
+{
+    return (set[cid / 64] >> (cid % 64) & 1u) != 0;
+}
+/* Conditions list[0..n) joined by AND, or NULL. */
+quartet_status plan_and(struct planner *p, struct expr **list, uint32_t n, struct expr **out, struct err *err);
+
+/* plan_join.c: the FROM tree under conditions; the outputs hold at least `need`. Conditions are all placed. */
+quartet_status plan_from(struct planner *p, struct bsource *src, struct expr **where, uint32_t where_count, const uint64_t *need, struct pnode **out,
+                         struct err *err);
+
+/* plan_access.c: the best way into one table under conditions; those in `conjs` that it takes are marked placed. */
+quartet_status plan_access(struct planner *p, const struct bsource *src, struct conj **conjs, uint32_t conj_count, const uint64_t *need,
+                           struct pnode **out, struct err *err);
+/* For an index join: look rows of src up by equalities between its columns and expressions over the outer row (cids[0..n), `outer` as a set). All conjs
+ * refer to src and the outer row at most; what *scan does not cover stays unplaced. *scan NULL: there is no such way. */
+quartet_status plan_lookup(struct planner *p, const struct bsource *src, struct conj **conjs, uint32_t conj_count, const uint64_t *outer,
+                           const struct pnode *outer_node, const uint64_t *need, struct pnode **scan, double *rows_per_lookup, struct err *err);
+/* Does the scan yield rows in this order of its table's columns? Turns it round where that helps. */
+bool plan_scan_ordered(struct pnode *scan, const uint32_t *cids, const uint8_t *flags, uint32_t n);
+
+/* plan_write.c */
+quartet_status plan_insert(struct planner *p, const struct ast_insert *ast, struct err *err);
+quartet_status plan_update(struct planner *p, const struct ast_update *ast, struct err *err);
+quartet_status plan_delete(struct planner *p, const struct ast_delete *ast, struct err *err);
+quartet_status plan_truncate(struct planner *p, const struct ast_maintenance *ast, struct err *err);
+
+/* plan_explain.c: the lines of EXPLAIN. */
+quartet_status plan_explain(struct planner *p, struct ptext **out, struct err *err);
+
+#endif

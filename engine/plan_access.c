@@ -1,0 +1,362 @@
+/* plan_access.c - the best way into one table: whole, by primary key, or by an index.
+ * Why a condition that made a bound is sometimes asked again: a bound is a key of the column's type. Where a value of another type
+ *   cannot become one (a REAL beyond int64, a parameter of any type), the executor drops the bound and asks the condition itself.
+ * Equality needs no such way out: a value that cannot become one of the column's type equals none of them. */
+#include "plan.h"
+
+#include <string.h>
+
+#include "exec_key.h"
+
+#define COST_FETCH 3.0       /* a row by its key, against a row of a scan */
+#define SHARE_EQUAL 0.02     /* of the rows, per column, where no index says "one" */
+#define SHARE_BETWEEN 0.1
+#define SHARE_HALF 0.3
+
+struct match { /* conditions that one column of a key can use */
+    struct conj *eq, *in, *lo, *hi;
+    struct expr *eq_expr, *lo_expr, *hi_expr;
+    bool lo_open, hi_open;
+};
+
+static bool column_of(const struct bsource *src, const struct expr *e, uint32_t *column)
+{
+    if (e->op != EXPR_COLUMN || e->u.column < src->first_cid || e->u.column >= src->first_cid + src->count)
+        return false;
+    *column = e->u.column - src->first_cid;
+    return true;
+}
+
+/* Is e computed from the outer row alone? */
+static bool is_outer(struct planner *p, const struct expr *e, const uint64_t *outer, uint64_t *scratch)
+{
+    memset(scratch, 0, p->words * sizeof *scratch);
+    cid_set_add_expr(p, scratch, e);
+    for (uint32_t i = 0; i < p->words; i++) {
+        if ((scratch[i] & ~(outer != NULL ? outer[i] : 0)) != 0)
+            return false;
+    }
+    return !bind_is_volatile(e) || e->op == EXPR_SUBQUERY;
+}
+
+static enum expr_op flipped(enum expr_op op)
+{
+    return op == EXPR_LT ? EXPR_GT : op == EXPR_LE ? EXPR_GE : op == EXPR_GT ? EXPR_LT : op == EXPR_GE ? EXPR_LE : op;
+}
+
+static void match_compare(struct conj *c, enum expr_op op, struct expr *other, struct match *m)
+{
+    if (op == EXPR_EQ && m->eq == NULL) {
+        m->eq = c;
+        m->eq_expr = other;
+    } else if ((op == EXPR_GT || op == EXPR_GE) && m->lo == NULL) {
+        m->lo = c;
+        m->lo_expr = other;
+        m->lo_open = op == EXPR_GT;
+    } else if ((op == EXPR_LT || op == EXPR_LE) && m->hi == NULL) {
+        m->hi = c;
+        m->hi_expr = other;
+        m->hi_open = op == EXPR_LT;
+    }
+}
+
+static void match_conj(struct planner *p, const struct bsource *src, struct conj *c, const uint64_t *outer, uint64_t *scratch, struct match *matches)
+{
+    struct expr *e = c->e;
+    uint32_t column;
+    if ((e->flags & (EXPR_NOCASE | EXPR_NEGATED)) != 0)
+        return;
+    if (e->op == EXPR_EQ || e->op == EXPR_LT || e->op == EXPR_LE || e->op == EXPR_GT || e->op == EXPR_GE) {
+        for (int side = 0; side < 2; side++) {
+            struct expr *other = e->args[1 - side];
+            if (!column_of(src, e->args[side], &column) || !is_outer(p, other, outer, scratch))
+                continue;
+            match_compare(c, side == 0 ? e->op : flipped(e->op), other, &matches[column]);
+            return;
+        }
+    } else if (e->op == EXPR_BETWEEN && column_of(src, e->args[0], &column)) {
+        struct match *m = &matches[column];
+        if (m->lo == NULL && m->hi == NULL && is_outer(p, e->args[1], outer, scratch) && is_outer(p, e->args[2], outer, scratch)) {
+            m->lo = m->hi = c;
+            m->lo_expr = e->args[1];
+            m->hi_expr = e->args[2];
+        }
+    } else if (e->op == EXPR_IN && e->arg_count > 1 && column_of(src, e->args[0], &column) && matches[column].in == NULL) {
+        for (uint32_t i = 1; i < e->arg_count; i++) {
+            if (!is_outer(p, e->args[i], outer, scratch))
+                return;
+        }
+        matches[column].in = c;
+    }
+}
+
+/* A key's way in: how many of its columns are fixed, and what about the next one. */
+struct way {
+    uint32_t eq;
+    const struct match *next; /* IN or an interval; or NULL */
+    double rows, cost;
+};
+
+static struct way judge(const uint32_t *columns, uint32_t count, bool unique, bool by_key, const struct match *matches)
+{
+    struct way w = {.rows = PLAN_TABLE_ROWS};
+    while (w.eq < count && matches[columns[w.eq]].eq != NULL) {
+        w.rows *= SHARE_EQUAL;
+        w.eq++;
+    }
+    if (w.eq == count && unique) {
+        w.rows = 1;
+    } else if (w.eq < count) {
+        const struct match *m = &matches[columns[w.eq]];
+        if (m->in != NULL) {
+            double one = w.eq + 1 == count && unique ? 1 : w.rows * SHARE_EQUAL;
+            w.rows = one * (m->in->e->arg_count - 1);
+            w.next = m;
+        } else if (m->lo != NULL || m->hi != NULL) {
+            w.rows *= m->lo != NULL && m->hi != NULL ? SHARE_BETWEEN : SHARE_HALF;
+            w.next = m;
+        }
+    }
+    if (w.rows < 1)
+        w.rows = 1;
+    w.cost = by_key ? w.rows : w.rows * COST_FETCH;
+    return w;
+}
+
+static quartet_status place_bound(struct planner *p, const struct bsource *src, const uint32_t *columns, const struct way *w, const struct match *matches,
+                                  const uint32_t *cids, uint32_t n, struct pscan *s, struct expr **again, uint32_t *again_count, struct err *err)
+{
+    struct pbound *b = &s->bound;
+    quartet_status rc = QUARTET_OK;
+    s->bounded = true;
+    b->eq_count = w->eq;
+    b->eq = arena_zalloc(p->a, w->eq + 1, sizeof(struct expr *));
+    if (b->eq == NULL)
+        return arena_fail(p->a, err);
+    for (uint32_t i = 0; i < w->eq && rc == QUARTET_OK; i++) {
+        rc = plan_place(p, matches[columns[i]].eq_expr, cids, n, &b->eq[i], err);
+        matches[columns[i]].eq->placed = true;
+    }
+    const struct match *m = w->next;
+    if (m == NULL || rc != QUARTET_OK)
+        return rc;
+    if (m->in != NULL) {
+        b->in_count = m->in->e->arg_count - 1;
+        m->in->placed = true;
+        return plan_place_list(p, m->in->e->args + 1, b->in_count, cids, n, &b->in, err);
+    }
+    uint8_t type = p->b.cols[src->first_cid + columns[w->eq]].type;
+    if (m->lo != NULL) {
+        rc = plan_place(p, m->lo_expr, cids, n, &b->lo, err);
+        b->lo_open = m->lo_open;
+        m->lo->placed = true;
+        if (m->lo_expr->type != type)
+            again[(*again_count)++] = m->lo->e;
+    }
+    if (m->hi != NULL && rc == QUARTET_OK) {
+        rc = plan_place(p, m->hi_expr, cids, n, &b->hi, err);
+        b->hi_open = m->hi_open;
+        m->hi->placed = true;
+        if (m->hi_expr->type != type && (m->hi != m->lo || *again_count == 0))
+            again[(*again_count)++] = m->hi->e;
+    }
+    return rc;
+}
+
+/* The scan's columns: what is needed above and what its own conditions look at. */
+static quartet_status scan_columns(struct planner *p, const struct bsource *src, const uint64_t *need, struct pnode *node, struct err *err)
+{
+    struct pscan *s = node->u.scan;
+    s->columns = arena_zalloc(p->a, src->count + 1, sizeof *s->columns);
+    node->cids = arena_zalloc(p->a, src->count + 2, sizeof *node->cids);
+    if (s->columns == NULL || node->cids == NULL)
+        return arena_fail(p->a, err);
+    for (uint32_t i = 0; i < src->count; i++) {
+        if (!cid_set_has(need, src->first_cid + i))
+            continue;
+        node->cids[s->column_count] = src->first_cid + i;
+        s->columns[s->column_count++] = i;
+    }
+    node->col_count = s->column_count;
+    if (src->key_cid != BIND_NONE && cid_set_has(need, src->key_cid)) {
+        s->keys = true;
+        node->cids[node->col_count++] = src->key_cid;
+    }
+    return QUARTET_OK;
+}
+
+static quartet_status scan_new(struct planner *p, const struct bsource *src, struct pnode **out, struct err *err)
+{
+    struct pnode *n = pnode_new(p, PN_SCAN, 0, err);
+    struct pscan *s = arena_zalloc(p->a, 1, sizeof *s);
+    if (n == NULL || s == NULL)
+        return arena_fail(p->a, err);
+    s->table = src->table;
+    s->alias = src->alias;
+    n->u.scan = s;
+    n->rows = PLAN_TABLE_ROWS;
+    *out = n;
+    return QUARTET_OK;
+}
+
+static quartet_status best_way(struct planner *p, const struct bsource *src, struct conj **conjs, uint32_t conj_count, const uint64_t *outer,
+                               struct match **matches, const struct index_def **index, const uint32_t **columns, struct way *best, struct err *err)
+{
+    const struct table_def *t = src->table;
+    uint64_t *scratch = cid_set_new(p);
+    *matches = arena_zalloc(p->a, src->count + 1, sizeof **matches);
+    if (scratch == NULL || *matches == NULL)
+        return arena_fail(p->a, err);
+    for (uint32_t i = 0; i < conj_count; i++)
+        match_conj(p, src, conjs[i], outer, scratch, *matches);
+    *best = (struct way){.rows = PLAN_TABLE_ROWS, .cost = PLAN_TABLE_ROWS};
+    *index = NULL;
+    *columns = NULL;
+    if (!t->hidden_key) {
+        struct way w = judge(t->key_columns, t->key_count, true, true, *matches);
+        if ((w.eq > 0 || w.next != NULL) && w.cost < best->cost) {
+            *best = w;
+            *columns = t->key_columns;
+        }
+    }
+    for (uint32_t i = 0; i < t->index_count; i++) {
+        const struct index_def *ix = &t->indexes[i];
+        struct way w = judge(ix->columns, ix->column_count, ix->unique, false, *matches);
+        if ((w.eq > 0 || w.next != NULL) && w.cost < best->cost) {
+            *best = w;
+            *index = ix;
+            *columns = ix->columns;
+        }
+    }
+    return QUARTET_OK;
+}
+
+/* What is left of the conditions becomes the scan's filter. */
+static quartet_status scan_filters(struct planner *p, const struct bsource *src, struct conj **conjs, uint32_t conj_count, const uint64_t *need,
+                                   struct expr **again, uint32_t again_count, struct pnode *node, struct err *err)
+{
+    struct expr **rest = arena_zalloc(p->a, conj_count + 1, sizeof(struct expr *)), **placed;
+    uint64_t *all = cid_set_new(p);
+    uint32_t n = 0;
+    if (rest == NULL || all == NULL)
+        return arena_fail(p->a, err);
+    memcpy(all, need, p->words * sizeof *all);
+    for (uint32_t i = 0; i < conj_count; i++) {
+        if (conjs[i]->placed)
+            continue;
+        conjs[i]->placed = true;
+        rest[n++] = conjs[i]->e;
+        cid_set_add_expr(p, all, conjs[i]->e);
+        node->rows *= SHARE_HALF;
+    }
+    for (uint32_t i = 0; i < again_count; i++)
+        cid_set_add_expr(p, all, again[i]);
+    if (node->rows < 1)
+        node->rows = 1;
+    quartet_status rc = scan_columns(p, src, all, node, err);
+    if (rc == QUARTET_OK)
+        rc = plan_place_list(p, rest, n, node->cids, node->col_count, &placed, err);
+    if (rc == QUARTET_OK)
+        rc = plan_and(p, placed, n, &node->u.scan->filter, err);
+    if (rc == QUARTET_OK)
+        rc = plan_place_list(p, again, again_count, node->cids, node->col_count, &placed, err);
+    return rc != QUARTET_OK ? rc : plan_and(p, placed, again_count, &node->u.scan->bound_filter, err);
+}
+
+quartet_status plan_access(struct planner *p, const struct bsource *src, struct conj **conjs, uint32_t conj_count, const uint64_t *need,
+                           struct pnode **out, struct err *err)
+{
+    struct match *matches;
+    const uint32_t *columns;
+    struct way best;
+    struct expr *again[2];
+    uint32_t again_count = 0;
+    struct pnode *node;
+    quartet_status rc = scan_new(p, src, &node, err);
+    if (rc == QUARTET_OK)
+        rc = best_way(p, src, conjs, conj_count, NULL, &matches, &node->u.scan->index, &columns, &best, err);
+    if (rc == QUARTET_OK && columns != NULL) {
+        node->rows = best.rows;
+        rc = place_bound(p, src, columns, &best, matches, NULL, 0, node->u.scan, again, &again_count, err);
+    }
+    if (rc == QUARTET_OK)
+        rc = scan_filters(p, src, conjs, conj_count, need, again, again_count, node, err);
+    *out = node;
+    return rc;
+}
+
+quartet_status plan_lookup(struct planner *p, const struct bsource *src, struct conj **conjs, uint32_t conj_count, const uint64_t *outer,
+                           const struct pnode *outer_node, const uint64_t *need, struct pnode **scan, double *rows_per_lookup, struct err *err)
+{
+    struct match *matches;
+    const struct index_def *index;
+    const uint32_t *columns;
+    struct way best;
+    struct expr *again[2];
+    uint32_t again_count = 0, own_count = 0;
+    *scan = NULL;
+    quartet_status rc = best_way(p, src, conjs, conj_count, outer, &matches, &index, &columns, &best, err);
+    if (rc != QUARTET_OK || columns == NULL || best.eq == 0)
+        return rc;
+    best.next = NULL; /* lookups are by equality; the rest filters */
+    rc = scan_new(p, src, scan, err);
+    struct conj **own = arena_zalloc(p->a, conj_count + 1, sizeof(struct conj *));
+    uint64_t *scratch = cid_set_new(p);
+    if (rc != QUARTET_OK || own == NULL || scratch == NULL)
+        return rc != QUARTET_OK ? rc : arena_fail(p->a, err);
+    (*scan)->u.scan->index = index;
+    (*scan)->rows = best.rows;
+    *rows_per_lookup = best.rows;
+    rc = place_bound(p, src, columns, &best, matches, outer_node->cids, outer_node->col_count, (*scan)->u.scan, again, &again_count, err);
+    for (uint32_t i = 0; i < conj_count; i++) { /* conditions on the inner row alone stay with it */
+        bool alone = true;
+        for (uint32_t w = 0; w < p->words; w++)
+            alone &= (conjs[i]->refs[w] & outer[w]) == 0;
+        if (alone && !conjs[i]->placed)
+            own[own_count++] = conjs[i];
+    }
+    return rc != QUARTET_OK ? rc : scan_filters(p, src, own, own_count, need, again, again_count, *scan, err);
+}
+
+bool plan_scan_ordered(struct pnode *scan, const uint32_t *cids, const uint8_t *flags, uint32_t n)
+{
+    struct pscan *s = scan->u.scan;
+    const struct table_def *t = s->table;
+    const uint32_t *columns = s->index != NULL ? s->index->columns : t->key_columns;
+    const struct key_column *keys = s->index != NULL ? s->index->keys : t->keys;
+    uint32_t count = s->index != NULL ? s->index->column_count : t->key_count;
+    bool turn = false;
+    if ((s->index == NULL && t->hidden_key) || s->bound.in_count > 0)
+        return false;
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t column = PLAN_NONE;
+        bool fixed = false;
+        for (uint32_t c = 0; c < s->column_count; c++) {
+            if (scan->cids[c] == cids[i])
+                column = s->columns[c];
+        }
+        for (uint32_t k = 0; k < s->bound.eq_count; k++)
+            fixed |= columns[k] == column;
+        if (fixed)
+            continue; /* the same in all rows */
+        if (at < s->bound.eq_count)
+            at = s->bound.eq_count;
+        bool desc = (flags[i] & CELL_KEY_DESC) != 0, last = (flags[i] & CELL_KEY_NULLS_LAST) != 0;
+        if (at >= count && s->index == NULL)
+            break; /* the whole primary key is ordered: no two rows are left to be ordered by more */
+        if (at >= count)
+            return false;
+        if (columns[at] != column || (flags[i] & CELL_KEY_NOCASE) != 0)
+            return false;
+        if (desc != last && !t->columns[column].not_null && t->columns[column].key_at < 0)
+            return false;
+        bool reverse = desc != keys[at].desc;
+        if (i > 0 && at > s->bound.eq_count && reverse != turn)
+            return false;
+        turn = reverse;
+        at++;
+    }
+    s->reverse = turn;
+    return true;
+}
