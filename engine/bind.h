@@ -221,6 +221,9 @@ bool name_eq(const char *a, const char *b);
 
 /* bind_expr.c */
 quartet_status bind_expr(struct bind *b, struct scope *s, const struct ast_expr *e, struct expr **out, struct err *err);
+/* Output `column` of the `want` outputs of a subquery expression; *sub is made by the first call and shared by the others. */
+quartet_status bind_row_subquery(struct bind *b, struct scope *s, const struct ast_expr *e, uint32_t column, uint32_t want, struct bsub **sub,
+                                 struct expr **out, struct err *err);
 /* Copy with columns replaced; enters the outer values of subqueries. */
 typedef quartet_status bind_map_fn(void *arg, const struct expr *e, struct expr **out, struct err *err); /* *out NULL: copy the node */
 quartet_status bind_map(struct arena *a, const struct expr *e, bind_map_fn *map, void *arg, struct expr **out, struct err *err);
@@ -245,6 +248,7 @@ quartet_status bind_query(struct bind *b, struct scope *up, struct scope *contai
                           struct bquery **out, struct err *err);
 quartet_status bind_with(struct bind *b, struct scope *s, const struct ast_with *with, struct err *err);
 quartet_status bind_results(struct bind *b, struct scope *s, const struct ast_results *results, struct bquery *q, struct err *err);
+quartet_status bind_tail(struct bind *b, struct scope *s, struct bquery *q, const struct ast_query *ast, struct err *err); /* ORDER BY, LIMIT */
 quartet_status bind_group_pass(struct bind *b, struct bquery *q, struct err *err);
 
 #endif

@@ -261,11 +261,22 @@ static quartet_status bind_window(struct bind *b, struct scope *s, const struct 
     return bind_col_expr(b, w.cid, out, err);
 }
 
+/* MySQL's VALUES(col) in ON DUPLICATE KEY UPDATE is excluded.col. */
+static quartet_status bind_values_of(struct bind *b, struct scope *s, const struct ast_expr *e, struct expr **out, struct err *err)
+{
+    struct ast_column c = *e->u.column;
+    c.table.text = "excluded";
+    quartet_status rc = bind_name(b, s, &c, e->offset, out, err);
+    return rc == QUARTET_NOTFOUND ? QUARTET_ERROR : rc;
+}
+
 quartet_status bind_function(struct bind *b, struct scope *s, const struct ast_expr *e, struct expr **out, struct err *err)
 {
     const struct ast_function *f = e->u.function;
     const struct func *func;
     struct expr **args;
+    if (name_eq(f->name.text, "values") && f->args.count == 1 && f->args.item[0]->kind == AST_EXPR_COLUMN)
+        return bind_values_of(b, s, f->args.item[0], out, err);
     if (f->over != NULL)
         return bind_window(b, s, e, out, err);
     uint32_t n = f->args.count + (f->within_group ? 1 : 0);

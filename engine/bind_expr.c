@@ -82,6 +82,25 @@ static quartet_status width_error(const struct bsub *sub, uint32_t want, uint32_
     return err_set_at(err, QUARTET_ERROR, offset, "the subquery returns %u columns, %u expected", sub->query->out_count, want);
 }
 
+quartet_status bind_row_subquery(struct bind *b, struct scope *s, const struct ast_expr *e, uint32_t column, uint32_t want, struct bsub **sub,
+                                 struct expr **out, struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    if (e->kind != AST_EXPR_SUBQUERY)
+        return err_set_at(err, QUARTET_ERROR, e->offset, "a row of %u values or a subquery is expected", want);
+    if (*sub == NULL)
+        rc = bind_subquery(b, s, e->u.query, sub, err);
+    if (rc == QUARTET_OK && (*sub)->query->out_count != want)
+        rc = width_error(*sub, want, e->offset, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    struct bsub *own = arena_dup(b->a, *sub, sizeof **sub);
+    if (own == NULL)
+        return arena_fail(b->a, err);
+    own->column = column;
+    return sub_expr(b, EXPR_SUBQUERY, 0, own, NULL, 0, e->offset, out, err);
+}
+
 /* ---- row values ---- */
 
 /* The items of a row, or of a subquery that stands for one; *n is 1 and *items NULL for a plain expression. */

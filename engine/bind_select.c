@@ -464,6 +464,12 @@ static quartet_status bind_limit(struct bind *b, struct scope *s, struct bquery 
     return rc;
 }
 
+quartet_status bind_tail(struct bind *b, struct scope *s, struct bquery *q, const struct ast_query *ast, struct err *err)
+{
+    quartet_status rc = bind_order_by(b, s, q, &ast->order_by, err);
+    return rc != QUARTET_OK ? rc : bind_limit(b, s, q, ast, err);
+}
+
 /* ---- SELECT ---- */
 
 static quartet_status bind_clause(struct bind *b, struct scope *s, const struct ast_expr *e, const char *clause, struct expr ***list, uint32_t *count,
