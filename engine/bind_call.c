@@ -53,7 +53,7 @@ static quartet_status bind_args(struct bind *b, struct scope *s, const struct as
 static quartet_status call_column(struct bind *b, uint8_t kind, const struct func *f, struct expr **args, uint32_t n, uint32_t *cid, struct err *err)
 {
     struct bcol c = {.name = f != NULL ? f->name : "window", .kind = kind, .type = f != NULL ? f->type : 0};
-    bool passes_value = f != NULL && (f->code == AGG_MIN || f->code == AGG_MAX || f->code == AGG_ANY_VALUE || f->code == AGG_FIRST || f->code == AGG_LAST);
+    bool passes_value = f != NULL && (f->code == AGG_MIN || f->code == AGG_MAX || f->code == AGG_ANY_VALUE);
     if ((passes_value || f == NULL) && n > 0) {
         c.type = args[0]->type;
         c.scale = args[0]->scale;
@@ -78,27 +78,27 @@ static bool same_agg(const struct bagg *x, const struct bagg *y)
     return true;
 }
 
-static quartet_status agg_operands(struct bind *b, struct scope *s, const struct ast_function *f, struct bagg *agg, struct err *err)
+static quartet_status agg_operands(struct bind *b, struct scope *s, const struct ast_function *f, struct bagg *call, struct err *err)
 {
     bool was_agg = s->allow_agg, was_window = s->allow_window;
     s->allow_agg = false;
     s->allow_window = false;
     s->in_agg = true;
-    quartet_status rc = bind_args(b, s, &f->args, &agg->args, err);
+    quartet_status rc = bind_args(b, s, &f->args, &call->args, err);
     if (rc == QUARTET_OK && f->filter != NULL)
-        rc = bind_expr(b, s, f->filter, &agg->filter, err);
+        rc = bind_expr(b, s, f->filter, &call->filter, err);
     if (rc == QUARTET_OK && f->order_by.count > 0) {
-        agg->order_count = f->order_by.count;
-        rc = bind_orders(b, s, &f->order_by, &agg->order, err);
+        call->order_count = f->order_by.count;
+        rc = bind_orders(b, s, &f->order_by, &call->order, err);
     }
-    if (rc == QUARTET_OK && f->within_group && agg->order_count == 1) { /* percentile_cont(0.5) WITHIN GROUP (ORDER BY x) is (x, 0.5) */
+    if (rc == QUARTET_OK && f->within_group && call->order_count == 1) { /* percentile_cont(0.5) WITHIN GROUP (ORDER BY x) is (x, 0.5) */
         struct expr **args = arena_zalloc(b->a, f->args.count + 1, sizeof(struct expr *));
         if (args == NULL)
             return arena_fail(b->a, err);
-        args[0] = agg->order[0].expr;
-        memcpy(args + 1, agg->args, f->args.count * sizeof *args);
-        agg->args = args;
-        agg->order_count = 0;
+        args[0] = call->order[0].expr;
+        memcpy(args + 1, call->args, f->args.count * sizeof *args);
+        call->args = args;
+        call->order_count = 0;
     }
     s->allow_agg = was_agg;
     s->allow_window = was_window;
@@ -112,28 +112,28 @@ static quartet_status bind_aggregate(struct bind *b, struct scope *s, const stru
     const struct ast_function *f = e->u.function;
     struct bquery *q = s->query;
     uint32_t arg_count = f->args.count + (f->within_group ? 1 : 0);
-    struct bagg agg = {.spec = {.func = func, .arg_count = arg_count, .distinct = f->distinct, .sql_offset = e->offset}};
+    struct bagg call = {.spec = {.func = func, .arg_count = arg_count, .distinct = f->distinct, .sql_offset = e->offset}};
     if (!s->allow_agg)
         return err_set_at(err, QUARTET_ERROR, e->offset, "misuse of aggregate %s(): it cannot stand %s%s", func->name,
                           s->in_agg ? "inside another aggregate" : "in ", s->in_agg ? "" : s->clause);
-    quartet_status rc = agg_operands(b, s, f, &agg, err);
+    quartet_status rc = agg_operands(b, s, f, &call, err);
     if (rc != QUARTET_OK)
         return rc;
     if (f->distinct && arg_count != 1 && !(arg_count == 2 && func->code == AGG_GROUP_CONCAT))
         return err_set_at(err, QUARTET_ERROR, e->offset, "DISTINCT aggregates take one argument");
-    agg.spec.nocase = arg_count > 0 && (agg.args[0]->flags & EXPR_NOCASE_VALUE) != 0;
+    call.spec.nocase = arg_count > 0 && (call.args[0]->flags & EXPR_NOCASE_VALUE) != 0;
     q->aggregated = true;
     for (uint32_t i = 0; i < q->agg_count; i++) {
-        if (same_agg(&q->aggs[i], &agg))
+        if (same_agg(&q->aggs[i], &call))
             return bind_col_expr(b, q->aggs[i].cid, out, err);
     }
-    rc = call_column(b, BCOL_AGG, func, agg.args, arg_count, &agg.cid, err);
+    rc = call_column(b, BCOL_AGG, func, call.args, arg_count, &call.cid, err);
     if (rc != QUARTET_OK)
         return rc;
     if (!bind_grow(b->a, &q->aggs, q->agg_count, &q->agg_cap, sizeof *q->aggs))
         return arena_fail(b->a, err);
-    q->aggs[q->agg_count++] = agg;
-    return bind_col_expr(b, agg.cid, out, err);
+    q->aggs[q->agg_count++] = call;
+    return bind_col_expr(b, call.cid, out, err);
 }
 
 /* ---- windows ---- */

@@ -81,7 +81,7 @@ quartet_status exec_check(struct exec *e, struct err *err)
         return err_set(err, QUARTET_INTERRUPTED, "interrupted");
     if (e->limits.deadline_ns != 0 && (++e->ticks & 15u) == 0 && e->t != NULL) {
         struct env *env = db_env(txn_db(e->t));
-        if (env_mono_ns(env) > e->limits.deadline_ns)
+        if (env->ops->mono_ns(env) > e->limits.deadline_ns)
             return err_set(err, QUARTET_INTERRUPTED, "the statement took longer than statement_timeout");
     }
     return QUARTET_OK;

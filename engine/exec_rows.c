@@ -80,7 +80,7 @@ static bool vec_adopt(struct vec *v, uint8_t type, uint8_t scale, uint32_t used,
     return true;
 }
 
-static bool vec_to_mixed(struct vec *v, uint32_t used, uint32_t cap, struct arena *a)
+static bool rows_to_mixed(struct vec *v, uint32_t used, uint32_t cap, struct arena *a)
 {
     if (v->type == VALUE_NULL)
         return vec_adopt(v, VEC_MIXED, 0, used, cap, a);
@@ -143,7 +143,7 @@ static void put_typed_cells(struct vec *dst, uint32_t at, const struct vec *src,
 static quartet_status put_as_values(struct vec *dst, uint32_t at, uint32_t cap, const struct vec *src, const uint16_t *sel, uint32_t n, bool copy,
                                     struct arena *a, struct err *err)
 {
-    if (dst->type != VEC_MIXED && !vec_to_mixed(dst, at, cap, a))
+    if (dst->type != VEC_MIXED && !rows_to_mixed(dst, at, cap, a))
         return arena_fail(a, err);
     for (uint32_t k = 0; k < n; k++) {
         struct value v = vec_get(src, sel != NULL ? sel[k] : k);
@@ -156,7 +156,7 @@ static quartet_status put_as_values(struct vec *dst, uint32_t at, uint32_t cap, 
     return QUARTET_OK;
 }
 
-quartet_status vec_put(struct vec *dst, uint32_t at, uint32_t cap, const struct vec *src, const uint16_t *sel, uint32_t n, bool copy, struct arena *a,
+quartet_status rows_put(struct vec *dst, uint32_t at, uint32_t cap, const struct vec *src, const uint16_t *sel, uint32_t n, bool copy, struct arena *a,
                        struct err *err)
 {
     if (n == 0)
@@ -252,7 +252,7 @@ quartet_status rows_append_vecs(struct rows *r, const struct vec *cols, const ui
             from = shifted;
         }
         for (uint32_t i = 0; i < r->col_count; i++) {
-            quartet_status rc = vec_put(&c->cols[i], c->n, c->cap, &cols[i], from, take, true, r->a, err);
+            quartet_status rc = rows_put(&c->cols[i], c->n, c->cap, &cols[i], from, take, true, r->a, err);
             if (rc != QUARTET_OK)
                 return rc;
         }

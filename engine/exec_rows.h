@@ -43,7 +43,7 @@ quartet_status rows_gather(const struct rows *r, uint32_t col, const uint32_t *i
 /* Rows idx[0 .. n-1] of a vector. Bytes are shared. */
 quartet_status vec_gather(const struct vec *src, const uint16_t *idx, uint32_t n, struct outvec *out, struct arena *a, struct err *err);
 /* Put rows of src (sel[k], or k) at dst[at ...]; dst was made with vec_init and room for cap. Bytes are copied where copy is set. */
-quartet_status vec_put(struct vec *dst, uint32_t at, uint32_t cap, const struct vec *src, const uint16_t *sel, uint32_t n, bool copy, struct arena *a,
+quartet_status rows_put(struct vec *dst, uint32_t at, uint32_t cap, const struct vec *src, const uint16_t *sel, uint32_t n, bool copy, struct arena *a,
                        struct err *err);
 size_t vec_width(uint8_t type); /* bytes of a cell; 0 for VALUE_NULL */
 

@@ -197,43 +197,43 @@ static quartet_status key_flags(struct planner *p, struct expr *const *list, uin
     return QUARTET_OK;
 }
 
-static quartet_status plan_agg_call(struct planner *p, const struct bagg *agg, const struct pnode *in, struct pagg_call *call, struct err *err)
+static quartet_status plan_agg_call(struct planner *p, const struct bagg *from, const struct pnode *in, struct pagg_call *call, struct err *err)
 {
-    call->spec = agg->spec;
-    quartet_status rc = plan_place_list(p, agg->args, agg->spec.arg_count, in->cids, in->col_count, &call->args, err);
-    if (rc == QUARTET_OK && agg->filter != NULL)
-        rc = plan_place(p, agg->filter, in->cids, in->col_count, &call->filter, err);
-    call->order_count = agg->order_count;
-    if (rc == QUARTET_OK && agg->order_count > 0)
-        rc = place_order(p, agg->order, agg->order_count, in, &call->order, &call->order_flags, err);
+    call->spec = from->spec;
+    quartet_status rc = plan_place_list(p, from->args, from->spec.arg_count, in->cids, in->col_count, &call->args, err);
+    if (rc == QUARTET_OK && from->filter != NULL)
+        rc = plan_place(p, from->filter, in->cids, in->col_count, &call->filter, err);
+    call->order_count = from->order_count;
+    if (rc == QUARTET_OK && from->order_count > 0)
+        rc = place_order(p, from->order, from->order_count, in, &call->order, &call->order_flags, err);
     return rc;
 }
 
 static quartet_status plan_agg(struct planner *p, const struct bquery *q, struct pnode *in, struct pnode **out, struct err *err)
 {
-    struct pagg *agg = arena_zalloc(p->a, 1, sizeof *agg);
+    struct pagg *pa = arena_zalloc(p->a, 1, sizeof *pa);
     struct pnode *n = pnode_new(p, PN_AGG, q->group_count + q->agg_count + q->bare_count, err);
-    if (agg == NULL || n == NULL)
+    if (pa == NULL || n == NULL)
         return arena_fail(p->a, err);
-    quartet_status rc = plan_place_list(p, q->group, q->group_count, in->cids, in->col_count, &agg->group, err);
+    quartet_status rc = plan_place_list(p, q->group, q->group_count, in->cids, in->col_count, &pa->group, err);
     if (rc == QUARTET_OK)
-        rc = key_flags(p, q->group, q->group_count, &agg->group_flags, err);
-    agg->calls = arena_zalloc(p->a, q->agg_count + 1, sizeof *agg->calls);
-    agg->bare = arena_zalloc(p->a, q->bare_count + 1, sizeof *agg->bare);
-    if (agg->calls == NULL || agg->bare == NULL)
+        rc = key_flags(p, q->group, q->group_count, &pa->group_flags, err);
+    pa->calls = arena_zalloc(p->a, q->agg_count + 1, sizeof *pa->calls);
+    pa->bare = arena_zalloc(p->a, q->bare_count + 1, sizeof *pa->bare);
+    if (pa->calls == NULL || pa->bare == NULL)
         return arena_fail(p->a, err);
-    agg->group_count = q->group_count;
-    agg->call_count = q->agg_count;
-    agg->bare_count = q->bare_count;
-    agg->bare_by = q->bare_by == BIND_NONE ? PLAN_NONE : q->bare_by;
-    agg->sets = q->sets;
-    agg->set_count = q->set_count;
+    pa->group_count = q->group_count;
+    pa->call_count = q->agg_count;
+    pa->bare_count = q->bare_count;
+    pa->bare_by = q->bare_by == BIND_NONE ? PLAN_NONE : q->bare_by;
+    pa->sets = q->sets;
+    pa->set_count = q->set_count;
     uint32_t at = 0;
     for (uint32_t i = 0; i < q->group_count; i++)
         n->cids[at++] = q->group_cids[i];
     for (uint32_t i = 0; i < q->agg_count && rc == QUARTET_OK; i++) {
         n->cids[at++] = q->aggs[i].cid;
-        rc = plan_agg_call(p, &q->aggs[i], in, &agg->calls[i], err);
+        rc = plan_agg_call(p, &q->aggs[i], in, &pa->calls[i], err);
     }
     for (uint32_t i = 0; i < q->bare_count && rc == QUARTET_OK; i++) {
         n->cids[at++] = q->bare[i].cid;
@@ -242,10 +242,10 @@ static quartet_status plan_agg(struct planner *p, const struct bquery *q, struct
             pos++;
         if (pos == in->col_count)
             return err_set(err, QUARTET_INTERNAL, "the plan lost a column below GROUP BY");
-        agg->bare[i] = pos;
+        pa->bare[i] = pos;
     }
     n->child[0] = in;
-    n->u.agg = agg;
+    n->u.agg = pa;
     n->rows = q->group_count == 0 ? 1 : in->rows * 0.1 + 1;
     *out = n;
     return rc;
@@ -595,20 +595,20 @@ quartet_status plan_query(struct planner *p, struct bquery *q, struct pnode **ou
 static quartet_status plan_top_query(struct planner *p, const struct ast_query *ast, struct err *err)
 {
     struct bquery *q;
-    struct plan *plan = p->plan;
+    struct plan *pl = p->plan;
     quartet_status rc = bind_query(&p->b, NULL, NULL, NULL, ast, &q, err);
     if (rc != QUARTET_OK)
         return rc;
     p->words = p->b.col_count / 64 + 1;
-    rc = plan_query(p, q, &plan->root, err);
+    rc = plan_query(p, q, &pl->root, err);
     if (rc != QUARTET_OK)
         return rc;
-    plan->column_count = q->out_count;
-    plan->columns = arena_zalloc(p->a, q->out_count + 1, sizeof *plan->columns);
-    if (plan->columns == NULL)
+    pl->column_count = q->out_count;
+    pl->columns = arena_zalloc(p->a, q->out_count + 1, sizeof *pl->columns);
+    if (pl->columns == NULL)
         return arena_fail(p->a, err);
     for (uint32_t i = 0; i < q->out_count; i++)
-        plan->columns[i] = (struct plan_column){.name = q->names[i], .declared = q->shape[i].declared, .table = q->shape[i].table, .column = q->shape[i].column};
+        pl->columns[i] = (struct plan_column){.name = q->names[i], .declared = q->shape[i].declared, .table = q->shape[i].table, .column = q->shape[i].column};
     return QUARTET_OK;
 }
 
@@ -633,41 +633,41 @@ static quartet_status plan_top(struct planner *p, const struct ast_stmt *stmt, s
 
 static quartet_status explain_top(struct planner *p, const struct ast_stmt *stmt, struct err *err)
 {
-    struct plan *plan = p->plan;
+    struct plan *pl = p->plan;
     struct pnode *n = pnode_new(p, PN_TEXT, 1, err);
     if (n == NULL)
         return err->code;
     if (stmt->explain != AST_EXPLAIN_PLAN)
         return err_set_at(err, QUARTET_ERROR, stmt->offset, "this version has EXPLAIN without ANALYZE or MERGE only");
     quartet_status rc = plan_explain(p, &n->u.text, err);
-    plan->root = n;
-    plan->writes = false;
-    plan->column_count = 1;
-    plan->columns = arena_zalloc(p->a, 1, sizeof *plan->columns);
-    if (rc == QUARTET_OK && plan->columns == NULL)
+    pl->root = n;
+    pl->writes = false;
+    pl->column_count = 1;
+    pl->columns = arena_zalloc(p->a, 1, sizeof *pl->columns);
+    if (rc == QUARTET_OK && pl->columns == NULL)
         return arena_fail(p->a, err);
     if (rc == QUARTET_OK)
-        plan->columns[0].name = "plan";
+        pl->columns[0].name = "plan";
     return rc;
 }
 
 quartet_status plan_build(struct catalog *catalog, const struct ast_stmt *stmt, struct arena *a, plan **out, struct err *err)
 {
-    struct plan *plan = arena_zalloc(a, 1, sizeof *plan);
-    if (plan == NULL)
+    struct plan *pl = arena_zalloc(a, 1, sizeof *pl);
+    if (pl == NULL)
         return arena_fail(a, err);
-    struct planner p = {.plan = plan, .a = a, .b = {.a = a, .catalog = catalog, .param_count = stmt->params.count}};
-    plan->a = a;
-    plan->version = catalog_version(catalog);
-    plan->user_params = stmt->params.count;
+    struct planner p = {.plan = pl, .a = a, .b = {.a = a, .catalog = catalog, .param_count = stmt->params.count}};
+    pl->a = a;
+    pl->version = catalog_version(catalog);
+    pl->user_params = stmt->params.count;
     quartet_status rc = plan_top(&p, stmt, err);
     if (rc == QUARTET_OK && stmt->explain != AST_EXPLAIN_NONE)
         rc = explain_top(&p, stmt, err);
     if (rc != QUARTET_OK)
         return rc;
-    plan->param_count = plan->user_params + p.b.slot_count;
-    plan->catalog = catalog_ref(catalog);
-    *out = plan;
+    pl->param_count = pl->user_params + p.b.slot_count;
+    pl->catalog = catalog_ref(catalog);
+    *out = pl;
     return QUARTET_OK;
 }
 

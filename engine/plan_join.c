@@ -128,15 +128,15 @@ static quartet_status collect(struct jplan *j, struct bsource *src, struct err *
 
 static quartet_status cte_index(struct planner *p, struct bcte *cte, uint32_t *out, struct err *err)
 {
-    struct plan *plan = p->plan;
+    struct plan *pl = p->plan;
     if (cte->plan != NULL) {
         *out = *(uint32_t *)cte->plan;
         return QUARTET_OK;
     }
     uint32_t *index = arena_alloc(p->a, sizeof *index);
-    if (index == NULL || !bind_grow(p->a, &plan->ctes, plan->cte_count, &plan->cte_cap, sizeof *plan->ctes))
+    if (index == NULL || !bind_grow(p->a, &pl->ctes, pl->cte_count, &pl->cte_cap, sizeof *pl->ctes))
         return arena_fail(p->a, err);
-    *index = plan->cte_count++;
+    *index = pl->cte_count++;
     cte->plan = index; /* before its steps are planned: they name it */
     *out = *index;
     struct pcte pc = {.name = cte->name, .step_count = cte->step_count, .col_count = cte->out_count, .distinct = cte->distinct};
@@ -150,7 +150,7 @@ static quartet_status cte_index(struct planner *p, struct bcte *cte, uint32_t *o
         rc = plan_place(p, cte->limit, NULL, 0, &pc.limit, err);
     if (rc == QUARTET_OK && cte->limit_offset != NULL)
         rc = plan_place(p, cte->limit_offset, NULL, 0, &pc.offset, err);
-    plan->ctes[*index] = pc;
+    pl->ctes[*index] = pc;
     return rc;
 }
 

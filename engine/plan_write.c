@@ -115,16 +115,16 @@ static quartet_status bind_returning(struct planner *p, struct target *t, const 
 
 static quartet_status plan_returning(struct planner *p, struct pwrite *w, const struct bquery *ret, const uint32_t *cids, uint32_t n, struct err *err)
 {
-    struct plan *plan = p->plan;
+    struct plan *pl = p->plan;
     if (ret == NULL)
         return QUARTET_OK;
     w->returning_count = ret->out_count;
-    plan->column_count = ret->out_count;
-    plan->columns = arena_zalloc(p->a, ret->out_count + 1, sizeof *plan->columns);
-    if (plan->columns == NULL)
+    pl->column_count = ret->out_count;
+    pl->columns = arena_zalloc(p->a, ret->out_count + 1, sizeof *pl->columns);
+    if (pl->columns == NULL)
         return arena_fail(p->a, err);
     for (uint32_t i = 0; i < ret->out_count; i++)
-        plan->columns[i] = (struct plan_column){.name = ret->names[i], .declared = ret->shape[i].declared, .table = ret->shape[i].table,
+        pl->columns[i] = (struct plan_column){.name = ret->names[i], .declared = ret->shape[i].declared, .table = ret->shape[i].table,
                                                 .column = ret->shape[i].column};
     return plan_place_list(p, ret->outs, ret->out_count, cids, n, &w->returning, err);
 }
