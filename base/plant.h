@@ -12,9 +12,9 @@ enum plant {
     PLANT_COUNTER_REPLACES,   /* a counter's change replaces what its chain added before */
     PLANT_NO_DEPENDENCY_WAIT, /* a delta is applied before what it depends on */
     PLANT_ACK_BEFORE_SYNC,    /* a commit is acknowledged before it is on disk */
-    PLANT_REUSE_CHAIN,        /* a restarted node goes on with its old incarnation */
+    PLANT_NO_PULL,            /* what a push did not bring is never asked for */
     PLANT_CLOCK_NOT_OBSERVED, /* stamps do not heed the stamps that were received */
-    PLANT_HALF_TRANSACTION,   /* every second row of a peer's transaction is applied later, by the next one */
+    PLANT_HALF_TRANSACTION,   /* the last of several tables of a transaction is left out */
     PLANT_COUNT
 };
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/plant.h"
 
 struct hash_change {
     struct table_state *state;
@@ -376,12 +377,16 @@ static quartet_status one_delta(struct applying *a, struct slice bytes)
 {
     struct delta_reader r;
     bool more = true;
+    uint32_t tables = 0; /* for a planted bug only */
+    (void)tables;        /* unused where none can be planted */
     quartet_status rc = delta_open(&r, bytes, &a->d->chains, a->err);
     if (rc != QUARTET_OK)
         return rc;
     while (rc == QUARTET_OK) {
         rc = delta_next_table(&r, &a->tables, &more, a->err);
         if (rc != QUARTET_OK || !more)
+            break;
+        if (plant_is(PLANT_HALF_TRANSACTION) && tables++ > 0 && r.tables_left == 0)
             break;
         rc = begin_table(a, &r);
         while (rc == QUARTET_OK && a->t != NULL) {

@@ -195,7 +195,10 @@ quartet_status db_read_batches(db *d, struct chain_id chain, uint64_t from, size
         pthread_mutex_lock(&d->commit_lock);
         struct chain_state *s = find_state(d, chain, &no);
         bool found = find_batch(s, next, &at);
-        bool trimmed = !found && s != NULL && next <= s->head_number;
+        /* Its own seals only once they are on disk: after a crash the same deltas might be cut into other batches. */
+        if (found && at.is_seal && at.at >= commit_log_synced(d->log))
+            found = false;
+        bool trimmed = !found && s != NULL && next <= s->head_number && (s->batch_count == 0 || next < s->batches[0].first);
         pthread_mutex_unlock(&d->commit_lock);
         if (!found && *count == 0)
             return trimmed ? err_set(err, QUARTET_TOO_OLD, "the log no longer has delta %llu of that chain", (unsigned long long)from)

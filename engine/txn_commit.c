@@ -5,6 +5,7 @@
  * Not here: running a failed transaction again (conn.c). */
 #include <string.h>
 
+#include "base/plant.h"
 #include "apply.h"
 #include "base/mem.h"
 #include "txn_internal.h"
@@ -366,7 +367,7 @@ quartet_status txn_commit_stamped(txn *t, hlc_stamp *stamp, struct err *err)
     txn_rollback(t); /* what is left of it: snapshot and buffers */
     if (rc != QUARTET_OK || no == 0)
         return rc;
-    rc = commit_log_sync(d->log, end, mode, err);
+    rc = commit_log_sync(d->log, end, plant_is(PLANT_ACK_BEFORE_SYNC) ? LOG_SYNC_OFF : mode, err);
     if (rc != QUARTET_OK) {
         db_break(d);
         return rc;

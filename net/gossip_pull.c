@@ -3,6 +3,7 @@
  *
  * A chain is asked of one peer at a time, a peer is asked one thing at a time, and each answer is
  * bounded; so a node that was away for long draws from all others at once and cannot be flooded. */
+#include "base/plant.h"
 #include "gossip_internal.h"
 #include "wire.h"
 
@@ -60,6 +61,8 @@ static quartet_status send_pull(struct gossip *g, struct gossip_peer_state *p, u
 
 quartet_status gossip_plan_pulls(struct gossip *g, uint64_t now_us, struct err *err)
 {
+    if (plant_is(PLANT_NO_PULL))
+        return QUARTET_OK;
     quartet_status rc = QUARTET_OK;
     uint32_t start = (uint32_t)prng_below(&g->prng, SLOTS_MAX);
     for (uint32_t i = 0; i < SLOTS_MAX && rc == QUARTET_OK; i++) {
