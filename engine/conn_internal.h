@@ -70,6 +70,8 @@ void conn_rows_clear(struct conn_rows *r);
 
 /* conn_session.c: BEGIN ... ROLLBACK TO, SET, PRAGMA. */
 quartet_status conn_transaction(conn *c, const struct ast_transaction *a, struct err *err);
+/* The text of what a setting is set to. */
+quartet_status conn_setting_value(const struct ast_expr *e, char *out, size_t n, struct err *err);
 quartet_status conn_set(conn *c, const struct ast_settings *list, struct err *err);
 quartet_status conn_pragma(conn *c, const struct ast_setting *s, struct arena *a, struct conn_table *out, struct err *err);
 /* conn_show.c */

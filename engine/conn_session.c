@@ -119,7 +119,7 @@ quartet_status conn_transaction(conn *c, const struct ast_transaction *a, struct
 /* ---- SET ---- */
 
 /* A setting's value as text: a word, a string or a number. */
-static quartet_status value_text_of(const struct ast_expr *e, char *out, size_t n, struct err *err)
+quartet_status conn_setting_value(const struct ast_expr *e, char *out, size_t n, struct err *err)
 {
     if (e != NULL && e->kind == AST_EXPR_STRING)
         snprintf(out, n, "%.*s", (int)(e->u.string.n < n ? e->u.string.n : n - 1), e->u.string.p);
@@ -235,7 +235,7 @@ quartet_status conn_set(conn *c, const struct ast_settings *list, struct err *er
     for (uint32_t i = 0; i < list->count; i++) {
         const struct ast_setting *s = &list->item[i];
         char text[128];
-        quartet_status rc = value_text_of(s->value, text, sizeof text, err);
+        quartet_status rc = conn_setting_value(s->value, text, sizeof text, err);
         if (rc == QUARTET_OK)
             rc = set_one(c, s->name.name.text, text, (int64_t)s->name.name.offset, err);
         if (rc != QUARTET_OK)
@@ -273,7 +273,7 @@ quartet_status conn_pragma(conn *c, const struct ast_setting *s, struct arena *a
     const char *name = s->name.name.text;
     char text[256];
     *out = (struct conn_table){0};
-    if (s->value != NULL && value_text_of(s->value, text, sizeof text, err) != QUARTET_OK) {
+    if (s->value != NULL && conn_setting_value(s->value, text, sizeof text, err) != QUARTET_OK) {
         err_clear(err);
         return QUARTET_OK;
     }

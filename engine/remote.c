@@ -6,8 +6,10 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
+#include "conn_internal.h"
 #include "net/client.h"
 #include "parser/parse.h"
 
@@ -178,8 +180,13 @@ static enum client_hint hint_of(const struct ast_stmt *tree)
     case AST_STMT_SELECT:
     case AST_STMT_SHOW:
         return CLIENT_HINT_READS;
+    case AST_STMT_SET: /* changes the session only, and sets the same again */
+        return CLIENT_HINT_READS;
     case AST_STMT_TRANSACTION:
-    case AST_STMT_SET:
+        if (tree->u.transaction->action == AST_TXN_BEGIN)
+            return CLIENT_HINT_READS; /* one that was lost with its session left nothing behind */
+        return tree->u.transaction->action == AST_TXN_COMMIT || tree->u.transaction->action == AST_TXN_RELEASE ? CLIENT_HINT_NONE
+                                                                                                              : CLIENT_HINT_WRITES;
     case AST_STMT_PRAGMA:
         return CLIENT_HINT_NONE;
     default:
@@ -223,6 +230,24 @@ const char *remote_column_decltype(const remote_stmt *s, uint32_t i)
     return text != NULL && text[0] != '\0' ? text : NULL;
 }
 
+/* After a failover the new session must be as the old one was: what was set is set again at login. */
+static void remember_settings(remote_stmt *s)
+{
+    static const char *const names[] = {"synchronous",         "consistency",       "consistency_timeout", "commit_acks",
+                                        "commit_acks_timeout", "statement_timeout", "memory_limit"};
+    if (s->tree->kind != AST_STMT_SET || s->tree->explain != AST_EXPLAIN_NONE)
+        return;
+    const struct ast_settings *list = s->tree->u.settings;
+    for (uint32_t i = 0; i < list->count; i++) {
+        char text[128];
+        struct err ignored = ERR_INIT; /* the node has taken it; a value too long to keep is none of these */
+        for (size_t k = 0; k < sizeof names / sizeof *names; k++)
+            if (strcasecmp(list->item[i].name.name.text, names[k]) == 0 &&
+                conn_setting_value(list->item[i].value, text, sizeof text, &ignored) == QUARTET_OK)
+                (void)client_remember(s->r->c, names[k], text, &ignored);
+    }
+}
+
 static quartet_status start(remote_stmt *s, struct err *err)
 {
     uint32_t params = s->tree->params.count;
@@ -241,6 +266,7 @@ static quartet_status start(remote_stmt *s, struct err *err)
     if (rc != QUARTET_OK)
         return rc;
     s->running = true;
+    remember_settings(s);
     tell_outcome(s, s->prepared != NULL ? s->prepared : s->once);
     return QUARTET_OK;
 }

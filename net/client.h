@@ -43,18 +43,19 @@ void client_close(client *c); /* NULL is allowed. All its statements must have b
 /* What the caller knows of a statement, since SQL is opaque here. A prepared statement knows by
  * itself. */
 enum client_hint {
-    CLIENT_HINT_NONE,  /* could be anything */
-    CLIENT_HINT_READS, /* no effect: may be run again */
+    CLIENT_HINT_NONE,  /* could be anything, COMMIT too */
+    CLIENT_HINT_READS, /* no effect outside the session: may be run again; BEGIN and SET too */
     CLIENT_HINT_WRITES /* has effects, but does not end a transaction */
 };
 
 /* A statement of its own: sent with its parameters in one message; rows come with client_step.
  * `sql` holds at least one statement; the first is run, *consumed (may be NULL) tells its length.
- * *out is the caller's (client_stmt_free), NULL for blank text. */
+ * *out is the caller's (client_stmt_free); blank text gives one without columns that is done. Send
+ * one statement at a time: what follows it is sent along for nothing. */
 quartet_status client_execute(client *c, const char *sql, size_t n, const struct value *params,
                               uint32_t param_count, enum client_hint hint, client_stmt **out,
                               size_t *consumed, struct err *err);
-/* Prepare only; run it as often as you like. */
+/* Prepare only; run it as often as you like. *out is NULL for blank text. */
 quartet_status client_prepare(client *c, const char *sql, size_t n, client_stmt **out,
                               size_t *consumed, struct err *err);
 quartet_status client_run(client_stmt *s, const struct value *params, uint32_t param_count,

@@ -97,13 +97,13 @@ static void begin_stop(server *s)
     uv_close((uv_handle_t *)&s->listener, NULL);
     if (s->has_http)
         uv_close((uv_handle_t *)&s->http_listener, NULL);
-    session_close_all(s);
+    server_session_close_all(s);
     for (struct link *l = s->links, *next = NULL; l != NULL; l = next) {
         next = l->next;
         if (l->session == NULL)
-            link_close(l, "the server stops");
+            server_link_close(l, "the server stops");
     }
-    http_close_all(s);
+    server_http_close_all(s);
 }
 
 /* A worker may still have to answer when stopping, so the last handles go when the last session has
@@ -146,8 +146,8 @@ static void on_async(uv_async_t *handle)
         log_line(s->env, LOG_ERROR, "net", "the new vector was not told: %s", err.text);
     if (question != 0 && gossip_ask(s->gossip, question, now, &err) != QUARTET_OK)
         log_line(s->env, LOG_ERROR, "net", "the peers were not asked: %s", err.text);
-    peer_flush_all(s);
-    session_ready(s, ready);
+    server_peer_flush_all(s);
+    server_session_ready(s, ready);
     if (stop && !s->stopping)
         begin_stop(s);
     advance_stop(s);
@@ -170,17 +170,17 @@ static void on_timer(uv_timer_t *handle)
             !l->closing) {
             if (!l->initiator)
                 server_log_stranger(s, l->from, "no handshake within its time");
-            link_close(l, "no handshake within its time");
+            server_link_close(l, "no handshake within its time");
         }
     }
-    http_tick(s, now);
+    server_http_tick(s, now);
     if (s->stopping)
         return;
     struct err err = ERR_INIT;
     if (gossip_tick(s->gossip, server_now_us(s), &err) != QUARTET_OK)
         log_line(s->env, LOG_ERROR, "net", "gossip: %s", err.text);
-    peer_tick(s, now);
-    peer_flush_all(s);
+    server_peer_tick(s, now);
+    server_peer_flush_all(s);
     refresh_view(s);
 }
 
@@ -226,9 +226,11 @@ static quartet_status open_handles(server *s, const char *listen, const char *ht
         uv_tcp_init(&s->loop, &s->http_listener) != 0)
         return err_set(err, QUARTET_NET, "the event loop cannot be set up");
     s->async.data = s->timer.data = s;
-    quartet_status rc = bind_address(s, &s->listener, listen, link_on_connection, &s->port, err);
+    quartet_status rc =
+        bind_address(s, &s->listener, listen, server_link_on_connection, &s->port, err);
     if (rc == QUARTET_OK && s->has_http)
-        rc = bind_address(s, &s->http_listener, http, http_on_connection, &s->http_port, err);
+        rc =
+            bind_address(s, &s->http_listener, http, server_http_on_connection, &s->http_port, err);
     if (rc == QUARTET_OK && uv_timer_start(&s->timer, on_timer, 1, SERVER_TICK_MS) != 0)
         rc = err_set(err, QUARTET_NET, "the timer cannot be started");
     return rc;

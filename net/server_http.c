@@ -88,7 +88,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
     }
 }
 
-void http_on_connection(uv_stream_t *listener, int status)
+void server_http_on_connection(uv_stream_t *listener, int status)
 {
     server *s = listener->data;
     if (status != 0)
@@ -115,7 +115,7 @@ void http_on_connection(uv_stream_t *listener, int status)
         close_connection(c);
 }
 
-void http_tick(server *s, uint64_t now_ms)
+void server_http_tick(server *s, uint64_t now_ms)
 {
     for (struct http_connection *c = s->https, *next = NULL; c != NULL; c = next) {
         next = c->next;
@@ -124,7 +124,7 @@ void http_tick(server *s, uint64_t now_ms)
     }
 }
 
-void http_close_all(server *s)
+void server_http_close_all(server *s)
 {
     for (struct http_connection *c = s->https, *next = NULL; c != NULL; c = next) {
         next = c->next;

@@ -143,37 +143,38 @@ uint64_t server_now_us(const server *s);
 void server_log_stranger(server *s, const char *from, const char *text);
 
 /* server_link.c */
-struct link *link_new(server *s, bool initiator);
-void link_on_connection(uv_stream_t *listener, int status);
-void link_connect(struct link *l, const struct sockaddr *address);
-void link_close(struct link *l, const char *why); /* why: for the log at debug level; may be NULL */
+struct link *server_link_new(server *s, bool initiator);
+void server_link_on_connection(uv_stream_t *listener, int status);
+void server_link_connect(struct link *l, const struct sockaddr *address);
+void server_link_close(struct link *l,
+                       const char *why); /* why: for the log at debug level; may be NULL */
 /* Encrypt and write. Closes the link on failure. */
-void link_send(struct link *l, struct slice message);
-void link_write(struct link *l, struct buf *out); /* takes out's bytes */
+void server_link_send(struct link *l, struct slice message);
+void server_link_write(struct link *l, struct buf *out); /* takes out's bytes */
 
 /* server_peer.c */
-void peer_established(struct link *l);
-void peer_closed(struct link *l);
-void peer_message(struct link *l, struct slice message);
-void peer_flush_all(server *s);
-void peer_flush(server *s, uint8_t slot);
-void peer_tick(server *s, uint64_t now_ms);
-void peer_fault(server *s, uint8_t slot, const char *text);
+void server_peer_established(struct link *l);
+void server_peer_closed(struct link *l);
+void server_peer_message(struct link *l, struct slice message);
+void server_peer_flush_all(server *s);
+void server_peer_flush(server *s, uint8_t slot);
+void server_peer_tick(server *s, uint64_t now_ms);
+void server_peer_fault(server *s, uint8_t slot, const char *text);
 
 /* server_session.c: the loop's side */
-void session_established(struct link *l);
-void session_message(struct link *l, struct slice message);
-void session_link_closed(struct link *l);
-void session_written(struct link *l, size_t bytes);
-void session_ready(server *s, struct session *list); /* answers to send, workers to join */
-void session_close_all(server *s);
+void server_session_established(struct link *l);
+void server_session_message(struct link *l, struct slice message);
+void server_session_link_closed(struct link *l);
+void server_session_written(struct link *l, size_t bytes);
+void server_session_ready(server *s, struct session *list); /* answers to send, workers to join */
+void server_session_close_all(server *s);
 /* server_worker.c: the worker's side */
-void *session_main(void *session);
-void session_post(struct session *s, struct buf *answer); /* takes the bytes */
+void *server_worker_main(void *session);
+void server_worker_post(struct session *s, struct buf *answer); /* takes the bytes */
 
 /* server_http.c */
-void http_on_connection(uv_stream_t *listener, int status);
-void http_tick(server *s, uint64_t now_ms);
-void http_close_all(server *s);
+void server_http_on_connection(uv_stream_t *listener, int status);
+void server_http_tick(server *s, uint64_t now_ms);
+void server_http_close_all(server *s);
 
 #endif

@@ -34,7 +34,7 @@ static void name_peer(struct link *l)
     (void)snprintf(l->from, sizeof l->from, "%s port %u", host, port);
 }
 
-struct link *link_new(server *s, bool initiator)
+struct link *server_link_new(server *s, bool initiator)
 {
     struct link *l = mem_zalloc(1, sizeof *l);
     if (l == NULL)
@@ -83,7 +83,7 @@ static void on_closed(uv_handle_t *handle)
     mem_free(l);
 }
 
-void link_close(struct link *l, const char *why)
+void server_link_close(struct link *l, const char *why)
 {
     if (l->closing)
         return;
@@ -104,9 +104,9 @@ void link_close(struct link *l, const char *why)
     if (l->state == LINK_HANDSHAKE && !l->initiator)
         s->stranger_count--;
     if (l->state == LINK_CLIENT)
-        session_link_closed(l);
+        server_session_link_closed(l);
     else
-        peer_closed(l);
+        server_peer_closed(l);
     uv_close((uv_handle_t *)&l->tcp, on_closed);
 }
 
@@ -116,30 +116,30 @@ static void on_written(uv_write_t *write, int status)
     struct link *l = w->link;
     l->writing_bytes -= w->n;
     if (l->state == LINK_CLIENT)
-        session_written(l, w->n);
+        server_session_written(l, w->n);
     mem_free(w->bytes);
     mem_free(w);
     if (l->closing)
         return;
     if (status != 0)
-        link_close(l, uv_strerror(status));
+        server_link_close(l, uv_strerror(status));
     else if (l->state == LINK_PEER && l->server->peers[l->slot].link == l)
-        peer_flush(l->server, l->slot);
+        server_peer_flush(l->server, l->slot);
 }
 
-void link_write(struct link *l, struct buf *out)
+void server_link_write(struct link *l, struct buf *out)
 {
     if (l->closing || out->failed || out->len == 0) {
         bool failed = out->failed && !l->closing;
         buf_deinit(out);
         if (failed)
-            link_close(l, "out of memory");
+            server_link_close(l, "out of memory");
         return;
     }
     struct write_request *w = mem_zalloc(1, sizeof *w);
     if (w == NULL) {
         buf_deinit(out);
-        link_close(l, "out of memory");
+        server_link_close(l, "out of memory");
         return;
     }
     w->link = l;
@@ -152,11 +152,11 @@ void link_write(struct link *l, struct buf *out)
         l->writing_bytes -= w->n;
         mem_free(w->bytes);
         mem_free(w);
-        link_close(l, uv_strerror(bad));
+        server_link_close(l, uv_strerror(bad));
     }
 }
 
-void link_send(struct link *l, struct slice message)
+void server_link_send(struct link *l, struct slice message)
 {
     struct buf out = {0};
     struct err err = ERR_INIT;
@@ -164,10 +164,10 @@ void link_send(struct link *l, struct slice message)
         return;
     if (channel_seal(l->channel, message, &out, &err) != QUARTET_OK) {
         buf_deinit(&out);
-        link_close(l, err.text);
+        server_link_close(l, err.text);
         return;
     }
-    link_write(l, &out);
+    server_link_write(l, &out);
 }
 
 static void established(struct link *l)
@@ -184,11 +184,11 @@ static void established(struct link *l)
     if (l->who.role == NET_ROLE_PEER) {
         l->state = LINK_PEER;
         channel_set_limit(l->channel, GOSSIP_MESSAGE_BYTES_MAX);
-        peer_established(l);
+        server_peer_established(l);
     } else {
         l->state = LINK_CLIENT;
         channel_set_limit(l->channel, SESSION_REQUEST_BYTES_MAX + SESSION_TOKEN_BYTES_MAX);
-        session_established(l);
+        server_session_established(l);
     }
 }
 
@@ -197,7 +197,7 @@ static void handshake_frame(struct link *l, struct slice body)
     struct buf out = {0};
     struct err err = ERR_INIT;
     quartet_status rc = handshake_input(l->handshake, body, &out, &err);
-    link_write(l, &out);
+    server_link_write(l, &out);
     if (l->closing)
         return;
     if (rc != QUARTET_OK) {
@@ -205,7 +205,7 @@ static void handshake_frame(struct link *l, struct slice body)
         (void)snprintf(text, sizeof text, "%s%s", l->initiator ? "as dialled by us, " : "",
                        err.text);
         server_log_stranger(l->server, l->from, text);
-        link_close(l, NULL);
+        server_link_close(l, NULL);
     } else if (handshake_done(l->handshake)) {
         established(l);
     }
@@ -220,14 +220,14 @@ static void channel_frame(struct link *l, struct slice body)
     if (rc != QUARTET_OK) {
         log_line(l->server->env, LOG_WARN, "net", "link with %s closed: %s", l->from, err.text);
         if (l->state == LINK_PEER && rc != QUARTET_NOMEM)
-            peer_fault(l->server, l->slot, err.text);
-        link_close(l, NULL);
+            server_peer_fault(l->server, l->slot, err.text);
+        server_link_close(l, NULL);
     } else if (ended) {
-        link_close(l, "the other side said goodbye");
+        server_link_close(l, "the other side said goodbye");
     } else if (complete && l->state == LINK_PEER) {
-        peer_message(l, message);
+        server_peer_message(l, message);
     } else if (complete) {
-        session_message(l, message);
+        server_session_message(l, message);
     }
 }
 
@@ -246,7 +246,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
     if (n < 0) {
         if (l->state == LINK_HANDSHAKE && !l->initiator)
             server_log_stranger(l->server, l->from, "it hung up before the handshake was done");
-        link_close(l, n == UV_EOF ? "end of stream" : uv_strerror((int)n));
+        server_link_close(l, n == UV_EOF ? "end of stream" : uv_strerror((int)n));
         return;
     }
     struct err err = ERR_INIT;
@@ -261,7 +261,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
     }
     if (rc != QUARTET_OK && !l->closing) {
         server_log_stranger(l->server, l->from, err.text);
-        link_close(l, NULL);
+        server_link_close(l, NULL);
     }
 }
 
@@ -272,10 +272,10 @@ static void start_reading(struct link *l)
     name_peer(l);
     int bad = uv_read_start((uv_stream_t *)&l->tcp, on_alloc, on_read);
     if (bad != 0)
-        link_close(l, uv_strerror(bad));
+        server_link_close(l, uv_strerror(bad));
 }
 
-void link_on_connection(uv_stream_t *listener, int status)
+void server_link_on_connection(uv_stream_t *listener, int status)
 {
     server *s = listener->data;
     if (status != 0) {
@@ -283,19 +283,19 @@ void link_on_connection(uv_stream_t *listener, int status)
         return;
     }
     bool full = s->stranger_count >= SERVER_STRANGERS_MAX;
-    struct link *l = link_new(s, false);
+    struct link *l = server_link_new(s, false);
     if (l == NULL)
         return;
     int bad = uv_accept(listener, (uv_stream_t *)&l->tcp);
     struct err err = ERR_INIT;
     if (bad != 0) {
-        link_close(l, uv_strerror(bad));
+        server_link_close(l, uv_strerror(bad));
     } else if (full) {
         name_peer(l);
         server_log_stranger(s, l->from, "too many connections without a handshake");
-        link_close(l, NULL);
+        server_link_close(l, NULL);
     } else if (handshake_answer(&l->config, &l->handshake, &err) != QUARTET_OK) {
-        link_close(l, err.text);
+        server_link_close(l, err.text);
     } else {
         start_reading(l);
     }
@@ -307,7 +307,7 @@ static void on_connected(uv_connect_t *connect, int status)
     if (l->closing)
         return;
     if (status != 0) {
-        link_close(l, uv_strerror(status));
+        server_link_close(l, uv_strerror(status));
         return;
     }
     l->state = LINK_HANDSHAKE;
@@ -319,16 +319,16 @@ static void on_connected(uv_connect_t *connect, int status)
     struct err err = ERR_INIT;
     if (handshake_dial(&l->config, &l->handshake, &out, &err) != QUARTET_OK) {
         buf_deinit(&out);
-        link_close(l, err.text);
+        server_link_close(l, err.text);
         return;
     }
-    link_write(l, &out);
+    server_link_write(l, &out);
 }
 
-void link_connect(struct link *l, const struct sockaddr *address)
+void server_link_connect(struct link *l, const struct sockaddr *address)
 {
     l->connect.data = l;
     int bad = uv_tcp_connect(&l->connect, &l->tcp, address, on_connected);
     if (bad != 0)
-        link_close(l, uv_strerror(bad));
+        server_link_close(l, uv_strerror(bad));
 }

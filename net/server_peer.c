@@ -35,7 +35,7 @@ static bool is_blocked(server *s, uint8_t slot)
     return blocked;
 }
 
-void peer_fault(server *s, uint8_t slot, const char *text)
+void server_peer_fault(server *s, uint8_t slot, const char *text)
 {
     struct peer_links *p = &s->peers[slot];
     uint64_t now = server_now_ms(s);
@@ -60,7 +60,7 @@ static bool replaces(const server *s, const struct link *old, const struct link 
     return new_by <= old_by || now - old->heard_ms > OTHER_HEALTHY_MS;
 }
 
-void peer_established(struct link *l)
+void server_peer_established(struct link *l)
 {
     server *s = l->server;
     uint8_t slot = l->who.slot;
@@ -70,11 +70,11 @@ void peer_established(struct link *l)
     if (p->dialing == l)
         p->dialing = NULL;
     if (now < p->refuse_until_ms || is_blocked(s, slot)) {
-        link_close(l, "no links with this slot at present");
+        server_link_close(l, "no links with this slot at present");
         return;
     }
     if (p->link != NULL && !replaces(s, p->link, l, now)) {
-        link_close(l, "another link with this slot is there");
+        server_link_close(l, "another link with this slot is there");
         return;
     }
     struct link *old = p->link;
@@ -82,18 +82,18 @@ void peer_established(struct link *l)
     p->dial_backoff_ms = 0;
     p->heard_ms = now;
     if (old != NULL)
-        link_close(old, "a newer link with this slot replaces it");
+        server_link_close(old, "a newer link with this slot replaces it");
     log_line(s->env, LOG_INFO, "net", "slot %u connected, %s", slot, l->from);
     struct err err = ERR_INIT;
     if (gossip_connect(s->gossip, slot, server_now_us(s), &err) != QUARTET_OK) {
         log_line(s->env, LOG_ERROR, "net", "slot %u: %s", slot, err.text);
-        link_close(l, err.text);
+        server_link_close(l, err.text);
         return;
     }
-    peer_flush(s, slot);
+    server_peer_flush(s, slot);
 }
 
-void peer_closed(struct link *l)
+void server_peer_closed(struct link *l)
 {
     server *s = l->server;
     struct peer_links *p = &s->peers[l->slot];
@@ -115,10 +115,10 @@ void peer_closed(struct link *l)
     log_line(s->env, LOG_INFO, "net", "slot %u disconnected, %s", l->slot, l->from);
     gossip_disconnect(s->gossip, l->slot, server_now_us(s));
     if (!s->stopping)
-        peer_flush_all(s);
+        server_peer_flush_all(s);
 }
 
-void peer_flush(server *s, uint8_t slot)
+void server_peer_flush(server *s, uint8_t slot)
 {
     struct link *l = s->peers[slot].link;
     struct slice message;
@@ -135,19 +135,19 @@ void peer_flush(server *s, uint8_t slot)
     }
     if (rc != QUARTET_OK) {
         buf_deinit(&out);
-        link_close(l, err.text);
+        server_link_close(l, err.text);
         return;
     }
-    link_write(l, &out);
+    server_link_write(l, &out);
 }
 
-void peer_flush_all(server *s)
+void server_peer_flush_all(server *s)
 {
     for (uint8_t slot = 0; slot < SLOTS_MAX; slot++)
-        peer_flush(s, slot);
+        server_peer_flush(s, slot);
 }
 
-void peer_message(struct link *l, struct slice message)
+void server_peer_message(struct link *l, struct slice message)
 {
     server *s = l->server;
     struct err err = ERR_INIT;
@@ -157,12 +157,12 @@ void peer_message(struct link *l, struct slice message)
     quartet_status rc = gossip_input(s->gossip, l->slot, message, server_now_us(s), &err);
     if (rc == QUARTET_NOMEM) {
         log_line(s->env, LOG_ERROR, "net", "slot %u: %s", l->slot, err.text);
-        link_close(l, err.text); /* the next link begins with whole vectors */
+        server_link_close(l, err.text); /* the next link begins with whole vectors */
     } else if (rc != QUARTET_OK) {
-        peer_fault(s, l->slot, err.text);
-        link_close(l, NULL);
+        server_peer_fault(s, l->slot, err.text);
+        server_link_close(l, NULL);
     }
-    peer_flush_all(s);
+    server_peer_flush_all(s);
 }
 
 static void dial_failed(server *s, uint8_t slot, const char *why)
@@ -186,11 +186,11 @@ static void on_resolved(uv_getaddrinfo_t *resolve, int status, struct addrinfo *
         return;
     }
     if (!s->stopping && p->link == NULL && p->dialing == NULL) {
-        struct link *l = link_new(s, true);
+        struct link *l = server_link_new(s, true);
         if (l != NULL) {
             l->slot = slot;
             p->dialing = l;
-            link_connect(l, found->ai_addr);
+            server_link_connect(l, found->ai_addr);
         }
     }
     uv_freeaddrinfo(found);
@@ -220,7 +220,7 @@ static void dial(server *s, const struct member_node *n)
     s->peers[n->slot].resolving = true;
 }
 
-void peer_tick(server *s, uint64_t now_ms)
+void server_peer_tick(server *s, uint64_t now_ms)
 {
     for (uint32_t i = 0; i < s->doc.node_count; i++) {
         const struct member_node *n = &s->doc.nodes[i];
@@ -236,13 +236,13 @@ void peer_tick(server *s, uint64_t now_ms)
                 silence += 3 * v.rtt_us / 1000u;
             gossip_status_deinit(&v.status);
             if (blocked)
-                link_close(p->link, "blocked on purpose");
+                server_link_close(p->link, "blocked on purpose");
             else if (now_ms - p->link->heard_ms > silence)
-                link_close(p->link, "silent for too long");
+                server_link_close(p->link, "silent for too long");
             continue;
         }
         if (p->dialing != NULL && blocked)
-            link_close(p->dialing, "blocked on purpose");
+            server_link_close(p->dialing, "blocked on purpose");
         if (p->dialing != NULL || p->resolving || blocked || now_ms < p->dial_not_before_ms ||
             now_ms < p->refuse_until_ms)
             continue;

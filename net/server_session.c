@@ -15,9 +15,9 @@ static void send_built(struct link *l, struct buf *message)
 {
     struct err err = ERR_INIT;
     if (buf_check(message, &err) == QUARTET_OK)
-        link_send(l, slice_of(message->data, message->len));
+        server_link_send(l, slice_of(message->data, message->len));
     else
-        link_close(l, err.text);
+        server_link_close(l, err.text);
     buf_deinit(message);
 }
 
@@ -61,23 +61,23 @@ static bool start_worker(struct session *s)
     sigset_t all, before;
     (void)sigfillset(&all); /* signals are the program's, not ours */
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    int bad = pthread_create(&s->thread, NULL, session_main, s);
+    int bad = pthread_create(&s->thread, NULL, server_worker_main, s);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return bad == 0;
 }
 
-void session_established(struct link *l)
+void server_session_established(struct link *l)
 {
     server *sv = l->server;
     if (sv->stopping || sv->session_count >= SERVER_SESSIONS_MAX) {
         send_error(l, 0, QUARTET_LIMIT,
                    sv->stopping ? "this node is stopping" : "this node has too many sessions");
-        link_close(l, "no session for it");
+        server_link_close(l, "no session for it");
         return;
     }
     struct session *s = mem_zalloc(1, sizeof *s);
     if (s == NULL) {
-        link_close(l, "out of memory");
+        server_link_close(l, "out of memory");
         return;
     }
     s->server = sv;
@@ -93,7 +93,7 @@ void session_established(struct link *l)
     if (!start_worker(s)) {
         session_free(s);
         send_error(l, 0, QUARTET_LIMIT, "this node cannot start another session");
-        link_close(l, "no thread for it");
+        server_link_close(l, "no thread for it");
         return;
     }
     sv->sessions_total++;
@@ -156,7 +156,7 @@ static void queue_request(struct link *l, uint32_t id, struct slice message)
     }
 }
 
-void session_message(struct link *l, struct slice message)
+void server_session_message(struct link *l, struct slice message)
 {
     server *sv = l->server;
     struct bytes_in in;
@@ -168,7 +168,7 @@ void session_message(struct link *l, struct slice message)
     if (session_open_message(message, &in, &kind, &id, &err) != QUARTET_OK) {
         log_line(sv->env, LOG_WARN, "net", "client %s, %s: %s", l->session->user, l->from,
                  err.text);
-        link_close(l, NULL);
+        server_link_close(l, NULL);
         return;
     }
     struct buf out = {0};
@@ -184,7 +184,7 @@ void session_message(struct link *l, struct slice message)
         answer_nodes(l, id);
         break;
     case SESSION_BYE:
-        link_close(l, "the client said goodbye");
+        server_link_close(l, "the client said goodbye");
         break;
     default:
         queue_request(l, id, message);
@@ -202,7 +202,7 @@ static void end_worker(struct session *s)
     (void)pthread_mutex_unlock(&s->mutex);
 }
 
-void session_link_closed(struct link *l)
+void server_session_link_closed(struct link *l)
 {
     struct session *s = l->session;
     if (s == NULL)
@@ -212,13 +212,13 @@ void session_link_closed(struct link *l)
     end_worker(s);
 }
 
-void session_close_all(server *sv)
+void server_session_close_all(server *sv)
 {
     for (struct session *s = sv->sessions; s != NULL; s = s->next)
         end_worker(s);
 }
 
-void session_written(struct link *l, size_t bytes)
+void server_session_written(struct link *l, size_t bytes)
 {
     struct session *s = l->session;
     if (s == NULL)
@@ -236,8 +236,8 @@ static void serve_ready(struct session *s)
     s->answers = s->answers_last = NULL;
     (void)pthread_mutex_unlock(&s->mutex);
     for (struct session_message *m = answers; m != NULL && s->link != NULL; m = m->next)
-        link_send(s->link,
-                  slice_of(m->bytes, m->n)); /* may close the link, which sets s->link to NULL */
+        server_link_send(
+            s->link, slice_of(m->bytes, m->n)); /* may close the link, which sets s->link to NULL */
     free_messages(answers);
     if (!s->joinable)
         return;
@@ -246,12 +246,12 @@ static void serve_ready(struct session *s)
     if (l != NULL) {
         l->session = NULL;
         s->link = NULL;
-        link_close(l, "its session has ended");
+        server_link_close(l, "its session has ended");
     }
     session_free(s);
 }
 
-void session_ready(server *sv, struct session *list)
+void server_session_ready(server *sv, struct session *list)
 {
     (void)sv; /* the sessions know it */
     while (list != NULL) {

@@ -45,7 +45,7 @@ bool session_rows_put(struct session_rows *rows, const struct value *values, uin
     return rows->rows < rows->rows_max && rows->values.len < SESSION_BATCH_BYTES;
 }
 
-void session_post(struct session *s, struct buf *answer)
+void server_worker_post(struct session *s, struct buf *answer)
 {
     struct session_message *m = mem_zalloc(1, sizeof *m);
     bool lost = m == NULL || answer->failed;
@@ -92,7 +92,7 @@ static void wake_loop(struct session *s, bool last)
 
 static void post(struct worker *w, struct buf *answer)
 {
-    session_post(w->session, answer);
+    server_worker_post(w->session, answer);
     wake_loop(w->session, false);
 }
 
@@ -406,7 +406,7 @@ static struct session_message *next_request(struct session *s)
     return m;
 }
 
-void *session_main(void *arg)
+void *server_worker_main(void *arg)
 {
     struct session *s = arg;
     struct worker w = {.session = s, .host = &s->server->host->session};
