@@ -52,7 +52,7 @@ int http_port(const struct proc *p, int slot)
 
 /* ---- links ---- */
 
-int link_open(int port)
+int raw_open(int port)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -63,7 +63,7 @@ int link_open(int port)
     return fd;
 }
 
-bool link_send(int fd, const void *bytes, size_t n)
+bool raw_send(int fd, const void *bytes, size_t n)
 {
     const uint8_t *at = bytes;
     while (n > 0) {
@@ -89,7 +89,7 @@ static ssize_t receive(int fd, void *out, size_t n, double until)
     return got < 0 ? 0 : got; /* a reset is an end, too */
 }
 
-bool link_wait_closed(int fd, double seconds, size_t *got)
+bool raw_wait_closed(int fd, double seconds, size_t *got)
 {
     char bytes[4096];
     double until = proc_now() + seconds;
@@ -100,7 +100,7 @@ bool link_wait_closed(int fd, double seconds, size_t *got)
     return n == 0;
 }
 
-size_t link_read_all(int fd, char *out, size_t n, double seconds)
+size_t raw_read_all(int fd, char *out, size_t n, double seconds)
 {
     double until = proc_now() + seconds;
     size_t used = 0;
@@ -141,7 +141,7 @@ bool dialled_open(struct dialled *d, const char *dir, const char *key_name, int 
     ok = ok && handshake_dial(&d->config, &d->h, &d->first, &err) == QUARTET_OK;
     snprintf(d->error, sizeof d->error, "%s", err.text);
     if (ok)
-        d->fd = link_open(port);
+        d->fd = raw_open(port);
     return ok;
 }
 
@@ -158,7 +158,7 @@ bool dialled_complete(struct dialled *d)
     struct err err = ERR_INIT;
     uint8_t bytes[8192];
     double until = proc_now() + 5;
-    bool ok = link_send(d->fd, d->first.data, d->first.len);
+    bool ok = raw_send(d->fd, d->first.data, d->first.len);
     while (ok && !handshake_done(d->h)) {
         ssize_t got = receive(d->fd, bytes, sizeof bytes, until);
         struct slice body;
@@ -166,7 +166,7 @@ bool dialled_complete(struct dialled *d)
         ok = got > 0 && frame_feed(&d->in, bytes, (size_t)got, &err) == QUARTET_OK;
         while (ok && !handshake_done(d->h) && frame_next(&d->in, &body, &rc, &err)) {
             struct buf out = {0};
-            ok = handshake_input(d->h, body, &out, &err) == QUARTET_OK && (out.len == 0 || link_send(d->fd, out.data, out.len));
+            ok = handshake_input(d->h, body, &out, &err) == QUARTET_OK && (out.len == 0 || raw_send(d->fd, out.data, out.len));
             buf_deinit(&out);
         }
     }
@@ -180,7 +180,7 @@ bool dialled_send(struct dialled *d, const void *message, size_t n)
 {
     struct buf out = {0};
     struct err err = ERR_INIT;
-    bool ok = channel_seal(d->channel, slice_of(message, n), &out, &err) == QUARTET_OK && link_send(d->fd, out.data, out.len);
+    bool ok = channel_seal(d->channel, slice_of(message, n), &out, &err) == QUARTET_OK && raw_send(d->fd, out.data, out.len);
     buf_deinit(&out);
     return ok;
 }

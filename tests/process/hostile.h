@@ -8,10 +8,10 @@
 int url_port(const char *node_url);               /* of the first host */
 int http_port(const struct proc *p, int slot);    /* from the node's membership document */
 
-int link_open(int port);                          /* a connected socket; ends the program where none can be had */
-bool link_send(int fd, const void *bytes, size_t n); /* false: the other side has closed */
-bool link_wait_closed(int fd, double seconds, size_t *got); /* reads what comes until the end of the stream */
-size_t link_read_all(int fd, char *out, size_t n, double seconds);
+int raw_open(int port);                          /* a connected socket; ends the program where none can be had */
+bool raw_send(int fd, const void *bytes, size_t n); /* false: the other side has closed */
+bool raw_wait_closed(int fd, double seconds, size_t *got); /* reads what comes until the end of the stream */
+size_t raw_read_all(int fd, char *out, size_t n, double seconds);
 
 /* One connection with a right key. */
 struct dialled {

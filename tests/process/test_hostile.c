@@ -42,11 +42,11 @@ static void noise(struct target *t)
             memcpy(bytes, i % 2 == 0 ? "\xff\xff\xff\xff" : "\xff\xff\x0f\x00", n < 4 ? n : 4);
         if (i % 3 == 1) /* a plausible length, and noise for a body */
             memcpy(bytes, "\x48\x00\x00\x00", n < 4 ? n : 4);
-        int fd = link_open(i % 5 == 4 ? t->http : t->port);
+        int fd = raw_open(i % 5 == 4 ? t->http : t->port);
         size_t got = 0;
-        (void)link_send(fd, bytes, n); /* the node may have closed already */
+        (void)raw_send(fd, bytes, n); /* the node may have closed already */
         shutdown(fd, SHUT_WR);
-        open_links += !link_wait_closed(fd, 10, &got);
+        open_links += !raw_wait_closed(fd, 10, &got);
         if (got > 0 && i % 5 != 4)
             proc_fail(t->p, "noise on the native port was answered with %zu bytes", got);
         close(fd);
@@ -60,9 +60,9 @@ static void noise(struct target *t)
 static void http_one(struct target *t, int port, const char *head, size_t n, const char *expected)
 {
     char answer[4096];
-    int fd = link_open(port);
-    (void)link_send(fd, head, n); /* a refusal may come before all is sent */
-    size_t got = link_read_all(fd, answer, sizeof answer - 1, 10);
+    int fd = raw_open(port);
+    (void)raw_send(fd, head, n); /* a refusal may come before all is sent */
+    size_t got = raw_read_all(fd, answer, sizeof answer - 1, 10);
     answer[got] = '\0';
     if (strncmp(answer, expected, strlen(expected)) != 0)
         proc_fail(t->p, "HTTP: expected \"%s\", got \"%.40s\" to \"%.30s\"", expected, answer, head);
@@ -108,10 +108,10 @@ static void handshakes(struct target *t, const char *cluster_dir)
     n = dialled_first(&d, first, sizeof first);
     /* Right first messages that nothing follows, some cut short. */
     for (int i = 0; i < 20; i++) {
-        int fd = link_open(t->port);
-        (void)link_send(fd, first, i % 2 == 0 ? n : n * (size_t)i / 40); /* a cut-off one is the test */
+        int fd = raw_open(t->port);
+        (void)raw_send(fd, first, i % 2 == 0 ? n : n * (size_t)i / 40); /* a cut-off one is the test */
         shutdown(fd, SHUT_WR);
-        if (!link_wait_closed(fd, 10, &got))
+        if (!raw_wait_closed(fd, 10, &got))
             proc_fail(t->p, "a half handshake was not closed within 10 s");
         if (i > 0 && got > 0)
             proc_fail(t->p, "a replayed or cut first message was answered with %zu bytes", got);
@@ -124,10 +124,10 @@ static void handshakes(struct target *t, const char *cluster_dir)
             break;
         n = dialled_first(&d, first, sizeof first);
         first[at] ^= 0x10;
-        int fd = link_open(t->port);
-        (void)link_send(fd, first, n); /* may be closed already */
+        int fd = raw_open(t->port);
+        (void)raw_send(fd, first, n); /* may be closed already */
         shutdown(fd, SHUT_WR);
-        if (!link_wait_closed(fd, 10, &got) || got > 0)
+        if (!raw_wait_closed(fd, 10, &got) || got > 0)
             proc_fail(t->p, "a first message with byte %zu altered was answered", at);
         close(fd);
         dialled_close(&d);
@@ -152,9 +152,9 @@ static void keyed_client(struct target *t, const char *cluster_dir)
         if (i % 2 == 0)
             (void)dialled_send(&d, bytes, n); /* it may be closed at any time */
         else
-            (void)link_send(d.fd, bytes, n); /* likewise */
+            (void)raw_send(d.fd, bytes, n); /* likewise */
         shutdown(d.fd, SHUT_WR);
-        if (!link_wait_closed(d.fd, 10, &got))
+        if (!raw_wait_closed(d.fd, 10, &got))
             proc_fail(t->p, "a client that talks nonsense was not cut off within 10 s");
         dialled_close(&d);
     }
@@ -167,13 +167,13 @@ static void slow(struct target *t)
     int fds[SLOW_LINKS];
     char text[256];
     for (int i = 0; i < SLOW_LINKS; i++)
-        fds[i] = link_open(i % 2 == 0 ? t->port : t->http);
+        fds[i] = raw_open(i % 2 == 0 ? t->port : t->http);
     double until = proc_now() + 15;
     int left = SLOW_LINKS;
     bool served = true;
     while (left > 0 && proc_now() < until) {
         for (int i = 0; i < SLOW_LINKS; i++)
-            if (fds[i] >= 0 && !link_send(fds[i], "G", 1)) {
+            if (fds[i] >= 0 && !raw_send(fds[i], "G", 1)) {
                 close(fds[i]);
                 fds[i] = -1;
                 left--;
@@ -262,7 +262,7 @@ static bool lie(struct proc *p, const char *keys_dir, const uint8_t *message, si
         proc_fail(p, "%s: no link as member: %s", what, d.error);
         return false;
     }
-    bool closed = dialled_send(&d, message, n) && link_wait_closed(d.fd, 10, &got);
+    bool closed = dialled_send(&d, message, n) && raw_wait_closed(d.fd, 10, &got);
     if (!closed)
         proc_fail(p, "%s: the link was not closed", what);
     dialled_close(&d);
