@@ -114,7 +114,7 @@ static quartet_status freeze(struct kv *s, struct err *err)
     struct kv_layer *fresh = layer_new();
     if (fresh == NULL)
         return err_nomem(err);
-    struct kv_layer *active = s->view->layers[0]; /* only the writer replaces it */
+    struct kv_layer *active = s->active;
     buf_clear(&active->checkpoint);
     buf_u8(&active->checkpoint, KV_FLUSH_WHOLE);
     quartet_status rc = s->host.checkpoint != NULL ? s->host.checkpoint(s->host.ctx, s->applied, &active->checkpoint, err) : QUARTET_OK;
@@ -132,6 +132,7 @@ static quartet_status freeze(struct kv *s, struct err *err)
     if (v != NULL) {
         old = s->view;
         s->view = v;
+        s->active = fresh;
         pthread_cond_broadcast(&s->wake);
     }
     pthread_mutex_unlock(&s->lock);
@@ -267,9 +268,9 @@ static void make_room(struct kv *s)
 quartet_status kv_apply(kv *s, const struct kv_op *ops, size_t n, apply_no at, struct err *err)
 {
     QASSERT(at > s->applied);
-    if (kv_buffer_bytes(s->view->layers[0]->buffer) >= s->buffer_bytes)
+    if (kv_buffer_bytes(s->active->buffer) >= s->buffer_bytes)
         make_room(s);
-    kv_buffer *b = s->view->layers[0]->buffer;
+    kv_buffer *b = s->active->buffer;
     for (size_t i = 0; i < n; i++) {
         quartet_status rc = kv_buffer_put(b, ops[i].tree, ops[i].key, at, ops[i].record, err);
         if (rc == QUARTET_OK)
@@ -443,10 +444,10 @@ quartet_status kv_open(struct env *env, const char *dir, const struct kv_options
         mem_free(s);
         return rc;
     }
-    struct kv_layer *active = layer_new();
-    if (active != NULL)
-        s->view = view_new(&active, 1);
-    kv_layer_unref(active);
+    s->active = layer_new();
+    if (s->active != NULL)
+        s->view = view_new(&s->active, 1);
+    kv_layer_unref(s->active); /* the view holds it */
     rc = s->view != NULL ? open_base(s, dir, options->in_memory, err) : err_nomem(err);
     if (rc == QUARTET_OK && !s->base->trusted && (s->verified = mem_zalloc(KV_VERIFIED_SLOTS, sizeof *s->verified)) == NULL)
         rc = err_nomem(err);

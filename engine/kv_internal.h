@@ -39,6 +39,7 @@ struct kv {
     _Atomic uint64_t *verified; /* KV_VERIFIED_SLOTS marks of blocks whose checksum was looked at; NULL: trusted */
 
     apply_no applied;             /* the writer's */
+    struct kv_layer *active;      /* likewise: view->layers[0], which the flusher leaves in place when it replaces the view */
     _Atomic apply_no published;
 
     pthread_mutex_t lock;         /* guards what follows */

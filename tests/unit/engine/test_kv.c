@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/prng.h"
 #include "engine/kv.h"
@@ -378,10 +379,265 @@ static void test_kv_long_keys_agree_with_model(void)
     run_model(false, false, true, 1500, 200, unit_seed(6));
 }
 
+/* All rows of a tree as text: key and record lengths and bytes. */
+static quartet_status dump(kv_snap *snap, const struct kv_overlay *over, tree_id tree, bool reverse, struct buf *out, struct err *err)
+{
+    kv_iter *it = NULL;
+    struct kv_want want = {.keys = true, .records = true, .dead = true, .reverse = reverse};
+    struct kv_range all = {.hi_open = true};
+    quartet_status rc = kv_iter_open(snap, over, tree, &all, &want, &it, err);
+    while (rc == QUARTET_OK) {
+        struct kv_rows rows;
+        rc = kv_iter_next(it, 0, &rows, err);
+        if (rc != QUARTET_OK || rows.n == 0)
+            break;
+        for (uint32_t k = 0; k < rows.n; k++) {
+            buf_varint(out, rows.keys[k].n);
+            buf_put(out, rows.keys[k].p, rows.keys[k].n);
+            buf_varint(out, rows.records[k].n);
+            buf_put(out, rows.records[k].p, rows.records[k].n);
+        }
+    }
+    kv_iter_close(it);
+    return rc;
+}
+
+static void test_kv_overlay_reads_as_if_it_were_applied(void)
+{
+    struct err err = ERR_INIT;
+    struct model m = {.key_count = 800};
+    struct env env = *env_posix();
+    struct kv_options options = {.buffer_bytes = 30000, .in_memory = true};
+    struct buf none = {0};
+    kv *s = NULL;
+    env.threads = false;
+    prng_seed(&m.rng, unit_seed(11));
+    CU_ASSERT_EQUAL_FATAL(kv_open(&env, NULL, &options, NULL, &s, &none, &err), QUARTET_OK);
+    apply_no at = 0;
+    for (uint32_t round = 0; round < 40; round++) {
+        for (uint32_t i = 0; i < 8; i++)
+            apply_random(&m, s, ++at);
+        kv_snap *before = NULL, *after = NULL;
+        CU_ASSERT_EQUAL_FATAL(kv_snapshot(s, 0, &before, &err), QUARTET_OK);
+        size_t first = m.count;
+        apply_random(&m, s, ++at);
+        CU_ASSERT_EQUAL_FATAL(kv_snapshot(s, 0, &after, &err), QUARTET_OK);
+        kv_buffer *own = kv_buffer_new();
+        for (size_t i = first; i < m.count; i++) {
+            const struct fact *f = &m.facts[i];
+            struct buf key = {0};
+            key_of(&m, f->key, &key);
+            struct slice record = slice_of(f->record.data != NULL ? f->record.data : (const uint8_t *)"", f->record.len);
+            CU_ASSERT_EQUAL(kv_buffer_put(own, f->tree, slice_of(key.data, key.len), 5, f->erased ? slice_of(NULL, 0) : record, &err), QUARTET_OK);
+            CU_ASSERT_EQUAL(kv_buffer_put(own, f->tree, slice_of(key.data, key.len), 6, slice_of("later", 5), &err), QUARTET_OK);
+            kv_buffer_rollback(own, 5);
+            buf_deinit(&key);
+        }
+        struct kv_overlay over = {.buffer = own, .through = 5};
+        for (tree_id tree = 1; tree <= TREES; tree++) {
+            struct buf a = {0}, b = {0};
+            CU_ASSERT_EQUAL(dump(before, &over, tree, round % 2 == 0, &a, &err), QUARTET_OK);
+            CU_ASSERT_EQUAL(dump(after, NULL, tree, round % 2 == 0, &b, &err), QUARTET_OK);
+            CU_ASSERT_TRUE(a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0));
+            buf_deinit(&a);
+            buf_deinit(&b);
+        }
+        for (size_t i = first; i < m.count; i++) {
+            struct buf key = {0}, got = {0};
+            key_of(&m, m.facts[i].key, &key);
+            CU_ASSERT_EQUAL(kv_get(before, &over, m.facts[i].tree, slice_of(key.data, key.len), &got, &err), m.facts[i].erased ? QUARTET_NOTFOUND : QUARTET_OK);
+            buf_deinit(&key);
+            buf_deinit(&got);
+        }
+        kv_buffer_free(own);
+        kv_release(before);
+        kv_release(after);
+    }
+    kv_close(s);
+    buf_deinit(&none);
+    model_free(&m);
+}
+
+static void test_kv_changed_since_sees_ranges(void)
+{
+    struct err err = ERR_INIT;
+    struct env env = *env_posix();
+    struct kv_options options = {.in_memory = true};
+    struct buf none = {0};
+    kv *s = NULL;
+    kv_snap *snap = NULL;
+    env.threads = false;
+    CU_ASSERT_EQUAL_FATAL(kv_open(&env, NULL, &options, NULL, &s, &none, &err), QUARTET_OK);
+    struct kv_op op = {.tree = 9, .key = slice_of("m", 1), .record = slice_of("", 0)};
+    CU_ASSERT_EQUAL(kv_apply(s, &op, 1, 1, &err), QUARTET_OK);
+    kv_publish(s, 1);
+    CU_ASSERT_EQUAL_FATAL(kv_snapshot(s, 0, &snap, &err), QUARTET_OK);
+    op.key = slice_of("p", 1);
+    CU_ASSERT_EQUAL(kv_apply(s, &op, 1, 2, &err), QUARTET_OK);
+    kv_publish(s, 2);
+    struct kv_range low = {.lo = slice_of("a", 1), .hi = slice_of("p", 1)}, high = {.lo = slice_of("p", 1), .hi_open = true};
+    for (int pass = 0; pass < 2; pass++) { /* a flush meanwhile makes no difference while the snapshot is held */
+        CU_ASSERT_FALSE(kv_changed_since(s, 9, &low, 1));
+        CU_ASSERT_TRUE(kv_changed_since(s, 9, &high, 1));
+        CU_ASSERT_FALSE(kv_changed_since(s, 9, &high, 2));
+        CU_ASSERT_FALSE(kv_changed_since(s, 8, &high, 1));
+        CU_ASSERT_EQUAL(kv_flush(s, &err), QUARTET_OK);
+    }
+    kv_release(snap);
+    CU_ASSERT_TRUE(kv_changed_since(s, 9, &low, 1)); /* forgotten: cannot tell */
+    CU_ASSERT_FALSE(kv_changed_since(s, 9, &low, 2));
+    CU_ASSERT_EQUAL(kv_snapshot(s, 1, &snap, &err), QUARTET_TOO_OLD);
+    kv_close(s);
+    buf_deinit(&none);
+}
+
+static void test_kv_unpublished_is_seen_by_the_writer_only(void)
+{
+    struct err err = ERR_INIT;
+    struct env env = *env_posix();
+    struct kv_options options = {.in_memory = true};
+    struct buf out = {0};
+    kv *s = NULL;
+    kv_snap *all = NULL, *published = NULL;
+    env.threads = false;
+    CU_ASSERT_EQUAL_FATAL(kv_open(&env, NULL, &options, NULL, &s, &out, &err), QUARTET_OK);
+    struct kv_op op = {.tree = 9, .key = slice_of("k", 1), .record = slice_of("", 0)};
+    CU_ASSERT_EQUAL(kv_apply(s, &op, 1, 1, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL_FATAL(kv_snapshot(s, 0, &published, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL_FATAL(kv_snapshot_latest(s, &all, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL(kv_get(published, NULL, 9, op.key, &out, &err), QUARTET_NOTFOUND);
+    CU_ASSERT_EQUAL(kv_get(all, NULL, 9, op.key, &out, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL(kv_flush(s, &err), QUARTET_MISUSE);
+    kv_publish(s, 1);
+    CU_ASSERT_EQUAL(kv_get(published, NULL, 9, op.key, &out, &err), QUARTET_NOTFOUND);
+    CU_ASSERT_EQUAL(kv_flush(s, &err), QUARTET_OK);
+    kv_release(published);
+    kv_release(all);
+    kv_close(s);
+    buf_deinit(&out);
+}
+
+/* Fill a store, then everything that follows an allocation failure must be an error, and what was applied must stay. */
+static void test_kv_survives_failed_allocations(void)
+{
+    struct prng pick;
+    prng_seed(&pick, unit_seed(12));
+    env_posix_set_log(LOG_ERROR + 1, false); /* failed flushes are meant */
+    for (uint64_t n = 1; n < 400; n += n < 100 ? 1 : 1 + prng_below(&pick, 40)) {
+        struct err err = ERR_INIT;
+        struct model m = {.key_count = 300};
+        struct env env = *env_posix();
+        struct kv_options options = {.buffer_bytes = 20000, .in_memory = true};
+        struct buf none = {0}, a = {0}, b = {0};
+        kv *s = NULL;
+        kv_snap *snap = NULL;
+        env.threads = false;
+        prng_seed(&m.rng, n);
+        CU_ASSERT_EQUAL_FATAL(kv_open(&env, NULL, &options, NULL, &s, &none, &err), QUARTET_OK);
+        apply_no at = 0;
+        for (uint32_t i = 0; i < 20; i++)
+            apply_random(&m, s, ++at);
+        CU_ASSERT_EQUAL_FATAL(kv_snapshot(s, 0, &snap, &err), QUARTET_OK);
+        CU_ASSERT_EQUAL(dump(snap, NULL, 1, false, &a, &err), QUARTET_OK);
+        kv_release(snap);
+        snap = NULL;
+        mem_fail_at(n, false);
+        struct kv_op ops[2] = {{.tree = 1, .key = slice_of("zzz1", 4), .record = slice_of("", 0)},
+                               {.tree = 1, .key = slice_of("zzz2", 4), .record = slice_of("", 0)}};
+        quartet_status applied = kv_apply(s, ops, 2, at + 1, &err);
+        if (applied == QUARTET_OK)
+            kv_publish(s, at + 1);
+        quartet_status flushed = kv_flush(s, &err);
+        quartet_status rc = kv_snapshot(s, 0, &snap, &err);
+        if (rc == QUARTET_OK)
+            rc = dump(snap, NULL, 1, false, &b, &err);
+        mem_fail_at(0, false);
+        CU_ASSERT_TRUE(applied == QUARTET_OK || applied == QUARTET_NOMEM);
+        CU_ASSERT_TRUE(flushed == QUARTET_OK || flushed == QUARTET_NOMEM);
+        CU_ASSERT_TRUE(rc == QUARTET_OK || rc == QUARTET_NOMEM);
+        kv_release(snap);
+        buf_clear(&b);
+        CU_ASSERT_EQUAL(kv_flush(s, &err), QUARTET_OK);
+        CU_ASSERT_EQUAL(kv_health(s, &err), QUARTET_OK);
+        CU_ASSERT_EQUAL_FATAL(kv_snapshot(s, 0, &snap, &err), QUARTET_OK);
+        CU_ASSERT_EQUAL(dump(snap, NULL, 1, false, &b, &err), QUARTET_OK);
+        CU_ASSERT_EQUAL(b.len, a.len + (applied == QUARTET_OK ? 12 : 0)); /* two keys of four bytes with their lengths */
+        CU_ASSERT_TRUE(a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+        kv_release(snap);
+        kv_close(s);
+        buf_deinit(&none);
+        buf_deinit(&a);
+        buf_deinit(&b);
+        model_free(&m);
+    }
+}
+
+/* Flip one bit in every block of the file, one after the other: each scan must tell, and name the file. */
+static void test_kv_tells_damaged_blocks(void)
+{
+    struct err err = ERR_INIT;
+    struct model m = {.key_count = 2000};
+    struct env env = *env_posix();
+    struct kv_options options = {0};
+    struct buf stored = {0};
+    kv *s = NULL;
+    char dir[] = "/tmp/quartet_kv_XXXXXX", path[64];
+    env.threads = false;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/base.mdb", dir);
+    prng_seed(&m.rng, unit_seed(13));
+    CU_ASSERT_EQUAL_FATAL(kv_open(&env, dir, &options, NULL, &s, &stored, &err), QUARTET_OK);
+    for (apply_no at = 1; at <= 200; at++)
+        apply_random(&m, s, at);
+    CU_ASSERT_EQUAL(kv_flush(s, &err), QUARTET_OK);
+    kv_close(s);
+    FILE *f = fopen(path, "r+b");
+    uint8_t page[4096];
+    uint32_t told = 0, blocks = 0;
+    for (long number = 2; fseek(f, number * 4096, SEEK_SET) == 0 && fread(page, 1, 4096, f) == 4096; number++) {
+        if ((load_le16(page + 10) & 4u) == 0 || load_le32(page + 16 + 8) > 4080 || load_le32(page + 16 + 8) < 64)
+            continue; /* LMDB's overflow pages hold the blocks */
+        blocks++;
+        long at = number * 4096 + 16 + (long)prng_below(&m.rng, load_le32(page + 16 + 8));
+        fseek(f, at, SEEK_SET);
+        int byte = fgetc(f);
+        fseek(f, at, SEEK_SET);
+        fputc(byte ^ 8, f);
+        fflush(f);
+        quartet_status rc = kv_open(&env, dir, &options, NULL, &s, &stored, &err);
+        CU_ASSERT_EQUAL_FATAL(rc, QUARTET_OK);
+        kv_snap *snap = NULL;
+        CU_ASSERT_EQUAL_FATAL(kv_snapshot(s, 0, &snap, &err), QUARTET_OK);
+        for (tree_id tree = 1; tree <= TREES && rc == QUARTET_OK; tree++) {
+            struct buf out = {0};
+            rc = dump(snap, NULL, tree, false, &out, &err);
+            buf_deinit(&out);
+        }
+        if (rc == QUARTET_CORRUPT && strstr(err.text, "base.mdb") != NULL)
+            told++;
+        kv_release(snap);
+        kv_close(s);
+        fseek(f, at, SEEK_SET);
+        fputc(byte, f);
+        fflush(f);
+    }
+    fclose(f);
+    CU_ASSERT_TRUE(blocks > 5);
+    CU_ASSERT_EQUAL(told, blocks);
+    buf_deinit(&stored);
+    model_free(&m);
+    remove_dir(dir);
+}
+
 const struct unit_test unit_tests[] = {
     {"memory_agrees_with_model", test_kv_memory_agrees_with_model},
     {"lmdb_agrees_with_model", test_kv_lmdb_agrees_with_model},
     {"flusher_agrees_with_model", test_kv_flusher_agrees_with_model},
     {"long_keys_agree_with_model", test_kv_long_keys_agree_with_model},
+    {"overlay_reads_as_if_it_were_applied", test_kv_overlay_reads_as_if_it_were_applied},
+    {"changed_since_sees_ranges", test_kv_changed_since_sees_ranges},
+    {"unpublished_is_seen_by_the_writer_only", test_kv_unpublished_is_seen_by_the_writer_only},
+    {"survives_failed_allocations", test_kv_survives_failed_allocations},
+    {"tells_damaged_blocks", test_kv_tells_damaged_blocks},
     {NULL, NULL},
 };

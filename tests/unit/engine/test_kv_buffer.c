@@ -1,0 +1,259 @@
+/* test_kv_buffer.c - the write buffer against a naive model: order, versions, cursors both ways, rollback. */
+#include "unit/cunit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/prng.h"
+#include "engine/kv_buffer.h"
+
+const char *const unit_suite = "kv_buffer";
+
+#define ENTRIES_MAX 6000u
+
+struct entry {
+    tree_id tree;
+    uint8_t key[40];
+    uint32_t key_len;
+    apply_no version;
+    uint32_t record; /* UINT32_MAX: an erasure */
+    uint32_t order;
+};
+struct model {
+    struct entry e[ENTRIES_MAX];
+    uint32_t count;
+};
+
+static struct slice key_of(const struct entry *e)
+{
+    return slice_of(e->key, e->key_len);
+}
+
+/* Tree, key, then newest first, then last put first. */
+static int entry_cmp(const void *x, const void *y)
+{
+    const struct entry *a = x, *b = y;
+    if (a->tree != b->tree)
+        return a->tree < b->tree ? -1 : 1;
+    int c = slice_cmp(key_of(a), key_of(b));
+    if (c != 0)
+        return c;
+    if (a->version != b->version)
+        return a->version > b->version ? -1 : 1;
+    return a->order > b->order ? -1 : 1;
+}
+
+static void random_key(struct prng *r, struct entry *e)
+{
+    e->tree = prng_below(r, 4) * 63 + 1;
+    e->key_len = (uint32_t)prng_below(r, 5);
+    if (prng_chance(r, 0.3))
+        e->key_len = 15 + (uint32_t)prng_below(r, 20);
+    memset(e->key, 7, sizeof e->key);
+    for (uint32_t i = 0; i < e->key_len; i++)
+        if (i < 2 || i > 14)
+            e->key[i] = (uint8_t)(prng_below(r, 3) * 127);
+}
+
+static void put_random(struct model *m, kv_buffer *b, struct prng *r, apply_no version)
+{
+    struct err err = ERR_INIT;
+    struct entry *e = &m->e[m->count];
+    random_key(r, e);
+    e->version = version;
+    e->order = m->count++;
+    e->record = prng_chance(r, 0.2) ? UINT32_MAX : (uint32_t)prng_u64(r) / 2;
+    struct slice record = e->record == UINT32_MAX ? slice_of(NULL, 0) : slice_of(&e->record, e->record % 4 == 0 ? 0 : 4);
+    CU_ASSERT_EQUAL(kv_buffer_put(b, e->tree, key_of(e), version, record, &err), QUARTET_OK);
+}
+
+/* What a walk at `through` must show: the first entry of each key with a version at or below it. */
+static uint32_t visible(const struct model *m, apply_no through, struct entry *out)
+{
+    uint32_t n = 0;
+    struct entry *sorted = malloc((m->count + 1) * sizeof *sorted);
+    memcpy(sorted, m->e, m->count * sizeof *sorted);
+    qsort(sorted, m->count, sizeof *sorted, entry_cmp);
+    for (uint32_t i = 0; i < m->count; i++) {
+        if (sorted[i].version > through)
+            continue;
+        if (n > 0 && out[n - 1].tree == sorted[i].tree && slice_eq(key_of(&out[n - 1]), key_of(&sorted[i])))
+            continue;
+        out[n++] = sorted[i];
+    }
+    free(sorted);
+    return n;
+}
+
+static bool same(const struct kv_cursor *c, const struct entry *e)
+{
+    if (c->node == NULL || c->tree != e->tree || !slice_eq(c->key, key_of(e)) || c->version != e->version)
+        return false;
+    if (e->record == UINT32_MAX)
+        return c->record.p == NULL;
+    return c->record.p != NULL && slice_eq(c->record, slice_of(&e->record, e->record % 4 == 0 ? 0 : 4));
+}
+
+static void check_all(const struct model *m, const kv_buffer *b, struct prng *r, apply_no through)
+{
+    struct entry *want = malloc((m->count + 1) * sizeof *want);
+    uint32_t n = visible(m, through, want), at = 0;
+    struct kv_cursor c;
+    for (kv_cursor_seek(&c, b, through, 0, slice_of(NULL, 0)); c.node != NULL; kv_cursor_next(&c), at++)
+        CU_ASSERT_TRUE_FATAL(at < n && same(&c, &want[at]));
+    CU_ASSERT_EQUAL(at, n);
+    for (kv_cursor_seek_last(&c, b, through); c.node != NULL; kv_cursor_prev(&c)) {
+        at--;
+        CU_ASSERT_TRUE_FATAL(at < n && same(&c, &want[at]));
+    }
+    CU_ASSERT_EQUAL(at, 0);
+    for (uint32_t i = 0; i < 100; i++) {
+        struct entry probe = {0};
+        random_key(r, &probe);
+        uint32_t first = 0;
+        while (first < n && (want[first].tree < probe.tree || (want[first].tree == probe.tree && slice_cmp(key_of(&want[first]), key_of(&probe)) < 0)))
+            first++;
+        kv_cursor_seek(&c, b, through, probe.tree, key_of(&probe));
+        CU_ASSERT_TRUE(first < n ? same(&c, &want[first]) : c.node == NULL);
+        kv_cursor_seek_before(&c, b, through, probe.tree, key_of(&probe));
+        CU_ASSERT_TRUE(first > 0 ? same(&c, &want[first - 1]) : c.node == NULL);
+        struct slice record;
+        apply_no version;
+        bool found = kv_buffer_get(b, probe.tree, key_of(&probe), through, &record, &version);
+        bool is = first < n && want[first].tree == probe.tree && slice_eq(key_of(&want[first]), key_of(&probe));
+        CU_ASSERT_EQUAL(found, is);
+        if (found && is)
+            CU_ASSERT_EQUAL(version, want[first].version);
+    }
+    free(want);
+}
+
+static void test_kv_buffer_agrees_with_model(void)
+{
+    struct prng r;
+    struct model *m = calloc(1, sizeof *m);
+    prng_seed(&r, unit_seed(1));
+    for (uint32_t run = 0; run < 12; run++) {
+        kv_buffer *b = kv_buffer_new();
+        m->count = 0;
+        apply_no version = 0;
+        for (uint32_t i = 0; i < 200 + run * 100; i++) {
+            version += prng_chance(&r, 0.2) ? prng_below(&r, 3) : 0;
+            put_random(m, b, &r, version);
+        }
+        CU_ASSERT_EQUAL(kv_buffer_entries(b), m->count);
+        CU_ASSERT_EQUAL(kv_buffer_last_version(b), version);
+        for (uint32_t k = 0; k < 4; k++)
+            check_all(m, b, &r, k == 0 ? UINT64_MAX : prng_below(&r, version + 2));
+        kv_buffer_free(b);
+    }
+    free(m);
+}
+
+static void test_kv_buffer_rollback_forgets_exactly_what_came_later(void)
+{
+    struct prng r;
+    struct model *m = calloc(1, sizeof *m);
+    prng_seed(&r, unit_seed(2));
+    kv_buffer *b = kv_buffer_new();
+    apply_no version = 1;
+    for (uint32_t round = 0; round < 60; round++) {
+        uint32_t puts = (uint32_t)prng_below(&r, round % 10 == 9 ? 1500 : 60);
+        for (uint32_t i = 0; i < puts && m->count < ENTRIES_MAX; i++) {
+            version += prng_chance(&r, 0.1);
+            put_random(m, b, &r, version);
+        }
+        if (prng_chance(&r, 0.6)) {
+            apply_no keep = prng_chance(&r, 0.1) ? 0 : version - prng_below(&r, version < 20 ? version : 20);
+            kv_buffer_rollback(b, keep);
+            uint32_t kept = 0;
+            while (kept < m->count && m->e[kept].version <= keep)
+                kept++;
+            m->count = kept;
+            version = keep + 1;
+        }
+        CU_ASSERT_EQUAL(kv_buffer_entries(b), m->count);
+        check_all(m, b, &r, UINT64_MAX);
+        if (version > 2)
+            check_all(m, b, &r, version - 2);
+    }
+    kv_buffer_rollback(b, 0);
+    CU_ASSERT_EQUAL(kv_buffer_entries(b), 0);
+    kv_buffer_free(b);
+    free(m);
+}
+
+static void test_kv_buffer_take_back_unlinks_one(void)
+{
+    struct err err = ERR_INIT;
+    kv_buffer *b = kv_buffer_new();
+    struct slice key = slice_of("key", 3), record;
+    apply_no version;
+    CU_ASSERT_EQUAL(kv_buffer_put(b, 5, key, 1, slice_of("old", 3), &err), QUARTET_OK);
+    CU_ASSERT_EQUAL(kv_buffer_put(b, 5, key, 2, slice_of("new", 3), &err), QUARTET_OK);
+    kv_buffer_take_back(b, 5, key, 2);
+    kv_buffer_take_back(b, 5, key, 2); /* absent: nothing */
+    CU_ASSERT_TRUE(kv_buffer_get(b, 5, key, 9, &record, &version));
+    CU_ASSERT_EQUAL(version, 1);
+    CU_ASSERT_TRUE(slice_eq(record, slice_of("old", 3)));
+    CU_ASSERT_EQUAL(kv_buffer_put(b, 5, key, 2, slice_of("newer", 5), &err), QUARTET_OK);
+    CU_ASSERT_TRUE(kv_buffer_get(b, 5, key, 9, &record, &version));
+    CU_ASSERT_TRUE(slice_eq(record, slice_of("newer", 5)));
+    kv_buffer_free(b);
+}
+
+static void test_kv_buffer_tells_which_trees_changed(void)
+{
+    struct err err = ERR_INIT;
+    kv_buffer *b = kv_buffer_new();
+    CU_ASSERT_EQUAL(kv_buffer_put(b, 5, slice_of("k", 1), 7, slice_of("", 0), &err), QUARTET_OK);
+    CU_ASSERT_TRUE(kv_buffer_tree_changed(b, 5, 6));
+    CU_ASSERT_FALSE(kv_buffer_tree_changed(b, 5, 7));
+    CU_ASSERT_FALSE(kv_buffer_tree_changed(b, 6, 0));
+    kv_buffer_free(b);
+}
+
+static void test_kv_buffer_limits(void)
+{
+    struct err err = ERR_INIT;
+    kv_buffer *b = kv_buffer_new();
+    uint8_t *key = calloc(1, KV_KEY_BYTES_MAX);
+    CU_ASSERT_EQUAL(kv_buffer_put(b, 1, slice_of(key, KV_KEY_BYTES_MAX - 1), 1, slice_of("r", 1), &err), QUARTET_OK);
+    CU_ASSERT_EQUAL(kv_buffer_put(b, 1, slice_of(key, KV_KEY_BYTES_MAX), 1, slice_of("r", 1), &err), QUARTET_LIMIT);
+    CU_ASSERT_EQUAL(kv_buffer_entries(b), 1);
+    free(key);
+    kv_buffer_free(b);
+}
+
+static void test_kv_buffer_survives_failed_allocations(void)
+{
+    for (uint64_t n = 1; n < 30; n++) {
+        struct err err = ERR_INIT;
+        mem_fail_at(n, false);
+        kv_buffer *b = kv_buffer_new();
+        uint32_t good = 0;
+        for (uint32_t i = 0; i < 3000 && b != NULL; i++) {
+            uint8_t key[4];
+            store_le32(key, i);
+            quartet_status rc = kv_buffer_put(b, 1, slice_of(key, 4), 1, slice_of("record", 6), &err);
+            CU_ASSERT_TRUE(rc == QUARTET_OK || rc == QUARTET_NOMEM);
+            good += rc == QUARTET_OK;
+        }
+        mem_fail_at(0, false);
+        if (b != NULL)
+            CU_ASSERT_EQUAL(kv_buffer_entries(b), good);
+        kv_buffer_free(b);
+    }
+}
+
+const struct unit_test unit_tests[] = {
+    {"agrees_with_model", test_kv_buffer_agrees_with_model},
+    {"rollback_forgets_exactly_what_came_later", test_kv_buffer_rollback_forgets_exactly_what_came_later},
+    {"take_back_unlinks_one", test_kv_buffer_take_back_unlinks_one},
+    {"tells_which_trees_changed", test_kv_buffer_tells_which_trees_changed},
+    {"limits", test_kv_buffer_limits},
+    {"survives_failed_allocations", test_kv_buffer_survives_failed_allocations},
+    {NULL, NULL},
+};
