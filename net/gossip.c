@@ -48,7 +48,7 @@ quartet_status gossip_new(uint8_t slot, uint64_t seed, const struct gossip_host 
     if (g == NULL)
         return err_nomem(err);
     g->slot = slot;
-    g->host = host;
+    g->host = *host;
     prng_seed(&g->prng, seed);
     quartet_status rc = host->disk(host->ctx, &g->disk, err);
     if (rc == QUARTET_OK)
@@ -93,7 +93,7 @@ void gossip_free(gossip *g)
 /* Ask the host for its status; its disk vector becomes ours. */
 static quartet_status refresh_status(gossip *g, uint64_t now_us, struct err *err)
 {
-    quartet_status rc = g->host->status(g->host->ctx, &g->status, err);
+    quartet_status rc = g->host.status(g->host.ctx, &g->status, err);
     g->status_mine_at_us = now_us;
     if (rc == QUARTET_OK)
         rc = idvec_copy(&g->disk, &g->status.disk, err);
@@ -172,7 +172,7 @@ quartet_status gossip_connect(gossip *g, uint8_t slot, uint64_t now_us, struct e
     p->status_at_us = 0; /* of this connection: pushes wait for its first status */
     p->connected = true;
     p->ping_due_us = now_us;
-    g->host->peer_link(g->host->ctx, slot, true);
+    g->host.peer_link(g->host.ctx, slot, true);
     quartet_status rc = refresh_status(g, now_us, err);
     if (rc == QUARTET_OK)
         rc = send_status(g, p, err);
@@ -189,7 +189,7 @@ void gossip_disconnect(gossip *g, uint8_t slot, uint64_t now_us)
     if (!p->connected)
         return;
     peer_reset(p);
-    g->host->peer_link(g->host->ctx, slot, false);
+    g->host.peer_link(g->host.ctx, slot, false);
     /* It may have died in the middle of a push: tell the others what we have of it. */
     for (uint32_t i = 0; i < SLOTS_MAX; i++) {
         struct err ignored = ERR_INIT; /* told again with the next status */
@@ -237,8 +237,8 @@ static quartet_status take_status(gossip *g, uint8_t slot, struct bytes_in *in, 
     p->status_at_us = now_us > 0 ? now_us : 1;
     int64_t ours = (int64_t)(g->status.wall_us + (now_us - g->status_mine_at_us));
     p->skew_us = (int64_t)p->status.wall_us + (int64_t)(p->rtt_us / 2) - ours;
-    g->host->peer_status(g->host->ctx, slot, &p->status);
-    g->host->peer_disk(g->host->ctx, slot, &p->status.disk);
+    g->host.peer_status(g->host.ctx, slot, &p->status);
+    g->host.peer_disk(g->host.ctx, slot, &p->status.disk);
     if (!idvec_covers(&p->told, &g->disk))
         rc = gossip_send_have(g, p, err);
     if (rc == QUARTET_OK)
@@ -265,7 +265,7 @@ static quartet_status take_have(gossip *g, uint8_t slot, struct bytes_in *in, ui
     idvec_deinit(&news);
     if (rc != QUARTET_OK)
         return rc;
-    g->host->peer_disk(g->host->ctx, slot, &p->status.disk);
+    g->host.peer_disk(g->host.ctx, slot, &p->status.disk);
     return gossip_plan_pulls(g, now_us, err);
 }
 
@@ -367,7 +367,7 @@ quartet_status gossip_input(gossip *g, uint8_t slot, struct slice message, uint6
     quartet_status rc = err->code;
     g->counters.faults++;
     gossip_disconnect(g, slot, now_us);
-    g->host->peer_fault(g->host->ctx, slot, err->text);
+    g->host.peer_fault(g->host.ctx, slot, err->text);
     return rc;
 }
 
@@ -393,7 +393,7 @@ quartet_status gossip_local_batch(gossip *g, struct slice batch, uint64_t now_us
 quartet_status gossip_disk_moved(gossip *g, uint64_t now_us, struct err *err)
 {
     (void)now_us; /* part of every event's form */
-    quartet_status rc = g->host->disk(g->host->ctx, &g->disk, err);
+    quartet_status rc = g->host.disk(g->host.ctx, &g->disk, err);
     if (rc == QUARTET_OK)
         rc = idvec_merge(&g->known, &g->disk, err);
     for (uint8_t slot = 0; slot < SLOTS_MAX && rc == QUARTET_OK; slot++) {

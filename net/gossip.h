@@ -98,7 +98,7 @@ struct gossip_host {
 
 typedef struct gossip gossip;
 
-/* `host` is borrowed. `seed` feeds choices between peers. */
+/* `host` is copied; its ctx must outlive the gossip. `seed` feeds choices between peers. */
 quartet_status gossip_new(uint8_t slot, uint64_t seed, const struct gossip_host *host, gossip **out,
                           struct err *err);
 void gossip_free(gossip *g); /* NULL is allowed */

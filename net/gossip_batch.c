@@ -182,7 +182,7 @@ static quartet_status judge(struct gossip *g, const struct gossip_incoming *in, 
     *chain = h.chain;
     struct idvec_entry last = entry_of(&h);
     struct gossip_need need = {.chain = h.chain, .from = idvec_number(&g->known, h.chain) + 1};
-    enum gossip_verdict verdict = g->host->deliver(g->host->ctx, in->bytes, in->from, &need, err);
+    enum gossip_verdict verdict = g->host.deliver(g->host.ctx, in->bytes, in->from, &need, err);
     if (verdict == GOSSIP_REFUSED) {
         g->counters.batches_refused++;
         if (err->code == QUARTET_OK)
@@ -251,7 +251,7 @@ quartet_status gossip_take_batch(struct gossip *g, const struct gossip_incoming 
         if (rc != QUARTET_OK && rc != QUARTET_NOMEM && s.from != in->from) {
             /* Another peer's batch: its fault, not that of the one whose message is being handled.
              * It will be pulled and judged again. */
-            g->host->peer_fault(g->host->ctx, s.from, err->text);
+            g->host.peer_fault(g->host.ctx, s.from, err->text);
             err_clear(err);
             rc = QUARTET_OK;
         }

@@ -68,7 +68,7 @@ struct gossip_stashed {
 struct gossip {
     uint8_t slot;
     struct prng prng;
-    const struct gossip_host *host;
+    struct gossip_host host;
     struct gossip_peer_state peers[SLOTS_MAX];
     struct idvec disk;           /* the host's, as last asked */
     struct idvec known;          /* disk, and what the host accepted since */

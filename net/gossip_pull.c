@@ -131,7 +131,7 @@ quartet_status gossip_serve_pull(struct gossip *g, struct gossip_peer_state *p, 
         buf_clear(&g->served);
         struct err why = ERR_INIT;
         quartet_status got =
-            g->host->read_batches(g->host->ctx, w.chain, w.from, left, &g->served, &why);
+            g->host.read_batches(g->host.ctx, w.chain, w.from, left, &g->served, &why);
         if (got == QUARTET_TOO_OLD)
             lost[lost_count++] = w;
         else if (got == QUARTET_OK)
@@ -179,7 +179,7 @@ quartet_status gossip_pull_ended(struct gossip *g, uint8_t slot, struct bytes_in
             idvec_raise(&p->lost, (struct idvec_entry){.chain = chain, .number = from + 1}, err);
         if (rc != QUARTET_OK)
             return rc;
-        g->host->too_old(g->host->ctx, slot, chain, from);
+        g->host.too_old(g->host.ctx, slot, chain, from);
     }
     if (!p->pulling || id != p->pull_id)
         return QUARTET_OK;

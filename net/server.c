@@ -286,7 +286,7 @@ quartet_status server_start(const struct server_config *config, const struct ser
         return err_nomem(err);
     (void)pthread_mutex_init(&s->mutex, NULL);
     s->config = *config;
-    s->host = host;
+    s->host = *host;
     s->env = config->env;
     s->slot = config->key->slot;
     (void)snprintf(s->version, sizeof s->version, "%s",

@@ -20,8 +20,9 @@
 #define SERVER_TICK_MS          50u
 #define SERVER_SILENCE_MS       600u /* plus three round trips: then a link is dead */
 #define SERVER_RECONNECT_MS_MAX 1000u
-#define SERVER_FAULT_BACKOFF_MS 5000u /* after invalid bytes from a peer; doubles up to a minute   \
-                                       */
+#define SERVER_FAULT_BACKOFF_MS                                                                    \
+    5000u /* after invalid bytes from a peer; doubles up to a minute                               \
+           */
 #define SERVER_LINK_BYTES_MAX                                                                      \
     (1u << 20) /* written to one socket and not taken by the system yet: past it, gossip waits */
 #define SERVER_SESSION_BYTES_MAX                                                                   \
@@ -96,7 +97,8 @@ struct server_host {
     uint8_t (*state)(void *ctx);
 };
 
-/* Everything is borrowed until server_stop, but the addresses' texts, which are copied. */
+/* The host's table is copied; its contexts must stay. Of the configuration everything is borrowed
+ * until server_stop, but the addresses' texts, which are copied. */
 struct server_config {
     struct env *env;
     const struct member_doc *doc;

@@ -44,7 +44,7 @@ static void answer(struct http_connection *c, const struct http_request *request
         reply.status = refuse_status;
         buf_str(&reply.body, "refused\n");
     } else {
-        s->host->http(s->host->ctx, request, &reply);
+        s->host.http(s->host.ctx, request, &reply);
     }
     c->answered = true;
     (void)uv_read_stop((uv_stream_t *)&c->tcp);

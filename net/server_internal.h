@@ -98,7 +98,7 @@ struct http_connection {
 struct server {
     struct server_config config;
     struct member_doc doc; /* a copy */
-    const struct server_host *host;
+    struct server_host host;
     struct env *env;
     uint8_t slot;
     char version[64];

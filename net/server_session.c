@@ -123,7 +123,7 @@ static void cancel(struct session *s)
 {
     (void)pthread_mutex_lock(&s->mutex);
     if (s->host_session != NULL)
-        s->server->host->session.cancel(s->host_session);
+        s->server->host.session.cancel(s->host_session);
     (void)pthread_mutex_unlock(&s->mutex);
 }
 
@@ -174,7 +174,7 @@ void server_session_message(struct link *l, struct slice message)
     struct buf out = {0};
     switch (kind) {
     case SESSION_PING:
-        session_put_pong(&out, id, sv->slot, sv->host->state(sv->host->ctx));
+        session_put_pong(&out, id, sv->slot, sv->host.state(sv->host.ctx));
         send_built(l, &out);
         break;
     case SESSION_CANCEL:
@@ -197,7 +197,7 @@ static void end_worker(struct session *s)
     (void)pthread_mutex_lock(&s->mutex);
     s->closing = true;
     if (s->host_session != NULL)
-        s->server->host->session.cancel(s->host_session);
+        s->server->host.session.cancel(s->host_session);
     (void)pthread_cond_broadcast(&s->wake);
     (void)pthread_mutex_unlock(&s->mutex);
 }

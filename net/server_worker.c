@@ -352,7 +352,7 @@ static bool log_in(struct worker *w, uint32_t id, struct bytes_in *in)
         (void)pthread_mutex_unlock(&s->mutex);
         struct buf out = {0};
         struct session_welcome welcome = {.slot = sv->slot,
-                                          .state = sv->host->state(sv->host->ctx),
+                                          .state = sv->host.state(sv->host.ctx),
                                           .server_version =
                                               slice_of(sv->version, strlen(sv->version)),
                                           .token = o->token};
@@ -409,7 +409,7 @@ static struct session_message *next_request(struct session *s)
 void *server_worker_main(void *arg)
 {
     struct session *s = arg;
-    struct worker w = {.session = s, .host = &s->server->host->session};
+    struct worker w = {.session = s, .host = &s->server->host.session};
     map_init(&w.statements, s->server->config.seed);
     bool go = true;
     while (go) {
