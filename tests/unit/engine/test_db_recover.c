@@ -1,0 +1,334 @@
+/* test_db_recover.c - what is there after closing, after a crash (a copy of the files of an open database), after a crash within a flush; incarnations and
+ *   identity over restarts. */
+#include <dirent.h>
+#include <sys/stat.h>
+
+#include "cluster_help.h"
+#include "engine/apply.h"
+
+static void path_of(char *out, size_t n, const char *dir, const char *name)
+{
+    CU_ASSERT_FATAL(snprintf(out, n, "%s/%s", dir, name) < (int)n);
+}
+
+static void new_dir(char out[64])
+{
+    snprintf(out, 64, "/tmp/quartet-test-XXXXXX");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(out));
+}
+
+static void copy_file(const char *from, const char *to)
+{
+    FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
+    static char buf[1 << 16];
+    CU_ASSERT_PTR_NOT_NULL_FATAL(in);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(out);
+    for (size_t n; (n = fread(buf, 1, sizeof buf, in)) > 0;)
+        CU_ASSERT_EQUAL_FATAL(fwrite(buf, 1, n, out), n);
+    fclose(in);
+    fclose(out);
+}
+
+/* Copy or remove a directory. Its depth is two. */
+static void walk_dir(const char *from, const char *to)
+{
+    char a[512], b[512];
+    struct stat st;
+    DIR *d = opendir(from);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(d);
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        if (e->d_name[0] == '.')
+            continue;
+        path_of(a, sizeof a, from, e->d_name);
+        if (to != NULL)
+            path_of(b, sizeof b, to, e->d_name);
+        CU_ASSERT_EQUAL_FATAL(stat(a, &st), 0);
+        if (S_ISDIR(st.st_mode)) {
+            if (to != NULL)
+                (void)mkdir(b, 0700);
+            walk_dir(a, to != NULL ? b : NULL);
+        } else if (to != NULL) {
+            copy_file(a, b);
+        } else {
+            (void)unlink(a);
+        }
+    }
+    closedir(d);
+    if (to == NULL)
+        (void)rmdir(from);
+}
+
+static db *open_dir(const char *dir, size_t buffer_bytes)
+{
+    struct err err = ERR_INIT;
+    struct db_options o = {.buffer_bytes = buffer_bytes};
+    db *d = NULL;
+    OK(db_open(env_posix(), dir, &o, &d, &err));
+    return d;
+}
+
+static void expect_same_hash(db *d, struct state_hash want)
+{
+    struct err err = ERR_INIT;
+    struct state_hash h;
+    OK(db_state_hash(d, &h, NULL, &err));
+    CU_ASSERT(h.lo == want.lo && h.hi == want.hi);
+}
+
+static void test_recover_after_close_and_after_crash(void)
+{
+    struct err err = ERR_INIT;
+    char dir[64], copy[64];
+    struct state_hash h, h2;
+    new_dir(dir);
+    new_dir(copy);
+    db *d = open_dir(dir, 0);
+    help_ddl(d, "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE, n INTEGER COUNTER)");
+    help_put(d, "t", ROW("1", "a", "1"));
+    help_put(d, "t", ROW(NULL, "b", "2"));
+    OK(db_state_hash(d, &h, NULL, &err));
+    help_close(d);
+    d = open_dir(dir, 0);
+    EXPECT(d, "t", "1,'a',1;2,'b',2;");
+    EXPECT_INDEX(d, "t", "t_unique_1", "1,'a',1;2,'b',2;");
+    expect_same_hash(d, h);
+    help_put(d, "t", ROW(NULL, "c", "3"));
+    help_ddl(d, "CREATE TABLE u (x TEXT)");
+    help_put(d, "u", ROW("hidden"));
+    OK(db_state_hash(d, &h2, NULL, &err));
+    walk_dir(dir, copy); /* a crash here */
+    help_close(d);
+    d = open_dir(copy, 0);
+    EXPECT(d, "t", "1,'a',1;2,'b',2;3,'c',3;");
+    EXPECT_INDEX(d, "t", "t_unique_1", "1,'a',1;2,'b',2;3,'c',3;");
+    EXPECT(d, "u", "'hidden';");
+    expect_same_hash(d, h2);
+    help_put(d, "u", ROW("more"));
+    EXPECT(d, "u", "'hidden';'more';");
+    help_close(d);
+    walk_dir(dir, NULL);
+    walk_dir(copy, NULL);
+}
+
+static void write_many(db *d, int from, int to)
+{
+    struct err err = ERR_INIT;
+    char id[16], name[64];
+    for (int i = from; i < to;) {
+        txn *t = NULL;
+        OK(txn_begin(d, &t, &err));
+        for (int k = 0; k < 500 && i < to; k++, i++) {
+            snprintf(id, sizeof id, "%d", i * 7919 % 100003);
+            snprintf(name, sizeof name, "a name of some length, number %d", i);
+            OK(help_insert(t, "t", ROW(id, name, "1"), &err));
+        }
+        OK(txn_commit(t, &err));
+    }
+}
+
+/* As many rows and entries as there should be, and the hash of a database that wrote the same without a crash. */
+static void expect_rows(db *d, size_t want, const char *index)
+{
+    struct err err = ERR_INIT;
+    struct buf out = {0};
+    txn *t = NULL;
+    size_t rows = 0;
+    OK(txn_begin(d, &t, &err));
+    help_dump(t, "t", index, &out);
+    txn_rollback(t);
+    for (size_t i = 0; i < out.len; i++)
+        rows += out.data[i] == ';';
+    CU_ASSERT_EQUAL(rows, want);
+    buf_deinit(&out);
+}
+
+static void test_recover_while_buffers_are_flushed(void)
+{
+    struct err err = ERR_INIT;
+    char dir[64], copy[64];
+    struct state_hash h;
+    new_dir(dir);
+    db *d = open_dir(dir, 256 << 10);
+    help_ddl(d, "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, n INTEGER COUNTER)");
+    help_ddl(d, "CREATE INDEX tn ON t (name)");
+    for (int round = 1; round <= 4; round++) {
+        write_many(d, (round - 1) * 2000, round * 2000);
+        new_dir(copy);
+        OK(db_state_hash(d, &h, NULL, &err));
+        walk_dir(dir, copy); /* maybe in the middle of a flush: LMDB's file then has an old state, whole */
+        db *c = open_dir(copy, 256 << 10);
+        expect_rows(c, (size_t)round * 2000, NULL);
+        expect_rows(c, (size_t)round * 2000, "tn");
+        expect_same_hash(c, h);
+        help_close(c);
+        walk_dir(copy, NULL);
+    }
+    help_close(d);
+    walk_dir(dir, NULL);
+}
+
+static void test_recover_a_second_process_is_told_who_has_it(void)
+{
+    struct err err = ERR_INIT;
+    char dir[64];
+    db *second = NULL;
+    new_dir(dir);
+    db *d = open_dir(dir, 0);
+    CU_ASSERT_EQUAL(db_open(env_posix(), dir, NULL, &second, &err), QUARTET_BUSY); /* locks are of the open file: the same process will do */
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "in use"));
+    help_close(d);
+    walk_dir(dir, NULL);
+}
+
+static struct chain_id chain_of(struct slice batch)
+{
+    struct err err = ERR_INIT;
+    struct batch_header h;
+    struct slice payload;
+    OK(batch_parse(batch, &h, &payload, &err));
+    return h.chain;
+}
+
+static void test_recover_members_begin_a_new_chain_and_sign_the_tail(void)
+{
+    struct err err = ERR_INIT;
+    char dir[64];
+    struct prng r;
+    prng_seed(&r, 9);
+    new_dir(dir);
+    struct cluster *c = cluster_new(2);
+    help_close(c->d[0]);
+    c->d[0] = open_dir(dir, 0);
+    OK(db_set_identity(c->d[0], &c->id[0], &err));
+    help_ddl(c->d[0], "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, n INTEGER COUNTER)");
+    cluster_seal(c, 0);
+    cluster_exchange(c, &r);
+    help_put(c->d[1], "t", ROW("5", "from 1", "1"));
+    cluster_exchange(c, &r);
+    help_put(c->d[0], "t", ROW("1", "not signed before the end", "1"));
+    help_close(c->d[0]);
+    c->d[0] = open_dir(dir, 0);
+    EXPECT(c->d[0], "t", "1,'not signed before the end',1;5,'from 1',1;");
+    struct db_identity wrong = c->id[0];
+    wrong.slot = 1;
+    CU_ASSERT_EQUAL(db_set_identity(c->d[0], &wrong, &err), QUARTET_MISUSE);
+    OK(db_set_identity(c->d[0], &c->id[0], &err));
+    uint32_t before = c->pool.count;
+    help_put(c->d[0], "t", ROW("2", "new run", "1"));
+    cluster_seal(c, 0);
+    CU_ASSERT_EQUAL_FATAL(c->pool.count, before + 2); /* the old tail, then the new chain */
+    struct chain_id first = chain_of(slice_of(c->pool.bytes[0], c->pool.n[0]));
+    struct chain_id tail = chain_of(slice_of(c->pool.bytes[before], c->pool.n[before]));
+    struct chain_id fresh = chain_of(slice_of(c->pool.bytes[before + 1], c->pool.n[before + 1]));
+    CU_ASSERT_EQUAL(first.incarnation, tail.incarnation);
+    CU_ASSERT_NOT_EQUAL(first.incarnation, fresh.incarnation);
+    cluster_exchange(c, &r);
+    static const char *const tables[] = {"t", NULL};
+    cluster_expect_equal(c, tables, 9);
+    /* A peer that lost everything gets all of it from here, foreign batches included. */
+    help_close(c->d[0]);
+    c->d[0] = open_dir(dir, 0);
+    OK(db_set_identity(c->d[0], &c->id[0], &err));
+    struct buf out = {0};
+    uint32_t count;
+    OK(db_read_batches(c->d[0], first, 1, 1 << 20, &out, &count, &err));
+    CU_ASSERT_EQUAL(count, 2);
+    OK(db_read_batches(c->d[0], fresh, 1, 1 << 20, &out, &count, &err));
+    CU_ASSERT_EQUAL(count, 1);
+    buf_deinit(&out);
+    cluster_expect_equal(c, tables, 9);
+    cluster_free(c);
+    walk_dir(dir, NULL);
+}
+
+static void test_recover_identity_is_refused_where_there_are_data(void)
+{
+    struct err err = ERR_INIT;
+    struct cluster *c = cluster_new(1);
+    db *d = help_memory();
+    help_ddl(d, "CREATE TABLE t (x TEXT)");
+    CU_ASSERT_EQUAL(db_set_identity(d, &c->id[0], &err), QUARTET_MISUSE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "dump"));
+    help_close(d);
+    cluster_free(c);
+}
+
+/* Partly applied batches and unfinished chunks survive a restart. */
+static void test_recover_what_was_half_taken(void)
+{
+    struct err err = ERR_INIT;
+    char dir[64];
+    struct prng r;
+    prng_seed(&r, 11);
+    new_dir(dir);
+    struct cluster *c = cluster_new(3);
+    help_close(c->d[2]);
+    c->d[2] = open_dir(dir, 0);
+    OK(db_set_identity(c->d[2], &c->id[2], &err));
+    help_ddl(c->d[0], "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, n INTEGER COUNTER)");
+    cluster_exchange(c, &r);
+    help_put(c->d[1], "t", ROW("1", "cause", "1"));
+    help_put(c->d[0], "t", ROW("9", "first of the batch", "1"));
+    uint32_t cause = c->pool.count;
+    cluster_seal(c, 1);
+    CU_ASSERT_EQUAL(cluster_give(c, 0, cause), DELIVER_APPLIED);
+    help_put(c->d[0], "t", ROW("2", "effect", "1"));
+    uint32_t batch = c->pool.count;
+    cluster_seal(c, 0); /* one batch: a delta that can be taken, and one that waits for the cause */
+    CU_ASSERT_EQUAL_FATAL(c->pool.count, batch + 1);
+    CU_ASSERT_EQUAL(cluster_give(c, 2, batch), DELIVER_HELD);
+    EXPECT(c->d[2], "t", "9,'first of the batch',1;");
+    help_close(c->d[2]);
+    c->d[2] = open_dir(dir, 0);
+    OK(db_set_identity(c->d[2], &c->id[2], &err));
+    EXPECT(c->d[2], "t", "9,'first of the batch',1;");
+    CU_ASSERT_EQUAL(cluster_give(c, 2, batch), DELIVER_DUPLICATE);
+    CU_ASSERT_EQUAL(cluster_give(c, 2, cause), DELIVER_APPLIED);
+    EXPECT(c->d[2], "t", "1,'cause',1;2,'effect',1;9,'first of the batch',1;");
+    cluster_exchange(c, &r);
+    static const char *const tables[] = {"t", NULL};
+    cluster_expect_equal(c, tables, 11);
+    cluster_free(c);
+    walk_dir(dir, NULL);
+}
+
+/* After a flush that a crash cut in two, entries and hash may be of another time than the rows. */
+static void test_recover_rebuilds_indexes_and_hashes(void)
+{
+    struct err err = ERR_INIT;
+    struct state_hash h;
+    db *d = help_memory();
+    help_ddl(d, "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, n INTEGER COUNTER)");
+    help_ddl(d, "CREATE INDEX tn ON t (name)");
+    help_put(d, "t", ROW("1", "b", "1"));
+    help_put(d, "t", ROW("2", "a", "1"));
+    OK(db_state_hash(d, &h, NULL, &err));
+    const struct table_def *t = catalog_table(d->catalog, "t");
+    struct value v[3] = {value_int(1), value_text("b", 1), value_int(1)};
+    struct buf key = {0}, entry = {0};
+    OK(table_key(t, v, &key, &err));
+    OK(index_key(t, &t->indexes[0], v, slice_of(key.data, key.len), &entry, &err));
+    struct kv_op ops[2] = {{.tree = t->indexes[0].id, .key = slice_of(entry.data, entry.len)}, /* one entry lost, one too many */
+                           {.tree = t->indexes[0].id, .key = slice_of("\001zz\000\000\001\200\0\0\0\0\0\0\002", 14), .record = slice_of("", 0)}};
+    OK(kv_apply(d->store, ops, 2, ++d->applied_no, &err));
+    db_table(d, t->id, &err)->hash.lo ^= 1;
+    OK(apply_rebuild(d, &err));
+    kv_publish(d->store, d->applied_no);
+    EXPECT_INDEX(d, "t", "tn", "2,'a',1;1,'b',1;");
+    expect_same_hash(d, h);
+    buf_deinit(&key);
+    buf_deinit(&entry);
+    help_close(d);
+}
+
+const char *const unit_suite = "db_recover";
+const struct unit_test unit_tests[] = {
+    {"close and crash", test_recover_after_close_and_after_crash},
+    {"while flushing", test_recover_while_buffers_are_flushed},
+    {"second process", test_recover_a_second_process_is_told_who_has_it},
+    {"new chain", test_recover_members_begin_a_new_chain_and_sign_the_tail},
+    {"identity", test_recover_identity_is_refused_where_there_are_data},
+    {"rebuild", test_recover_rebuilds_indexes_and_hashes},
+    {"half taken", test_recover_what_was_half_taken},
+    {NULL, NULL},
+};
