@@ -48,7 +48,8 @@ enum expr_flags {
     EXPR_NOCASE = 2,     /* comparison under NOCASE */
     EXPR_CORRELATED = 4, /* subquery nodes: must be asked for every row; without it they are asked once per evaluation */
     EXPR_NOCASE_VALUE = 8, /* the value carries COLLATE NOCASE (a column so declared, or COLLATE): what expr_binary looks at */
-    EXPR_COLLATED = 16   /* by an explicit COLLATE, which beats a column's collation */
+    EXPR_COLLATED = 16,  /* by an explicit COLLATE, which beats a column's collation */
+    EXPR_OF_COLUMN = 32  /* a column, or one under + or CAST: its collation counts, BINARY too */
 };
 
 struct expr;
@@ -59,7 +60,7 @@ struct expr {
     uint8_t op;        /* enum expr_op */
     uint8_t flags;
     uint8_t type;      /* static value type of every result that is not NULL; 0: not known before it runs */
-    uint8_t affinity;  /* value type of the column or CAST that it is; 0: none */
+    uint8_t affinity;  /* value type of the column or CAST that it is (VALUE_BLOB: a column without a type); 0: none */
     uint8_t scale;     /* of a column of type DECIMAL(p, s) */
     bool is_boolean;   /* BOOLEAN column, or a truth value: for result column types only */
     uint32_t arg_count;

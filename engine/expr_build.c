@@ -58,7 +58,7 @@ quartet_status build_fold(struct arena *a, struct expr *e, struct expr **out, st
     c->type = v.type == VALUE_NULL ? 0 : v.type;
     c->scale = v.type == VALUE_DECIMAL ? v.scale : 0;
     c->affinity = e->affinity;
-    c->flags = e->flags & (EXPR_NOCASE_VALUE | EXPR_COLLATED);
+    c->flags = e->flags & BUILD_COLLATION;
     c->is_boolean = e->is_boolean;
     *out = c;
     return QUARTET_OK;
@@ -91,10 +91,10 @@ quartet_status expr_const_real(struct arena *a, double r, const char *text, stru
 static void of_declared(struct expr *e, const struct type_decl *type, bool nocase)
 {
     e->type = type->type == VALUE_NULL ? 0 : type->type;
-    e->affinity = e->type;
+    e->affinity = e->type != 0 ? e->type : VALUE_BLOB; /* a column without a type leaves texts beside it alone, as in SQLite */
     e->scale = type->scale;
     e->is_boolean = type->is_boolean;
-    e->flags = nocase ? EXPR_NOCASE_VALUE : 0;
+    e->flags = (uint8_t)(EXPR_OF_COLUMN | (nocase ? EXPR_NOCASE_VALUE : 0));
 }
 
 quartet_status expr_column(struct arena *a, uint32_t column, const struct type_decl *type, bool nocase, struct expr **out, struct err *err)
@@ -174,7 +174,7 @@ quartet_status build_affinity(struct arena *a, struct expr **e, uint8_t to, stru
         return rc;
     made->u.affinity_to = to;
     made->affinity = inner->affinity;
-    made->flags = inner->flags & (EXPR_NOCASE_VALUE | EXPR_COLLATED);
+    made->flags = inner->flags & BUILD_COLLATION;
     return build_fold(a, made, e, err);
 }
 
@@ -196,7 +196,7 @@ uint8_t build_collation(const struct expr *left, const struct expr *right)
     const struct expr *from = right;
     if ((left->flags & EXPR_COLLATED) != 0)
         from = left;
-    else if ((right->flags & EXPR_COLLATED) == 0 && (left->affinity != 0 || (left->flags & EXPR_NOCASE_VALUE) != 0))
+    else if ((right->flags & EXPR_COLLATED) == 0 && (left->flags & EXPR_OF_COLUMN) != 0)
         from = left;
     return (from->flags & EXPR_NOCASE_VALUE) != 0 ? EXPR_NOCASE : 0;
 }
@@ -334,6 +334,19 @@ static quartet_status copy_node(struct arena *a, const struct expr *x, struct ex
     return *out != NULL ? QUARTET_OK : arena_fail(a, err);
 }
 
+quartet_status build_plain(struct arena *a, struct expr *x, struct expr **out, struct err *err)
+{
+    *out = x;
+    if (x->affinity == 0 && (x->flags & BUILD_COLLATION) == 0)
+        return QUARTET_OK;
+    quartet_status rc = copy_node(a, x, out, err);
+    if (rc == QUARTET_OK) {
+        (*out)->affinity = 0;
+        (*out)->flags = (uint8_t)(x->flags & ~BUILD_COLLATION);
+    }
+    return rc;
+}
+
 /* NOT moved inwards as far as it goes, which leaves comparisons that an index can serve. *done false: it cannot be moved. */
 static quartet_status build_not(struct arena *a, struct expr *x, int64_t sql_offset, struct expr **out, bool *done, struct err *err)
 {
@@ -378,6 +391,7 @@ quartet_status expr_unary(struct arena *a, enum expr_op op, struct expr *x, int6
         break;
     case EXPR_POS:
         e->type = x->type; /* but no affinity: +x is the usual way to be rid of it */
+        e->flags = x->flags & BUILD_COLLATION;
         e->scale = x->scale;
         break;
     case EXPR_BITNOT:
@@ -407,7 +421,7 @@ quartet_status expr_cast(struct arena *a, struct expr *x, const struct type_decl
     e->scale = to->scale;
     e->affinity = e->type;
     e->is_boolean = to->is_boolean;
-    e->flags = x->flags & (EXPR_COLLATED | EXPR_NOCASE_VALUE);
+    e->flags = x->flags & BUILD_COLLATION;
     return build_fold(a, e, out, err);
 }
 

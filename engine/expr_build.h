@@ -4,6 +4,10 @@
 
 #include "expr_ops.h"
 
+#define BUILD_COLLATION (EXPR_NOCASE_VALUE | EXPR_COLLATED | EXPR_OF_COLUMN)
+
+/* x as the result of CASE, COALESCE and the like, which has neither affinity nor collation. */
+quartet_status build_plain(struct arena *a, struct expr *x, struct expr **out, struct err *err);
 quartet_status build_node(struct arena *a, enum expr_op op, struct expr *const *args, uint32_t n, int64_t sql_offset, struct expr **out,
                           struct err *err);
 quartet_status build_fold(struct arena *a, struct expr *e, struct expr **out, struct err *err); /* e itself where it is no constant */

@@ -59,12 +59,20 @@ static quartet_status build_logic(struct arena *a, enum expr_op op, struct expr 
     return build_fold(a, e, out, err);
 }
 
+/* Does a comparison with `other` change x itself? Then x cannot be computed once for several comparisons. */
+static bool changes_left(const struct expr *x, const struct expr *other)
+{
+    uint8_t left_to, right_to;
+    types_compare_affinity(x->affinity, other->affinity, &left_to, &right_to);
+    return left_to != 0 || (other->type == VALUE_DECIMAL && x->op == EXPR_CONST);
+}
+
 static quartet_status build_between(struct arena *a, uint8_t flags, struct expr *const *args, int64_t sql_offset, struct expr **out, struct err *err)
 {
     bool negated = (flags & EXPR_NEGATED) != 0;
     struct expr *parts[2], *e, *x = args[0], *low = args[1], *high = args[2];
     quartet_status rc = QUARTET_OK;
-    if (build_is_cheap(x)) {
+    if (build_is_cheap(x) || changes_left(x, low) || changes_left(x, high) || build_collation(x, low) != build_collation(x, high)) {
         rc = expr_binary(a, negated ? EXPR_LT : EXPR_GE, x, low, sql_offset, &parts[0], err);
         if (rc == QUARTET_OK)
             rc = expr_binary(a, negated ? EXPR_GT : EXPR_LE, x, high, sql_offset, &parts[1], err);
@@ -92,8 +100,10 @@ static quartet_status build_in(struct arena *a, uint8_t flags, struct expr *cons
     quartet_status rc = QUARTET_OK;
     if (n == 1)
         return const_int(a, (flags & EXPR_NEGATED) != 0, sql_offset, out, err);
-    if (n == 2 && (args[1]->op == EXPR_CONST || args[1]->op == EXPR_PARAM))
-        return expr_binary(a, (flags & EXPR_NEGATED) != 0 ? EXPR_NE : EXPR_EQ, args[0], args[1], sql_offset, out, err);
+    if (n == 2 && (args[1]->op == EXPR_CONST || args[1]->op == EXPR_PARAM)) {
+        rc = build_plain(a, args[1], &e, err);
+        return rc == QUARTET_OK ? expr_binary(a, (flags & EXPR_NEGATED) != 0 ? EXPR_NE : EXPR_EQ, args[0], e, sql_offset, out, err) : rc;
+    }
     rc = build_node(a, EXPR_IN, args, n, sql_offset, &e, err);
     if (rc != QUARTET_OK)
         return rc;
@@ -106,7 +116,7 @@ static quartet_status build_in(struct arena *a, uint8_t flags, struct expr *cons
             rc = build_affinity(a, &e->args[k], right_to, err);
         constant = constant && e->args[k]->op == EXPR_CONST;
     }
-    e->flags = flags | build_collation(args[0], args[1]);
+    e->flags = (uint8_t)(flags | ((args[0]->flags & EXPR_NOCASE_VALUE) != 0 ? EXPR_NOCASE : 0)); /* affinity and collation are the left side's */
     e->type = VALUE_INTEGER;
     e->is_boolean = true;
     if (rc == QUARTET_OK && constant) {
@@ -158,8 +168,7 @@ static quartet_status build_case(struct arena *a, struct expr *const *args, uint
     }
     if (at == 0) {
         struct value null = VALUE_NULL_INIT;
-        *out = otherwise;
-        return otherwise != NULL ? QUARTET_OK : expr_const(a, &null, out, err);
+        return otherwise != NULL ? build_plain(a, otherwise, out, err) : expr_const(a, &null, out, err);
     }
     if (otherwise != NULL)
         kept[at++] = otherwise;
@@ -167,6 +176,7 @@ static quartet_status build_case(struct arena *a, struct expr *const *args, uint
     if (rc != QUARTET_OK)
         return rc;
     common_type(*out, 1, 2);
+    (*out)->is_boolean = (*out)->is_boolean && (otherwise == NULL || otherwise->is_boolean);
     if (otherwise != NULL && (*out)->type != otherwise->type && !(otherwise->op == EXPR_CONST && otherwise->u.value.type == VALUE_NULL))
         (*out)->type = 0;
     return QUARTET_OK;
@@ -175,10 +185,17 @@ static quartet_status build_case(struct arena *a, struct expr *const *args, uint
 static quartet_status build_case_of(struct arena *a, struct expr *const *args, uint32_t n, int64_t sql_offset, struct expr **out, struct err *err)
 {
     quartet_status rc = QUARTET_OK;
-    if (!build_is_cheap(args[0])) {
+    bool once = !build_is_cheap(args[0]);
+    for (uint32_t k = 1; k + 1 < n; k += 2)
+        once = once && !changes_left(args[0], args[k]) && build_collation(args[0], args[k]) == build_collation(args[0], args[1]);
+    if (once) {
         rc = build_node(a, EXPR_CASE_OF, args, n, sql_offset, out, err);
         if (rc == QUARTET_OK && n > 1)
             (*out)->flags = build_collation(args[0], args[1]);
+        for (uint32_t k = 1; k + 1 < n && rc == QUARTET_OK; k += 2) {
+            struct expr *x = args[0];
+            rc = build_compare_sides(a, &x, &(*out)->args[k], err);
+        }
         return rc;
     }
     struct expr **conditions = arena_dup(a, args + 1, (n - 1) * sizeof *args);
@@ -205,10 +222,8 @@ static quartet_status build_coalesce(struct arena *a, struct expr *const *args, 
     }
     if (at == 0)
         return expr_const(a, &null, out, err);
-    if (at == 1) {
-        *out = kept[0];
-        return QUARTET_OK;
-    }
+    if (at == 1)
+        return build_plain(a, kept[0], out, err);
     quartet_status rc = build_node(a, EXPR_COALESCE, kept, at, sql_offset, out, err);
     if (rc == QUARTET_OK)
         common_type(*out, 0, 1);
@@ -292,8 +307,7 @@ static quartet_status build_lowered(struct arena *a, const struct func *f, struc
     struct expr *swapped[3] = {NULL, NULL, NULL};
     switch (f->code) {
     case EXPR_POS: /* likely(x), unlikely(x), likelihood(x, p) */
-        *out = args[0];
-        return QUARTET_OK;
+        return build_plain(a, args[0], out, err);
     case EXPR_LIKE:
     case EXPR_GLOB:
     case EXPR_REGEXP: /* like(pattern, value) is value LIKE pattern */
@@ -325,7 +339,8 @@ quartet_status expr_call(struct arena *a, const struct func *f, struct expr *con
         return rc;
     e->u.func = f;
     e->type = f->type;
-    if (n > 0 && (args[0]->flags & EXPR_NOCASE_VALUE) != 0)
-        e->flags = EXPR_NOCASE;
+    for (uint32_t k = n; k-- > 0;) /* the first that has a collation gives it */
+        if ((args[k]->flags & (EXPR_COLLATED | EXPR_OF_COLUMN)) != 0)
+            e->flags = (args[k]->flags & EXPR_NOCASE_VALUE) != 0 ? EXPR_NOCASE : 0;
     return build_fold(a, e, out, err);
 }

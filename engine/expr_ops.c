@@ -232,7 +232,7 @@ quartet_status ops_arith(enum expr_op op, const struct value *a, const struct va
     types_to_number(a, &x);
     types_to_number(b, &y);
     if (x.type == VALUE_REAL || y.type == VALUE_REAL)
-        return arith_real(op, &x, &y, out, err);
+        return arith_real(op, a, b, out, err); /* as they were: '3e2' % 2 goes by the digits before the e, as in SQLite */
     if (x.type == VALUE_DECIMAL || y.type == VALUE_DECIMAL)
         return arith_decimal(op, &x, &y, out, err);
     return arith_int(op, x.i, y.i, out, err);
@@ -447,7 +447,8 @@ quartet_status ops_like(const struct expr *e, const struct value *v, const struc
     struct slice text;
     bool match = false;
     quartet_status rc = types_text(v, arena, &text, err);
-    if (rc == QUARTET_OK)
+    bool blob = v->type == VALUE_BLOB || args[0].type == VALUE_BLOB; /* patterns are about text: a blob matches none */
+    if (rc == QUARTET_OK && !blob)
         rc = like_match(pattern, text, &match, err);
     *out = value_int(match != ((e->flags & EXPR_NEGATED) != 0));
     return rc;

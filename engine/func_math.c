@@ -214,7 +214,7 @@ static quartet_status f_extreme(const struct func_call *call, const struct value
     *out = args[0];
     for (uint32_t k = 1; k < n; k++) {
         int c = types_compare(&args[k], out, call->nocase);
-        if (call->func->code == 1 ? c > 0 : c < 0)
+        if (call->func->code == 1 ? c > 0 : c <= 0) /* of equals max takes the first and min the last, as SQLite */
             *out = args[k];
     }
     return QUARTET_OK;

@@ -37,7 +37,13 @@ static quartet_status f_replace(const struct func_call *call, const struct value
         rc = func_arg(call, &args[2], &to, err);
     if (rc != QUARTET_OK)
         return rc;
-    const uint8_t *at = from.n > 0 && s.n >= from.n ? memmem(s.p, s.n, from.p, from.n) : NULL;
+    if (args[0].type == VALUE_NULL || args[1].type == VALUE_NULL)
+        return func_null(out);
+    if (from.n == 0 || args[2].type == VALUE_NULL) { /* nothing to look for: x as it is, whatever stands third (SQLite) */
+        *out = from.n == 0 ? args[0] : VALUE_NULL_INIT;
+        return QUARTET_OK;
+    }
+    const uint8_t *at = s.n >= from.n ? memmem(s.p, s.n, from.p, from.n) : NULL;
     if (at == NULL)
         return func_slice(out, s);
     while (at != NULL) {
@@ -265,7 +271,7 @@ static quartet_status f_initcap(const struct func_call *call, const struct value
 const struct func func_string_table[] = {
     {"concat", 1, -1, FUNC_DETERMINISTIC, VALUE_TEXT, 0, f_concat},
     {"concat_ws", 2, -1, FUNC_DETERMINISTIC, VALUE_TEXT, 1, f_concat},
-    {"replace", 3, 3, FUNC_PURE, VALUE_TEXT, 0, f_replace},
+    {"replace", 3, 3, FUNC_DETERMINISTIC, 0, 0, f_replace},
     {"repeat", 2, 2, FUNC_PURE, VALUE_TEXT, 0, f_repeat},
     {"replicate", 2, 2, FUNC_PURE, VALUE_TEXT, 0, f_repeat},
     {"space", 1, 1, FUNC_PURE, VALUE_TEXT, 0, f_repeat},

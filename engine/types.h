@@ -37,7 +37,7 @@ quartet_status types_cast(const struct type_decl *to, struct value *v, struct ar
 quartet_status types_mismatch(const struct type_decl *to, const struct value *v, struct err *err);
 
 /* What comparing `left <op> right` does to each side before: the value type that the side is converted to by types_affinity (0: nothing). The inputs are
- * the sides' affinities: the type of the column or CAST, 0 for any other expression. */
+ * the sides' affinities: the type of the column or CAST (VALUE_BLOB for a column without a type), 0 for any other expression. */
 void types_compare_affinity(uint8_t left, uint8_t right, uint8_t *left_to, uint8_t *right_to);
 /* Convert *v to `type` if that loses nothing, as '12' to 12 for INTEGER; otherwise leave it. QUARTET_NOMEM or QUARTET_LIMIT only. */
 quartet_status types_affinity(uint8_t type, struct value *v, struct arena *a, struct err *err);

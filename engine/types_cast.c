@@ -126,9 +126,9 @@ void types_compare_affinity(uint8_t left, uint8_t right, uint8_t *left_to, uint8
     *right_to = 0;
     if (left == right)
         return;
-    if (has_fixed_text(left) && (right == 0 || right == VALUE_TEXT))
+    if (has_fixed_text(left) && (right == 0 || right == VALUE_TEXT || right == VALUE_BLOB))
         *right_to = left;
-    else if (has_fixed_text(right) && (left == 0 || left == VALUE_TEXT))
+    else if (has_fixed_text(right) && (left == 0 || left == VALUE_TEXT || left == VALUE_BLOB))
         *left_to = right;
     else if (left == VALUE_DECIMAL && !has_fixed_text(right))
         *right_to = VALUE_DECIMAL;
