@@ -237,7 +237,7 @@ static quartet_status alias_expr(struct bind *b, struct scope *s, const char *na
 quartet_status bind_name(struct bind *b, struct scope *s, const struct ast_column *c, uint32_t offset, struct expr **out, struct err *err)
 {
     for (struct scope *at = s; at != NULL; at = at->up) {
-        uint32_t i;
+        uint32_t i = BIND_NONE;
         quartet_status rc = find_here(at, c, offset, &i, err);
         if (rc != QUARTET_OK)
             return rc;

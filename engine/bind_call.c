@@ -274,7 +274,7 @@ quartet_status bind_function(struct bind *b, struct scope *s, const struct ast_e
 {
     const struct ast_function *f = e->u.function;
     const struct func *func;
-    struct expr **args;
+    struct expr **args = NULL;
     if (name_eq(f->name.text, "values") && f->args.count == 1 && f->args.item[0]->kind == AST_EXPR_COLUMN)
         return bind_values_of(b, s, f->args.item[0], out, err);
     if (f->over != NULL)

@@ -270,7 +270,7 @@ static quartet_status bind_in_query(struct bind *b, struct scope *s, const struc
 {
     const struct ast_in *in = e->u.in;
     uint8_t flags = (e->flags & AST_NEGATED) != 0 ? EXPR_NEGATED : 0;
-    struct expr **left;
+    struct expr **left = NULL;
     struct bsub *sub;
     uint32_t n;
     quartet_status rc = row_items(b, s, in->left, 1, &left, &n, err);
@@ -431,7 +431,7 @@ static quartet_status bind_between(struct bind *b, struct scope *s, const struct
 {
     const struct ast_between *t = e->u.between;
     uint8_t flags = (e->flags & AST_NEGATED) != 0 ? EXPR_NEGATED : 0;
-    struct expr **v, **lo, **hi;
+    struct expr **v = NULL, **lo, **hi;
     uint32_t n, ln, hn;
     quartet_status rc = row_items(b, s, t->value, 1, &v, &n, err);
     if (rc == QUARTET_OK)
@@ -508,7 +508,7 @@ static quartet_status bind_cast(struct bind *b, struct scope *s, const struct as
 
 static quartet_status bind_nary(struct bind *b, struct scope *s, const struct ast_expr *e, enum expr_op op, struct expr **out, struct err *err)
 {
-    struct expr **args;
+    struct expr **args = NULL;
     quartet_status rc = bind_list(b, s, &e->u.list, &args, err);
     return rc != QUARTET_OK ? rc : expr_nary(b->a, op, 0, args, e->u.list.count, e->offset, out, err);
 }

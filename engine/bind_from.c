@@ -523,7 +523,7 @@ static quartet_status from_list(struct bind *b, struct scope *s, const struct as
         merge = merge && list->item[i]->join != AST_JOIN_RIGHT && list->item[i]->join != AST_JOIN_FULL;
     for (uint32_t i = 0; i < list->count; i++) {
         const struct ast_from *f = list->item[i];
-        struct bsource *src, *j;
+        struct bsource *src, *j = NULL;
         uint32_t mid = s->count;
         quartet_status rc = bind_from_item(b, s, f, merge && join_kind(f->join) == JOIN_INNER, &src, err);
         if (rc != QUARTET_OK)

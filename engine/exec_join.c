@@ -142,11 +142,13 @@ static quartet_status emit(struct xjoin *j, bool ask, bool no_left, bool no_righ
     if (rc != QUARTET_OK)
         return rc;
     if (ask && p->cond != NULL) {
+        uint32_t n;
         tmp_reset(x);
-        rc = expr_filter(p->cond, &x->ctx, &both, j->sel, &both.n, err);
+        rc = expr_filter(p->cond, &x->ctx, &both, j->sel, &n, err);
         if (rc != QUARTET_OK)
             return rc;
         both.sel = j->sel;
+        both.n = n;
     }
     if (ask && p->kind != PJ_INNER) {
         for (uint32_t k = 0; k < both.n; k++) {

@@ -150,7 +150,7 @@ quartet_status plan_and(struct planner *p, struct expr **list, uint32_t n, struc
 
 quartet_status plan_filter(struct planner *p, struct pnode *in, struct expr **list, uint32_t n, struct pnode **out, struct err *err)
 {
-    struct expr **placed;
+    struct expr **placed = NULL;
     *out = in;
     if (n == 0)
         return QUARTET_OK;

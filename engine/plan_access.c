@@ -271,7 +271,7 @@ quartet_status plan_access(struct planner *p, const struct bsource *src, struct 
     struct way best;
     struct expr *again[2];
     uint32_t again_count = 0;
-    struct pnode *node;
+    struct pnode *node = NULL;
     quartet_status rc = scan_new(p, src, &node, err);
     if (rc == QUARTET_OK)
         rc = best_way(p, src, conjs, conj_count, NULL, &matches, &node->u.scan->index, &columns, &best, err);

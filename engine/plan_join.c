@@ -209,7 +209,7 @@ static quartet_status plan_leaf(struct planner *p, struct bsource *src, struct c
         list[i] = conjs[i]->e;
         conjs[i]->placed = true;
     }
-    struct pnode *leaf;
+    struct pnode *leaf = NULL;
     quartet_status rc = leaf_node(p, src, &leaf, err);
     return rc != QUARTET_OK ? rc : plan_filter(p, leaf, list, n, out, err);
 }

@@ -212,7 +212,7 @@ static quartet_status set_row(struct planner *p, struct target *t, struct scope 
         return err_set_at(err, QUARTET_ERROR, a->value->offset, "%u columns are set to %u values", n, a->value->u.list.count);
     struct bsub *first = NULL;
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t column;
+        uint32_t column = BIND_NONE;
         struct expr *e;
         quartet_status rc = find_column(t->table, &a->columns.item[i], &column, err);
         if (rc == QUARTET_OK && a->value->kind == AST_EXPR_ROW) {
@@ -235,7 +235,7 @@ static quartet_status bind_sets(struct planner *p, struct target *t, struct scop
     s->clause = "SET";
     for (uint32_t i = 0; i < sets->count && rc == QUARTET_OK; i++) {
         const struct ast_assign *a = &sets->item[i];
-        uint32_t column;
+        uint32_t column = BIND_NONE;
         struct expr *e;
         if (a->columns.count != 1) {
             rc = set_row(p, t, s, a, list, err);
@@ -457,8 +457,8 @@ quartet_status plan_insert(struct planner *p, const struct ast_insert *ast, stru
 {
     struct target *t = arena_zalloc(p->a, 1, sizeof *t);
     struct pwrite *w = arena_zalloc(p->a, 1, sizeof *w);
-    struct bquery *q, *ret;
-    struct upsert_bound *bound;
+    struct bquery *q, *ret = NULL;
+    struct upsert_bound *bound = NULL;
     struct bsource *excluded = NULL;
     struct pnode *source = NULL;
     uint32_t *columns, count, *cids;

@@ -50,7 +50,7 @@ static bool add_number(struct slt_values *out, char type, int64_t i, double r)
     if (type == 'I')
         (void)snprintf(text, sizeof text, "%lld", (long long)i); /* 20 characters at most */
     else
-        (void)snprintf(text, sizeof text, "%.3f", r); /* 314 characters at most */
+        (void)sqlite3_snprintf(sizeof text, text, "%.3f", r); /* the files were made with it: 16 digits, then zeros */
     return slt_add(out, text);
 }
 
