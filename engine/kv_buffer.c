@@ -292,6 +292,15 @@ static const struct node *search(const kv_buffer *b, const struct probe *p)
     return x;
 }
 
+/* The first node at or after the probe. The writer may link another in between while we look, so what follows is compared again. */
+static struct node *first_at(const kv_buffer *b, const struct probe *p)
+{
+    struct node *n = next_of(search(b, p), 0);
+    while (n != NULL && node_before(n, p))
+        n = next_of(n, 0);
+    return n;
+}
+
 static struct slice node_record(const struct node *n)
 {
     if (n->record_len == ERASED)
@@ -302,7 +311,7 @@ static struct slice node_record(const struct node *n)
 bool kv_buffer_get(const kv_buffer *b, tree_id tree, struct slice key, apply_no through, struct slice *record, apply_no *version)
 {
     struct probe p = probe_make(tree, key, through);
-    const struct node *n = next_of(search(b, &p), 0);
+    const struct node *n = first_at(b, &p);
     if (n == NULL || node_key_cmp(n, &p) != 0)
         return false;
     *record = node_record(n);
@@ -330,7 +339,7 @@ static void unlink_node(struct kv_buffer *b, struct node *n)
 void kv_buffer_take_back(kv_buffer *b, tree_id tree, struct slice key, apply_no version)
 {
     struct probe p = probe_make(tree, key, version);
-    struct node *n = next_of(search(b, &p), 0);
+    struct node *n = first_at(b, &p);
     if (n == NULL || node_key_cmp(n, &p) != 0 || n->version != version)
         return;
     unlink_node(b, n);
@@ -399,7 +408,7 @@ void kv_cursor_seek(struct kv_cursor *c, const kv_buffer *b, apply_no through, t
     struct probe p = probe_make(tree, key, through);
     c->buffer = b;
     c->through = through;
-    cursor_settle(c, next_of(search(b, &p), 0));
+    cursor_settle(c, first_at(b, &p));
 }
 
 static bool same_key(const struct node *a, const struct node *b)
@@ -428,7 +437,7 @@ static void settle_back(struct kv_cursor *c, const struct node *n)
             return;
         }
         struct probe p = {.tree = n->tree, .word0 = n->word0, .word1 = n->word1, .version = c->through, .key = slice_of(node_key(n), n->key_len)};
-        const struct node *seen = next_of(search(b, &p), 0);
+        const struct node *seen = first_at(b, &p);
         if (seen != NULL && same_key(seen, n)) {
             cursor_on(c, seen);
             return;
