@@ -7,7 +7,7 @@ SELECT ar.ArtistId, ar.Name FROM Artist ar LEFT JOIN Album al ON al.ArtistId = a
 -- 04 a four-way join
 SELECT t.Name, al.Title, ar.Name, g.Name FROM Track t JOIN Album al ON al.AlbumId = t.AlbumId JOIN Artist ar ON ar.ArtistId = al.ArtistId JOIN Genre g ON g.GenreId = t.GenreId WHERE ar.Name = 'AC/DC' ORDER BY al.Title, t.TrackId;
 -- 05 revenue by country
-SELECT BillingCountry, count(*), sum(Total) AS revenue, avg(Total), min(Total), max(Total) FROM Invoice GROUP BY BillingCountry ORDER BY revenue DESC, BillingCountry;
+SELECT BillingCountry, count(*), sum(Total) AS revenue, avg(Total), min(Total), max(Total) FROM Invoice GROUP BY BillingCountry ORDER BY round(sum(Total), 2) DESC, BillingCountry;
 -- 06 HAVING
 SELECT BillingCity, count(*) AS n FROM Invoice GROUP BY BillingCity HAVING count(*) > 7 AND sum(Total) > 40 ORDER BY n DESC, BillingCity;
 -- 07 revenue by month, from the text of dates
@@ -15,7 +15,7 @@ SELECT substr(InvoiceDate, 1, 7) AS month, count(*), sum(Total) FROM Invoice WHE
 -- 08 date ranges by BETWEEN
 SELECT InvoiceId, InvoiceDate, Total FROM Invoice WHERE InvoiceDate BETWEEN '2021-03-01 00:00:00' AND '2021-03-31 00:00:00' ORDER BY InvoiceDate, InvoiceId;
 -- 09 customers and what they spent, best first
-SELECT c.FirstName || ' ' || c.LastName, c.Country, sum(i.Total) AS spent FROM Customer c JOIN Invoice i ON i.CustomerId = c.CustomerId GROUP BY c.CustomerId, c.FirstName, c.LastName, c.Country ORDER BY spent DESC, c.CustomerId LIMIT 10;
+SELECT c.FirstName || ' ' || c.LastName, c.Country, sum(i.Total) AS spent FROM Customer c JOIN Invoice i ON i.CustomerId = c.CustomerId GROUP BY c.CustomerId, c.FirstName, c.LastName, c.Country ORDER BY round(sum(i.Total), 2) DESC, c.CustomerId LIMIT 10;
 -- 10 CASE
 SELECT CASE WHEN Milliseconds < 120000 THEN 'short' WHEN Milliseconds < 300000 THEN 'medium' ELSE 'long' END AS class, count(*), min(Milliseconds), max(Milliseconds) FROM Track GROUP BY 1 ORDER BY class;
 -- 11 CASE with an operand, and NULL
@@ -53,7 +53,7 @@ SELECT g.Name, sum(il.Quantity) AS sold, sum(il.Quantity * il.UnitPrice) FROM In
 -- 27 employees and what their customers spent
 SELECT e.FirstName, e.LastName, count(DISTINCT c.CustomerId), sum(i.Total) FROM Employee e JOIN Customer c ON c.SupportRepId = e.EmployeeId JOIN Invoice i ON i.CustomerId = c.CustomerId GROUP BY e.EmployeeId, e.FirstName, e.LastName ORDER BY e.EmployeeId;
 -- 28 functions of text
-SELECT upper(LastName), lower(FirstName), length(Email), substr(Phone, 1, 4), replace(Email, '@', ' at ') FROM Customer WHERE CustomerId <= 8 ORDER BY CustomerId;
+SELECT upper(LastName), lower(FirstName), length(Email), substr(Phone, 1, 4), replace(Email, '@', ' at ') FROM Customer WHERE Country IN ('USA', 'United Kingdom', 'India') ORDER BY CustomerId;
 -- 29 arithmetic, division of integers, rest, sign
 SELECT TrackId, Milliseconds / 1000, Milliseconds % 1000, -Milliseconds, Bytes / Milliseconds, abs(5 - TrackId) FROM Track WHERE TrackId < 12 ORDER BY TrackId;
 -- 30 logic with NULL

@@ -204,7 +204,7 @@ void dialled_close(struct dialled *d)
 
 size_t forge_batch(const char *keys_dir, uint8_t slot, enum forgery how, uint8_t *out, size_t n)
 {
-    static const uint8_t payload[] = "\x0c\0\0\0 no real delta";
+    static const uint8_t payload[] = "\x0f\0\0\0 no real delta";
     struct member_key key;
     struct err err = ERR_INIT;
     struct buf batch = {0}, message = {0};
