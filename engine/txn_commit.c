@@ -327,8 +327,6 @@ static quartet_status commit_locked(struct commit *c, apply_no *no, log_pos *end
     if (rc != QUARTET_OK || c->chunk_count == 0)
         return rc;
     rc = log_chunks(c, end);
-    if (rc == QUARTET_OK) /* as receivers do: without it, the writer would not have seen the rows of others that it changes */
-        rc = vv_merge(&d->state[d->own]->seen, &c->deps, c->err);
     if (rc == QUARTET_OK)
         rc = vv_merge(&d->state[d->own]->seen, &c->deps, c->err); /* as a receiver does */
     if (rc == QUARTET_OK)

@@ -72,7 +72,9 @@ static bool cmd_tables(struct shell *sh, char **args, int count)
 static bool cmd_schema(struct shell *sh, char **args, int count)
 {
     quartet_stmt *stmt = NULL;
-    const char *sql = count > 0 ? "SELECT sql FROM quartet_objects WHERE lower(name) = lower(?1) OR lower(table_name) = lower(?1) "
+    /* table_id of an index is the id of its table. */
+    const char *sql = count > 0 ? "SELECT sql FROM quartet_objects WHERE lower(name) = lower(?1) OR table_id IN "
+                                  "(SELECT id FROM quartet_objects WHERE kind = 'table' AND lower(name) = lower(?1)) "
                                   "ORDER BY kind = 'table' DESC, name"
                                 : "SELECT sql FROM quartet_objects ORDER BY kind = 'table' DESC, name";
     int rc = quartet_prepare(sh->db, sql, -1, &stmt, NULL);

@@ -18,7 +18,7 @@
 #include "crdt/delta_sign.h"
 #include "hostile.h"
 
-#define RSS_SLACK_KIB (24 * 1024) /* what an allocator may keep */
+#define RSS_SLACK_KIB (8 * 1024) /* what an allocator may keep */
 #define NOISE_LINKS 150
 #define SLOW_LINKS 50
 
@@ -245,31 +245,27 @@ static void foreign(struct proc *p)
 
 /* ---- a member that lies ---- */
 
-static bool lie(struct proc *p, const char *keys_dir, const uint8_t *message, size_t n, const char *what)
+/* On a link of its own to one node, which must cut it and say why. */
+static void lie(struct proc *p, int to, const char *keys_dir, const uint8_t *message, size_t n, const char *what)
 {
     struct dialled d;
     size_t got;
-    double until = proc_now() + 20; /* the node may still be cross with the slot about the last one */
-    bool linked = false;
-    while (!linked && proc_now() < until) {
-        linked = dialled_open(&d, keys_dir, "node.key", url_port(p->cluster.node_url[0]), 0) && dialled_complete(&d);
-        if (!linked) {
-            dialled_close(&d);
-            proc_sleep_ms(100);
-        }
+    int before = proc_log_lines(p, to, "invalid");
+    if (n == 0 || !dialled_open(&d, keys_dir, "node.key", url_port(p->cluster.node_url[to]), to)) {
+        proc_fail(p, "%s: it could not be made", what);
+        return;
     }
-    if (!linked) {
+    if (!dialled_complete(&d))
         proc_fail(p, "%s: no link as member: %s", what, d.error);
-        return false;
-    }
-    bool closed = dialled_send(&d, message, n) && raw_wait_closed(d.fd, 10, &got);
-    if (!closed)
+    else if (!dialled_send(&d, message, n) || !raw_wait_closed(d.fd, 10, &got))
         proc_fail(p, "%s: the link was not closed", what);
+    else if (proc_log_lines(p, to, "invalid") <= before)
+        proc_fail(p, "%s: no log line", what);
     dialled_close(&d);
-    return closed;
 }
 
-/* Slot 3's key is in our hands: batches under it in the name of slot 1, altered after signing, and noise instead of messages. */
+/* Slot 3's key is in our hands: batches under it in the name of slot 1, altered after signing, and noise instead of messages. Each goes to
+ * another node: who was lied to keeps away from the liar for seconds. */
 static void lying_member(struct proc *p)
 {
     char keys_dir[CLUSTER_PATH_MAX + 16];
@@ -277,28 +273,26 @@ static void lying_member(struct proc *p)
     size_t n;
     snprintf(keys_dir, sizeof keys_dir, "%s/3/keys", p->cluster.dir);
     proc_signal(p, 3, SIGKILL);
-    int before = proc_log_lines(p, 0, "invalid");
     n = forge_batch(keys_dir, 1, FORGE_OTHER_SLOT, bytes, sizeof bytes);
-    lie(p, keys_dir, bytes, n, "a batch in another's name");
+    lie(p, 0, keys_dir, bytes, n, "a batch in another's name");
     n = forge_batch(keys_dir, 3, FORGE_ALTERED, bytes, sizeof bytes);
-    lie(p, keys_dir, bytes, n, "a batch altered after signing");
+    lie(p, 1, keys_dir, bytes, n, "a batch altered after signing");
     for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = (uint8_t)proc_random(p);
-    lie(p, keys_dir, bytes, sizeof bytes, "noise for a message");
-    if (proc_log_lines(p, 0, "invalid") < before + 3)
-        proc_fail(p, "three lies, %d log lines", proc_log_lines(p, 0, "invalid") - before);
+    lie(p, 2, keys_dir, bytes, sizeof bytes, "noise for a message");
     double took;
     proc_start(p, 3);
     if (!cluster_wait_ready(&p->cluster, 3, 20000))
         proc_fail(p, "%s", p->cluster.error);
-    proc_wait_equal(p, 15, 90, &took); /* the node keeps away from a liar for a while: that is right */
-    printf("  the true node 3 was let in again after %.1f s\n", took);
+    proc_exec(p, p->cluster.node_url[3], "INSERT INTO t VALUES (0)"); /* must get to those who are cross with the slot */
+    if (proc_wait_equal(p, 15, 20, &took))
+        printf("  the true node 3 was let in again after %.1f s\n", took);
 }
 
 static void still_serves(struct target *t, const char *after, long rss, pid_t pid)
 {
     char text[256];
-    if (!proc_ask(t->p, t->p->cluster.node_url[0], "SELECT count(*), sum(x) FROM t", text, sizeof text) || strcmp(text, "3|6") != 0)
+    if (!proc_ask(t->p, t->p->cluster.node_url[0], "SELECT count(*), sum(x) FROM t", text, sizeof text) || (strcmp(text, "3|6") != 0 && strcmp(text, "4|6") != 0))
         proc_fail(t->p, "after %s node 0 answers: %s", after, text);
     if (t->p->cluster.pid[0] != pid || kill(pid, 0) != 0)
         proc_fail(t->p, "after %s node 0 is gone", after);
