@@ -88,12 +88,12 @@ for try in 1 2 3 4 5; do
     dir=$tmp/two$try
     port=$((port + 8))
     "$tmp/service" init "$dir" 2 "$port" >/dev/null || fail "init of two"
-    coproc A { exec "$tmp/service" run "$dir/0" 2>"$dir/err0"; }
-    exec 10>&"${A[1]}" 11<&"${A[0]}"
-    pid_a=$A_PID
-    coproc B { exec "$tmp/service-static" run "$dir/1" 2>"$dir/err1"; } 2>/dev/null
-    exec 12>&"${B[1]}" 13<&"${B[0]}"
-    pid_b=$B_PID
+    mkfifo "$dir/in0" "$dir/out0" "$dir/in1" "$dir/out1"
+    "$tmp/service" run "$dir/0" <"$dir/in0" >"$dir/out0" 2>"$dir/err0" &
+    pid_a=$!
+    "$tmp/service-static" run "$dir/1" <"$dir/in1" >"$dir/out1" 2>"$dir/err1" &
+    pid_b=$!
+    exec 10>"$dir/in0" 11<"$dir/out0" 12>"$dir/in1" 13<"$dir/out1"
     read -r -t 20 -u 11 ready_a
     read -r -t 20 -u 13 ready_b
     case ${ready_a:-}${ready_b:-} in ready*ready*) break ;; esac

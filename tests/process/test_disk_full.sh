@@ -13,7 +13,7 @@ if [ "${2:-}" != inside ]; then
     exit 0
 fi
 tmp=$(mktemp -d)
-mount -t tmpfs -o size=80m none "$tmp" || exit 1
+mount -t tmpfs -o size=160m none "$tmp" || exit 1
 pid=
 cleanup() {
     [ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null
@@ -28,7 +28,7 @@ fail() {
     echo "FAILED: $*"
     failed=1
 }
-head -c 24m /dev/zero >"$tmp/filler"
+head -c 112m /dev/zero >"$tmp/filler"
 coproc SH { exec "$bin/quartet" "$tmp/db" --format list --force 2>"$tmp.err"; }
 pid=$SH_PID
 exec 10>&"${SH[1]}" 11<&"${SH[0]}"

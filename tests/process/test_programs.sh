@@ -29,6 +29,7 @@ until_ok() {
         [ "$(date +%s%3N)" -lt "$end" ] || return 1
         read -r -t 0.05 <> <(:)
     done
+    return 0
 }
 alive() { kill -0 "$1" 2>/dev/null; }
 gone() { ! alive "$1"; }
