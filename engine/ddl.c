@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "parser/parse.h"
+#include "plan_check.h"
 #include "table_internal.h"
 
 struct ddl {
@@ -183,6 +184,8 @@ static quartet_status create_table(struct ddl *x, const struct ast_stmt *stmt)
         rc = put_object(x, id, "table", c.name.name.text, 0, sql);
     if (rc == QUARTET_OK)
         rc = txn_catalog_refresh(x->t, x->err);
+    if (rc == QUARTET_OK)
+        rc = plan_check_table(x->t->catalog, catalog_table_by_id(x->t->catalog, id), x->a, x->err);
     if (rc != QUARTET_OK) {
         x->err->sql_offset = -1; /* it would point into the canonical text */
         return rc;

@@ -81,6 +81,9 @@ static bool q_value(quartet_stmt *s, int column, char type, struct slt_values *o
 {
     if (quartet_column_type(s, column) == QUARTET_NULL)
         return slt_add(out, "NULL");
+    int value_type = quartet_column_type(s, column);
+    if (type == 'A')
+        type = value_type == QUARTET_INTEGER ? 'I' : value_type == QUARTET_REAL ? 'R' : 'T';
     if (type == 'I')
         return add_number(out, type, quartet_column_int64(s, column), 0);
     if (type == 'R')
@@ -136,6 +139,9 @@ static bool s_value(sqlite3_stmt *s, int column, char type, struct slt_values *o
 {
     if (sqlite3_column_type(s, column) == SQLITE_NULL)
         return slt_add(out, "NULL");
+    int value_type = sqlite3_column_type(s, column);
+    if (type == 'A')
+        type = value_type == SQLITE_INTEGER ? 'I' : value_type == SQLITE_FLOAT ? 'R' : 'T';
     if (type == 'I')
         return add_number(out, type, sqlite3_column_int64(s, column), 0);
     if (type == 'R')

@@ -1,0 +1,45 @@
+/* plan_check.c - the expressions of a table's definition, tried before the definition is kept.
+ * Why: a CHECK that names no column would fail at the first INSERT, far from whoever wrote it. */
+#include "plan_check.h"
+
+#include "plan.h"
+
+static quartet_status prefixed(quartet_status rc, const char *what, const char *name, struct err *err)
+{
+    if (rc != QUARTET_OK) {
+        err->sql_offset = -1;
+        err_prefix(err, name);
+        err_prefix(err, what);
+    }
+    return rc;
+}
+
+quartet_status plan_check_table(struct catalog *catalog, const struct table_def *t, struct arena *a, struct err *err)
+{
+    struct bind b = {.a = a, .catalog = catalog};
+    struct bquery *q = arena_zalloc(a, 1, sizeof *q); /* slots and subqueries may point to both */
+    struct scope *s = arena_zalloc(a, 1, sizeof *s);
+    struct bsource *src;
+    if (q == NULL || s == NULL)
+        return arena_fail(a, err);
+    *s = (struct scope){.query = q, .clause = "CHECK"};
+    quartet_status rc = bind_table_source(&b, s, t, NULL, false, &src, err);
+    for (uint32_t i = 0; i < t->check_count && rc == QUARTET_OK; i++) {
+        struct expr *e;
+        rc = bind_expr(&b, s, t->checks[i].expr, &e, err);
+        if (rc == QUARTET_OK && bind_has_subquery(e))
+            rc = err_set(err, QUARTET_ERROR, "a subquery cannot stand in a CHECK");
+        rc = prefixed(rc, "CHECK", t->checks[i].name != NULL ? t->checks[i].name : t->name, err);
+    }
+    struct scope none = {.query = q, .clause = "DEFAULT"};
+    for (uint32_t i = 0; i < t->column_count && rc == QUARTET_OK; i++) {
+        struct expr *e;
+        if (t->columns[i].default_expr == NULL)
+            continue;
+        rc = bind_expr(&b, &none, t->columns[i].default_expr, &e, err);
+        if (rc == QUARTET_OK && bind_has_subquery(e))
+            rc = err_set(err, QUARTET_ERROR, "a subquery cannot stand in a DEFAULT");
+        rc = prefixed(rc, "DEFAULT of", t->columns[i].name, err);
+    }
+    return rc;
+}
