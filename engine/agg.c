@@ -118,7 +118,7 @@ static __int128 sum_ints(const int64_t *v, uint32_t n)
         high += v[k] >> 32;
         low += (uint32_t)v[k];
     }
-    return ((__int128)high << 32) + (__int128)low;
+    return (__int128)high * (INT64_C(1) << 32) + (__int128)low;
 }
 
 static void update_sum_int(agg *g, const struct batch *in, const struct vec *v, const uint32_t *group)

@@ -63,6 +63,8 @@ static struct expr *bind_list(const struct test_scope *s, enum expr_op op, uint8
 {
     struct expr **args = arena_zalloc(s->a, items->count + 1, sizeof(struct expr *)), *e = NULL;
     uint32_t n = 0;
+    if (args == NULL && arena_fail(s->a, s->err) != QUARTET_OK)
+        return NULL;
     if (first != NULL && (args[n++] = bind_test(s, first)) == NULL)
         return NULL;
     for (uint32_t k = 0; k < items->count; k++)
@@ -76,6 +78,8 @@ static struct expr *bind_case(const struct test_scope *s, const struct ast_expr 
     const struct ast_case *c = x->u.kase;
     struct expr **args = arena_zalloc(s->a, c->when_count * 2 + 2, sizeof(struct expr *)), *e = NULL;
     uint32_t n = 0;
+    if (args == NULL && arena_fail(s->a, s->err) != QUARTET_OK)
+        return NULL;
     if (c->operand != NULL && (args[n++] = bind_test(s, c->operand)) == NULL)
         return NULL;
     for (uint32_t k = 0; k < c->when_count; k++)
@@ -91,6 +95,8 @@ static struct expr *bind_call(const struct test_scope *s, const struct ast_expr 
     const struct ast_function *call = x->u.function;
     const struct func *f;
     struct expr **args = arena_zalloc(s->a, call->args.count + 1, sizeof(struct expr *)), *e = NULL;
+    if (args == NULL && arena_fail(s->a, s->err) != QUARTET_OK)
+        return NULL;
     if (func_find(call->name.text, call->args.count, &f, s->err) != QUARTET_OK)
         return NULL;
     for (uint32_t k = 0; k < call->args.count; k++)
