@@ -2,7 +2,6 @@
  *
  * The format is sqllogictest's: records divided by blank lines; statement ok|error, query TYPES [sort] [label], skipif, onlyif, halt,
  * hash-threshold, and `connection NAME` before a record. Each file has a database of its own in memory. Exit status 0 only if all passed. */
-#define _GNU_SOURCE
 #include "slt.h"
 
 #include <stdio.h>

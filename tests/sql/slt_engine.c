@@ -82,6 +82,8 @@ static bool q_value(quartet_stmt *s, int column, char type, struct slt_values *o
     if (quartet_column_type(s, column) == QUARTET_NULL)
         return slt_add(out, "NULL");
     int value_type = quartet_column_type(s, column);
+    if (type == 'N')
+        type = value_type == QUARTET_INTEGER || value_type == QUARTET_REAL ? 'R' : 'T';
     if (type == 'A')
         type = value_type == QUARTET_INTEGER ? 'I' : value_type == QUARTET_REAL ? 'R' : 'T';
     if (type == 'I')
@@ -140,6 +142,8 @@ static bool s_value(sqlite3_stmt *s, int column, char type, struct slt_values *o
     if (sqlite3_column_type(s, column) == SQLITE_NULL)
         return slt_add(out, "NULL");
     int value_type = sqlite3_column_type(s, column);
+    if (type == 'N')
+        type = value_type == SQLITE_INTEGER || value_type == SQLITE_FLOAT ? 'R' : 'T';
     if (type == 'A')
         type = value_type == SQLITE_INTEGER ? 'I' : value_type == SQLITE_FLOAT ? 'R' : 'T';
     if (type == 'I')
