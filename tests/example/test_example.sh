@@ -93,9 +93,9 @@ for try in 1 2 3 4 5; do
     pid_a=$!
     "$tmp/service-static" run "$dir/1" <"$dir/in1" >"$dir/out1" 2>"$dir/err1" &
     pid_b=$!
-    exec 10>"$dir/in0" 11<"$dir/out0" 12>"$dir/in1" 13<"$dir/out1"
-    read -r -t 20 -u 11 ready_a
-    read -r -t 20 -u 13 ready_b
+    exec 3>"$dir/in0" 4<"$dir/out0" 5>"$dir/in1" 6<"$dir/out1"
+    read -r -t 20 -u 4 ready_a
+    read -r -t 20 -u 6 ready_b
     case ${ready_a:-}${ready_b:-} in ready*ready*) break ;; esac
     kill -KILL "$pid_a" "$pid_b" 2>/dev/null
     wait "$pid_a" "$pid_b" 2>/dev/null
@@ -110,21 +110,21 @@ ready*ready*) ;;
     ;;
 esac
 for i in 1 2 3 4 5; do
-    expect "hit on 0" "ok home" "$(ask 10 11 'hit home')"
-    expect "hit on 1" "ok home" "$(ask 12 13 'hit home')"
+    expect "hit on 0" "ok home" "$(ask 3 4 'hit home')"
+    expect "hit on 1" "ok home" "$(ask 5 6 'hit home')"
 done
 until=$((SECONDS + 10))
 while [ "$SECONDS" -lt "$until" ]; do
-    a=$(ask 10 11 top)
-    b=$(ask 12 13 top)
+    a=$(ask 3 4 top)
+    b=$(ask 5 6 top)
     [ "$a" = "10 home" ] && [ "$b" = "10 home" ] && break
     read -r -t 0.02 <> <(:)
 done
 expect "both count on 0" "10 home" "$a"
 expect "both count on 1" "10 home" "$b"
-ask 10 11 cluster | grep -q '^1 127.0.0.1:' || fail "SHOW CLUSTER does not name the other node"
-echo quit >&10
-echo quit >&12
+ask 3 4 cluster | grep -q '^1 127.0.0.1:' || fail "SHOW CLUSTER does not name the other node"
+echo quit >&3
+echo quit >&5
 wait "$pid_a" || fail "service 0 ended with status $?"
 wait "$pid_b" || fail "service 1 ended with status $?"
 [ "$failed" = 0 ] && echo "example: shared and static, alone and as two: all as expected"
