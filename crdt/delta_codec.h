@@ -9,7 +9,8 @@
 #define DELTA_FIELDS 6u     /* version, number, stamp, flags, deps, tables */
 #define DELTA_DEP_FIELDS 5u /* slot, incarnation, number, stamp, head */
 #define DELTA_TABLE_FIELDS 3u /* id, column ids, rows */
-#define DELTA_ROW_FIELDS 2u /* key, flags; then the writes */
+#define DELTA_ROW_FIELDS 2u  /* key, flags; then the writes */
+#define DELTA_LIFE_FIELDS 3u /* where additions go to a named life: its stamp, slot, incarnation, before the writes */
 
 /* msgpack-c's packer, appending to a buf. Failure is the buf's. */
 msgpack_packer mp_packer(struct buf *out);

@@ -29,13 +29,19 @@ static const char *check_row(struct bytes_in *in, uint32_t column_count, struct 
     struct slice last = *key;
     *key = mp_bin(in);
     uint64_t flags = mp_uint(in);
-    if (in->bad || fields < DELTA_ROW_FIELDS || flags > (ROW_OP_DELETE | ROW_OP_INSERT))
+    uint32_t head = DELTA_ROW_FIELDS + (flags == ROW_OP_ADD_TO ? DELTA_LIFE_FIELDS : 0);
+    if (in->bad || fields < head || flags > ROW_OP_ADD_TO)
         return "a row's head";
+    if (flags == ROW_OP_ADD_TO) {
+        uint64_t stamp = mp_uint(in), slot = mp_uint(in), incarnation = mp_uint(in);
+        if (in->bad || stamp == 0 || slot >= SLOTS_MAX || incarnation == 0)
+            return "a life's name";
+    }
     if (key->n > DELTA_KEY_BYTES_MAX)
         return "a key's length";
     if (last.p != NULL && slice_cmp(last, *key) >= 0)
         return "keys out of order";
-    uint32_t items = fields - DELTA_ROW_FIELDS;
+    uint32_t items = fields - head;
     bool insert = (flags & ROW_OP_INSERT) != 0;
     if (insert ? items != column_count : items % 2 != 0)
         return "a row's count of writes";
@@ -147,6 +153,12 @@ static void read_row(struct delta_reader *r, struct slice *key, struct row_op *o
     uint32_t items = mp_array(&r->in) - DELTA_ROW_FIELDS;
     *key = mp_bin(&r->in);
     *op = (struct row_op){.flags = (uint8_t)mp_uint(&r->in)};
+    if (op->flags == ROW_OP_ADD_TO) {
+        items -= DELTA_LIFE_FIELDS;
+        op->life_stamp = mp_uint(&r->in);
+        op->life_chain.slot = (uint8_t)mp_uint(&r->in);
+        op->life_chain.incarnation = mp_uint(&r->in);
+    }
     op->write_count = (op->flags & ROW_OP_INSERT) != 0 ? items : items / 2;
     r->rows_left--;
 }

@@ -81,11 +81,18 @@ void delta_row(struct delta_writer *w, struct slice key, const struct row_op *op
     QASSERT(w->table_count > 0);
     QASSERT(!insert || op->write_count == w->column_count);
     w->count++;
-    msgpack_pack_array(&pk, DELTA_ROW_FIELDS + (insert ? (size_t)op->write_count : 2 * (size_t)op->write_count));
+    bool named = (op->flags & ROW_OP_ADD_TO) != 0;
+    QASSERT(!named || op->flags == ROW_OP_ADD_TO);
+    msgpack_pack_array(&pk, DELTA_ROW_FIELDS + (named ? DELTA_LIFE_FIELDS : 0) + (insert ? (size_t)op->write_count : 2 * (size_t)op->write_count));
     msgpack_pack_bin(&pk, key.n);
     if (key.n > 0)
         msgpack_pack_bin_body(&pk, key.p, key.n);
     msgpack_pack_uint8(&pk, op->flags);
+    if (named) {
+        msgpack_pack_uint64(&pk, op->life_stamp);
+        msgpack_pack_uint8(&pk, op->life_chain.slot);
+        msgpack_pack_uint64(&pk, op->life_chain.incarnation);
+    }
     for (uint32_t i = 0; i < op->write_count; i++) {
         const struct row_write *write = &op->writes[i];
         QASSERT(insert ? write->column == i : write->column < w->column_count);

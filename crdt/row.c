@@ -185,14 +185,22 @@ static quartet_status give_birth(struct row *row, const struct row_schema *schem
     return QUARTET_OK;
 }
 
+/* Whether additions are for this life. */
+static bool adds_to(const struct row_life *life, const struct row_op *op, const struct row_writer *w)
+{
+    return (op->flags & ROW_OP_ADD_TO) == 0 ||
+           (life->birth.stamp == op->life_stamp && chain_id_cmp(chain_id_of(w->chains, life->birth.chain), op->life_chain) == 0);
+}
+
 static quartet_status write_life(struct row_life *life, const struct row_schema *schema, const struct row_op *op,
                                  const struct row_writer *w, struct arena *a, bool *changed, struct err *err)
 {
+    bool takes_adds = adds_to(life, op, w);
     for (uint32_t i = 0; i < op->write_count; i++) {
         const struct row_write *write = &op->writes[i];
         struct row_cell *cell = &life->cells[write->column];
-        if (write->add != is_counter(schema, write->column))
-            continue; /* made for another kind of column: the same nothing on every node */
+        if (write->add != is_counter(schema, write->column) || (write->add && !takes_adds))
+            continue; /* for another life, or made for another kind of column: the same nothing on every node */
         if (!write->add) {
             if (ver_cmp(w->chains, w->ver, cell->ver) <= 0 && !plant_is(PLANT_ARRIVAL_WINS))
                 continue;

@@ -64,7 +64,8 @@ struct row {
  * first `ends`, then writes to the remaining lives, then the birth with its own cells. */
 enum row_op_flags {
     ROW_OP_DELETE = 1, /* end every life that the writer saw (those of earlier transactions); writes then reach nothing */
-    ROW_OP_INSERT = 2  /* a new life; `writes` then are its cells, one for every column of the table, and go to it alone */
+    ROW_OP_INSERT = 2, /* a new life; `writes` then are its cells, one for every column of the table, and go to it alone */
+    ROW_OP_ADD_TO = 4  /* writes that add go to the life that is named alone: the writer saw several, and one addition must count once */
 };
 struct row_write {
     uint32_t column;
@@ -76,6 +77,8 @@ struct row_op {
     uint8_t flags;
     struct row_write *writes;
     uint32_t write_count;
+    struct chain_id life_chain; /* ROW_OP_ADD_TO: its birth; else zeros */
+    hlc_stamp life_stamp;
 };
 
 /* Who writes: the version of the transaction, and the vector of what its writer had applied when it committed. */

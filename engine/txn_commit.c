@@ -33,6 +33,8 @@ struct commit {
     struct row_write *writes;
     uint32_t write_cap;
     struct arena arena;
+    struct arena row;    /* of one row at a time */
+    struct buf record;   /* likewise */
     struct err *err;
 };
 
@@ -210,6 +212,39 @@ static quartet_status writes_room(struct commit *c, const struct table_def *t)
     return c->writes == NULL ? arena_fail(&c->arena, c->err) : QUARTET_OK;
 }
 
+/* An addition must count once: where the row has several lives, it goes to the newest. The snapshot shows the row as it is: it was validated. */
+static quartet_status name_life(struct commit *c, const struct table_def *t, struct slice key, struct row_op *op)
+{
+    bool adds = false;
+    for (uint32_t i = 0; i < op->write_count; i++)
+        adds = adds || op->writes[i].add;
+    if (!adds || op->flags != 0)
+        return QUARTET_OK;
+    struct row row;
+    const struct row_life *newest = NULL;
+    uint32_t unended = 0;
+    buf_clear(&c->record);
+    quartet_status rc = kv_get(c->t->snap, NULL, t->id, key, &c->record, c->err);
+    if (rc == QUARTET_OK)
+        rc = row_decode(slice_of(c->record.data, c->record.len), &t->rows, &c->row, &row, c->err);
+    for (uint32_t i = 0; rc == QUARTET_OK && i < row.life_count; i++)
+        if (!row.lives[i].ended) {
+            newest = &row.lives[i]; /* they are sorted by birth */
+            unended++;
+        }
+    if (unended > 1) {
+        op->flags = ROW_OP_ADD_TO;
+        op->life_stamp = newest->birth.stamp;
+        op->life_chain = chain_id_of(&c->d->chains, newest->birth.chain);
+    }
+    arena_rewind(&c->row, (struct arena_mark){0});
+    if (rc == QUARTET_NOTFOUND) { /* purged meanwhile: there is nothing to add to */
+        err_clear(c->err);
+        rc = QUARTET_OK;
+    }
+    return rc;
+}
+
 static quartet_status encode_row(struct commit *c, const struct table_def *t, struct slice key, struct slice record)
 {
     struct row_op op;
@@ -219,6 +254,9 @@ static quartet_status encode_row(struct commit *c, const struct table_def *t, st
     if (rc == QUARTET_OK)
         rc = row_operation(c, t, record, &op, &empty);
     if (rc != QUARTET_OK || empty)
+        return rc;
+    rc = name_life(c, t, key, &op);
+    if (rc != QUARTET_OK)
         return rc;
     if (c->open && c->chunked && c->bytes.len - c->chunks[c->chunk_count].at + record.n + key.n > DELTA_CHUNK_BYTES_MAX)
         rc = chunk_end(c);
@@ -346,6 +384,8 @@ static void commit_end(struct commit *c)
     mem_free(c->chunks);
     vv_deinit(&c->deps);
     arena_free_all(&c->arena);
+    arena_free_all(&c->row);
+    buf_deinit(&c->record);
 }
 
 quartet_status txn_commit_stamped(txn *t, hlc_stamp *stamp, struct err *err)

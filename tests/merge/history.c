@@ -87,6 +87,23 @@ static void random_writes(const struct history *h, struct history_txn *t, struct
     }
 }
 
+/* Additions to one of the births that the writer saw: the newest unended one in SQL's use, any of them here. */
+static void name_life(const struct history *h, struct history_txn *t, struct prng *r)
+{
+    uint32_t at = h->count > 0 ? (uint32_t)prng_below(r, h->count) : 0;
+    for (uint32_t i = 0; i < h->count; i++) {
+        const struct history_txn *birth = &h->t[(at + i) % h->count];
+        if (birth == t || (birth->op.flags & ROW_OP_INSERT) == 0)
+            continue;
+        if (t->seen[birth->writer] < birth->number && !prng_chance(r, 0.02)) /* one that it did not see takes nothing */
+            continue;
+        t->op.flags = t->model_op.flags = ROW_OP_ADD_TO;
+        t->op.life_chain = t->model_op.life_chain = h->chains[birth->writer];
+        t->op.life_stamp = t->model_op.life_stamp = birth->model_txn.stamp;
+        return;
+    }
+}
+
 static const struct history_txn *find_txn(const struct history *h, uint32_t writer, uint64_t number)
 {
     for (uint32_t i = 0; i < h->count; i++)
@@ -171,6 +188,8 @@ void history_random(struct history *h, struct prng *r, uint32_t writers, uint32_
         struct history_txn *t = history_add(h, writer, stamp, seen, random_flags(h, writer, r));
         if ((t->op.flags & ROW_OP_INSERT) != 0 || (t->op.flags & ROW_OP_DELETE) == 0 || prng_chance(r, 0.1))
             random_writes(h, t, r);
+        if (t->op.flags == 0 && prng_chance(r, 0.5))
+            name_life(h, t, r);
     }
 }
 

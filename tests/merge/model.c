@@ -154,7 +154,11 @@ static const struct row_write *write_to(const struct view *v, const struct model
     if (writer != birth &&
         ((writer->op->flags & ROW_OP_INSERT) != 0 || !is_known(v, writer->txn) || !saw(writer->txn, birth->txn)))
         return NULL;
-    return write_of(writer->op, column);
+    const struct row_write *write = write_of(writer->op, column);
+    bool elsewhere = (writer->op->flags & ROW_OP_ADD_TO) != 0 &&
+                     (writer->op->life_stamp != birth->txn->stamp || writer->op->life_chain.slot != birth->txn->chain.slot ||
+                      writer->op->life_chain.incarnation != birth->txn->chain.incarnation);
+    return write != NULL && write->add && elsewhere ? NULL : write;
 }
 
 static bool newer(const struct model_txn *a, const struct model_txn *b)

@@ -19,6 +19,8 @@ struct model_op { /* net: at most one per row in a transaction */
     uint8_t flags;                  /* enum row_op_flags */
     const struct row_write *writes; /* `column` is what the schema given to model_show counts by */
     uint32_t write_count;
+    struct chain_id life_chain;     /* ROW_OP_ADD_TO */
+    hlc_stamp life_stamp;
 };
 
 struct model_txn { /* all borrowed: must outlive the model */

@@ -178,7 +178,8 @@ static bool add_op(struct replay *r, const struct table_def *t, const struct del
                 writes[count] = op->writes[i];
                 writes[count++].column = c;
             }
-    r->ops[r->op_count++] = (struct model_op){.table = t->id, .key = key, .flags = op->flags, .writes = writes, .write_count = count};
+    r->ops[r->op_count++] = (struct model_op){.table = t->id, .key = key, .flags = op->flags, .writes = writes, .write_count = count,
+                                                .life_chain = op->life_chain, .life_stamp = op->life_stamp};
     return true;
 }
 

@@ -28,7 +28,11 @@ static void random_row(struct prng *r, struct sample_row *s, uint64_t table, uin
 {
     *s = (struct sample_row){.table = table, .key_len = 5 + (size_t)prng_below(r, 7)};
     s->key[3] = (uint8_t)index; /* ascending */
-    s->op.flags = (uint8_t)prng_below(r, 4);
+    s->op.flags = (uint8_t)prng_below(r, 5);
+    if (s->op.flags == ROW_OP_ADD_TO) {
+        s->op.life_stamp = prng_u64(r) | 1;
+        s->op.life_chain = (struct chain_id){.slot = (uint8_t)prng_below(r, SLOTS_MAX), .incarnation = prng_u64(r) | 1};
+    }
     bool insert = (s->op.flags & ROW_OP_INSERT) != 0;
     s->op.write_count = insert ? COLUMNS_MAX : (uint32_t)prng_below(r, COLUMNS_MAX + 1);
     s->op.writes = s->writes;
@@ -71,6 +75,7 @@ static void random_delta(struct prng *r, struct chain_table *chains, struct buf 
 static bool same_row(const struct sample_row *s, uint64_t table, struct slice key, const struct row_op *op)
 {
     if (s->table != table || !slice_eq(key, slice_of(s->key, s->key_len)) || op->flags != s->op.flags ||
+        op->life_stamp != s->op.life_stamp || op->life_chain.incarnation != s->op.life_chain.incarnation || op->life_chain.slot != s->op.life_chain.slot ||
         op->write_count != s->op.write_count)
         return false;
     for (uint32_t i = 0; i < op->write_count; i++)

@@ -126,6 +126,21 @@ static void test_row_counters_of_concurrent_inserts_add(void)
     expect(true, "B", 2, 2);
 }
 
+/* A and B insert, C sees both and adds 10: to the newer life, and once. */
+static void test_row_addition_to_a_row_of_two_births_counts_once(void)
+{
+    history_begin(&h, 3);
+    insert(A, 40, seen_nothing, 0, "A", 1);
+    insert(B, 80, seen_nothing, 0, "B", 1);
+    struct history_txn *t = history_add(&h, C, 120, seen(1, 1, 0), ROW_OP_ADD_TO);
+    t->op.life_chain = t->model_op.life_chain = h.chains[B];
+    t->op.life_stamp = t->model_op.life_stamp = 80;
+    history_write(t, 3, true, value_int(10));
+    expect(true, "B", 12, 2);
+    history_add(&h, A, 160, seen(1, 0, 0), ROW_OP_DELETE); /* it knew its own birth only */
+    expect(true, "B", 11, 2);
+}
+
 static void test_row_delete_wins_over_a_concurrent_update(void)
 {
     history_begin(&h, 2);
@@ -259,6 +274,7 @@ const struct unit_test unit_tests[] = {
     {"test_row_delete_of_one_birth_shows_the_other_again", test_row_delete_of_one_birth_shows_the_other_again},
     {"test_row_delete_spares_an_insert_it_had_not_seen", test_row_delete_spares_an_insert_it_had_not_seen},
     {"test_row_counters_of_concurrent_inserts_add", test_row_counters_of_concurrent_inserts_add},
+    {"test_row_addition_to_a_row_of_two_births_counts_once", test_row_addition_to_a_row_of_two_births_counts_once},
     {"test_row_delete_wins_over_a_concurrent_update", test_row_delete_wins_over_a_concurrent_update},
     {"test_row_insert_after_delete_starts_anew", test_row_insert_after_delete_starts_anew},
     {"test_row_counter_adds_all_increments", test_row_counter_adds_all_increments},
