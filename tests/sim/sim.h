@@ -48,6 +48,7 @@ struct sim_node {
     uint64_t starts;
     uint64_t next;                    /* number of the next transaction */
     uint8_t told[SIM_WRITES_MAX];     /* 1: acknowledged; 2: failed or cut off, so that its outcome is open */
+    bool wrote_pair;                  /* its present transaction wrote pa and pb */
     uint64_t held_us;                 /* down until then */
 };
 

@@ -139,6 +139,7 @@ static quartet_status run_body(struct sim *s, struct sim_node *n, uint64_t k, ui
     if (rc != QUARTET_OK || kind < 2)
         return rc;
     if (kind < 4) {
+        n->wrote_pair = true;
         static const char *const pair[] = {"pa", "pb"};
         for (size_t i = 0; rc == QUARTET_OK && i < 2; i++) {
             snprintf(sql, sizeof sql, "INSERT INTO %s (id, v) VALUES (%llu, %llu) ON CONFLICT (id) DO UPDATE SET v = excluded.v", pair[i],
@@ -158,6 +159,19 @@ static quartet_status run_body(struct sim *s, struct sim_node *n, uint64_t k, ui
     return rc;
 }
 
+/* A writer sees its own commit at once, also where it overwrote something stamped by a clock ahead of its own: a transaction's stamp is
+ * greater than all that it had seen. Nothing comes between here, since the simulator has one thread. */
+static void check_own_write(struct sim *s, struct sim_node *n, uint64_t k, uint64_t unique)
+{
+    char sql[160];
+    struct err err = ERR_INIT;
+    int64_t lost = 0;
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM journal j JOIN pa ON pa.id = j.id WHERE j.node = %u AND j.k = %llu AND pa.v < %llu",
+             (unsigned)n->slot, (unsigned long long)k, (unsigned long long)unique);
+    if (n->wrote_pair && sim_sql(n, sql, &lost, &err) == QUARTET_OK && lost != 0)
+        sim_fail(s, "node %u does not see its own commit %llu", (unsigned)n->slot, (unsigned long long)k);
+}
+
 void sim_work_step(struct sim *s, uint8_t slot)
 {
     struct sim_node *n = &s->nodes[slot];
@@ -165,6 +179,7 @@ void sim_work_step(struct sim *s, uint8_t slot)
     if (n->next >= SIM_WRITES_MAX || sim_sql(n, "SELECT count(*) FROM t", NULL, &err) != QUARTET_OK)
         return; /* the schema, of which t is the last table, has not arrived yet */
     uint64_t k = n->next++;
+    n->wrote_pair = false;
     uint64_t unique = 1 + (s->committed + s->failed_txns) * 16 + slot; /* 16: statements of one transaction count on from here */
     quartet_status rc = sim_sql(n, "BEGIN", NULL, &err);
     if (rc == QUARTET_OK)
@@ -172,6 +187,8 @@ void sim_work_step(struct sim *s, uint8_t slot)
     if (rc == QUARTET_OK)
         rc = sim_sql(n, "COMMIT", NULL, &err);
     n->told[k] = rc == QUARTET_OK ? 1 : 2;
+    if (rc == QUARTET_OK)
+        check_own_write(s, n, k, unique);
     if (rc == QUARTET_OK)
         s->committed++;
     else
