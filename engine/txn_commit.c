@@ -314,7 +314,8 @@ static quartet_status encode(struct commit *c)
     return rc == QUARTET_OK ? buf_check(&c->bytes, c->err) : rc;
 }
 
-static quartet_status log_chunks(struct commit *c, log_pos *end)
+/* *begun: something is in the log. */
+static quartet_status log_chunks(struct commit *c, log_pos *end, bool *begun)
 {
     db *d = c->d;
     for (size_t i = 0; i < c->chunk_count; i++) {
@@ -326,6 +327,7 @@ static quartet_status log_chunks(struct commit *c, log_pos *end)
         struct slice parts[2] = {slice_of(head, sizeof head), slice_of(c->bytes.data + k->at, k->n)};
         log_pos at;
         quartet_status rc = commit_log_append(d->log, LOG_LOCAL, parts, 2, &at, end, c->err);
+        *begun = *begun || rc != QUARTET_FULL;
         if (rc == QUARTET_OK && d->identity.member)
             rc = chain_add_local(d->state[d->own], (struct local_delta){.number = k->number, .stamp = c->stamp, .at = at, .end = *end,
                                                                         .n = (uint32_t)k->n, .more = (k->flags & DELTA_MORE) != 0}, c->err);
@@ -364,7 +366,10 @@ static quartet_status commit_locked(struct commit *c, apply_no *no, log_pos *end
     rc = encode(c);
     if (rc != QUARTET_OK || c->chunk_count == 0)
         return rc;
-    rc = log_chunks(c, end);
+    bool begun = false;
+    rc = log_chunks(c, end, &begun);
+    if (rc == QUARTET_FULL && !begun)
+        return rc; /* the log makes room before it writes: nothing has happened, and it may be tried again */
     if (rc == QUARTET_OK)
         rc = vv_merge(&d->state[d->own]->seen, &c->deps, c->err); /* as a receiver does */
     if (rc == QUARTET_OK)
