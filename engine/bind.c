@@ -81,7 +81,7 @@ quartet_status bind_col_expr(struct bind *b, uint32_t cid, struct expr **out, st
 void bind_shape(const struct bind *b, const struct expr *e, const char *name, struct bcol *out)
 {
     *out = (struct bcol){.name = name, .type = e->type, .affinity = e->affinity, .scale = e->scale, .is_boolean = e->is_boolean};
-    out->flags = e->flags & EXPR_NOCASE_VALUE;
+    out->flags = e->flags & (EXPR_NOCASE_VALUE | EXPR_OF_COLUMN);
     if (e->op == EXPR_COLUMN) {
         out->declared = b->cols[e->u.column].declared;
         out->table = b->cols[e->u.column].table;
@@ -206,7 +206,7 @@ static quartet_status use_outer(struct bind *b, struct scope *from, struct scope
     (*out)->type = e->type;
     (*out)->affinity = e->affinity;
     (*out)->scale = e->scale;
-    (*out)->flags = e->flags & (EXPR_NOCASE_VALUE | EXPR_COLLATED);
+    (*out)->flags = e->flags & (EXPR_NOCASE_VALUE | EXPR_COLLATED | EXPR_OF_COLUMN);
     (*out)->is_boolean = e->is_boolean;
     return QUARTET_OK;
 }

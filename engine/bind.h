@@ -20,7 +20,7 @@ enum bcol_kind { BCOL_SOURCE, BCOL_GROUP, BCOL_AGG, BCOL_WINDOW };
 struct bcol {
     const char *name;
     uint8_t kind;                          /* enum bcol_kind */
-    uint8_t type, affinity, scale, flags;  /* as in struct expr; flags: EXPR_NOCASE_VALUE */
+    uint8_t type, affinity, scale, flags;  /* as in struct expr; flags: EXPR_NOCASE_VALUE, EXPR_OF_COLUMN */
     bool is_boolean;
     uint32_t uses;                         /* how many expressions name it: 0 need not be read */
     const char *declared, *table, *column; /* of a plain column, else NULL */

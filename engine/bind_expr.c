@@ -69,7 +69,7 @@ static quartet_status sub_expr(struct bind *b, enum expr_op op, uint8_t flags, s
         (*out)->affinity = c->affinity;
         (*out)->scale = c->scale;
         (*out)->is_boolean = c->is_boolean;
-        (*out)->flags |= c->flags & EXPR_NOCASE_VALUE;
+        (*out)->flags |= c->flags & (EXPR_NOCASE_VALUE | EXPR_OF_COLUMN);
     } else {
         (*out)->type = VALUE_INTEGER;
         (*out)->is_boolean = true;

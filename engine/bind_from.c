@@ -72,7 +72,7 @@ quartet_status bind_table_source(struct bind *b, struct scope *s, const struct t
         struct bcol col = {.name = c->name, .declared = c->declared, .table = t->name, .column = c->name, .is_boolean = c->is_boolean, .scale = c->scale};
         col.type = c->type == VALUE_NULL ? 0 : c->type;
         col.affinity = col.type;
-        col.flags = c->nocase ? EXPR_NOCASE_VALUE : 0;
+        col.flags = (uint8_t)(EXPR_OF_COLUMN | (c->nocase ? EXPR_NOCASE_VALUE : 0));
         rc = source_column(b, s, src, &col, err);
     }
     if (rc == QUARTET_OK && with_key) {

@@ -267,7 +267,7 @@ static quartet_status group_map(void *arg, const struct expr *e, struct expr **o
         if (expr_equal(p->q->group[i], e)) {
             quartet_status rc = bind_col_expr(p->b, p->q->group_cids[i], out, err);
             if (rc == QUARTET_OK)
-                (*out)->flags |= e->flags & (EXPR_NOCASE_VALUE | EXPR_COLLATED);
+                (*out)->flags |= e->flags & (EXPR_NOCASE_VALUE | EXPR_COLLATED | EXPR_OF_COLUMN);
             return rc;
         }
     }

@@ -62,6 +62,11 @@ static int compare_values(const void *x, const void *y)
     return value_cmp(x, y);
 }
 
+static int compare_nocase(const void *x, const void *y)
+{
+    return types_compare(x, y, true);
+}
+
 static void sort_values(struct value *v, uint32_t n)
 {
     for (uint32_t i = 1; i < n && n <= 16; i++) {
@@ -92,10 +97,13 @@ static quartet_status bound_in(struct bound_state *b, const struct pscan *s, con
         if (v.type != VALUE_NULL && fit_value(c, &v, ctx->arena) == FIT_EXACT)
             b->in[n++] = v;
     }
-    sort_values(b->in, n);
+    if (c->nocase)
+        qsort(b->in, n, sizeof *b->in, compare_nocase);
+    else
+        sort_values(b->in, n);
     uint32_t k = 0;
     for (uint32_t i = 0; i < n; i++) {
-        if (k == 0 || value_cmp(&b->in[k - 1], &b->in[i]) != 0)
+        if (k == 0 || types_compare(&b->in[k - 1], &b->in[i], c->nocase) != 0)
             b->in[k++] = b->in[i];
     }
     if (s->reverse) {

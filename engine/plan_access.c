@@ -64,24 +64,26 @@ static void match_conj(struct planner *p, const struct bsource *src, struct conj
 {
     struct expr *e = c->e;
     uint32_t column;
-    if ((e->flags & (EXPR_NOCASE | EXPR_NEGATED)) != 0)
+    bool nocase = (e->flags & EXPR_NOCASE) != 0; /* entries of a NOCASE column are folded: good for that comparison and no other */
+    if ((e->flags & EXPR_NEGATED) != 0)
         return;
     if (e->op == EXPR_EQ || e->op == EXPR_LT || e->op == EXPR_LE || e->op == EXPR_GT || e->op == EXPR_GE) {
         for (int side = 0; side < 2; side++) {
             struct expr *other = e->args[1 - side];
-            if (!column_of(src, e->args[side], &column) || !is_outer(p, other, outer, scratch))
+            if (!column_of(src, e->args[side], &column) || src->table->columns[column].nocase != nocase || !is_outer(p, other, outer, scratch))
                 continue;
             match_compare(c, side == 0 ? e->op : flipped(e->op), other, &matches[column]);
             return;
         }
-    } else if (e->op == EXPR_BETWEEN && column_of(src, e->args[0], &column)) {
+    } else if (e->op == EXPR_BETWEEN && column_of(src, e->args[0], &column) && src->table->columns[column].nocase == nocase) {
         struct match *m = &matches[column];
         if (m->lo == NULL && m->hi == NULL && is_outer(p, e->args[1], outer, scratch) && is_outer(p, e->args[2], outer, scratch)) {
             m->lo = m->hi = c;
             m->lo_expr = e->args[1];
             m->hi_expr = e->args[2];
         }
-    } else if (e->op == EXPR_IN && e->arg_count > 1 && column_of(src, e->args[0], &column) && matches[column].in == NULL) {
+    } else if (e->op == EXPR_IN && e->arg_count > 1 && column_of(src, e->args[0], &column) && matches[column].in == NULL &&
+               src->table->columns[column].nocase == nocase) {
         for (uint32_t i = 1; i < e->arg_count; i++) {
             if (!is_outer(p, e->args[i], outer, scratch))
                 return;
@@ -347,7 +349,7 @@ bool plan_scan_ordered(struct pnode *scan, const uint32_t *cids, const uint8_t *
             break; /* the whole primary key is ordered: no two rows are left to be ordered by more */
         if (at >= count)
             return false;
-        if (columns[at] != column || (flags[i] & CELL_KEY_NOCASE) != 0)
+        if (columns[at] != column || ((flags[i] & CELL_KEY_NOCASE) != 0) != t->columns[column].nocase)
             return false;
         if (desc != last && !t->columns[column].not_null && t->columns[column].key_at < 0)
             return false;

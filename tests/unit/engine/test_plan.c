@@ -1,0 +1,74 @@
+/* test_plan.c - which way the planner takes, as EXPLAIN shows it. */
+#include "query_help.h"
+
+static void setup(db *d)
+{
+    run_sql(d, "CREATE TABLE t(id INTEGER PRIMARY KEY, a INTEGER, b INTEGER, c TEXT COLLATE NOCASE)");
+    run_sql(d, "CREATE INDEX t_ab ON t(a, b)");
+    run_sql(d, "CREATE INDEX t_c ON t(c)");
+    run_sql(d, "CREATE TABLE u(id INTEGER PRIMARY KEY, t_id INTEGER)");
+}
+
+static void test_plan_access_paths(void)
+{
+    db *d = help_memory();
+    setup(d);
+    expect_part(d, "EXPLAIN SELECT * FROM t", "Scan t");
+    expect_part(d, "EXPLAIN SELECT * FROM t WHERE id = 5", "Search t using primary key (id = ?)");
+    expect_part(d, "EXPLAIN SELECT * FROM t WHERE 5 < id AND id <= 9", "Search t using primary key (id > ? AND id <= ?)");
+    expect_part(d, "EXPLAIN SELECT * FROM t WHERE id IN (1, 2, 3)", "primary key (id IN (3 values))");
+    expect_part(d, "EXPLAIN SELECT * FROM t WHERE a = 1 AND b > 2", "using index t_ab (a = ? AND b > ?)");
+    expect_part(d, "EXPLAIN SELECT * FROM t WHERE b = 2", "Scan t, where");
+    expect_part(d, "EXPLAIN SELECT * FROM t WHERE c = 'x'", "using index t_c (c = ?)");
+    expect_part(d, "EXPLAIN SELECT * FROM t WHERE c = 'x' COLLATE BINARY", "Scan t, where"); /* the entries are folded */
+    expect_part(d, "EXPLAIN SELECT * FROM t WHERE id = 1 AND a = 1", "using primary key (id = ?), where");
+    expect_part(d, "EXPLAIN SELECT * FROM (SELECT * FROM t) AS s WHERE id = 5", "Search t using primary key");
+    help_close(d);
+}
+
+static void test_plan_joins_and_order(void)
+{
+    db *d = help_memory();
+    setup(d);
+    expect_part(d, "EXPLAIN SELECT * FROM t, u WHERE u.t_id = t.id", "Hash join, inner, 1 equal key");
+    expect_part(d, "EXPLAIN SELECT * FROM t, u WHERE u.id = 7 AND u.t_id = t.id", "Index join, inner");
+    expect_part(d, "EXPLAIN SELECT * FROM u LEFT JOIN t ON t.id = u.t_id WHERE t.a > 1", "inner"); /* NULLs would be dropped anyway */
+    expect_part(d, "EXPLAIN SELECT * FROM u LEFT JOIN t ON t.id = u.t_id WHERE t.a IS NULL", "left");
+    expect_part(d, "EXPLAIN SELECT * FROM t, u WHERE t.a < u.id", "Nested loop join");
+    expect_part(d, "EXPLAIN SELECT * FROM t ORDER BY a LIMIT 3", "Sort, first rows only");
+    expect_part(d, "EXPLAIN SELECT * FROM t ORDER BY id DESC", "backwards");
+    expect_error(d, "EXPLAIN ANALYZE SELECT 1", QUARTET_ERROR, "EXPLAIN without ANALYZE", -2);
+    help_close(d);
+}
+
+/* A nested loop in the order of the text would never end. */
+static void test_plan_64_tables(void)
+{
+    db *d = help_memory();
+    struct buf sql = {0};
+    char text[96];
+    for (int i = 0; i < 64; i++) {
+        (void)snprintf(text, sizeof text, "CREATE TABLE t%d(a INTEGER, b INTEGER)", i);
+        run_sql(d, text);
+        (void)snprintf(text, sizeof text, "INSERT INTO t%d SELECT value, value + 1 FROM generate_series(1, 10)", i);
+        run_sql(d, text);
+    }
+    buf_str(&sql, "SELECT t0.a, t63.b FROM t0");
+    for (int i = 1; i < 64; i++)
+        buf_printf(&sql, ", t%d", (i * 37) % 64 == 0 ? 63 : (i * 37) % 64);
+    buf_str(&sql, " WHERE t0.a = 3");
+    for (int i = 1; i < 64; i++)
+        buf_printf(&sql, " AND t%d.a = t%d.a", i, i - 1);
+    buf_u8(&sql, 0);
+    expect_rows(d, (const char *)sql.data, "3|4\n");
+    buf_deinit(&sql);
+    help_close(d);
+}
+
+const char *const unit_suite = "plan";
+const struct unit_test unit_tests[] = {
+    {"test_plan_access_paths", test_plan_access_paths},
+    {"test_plan_joins_and_order", test_plan_joins_and_order},
+    {"test_plan_64_tables", test_plan_64_tables},
+    {NULL, NULL},
+};
