@@ -220,7 +220,7 @@ static bool open_column(const struct block *b, uint32_t column, struct column *c
 
 static inline bool column_null(const struct column *c, uint32_t row)
 {
-    return c->nulls != NULL && (c->nulls[row / 8] >> (row % 8) & 1u) != 0;
+    return c->nulls != NULL && (c->nulls[row / 8] >> (row % 8) & 1) != 0;
 }
 
 static uint64_t cell_uint(const uint8_t *p, uint8_t width)
@@ -384,7 +384,7 @@ static void set_nulls(struct vec *out, uint32_t at, const uint8_t *bits, uint32_
     }
     uint8_t any = 0;
     for (uint32_t k = 0; k < n; k++) {
-        uint8_t bit = bits[(from + k) / 8] >> ((from + k) % 8) & 1u;
+        uint8_t bit = (uint8_t)(bits[(from + k) / 8] >> ((from + k) % 8) & 1);
         out->null[at + k] = bit;
         any |= bit;
     }

@@ -18,7 +18,11 @@
 #include "crdt/delta_sign.h"
 #include "hostile.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#define RSS_SLACK_KIB (300 * 1024) /* freed memory is kept aside on purpose */
+#else
 #define RSS_SLACK_KIB (8 * 1024) /* what an allocator may keep */
+#endif
 #define NOISE_LINKS 150
 #define SLOW_LINKS 50
 
