@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collate.h"
 #include "crdt/key_number.h"
-#include "types.h"
 
 #define TAG_NULL_FIRST 0x00
 #define TAG_NULL_LAST 0xff
@@ -107,6 +107,17 @@ static void put_escaped(struct buf *out, struct slice s)
     buf_put(out, "\0\0", 2);
 }
 
+static void put_folded(struct buf *out, struct slice s)
+{
+    struct arena a = {0};
+    struct slice folded;
+    if (collate_fold(s, &a, &folded))
+        put_escaped(out, folded);
+    else
+        out->failed = true;
+    arena_free_all(&a);
+}
+
 static void put_be64(struct buf *out, uint8_t tag, uint64_t v)
 {
     uint8_t b[9];
@@ -153,16 +164,10 @@ static void put_value(struct buf *out, const struct value *v, uint8_t flags)
     case VALUE_TEXT:
     case VALUE_JSON:
         buf_u8(out, TAG_TEXT);
-        if ((flags & CELL_KEY_NOCASE) != 0) {
-            size_t at = out->len;
+        if ((flags & CELL_KEY_NOCASE) != 0)
+            put_folded(out, v->s);
+        else
             put_escaped(out, v->s);
-            for (size_t i = at; i < out->len && !out->failed; i++) {
-                if (out->data[i] >= 'A' && out->data[i] <= 'Z')
-                    out->data[i] = (uint8_t)(out->data[i] + 32);
-            }
-        } else {
-            put_escaped(out, v->s);
-        }
         return;
     case VALUE_UUID:
         buf_u8(out, TAG_UUID);

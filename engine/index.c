@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "collate.h"
 #include "table_internal.h"
 
 void index_put_column(const struct table_def *t, const struct index_def *ix, uint32_t i, const struct value *v, struct buf *out, struct buf *fold)
@@ -13,16 +14,17 @@ void index_put_column(const struct table_def *t, const struct index_def *ix, uin
         key_put(out, &ix->keys[i], v);
         return;
     }
-    buf_clear(fold);
-    uint8_t *p = buf_reserve(fold, v->s.n);
-    if (p == NULL) {
+    struct arena a = {0};
+    struct slice same;
+    (void)fold; /* the caller's buffer; folding needs an arena */
+    if (!collate_fold(v->s, &a, &same)) {
         out->failed = true;
+        arena_free_all(&a);
         return;
     }
-    for (size_t k = 0; k < v->s.n; k++)
-        p[k] = v->s.p[k] >= 'A' && v->s.p[k] <= 'Z' ? (uint8_t)(v->s.p[k] + ('a' - 'A')) : v->s.p[k];
-    struct value folded = value_text(p, v->s.n);
+    struct value folded = value_text(same.p, same.n);
     key_put(out, &ix->keys[i], &folded);
+    arena_free_all(&a);
 }
 
 quartet_status index_key(const struct table_def *t, const struct index_def *ix, const struct value *values, struct slice primary, struct buf *out,

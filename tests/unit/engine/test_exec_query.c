@@ -55,6 +55,9 @@ static void test_exec_query_nocase(void)
         expect_rows(d, "SELECT count(*) FROM t a JOIN t b ON a.c = b.c", "6\n");
         expect_rows(d, "SELECT count(DISTINCT c) FROM t", "3\n");
         expect_rows(d, "SELECT id FROM t WHERE c IN (SELECT 'X')  ORDER BY id", "1\n2\n");
+        run_sql(d, "INSERT OR IGNORE INTO t VALUES (50, '\xc3\x84')");
+        expect_rows(d, "SELECT id FROM t WHERE c = '\xc3\xa4'", "50\n");
+        expect_rows(d, "DELETE FROM t WHERE c IN (SELECT '\xc3\xa4') RETURNING id", "50\n");
         run_sql(d, "CREATE INDEX IF NOT EXISTS t_c ON t(c)");
     }
     help_close(d);
