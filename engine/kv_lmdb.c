@@ -5,9 +5,12 @@
  *   own; one map size for ever, since mdb_env_set_mapsize pulls pages away under live readers.
  * Layout: one unnamed database. Key: tree id big-endian, separator. Tree 2^64 - 1 is ours: "checkpoint", "format". */
 #include <errno.h>
+#include <fcntl.h>
 #include <lmdb.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -15,6 +18,7 @@
 
 #define READERS_MAX 1024u
 #define POOL_MAX 64u
+#define PLENTY_BYTES (64u << 20)
 #define MAP_BYTES_MIN ((size_t)1 << 30)
 #define FORMAT_TEXT "quartet base 1"
 #define OWN_TREE UINT64_MAX
@@ -45,12 +49,13 @@ struct base_read {
 struct base_write {
     struct lmdb_base *base;
     MDB_txn *txn;
+    uint64_t pages; /* at most so many will be written */
 };
 
 static quartet_status lmdb_error(const struct lmdb_base *b, int rc, const char *doing, struct err *err)
 {
     quartet_status code = QUARTET_IO;
-    if (rc == ENOSPC || rc == EDQUOT || rc == MDB_MAP_FULL)
+    if (rc == ENOSPC || rc == EDQUOT || rc == EFBIG || rc == MDB_MAP_FULL)
         code = QUARTET_FULL;
     else if (rc == ENOMEM)
         code = QUARTET_NOMEM;
@@ -271,6 +276,7 @@ static quartet_status lmdb_put(struct base_write *w, tree_id tree, struct slice 
     MDB_val val;
     val.mv_size = block.n;
     memcpy(&val.mv_data, &block.p, sizeof val.mv_data); /* LMDB's type has no const; it only reads */
+    w->pages += block.n / 4096 + 2;
     int rc = mdb_put(w->txn, w->base->dbi, &k.val, &val, 0);
     return rc == 0 ? QUARTET_OK : lmdb_error(w->base, rc, "writing", err);
 }
@@ -279,6 +285,7 @@ static quartet_status lmdb_del(struct base_write *w, tree_id tree, struct slice 
 {
     struct lmdb_key k;
     key_make(&k, tree, separator);
+    w->pages++;
     int rc = mdb_del(w->txn, w->base->dbi, &k.val, NULL);
     return rc == 0 || rc == MDB_NOTFOUND ? QUARTET_OK : lmdb_error(w->base, rc, "erasing", err);
 }
@@ -291,12 +298,39 @@ static void lmdb_abort(struct base_write *w)
     mem_free(w);
 }
 
+/* Take the disk space that a commit may need before it writes. LMDB says "input/output error" when a full disk cuts a write short, just as when a sync
+ * fails; so a full disk must be found out before. */
+static quartet_status reserve(const struct base_write *w, struct err *err)
+{
+    MDB_envinfo info;
+    int fd;
+    int rc = mdb_env_info(w->base->env, &info);
+    if (rc == 0)
+        rc = mdb_env_get_fd(w->base->env, &fd);
+    if (rc != 0)
+        return lmdb_error(w->base, rc, "commit", err);
+    uint64_t bytes = (info.me_last_pgno + 1 + w->pages + 16) * 4096;
+    struct statvfs disk;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && bytes > limit.rlim_cur)
+        return lmdb_error(w->base, EFBIG, "making room", err);
+    if (fstatvfs(fd, &disk) != 0 || (uint64_t)disk.f_bavail * disk.f_frsize > 4 * (w->pages + 16) * 4096 + PLENTY_BYTES)
+        return QUARTET_OK; /* what is reserved and not needed stays with the file: done only where it is tight */
+    while ((rc = fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes)) != 0 && errno == EINTR)
+        ;
+    if (rc == 0 || (errno != ENOSPC && errno != EDQUOT && errno != EFBIG))
+        return QUARTET_OK; /* a file system that cannot reserve is no reason to refuse */
+    return lmdb_error(w->base, errno, "making room", err);
+}
+
 static quartet_status lmdb_commit(struct base_write *w, struct slice checkpoint, struct err *err)
 {
     struct lmdb_base *b = w->base;
     quartet_status status = QUARTET_OK;
     if (checkpoint.p != NULL)
         status = lmdb_put(w, OWN_TREE, slice_of("checkpoint", 10), checkpoint, err);
+    if (status == QUARTET_OK)
+        status = reserve(w, err);
     if (status != QUARTET_OK) {
         lmdb_abort(w);
         return status;

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -572,6 +574,58 @@ static void test_kv_survives_failed_allocations(void)
     }
 }
 
+/* A file that may not grow is a full disk: flushes fail and say so, reads and writes go on, and all is well when there is room again. */
+static void test_kv_full_disk_is_told_and_mended(void)
+{
+    struct err err = ERR_INIT;
+    struct model m = {.key_count = 3000};
+    struct env env = *env_posix();
+    struct kv_options options = {.buffer_bytes = 30000};
+    struct buf stored = {0};
+    kv *s = NULL;
+    kv_snap *snap = NULL;
+    char dir[] = "/tmp/quartet_kv_XXXXXX";
+    struct rlimit before, small;
+    env.threads = false;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+    prng_seed(&m.rng, unit_seed(14));
+    env_posix_set_log(LOG_ERROR + 1, false);
+    CU_ASSERT_EQUAL_FATAL(kv_open(&env, dir, &options, NULL, &s, &stored, &err), QUARTET_OK);
+    apply_no at = 0;
+    for (int i = 0; i < 100; i++)
+        apply_random(&m, s, ++at);
+    CU_ASSERT_EQUAL(kv_flush(s, &err), QUARTET_OK);
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = 64 * 4096;
+    CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_FSIZE, &small), 0);
+    while (kv_health(s, &err) == QUARTET_OK && at < 3000)
+        apply_random(&m, s, ++at);
+    quartet_status full = kv_health(s, &err);
+    for (int i = 0; i < 20; i++)
+        apply_random(&m, s, ++at);
+    CU_ASSERT_EQUAL(kv_snapshot(s, 0, &snap, &err), QUARTET_OK);
+    check_scan(&m, snap, 1, false, false, true);
+    kv_release(snap);
+    quartet_status again = kv_flush(s, &err);
+    CU_ASSERT_EQUAL(setrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, handler);
+    if (full != QUARTET_FULL || again != QUARTET_FULL)
+        fprintf(stderr, "%d, %d: %s\n", full, again, err.text);
+    CU_ASSERT_EQUAL(full, QUARTET_FULL);
+    CU_ASSERT_EQUAL(again, QUARTET_FULL);
+    CU_ASSERT_EQUAL(kv_health(s, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL(kv_flush(s, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL(kv_snapshot(s, 0, &snap, &err), QUARTET_OK);
+    check_scan(&m, snap, 1, true, true, true);
+    kv_release(snap);
+    kv_close(s);
+    buf_deinit(&stored);
+    model_free(&m);
+    remove_dir(dir);
+}
+
 /* Flip one bit in every block of the file, one after the other: each scan must tell, and name the file. */
 static void test_kv_tells_damaged_blocks(void)
 {
@@ -638,6 +692,7 @@ const struct unit_test unit_tests[] = {
     {"changed_since_sees_ranges", test_kv_changed_since_sees_ranges},
     {"unpublished_is_seen_by_the_writer_only", test_kv_unpublished_is_seen_by_the_writer_only},
     {"survives_failed_allocations", test_kv_survives_failed_allocations},
+    {"full_disk_is_told_and_mended", test_kv_full_disk_is_told_and_mended},
     {"tells_damaged_blocks", test_kv_tells_damaged_blocks},
     {NULL, NULL},
 };
