@@ -118,6 +118,29 @@ static void test_apply_converges_in_any_order(void)
     }
 }
 
+static void test_apply_counts_an_addition_once(void)
+{
+    struct prng r;
+    prng_seed(&r, 4);
+    struct cluster *c = cluster_new(3);
+    help_ddl(c->d[0], "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, n INTEGER COUNTER)");
+    cluster_exchange(c, &r);
+    help_put(c->d[0], "t", ROW("1", "a", "10")); /* two births of one row */
+    help_put(c->d[1], "t", ROW("1", "b", "20"));
+    cluster_exchange(c, &r);
+    EXPECT(c->d[2], "t", "1,'b',30;");
+    add_to(c->d[2], "t", 1, "n", true, "1");
+    add_to(c->d[0], "t", 1, "n", true, "2");
+    EXPECT(c->d[2], "t", "1,'b',31;");
+    cluster_exchange(c, &r);
+    EXPECT(c->d[1], "t", "1,'b',33;");
+    add_to(c->d[1], "t", 1, "n", false, "7");
+    cluster_exchange(c, &r);
+    EXPECT(c->d[0], "t", "1,'b',7;");
+    cluster_expect_equal(c, tables, 4);
+    cluster_free(c);
+}
+
 static void test_apply_answers_duplicate_gap_and_held(void)
 {
     struct err err = ERR_INIT;
@@ -309,6 +332,7 @@ const char *const unit_suite = "apply";
 const struct unit_test unit_tests[] = {
     {"concurrent writes", test_apply_converges_over_concurrent_writes},
     {"any order", test_apply_converges_in_any_order},
+    {"one addition", test_apply_counts_an_addition_once},
     {"answers", test_apply_answers_duplicate_gap_and_held},
     {"forged", test_apply_refuses_what_is_forged},
     {"large", test_apply_large_transactions_arrive_whole},
