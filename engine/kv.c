@@ -357,6 +357,8 @@ static bool changed_in(const struct kv_layer *l, tree_id tree, const struct kv_r
 {
     if (!kv_buffer_tree_changed(l->buffer, tree, since))
         return false;
+    if (range->lo.n == 0 && range->hi_open)
+        return true; /* asked for the whole tree: no need to walk a full buffer under the commit lock */
     struct kv_cursor c;
     kv_cursor_seek(&c, l->buffer, UINT64_MAX, tree, range->lo);
     for (; c.node != NULL && c.tree == tree; kv_cursor_next(&c)) {
