@@ -12,7 +12,7 @@
 #include "kv_internal.h"
 
 #define BUFFER_BYTES_DEFAULT (64u << 20)
-#define RETRY_MS 200
+#define RETRY_MS 200u
 
 void kv_layer_unref(struct kv_layer *l)
 {
@@ -232,11 +232,8 @@ static void *flusher(void *arg)
         struct err err = ERR_INIT;
         if (flush_frozen(s, &err) == QUARTET_OK)
             continue;
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += RETRY_MS * 1000000L;
-        until.tv_sec += until.tv_nsec / 1000000000L;
-        until.tv_nsec %= 1000000000L;
+        uint64_t ns = s->env->ops->mono_ns(s->env) + RETRY_MS * 1000000u;
+        struct timespec until = {.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
         if (!s->stop) /* a full disk: try again until there is room */
             pthread_cond_timedwait(&s->wake, &s->lock, &until);
     }
