@@ -50,7 +50,7 @@ quartet_status build_fold(struct arena *a, struct expr *e, struct expr **out, st
         return err_nomem(err);
     if (rc != QUARTET_OK) /* it fails again when it runs, if it runs */
         return QUARTET_OK;
-    struct expr *c;
+    struct expr *c = NULL;
     rc = build_node(a, EXPR_CONST, NULL, 0, e->sql_offset, &c, err);
     if (rc != QUARTET_OK)
         return rc;

@@ -103,7 +103,7 @@ void txn_key_given(txn *t, const struct table_def *table, const struct value *v)
 
 quartet_status txn_assign_key(txn *t, const struct table_def *table, struct value *v, struct err *err)
 {
-    struct taken_keys *mine;
+    struct taken_keys *mine = NULL;
     int64_t first = 0, step = t->d->identity.member ? 4 : 1;
     quartet_status rc = taken_of(t, table, &mine, err);
     if (rc != QUARTET_OK)

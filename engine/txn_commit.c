@@ -248,7 +248,7 @@ static quartet_status name_life(struct commit *c, const struct table_def *t, str
 static quartet_status encode_row(struct commit *c, const struct table_def *t, struct slice key, struct slice record)
 {
     struct row_op op;
-    bool empty;
+    bool empty = false;
     uint8_t raw[HIDDEN_KEY_BYTES];
     quartet_status rc = writes_room(c, t);
     if (rc == QUARTET_OK)
