@@ -13,6 +13,7 @@
 #include "expr.h"
 
 #define BIND_VIEW_DEPTH_MAX 64u
+#define BIND_SOURCES_MAX 1000u /* in one FROM: binder and planner recurse along it */
 #define BIND_NONE UINT32_MAX
 
 enum bcol_kind { BCOL_SOURCE, BCOL_GROUP, BCOL_AGG, BCOL_WINDOW };

@@ -519,6 +519,8 @@ static quartet_status from_list(struct bind *b, struct scope *s, const struct as
 {
     uint32_t start = s->count;
     struct bsource *all = NULL;
+    if (list->count > BIND_SOURCES_MAX)
+        return err_set_at(err, QUARTET_LIMIT, list->item[BIND_SOURCES_MAX]->offset, "more than %u tables in one FROM", BIND_SOURCES_MAX);
     for (uint32_t i = 0; i < list->count; i++) /* a later RIGHT or FULL JOIN fills up what is at its left */
         merge = merge && list->item[i]->join != AST_JOIN_RIGHT && list->item[i]->join != AST_JOIN_FULL;
     for (uint32_t i = 0; i < list->count; i++) {

@@ -114,7 +114,7 @@ void xcte_close(struct xcte *c, uint32_t step_count);
 /* exec_bound.c: the bound of a scan from values. */
 struct bound_state {
     struct key_bound bound;
-    struct value prefix[64];
+    struct value prefix[PLAN_BOUND_COLUMNS_MAX + 2];
     struct value lo, hi;
     struct value *in; /* sorted, distinct; in_at is the next one */
     uint32_t in_count, in_at;

@@ -198,3 +198,16 @@ void cell_key_put_vec(struct buf *out, const struct vec *v, uint32_t row, uint8_
     struct value cell = vec_get(v, row);
     cell_key_put(out, &cell, flags);
 }
+
+bool cell_key_prefixes(const struct vec *v, const uint16_t *sel, uint32_t n, uint8_t flags, uint64_t *out)
+{
+    uint64_t invert = (flags & CELL_KEY_DESC) != 0 ? UINT64_MAX : 0;
+    if ((v->type != VALUE_INTEGER && v->type != VALUE_REAL) || v->has_null || v->constant)
+        return false;
+    for (uint32_t k = 0; k < n; k++) {
+        uint32_t row = sel != NULL ? sel[k] : k;
+        double nearest = v->type == VALUE_INTEGER ? (double)v->i[row] : v->r[row];
+        out[row] = ((uint64_t)TAG_NUMBER << 56 | real_order(nearest) >> 8) ^ invert;
+    }
+    return true;
+}

@@ -16,4 +16,8 @@ void cell_key_put(struct buf *out, const struct value *v, uint8_t flags);
 /* Append row `row` of a vector. */
 void cell_key_put_vec(struct buf *out, const struct vec *v, uint32_t row, uint8_t flags);
 
+/* The first eight bytes of the keys of an INTEGER or REAL vector, as a big-endian number: enough to see that a row sorts behind another. False: not of these
+ * types, or NULLs in it. out is indexed by row. */
+bool cell_key_prefixes(const struct vec *v, const uint16_t *sel, uint32_t n, uint8_t flags, uint64_t *out);
+
 #endif

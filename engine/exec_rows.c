@@ -183,8 +183,29 @@ quartet_status rows_put(struct vec *dst, uint32_t at, uint32_t cap, const struct
     return QUARTET_OK;
 }
 
+/* After an append: does the column still have one type? */
+static void note_type(struct rows *r, uint32_t col, const struct vec *v)
+{
+    if (v->type == VALUE_NULL || r->types[col] == VEC_MIXED)
+        return;
+    if (r->types[col] == VALUE_NULL) {
+        r->types[col] = v->type;
+        r->scales[col] = v->scale;
+    } else if (r->types[col] != v->type || r->scales[col] != v->scale) {
+        r->types[col] = VEC_MIXED;
+        r->scales[col] = 0;
+    }
+}
+
 static quartet_status chunk_add(struct rows *r, struct err *err)
 {
+    if (r->types == NULL) {
+        r->types = arena_alloc(r->a, r->col_count + 1);
+        r->scales = arena_zalloc(r->a, r->col_count + 1, 1);
+        if (r->types == NULL || r->scales == NULL)
+            return arena_fail(r->a, err);
+        memset(r->types, VALUE_NULL, r->col_count + 1);
+    }
     if (r->chunk_count == r->chunk_cap) {
         uint32_t cap = r->chunk_cap == 0 ? 4 : r->chunk_cap * 2;
         struct rows_chunk *chunks = arena_alloc(r->a, cap * sizeof *chunks);
@@ -255,6 +276,7 @@ quartet_status rows_append_vecs(struct rows *r, const struct vec *cols, const ui
             quartet_status rc = rows_put(&c->cols[i], c->n, c->cap, &cols[i], from, take, true, r->a, err);
             if (rc != QUARTET_OK)
                 return rc;
+            note_type(r, i, &c->cols[i]);
         }
         c->n += take;
         r->n += take;
@@ -333,25 +355,6 @@ quartet_status vec_gather(const struct vec *src, const uint16_t *idx, uint32_t n
     return QUARTET_OK;
 }
 
-/* The type that all chunks of a column share (VALUE_NULL chunks fit any), or VEC_MIXED. */
-static uint8_t column_type(const struct rows *r, uint32_t col, uint8_t *scale)
-{
-    uint8_t type = VALUE_NULL;
-    *scale = 0;
-    for (uint32_t c = 0; c < r->chunk_count; c++) {
-        const struct vec *v = &r->chunks[c].cols[col];
-        if (v->type == VALUE_NULL)
-            continue;
-        if (type == VALUE_NULL) {
-            type = v->type;
-            *scale = v->scale;
-        } else if (type != v->type || *scale != v->scale) {
-            return VEC_MIXED;
-        }
-    }
-    return type;
-}
-
 #define GATHER_ROWS(member)                                                                                        \
     do {                                                                                                           \
         for (uint32_t k = 0; k < n; k++) {                                                                         \
@@ -372,11 +375,10 @@ static uint8_t column_type(const struct rows *r, uint32_t col, uint8_t *scale)
 
 quartet_status rows_gather(const struct rows *r, uint32_t col, const uint32_t *ids, uint32_t n, struct outvec *out, struct arena *a, struct err *err)
 {
-    uint8_t scale;
-    uint8_t type = column_type(r, col, &scale);
+    uint8_t type = r->types != NULL ? r->types[col] : VALUE_NULL;
     if (!outvec_reset(out, type, n, a))
         return arena_fail(a, err);
-    out->v.scale = scale;
+    out->v.scale = r->types != NULL ? r->scales[col] : 0;
     if (type == VALUE_NULL)
         return QUARTET_OK;
     if (type == VEC_MIXED) {

@@ -18,6 +18,7 @@ struct rows {
     uint32_t col_count;
     uint32_t chunk_count, chunk_cap;
     struct rows_chunk *chunks;
+    uint8_t *types, *scales; /* of each column: what all chunks share (VALUE_NULL ones fit any), or VEC_MIXED */
     uint32_t n;
 };
 

@@ -11,6 +11,8 @@
 #define PLAN_NONE UINT32_MAX
 #define PLAN_TABLE_ROWS 1000.0 /* what a table is taken to hold where nothing is known */
 
+#define PLAN_BOUND_COLUMNS_MAX 60u /* further columns of a key are asked as conditions */
+
 #define PNODE_KINDS(X)                                                                                                                  \
     X(ONE) X(SCAN) X(VALUES) X(SERIES) X(CTE_SCAN) X(CTE_WORK) X(FILTER) X(PROJECT) X(HASH_JOIN) X(LOOP_JOIN) X(INDEX_JOIN) X(APPLY)    \
     X(AGG) X(WINDOW) X(SORT) X(LIMIT) X(DISTINCT) X(SET) X(WITH) X(TEXT) X(INSERT) X(UPDATE) X(DELETE)

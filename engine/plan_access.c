@@ -102,13 +102,13 @@ struct way {
 static struct way judge(const uint32_t *columns, uint32_t count, bool unique, bool by_key, const struct match *matches)
 {
     struct way w = {.rows = PLAN_TABLE_ROWS};
-    while (w.eq < count && matches[columns[w.eq]].eq != NULL) {
+    while (w.eq < count && w.eq < PLAN_BOUND_COLUMNS_MAX && matches[columns[w.eq]].eq != NULL) {
         w.rows *= SHARE_EQUAL;
         w.eq++;
     }
     if (w.eq == count && unique) {
         w.rows = 1;
-    } else if (w.eq < count) {
+    } else if (w.eq < count && w.eq < PLAN_BOUND_COLUMNS_MAX) {
         const struct match *m = &matches[columns[w.eq]];
         if (m->in != NULL) {
             double one = w.eq + 1 == count && unique ? 1 : w.rows * SHARE_EQUAL;

@@ -1,4 +1,5 @@
 /* test_plan.c - which way the planner takes, as EXPLAIN shows it. */
+#include "engine/bind.h"
 #include "query_help.h"
 
 static void setup(db *d)
@@ -65,10 +66,55 @@ static void test_plan_64_tables(void)
     help_close(d);
 }
 
+/* A key of more columns than a bound holds, and a FROM at its limit and past it. */
+static void test_plan_limits(void)
+{
+    db *d = help_memory();
+    struct buf sql = {0}, where = {0};
+    buf_str(&sql, "CREATE TABLE w(");
+    for (int i = 0; i < 70; i++) {
+        buf_printf(&sql, "c%d INTEGER, ", i);
+        buf_printf(&where, "%sc%d = %d", i > 0 ? " AND " : "", i, i);
+    }
+    buf_str(&sql, "PRIMARY KEY (c0");
+    for (int i = 1; i < 70; i++)
+        buf_printf(&sql, ", c%d", i);
+    buf_str(&sql, "))");
+    buf_u8(&sql, 0);
+    buf_u8(&where, 0);
+    run_sql(d, (const char *)sql.data);
+    buf_clear(&sql);
+    buf_str(&sql, "INSERT INTO w VALUES (0");
+    for (int i = 1; i < 70; i++)
+        buf_printf(&sql, ", %d", i);
+    buf_str(&sql, ")");
+    buf_u8(&sql, 0);
+    run_sql(d, (const char *)sql.data);
+    buf_clear(&sql);
+    buf_printf(&sql, "SELECT c69 FROM w WHERE %s", (const char *)where.data);
+    buf_u8(&sql, 0);
+    expect_rows(d, (const char *)sql.data, "69\n");
+    for (uint32_t n = BIND_SOURCES_MAX; n <= BIND_SOURCES_MAX + 1; n++) {
+        buf_clear(&sql);
+        buf_str(&sql, "SELECT count(*) FROM w AS a0");
+        for (uint32_t i = 1; i < n; i++)
+            buf_printf(&sql, ", (SELECT 1) AS a%u", i);
+        buf_u8(&sql, 0);
+        if (n > BIND_SOURCES_MAX)
+            expect_error(d, (const char *)sql.data, QUARTET_LIMIT, "more than 1000 tables", -2);
+        else
+            expect_rows(d, (const char *)sql.data, "1\n");
+    }
+    buf_deinit(&sql);
+    buf_deinit(&where);
+    help_close(d);
+}
+
 const char *const unit_suite = "plan";
 const struct unit_test unit_tests[] = {
     {"test_plan_access_paths", test_plan_access_paths},
     {"test_plan_joins_and_order", test_plan_joins_and_order},
     {"test_plan_64_tables", test_plan_64_tables},
+    {"test_plan_limits", test_plan_limits},
     {NULL, NULL},
 };
