@@ -115,7 +115,7 @@ static inline void cluster_expect_equal(struct cluster *c, const char *const *ta
         struct buf at = {0};
         OK(db_state_hash(c->d[i], &h, &at, &err));
         CU_ASSERT_EQUAL(at.len, at0.len);
-        CU_ASSERT(at.len == at0.len && memcmp(at.data, at0.data, at.len) == 0);
+        CU_ASSERT(slice_eq(slice_of(at.data, at.len), slice_of(at0.data, at0.len)));
         if (h.lo != first.lo || h.hi != first.hi)
             printf("\nseed %llu: the hash of node %u differs\n", (unsigned long long)seed, i);
         CU_ASSERT(h.lo == first.lo && h.hi == first.hi);
@@ -130,10 +130,11 @@ static inline void cluster_expect_equal(struct cluster *c, const char *const *ta
             OK(txn_begin(c->d[i], &t, &err));
             help_dump(t, *tables, NULL, i == 0 ? &want : &got);
             txn_rollback(t);
-            if (i > 0 && (got.len != want.len || memcmp(got.data, want.data, got.len) != 0))
+            bool same = i == 0 || slice_eq(slice_of(got.data, got.len), slice_of(want.data, want.len));
+            if (!same)
                 printf("\nseed %llu: %s on node 0: %.*s\n on node %u: %.*s\n", (unsigned long long)seed, *tables, (int)want.len, (const char *)want.data, i,
                        (int)got.len, (const char *)got.data);
-            CU_ASSERT(i == 0 || (got.len == want.len && memcmp(got.data, want.data, got.len) == 0));
+            CU_ASSERT(same);
             buf_deinit(&got);
         }
         buf_deinit(&want);
