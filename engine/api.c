@@ -36,7 +36,7 @@ int api_misuse(quartet_db *q, const char *text)
 
 int api_check(quartet_db *q)
 {
-    if (q->pid != getpid())
+    if (q->generation != api_generation())
         return api_misuse(q, "this connection was opened before fork(): open one of your own in the child");
     if (q->local == NULL && q->far == NULL)
         return q->code != QUARTET_OK ? (int)q->code : api_misuse(q, "the connection is not open");
@@ -84,7 +84,9 @@ int quartet_open(const char *path, quartet_db **out)
     quartet_db *q = *out = mem_zalloc(1, sizeof *q);
     if (q == NULL)
         return QUARTET_NOMEM;
-    q->pid = getpid();
+    q->generation = api_generation();
+    if (q->generation == 0)
+        return api_misuse(q, "fork() cannot be watched: out of memory");
     quartet_status rc = QUARTET_OK;
     if (path == NULL || path[0] == '\0')
         return api_misuse(q, "a path is missing: a directory, :memory: or a quartet:// URL");
@@ -106,7 +108,7 @@ int quartet_close(quartet_db *q)
         return QUARTET_OK;
     struct err err = ERR_INIT;
     quartet_status rc = QUARTET_OK;
-    if (q->pid == getpid()) { /* a child must not touch what its parent uses */
+    if (q->generation == api_generation()) { /* a child must not touch what its parent uses */
         while (q->first != NULL)
             (void)quartet_finalize(q->first); /* its error was told by the step that failed */
         conn_close(q->local);
@@ -135,7 +137,7 @@ int64_t quartet_last_insert_id(quartet_db *q)
 
 int quartet_in_transaction(quartet_db *q)
 {
-    if (q == NULL || q->pid != getpid())
+    if (q == NULL || q->generation != api_generation())
         return 0;
     return q->local != NULL ? conn_in_transaction(q->local) : q->far != NULL && remote_in_transaction(q->far);
 }
@@ -351,7 +353,7 @@ int quartet_finalize(quartet_stmt *s)
         return QUARTET_OK;
     quartet_db *q = s->db;
     quartet_status last = s->last;
-    if (q->pid != getpid())
+    if (q->generation != api_generation())
         return api_misuse(q, "this statement was prepared before fork()");
     conn_finalize(s->local);
     remote_finalize(s->far);

@@ -14,7 +14,7 @@
 struct api_shared; /* an open database in the registry */
 
 struct quartet_db {
-    pid_t pid; /* who opened it: refused after fork() */
+    unsigned generation; /* of the process that opened it (api_generation): refused after fork() */
     struct api_shared *shared;
     conn *local;
     remote *far;
@@ -44,6 +44,8 @@ struct quartet_stmt {
 int api_fail(quartet_db *db, const struct err *err, const char *sql, size_t n);
 int api_misuse(quartet_db *db, const char *text);
 /* QUARTET_OK, or QUARTET_MISUSE after fork(). db not NULL. */
+/* Grows in the child with each fork(). getpid() would be a system call for each row. 0: could not be set up. */
+unsigned api_generation(void);
 int api_check(quartet_db *db);
 void api_notice(void *db, const char *text);
 

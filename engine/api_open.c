@@ -2,6 +2,7 @@
  * It is the one mutable global of the library, guarded by a lock. Keyed by device and inode, so that two names of one directory meet. */
 #include <pthread.h>
 #include <sodium.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,6 +24,29 @@ struct api_shared {
 
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct api_shared *registry; /* under the lock */
+/* Beside the registry, since fork() is as much the process's matter as what it has open. */
+static atomic_uint generation;
+static pthread_once_t generation_once = PTHREAD_ONCE_INIT;
+
+static void after_fork(void)
+{
+    atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
+}
+
+static void generation_begin(void)
+{
+    if (pthread_atfork(NULL, NULL, after_fork) == 0)
+        atomic_store(&generation, 1);
+}
+
+unsigned api_generation(void)
+{
+    unsigned now = atomic_load_explicit(&generation, memory_order_relaxed);
+    if (now != 0)
+        return now;
+    (void)pthread_once(&generation_once, generation_begin); /* where it cannot be set up, it stays 0 */
+    return atomic_load_explicit(&generation, memory_order_relaxed);
+}
 
 static quartet_status shared_new(const char *path, bool in_memory, struct api_shared **out, struct err *err)
 {

@@ -43,10 +43,13 @@ static bool connect_all(struct visible *v)
         quartet_prepare(v->db[0], "INSERT INTO m (id, v) VALUES (?, ?)", -1, &v->insert, NULL) != QUARTET_OK)
         return failed(v, 0, "CREATE TABLE");
     double until = bench_now() + VISIBLE_DEADLINE_S;
-    for (int k = 1; k < CLUSTER_NODES; k++)
-        while (quartet_prepare(v->db[k], "SELECT v FROM m WHERE id = ?", -1, &v->ask[k], NULL) != QUARTET_OK)
+    for (int k = 1; k < CLUSTER_NODES; k++) {
+        while (quartet_exec(v->db[k], "SELECT count(*) FROM m", NULL, NULL, NULL) != QUARTET_OK)
             if (bench_now() > until)
                 return failed(v, k, "the table does not arrive");
+        if (quartet_prepare(v->db[k], "SELECT v FROM m WHERE id = ?", -1, &v->ask[k], NULL) != QUARTET_OK)
+            return failed(v, k, "SELECT");
+    }
     return true;
 }
 
