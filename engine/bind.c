@@ -1,5 +1,6 @@
 /* bind.c - columns of a statement, and how names find them.
- * Why numbers: one column may be named in many places and travel through many operators; its number is the same in all of them. */
+ * Why numbers: one column may be named in many places and travel through many operators; its number
+ * is the same in all of them. */
 #include "bind.h"
 
 #include <string.h>
@@ -27,7 +28,8 @@ bool bind_grow(struct arena *a, void *items, uint32_t count, uint32_t *cap, size
     return true;
 }
 
-quartet_status bind_add(struct arena *a, struct expr ***list, uint32_t *count, uint32_t *cap, struct expr *e, struct err *err)
+quartet_status bind_add(struct arena *a, struct expr ***list, uint32_t *count, uint32_t *cap,
+                        struct expr *e, struct err *err)
 {
     if (!bind_grow(a, list, *count, cap, sizeof **list))
         return arena_fail(a, err);
@@ -35,7 +37,8 @@ quartet_status bind_add(struct arena *a, struct expr ***list, uint32_t *count, u
     return QUARTET_OK;
 }
 
-quartet_status bind_conjuncts(struct bind *b, struct expr *e, struct expr ***list, uint32_t *count, uint32_t *cap, struct err *err)
+quartet_status bind_conjuncts(struct bind *b, struct expr *e, struct expr ***list, uint32_t *count,
+                              uint32_t *cap, struct err *err)
 {
     if (e->op != EXPR_AND)
         return bind_add(b->a, list, count, cap, e, err);
@@ -80,7 +83,11 @@ quartet_status bind_col_expr(struct bind *b, uint32_t cid, struct expr **out, st
 
 void bind_shape(const struct bind *b, const struct expr *e, const char *name, struct bcol *out)
 {
-    *out = (struct bcol){.name = name, .type = e->type, .affinity = e->affinity, .scale = e->scale, .is_boolean = e->is_boolean};
+    *out = (struct bcol){.name = name,
+                         .type = e->type,
+                         .affinity = e->affinity,
+                         .scale = e->scale,
+                         .is_boolean = e->is_boolean};
     out->flags = e->flags & (EXPR_NOCASE_VALUE | EXPR_OF_COLUMN);
     if (e->op == EXPR_COLUMN) {
         out->declared = b->cols[e->u.column].declared;
@@ -89,7 +96,8 @@ void bind_shape(const struct bind *b, const struct expr *e, const char *name, st
     }
 }
 
-quartet_status bind_visible(struct bind *b, struct scope *s, const char *name, const char *table, struct expr *e, struct err *err)
+quartet_status bind_visible(struct bind *b, struct scope *s, const char *name, const char *table,
+                            struct expr *e, struct err *err)
 {
     if (!bind_grow(b->a, &s->cols, s->count, &s->cap, sizeof *s->cols))
         return arena_fail(b->a, err);
@@ -124,7 +132,8 @@ static uint32_t edit_distance(const char *a, const char *b)
     return row[n];
 }
 
-static quartet_status no_such_column(const struct scope *s, const struct ast_column *c, uint32_t offset, struct err *err)
+static quartet_status no_such_column(const struct scope *s, const struct ast_column *c,
+                                     uint32_t offset, struct err *err)
 {
     struct buf text = {.limit_bytes = 4096};
     const char *near = NULL;
@@ -145,7 +154,8 @@ static quartet_status no_such_column(const struct scope *s, const struct ast_col
             near_distance = d;
         }
         if (table == NULL || !name_eq(table, v->table))
-            buf_printf(&text, "; table %s has %s", v->table != NULL ? v->table : "(subquery)", v->name);
+            buf_printf(&text, "; table %s has %s", v->table != NULL ? v->table : "(subquery)",
+                       v->name);
         else
             buf_printf(&text, ", %s", v->name);
         table = v->table != NULL ? v->table : "";
@@ -154,12 +164,14 @@ static quartet_status no_such_column(const struct scope *s, const struct ast_col
     if (near != NULL)
         buf_printf(&text, ". Did you mean %s?", near);
     buf_u8(&text, 0);
-    quartet_status rc = err_set_at(err, QUARTET_ERROR, offset, "%s", text.failed ? "no such column" : (const char *)text.data);
+    quartet_status rc = err_set_at(err, QUARTET_ERROR, offset, "%s",
+                                   text.failed ? "no such column" : (const char *)text.data);
     buf_deinit(&text);
     return rc == QUARTET_ERROR ? QUARTET_NOTFOUND : rc;
 }
 
-static quartet_status find_here(const struct scope *s, const struct ast_column *c, uint32_t offset, uint32_t *at, struct err *err)
+static quartet_status find_here(const struct scope *s, const struct ast_column *c, uint32_t offset,
+                                uint32_t *at, struct err *err)
 {
     uint32_t found = BIND_NONE;
     for (uint32_t i = 0; i < s->count; i++) {
@@ -169,8 +181,11 @@ static quartet_status find_here(const struct scope *s, const struct ast_column *
         if (c->table.text != NULL ? !name_eq(v->table, c->table.text) : v->hidden)
             continue;
         if (found != BIND_NONE && c->table.text == NULL)
-            return err_set_at(err, QUARTET_ERROR, offset, "ambiguous column name: %s is in %s and in %s; write the table's name before it", c->name.text,
-                              s->cols[found].table != NULL ? s->cols[found].table : "(subquery)", v->table != NULL ? v->table : "(subquery)");
+            return err_set_at(
+                err, QUARTET_ERROR, offset,
+                "ambiguous column name: %s is in %s and in %s; write the table's name before it",
+                c->name.text, s->cols[found].table != NULL ? s->cols[found].table : "(subquery)",
+                v->table != NULL ? v->table : "(subquery)");
         if (found == BIND_NONE)
             found = i;
     }
@@ -179,7 +194,8 @@ static quartet_status find_here(const struct scope *s, const struct ast_column *
 }
 
 /* The slot of a column of `owner`, noted as needed by every query from `from` outwards. */
-static quartet_status use_outer(struct bind *b, struct scope *from, struct scope *owner, struct expr *e, struct expr **out, struct err *err)
+static quartet_status use_outer(struct bind *b, struct scope *from, struct scope *owner,
+                                struct expr *e, struct expr **out, struct err *err)
 {
     uint32_t at = 0;
     while (at < b->slot_count && !(b->slots[at].owner == owner && b->slots[at].expr == e))
@@ -187,7 +203,8 @@ static quartet_status use_outer(struct bind *b, struct scope *from, struct scope
     if (at == b->slot_count) {
         if (!bind_grow(b->a, &b->slots, b->slot_count, &b->slot_cap, sizeof *b->slots))
             return arena_fail(b->a, err);
-        b->slots[b->slot_count++] = (struct bslot){.owner = owner, .expr = e, .param = b->param_count + 1 + at};
+        b->slots[b->slot_count++] =
+            (struct bslot){.owner = owner, .expr = e, .param = b->param_count + 1 + at};
     }
     for (struct scope *s = from; s != NULL && s != owner; s = s->container) {
         struct bquery *q = s->query;
@@ -217,7 +234,8 @@ static void count_use(void *arg, uint32_t cid)
     b->cols[cid].uses++;
 }
 
-static quartet_status alias_expr(struct bind *b, struct scope *s, const char *name, struct expr **out, struct err *err)
+static quartet_status alias_expr(struct bind *b, struct scope *s, const char *name,
+                                 struct expr **out, struct err *err)
 {
     *out = NULL;
     if (s->aliases == NULL || s->alias_depth > 8)
@@ -234,7 +252,8 @@ static quartet_status alias_expr(struct bind *b, struct scope *s, const char *na
     return QUARTET_OK;
 }
 
-quartet_status bind_name(struct bind *b, struct scope *s, const struct ast_column *c, uint32_t offset, struct expr **out, struct err *err)
+quartet_status bind_name(struct bind *b, struct scope *s, const struct ast_column *c,
+                         uint32_t offset, struct expr **out, struct err *err)
 {
     for (struct scope *at = s; at != NULL; at = at->up) {
         uint32_t i = BIND_NONE;

@@ -1,12 +1,14 @@
 /* bind_from.c - FROM: tables, subqueries, common table expressions and joins.
- * Why simple subqueries vanish here: SELECT a FROM (SELECT x AS a FROM t WHERE c) is SELECT x FROM t WHERE c; merged, the planner sees t and
- *   its indexes. Only where the subquery cannot be the side of an outer join that is filled up with NULLs. */
+ * Why simple subqueries vanish here: SELECT a FROM (SELECT x AS a FROM t WHERE c) is SELECT x FROM
+ * t WHERE c; merged, the planner sees t and its indexes. Only where the subquery cannot be the side
+ * of an outer join that is filled up with NULLs. */
 #include "bind.h"
 
 #include <string.h>
 #include <strings.h>
 
-const struct table_def *bind_find_table(struct bind *b, const struct ast_qname *name, struct err *err)
+const struct table_def *bind_find_table(struct bind *b, const struct ast_qname *name,
+                                        struct err *err)
 {
     const struct table_def *t = catalog_table(b->catalog, name->name.text);
     if (t != NULL && !t->dropped)
@@ -14,18 +16,23 @@ const struct table_def *bind_find_table(struct bind *b, const struct ast_qname *
     const char *near = NULL;
     for (uint32_t i = 0; (t = catalog_table_at(b->catalog, i)) != NULL; i++) {
         size_t n = strlen(t->name), m = strlen(name->name.text);
-        bool close = n > 2 && m > 2 && (n > m ? n - m : m - n) <= 2 && strncasecmp(t->name, name->name.text, (n < m ? n : m) - 1) == 0;
+        bool close = n > 2 && m > 2 && (n > m ? n - m : m - n) <= 2 &&
+                     strncasecmp(t->name, name->name.text, (n < m ? n : m) - 1) == 0;
         if (close)
             near = t->name;
     }
     if (near != NULL)
-        (void)err_set_at(err, QUARTET_ERROR, name->name.offset, "no such table: %s. Did you mean %s?", name->name.text, near); /* NULL tells */
+        (void)err_set_at(err, QUARTET_ERROR, name->name.offset,
+                         "no such table: %s. Did you mean %s?", name->name.text,
+                         near); /* NULL tells */
     else
-        (void)err_set_at(err, QUARTET_ERROR, name->name.offset, "no such table: %s", name->name.text); /* NULL tells */
+        (void)err_set_at(err, QUARTET_ERROR, name->name.offset, "no such table: %s",
+                         name->name.text); /* NULL tells */
     return NULL;
 }
 
-static quartet_status quiet_col_expr(struct bind *b, uint32_t cid, struct expr **out, struct err *err)
+static quartet_status quiet_col_expr(struct bind *b, uint32_t cid, struct expr **out,
+                                     struct err *err)
 {
     quartet_status rc = bind_col_expr(b, cid, out, err);
     if (rc == QUARTET_OK)
@@ -44,7 +51,8 @@ static struct bsource *source_new(struct bind *b, uint8_t kind)
     return s;
 }
 
-static quartet_status source_column(struct bind *b, struct scope *s, struct bsource *src, const struct bcol *like, struct err *err)
+static quartet_status source_column(struct bind *b, struct scope *s, struct bsource *src,
+                                    const struct bcol *like, struct err *err)
 {
     uint32_t cid;
     struct expr *e;
@@ -58,7 +66,8 @@ static quartet_status source_column(struct bind *b, struct scope *s, struct bsou
     return rc;
 }
 
-quartet_status bind_table_source(struct bind *b, struct scope *s, const struct table_def *t, const char *alias, bool with_key, struct bsource **out,
+quartet_status bind_table_source(struct bind *b, struct scope *s, const struct table_def *t,
+                                 const char *alias, bool with_key, struct bsource **out,
                                  struct err *err)
 {
     struct bsource *src = source_new(b, SRC_TABLE);
@@ -69,7 +78,12 @@ quartet_status bind_table_source(struct bind *b, struct scope *s, const struct t
     src->alias = alias != NULL ? alias : t->name;
     for (uint32_t i = 0; i < t->column_count && rc == QUARTET_OK; i++) {
         const struct column_def *c = &t->columns[i];
-        struct bcol col = {.name = c->name, .declared = c->declared, .table = t->name, .column = c->name, .is_boolean = c->is_boolean, .scale = c->scale};
+        struct bcol col = {.name = c->name,
+                           .declared = c->declared,
+                           .table = t->name,
+                           .column = c->name,
+                           .is_boolean = c->is_boolean,
+                           .scale = c->scale};
         col.type = c->type == VALUE_NULL ? 0 : c->type;
         col.affinity = col.type;
         col.flags = (uint8_t)(EXPR_OF_COLUMN | (c->nocase ? EXPR_NOCASE_VALUE : 0));
@@ -83,12 +97,14 @@ quartet_status bind_table_source(struct bind *b, struct scope *s, const struct t
     return rc;
 }
 
-static quartet_status name_columns(struct bind *b, struct scope *s, uint32_t from, const struct ast_from *f, struct err *err)
+static quartet_status name_columns(struct bind *b, struct scope *s, uint32_t from,
+                                   const struct ast_from *f, struct err *err)
 {
     if (f->column_aliases.count == 0)
         return QUARTET_OK;
     if (f->column_aliases.count > s->count - from)
-        return err_set_at(err, QUARTET_ERROR, f->offset, "%u column names for %u columns", f->column_aliases.count, s->count - from);
+        return err_set_at(err, QUARTET_ERROR, f->offset, "%u column names for %u columns",
+                          f->column_aliases.count, s->count - from);
     for (uint32_t i = 0; i < f->column_aliases.count; i++)
         s->cols[from + i].name = f->column_aliases.item[i].text;
     (void)b;
@@ -116,10 +132,12 @@ static quartet_status cte_names(struct bind *b, struct cte_scope *c, struct err 
     if (cte->names == NULL)
         return arena_fail(b->a, err);
     if (c->ast->columns.count > 0 && c->ast->columns.count != cte->out_count)
-        return err_set_at(err, QUARTET_ERROR, c->ast->name.offset, "%s names %u columns, its query has %u", c->ast->name.text, c->ast->columns.count,
-                          cte->out_count);
+        return err_set_at(err, QUARTET_ERROR, c->ast->name.offset,
+                          "%s names %u columns, its query has %u", c->ast->name.text,
+                          c->ast->columns.count, cte->out_count);
     for (uint32_t i = 0; i < cte->out_count; i++)
-        cte->names[i] = c->ast->columns.count > 0 ? c->ast->columns.item[i].text : cte->query->names[i];
+        cte->names[i] =
+            c->ast->columns.count > 0 ? c->ast->columns.item[i].text : cte->query->names[i];
     return QUARTET_OK;
 }
 
@@ -155,11 +173,13 @@ static quartet_status bind_recursive(struct bind *b, struct cte_scope *c, struct
         if (rc != QUARTET_OK)
             return rc;
         if (part->out_count != cte->out_count)
-            return err_set_at(err, QUARTET_ERROR, q->part[i].query->offset, "the parts of %s have %u and %u columns", cte->name, cte->out_count,
+            return err_set_at(err, QUARTET_ERROR, q->part[i].query->offset,
+                              "the parts of %s have %u and %u columns", cte->name, cte->out_count,
                               part->out_count);
         if (!names_itself)
             return err_set_at(err, QUARTET_ERROR, q->part[i].query->offset,
-                              "in the recursive %s every part after the first must name it", cte->name);
+                              "in the recursive %s every part after the first must name it",
+                              cte->name);
         cte->steps[cte->step_count++] = part;
         cte->distinct |= q->part[i].op == AST_SET_UNION;
     }
@@ -171,7 +191,8 @@ static quartet_status bind_recursive(struct bind *b, struct cte_scope *c, struct
     return rc;
 }
 
-/* Does a FROM below name it? Only names count; a wrong yes is answered by bind_recursive's error. */
+/* Does a FROM below name it? Only names count; a wrong yes is answered by bind_recursive's error.
+ */
 static bool query_names(const struct ast_query *q, const char *name);
 static bool from_names(const struct ast_from_list *list, const char *name)
 {
@@ -205,7 +226,8 @@ static quartet_status cte_bind(struct bind *b, struct cte_scope *c, struct err *
     c->busy = true;
     c->cte->name = c->ast->name.text;
     c->cte->materialized = c->ast->materialized == AST_CTE_MATERIALIZED;
-    if (c->recursive && may_recurse(c->ast->query) && query_names(c->ast->query, c->ast->name.text)) {
+    if (c->recursive && may_recurse(c->ast->query) &&
+        query_names(c->ast->query, c->ast->name.text)) {
         rc = bind_recursive(b, c, err);
     } else {
         rc = bind_query(b, c->home->up, c->home, c->next, c->ast->query, &c->cte->query, err);
@@ -222,7 +244,8 @@ static quartet_status cte_bind(struct bind *b, struct cte_scope *c, struct err *
 }
 
 /* What the body reads from outside, everyone between reads too. */
-static quartet_status cte_deps(struct bind *b, struct scope *from, struct cte_scope *c, struct err *err)
+static quartet_status cte_deps(struct bind *b, struct scope *from, struct cte_scope *c,
+                               struct err *err)
 {
     for (struct scope *s = from; s != NULL && s != c->home; s = s->container) {
         struct bquery *q = s->query;
@@ -235,12 +258,14 @@ static quartet_status cte_deps(struct bind *b, struct scope *from, struct cte_sc
     return QUARTET_OK;
 }
 
-static quartet_status bind_cte(struct bind *b, struct scope *s, struct cte_scope *c, const struct ast_from *f, struct bsource **out, struct err *err)
+static quartet_status bind_cte(struct bind *b, struct scope *s, struct cte_scope *c,
+                               const struct ast_from *f, struct bsource **out, struct err *err)
 {
     quartet_status rc = QUARTET_OK;
     bool working = c->working > 0;
     if (c->busy && !working)
-        return err_set_at(err, QUARTET_ERROR, f->offset, "circular reference: %s", c->ast->name.text);
+        return err_set_at(err, QUARTET_ERROR, f->offset, "circular reference: %s",
+                          c->ast->name.text);
     if (!working && c->cte->query == NULL)
         rc = cte_bind(b, c, err);
     if (rc == QUARTET_OK && !working)
@@ -278,8 +303,9 @@ static void uncount(void *arg, uint32_t cid)
 
 static bool can_merge(const struct bquery *q)
 {
-    if (q->kind != BQ_SELECT || q->aggregated || q->distinct || q->window_count > 0 || q->limit != NULL || q->limit_offset != NULL || q->order_count > 0 ||
-        q->cte_count > 0 || q->from == NULL || q->qualify != NULL || q->hidden_count > 0)
+    if (q->kind != BQ_SELECT || q->aggregated || q->distinct || q->window_count > 0 ||
+        q->limit != NULL || q->limit_offset != NULL || q->order_count > 0 || q->cte_count > 0 ||
+        q->from == NULL || q->qualify != NULL || q->hidden_count > 0)
         return false;
     for (uint32_t i = 0; i < q->out_count; i++) {
         if (bind_is_volatile(q->outs[i]))
@@ -288,7 +314,8 @@ static bool can_merge(const struct bquery *q)
     return true;
 }
 
-static quartet_status merge_query(struct bind *b, struct scope *s, const struct bquery *q, const char *alias, struct bsource **out, struct err *err)
+static quartet_status merge_query(struct bind *b, struct scope *s, const struct bquery *q,
+                                  const char *alias, struct bsource **out, struct err *err)
 {
     struct bquery *into = s->query;
     quartet_status rc = QUARTET_OK;
@@ -302,7 +329,8 @@ static quartet_status merge_query(struct bind *b, struct scope *s, const struct 
     return rc;
 }
 
-static quartet_status bind_from_query(struct bind *b, struct scope *s, const struct ast_from *f, bool merge, struct bsource **out, struct err *err)
+static quartet_status bind_from_query(struct bind *b, struct scope *s, const struct ast_from *f,
+                                      bool merge, struct bsource **out, struct err *err)
 {
     struct bquery *q;
     uint32_t from = s->count;
@@ -329,16 +357,25 @@ static quartet_status bind_from_query(struct bind *b, struct scope *s, const str
     return rc != QUARTET_OK ? rc : name_columns(b, s, from, f, err);
 }
 
-static quartet_status bind_series(struct bind *b, struct scope *s, const struct ast_from *f, struct bsource **out, struct err *err)
+static quartet_status bind_series(struct bind *b, struct scope *s, const struct ast_from *f,
+                                  struct bsource **out, struct err *err)
 {
     quartet_status rc = QUARTET_OK;
     uint32_t from = s->count;
     struct bcol col = {.name = "value", .type = VALUE_INTEGER};
-    struct scope none = {.up = s->up, .container = s->container, .query = s->query, .ctes = s->ctes, .clause = "FROM"};
+    struct scope none = {.up = s->up,
+                         .container = s->container,
+                         .query = s->query,
+                         .ctes = s->ctes,
+                         .clause = "FROM"};
     if (!name_eq(f->name.name.text, "generate_series"))
-        return err_set_at(err, QUARTET_ERROR, f->offset, "no such table function: %s (there is generate_series(start, stop [, step]))", f->name.name.text);
+        return err_set_at(
+            err, QUARTET_ERROR, f->offset,
+            "no such table function: %s (there is generate_series(start, stop [, step]))",
+            f->name.name.text);
     if (f->args.count < 2 || f->args.count > 3)
-        return err_set_at(err, QUARTET_ERROR, f->offset, "generate_series takes start, stop and maybe step");
+        return err_set_at(err, QUARTET_ERROR, f->offset,
+                          "generate_series takes start, stop and maybe step");
     struct bsource *src = source_new(b, SRC_SERIES);
     if (src == NULL)
         return arena_fail(b->a, err);
@@ -357,9 +394,11 @@ static quartet_status bind_series(struct bind *b, struct scope *s, const struct 
     return rc != QUARTET_OK ? rc : name_columns(b, s, from, f, err);
 }
 
-static quartet_status from_list(struct bind *b, struct scope *s, const struct ast_from_list *list, bool merge, struct bsource **out, struct err *err);
+static quartet_status from_list(struct bind *b, struct scope *s, const struct ast_from_list *list,
+                                bool merge, struct bsource **out, struct err *err);
 
-static quartet_status bind_from_item(struct bind *b, struct scope *s, const struct ast_from *f, bool merge, struct bsource **out, struct err *err)
+static quartet_status bind_from_item(struct bind *b, struct scope *s, const struct ast_from *f,
+                                     bool merge, struct bsource **out, struct err *err)
 {
     uint32_t from = s->count;
     quartet_status rc;
@@ -389,7 +428,8 @@ static quartet_status bind_from_item(struct bind *b, struct scope *s, const stru
 
 /* ---- joins ---- */
 
-quartet_status bind_join(struct bind *b, struct bsource *l, struct bsource *r, uint8_t join, struct bsource **out, struct err *err)
+quartet_status bind_join(struct bind *b, struct bsource *l, struct bsource *r, uint8_t join,
+                         struct bsource **out, struct err *err)
 {
     struct bsource *j = source_new(b, SRC_JOIN);
     if (j == NULL)
@@ -401,22 +441,25 @@ quartet_status bind_join(struct bind *b, struct bsource *l, struct bsource *r, u
     return QUARTET_OK;
 }
 
-static quartet_status find_side(const struct scope *s, uint32_t from, uint32_t to, const char *name, uint32_t offset, const char *side, uint32_t *at,
-                                struct err *err)
+static quartet_status find_side(const struct scope *s, uint32_t from, uint32_t to, const char *name,
+                                uint32_t offset, const char *side, uint32_t *at, struct err *err)
 {
     *at = BIND_NONE;
     for (uint32_t i = from; i < to; i++) {
         if (s->cols[i].hidden || !name_eq(s->cols[i].name, name))
             continue;
         if (*at != BIND_NONE)
-            return err_set_at(err, QUARTET_ERROR, offset, "USING (%s): more than one column of that name on the %s", name, side);
+            return err_set_at(err, QUARTET_ERROR, offset,
+                              "USING (%s): more than one column of that name on the %s", name,
+                              side);
         *at = i;
     }
     return QUARTET_OK;
 }
 
 /* A column that stands for both, where the left one stood. */
-static quartet_status merged_column(struct bind *b, struct scope *s, uint32_t l, uint32_t r, uint8_t join, struct err *err)
+static quartet_status merged_column(struct bind *b, struct scope *s, uint32_t l, uint32_t r,
+                                    uint8_t join, struct err *err)
 {
     struct expr *merged, *both[2];
     quartet_status rc = expr_copy(b->a, s->cols[l].expr, NULL, NULL, &both[0], err);
@@ -446,7 +489,8 @@ static void count_use(void *arg, uint32_t cid)
     b->cols[cid].uses++;
 }
 
-static quartet_status join_on_name(struct bind *b, struct scope *s, struct bsource *j, uint32_t *cap, uint32_t start, uint32_t *mid, const char *name,
+static quartet_status join_on_name(struct bind *b, struct scope *s, struct bsource *j,
+                                   uint32_t *cap, uint32_t start, uint32_t *mid, const char *name,
                                    uint32_t offset, struct err *err)
 {
     uint32_t l, r;
@@ -457,7 +501,8 @@ static quartet_status join_on_name(struct bind *b, struct scope *s, struct bsour
     if (rc != QUARTET_OK)
         return rc;
     if (l == BIND_NONE || r == BIND_NONE)
-        return err_set_at(err, QUARTET_ERROR, offset, "cannot join using column %s: it is not on both sides", name);
+        return err_set_at(err, QUARTET_ERROR, offset,
+                          "cannot join using column %s: it is not on both sides", name);
     rc = expr_copy(b->a, s->cols[l].expr, NULL, NULL, &le, err);
     if (rc == QUARTET_OK)
         rc = expr_copy(b->a, s->cols[r].expr, NULL, NULL, &re, err);
@@ -479,7 +524,8 @@ static quartet_status join_on_name(struct bind *b, struct scope *s, struct bsour
     return rc;
 }
 
-static quartet_status join_condition(struct bind *b, struct scope *s, const struct ast_from *f, struct bsource *j, uint32_t start, uint32_t mid,
+static quartet_status join_condition(struct bind *b, struct scope *s, const struct ast_from *f,
+                                     struct bsource *j, uint32_t start, uint32_t mid,
                                      struct err *err)
 {
     uint32_t cap = 0;
@@ -499,7 +545,8 @@ static quartet_status join_condition(struct bind *b, struct scope *s, const stru
         return rc;
     }
     for (uint32_t i = 0; i < f->using_columns.count && rc == QUARTET_OK; i++)
-        rc = join_on_name(b, s, j, &cap, start, &mid, f->using_columns.item[i].text, f->using_columns.item[i].offset, err);
+        rc = join_on_name(b, s, j, &cap, start, &mid, f->using_columns.item[i].text,
+                          f->using_columns.item[i].offset, err);
     if (rc == QUARTET_OK && f->on != NULL) {
         struct expr *on;
         s->clause = "ON";
@@ -512,22 +559,30 @@ static quartet_status join_condition(struct bind *b, struct scope *s, const stru
 
 static uint8_t join_kind(uint8_t join)
 {
-    return join == AST_JOIN_LEFT ? JOIN_LEFT : join == AST_JOIN_RIGHT ? JOIN_RIGHT : join == AST_JOIN_FULL ? JOIN_FULL : JOIN_INNER;
+    return join == AST_JOIN_LEFT    ? JOIN_LEFT
+           : join == AST_JOIN_RIGHT ? JOIN_RIGHT
+           : join == AST_JOIN_FULL  ? JOIN_FULL
+                                    : JOIN_INNER;
 }
 
-static quartet_status from_list(struct bind *b, struct scope *s, const struct ast_from_list *list, bool merge, struct bsource **out, struct err *err)
+static quartet_status from_list(struct bind *b, struct scope *s, const struct ast_from_list *list,
+                                bool merge, struct bsource **out, struct err *err)
 {
     uint32_t start = s->count;
     struct bsource *all = NULL;
     if (list->count > BIND_SOURCES_MAX)
-        return err_set_at(err, QUARTET_LIMIT, list->item[BIND_SOURCES_MAX]->offset, "more than %u tables in one FROM", BIND_SOURCES_MAX);
-    for (uint32_t i = 0; i < list->count; i++) /* a later RIGHT or FULL JOIN fills up what is at its left */
-        merge = merge && list->item[i]->join != AST_JOIN_RIGHT && list->item[i]->join != AST_JOIN_FULL;
+        return err_set_at(err, QUARTET_LIMIT, list->item[BIND_SOURCES_MAX]->offset,
+                          "more than %u tables in one FROM", BIND_SOURCES_MAX);
+    for (uint32_t i = 0; i < list->count;
+         i++) /* a later RIGHT or FULL JOIN fills up what is at its left */
+        merge =
+            merge && list->item[i]->join != AST_JOIN_RIGHT && list->item[i]->join != AST_JOIN_FULL;
     for (uint32_t i = 0; i < list->count; i++) {
         const struct ast_from *f = list->item[i];
         struct bsource *src, *j = NULL;
         uint32_t mid = s->count;
-        quartet_status rc = bind_from_item(b, s, f, merge && join_kind(f->join) == JOIN_INNER, &src, err);
+        quartet_status rc =
+            bind_from_item(b, s, f, merge && join_kind(f->join) == JOIN_INNER, &src, err);
         if (rc != QUARTET_OK)
             return rc;
         if (all == NULL) {
@@ -545,7 +600,8 @@ static quartet_status from_list(struct bind *b, struct scope *s, const struct as
     return QUARTET_OK;
 }
 
-quartet_status bind_from_list(struct bind *b, struct scope *s, const struct ast_from_list *list, struct bsource **out, struct err *err)
+quartet_status bind_from_list(struct bind *b, struct scope *s, const struct ast_from_list *list,
+                              struct bsource **out, struct err *err)
 {
     const char *was = s->clause;
     s->clause = "FROM";

@@ -1,6 +1,7 @@
-/* bind_select.c - queries: SELECT, VALUES and their combinations, with WITH, GROUP BY, ORDER BY and LIMIT.
- * Why the pass over groups comes last: only when all of SELECT, HAVING and ORDER BY are bound is it known what is aggregated. Then every
- *   column outside of an aggregate is a GROUP BY expression, or it is of "any row" of the group, as SQLite has it. */
+/* bind_select.c - queries: SELECT, VALUES and their combinations, with WITH, GROUP BY, ORDER BY and
+ * LIMIT. Why the pass over groups comes last: only when all of SELECT, HAVING and ORDER BY are
+ * bound is it known what is aggregated. Then every column outside of an aggregate is a GROUP BY
+ * expression, or it is of "any row" of the group, as SQLite has it. */
 #include "bind.h"
 
 #include <string.h>
@@ -10,20 +11,26 @@
 
 #define SORT_NOCASE "NOCASE"
 
-quartet_status bind_with(struct bind *b, struct scope *s, const struct ast_with *with, struct err *err)
+quartet_status bind_with(struct bind *b, struct scope *s, const struct ast_with *with,
+                         struct err *err)
 {
     if (with == NULL)
         return QUARTET_OK;
     for (uint32_t i = 0; i < with->count; i++) {
         for (uint32_t k = 0; k < i; k++) {
             if (name_eq(with->item[k].name.text, with->item[i].name.text))
-                return err_set_at(err, QUARTET_ERROR, with->item[i].name.offset, "WITH names %s twice", with->item[i].name.text);
+                return err_set_at(err, QUARTET_ERROR, with->item[i].name.offset,
+                                  "WITH names %s twice", with->item[i].name.text);
         }
         struct cte_scope *c = arena_zalloc(b->a, 1, sizeof *c);
         struct bcte *cte = arena_zalloc(b->a, 1, sizeof *cte);
         if (c == NULL || cte == NULL)
             return arena_fail(b->a, err);
-        *c = (struct cte_scope){.cte = cte, .ast = &with->item[i], .recursive = with->recursive, .home = s, .next = s->ctes};
+        *c = (struct cte_scope){.cte = cte,
+                                .ast = &with->item[i],
+                                .recursive = with->recursive,
+                                .home = s,
+                                .next = s->ctes};
         s->ctes = c;
     }
     return QUARTET_OK;
@@ -31,10 +38,12 @@ quartet_status bind_with(struct bind *b, struct scope *s, const struct ast_with 
 
 /* ---- result lists ---- */
 
-static quartet_status add_out(struct bind *b, struct bquery *q, uint32_t *cap, struct expr *e, const char *name, struct err *err)
+static quartet_status add_out(struct bind *b, struct bquery *q, uint32_t *cap, struct expr *e,
+                              const char *name, struct err *err)
 {
     uint32_t name_cap = *cap, shape_cap = *cap;
-    if (!bind_grow(b->a, &q->names, q->out_count, &name_cap, sizeof *q->names) || !bind_grow(b->a, &q->shape, q->out_count, &shape_cap, sizeof *q->shape))
+    if (!bind_grow(b->a, &q->names, q->out_count, &name_cap, sizeof *q->names) ||
+        !bind_grow(b->a, &q->shape, q->out_count, &shape_cap, sizeof *q->shape))
         return arena_fail(b->a, err);
     q->names[q->out_count] = name;
     bind_shape(b, e, name, &q->shape[q->out_count]);
@@ -47,7 +56,8 @@ static void count_use(void *arg, uint32_t cid)
     b->cols[cid].uses++;
 }
 
-static quartet_status add_star(struct bind *b, struct scope *s, struct bquery *q, uint32_t *cap, const struct ast_expr *e, struct err *err)
+static quartet_status add_star(struct bind *b, struct scope *s, struct bquery *q, uint32_t *cap,
+                               const struct ast_expr *e, struct err *err)
 {
     const char *table = e->u.column != NULL ? e->u.column->table.text : NULL;
     bool any = false;
@@ -71,7 +81,8 @@ static quartet_status add_star(struct bind *b, struct scope *s, struct bquery *q
     return QUARTET_OK;
 }
 
-static quartet_status result_name(struct bind *b, const struct ast_result *r, const char **out, struct err *err)
+static quartet_status result_name(struct bind *b, const struct ast_result *r, const char **out,
+                                  struct err *err)
 {
     if (r->alias.text != NULL) {
         *out = r->alias.text;
@@ -83,12 +94,14 @@ static quartet_status result_name(struct bind *b, const struct ast_result *r, co
     }
     struct buf text = {.limit_bytes = 4096};
     ast_print_expr(r->expr, &text);
-    *out = text.failed ? arena_strndup(b->a, "(expression)", 12) : arena_strndup(b->a, (const char *)text.data, text.len);
+    *out = text.failed ? arena_strndup(b->a, "(expression)", 12)
+                       : arena_strndup(b->a, (const char *)text.data, text.len);
     buf_deinit(&text);
     return *out == NULL ? arena_fail(b->a, err) : QUARTET_OK;
 }
 
-quartet_status bind_results(struct bind *b, struct scope *s, const struct ast_results *results, struct bquery *q, struct err *err)
+quartet_status bind_results(struct bind *b, struct scope *s, const struct ast_results *results,
+                            struct bquery *q, struct err *err)
 {
     uint32_t cap = 0;
     for (uint32_t i = 0; i < results->count; i++) {
@@ -113,8 +126,8 @@ quartet_status bind_results(struct bind *b, struct scope *s, const struct ast_re
 
 /* ---- GROUP BY ---- */
 
-static quartet_status group_expr(struct bind *b, struct scope *s, struct bquery *q, uint32_t *cap, const struct ast_expr *e, uint64_t *mask,
-                                 struct err *err)
+static quartet_status group_expr(struct bind *b, struct scope *s, struct bquery *q, uint32_t *cap,
+                                 const struct ast_expr *e, uint64_t *mask, struct err *err)
 {
     struct expr *x;
     quartet_status rc;
@@ -126,8 +139,11 @@ static quartet_status group_expr(struct bind *b, struct scope *s, struct bquery 
     }
     if (e->kind == AST_EXPR_INTEGER) {
         const struct ast_results *list = s->aliases;
-        if (e->u.integer < 1 || e->u.integer > list->count || list->item[e->u.integer - 1].expr->kind == AST_EXPR_STAR)
-            return err_set_at(err, QUARTET_ERROR, e->offset, "GROUP BY position %lld is not in the result list", (long long)e->u.integer);
+        if (e->u.integer < 1 || e->u.integer > list->count ||
+            list->item[e->u.integer - 1].expr->kind == AST_EXPR_STAR)
+            return err_set_at(err, QUARTET_ERROR, e->offset,
+                              "GROUP BY position %lld is not in the result list",
+                              (long long)e->u.integer);
         e = list->item[e->u.integer - 1].expr;
     }
     rc = bind_expr(b, s, e, &x, err);
@@ -160,8 +176,8 @@ static quartet_status add_set(struct bind *b, struct sets *s, uint64_t mask, str
     return QUARTET_OK;
 }
 
-static quartet_status group_sets(struct bind *b, struct scope *s, struct bquery *q, uint32_t *cap, const struct ast_group *g, struct sets *out,
-                                 struct err *err)
+static quartet_status group_sets(struct bind *b, struct scope *s, struct bquery *q, uint32_t *cap,
+                                 const struct ast_group *g, struct sets *out, struct err *err)
 {
     uint64_t masks[64], all = 0;
     uint32_t n = 0;
@@ -206,7 +222,9 @@ static quartet_status group_sets(struct bind *b, struct scope *s, struct bquery 
 }
 
 /* Several items multiply: GROUP BY a, ROLLUP (b) is {a, b}, {a}. */
-static quartet_status bind_group_by(struct bind *b, struct scope *s, const struct ast_group_list *list, struct bquery *q, struct err *err)
+static quartet_status bind_group_by(struct bind *b, struct scope *s,
+                                    const struct ast_group_list *list, struct bquery *q,
+                                    struct err *err)
 {
     struct sets all = {0};
     uint32_t cap = 0;
@@ -237,7 +255,8 @@ struct group_pass {
     struct bquery *q;
 };
 
-static quartet_status bare_column(struct group_pass *p, uint32_t cid, struct expr **out, struct err *err)
+static quartet_status bare_column(struct group_pass *p, uint32_t cid, struct expr **out,
+                                  struct err *err)
 {
     struct bquery *q = p->q;
     for (uint32_t i = 0; i < q->bare_count; i++) {
@@ -276,7 +295,8 @@ static quartet_status group_map(void *arg, const struct expr *e, struct expr **o
     return QUARTET_OK;
 }
 
-static quartet_status pass_list(struct group_pass *p, struct expr **list, uint32_t n, struct err *err)
+static quartet_status pass_list(struct group_pass *p, struct expr **list, uint32_t n,
+                                struct err *err)
 {
     quartet_status rc = QUARTET_OK;
     for (uint32_t i = 0; i < n && rc == QUARTET_OK; i++)
@@ -324,7 +344,8 @@ quartet_status bind_group_pass(struct bind *b, struct bquery *q, struct err *err
         rc = pass_window(&p, &q->windows[i], err);
     if (rc == QUARTET_OK && q->qualify != NULL)
         rc = pass_list(&p, &q->qualify, 1, err);
-    for (uint32_t i = 0; i < q->agg_count; i++) { /* SQLite: bare columns come from the row with the one min() or max() */
+    for (uint32_t i = 0; i < q->agg_count;
+         i++) { /* SQLite: bare columns come from the row with the one min() or max() */
         uint8_t code = q->aggs[i].spec.func->code;
         if (code == AGG_MIN || code == AGG_MAX)
             q->bare_by = q->bare_by == BIND_NONE ? i : BIND_NONE - 1;
@@ -336,7 +357,8 @@ quartet_status bind_group_pass(struct bind *b, struct bquery *q, struct err *err
 
 /* ---- ORDER BY ---- */
 
-static quartet_status add_order(struct bind *b, struct bquery *q, uint32_t out, uint8_t flags, struct err *err)
+static quartet_status add_order(struct bind *b, struct bquery *q, uint32_t out, uint8_t flags,
+                                struct err *err)
 {
     for (uint32_t i = 0; i < q->order_count; i++) {
         if (q->order[i].out == out && ((q->order[i].flags ^ flags) & CELL_KEY_NOCASE) == 0)
@@ -353,13 +375,15 @@ static quartet_status add_order(struct bind *b, struct bquery *q, uint32_t out, 
 }
 
 /* A position or an output's name: its number, or BIND_NONE. */
-static quartet_status order_by_output(struct bquery *q, const struct ast_expr *e, bool plain_names, uint32_t *out, struct err *err)
+static quartet_status order_by_output(struct bquery *q, const struct ast_expr *e, bool plain_names,
+                                      uint32_t *out, struct err *err)
 {
     *out = BIND_NONE;
     if (e->kind == AST_EXPR_INTEGER) {
         if (e->u.integer < 1 || e->u.integer > q->out_count)
-            return err_set_at(err, QUARTET_ERROR, e->offset, "ORDER BY position %lld is not in the result list of %u columns", (long long)e->u.integer,
-                              q->out_count);
+            return err_set_at(err, QUARTET_ERROR, e->offset,
+                              "ORDER BY position %lld is not in the result list of %u columns",
+                              (long long)e->u.integer, q->out_count);
         *out = (uint32_t)e->u.integer - 1;
         return QUARTET_OK;
     }
@@ -376,7 +400,8 @@ static quartet_status order_by_output(struct bquery *q, const struct ast_expr *e
     return QUARTET_OK;
 }
 
-/* Names of outputs that are aliases win over columns; an unaliased output is found as a column anyway. */
+/* Names of outputs that are aliases win over columns; an unaliased output is found as a column
+ * anyway. */
 static bool is_alias(const struct scope *s, const char *name)
 {
     for (uint32_t i = 0; s->aliases != NULL && i < s->aliases->count; i++) {
@@ -386,7 +411,8 @@ static bool is_alias(const struct scope *s, const char *name)
     return false;
 }
 
-static quartet_status hidden_out(struct bind *b, struct bquery *q, struct expr *e, uint32_t *out, struct err *err)
+static quartet_status hidden_out(struct bind *b, struct bquery *q, struct expr *e, uint32_t *out,
+                                 struct err *err)
 {
     uint32_t n = q->out_count + q->hidden_count;
     for (uint32_t i = 0; i < n; i++) {
@@ -406,21 +432,26 @@ static quartet_status hidden_out(struct bind *b, struct bquery *q, struct expr *
     return QUARTET_OK;
 }
 
-static quartet_status order_term(struct bind *b, struct scope *s, struct bquery *q, const struct ast_order *o, struct err *err)
+static quartet_status order_term(struct bind *b, struct scope *s, struct bquery *q,
+                                 const struct ast_order *o, struct err *err)
 {
     const struct ast_expr *e = o->expr;
     const char *collate = NULL;
     uint32_t out = BIND_NONE;
     uint8_t flags;
-    if (e->kind == AST_EXPR_COLLATE && (e->u.collate.value->kind == AST_EXPR_INTEGER || e->u.collate.value->kind == AST_EXPR_COLUMN)) {
+    if (e->kind == AST_EXPR_COLLATE && (e->u.collate.value->kind == AST_EXPR_INTEGER ||
+                                        e->u.collate.value->kind == AST_EXPR_COLUMN)) {
         collate = e->u.collate.name;
         e = e->u.collate.value;
     }
     quartet_status rc = QUARTET_OK;
-    if (e->kind == AST_EXPR_INTEGER || q->kind != BQ_SELECT || (e->kind == AST_EXPR_COLUMN && is_alias(s, e->u.column->name.text)))
+    if (e->kind == AST_EXPR_INTEGER || q->kind != BQ_SELECT ||
+        (e->kind == AST_EXPR_COLUMN && is_alias(s, e->u.column->name.text)))
         rc = order_by_output(q, e, true, &out, err);
     if (rc == QUARTET_OK && out == BIND_NONE && q->kind != BQ_SELECT)
-        rc = err_set_at(err, QUARTET_ERROR, e->offset, "ORDER BY after UNION, INTERSECT, EXCEPT or VALUES names a result column or its position");
+        rc = err_set_at(err, QUARTET_ERROR, e->offset,
+                        "ORDER BY after UNION, INTERSECT, EXCEPT or VALUES names a result column "
+                        "or its position");
     if (rc != QUARTET_OK)
         return rc;
     struct expr shape = {0};
@@ -439,11 +470,13 @@ static quartet_status order_term(struct bind *b, struct scope *s, struct bquery 
     if (rc != QUARTET_OK)
         return rc;
     if (collate != NULL)
-        flags = (uint8_t)((flags & ~CELL_KEY_NOCASE) | (name_eq(collate, SORT_NOCASE) ? CELL_KEY_NOCASE : 0));
+        flags = (uint8_t)((flags & ~CELL_KEY_NOCASE) |
+                          (name_eq(collate, SORT_NOCASE) ? CELL_KEY_NOCASE : 0));
     return add_order(b, q, out, flags, err);
 }
 
-static quartet_status bind_order_by(struct bind *b, struct scope *s, struct bquery *q, const struct ast_orders *list, struct err *err)
+static quartet_status bind_order_by(struct bind *b, struct scope *s, struct bquery *q,
+                                    const struct ast_orders *list, struct err *err)
 {
     quartet_status rc = QUARTET_OK;
     s->clause = "ORDER BY";
@@ -452,9 +485,11 @@ static quartet_status bind_order_by(struct bind *b, struct scope *s, struct bque
     return rc;
 }
 
-static quartet_status bind_limit(struct bind *b, struct scope *s, struct bquery *q, const struct ast_query *ast, struct err *err)
+static quartet_status bind_limit(struct bind *b, struct scope *s, struct bquery *q,
+                                 const struct ast_query *ast, struct err *err)
 {
-    struct scope none = {.up = s->up, .container = s->container, .query = q, .ctes = s->ctes, .clause = "LIMIT"};
+    struct scope none = {
+        .up = s->up, .container = s->container, .query = q, .ctes = s->ctes, .clause = "LIMIT"};
     quartet_status rc = QUARTET_OK;
     if (ast->limit != NULL)
         rc = bind_expr(b, &none, ast->limit, &q->limit, err);
@@ -464,7 +499,8 @@ static quartet_status bind_limit(struct bind *b, struct scope *s, struct bquery 
     return rc;
 }
 
-quartet_status bind_tail(struct bind *b, struct scope *s, struct bquery *q, const struct ast_query *ast, struct err *err)
+quartet_status bind_tail(struct bind *b, struct scope *s, struct bquery *q,
+                         const struct ast_query *ast, struct err *err)
 {
     quartet_status rc = bind_order_by(b, s, q, &ast->order_by, err);
     return rc != QUARTET_OK ? rc : bind_limit(b, s, q, ast, err);
@@ -472,7 +508,8 @@ quartet_status bind_tail(struct bind *b, struct scope *s, struct bquery *q, cons
 
 /* ---- SELECT ---- */
 
-static quartet_status bind_clause(struct bind *b, struct scope *s, const struct ast_expr *e, const char *clause, struct expr ***list, uint32_t *count,
+static quartet_status bind_clause(struct bind *b, struct scope *s, const struct ast_expr *e,
+                                  const char *clause, struct expr ***list, uint32_t *count,
                                   uint32_t *cap, struct err *err)
 {
     struct expr *x;
@@ -481,7 +518,8 @@ static quartet_status bind_clause(struct bind *b, struct scope *s, const struct 
     return rc != QUARTET_OK ? rc : bind_conjuncts(b, x, list, count, cap, err);
 }
 
-static quartet_status bind_distinct_on(struct bind *b, struct scope *s, struct bquery *q, const struct ast_exprs *list, struct err *err)
+static quartet_status bind_distinct_on(struct bind *b, struct scope *s, struct bquery *q,
+                                       const struct ast_exprs *list, struct err *err)
 {
     quartet_status rc = QUARTET_OK;
     q->distinct_on = arena_zalloc(b->a, list->count + 1, sizeof *q->distinct_on);
@@ -497,7 +535,8 @@ static quartet_status bind_distinct_on(struct bind *b, struct scope *s, struct b
     return rc;
 }
 
-static quartet_status bind_select(struct bind *b, struct scope *s, struct bquery *q, const struct ast_query *ast, struct err *err)
+static quartet_status bind_select(struct bind *b, struct scope *s, struct bquery *q,
+                                  const struct ast_query *ast, struct err *err)
 {
     const struct ast_select *sel = ast->select;
     uint32_t cap = 0;
@@ -551,7 +590,8 @@ static void merge_shape(struct bcol *into, const struct bcol *c)
     into->column = NULL;
 }
 
-static quartet_status bind_values(struct bind *b, struct scope *s, struct bquery *q, const struct ast_query *ast, struct err *err)
+static quartet_status bind_values(struct bind *b, struct scope *s, struct bquery *q,
+                                  const struct ast_query *ast, struct err *err)
 {
     uint32_t width = ast->values.count > 0 ? ast->values.item[0].count : 0;
     q->kind = BQ_VALUES;
@@ -566,8 +606,9 @@ static quartet_status bind_values(struct bind *b, struct scope *s, struct bquery
     for (uint32_t i = 0; i < q->row_count; i++) {
         const struct ast_exprs *row = &ast->values.item[i];
         if (row->count != width)
-            return err_set_at(err, QUARTET_ERROR, row->count > 0 ? row->item[0]->offset : ast->offset, "all VALUES must have the same number of terms: %u and %u",
-                              width, row->count);
+            return err_set_at(
+                err, QUARTET_ERROR, row->count > 0 ? row->item[0]->offset : ast->offset,
+                "all VALUES must have the same number of terms: %u and %u", width, row->count);
         q->rows[i] = arena_zalloc(b->a, width + 1, sizeof(struct expr *));
         if (q->rows[i] == NULL)
             return arena_fail(b->a, err);
@@ -592,7 +633,8 @@ static quartet_status bind_values(struct bind *b, struct scope *s, struct bquery
     return QUARTET_OK;
 }
 
-static quartet_status bind_compound(struct bind *b, struct scope *s, struct bquery *q, const struct ast_query *ast, struct err *err)
+static quartet_status bind_compound(struct bind *b, struct scope *s, struct bquery *q,
+                                    const struct ast_query *ast, struct err *err)
 {
     q->kind = BQ_SET;
     q->part_count = ast->part_count;
@@ -606,7 +648,8 @@ static quartet_status bind_compound(struct bind *b, struct scope *s, struct bque
             return rc;
         q->ops[i] = ast->part[i].op;
         if (i > 0 && q->parts[i]->out_count != q->parts[0]->out_count)
-            return err_set_at(err, QUARTET_ERROR, ast->part[i].query->offset, "the SELECTs to be combined have %u and %u result columns",
+            return err_set_at(err, QUARTET_ERROR, ast->part[i].query->offset,
+                              "the SELECTs to be combined have %u and %u result columns",
                               q->parts[0]->out_count, q->parts[i]->out_count);
     }
     q->out_count = q->parts[0]->out_count;
@@ -621,10 +664,12 @@ static quartet_status bind_compound(struct bind *b, struct scope *s, struct bque
     return QUARTET_OK;
 }
 
-quartet_status bind_query(struct bind *b, struct scope *up, struct scope *container, struct cte_scope *ctes, const struct ast_query *ast,
-                          struct bquery **out, struct err *err)
+quartet_status bind_query(struct bind *b, struct scope *up, struct scope *container,
+                          struct cte_scope *ctes, const struct ast_query *ast, struct bquery **out,
+                          struct err *err)
 {
-    struct scope *s = arena_zalloc(b->a, 1, sizeof *s); /* slots name their owner after the query is bound */
+    struct scope *s =
+        arena_zalloc(b->a, 1, sizeof *s); /* slots name their owner after the query is bound */
     struct bquery *q = arena_zalloc(b->a, 1, sizeof *q);
     if (s == NULL || q == NULL)
         return arena_fail(b->a, err);

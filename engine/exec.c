@@ -1,5 +1,5 @@
-/* exec.c - runs of a plan: made once, opened for each execution, kept with the plan between executions.
- * Why kept: a point lookup costs less than making the dozen objects that do it. */
+/* exec.c - runs of a plan: made once, opened for each execution, kept with the plan between
+ * executions. Why kept: a point lookup costs less than making the dozen objects that do it. */
 #include "exec.h"
 
 #include <string.h>
@@ -12,12 +12,29 @@
 #define MEMORY_DEFAULT ((size_t)1 << 30)
 
 static const struct xkind *const kinds[PNODE_KIND_COUNT] = {
-    [PN_ONE] = &xkind_one,           [PN_SCAN] = &xkind_scan,           [PN_VALUES] = &xkind_values,         [PN_SERIES] = &xkind_series,
-    [PN_CTE_SCAN] = &xkind_cte_scan, [PN_CTE_WORK] = &xkind_cte_work,   [PN_FILTER] = &xkind_filter,         [PN_PROJECT] = &xkind_project,
-    [PN_HASH_JOIN] = &xkind_hash_join, [PN_LOOP_JOIN] = &xkind_loop_join, [PN_INDEX_JOIN] = &xkind_index_join, [PN_APPLY] = &xkind_apply,
-    [PN_AGG] = &xkind_agg,           [PN_WINDOW] = &xkind_window,       [PN_SORT] = &xkind_sort,             [PN_LIMIT] = &xkind_limit,
-    [PN_DISTINCT] = &xkind_distinct, [PN_SET] = &xkind_set,             [PN_WITH] = &xkind_with,             [PN_TEXT] = &xkind_text,
-    [PN_INSERT] = &xkind_insert,     [PN_UPDATE] = &xkind_update,       [PN_DELETE] = &xkind_delete,
+    [PN_ONE] = &xkind_one,
+    [PN_SCAN] = &xkind_scan,
+    [PN_VALUES] = &xkind_values,
+    [PN_SERIES] = &xkind_series,
+    [PN_CTE_SCAN] = &xkind_cte_scan,
+    [PN_CTE_WORK] = &xkind_cte_work,
+    [PN_FILTER] = &xkind_filter,
+    [PN_PROJECT] = &xkind_project,
+    [PN_HASH_JOIN] = &xkind_hash_join,
+    [PN_LOOP_JOIN] = &xkind_loop_join,
+    [PN_INDEX_JOIN] = &xkind_index_join,
+    [PN_APPLY] = &xkind_apply,
+    [PN_AGG] = &xkind_agg,
+    [PN_WINDOW] = &xkind_window,
+    [PN_SORT] = &xkind_sort,
+    [PN_LIMIT] = &xkind_limit,
+    [PN_DISTINCT] = &xkind_distinct,
+    [PN_SET] = &xkind_set,
+    [PN_WITH] = &xkind_with,
+    [PN_TEXT] = &xkind_text,
+    [PN_INSERT] = &xkind_insert,
+    [PN_UPDATE] = &xkind_update,
+    [PN_DELETE] = &xkind_delete,
 };
 
 void *keep_alloc(struct exec *e, size_t count, size_t size)
@@ -38,18 +55,24 @@ quartet_status out_vecs(struct xnode *x, uint32_t n, struct err *err)
     return QUARTET_OK;
 }
 
-quartet_status xnode_make(struct exec *e, struct xrun *run, const struct pnode *p, struct xnode **out, struct err *err)
+quartet_status xnode_make(struct exec *e, struct xrun *run, const struct pnode *p,
+                          struct xnode **out, struct err *err)
 {
     const struct xkind *kind = kinds[p->kind];
     struct xnode *x = keep_alloc(e, 1, kind->size);
-    if (x == NULL || !bind_grow(&e->keep, &e->all, e->all_count, &e->all_cap, sizeof(struct xnode *)))
+    if (x == NULL ||
+        !bind_grow(&e->keep, &e->all, e->all_count, &e->all_cap, sizeof(struct xnode *)))
         return arena_fail(&e->keep, err);
     e->all[e->all_count++] = x;
     x->ops = &kind->ops;
     x->p = p;
     x->run = run;
     x->tmp.limit_bytes = e->limits.memory_bytes;
-    x->ctx = (struct expr_ctx){.arena = &x->tmp, .params = e->params, .param_count = e->param_count, .host = &exec_host, .host_arg = e,
+    x->ctx = (struct expr_ctx){.arena = &x->tmp,
+                               .params = e->params,
+                               .param_count = e->param_count,
+                               .host = &exec_host,
+                               .host_arg = e,
                                .interrupted = NULL};
     for (int i = 0; i < 2; i++) {
         if (p->child[i] == NULL || (i == 1 && (p->kind == PN_INDEX_JOIN || p->kind == PN_APPLY)))
@@ -82,12 +105,14 @@ quartet_status exec_check(struct exec *e, struct err *err)
     if (e->limits.deadline_ns != 0 && (++e->ticks & 15u) == 0 && e->t != NULL) {
         struct env *env = db_env(txn_db(e->t));
         if (env->ops->mono_ns(env) > e->limits.deadline_ns)
-            return err_set(err, QUARTET_INTERRUPTED, "the statement took longer than statement_timeout");
+            return err_set(err, QUARTET_INTERRUPTED,
+                           "the statement took longer than statement_timeout");
     }
     return QUARTET_OK;
 }
 
-static quartet_status exec_new(struct plan *p, const struct exec_limits *limits, struct exec **out, struct err *err)
+static quartet_status exec_new(struct plan *p, const struct exec_limits *limits, struct exec **out,
+                               struct err *err)
 {
     struct exec *e = mem_zalloc(1, sizeof *e);
     if (e == NULL)
@@ -98,7 +123,11 @@ static quartet_status exec_new(struct plan *p, const struct exec_limits *limits,
     e->params = keep_alloc(e, p->param_count, sizeof *e->params);
     e->subs = keep_alloc(e, p->sub_count, sizeof *e->subs);
     e->ctes = keep_alloc(e, p->cte_count, sizeof *e->ctes);
-    e->ctx = (struct expr_ctx){.arena = &e->tmp, .params = e->params, .param_count = e->param_count, .host = &exec_host, .host_arg = e};
+    e->ctx = (struct expr_ctx){.arena = &e->tmp,
+                               .params = e->params,
+                               .param_count = e->param_count,
+                               .host = &exec_host,
+                               .host_arg = e};
     quartet_status rc = QUARTET_OK;
     if (e->params == NULL || e->subs == NULL || e->ctes == NULL)
         rc = arena_fail(&e->keep, err);
@@ -137,7 +166,8 @@ void exec_destroy(struct exec *e)
     mem_free(e);
 }
 
-quartet_status exec_open(plan *p, txn *t, const struct value *params, uint32_t param_count, const struct exec_limits *limits, exec **out, struct err *err)
+quartet_status exec_open(plan *p, txn *t, const struct value *params, uint32_t param_count,
+                         const struct exec_limits *limits, exec **out, struct err *err)
 {
     struct exec_limits none = {0};
     struct exec_limits use = limits != NULL ? *limits : none;

@@ -1,13 +1,14 @@
-/* exec_agg.c - GROUP BY: rows to group numbers, a batch at a time, then each aggregate over the whole batch.
- * Why one state per grouping set: ROLLUP and CUBE read their input once.
- * Columns outside of GROUP BY come from the group's first row, or from the row with its one min() or max(). */
+/* exec_agg.c - GROUP BY: rows to group numbers, a batch at a time, then each aggregate over the
+ * whole batch. Why one state per grouping set: ROLLUP and CUBE read their input once. Columns
+ * outside of GROUP BY come from the group's first row, or from the row with its one min() or max().
+ */
 #include <stdlib.h>
 #include <string.h>
 
 #include "exec_internal.h"
 
-struct ordered { /* an aggregate with ORDER BY: its rows wait until all are there */
-    struct rows args;   /* the arguments, then the group's number */
+struct ordered {      /* an aggregate with ORDER BY: its rows wait until all are there */
+    struct rows args; /* the arguments, then the group's number */
     struct sort_row *keys;
     uint32_t cap;
 };
@@ -116,7 +117,8 @@ static quartet_status groups_reserve(struct xagg *a, struct gset *s, uint32_t n,
     return QUARTET_OK;
 }
 
-static quartet_status take_bare(struct xagg *a, struct gset *s, const struct batch *in, uint32_t group, uint32_t row, struct err *err)
+static quartet_status take_bare(struct xagg *a, struct gset *s, const struct batch *in,
+                                uint32_t group, uint32_t row, struct err *err)
 {
     const struct pagg *p = a->x.p->u.agg;
     uint16_t sel[1] = {(uint16_t)row};
@@ -130,8 +132,8 @@ static quartet_status take_bare(struct xagg *a, struct gset *s, const struct bat
 }
 
 /* Keep the bare columns of each group's first row, or of its best one. */
-static quartet_status update_bare(struct xagg *a, struct gset *s, const struct batch *in, const uint32_t *group, struct vec *const *args,
-                                  struct err *err)
+static quartet_status update_bare(struct xagg *a, struct gset *s, const struct batch *in,
+                                  const uint32_t *group, struct vec *const *args, struct err *err)
 {
     const struct pagg *p = a->x.p->u.agg;
     bool is_max = p->bare_by != PLAN_NONE && p->calls[p->bare_by].spec.func->code == AGG_MAX;
@@ -141,8 +143,11 @@ static quartet_status update_bare(struct xagg *a, struct gset *s, const struct b
         if (p->bare_by != PLAN_NONE) {
             struct value v = vec_get(&args[p->bare_by][0], row);
             struct value *best = &s->best[g];
-            int c = v.type == VALUE_NULL || best->type == VALUE_NULL ? 0 : types_compare(&v, best, p->calls[p->bare_by].spec.nocase);
-            bool better = v.type != VALUE_NULL && (best->type == VALUE_NULL || (is_max ? c > 0 : c < 0));
+            int c = v.type == VALUE_NULL || best->type == VALUE_NULL
+                        ? 0
+                        : types_compare(&v, best, p->calls[p->bare_by].spec.nocase);
+            bool better =
+                v.type != VALUE_NULL && (best->type == VALUE_NULL || (is_max ? c > 0 : c < 0));
             if (better) {
                 *best = v;
                 if (!value_copy(&a->x.run->data, best))
@@ -159,14 +164,16 @@ static quartet_status update_bare(struct xagg *a, struct gset *s, const struct b
     return QUARTET_OK;
 }
 
-static quartet_status keep_ordered(struct xagg *a, struct gset *s, uint32_t call, const struct batch *in, const uint32_t *group, const struct vec *args,
-                                   struct err *err)
+static quartet_status keep_ordered(struct xagg *a, struct gset *s, uint32_t call,
+                                   const struct batch *in, const uint32_t *group,
+                                   const struct vec *args, struct err *err)
 {
     const struct pagg_call *c = &a->x.p->u.agg->calls[call];
     struct ordered *o = &s->ordered[call];
     struct arena *data = &a->x.run->data, *tmp = &a->x.tmp;
     uint32_t n = c->spec.arg_count;
-    struct vec *cols = arena_alloc(tmp, (n + 1) * sizeof *cols), *keys = arena_alloc(tmp, (c->order_count + 1) * sizeof *keys);
+    struct vec *cols = arena_alloc(tmp, (n + 1) * sizeof *cols),
+               *keys = arena_alloc(tmp, (c->order_count + 1) * sizeof *keys);
     uint32_t first = o->args.n;
     if (cols == NULL || keys == NULL || !vec_init(&cols[n], VALUE_INTEGER, BATCH_ROWS_MAX, tmp))
         return arena_fail(tmp, err);
@@ -205,8 +212,8 @@ static quartet_status keep_ordered(struct xagg *a, struct gset *s, uint32_t call
     return QUARTET_OK;
 }
 
-static quartet_status update_calls(struct xagg *a, struct gset *s, const struct batch *in, const uint32_t *group, struct vec *const *args,
-                                   struct err *err)
+static quartet_status update_calls(struct xagg *a, struct gset *s, const struct batch *in,
+                                   const uint32_t *group, struct vec *const *args, struct err *err)
 {
     const struct pagg *p = a->x.p->u.agg;
     quartet_status rc = QUARTET_OK;
@@ -219,7 +226,8 @@ static quartet_status update_calls(struct xagg *a, struct gset *s, const struct 
         }
         if (rc != QUARTET_OK || some.n == 0)
             continue;
-        rc = c->order_count > 0 ? keep_ordered(a, s, i, &some, group, args[i], err) : agg_update(s->aggs[i], &some, args[i], group, err);
+        rc = c->order_count > 0 ? keep_ordered(a, s, i, &some, group, args[i], err)
+                                : agg_update(s->aggs[i], &some, args[i], group, err);
     }
     if (rc == QUARTET_OK && p->bare_count > 0)
         rc = update_bare(a, s, in, group, args, err);
@@ -227,7 +235,8 @@ static quartet_status update_calls(struct xagg *a, struct gset *s, const struct 
 }
 
 /* Number the rows' groups under one grouping set; columns outside of it are NULL. */
-static quartet_status set_groups(struct xagg *a, struct gset *s, uint64_t mask, const struct batch *in, const struct vec *keys, struct err *err)
+static quartet_status set_groups(struct xagg *a, struct gset *s, uint64_t mask,
+                                 const struct batch *in, const struct vec *keys, struct err *err)
 {
     const struct pagg *p = a->x.p->u.agg;
     uint8_t one_null = 1;
@@ -253,7 +262,9 @@ static quartet_status set_groups(struct xagg *a, struct gset *s, uint64_t mask, 
     }
     s->n = s->keys.n;
     rc = groups_reserve(a, s, s->n, err);
-    return rc != QUARTET_OK || fresh == 0 ? rc : rows_append_vecs(&s->groups, used, a->fresh, fresh, err);
+    return rc != QUARTET_OK || fresh == 0
+               ? rc
+               : rows_append_vecs(&s->groups, used, a->fresh, fresh, err);
 }
 
 static quartet_status take_batch(struct xagg *a, const struct batch *in, struct err *err)
@@ -276,7 +287,8 @@ static quartet_status take_batch(struct xagg *a, const struct batch *in, struct 
     }
     for (uint32_t i = 0; i < a->set_count && rc == QUARTET_OK; i++) {
         if (p->group_count > 0)
-            rc = set_groups(a, &a->sets[i], p->sets != NULL ? p->sets[i] : UINT64_MAX, in, keys, err);
+            rc = set_groups(a, &a->sets[i], p->sets != NULL ? p->sets[i] : UINT64_MAX, in, keys,
+                            err);
         if (rc == QUARTET_OK)
             rc = update_calls(a, &a->sets[i], in, p->group_count > 0 ? a->by_row : NULL, args, err);
     }
@@ -300,7 +312,8 @@ static quartet_status finish_ordered(struct xagg *a, struct gset *s, struct err 
         if (o->args.n == 0)
             continue;
         if (n > 8)
-            return err_set(err, QUARTET_LIMIT, "an aggregate with ORDER BY takes at most 8 arguments");
+            return err_set(err, QUARTET_LIMIT,
+                           "an aggregate with ORDER BY takes at most 8 arguments");
         qsort(o->keys, o->args.n, sizeof *o->keys, compare_rows);
         for (uint32_t k = 0; k < o->args.n; k++) {
             for (uint32_t c = 0; c < n; c++)
@@ -405,4 +418,5 @@ static quartet_status agg_node_next(struct xnode *x, struct err *err)
     return rc;
 }
 
-const struct xkind xkind_agg = {sizeof(struct xagg), {agg_node_open, agg_node_next, agg_node_close}};
+const struct xkind xkind_agg = {sizeof(struct xagg),
+                                {agg_node_open, agg_node_next, agg_node_close}};

@@ -1,6 +1,7 @@
 /* exec_bound.c - the values of a bound, made into the type of their key column.
  * Why here and not in the plan: parameters and outer columns have no type before they have a value.
- * Invariant: a bound never hides a row that its condition accepts; where it may let too many through, `inexact` is set. */
+ * Invariant: a bound never hides a row that its condition accepts; where it may let too many
+ * through, `inexact` is set. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,8 @@ static enum fit int_from_real(double r, int64_t *floor_out)
     return f == r ? FIT_EXACT : FIT_NEVER;
 }
 
-/* Make *v the column's type if an equal value of that type exists. FIT_NEVER: none does; for INTEGER columns *v is then the floor. */
+/* Make *v the column's type if an equal value of that type exists. FIT_NEVER: none does; for
+ * INTEGER columns *v is then the floor. */
 static enum fit fit_value(const struct column_def *c, struct value *v, struct arena *a)
 {
     struct value was = *v;
@@ -48,7 +50,8 @@ static enum fit fit_value(const struct column_def *c, struct value *v, struct ar
     return FIT_EXACT;
 }
 
-static quartet_status eval(const struct expr *e, struct expr_ctx *ctx, const struct batch *in, uint32_t row, struct value *out, struct err *err)
+static quartet_status eval(const struct expr *e, struct expr_ctx *ctx, const struct batch *in,
+                           uint32_t row, struct value *out, struct err *err)
 {
     if (e->op == EXPR_CONST) {
         *out = e->u.value;
@@ -80,8 +83,9 @@ static void sort_values(struct value *v, uint32_t n)
         qsort(v, n, sizeof *v, compare_values);
 }
 
-static quartet_status bound_in(struct bound_state *b, const struct pscan *s, const struct column_def *c, struct expr_ctx *ctx, const struct batch *in,
-                               uint32_t row, struct err *err)
+static quartet_status bound_in(struct bound_state *b, const struct pscan *s,
+                               const struct column_def *c, struct expr_ctx *ctx,
+                               const struct batch *in, uint32_t row, struct err *err)
 {
     uint32_t n = 0;
     b->in = arena_alloc(ctx->arena, (s->bound.in_count + 1) * sizeof *b->in);
@@ -118,7 +122,8 @@ static quartet_status bound_in(struct bound_state *b, const struct pscan *s, con
 }
 
 /* One end of an interval. */
-static quartet_status bound_end(struct bound_state *b, const struct pscan *s, const struct column_def *c, bool is_lo, struct expr_ctx *ctx,
+static quartet_status bound_end(struct bound_state *b, const struct pscan *s,
+                                const struct column_def *c, bool is_lo, struct expr_ctx *ctx,
                                 const struct batch *in, uint32_t row, struct err *err)
 {
     struct value *v = is_lo ? &b->lo : &b->hi;
@@ -147,7 +152,8 @@ static quartet_status bound_end(struct bound_state *b, const struct pscan *s, co
     return QUARTET_OK;
 }
 
-quartet_status bound_eval(struct bound_state *b, const struct pscan *s, struct expr_ctx *ctx, const struct batch *in, uint32_t row, struct err *err)
+quartet_status bound_eval(struct bound_state *b, const struct pscan *s, struct expr_ctx *ctx,
+                          const struct batch *in, uint32_t row, struct err *err)
 {
     const uint32_t *columns = s->index != NULL ? s->index->columns : s->table->key_columns;
     b->bound = (struct key_bound){.prefix = b->prefix, .prefix_count = s->bound.eq_count};
@@ -159,7 +165,8 @@ quartet_status bound_eval(struct bound_state *b, const struct pscan *s, struct e
         quartet_status rc = eval(s->bound.eq[i], ctx, in, row, &b->prefix[i], err);
         if (rc != QUARTET_OK)
             return rc;
-        if (b->prefix[i].type == VALUE_NULL || fit_value(&s->table->columns[columns[i]], &b->prefix[i], ctx->arena) != FIT_EXACT) {
+        if (b->prefix[i].type == VALUE_NULL ||
+            fit_value(&s->table->columns[columns[i]], &b->prefix[i], ctx->arena) != FIT_EXACT) {
             b->empty = true;
             return QUARTET_OK;
         }
@@ -179,7 +186,8 @@ quartet_status bound_eval(struct bound_state *b, const struct pscan *s, struct e
         rc = bound_end(b, s, c, true, ctx, in, row, err);
     if (rc == QUARTET_OK && s->bound.hi != NULL && !b->empty)
         rc = bound_end(b, s, c, false, ctx, in, row, err);
-    if (rc == QUARTET_OK && s->bound.hi != NULL && b->bound.lo == NULL && !b->inexact && !b->empty) {
+    if (rc == QUARTET_OK && s->bound.hi != NULL && b->bound.lo == NULL && !b->inexact &&
+        !b->empty) {
         b->lo = VALUE_NULL_INIT; /* NULLs sort first and are below nothing: leave them out */
         b->bound.lo = &b->lo;
         b->bound.lo_open = true;

@@ -1,11 +1,13 @@
-/* exec_insert.c - INSERT: defaults, conversion, constraints, and what to do about a row that is there already. */
+/* exec_insert.c - INSERT: defaults, conversion, constraints, and what to do about a row that is
+ * there already. */
 #include <string.h>
 
 #include "exec_write.h"
 
 #define REPLACE_TRIES_MAX 64 /* a new row stands against one row per key and unique index */
 
-static quartet_status insert_values(struct xwrite *w, const struct batch *in, uint32_t row, struct err *err)
+static quartet_status insert_values(struct xwrite *w, const struct batch *in, uint32_t row,
+                                    struct err *err)
 {
     const struct pwrite *p = w->x.p->u.write;
     for (uint32_t i = 0; i < p->table->column_count; i++) {
@@ -20,8 +22,10 @@ static quartet_status insert_values(struct xwrite *w, const struct batch *in, ui
             rc = write_convert(w, i, v, err);
         if (rc != QUARTET_OK)
             return rc;
-        if (v->type == VALUE_NULL && p->on_conflict == AST_CONFLICT_REPLACE && p->table->columns[i].not_null && p->defaults[i] != NULL) {
-            rc = expr_value(p->defaults[i], &w->x.ctx, NULL, 0, v, err); /* as SQLite's REPLACE: the default stands in */
+        if (v->type == VALUE_NULL && p->on_conflict == AST_CONFLICT_REPLACE &&
+            p->table->columns[i].not_null && p->defaults[i] != NULL) {
+            rc = expr_value(p->defaults[i], &w->x.ctx, NULL, 0, v,
+                            err); /* as SQLite's REPLACE: the default stands in */
             if (rc == QUARTET_OK)
                 rc = write_convert(w, i, v, err);
             if (rc != QUARTET_OK)
@@ -31,7 +35,8 @@ static quartet_status insert_values(struct xwrite *w, const struct batch *in, ui
     return QUARTET_OK;
 }
 
-static bool target_meets(const struct pupsert *u, const struct table_def *t, const struct conflict *c)
+static bool target_meets(const struct pupsert *u, const struct table_def *t,
+                         const struct conflict *c)
 {
     const uint32_t *columns = c->index != NULL ? c->index->columns : t->key_columns;
     uint32_t n = c->index != NULL ? c->index->column_count : t->key_count;
@@ -50,7 +55,8 @@ static bool target_meets(const struct pupsert *u, const struct table_def *t, con
 }
 
 /* DO UPDATE: the present row, then the one that was to be inserted, side by side. */
-static quartet_status upsert_row(struct xwrite *w, const struct pupsert *u, struct conflict *c, struct err *err)
+static quartet_status upsert_row(struct xwrite *w, const struct pupsert *u, struct conflict *c,
+                                 struct err *err)
 {
     const struct table_def *t = w->x.p->u.write->table;
     txn *tx = w->x.run->e->t;
@@ -80,7 +86,8 @@ static quartet_status upsert_row(struct xwrite *w, const struct pupsert *u, stru
         rc = write_set(w, &u->sets[i], w->adds[i], &w->writes[i], err);
         if (rc != QUARTET_OK)
             return rc;
-        moves |= t->columns[u->sets[i].column].key_at >= 0 && !value_identical(&w->old[u->sets[i].column], &w->values[u->sets[i].column]);
+        moves |= t->columns[u->sets[i].column].key_at >= 0 &&
+                 !value_identical(&w->old[u->sets[i].column], &w->values[u->sets[i].column]);
     }
     rc = write_check(w, err);
     if (rc == QUARTET_OK && moves) {
@@ -102,7 +109,8 @@ static quartet_status upsert_row(struct xwrite *w, const struct pupsert *u, stru
 }
 
 /* *done: the row is dealt with, another way than by inserting it. */
-static quartet_status resolve(struct xwrite *w, struct conflict *c, quartet_status rc, bool *done, struct err *err)
+static quartet_status resolve(struct xwrite *w, struct conflict *c, quartet_status rc, bool *done,
+                              struct err *err)
 {
     const struct pwrite *p = w->x.p->u.write;
     *done = false;
@@ -121,7 +129,8 @@ static quartet_status resolve(struct xwrite *w, struct conflict *c, quartet_stat
     return p->on_conflict == AST_CONFLICT_REPLACE ? write_evict(w, c, err) : rc;
 }
 
-static quartet_status insert_row(struct xwrite *w, const struct batch *in, uint32_t row, struct err *err)
+static quartet_status insert_row(struct xwrite *w, const struct batch *in, uint32_t row,
+                                 struct err *err)
 {
     const struct pwrite *p = w->x.p->u.write;
     const struct table_def *t = p->table;

@@ -1,8 +1,10 @@
-/* exec_internal.h - what the executor's files share: operators as objects with open, next and close.
+/* exec_internal.h - what the executor's files share: operators as objects with open, next and
+ * close.
  *
- * A *run* is a tree of operators with memory of its own: the statement, each subquery, the inner side of an APPLY, each part of a recursion.
- * Opening a run again forgets all that the last time left in its arena. Operators keep their buffers in exec.keep, so that a plan
- * that runs again allocates nothing. */
+ * A *run* is a tree of operators with memory of its own: the statement, each subquery, the inner
+ * side of an APPLY, each part of a recursion. Opening a run again forgets all that the last time
+ * left in its arena. Operators keep their buffers in exec.keep, so that a plan that runs again
+ * allocates nothing. */
 #ifndef ENGINE_EXEC_INTERNAL_H
 #define ENGINE_EXEC_INTERNAL_H
 
@@ -14,8 +16,10 @@
 struct xnode;
 struct xops {
     quartet_status (*open)(struct xnode *x, struct err *err); /* start, or start anew */
-    quartet_status (*next)(struct xnode *x, struct err *err); /* the next rows into x->out; x->out.n == 0: the end, and so for ever */
-    void (*close)(struct xnode *x);                           /* end of the statement: scans and heap; NULL: nothing */
+    quartet_status (*next)(
+        struct xnode *x,
+        struct err *err); /* the next rows into x->out; x->out.n == 0: the end, and so for ever */
+    void (*close)(struct xnode *x); /* end of the statement: scans and heap; NULL: nothing */
 };
 struct xnode {
     const struct xops *ops;
@@ -35,14 +39,14 @@ struct xsub { /* a subquery's run and its last answers */
     struct xrun run;
     const struct psub *p;
     bool made, never_keep, ready; /* ready: rows hold the answer of these outer values */
-    struct value *key;      /* the values of the outer columns at that time, in key_arena */
+    struct value *key;            /* the values of the outer columns at that time, in key_arena */
     struct arena key_arena;
     struct arena cache_arena;
-    struct keyset cache;    /* outer values seen -> answers */
+    struct keyset cache; /* outer values seen -> answers */
     struct value *cache_answers;
     uint32_t cache_cap;
-    struct rows rows;       /* the answer's rows (scalar: one; EXISTS: none) */
-    struct keyset set;      /* IN: the rows without NULLs */
+    struct rows rows;  /* the answer's rows (scalar: one; EXISTS: none) */
+    struct keyset set; /* IN: the rows without NULLs */
     bool has_rows, has_null;
 };
 struct xcte {
@@ -56,7 +60,7 @@ struct xcte {
     struct rows last;
     struct arena last_data[2];
     uint32_t which;
-    uint64_t limit, offset;  /* limit counts the rows before offset too */
+    uint64_t limit, offset; /* limit counts the rows before offset too */
 };
 
 struct exec {
@@ -70,28 +74,32 @@ struct exec {
     struct xrun main;
     struct xsub *subs;
     struct xcte *ctes;
-    struct expr_ctx ctx;   /* for what belongs to no operator */
+    struct expr_ctx ctx; /* for what belongs to no operator */
     struct arena tmp;
     uint32_t ticks;
     uint64_t changes;
     int64_t last_id;
     bool has_last_id;
-    bool busy;             /* handed out */
+    bool busy; /* handed out */
     bool opened;
-    struct xnode *nodes;   /* of all runs, for close */
+    struct xnode *nodes; /* of all runs, for close */
     struct xnode **all;
     uint32_t all_count, all_cap;
 };
 
 /* exec.c */
 void exec_destroy(struct exec *e); /* NULL is allowed */
-quartet_status xnode_make(struct exec *e, struct xrun *run, const struct pnode *p, struct xnode **out, struct err *err);
+quartet_status xnode_make(struct exec *e, struct xrun *run, const struct pnode *p,
+                          struct xnode **out, struct err *err);
 quartet_status xrun_make(struct exec *e, struct xrun *run, const struct pnode *p, struct err *err);
 quartet_status xrun_open(struct xrun *run, struct err *err);
-quartet_status exec_check(struct exec *e, struct err *err); /* interrupted, out of time? once a batch */
-quartet_status out_vecs(struct xnode *x, uint32_t n, struct err *err); /* x->out.cols for n columns, kept */
+quartet_status exec_check(struct exec *e,
+                          struct err *err); /* interrupted, out of time? once a batch */
+quartet_status out_vecs(struct xnode *x, uint32_t n,
+                        struct err *err); /* x->out.cols for n columns, kept */
 void *keep_alloc(struct exec *e, size_t count, size_t size);
-void batch_cut(struct batch *b, uint32_t from, uint32_t n, uint16_t *sel); /* narrow b to rows from .. from+n-1 of its own */
+void batch_cut(struct batch *b, uint32_t from, uint32_t n,
+               uint16_t *sel); /* narrow b to rows from .. from+n-1 of its own */
 static inline quartet_status child_next(struct xnode *x, uint32_t i, struct err *err)
 {
     return x->child[i]->ops->next(x->child[i], err);
@@ -118,19 +126,22 @@ struct bound_state {
     struct value lo, hi;
     struct value *in; /* sorted, distinct; in_at is the next one */
     uint32_t in_count, in_at;
-    bool empty;       /* no row can match */
-    bool inexact;     /* ask bound_filter too */
+    bool empty;   /* no row can match */
+    bool inexact; /* ask bound_filter too */
 };
-quartet_status bound_eval(struct bound_state *b, const struct pscan *s, struct expr_ctx *ctx, const struct batch *in, uint32_t row, struct err *err);
-bool bound_next(struct bound_state *b); /* the next of the lookups that an IN list makes; false: no more */
+quartet_status bound_eval(struct bound_state *b, const struct pscan *s, struct expr_ctx *ctx,
+                          const struct batch *in, uint32_t row, struct err *err);
+bool bound_next(
+    struct bound_state *b); /* the next of the lookups that an IN list makes; false: no more */
 
 /* Operators, by kind of node. The sizes are those of their own structs. */
 struct xkind {
     size_t size;
     struct xops ops;
 };
-extern const struct xkind xkind_one, xkind_scan, xkind_values, xkind_series, xkind_cte_scan, xkind_cte_work, xkind_filter, xkind_project,
-    xkind_hash_join, xkind_loop_join, xkind_index_join, xkind_apply, xkind_agg, xkind_window, xkind_sort, xkind_limit, xkind_distinct, xkind_set,
+extern const struct xkind xkind_one, xkind_scan, xkind_values, xkind_series, xkind_cte_scan,
+    xkind_cte_work, xkind_filter, xkind_project, xkind_hash_join, xkind_loop_join, xkind_index_join,
+    xkind_apply, xkind_agg, xkind_window, xkind_sort, xkind_limit, xkind_distinct, xkind_set,
     xkind_with, xkind_text, xkind_insert, xkind_update, xkind_delete;
 
 #endif

@@ -1,7 +1,8 @@
-/* exec_join.c - joins: by hash, by loop, by lookups in an index, and by running the right side anew for each left row (APPLY).
- * Why one shape: all four make pairs of a row of the present left batch and a row that is kept from the right; what follows (condition,
- *   outer rows, output columns) is the same.
- * Order: pairs come in the order of the left rows; a left row without partner stands in its place where there is no further condition. */
+/* exec_join.c - joins: by hash, by loop, by lookups in an index, and by running the right side anew
+ * for each left row (APPLY). Why one shape: all four make pairs of a row of the present left batch
+ * and a row that is kept from the right; what follows (condition, outer rows, output columns) is
+ * the same. Order: pairs come in the order of the left rows; a left row without partner stands in
+ * its place where there is no further condition. */
 #include <string.h>
 
 #include "exec_internal.h"
@@ -10,12 +11,12 @@
 
 struct xjoin {
     struct xnode x;
-    struct batch left;       /* the present left batch; n == 0: fetch one */
+    struct batch left; /* the present left batch; n == 0: fetch one */
     bool have_left, left_done, built, tail;
-    uint32_t left_at;        /* row of it that is being joined */
-    uint32_t cursor;         /* of its partners */
+    uint32_t left_at; /* row of it that is being joined */
+    uint32_t cursor;  /* of its partners */
     struct rows right;
-    struct arena fetched;    /* INDEX_JOIN, APPLY: what `right` holds, until the next call */
+    struct arena fetched; /* INDEX_JOIN, APPLY: what `right` holds, until the next call */
     struct keyset keys;
     uint32_t *heads, *tails, heads_cap, *chain, chain_cap;
     uint32_t ids[BATCH_ROWS_MAX];
@@ -25,7 +26,7 @@ struct xjoin {
     uint32_t pairs;
     bool left_matched[BATCH_ROWS_MAX];
     uint8_t *right_matched;
-    bool *wanted;            /* columns of both sides that are looked at */
+    bool *wanted; /* columns of both sides that are looked at */
     struct vec *both;
     struct outvec *gathered;
     uint16_t sel[BATCH_ROWS_MAX];
@@ -107,7 +108,8 @@ static void join_close(struct xnode *x)
 
 /* ---- pairs to rows ---- */
 
-static quartet_status gather_side(struct xjoin *j, uint32_t from, uint32_t n, bool is_left, bool nulls, struct err *err)
+static quartet_status gather_side(struct xjoin *j, uint32_t from, uint32_t n, bool is_left,
+                                  bool nulls, struct err *err)
 {
     struct arena *keep = &j->x.run->e->keep;
     for (uint32_t i = 0; i < n; i++) {
@@ -214,7 +216,8 @@ static quartet_status emit_lonely_right(struct xjoin *j, struct err *err)
 
 /* ---- the hash table ---- */
 
-static quartet_status grow_u32(struct arena *a, uint32_t **p, uint32_t *cap, uint32_t need, struct err *err)
+static quartet_status grow_u32(struct arena *a, uint32_t **p, uint32_t *cap, uint32_t need,
+                               struct err *err)
 {
     if (need <= *cap)
         return QUARTET_OK;
@@ -232,7 +235,8 @@ static quartet_status grow_u32(struct arena *a, uint32_t **p, uint32_t *cap, uin
     return QUARTET_OK;
 }
 
-static quartet_status eval_keys(struct xjoin *j, struct expr *const *exprs, const struct batch *in, struct vec *keys, struct err *err)
+static quartet_status eval_keys(struct xjoin *j, struct expr *const *exprs, const struct batch *in,
+                                struct vec *keys, struct err *err)
 {
     quartet_status rc = QUARTET_OK;
     for (uint32_t i = 0; i < j->x.p->u.join->key_count && rc == QUARTET_OK; i++)
@@ -298,7 +302,8 @@ static quartet_status build(struct xjoin *j, bool hashed, struct err *err)
     j->built = true;
     rows_init(&j->right, right_cols(j), &j->x.run->data);
     if (hashed)
-        keyset_init(&j->keys, j->x.p->u.join->key_count, j->x.p->u.join->key_flags, &j->x.run->data);
+        keyset_init(&j->keys, j->x.p->u.join->key_count, j->x.p->u.join->key_flags,
+                    &j->x.run->data);
     for (;;) {
         quartet_status rc = right->ops->next(right, err);
         if (rc != QUARTET_OK)
@@ -347,7 +352,8 @@ static void hash_pairs(struct xjoin *j, bool keep_lonely)
         if (j->cursor != CHAIN_END)
             return;
         if (++j->left_at < j->left.n)
-            j->cursor = j->ids[j->left_at] == KEYSET_NONE ? CHAIN_END : j->heads[j->ids[j->left_at]];
+            j->cursor =
+                j->ids[j->left_at] == KEYSET_NONE ? CHAIN_END : j->heads[j->ids[j->left_at]];
     }
 }
 
@@ -417,13 +423,16 @@ const struct xkind xkind_loop_join = {sizeof(struct xjoin), {join_open, built_ne
 static quartet_status lookup_start(struct xjoin *j, struct err *err)
 {
     const struct pscan *s = j->x.p->u.join->inner;
-    quartet_status rc = bound_eval(&j->bound, s, &j->x.ctx, &j->left, batch_row(&j->left, j->left_at), err);
+    quartet_status rc =
+        bound_eval(&j->bound, s, &j->x.ctx, &j->left, batch_row(&j->left, j->left_at), err);
     if (rc != QUARTET_OK || j->bound.empty)
         return rc;
     if (j->scan != NULL)
         return table_scan_rebind(j->scan, &j->bound.bound, err);
-    struct scan_want want = {.columns = s->columns, .column_count = s->column_count, .keys = s->keys};
-    return table_scan_open(j->x.run->e->t, s->table, s->index, &j->bound.bound, &want, &j->scan, err);
+    struct scan_want want = {
+        .columns = s->columns, .column_count = s->column_count, .keys = s->keys};
+    return table_scan_open(j->x.run->e->t, s->table, s->index, &j->bound.bound, &want, &j->scan,
+                           err);
 }
 
 static quartet_status lookup_next(struct xjoin *j, struct err *err)
@@ -457,7 +466,8 @@ static quartet_status apply_start(struct xjoin *j, struct err *err)
     arena_rewind(&j->set_values, (struct arena_mark){0});
     for (uint32_t i = 0; i < p->set_count; i++) {
         struct value *v = &e->params[p->set_params[i] - 1];
-        quartet_status rc = expr_value(p->set_exprs[i], &j->x.ctx, &j->left, batch_row(&j->left, j->left_at), v, err);
+        quartet_status rc = expr_value(p->set_exprs[i], &j->x.ctx, &j->left,
+                                       batch_row(&j->left, j->left_at), v, err);
         if (rc == QUARTET_OK && !value_copy(&j->set_values, v))
             rc = arena_fail(&j->set_values, err);
         if (rc != QUARTET_OK)

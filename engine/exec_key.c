@@ -1,7 +1,8 @@
 /* exec_key.c - cells as bytes that sort.
- * Why a double in front: INTEGER, REAL and DECIMAL compare by exact value. The nearest double orders nearly all of them in
- *   eight bytes; only a number that no double holds needs its digits behind, and those compare among numbers of the same double.
- * Invariants: the nearest double is monotone in the value, so equal doubles are a contiguous run that the marker and digits order. */
+ * Why a double in front: INTEGER, REAL and DECIMAL compare by exact value. The nearest double
+ * orders nearly all of them in eight bytes; only a number that no double holds needs its digits
+ * behind, and those compare among numbers of the same double. Invariants: the nearest double is
+ * monotone in the value, so equal doubles are a contiguous run that the marker and digits order. */
 #include "exec_key.h"
 
 #include <math.h>
@@ -13,19 +14,19 @@
 #include "crdt/key_number.h"
 
 #define TAG_NULL_FIRST 0x00
-#define TAG_NULL_LAST 0xff
-#define TAG_NUMBER 0x10
-#define TAG_INSTANT 0x20
-#define TAG_TIME 0x28
-#define TAG_TEXT 0x30
-#define TAG_UUID 0x38
-#define TAG_BLOB 0x40
+#define TAG_NULL_LAST  0xff
+#define TAG_NUMBER     0x10
+#define TAG_INSTANT    0x20
+#define TAG_TIME       0x28
+#define TAG_TEXT       0x30
+#define TAG_UUID       0x38
+#define TAG_BLOB       0x40
 
 #define MARK_BELOW 0x40 /* the value lies below its nearest double: digits follow */
 #define MARK_EXACT 0x80
 #define MARK_ABOVE 0xc0
 
-#define SIGN_BIT (1ull << 63)
+#define SIGN_BIT      (1ull << 63)
 #define EXACT_INT_MAX (1ll << 53)
 
 static uint64_t real_order(double r)
@@ -70,8 +71,9 @@ static void put_int(struct buf *out, int64_t i)
 /* Correctly rounded: small parts divide exactly rounded, others go through strtod. */
 static double decimal_nearest(const struct value *v)
 {
-    static const double pow10[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                                   1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    static const double pow10[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                   1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                   1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
     __int128 m = dec_get(v->dec);
     if (m >= -EXACT_INT_MAX && m <= EXACT_INT_MAX && v->scale <= 22)
         return (double)(int64_t)m / pow10[v->scale];
@@ -199,7 +201,8 @@ void cell_key_put_vec(struct buf *out, const struct vec *v, uint32_t row, uint8_
     cell_key_put(out, &cell, flags);
 }
 
-bool cell_key_prefixes(const struct vec *v, const uint16_t *sel, uint32_t n, uint8_t flags, uint64_t *out)
+bool cell_key_prefixes(const struct vec *v, const uint16_t *sel, uint32_t n, uint8_t flags,
+                       uint64_t *out)
 {
     uint64_t invert = (flags & CELL_KEY_DESC) != 0 ? UINT64_MAX : 0;
     if ((v->type != VALUE_INTEGER && v->type != VALUE_REAL) || v->has_null || v->constant)

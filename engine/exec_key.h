@@ -1,6 +1,8 @@
-/* exec_key.h - cells as bytes whose memcmp is their order: one encoding for sorting, grouping, joining and DISTINCT.
+/* exec_key.h - cells as bytes whose memcmp is their order: one encoding for sorting, grouping,
+ * joining and DISTINCT.
  *
- * Unlike crdt/key.h, values that compare equal have equal bytes whatever their types (1 and 1.0, a DATE and its midnight). */
+ * Unlike crdt/key.h, values that compare equal have equal bytes whatever their types (1 and 1.0, a
+ * DATE and its midnight). */
 #ifndef ENGINE_EXEC_KEY_H
 #define ENGINE_EXEC_KEY_H
 
@@ -16,8 +18,10 @@ void cell_key_put(struct buf *out, const struct value *v, uint8_t flags);
 /* Append row `row` of a vector. */
 void cell_key_put_vec(struct buf *out, const struct vec *v, uint32_t row, uint8_t flags);
 
-/* The first eight bytes of the keys of an INTEGER or REAL vector, as a big-endian number: enough to see that a row sorts behind another. False: not of these
- * types, or NULLs in it. out is indexed by row. */
-bool cell_key_prefixes(const struct vec *v, const uint16_t *sel, uint32_t n, uint8_t flags, uint64_t *out);
+/* The first eight bytes of the keys of an INTEGER or REAL vector, as a big-endian number: enough to
+ * see that a row sorts behind another. False: not of these types, or NULLs in it. out is indexed by
+ * row. */
+bool cell_key_prefixes(const struct vec *v, const uint16_t *sel, uint32_t n, uint8_t flags,
+                       uint64_t *out);
 
 #endif

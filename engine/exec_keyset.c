@@ -1,7 +1,8 @@
 /* exec_keyset.c - rows of key cells to dense numbers.
- * Why modes: most keys are one INTEGER or one TEXT; those hash without being encoded. The first row of another type turns the set
- *   into the general one, whose keys are the bytes of exec_key.c, so that 1 and 1.0 still are one group.
- * Invariants: slots hold number + 1; at most half of them are filled. */
+ * Why modes: most keys are one INTEGER or one TEXT; those hash without being encoded. The first row
+ * of another type turns the set into the general one, whose keys are the bytes of exec_key.c, so
+ * that 1 and 1.0 still are one group. Invariants: slots hold number + 1; at most half of them are
+ * filled. */
 #include "exec_keyset.h"
 
 #include <string.h>
@@ -69,7 +70,8 @@ static bool grow(struct keyset *k)
     return true;
 }
 
-/* The next number, to be filled in by the caller; KEYSET_NONE: out of memory. `at` is a free slot unless the table grew. */
+/* The next number, to be filled in by the caller; KEYSET_NONE: out of memory. `at` is a free slot
+ * unless the table grew. */
 static uint32_t add_key(struct keyset *k, uint64_t hash, uint32_t at)
 {
     if (k->n == k->cap) {
@@ -163,7 +165,8 @@ static bool generalize(struct keyset *k)
     for (uint32_t id = 0; id < n; id++) {
         struct value v = VALUE_NULL_INIT;
         if (id != k->null_id)
-            v = was == KEYSET_INT ? value_int(k->ints[id]) : value_text(k->bytes[id].p, k->bytes[id].n);
+            v = was == KEYSET_INT ? value_int(k->ints[id])
+                                  : value_text(k->bytes[id].p, k->bytes[id].n);
         buf_clear(&k->scratch);
         cell_key_put(&k->scratch, &v, k->flags != NULL ? k->flags[0] : 0);
         uint8_t *copy = k->scratch.failed ? NULL : arena_dup(k->a, k->scratch.data, k->scratch.len);
@@ -196,7 +199,8 @@ static bool pick_mode(struct keyset *k, const struct vec *cols)
             return true;
         if (cols[0].type == VALUE_INTEGER)
             want = KEYSET_INT;
-        else if (cols[0].type == VALUE_TEXT && (k->flags == NULL || (k->flags[0] & CELL_KEY_NOCASE) == 0))
+        else if (cols[0].type == VALUE_TEXT &&
+                 (k->flags == NULL || (k->flags[0] & CELL_KEY_NOCASE) == 0))
             want = KEYSET_TEXT;
     }
     if (k->mode == KEYSET_EMPTY)
@@ -206,7 +210,8 @@ static bool pick_mode(struct keyset *k, const struct vec *cols)
     return true;
 }
 
-static uint32_t find_row(struct keyset *k, const struct vec *cols, uint32_t row, bool insert, bool null_none, bool *failed)
+static uint32_t find_row(struct keyset *k, const struct vec *cols, uint32_t row, bool insert,
+                         bool null_none, bool *failed)
 {
     buf_clear(&k->scratch);
     for (uint32_t c = 0; c < k->col_count; c++) {
@@ -222,8 +227,8 @@ static uint32_t find_row(struct keyset *k, const struct vec *cols, uint32_t row,
     return find_bytes(k, slice_of(k->scratch.data, k->scratch.len), insert, failed);
 }
 
-quartet_status keyset_rows(struct keyset *k, const struct vec *cols, const uint16_t *sel, uint32_t n, bool insert, bool null_none, uint32_t *ids,
-                           struct err *err)
+quartet_status keyset_rows(struct keyset *k, const struct vec *cols, const uint16_t *sel,
+                           uint32_t n, bool insert, bool null_none, uint32_t *ids, struct err *err)
 {
     bool failed = false;
     if (k->col_count > 0 && !pick_mode(k, cols))

@@ -1,7 +1,7 @@
 /* exec_rows.c - rows that an operator keeps.
- * Why chunks: each chunk has types of its own, so a column that turns from INTEGER to TEXT in the millionth row converts one
- *   chunk and not a million cells, and growing copies nothing.
- * Invariants: chunks[0 .. count-2] are full; in a vector of type VALUE_NULL every row's null[] is 1. */
+ * Why chunks: each chunk has types of its own, so a column that turns from INTEGER to TEXT in the
+ * millionth row converts one chunk and not a million cells, and growing copies nothing. Invariants:
+ * chunks[0 .. count-2] are full; in a vector of type VALUE_NULL every row's null[] is 1. */
 #include "exec_rows.h"
 
 #include <string.h>
@@ -63,7 +63,8 @@ static bool vec_grow(struct vec *v, uint32_t used, uint32_t cap, struct arena *a
 }
 
 /* From "all NULL so far" to a type. */
-static bool vec_adopt(struct vec *v, uint8_t type, uint8_t scale, uint32_t used, uint32_t cap, struct arena *a)
+static bool vec_adopt(struct vec *v, uint8_t type, uint8_t scale, uint32_t used, uint32_t cap,
+                      struct arena *a)
 {
     size_t width = vec_width(type);
     void *cells = arena_zalloc(a, cap, width);
@@ -112,20 +113,21 @@ static bool copy_slices(struct slice *cells, const uint8_t *null, uint32_t n, st
     return true;
 }
 
-#define PUT_CELLS(member)                                                                                          \
-    do {                                                                                                           \
-        if (src->constant) {                                                                                       \
-            for (uint32_t k = 0; k < n; k++)                                                                       \
-                dst->member[at + k] = src->member[0];                                                              \
-        } else if (sel == NULL) {                                                                                  \
-            memcpy(dst->member + at, src->member, n * sizeof dst->member[0]);                                      \
-        } else {                                                                                                   \
-            for (uint32_t k = 0; k < n; k++)                                                                       \
-                dst->member[at + k] = src->member[sel[k]];                                                         \
-        }                                                                                                          \
+#define PUT_CELLS(member)                                                                          \
+    do {                                                                                           \
+        if (src->constant) {                                                                       \
+            for (uint32_t k = 0; k < n; k++)                                                       \
+                dst->member[at + k] = src->member[0];                                              \
+        } else if (sel == NULL) {                                                                  \
+            memcpy(dst->member + at, src->member, n * sizeof dst->member[0]);                      \
+        } else {                                                                                   \
+            for (uint32_t k = 0; k < n; k++)                                                       \
+                dst->member[at + k] = src->member[sel[k]];                                         \
+        }                                                                                          \
     } while (0)
 
-static void put_typed_cells(struct vec *dst, uint32_t at, const struct vec *src, const uint16_t *sel, uint32_t n)
+static void put_typed_cells(struct vec *dst, uint32_t at, const struct vec *src,
+                            const uint16_t *sel, uint32_t n)
 {
     switch (vec_width(src->type)) {
     case sizeof(int64_t):
@@ -140,8 +142,9 @@ static void put_typed_cells(struct vec *dst, uint32_t at, const struct vec *src,
     }
 }
 
-static quartet_status put_as_values(struct vec *dst, uint32_t at, uint32_t cap, const struct vec *src, const uint16_t *sel, uint32_t n, bool copy,
-                                    struct arena *a, struct err *err)
+static quartet_status put_as_values(struct vec *dst, uint32_t at, uint32_t cap,
+                                    const struct vec *src, const uint16_t *sel, uint32_t n,
+                                    bool copy, struct arena *a, struct err *err)
 {
     if (dst->type != VEC_MIXED && !rows_to_mixed(dst, at, cap, a))
         return arena_fail(a, err);
@@ -156,8 +159,9 @@ static quartet_status put_as_values(struct vec *dst, uint32_t at, uint32_t cap, 
     return QUARTET_OK;
 }
 
-quartet_status rows_put(struct vec *dst, uint32_t at, uint32_t cap, const struct vec *src, const uint16_t *sel, uint32_t n, bool copy, struct arena *a,
-                       struct err *err)
+quartet_status rows_put(struct vec *dst, uint32_t at, uint32_t cap, const struct vec *src,
+                        const uint16_t *sel, uint32_t n, bool copy, struct arena *a,
+                        struct err *err)
 {
     if (n == 0)
         return QUARTET_OK;
@@ -166,9 +170,11 @@ quartet_status rows_put(struct vec *dst, uint32_t at, uint32_t cap, const struct
         dst->has_null = true;
         return QUARTET_OK;
     }
-    if (dst->type == VALUE_NULL && src->type != VEC_MIXED && !vec_adopt(dst, src->type, src->scale, at, cap, a))
+    if (dst->type == VALUE_NULL && src->type != VEC_MIXED &&
+        !vec_adopt(dst, src->type, src->scale, at, cap, a))
         return arena_fail(a, err);
-    if (dst->type != src->type || dst->type == VEC_MIXED || (dst->type == VALUE_DECIMAL && dst->scale != src->scale))
+    if (dst->type != src->type || dst->type == VEC_MIXED ||
+        (dst->type == VALUE_DECIMAL && dst->scale != src->scale))
         return put_as_values(dst, at, cap, src, sel, n, copy, a, err);
     put_typed_cells(dst, at, src, sel, n);
     if (src->has_null) {
@@ -231,7 +237,8 @@ static quartet_status chunk_add(struct rows *r, struct err *err)
     return QUARTET_OK;
 }
 
-static quartet_status chunk_grow(struct rows *r, struct rows_chunk *c, uint32_t need, struct err *err)
+static quartet_status chunk_grow(struct rows *r, struct rows_chunk *c, uint32_t need,
+                                 struct err *err)
 {
     uint32_t cap = c->cap;
     while (cap < need)
@@ -246,7 +253,8 @@ static quartet_status chunk_grow(struct rows *r, struct rows_chunk *c, uint32_t 
     return QUARTET_OK;
 }
 
-quartet_status rows_append_vecs(struct rows *r, const struct vec *cols, const uint16_t *sel, uint32_t n, struct err *err)
+quartet_status rows_append_vecs(struct rows *r, const struct vec *cols, const uint16_t *sel,
+                                uint32_t n, struct err *err)
 {
     uint16_t shifted[BATCH_ROWS_MAX];
     uint32_t done = 0;
@@ -273,7 +281,8 @@ quartet_status rows_append_vecs(struct rows *r, const struct vec *cols, const ui
             from = shifted;
         }
         for (uint32_t i = 0; i < r->col_count; i++) {
-            quartet_status rc = rows_put(&c->cols[i], c->n, c->cap, &cols[i], from, take, true, r->a, err);
+            quartet_status rc =
+                rows_put(&c->cols[i], c->n, c->cap, &cols[i], from, take, true, r->a, err);
             if (rc != QUARTET_OK)
                 return rc;
             note_type(r, i, &c->cols[i]);
@@ -319,13 +328,14 @@ bool outvec_reset(struct outvec *o, uint8_t type, uint32_t n, struct arena *a)
     return true;
 }
 
-#define GATHER_CELLS(member)                                                                                       \
-    do {                                                                                                           \
-        for (uint32_t k = 0; k < n; k++)                                                                           \
-            out->v.member[k] = src->member[idx[k]];                                                                \
+#define GATHER_CELLS(member)                                                                       \
+    do {                                                                                           \
+        for (uint32_t k = 0; k < n; k++)                                                           \
+            out->v.member[k] = src->member[idx[k]];                                                \
     } while (0)
 
-quartet_status vec_gather(const struct vec *src, const uint16_t *idx, uint32_t n, struct outvec *out, struct arena *a, struct err *err)
+quartet_status vec_gather(const struct vec *src, const uint16_t *idx, uint32_t n,
+                          struct outvec *out, struct arena *a, struct err *err)
 {
     if (src->constant) {
         out->v = *src;
@@ -355,25 +365,26 @@ quartet_status vec_gather(const struct vec *src, const uint16_t *idx, uint32_t n
     return QUARTET_OK;
 }
 
-#define GATHER_ROWS(member)                                                                                        \
-    do {                                                                                                           \
-        for (uint32_t k = 0; k < n; k++) {                                                                         \
-            if (ids[k] == ROWS_NONE) {                                                                             \
-                out->null[k] = 1;                                                                                  \
-                memset(&out->v.member[k], 0, sizeof out->v.member[k]);                                             \
-                continue;                                                                                          \
-            }                                                                                                      \
-            const struct vec *v = &r->chunks[ids[k] / BATCH_ROWS_MAX].cols[col];                                   \
-            uint32_t at = ids[k] % BATCH_ROWS_MAX;                                                                 \
-            out->null[k] = v->null[at];                                                                            \
-            if (v->type == type)                                                                                   \
-                out->v.member[k] = v->member[at];                                                                  \
-            else                                                                                                   \
-                memset(&out->v.member[k], 0, sizeof out->v.member[k]);                                             \
-        }                                                                                                          \
+#define GATHER_ROWS(member)                                                                        \
+    do {                                                                                           \
+        for (uint32_t k = 0; k < n; k++) {                                                         \
+            if (ids[k] == ROWS_NONE) {                                                             \
+                out->null[k] = 1;                                                                  \
+                memset(&out->v.member[k], 0, sizeof out->v.member[k]);                             \
+                continue;                                                                          \
+            }                                                                                      \
+            const struct vec *v = &r->chunks[ids[k] / BATCH_ROWS_MAX].cols[col];                   \
+            uint32_t at = ids[k] % BATCH_ROWS_MAX;                                                 \
+            out->null[k] = v->null[at];                                                            \
+            if (v->type == type)                                                                   \
+                out->v.member[k] = v->member[at];                                                  \
+            else                                                                                   \
+                memset(&out->v.member[k], 0, sizeof out->v.member[k]);                             \
+        }                                                                                          \
     } while (0)
 
-quartet_status rows_gather(const struct rows *r, uint32_t col, const uint32_t *ids, uint32_t n, struct outvec *out, struct arena *a, struct err *err)
+quartet_status rows_gather(const struct rows *r, uint32_t col, const uint32_t *ids, uint32_t n,
+                           struct outvec *out, struct arena *a, struct err *err)
 {
     uint8_t type = r->types != NULL ? r->types[col] : VALUE_NULL;
     if (!outvec_reset(out, type, n, a))

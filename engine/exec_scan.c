@@ -45,7 +45,10 @@ static quartet_status scan_start(struct xscan *s, struct err *err)
         return QUARTET_OK;
     if (s->scan != NULL)
         return table_scan_rebind(s->scan, bound, err);
-    struct scan_want want = {.columns = p->columns, .column_count = p->column_count, .keys = p->keys, .reverse = p->reverse};
+    struct scan_want want = {.columns = p->columns,
+                             .column_count = p->column_count,
+                             .keys = p->keys,
+                             .reverse = p->reverse};
     return table_scan_open(s->x.run->e->t, p->table, p->index, bound, &want, &s->scan, err);
 }
 

@@ -1,6 +1,6 @@
 /* exec_set.c - DISTINCT, UNION, INTERSECT and EXCEPT, plain and ALL.
- * Why one keyset for all parts: a row gets the same number whichever part it comes from, so the operators are arithmetic on counts.
- * Combinations go from left to right, as in SQLite. */
+ * Why one keyset for all parts: a row gets the same number whichever part it comes from, so the
+ * operators are arithmetic on counts. Combinations go from left to right, as in SQLite. */
 #include <string.h>
 
 #include "exec_internal.h"
@@ -46,7 +46,8 @@ static quartet_status distinct_next(struct xnode *x, struct err *err)
         if (rc != QUARTET_OK)
             return rc;
         for (uint32_t k = 0; k < x->out.n; k++) {
-            uint16_t row = (uint16_t)batch_row(&x->out, k); /* sel may be ours already: read before written, fresh <= k */
+            uint16_t row = (uint16_t)batch_row(
+                &x->out, k); /* sel may be ours already: read before written, fresh <= k */
             if (d->ids[k] == known + fresh) {
                 d->sel[fresh++] = row;
             }
@@ -63,19 +64,20 @@ static void distinct_close(struct xnode *x)
     keyset_deinit(&((struct xdistinct *)x)->keys);
 }
 
-const struct xkind xkind_distinct = {sizeof(struct xdistinct), {distinct_open, distinct_next, distinct_close}};
+const struct xkind xkind_distinct = {sizeof(struct xdistinct),
+                                     {distinct_open, distinct_next, distinct_close}};
 
 /* ---- set operations ---- */
 
 struct xset {
     struct xnode x;
     struct xnode **parts;
-    uint32_t part;          /* UNION ALL only: the part that is being passed on */
+    uint32_t part; /* UNION ALL only: the part that is being passed on */
     bool streams, built;
     struct keyset keys;
-    struct rows rows;       /* one of each key */
-    uint64_t *count;        /* how often each key is in the result so far */
-    uint64_t *seen;         /* in the part that is being read */
+    struct rows rows; /* one of each key */
+    uint64_t *count;  /* how often each key is in the result so far */
+    uint64_t *seen;   /* in the part that is being read */
     uint32_t cap;
     uint32_t key_at;
     uint64_t copy_at;
@@ -125,7 +127,8 @@ static quartet_status counts_reserve(struct xset *s, uint32_t n, struct err *err
     uint32_t cap = s->cap == 0 ? 64 : s->cap;
     while (cap < n)
         cap *= 2;
-    uint64_t *count = arena_zalloc(a, cap, sizeof *count), *seen = arena_zalloc(a, cap, sizeof *seen);
+    uint64_t *count = arena_zalloc(a, cap, sizeof *count),
+             *seen = arena_zalloc(a, cap, sizeof *seen);
     if (count == NULL || seen == NULL)
         return arena_fail(a, err);
     if (s->cap > 0) {

@@ -1,4 +1,5 @@
-/* exec_simple.c - operators that pass rows on or make a few: FILTER, PROJECT, LIMIT, VALUES, series, texts. */
+/* exec_simple.c - operators that pass rows on or make a few: FILTER, PROJECT, LIMIT, VALUES,
+ * series, texts. */
 #include <string.h>
 
 #include "exec_internal.h"
@@ -108,7 +109,8 @@ struct xlimit {
     uint16_t sel[BATCH_ROWS_MAX];
 };
 
-static quartet_status limit_value(struct xnode *x, const struct expr *e, uint64_t missing, uint64_t *out, struct err *err)
+static quartet_status limit_value(struct xnode *x, const struct expr *e, uint64_t missing,
+                                  uint64_t *out, struct err *err)
 {
     struct value v;
     *out = missing;
@@ -120,7 +122,8 @@ static quartet_status limit_value(struct xnode *x, const struct expr *e, uint64_
     if (rc != QUARTET_OK || v.type == VALUE_NULL)
         return rc;
     if (v.type != VALUE_INTEGER)
-        return err_set_at(err, QUARTET_MISMATCH, e->sql_offset, "LIMIT and OFFSET must be integers");
+        return err_set_at(err, QUARTET_MISMATCH, e->sql_offset,
+                          "LIMIT and OFFSET must be integers");
     if (v.i >= 0)
         *out = (uint64_t)v.i;
     return QUARTET_OK;
@@ -286,7 +289,9 @@ static quartet_status series_open(struct xnode *x, struct err *err)
     tmp_reset(x);
     for (uint32_t i = 0; i < 3; i++) {
         struct value value = value_int(1);
-        quartet_status rc = x->p->u.series[i] == NULL ? QUARTET_OK : expr_value(x->p->u.series[i], &x->ctx, NULL, 0, &value, err);
+        quartet_status rc = x->p->u.series[i] == NULL
+                                ? QUARTET_OK
+                                : expr_value(x->p->u.series[i], &x->ctx, NULL, 0, &value, err);
         if (rc != QUARTET_OK)
             return rc;
         if (!types_to_int64(&value, &v[i]))

@@ -1,15 +1,16 @@
 /* exec_sort.c - ORDER BY, whole or its first rows only.
- * Why keys are bytes: memcmp knows no types; eight bytes of each key lie in the record that is moved, and decide nearly always.
- * First rows only: what sorts behind the best N so far is dropped as it comes; now and then the rest is sorted and cut. */
+ * Why keys are bytes: memcmp knows no types; eight bytes of each key lie in the record that is
+ * moved, and decide nearly always. First rows only: what sorts behind the best N so far is dropped
+ * as it comes; now and then the rest is sorted and cut. */
 #include <string.h>
 
 #include "exec_internal.h"
 
-#define TOP_ROWS_MAX 100000u /* a larger LIMIT sorts everything */
+#define TOP_ROWS_MAX  100000u /* a larger LIMIT sorts everything */
 #define INSERTION_RUN 12u
 
 struct sort_rec {
-    uint64_t prefix; /* the key's first eight bytes, big-endian */
+    uint64_t prefix;    /* the key's first eight bytes, big-endian */
     const uint8_t *key; /* the rest */
     uint32_t len;
     uint32_t row;
@@ -22,9 +23,9 @@ struct xsort {
     struct rows rows;
     struct sort_rec *recs;
     uint32_t n, cap;
-    uint64_t limit;       /* first rows wanted, OFFSET included; UINT64_MAX: all */
+    uint64_t limit; /* first rows wanted, OFFSET included; UINT64_MAX: all */
     bool has_cut;
-    struct sort_rec cut;  /* rows from this key on are not wanted */
+    struct sort_rec cut; /* rows from this key on are not wanted */
     uint32_t at;
     struct buf key;
     struct outvec *cols;
@@ -57,7 +58,8 @@ static void merge_sort(struct sort_rec *recs, struct sort_rec *spare, uint32_t n
     struct sort_rec *from = recs, *to = spare;
     for (uint32_t width = INSERTION_RUN; width < n; width *= 2) {
         for (uint32_t lo = 0; lo < n; lo += 2 * width) {
-            uint32_t mid = lo + width < n ? lo + width : n, hi = lo + 2 * width < n ? lo + 2 * width : n;
+            uint32_t mid = lo + width < n ? lo + width : n,
+                     hi = lo + 2 * width < n ? lo + 2 * width : n;
             uint32_t a = lo, b = mid, k = lo;
             if (mid == hi || rec_cmp(&from[mid - 1], &from[mid]) <= 0) {
                 memcpy(to + lo, from + lo, (hi - lo) * sizeof *to);
@@ -146,7 +148,8 @@ static bool make_rec(struct xsort *s, const struct batch *in, uint32_t row, stru
     uint8_t head[8] = {0};
     size_t n = s->key.len < 8 ? s->key.len : 8;
     memcpy(head, s->key.data, n);
-    *out = (struct sort_rec){.prefix = load_be64(head), .key = s->key.data + n, .len = (uint32_t)(s->key.len - n)};
+    *out = (struct sort_rec){
+        .prefix = load_be64(head), .key = s->key.data + n, .len = (uint32_t)(s->key.len - n)};
     return true;
 }
 
@@ -187,12 +190,14 @@ static quartet_status cut(struct xsort *s, struct err *err)
             ids[k] = s->recs[done + k].row;
             recs[done + k] = s->recs[done + k];
             recs[done + k].row = done + k;
-            recs[done + k].key = arena_dup(new, recs[done + k].key, recs[done + k].len > 0 ? recs[done + k].len : 1);
+            recs[done + k].key =
+                arena_dup(new, recs[done + k].key, recs[done + k].len > 0 ? recs[done + k].len : 1);
             if (recs[done + k].key == NULL)
                 return arena_fail(new, err);
         }
         for (uint32_t c = 0; c < s->rows.col_count; c++) {
-            quartet_status rc = rows_gather(&s->rows, c, ids, take, &s->cols[c], &s->x.run->e->keep, err);
+            quartet_status rc =
+                rows_gather(&s->rows, c, ids, take, &s->cols[c], &s->x.run->e->keep, err);
             if (rc != QUARTET_OK)
                 return rc;
             s->x.out.cols[c] = s->cols[c].v;
@@ -218,7 +223,8 @@ static quartet_status take_batch(struct xsort *s, const struct batch *in, struct
     const struct psort *p = s->x.p->u.sort;
     uint32_t kept = 0;
     quartet_status rc = recs_reserve(s, s->n + in->n, err);
-    bool quick = s->has_cut && cell_key_prefixes(&in->cols[p->cols[0]], in->sel, in->n, p->flags[0], s->prefixes);
+    bool quick = s->has_cut &&
+                 cell_key_prefixes(&in->cols[p->cols[0]], in->sel, in->n, p->flags[0], s->prefixes);
     for (uint32_t k = 0; k < in->n && rc == QUARTET_OK; k++) {
         struct sort_rec *r = &s->recs[s->n];
         uint32_t row = batch_row(in, k);

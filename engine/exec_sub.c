@@ -1,6 +1,7 @@
 /* exec_sub.c - subqueries in expressions, and common table expressions.
- * Why answers are kept by outer values: a correlated subquery is asked once per row, but orders of one customer ask the same again.
- * A subquery without outer values runs once. One that reads a recursion's working table is never kept: that table changes below it. */
+ * Why answers are kept by outer values: a correlated subquery is asked once per row, but orders of
+ * one customer ask the same again. A subquery without outer values runs once. One that reads a
+ * recursion's working table is never kept: that table changes below it. */
 #include <string.h>
 
 #include "exec_internal.h"
@@ -56,7 +57,8 @@ static bool reads_work(const struct pnode *n)
     return reads_work(n->child[0]) || reads_work(n->child[1]);
 }
 
-static quartet_status sub_make(struct exec *e, struct xsub *s, const struct psub *p, struct err *err)
+static quartet_status sub_make(struct exec *e, struct xsub *s, const struct psub *p,
+                               struct err *err)
 {
     s->p = p;
     s->made = true;
@@ -87,7 +89,8 @@ static quartet_status sub_same(struct exec *e, struct xsub *s, bool *same, struc
     return QUARTET_OK;
 }
 
-static quartet_status add_to_set(struct xsub *s, const struct batch *in, const uint8_t *right_to, struct err *err)
+static quartet_status add_to_set(struct xsub *s, const struct batch *in, const uint8_t *right_to,
+                                 struct err *err)
 {
     uint32_t n = s->p->out_count, ids[BATCH_ROWS_MAX];
     struct vec *cols = arena_alloc(&s->run.root->tmp, (n + 1) * sizeof *cols);
@@ -103,7 +106,9 @@ static quartet_status add_to_set(struct xsub *s, const struct batch *in, const u
         for (uint32_t k = 0; k < in->n; k++) {
             uint32_t row = batch_row(in, k);
             struct value x = vec_get(&in->cols[c], row);
-            quartet_status rc = x.type == VALUE_NULL ? QUARTET_OK : types_affinity(right_to[c], &x, &s->key_arena, err);
+            quartet_status rc = x.type == VALUE_NULL
+                                    ? QUARTET_OK
+                                    : types_affinity(right_to[c], &x, &s->key_arena, err);
             if (rc != QUARTET_OK)
                 return rc;
             v->v[row] = x;
@@ -118,7 +123,8 @@ static quartet_status add_to_set(struct xsub *s, const struct batch *in, const u
 }
 
 /* Run it and keep what the question needs. */
-static quartet_status sub_run(struct xsub *s, const struct expr *node, bool into_set, const uint8_t *right_to, struct err *err)
+static quartet_status sub_run(struct xsub *s, const struct expr *node, bool into_set,
+                              const uint8_t *right_to, struct err *err)
 {
     struct xnode *root = s->run.root;
     s->has_rows = s->has_null = false;
@@ -161,7 +167,8 @@ static int row_equals(const struct xsub *s, const struct value *left, uint32_t n
     return answer;
 }
 
-static quartet_status answer_in(struct xsub *s, const struct value *left, uint32_t n, struct value *out, struct err *err)
+static quartet_status answer_in(struct xsub *s, const struct value *left, uint32_t n,
+                                struct value *out, struct err *err)
 {
     bool left_null = false;
     *out = value_int(0);
@@ -175,10 +182,12 @@ static quartet_status answer_in(struct xsub *s, const struct value *left, uint32
         uint32_t id;
         struct value copy[16];
         if (cols == NULL || n > 16)
-            return n > 16 ? err_set(err, QUARTET_LIMIT, "IN compares rows of at most 16 values") : arena_fail(&s->run.root->tmp, err);
+            return n > 16 ? err_set(err, QUARTET_LIMIT, "IN compares rows of at most 16 values")
+                          : arena_fail(&s->run.root->tmp, err);
         for (uint32_t c = 0; c < n; c++) {
             copy[c] = left[c];
-            cols[c] = (struct vec){.type = left[c].type, .scale = left[c].scale, .constant = true, .null = &no_null};
+            cols[c] = (struct vec){
+                .type = left[c].type, .scale = left[c].scale, .constant = true, .null = &no_null};
             cols[c].p = &copy[c].i; /* a value's payload is laid out as a cell of its type */
         }
         quartet_status rc = keyset_rows(&s->set, cols, NULL, 1, false, true, &id, err);
@@ -210,16 +219,23 @@ static quartet_status answer_in(struct xsub *s, const struct value *left, uint32
 static bool holds(uint8_t op, int c)
 {
     switch (op) {
-    case EXPR_NE: return c != 0;
-    case EXPR_LT: return c < 0;
-    case EXPR_LE: return c <= 0;
-    case EXPR_GT: return c > 0;
-    case EXPR_GE: return c >= 0;
-    default: return c == 0;
+    case EXPR_NE:
+        return c != 0;
+    case EXPR_LT:
+        return c < 0;
+    case EXPR_LE:
+        return c <= 0;
+    case EXPR_GT:
+        return c > 0;
+    case EXPR_GE:
+        return c >= 0;
+    default:
+        return c == 0;
     }
 }
 
-static quartet_status answer_any(struct exec *e, struct xsub *s, const struct expr *node, uint8_t op, const struct value *left, struct value *out,
+static quartet_status answer_any(struct exec *e, struct xsub *s, const struct expr *node,
+                                 uint8_t op, const struct value *left, struct value *out,
                                  struct err *err)
 {
     uint8_t left_to = 0, right_to = 0;
@@ -246,7 +262,8 @@ static quartet_status answer_any(struct exec *e, struct xsub *s, const struct ex
     return QUARTET_OK;
 }
 
-static quartet_status answer(struct exec *e, struct xsub *s, const struct expr *node, const struct value *left, struct expr_ctx *ctx, struct value *out,
+static quartet_status answer(struct exec *e, struct xsub *s, const struct expr *node,
+                             const struct value *left, struct expr_ctx *ctx, struct value *out,
                              struct err *err)
 {
     const struct bsub *b = node->u.subquery;
@@ -254,9 +271,11 @@ static quartet_status answer(struct exec *e, struct xsub *s, const struct expr *
     struct value converted[16];
     bool same, into_set = node->op == EXPR_IN_QUERY && b->compare == 0;
     if (node->op == EXPR_IN_QUERY && node->arg_count > 16)
-        return err_set_at(err, QUARTET_LIMIT, node->sql_offset, "IN compares rows of at most 16 values");
+        return err_set_at(err, QUARTET_LIMIT, node->sql_offset,
+                          "IN compares rows of at most 16 values");
     for (uint32_t i = 0; into_set && i < node->arg_count; i++)
-        types_compare_affinity(node->args[i]->affinity, s->p->affinity[i], &left_to[i], &right_to[i]);
+        types_compare_affinity(node->args[i]->affinity, s->p->affinity[i], &left_to[i],
+                               &right_to[i]);
     quartet_status rc = sub_same(e, s, &same, err);
     if (rc == QUARTET_OK && !same)
         rc = sub_run(s, node, into_set, right_to, err);
@@ -281,7 +300,8 @@ static quartet_status answer(struct exec *e, struct xsub *s, const struct expr *
 }
 
 /* The number of the present outer values in the cache, or KEYSET_NONE. */
-static quartet_status cache_find(struct exec *e, struct xsub *s, bool insert, uint32_t *id, struct err *err)
+static quartet_status cache_find(struct exec *e, struct xsub *s, bool insert, uint32_t *id,
+                                 struct err *err)
 {
     uint32_t n = s->p->dep_count;
     struct vec cols[8];
@@ -290,13 +310,18 @@ static quartet_status cache_find(struct exec *e, struct xsub *s, bool insert, ui
     for (uint32_t i = 0; i < n; i++) {
         copy[i] = e->params[s->p->deps[i] - 1];
         null[i] = copy[i].type == VALUE_NULL;
-        cols[i] = (struct vec){.type = copy[i].type, .scale = copy[i].scale, .constant = true, .has_null = null[i] != 0, .null = &null[i]};
+        cols[i] = (struct vec){.type = copy[i].type,
+                               .scale = copy[i].scale,
+                               .constant = true,
+                               .has_null = null[i] != 0,
+                               .null = &null[i]};
         cols[i].p = &copy[i].i;
     }
     return keyset_rows(&s->cache, cols, NULL, 1, insert, false, id, err);
 }
 
-static quartet_status cached_answer(struct exec *e, struct xsub *s, const struct expr *node, struct expr_ctx *ctx, struct value *out, struct err *err)
+static quartet_status cached_answer(struct exec *e, struct xsub *s, const struct expr *node,
+                                    struct expr_ctx *ctx, struct value *out, struct err *err)
 {
     uint32_t id = KEYSET_NONE;
     if (s->cache_cap == 0 || s->cache.n >= SUB_CACHE_MAX) {
@@ -328,11 +353,13 @@ static quartet_status cached_answer(struct exec *e, struct xsub *s, const struct
         s->cache_cap *= 2;
     }
     s->cache_answers[id] = *out;
-    return value_copy(&s->cache_arena, &s->cache_answers[id]) ? QUARTET_OK : arena_fail(&s->cache_arena, err);
+    return value_copy(&s->cache_arena, &s->cache_answers[id]) ? QUARTET_OK
+                                                              : arena_fail(&s->cache_arena, err);
 }
 
-static quartet_status host_subquery(void *arg, const struct expr *node, struct expr_ctx *ctx, const struct value *left, const struct batch *in,
-                                    uint32_t row, struct value *out, struct err *err)
+static quartet_status host_subquery(void *arg, const struct expr *node, struct expr_ctx *ctx,
+                                    const struct value *left, const struct batch *in, uint32_t row,
+                                    struct value *out, struct err *err)
 {
     struct exec *e = arg;
     const struct bsub *b = node->u.subquery;
@@ -354,7 +381,8 @@ static quartet_status host_subquery(void *arg, const struct expr *node, struct e
     return rc;
 }
 
-const struct expr_host exec_host = {.now_us = host_now, .random = host_random, .subquery = host_subquery};
+const struct expr_host exec_host = {
+    .now_us = host_now, .random = host_random, .subquery = host_subquery};
 
 /* ---- WITH ---- */
 
@@ -389,7 +417,8 @@ void xcte_close(struct xcte *c, uint32_t step_count)
         arena_free_all(&c->steps[i].data);
 }
 
-static quartet_status cte_make(struct exec *e, struct xcte *c, const struct pcte *p, struct err *err)
+static quartet_status cte_make(struct exec *e, struct xcte *c, const struct pcte *p,
+                               struct err *err)
 {
     quartet_status rc = xrun_make(e, &c->init, p->init, err);
     c->steps = keep_alloc(e, p->step_count, sizeof *c->steps);
@@ -397,12 +426,14 @@ static quartet_status cte_make(struct exec *e, struct xcte *c, const struct pcte
         return arena_fail(&e->keep, err);
     for (uint32_t i = 0; i < p->step_count && rc == QUARTET_OK; i++)
         rc = xrun_make(e, &c->steps[i], p->steps[i], err);
-    c->data.limit_bytes = c->last_data[0].limit_bytes = c->last_data[1].limit_bytes = e->limits.memory_bytes;
+    c->data.limit_bytes = c->last_data[0].limit_bytes = c->last_data[1].limit_bytes =
+        e->limits.memory_bytes;
     c->made = true;
     return rc;
 }
 
-static quartet_status cte_limit(struct exec *e, const struct expr *x, uint64_t missing, uint64_t *out, struct err *err)
+static quartet_status cte_limit(struct exec *e, const struct expr *x, uint64_t missing,
+                                uint64_t *out, struct err *err)
 {
     struct value v;
     *out = missing;
@@ -415,7 +446,8 @@ static quartet_status cte_limit(struct exec *e, const struct expr *x, uint64_t m
 }
 
 /* All rows of a run go to the whole; those that are new, to `last` too. */
-static quartet_status cte_take(struct xcte *c, const struct pcte *p, struct xrun *run, struct err *err)
+static quartet_status cte_take(struct xcte *c, const struct pcte *p, struct xrun *run,
+                               struct err *err)
 {
     uint32_t ids[BATCH_ROWS_MAX];
     uint16_t sel[BATCH_ROWS_MAX];
@@ -522,7 +554,9 @@ static void rows_view(struct xcte_scan *s, const struct rows *rows, uint64_t end
     uint32_t from = s->at % BATCH_ROWS_MAX, n = c->n - from;
     if (n > end - s->at)
         n = (uint32_t)(end - s->at);
-    memcpy(x->out.cols, c->cols, rows->col_count * sizeof *x->out.cols); /* the chunk may grow while this batch is in use */
+    memcpy(x->out.cols, c->cols,
+           rows->col_count *
+               sizeof *x->out.cols); /* the chunk may grow while this batch is in use */
     x->out.sel = NULL;
     if (from > 0) {
         for (uint32_t k = 0; k < n; k++)
@@ -552,7 +586,8 @@ static quartet_status cte_scan_next(struct xnode *x, struct err *err)
     return rc;
 }
 
-const struct xkind xkind_cte_scan = {sizeof(struct xcte_scan), {cte_scan_open, cte_scan_next, NULL}};
+const struct xkind xkind_cte_scan = {sizeof(struct xcte_scan),
+                                     {cte_scan_open, cte_scan_next, NULL}};
 
 static quartet_status cte_work_next(struct xnode *x, struct err *err)
 {
@@ -565,4 +600,5 @@ static quartet_status cte_work_next(struct xnode *x, struct err *err)
     return QUARTET_OK;
 }
 
-const struct xkind xkind_cte_work = {sizeof(struct xcte_scan), {cte_scan_open, cte_work_next, NULL}};
+const struct xkind xkind_cte_work = {sizeof(struct xcte_scan),
+                                     {cte_scan_open, cte_work_next, NULL}};

@@ -1,6 +1,7 @@
-/* exec_window.c - window functions: rows sorted by partition and order, then each function over its frames.
- * Why the sort is done here: what comes out is in that order, as users of other systems know it, and the positions of peers fall out of it.
- * A frame that only grows is aggregated once, row by row; a frame that moves is aggregated anew where its start moves. */
+/* exec_window.c - window functions: rows sorted by partition and order, then each function over its
+ * frames. Why the sort is done here: what comes out is in that order, as users of other systems
+ * know it, and the positions of peers fall out of it. A frame that only grows is aggregated once,
+ * row by row; a frame that moves is aggregated anew where its start moves. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,9 +14,9 @@ struct wrow {
 struct xwindow {
     struct xnode x;
     bool built;
-    struct rows rows;    /* the input */
-    struct rows *args;   /* of each call: its arguments, then its filter's truth */
-    struct rows offsets; /* of all calls: frame starts and ends, two columns each */
+    struct rows rows;         /* the input */
+    struct rows *args;        /* of each call: its arguments, then its filter's truth */
+    struct rows offsets;      /* of all calls: frame starts and ends, two columns each */
     struct rows order_values; /* the first ORDER BY expression: RANGE with numbers */
     struct wrow *sorted;
     uint32_t cap;
@@ -57,7 +58,8 @@ static void window_close(struct xnode *x)
 
 /* ---- reading ---- */
 
-static quartet_status eval_or_null(struct xwindow *w, const struct expr *e, const struct batch *in, struct vec *out, struct err *err)
+static quartet_status eval_or_null(struct xwindow *w, const struct expr *e, const struct batch *in,
+                                   struct vec *out, struct err *err)
 {
     static uint8_t one_null[1] = {1}; /* never written */
     if (e != NULL)
@@ -66,23 +68,27 @@ static quartet_status eval_or_null(struct xwindow *w, const struct expr *e, cons
     return QUARTET_OK;
 }
 
-static quartet_status key_of(struct xwindow *w, const struct vec *cols, const uint8_t *flags, uint32_t n, uint32_t row, struct slice *out, struct err *err)
+static quartet_status key_of(struct xwindow *w, const struct vec *cols, const uint8_t *flags,
+                             uint32_t n, uint32_t row, struct slice *out, struct err *err)
 {
     buf_clear(&w->key);
     for (uint32_t i = 0; i < n; i++)
         cell_key_put_vec(&w->key, &cols[i], row, flags[i]);
     if (w->key.failed)
         return err_nomem(err);
-    uint8_t *copy = arena_dup(&w->x.run->data, w->key.len > 0 ? w->key.data : (const uint8_t *)"", w->key.len);
+    uint8_t *copy =
+        arena_dup(&w->x.run->data, w->key.len > 0 ? w->key.data : (const uint8_t *)"", w->key.len);
     *out = slice_of(copy, w->key.len);
     return copy == NULL ? arena_fail(&w->x.run->data, err) : QUARTET_OK;
 }
 
-static quartet_status take_keys(struct xwindow *w, const struct batch *in, uint32_t first, struct err *err)
+static quartet_status take_keys(struct xwindow *w, const struct batch *in, uint32_t first,
+                                struct err *err)
 {
     const struct pwindow *p = w->x.p->u.window;
     struct arena *data = &w->x.run->data;
-    struct vec *part = arena_alloc(&w->x.tmp, (p->partition_count + 1) * sizeof *part), *order = arena_alloc(&w->x.tmp, (p->order_count + 1) * sizeof *order);
+    struct vec *part = arena_alloc(&w->x.tmp, (p->partition_count + 1) * sizeof *part),
+               *order = arena_alloc(&w->x.tmp, (p->order_count + 1) * sizeof *order);
     quartet_status rc = QUARTET_OK;
     if (part == NULL || order == NULL)
         return arena_fail(&w->x.tmp, err);
@@ -107,7 +113,8 @@ static quartet_status take_keys(struct xwindow *w, const struct batch *in, uint3
     for (uint32_t k = 0; k < in->n && rc == QUARTET_OK; k++) {
         struct wrow *r = &w->sorted[first + k];
         r->row = first + k;
-        rc = key_of(w, part, p->partition_flags, p->partition_count, batch_row(in, k), &r->partition, err);
+        rc = key_of(w, part, p->partition_flags, p->partition_count, batch_row(in, k),
+                    &r->partition, err);
         if (rc == QUARTET_OK)
             rc = key_of(w, order, p->order_flags, p->order_count, batch_row(in, k), &r->order, err);
     }
@@ -158,24 +165,29 @@ static uint32_t peers_first(const struct xwindow *w, const struct frame *f, uint
     return at;
 }
 
-static uint32_t peers_last(const struct xwindow *w, const struct frame *f, uint32_t at) /* one past */
+static uint32_t peers_last(const struct xwindow *w, const struct frame *f,
+                           uint32_t at) /* one past */
 {
     while (at + 1 < f->last && slice_eq(w->sorted[at + 1].order, w->sorted[at].order))
         at++;
     return at + 1;
 }
 
-static quartet_status offset_value(struct xwindow *w, uint32_t call, bool is_end, uint32_t at, struct value *out, struct err *err)
+static quartet_status offset_value(struct xwindow *w, uint32_t call, bool is_end, uint32_t at,
+                                   struct value *out, struct err *err)
 {
     *out = rows_value(&w->offsets, w->sorted[at].row, call * 2 + (is_end ? 1 : 0));
     double r = 0;
     if (!types_to_double(out, &r) || r < 0)
-        return err_set(err, QUARTET_ERROR, "the distance of a window frame must be a number, not negative");
+        return err_set(err, QUARTET_ERROR,
+                       "the distance of a window frame must be a number, not negative");
     return QUARTET_OK;
 }
 
-/* RANGE: the first row whose ordering value is at least (or, for an end, past) the present one plus or minus the distance. */
-static quartet_status range_bound(struct xwindow *w, const struct frame *f, uint32_t call, uint32_t at, bool is_end, bool preceding, uint32_t *out,
+/* RANGE: the first row whose ordering value is at least (or, for an end, past) the present one plus
+ * or minus the distance. */
+static quartet_status range_bound(struct xwindow *w, const struct frame *f, uint32_t call,
+                                  uint32_t at, bool is_end, bool preceding, uint32_t *out,
                                   struct err *err)
 {
     const struct pwindow *p = w->x.p->u.window;
@@ -186,9 +198,12 @@ static quartet_status range_bound(struct xwindow *w, const struct frame *f, uint
     if (rc != QUARTET_OK)
         return rc;
     if (p->order_count != 1)
-        return err_set(err, QUARTET_ERROR, "RANGE with a distance needs exactly one ORDER BY expression");
+        return err_set(err, QUARTET_ERROR,
+                       "RANGE with a distance needs exactly one ORDER BY expression");
     if (here.type != VALUE_INTEGER && here.type != VALUE_REAL && here.type != VALUE_DECIMAL) {
-        *out = is_end ? peers_last(w, f, at) : peers_first(w, f, at); /* NULLs are peers of each other and near to nothing else */
+        *out = is_end ? peers_last(w, f, at)
+                      : peers_first(
+                            w, f, at); /* NULLs are peers of each other and near to nothing else */
         return QUARTET_OK;
     }
     (void)types_to_double(&distance, &d); /* offset_value has seen it */
@@ -211,7 +226,8 @@ static quartet_status range_bound(struct xwindow *w, const struct frame *f, uint
     return QUARTET_OK;
 }
 
-static quartet_status groups_bound(struct xwindow *w, const struct frame *f, uint32_t call, uint32_t at, bool is_end, bool preceding, uint32_t *out,
+static quartet_status groups_bound(struct xwindow *w, const struct frame *f, uint32_t call,
+                                   uint32_t at, bool is_end, bool preceding, uint32_t *out,
                                    struct err *err)
 {
     struct value distance;
@@ -241,7 +257,8 @@ static quartet_status groups_bound(struct xwindow *w, const struct frame *f, uin
     return QUARTET_OK;
 }
 
-static quartet_status rows_bound(struct xwindow *w, const struct frame *f, uint32_t call, uint32_t at, bool is_end, bool preceding, uint32_t *out,
+static quartet_status rows_bound(struct xwindow *w, const struct frame *f, uint32_t call,
+                                 uint32_t at, bool is_end, bool preceding, uint32_t *out,
                                  struct err *err)
 {
     struct value distance;
@@ -258,7 +275,8 @@ static quartet_status rows_bound(struct xwindow *w, const struct frame *f, uint3
     return QUARTET_OK;
 }
 
-static quartet_status frame_end_point(struct xwindow *w, const struct frame *f, uint32_t call, uint32_t at, bool is_end, uint32_t *out, struct err *err)
+static quartet_status frame_end_point(struct xwindow *w, const struct frame *f, uint32_t call,
+                                      uint32_t at, bool is_end, uint32_t *out, struct err *err)
 {
     const struct pwindow_call *c = &w->x.p->u.window->calls[call];
     uint8_t bound = is_end ? c->end : c->start;
@@ -280,7 +298,8 @@ static quartet_status frame_end_point(struct xwindow *w, const struct frame *f, 
     return QUARTET_OK;
 }
 
-static quartet_status frame_of(struct xwindow *w, struct frame *f, uint32_t call, uint32_t at, struct err *err)
+static quartet_status frame_of(struct xwindow *w, struct frame *f, uint32_t call, uint32_t at,
+                               struct err *err)
 {
     quartet_status rc = frame_end_point(w, f, call, at, false, &f->from, err);
     if (rc == QUARTET_OK)
@@ -292,12 +311,18 @@ static quartet_status frame_of(struct xwindow *w, struct frame *f, uint32_t call
 
 static bool excluded(const struct xwindow *w, const struct pwindow_call *c, uint32_t at, uint32_t k)
 {
-    bool peer = c->exclude == AST_EXCLUDE_NO_OTHERS ? false : slice_eq(w->sorted[at].order, w->sorted[k].order);
+    bool peer = c->exclude == AST_EXCLUDE_NO_OTHERS
+                    ? false
+                    : slice_eq(w->sorted[at].order, w->sorted[k].order);
     switch (c->exclude) {
-    case AST_EXCLUDE_CURRENT_ROW: return k == at;
-    case AST_EXCLUDE_GROUP: return peer;
-    case AST_EXCLUDE_TIES: return peer && k != at;
-    default: return false;
+    case AST_EXCLUDE_CURRENT_ROW:
+        return k == at;
+    case AST_EXCLUDE_GROUP:
+        return peer;
+    case AST_EXCLUDE_TIES:
+        return peer && k != at;
+    default:
+        return false;
     }
 }
 
@@ -332,7 +357,8 @@ static quartet_status run_agg(struct xwindow *w, uint32_t call, struct frame *f,
         rc = agg_reserve(g, 1, err);
     for (uint32_t at = f->first; at < f->last && rc == QUARTET_OK; at++) {
         rc = frame_of(w, f, call, at, err);
-        if (rc == QUARTET_OK && any && f->from == from && f->to == to && c->exclude == AST_EXCLUDE_NO_OTHERS) {
+        if (rc == QUARTET_OK && any && f->from == from && f->to == to &&
+            c->exclude == AST_EXCLUDE_NO_OTHERS) {
             w->results[call][at] = w->results[call][at - 1]; /* peers */
             continue;
         }
@@ -379,14 +405,16 @@ static void run_rank(struct xwindow *w, uint32_t call, const struct frame *f)
         else if (code == WINDOW_DENSE_RANK)
             v.i = dense;
         else if (code == WINDOW_PERCENT_RANK)
-            v = (struct value){.type = VALUE_REAL, .r = n < 2 ? 0.0 : (double)(first - f->first) / (double)(n - 1)};
+            v = (struct value){.type = VALUE_REAL,
+                               .r = n < 2 ? 0.0 : (double)(first - f->first) / (double)(n - 1)};
         else if (code == WINDOW_CUME_DIST)
             v = (struct value){.type = VALUE_REAL, .r = (double)(last - f->first) / (double)n};
         w->results[call][at] = v;
     }
 }
 
-static quartet_status run_ntile(struct xwindow *w, uint32_t call, const struct frame *f, struct err *err)
+static quartet_status run_ntile(struct xwindow *w, uint32_t call, const struct frame *f,
+                                struct err *err)
 {
     uint64_t n = f->last - f->first;
     for (uint32_t at = f->first; at < f->last; at++) {
@@ -395,7 +423,9 @@ static quartet_status run_ntile(struct xwindow *w, uint32_t call, const struct f
         if (!types_to_int64(&v, &buckets) || buckets < 1)
             return err_set(err, QUARTET_ERROR, "the argument of ntile must be a positive integer");
         uint64_t k = at - f->first, b = (uint64_t)buckets, small = n / b, larger = n % b;
-        uint64_t tile = k < larger * (small + 1) ? k / (small + 1) : larger + (small > 0 ? (k - larger * (small + 1)) / small : 0);
+        uint64_t tile = k < larger * (small + 1)
+                            ? k / (small + 1)
+                            : larger + (small > 0 ? (k - larger * (small + 1)) / small : 0);
         w->results[call][at] = value_int((int64_t)tile + 1);
     }
     return QUARTET_OK;
@@ -448,7 +478,8 @@ static quartet_status run_nth(struct xwindow *w, uint32_t call, struct frame *f,
         if (c->code == WINDOW_NTH_VALUE) {
             struct value nth = arg_at(w, call, at, 1);
             if (!types_to_int64(&nth, &n) || n < 1)
-                return err_set(err, QUARTET_ERROR, "the second argument of nth_value must be a positive integer");
+                return err_set(err, QUARTET_ERROR,
+                               "the second argument of nth_value must be a positive integer");
         }
         bool backwards = c->code == WINDOW_LAST_VALUE;
         for (uint32_t i = f->from; i < f->to; i++) {
@@ -577,4 +608,5 @@ static quartet_status window_next(struct xnode *x, struct err *err)
     return QUARTET_OK;
 }
 
-const struct xkind xkind_window = {sizeof(struct xwindow), {window_open, window_next, window_close}};
+const struct xkind xkind_window = {sizeof(struct xwindow),
+                                   {window_open, window_next, window_close}};

@@ -1,6 +1,7 @@
-/* exec_write.c - what UPDATE, DELETE and INSERT share, and the first two: rows of a query become writes of the transaction.
- * Why the scans below see none of it: the transaction reads as of the statement's begin, so rows that were just written are not met again.
- * All is done before the first row of RETURNING goes out: a reader that stops early stops nothing. */
+/* exec_write.c - what UPDATE, DELETE and INSERT share, and the first two: rows of a query become
+ * writes of the transaction. Why the scans below see none of it: the transaction reads as of the
+ * statement's begin, so rows that were just written are not met again. All is done before the first
+ * row of RETURNING goes out: a reader that stops early stops nothing. */
 #include "exec_write.h"
 
 #include <string.h>
@@ -25,11 +26,13 @@ quartet_status write_open(struct xnode *x, struct err *err)
         w->ret_cols = keep_alloc(e, p->returning_count, sizeof *w->ret_cols);
         w->ret_values = keep_alloc(e, p->returning_count, sizeof *w->ret_values);
         w->row_null = keep_alloc(e, room, 1);
-        if (w->values == NULL || w->old == NULL || w->adds == NULL || w->writes == NULL || w->row_cols == NULL || w->ret_cols == NULL ||
-            w->ret_values == NULL || w->row_null == NULL)
+        if (w->values == NULL || w->old == NULL || w->adds == NULL || w->writes == NULL ||
+            w->row_cols == NULL || w->ret_cols == NULL || w->ret_values == NULL ||
+            w->row_null == NULL)
             return arena_fail(&e->keep, err);
         for (uint32_t i = 0; i < room; i++) {
-            w->row_cols[i] = (struct vec){.type = VEC_MIXED, .null = &w->row_null[i], .has_null = true};
+            w->row_cols[i] =
+                (struct vec){.type = VEC_MIXED, .null = &w->row_null[i], .has_null = true};
             w->row_cols[i].v = &w->values[i];
         }
     }
@@ -60,22 +63,28 @@ quartet_status write_convert(struct xwrite *w, uint32_t column, struct value *v,
 {
     const struct table_def *t = w->x.p->u.write->table;
     const struct column_def *c = &t->columns[column];
-    struct type_decl to = {.type = c->type, .precision = c->precision, .scale = c->scale, .is_boolean = c->is_boolean, .length = c->length};
+    struct type_decl to = {.type = c->type,
+                           .precision = c->precision,
+                           .scale = c->scale,
+                           .is_boolean = c->is_boolean,
+                           .length = c->length};
     if (v->type == VALUE_NULL || (v->type == c->type && c->type == VALUE_INTEGER && !c->is_boolean))
         return QUARTET_OK;
     quartet_status rc = types_convert(&to, c->name, v, &w->scratch, err);
     if (rc == QUARTET_MISMATCH) {
         char where[128];
-        (void)snprintf(where, sizeof where, "table %.60s, row %llu", t->name, (unsigned long long)w->row); /* cut is fine */
+        (void)snprintf(where, sizeof where, "table %.60s, row %llu", t->name,
+                       (unsigned long long)w->row); /* cut is fine */
         err_prefix(err, where);
     }
     return rc;
 }
 
-static quartet_status constraint(struct xwrite *w, struct err *err, const char *what, const char *name)
+static quartet_status constraint(struct xwrite *w, struct err *err, const char *what,
+                                 const char *name)
 {
-    return err_set(err, QUARTET_CONSTRAINT, "%s constraint failed: %s.%s (row %llu)", what, w->x.p->u.write->table->name, name,
-                   (unsigned long long)w->row);
+    return err_set(err, QUARTET_CONSTRAINT, "%s constraint failed: %s.%s (row %llu)", what,
+                   w->x.p->u.write->table->name, name, (unsigned long long)w->row);
 }
 
 quartet_status write_check(struct xwrite *w, struct err *err)
@@ -97,7 +106,10 @@ quartet_status write_check(struct xwrite *w, struct err *err)
         if (rc != QUARTET_OK)
             return rc;
         if (types_truth(&v) == 0) /* NULL passes */
-            return constraint(w, err, "CHECK", t->checks[i].name != NULL ? t->checks[i].name : t->checks[i].text != NULL ? t->checks[i].text : "check");
+            return constraint(w, err, "CHECK",
+                              t->checks[i].name != NULL   ? t->checks[i].name
+                              : t->checks[i].text != NULL ? t->checks[i].text
+                                                          : "check");
     }
     return QUARTET_OK;
 }
@@ -119,8 +131,9 @@ quartet_status write_return(struct xwrite *w, struct err *err)
 }
 
 /* What a COUNTER changes by when it is set: the new value less what was read. */
-static quartet_status counter_difference(struct xwrite *w, const struct column_def *c, const struct value *old, const struct value *to, struct value *out,
-                                         struct err *err)
+static quartet_status counter_difference(struct xwrite *w, const struct column_def *c,
+                                         const struct value *old, const struct value *to,
+                                         struct value *out, struct err *err)
 {
     *out = *to;
     if (to->type == VALUE_NULL)
@@ -138,7 +151,8 @@ static quartet_status counter_difference(struct xwrite *w, const struct column_d
     return QUARTET_OK;
 }
 
-static quartet_status counter_sum(const struct column_def *c, const struct value *old, const struct value *add, struct value *out, struct err *err)
+static quartet_status counter_sum(const struct column_def *c, const struct value *old,
+                                  const struct value *add, struct value *out, struct err *err)
 {
     *out = *add;
     if (old->type == VALUE_NULL || add->type == VALUE_NULL)
@@ -153,7 +167,8 @@ static quartet_status counter_sum(const struct column_def *c, const struct value
     return QUARTET_OK;
 }
 
-quartet_status write_set(struct xwrite *w, const struct pset_column *set, struct value v, struct table_write *out, struct err *err)
+quartet_status write_set(struct xwrite *w, const struct pset_column *set, struct value v,
+                         struct table_write *out, struct err *err)
 {
     const struct column_def *c = &w->x.p->u.write->table->columns[set->column];
     quartet_status rc = write_convert(w, set->column, &v, err);
@@ -174,7 +189,8 @@ quartet_status write_set(struct xwrite *w, const struct pset_column *set, struct
 /* ---- UPDATE ---- */
 
 /* A row that has met its partner once is not written again. */
-static quartet_status first_time(struct xwrite *w, const struct vec *key, uint32_t row, bool *first, struct err *err)
+static quartet_status first_time(struct xwrite *w, const struct vec *key, uint32_t row, bool *first,
+                                 struct err *err)
 {
     uint16_t sel[1] = {(uint16_t)row};
     uint32_t id, known = w->seen.n;
@@ -198,7 +214,8 @@ quartet_status write_evict(struct xwrite *w, const struct conflict *c, struct er
     return table_delete(w->x.run->e->t, w->x.p->u.write->table, c->key, err);
 }
 
-static quartet_status store_row(struct xwrite *w, struct slice key, bool moves, uint32_t write_count, struct conflict *c, struct err *err)
+static quartet_status store_row(struct xwrite *w, struct slice key, bool moves,
+                                uint32_t write_count, struct conflict *c, struct err *err)
 {
     const struct table_def *t = w->x.p->u.write->table;
     txn *tx = w->x.run->e->t;
@@ -206,7 +223,8 @@ static quartet_status store_row(struct xwrite *w, struct slice key, bool moves, 
                  : table_update(tx, t, key, w->old, w->writes, write_count, &w->scratch, c, err);
 }
 
-static quartet_status update_row(struct xwrite *w, const struct batch *in, uint32_t row, struct err *err)
+static quartet_status update_row(struct xwrite *w, const struct batch *in, uint32_t row,
+                                 struct err *err)
 {
     const struct pwrite *p = w->x.p->u.write;
     const struct table_def *t = p->table;
@@ -217,7 +235,8 @@ static quartet_status update_row(struct xwrite *w, const struct batch *in, uint3
     for (uint32_t i = 0; i < p->extra_count; i++)
         w->values[t->column_count + i] = vec_get(&in->cols[p->extra_first + i], row);
     for (uint32_t i = 0; i < p->set_count; i++) {
-        rc = write_set(w, &p->sets[i], vec_get(&in->cols[p->sets[i].from], row), &w->writes[i], err);
+        rc =
+            write_set(w, &p->sets[i], vec_get(&in->cols[p->sets[i].from], row), &w->writes[i], err);
         if (rc != QUARTET_OK)
             return rc;
     }
@@ -232,14 +251,16 @@ static quartet_status update_row(struct xwrite *w, const struct batch *in, uint3
     for (int tries = 0; rc == QUARTET_OK; tries++) {
         struct conflict c = {0};
         rc = store_row(w, key.s, moves, p->set_count, &c, err);
-        if (rc == QUARTET_CONSTRAINT && p->on_conflict == AST_CONFLICT_REPLACE && tries < 64 && c.key.p != NULL) {
+        if (rc == QUARTET_CONSTRAINT && p->on_conflict == AST_CONFLICT_REPLACE && tries < 64 &&
+            c.key.p != NULL) {
             rc = write_evict(w, &c, err);
             continue;
         }
         if (rc == QUARTET_CONSTRAINT && p->on_conflict == AST_CONFLICT_IGNORE) {
             for (uint32_t i = 0; i < t->column_count; i++)
                 w->values[i] = w->old[i];
-            return moves ? table_insert(w->x.run->e->t, t, w->values, &w->scratch, NULL, NULL, err) : QUARTET_OK;
+            return moves ? table_insert(w->x.run->e->t, t, w->values, &w->scratch, NULL, NULL, err)
+                         : QUARTET_OK;
         }
         break;
     }
@@ -249,7 +270,8 @@ static quartet_status update_row(struct xwrite *w, const struct batch *in, uint3
     return write_return(w, err);
 }
 
-static quartet_status delete_row(struct xwrite *w, const struct batch *in, uint32_t row, struct err *err)
+static quartet_status delete_row(struct xwrite *w, const struct batch *in, uint32_t row,
+                                 struct err *err)
 {
     const struct pwrite *p = w->x.p->u.write;
     struct value key = vec_get(&in->cols[0], row);

@@ -1,4 +1,5 @@
-/* exec_write.h - the operators that write: one object for INSERT, UPDATE and DELETE (exec_write.c, exec_insert.c). */
+/* exec_write.h - the operators that write: one object for INSERT, UPDATE and DELETE (exec_write.c,
+ * exec_insert.c). */
 #ifndef ENGINE_EXEC_WRITE_H
 #define ENGINE_EXEC_WRITE_H
 
@@ -9,32 +10,36 @@
 struct xwrite {
     struct xnode x;
     bool done;
-    uint64_t row;          /* number of the input row, for errors */
-    struct arena scratch;  /* values of the row in hand */
-    struct value *values;  /* the row as it is to be; behind it what RETURNING or ON CONFLICT sees too */
-    struct value *old;     /* as it was */
+    uint64_t row;         /* number of the input row, for errors */
+    struct arena scratch; /* values of the row in hand */
+    struct value
+        *values; /* the row as it is to be; behind it what RETURNING or ON CONFLICT sees too */
+    struct value *old; /* as it was */
     struct value *adds;
     struct table_write *writes;
-    struct vec *row_cols;  /* values, as a batch of one row */
+    struct vec *row_cols; /* values, as a batch of one row */
     uint8_t *row_null;
     struct rows returned;
     struct vec *ret_cols;
     struct value *ret_values;
     uint8_t ret_null;
-    struct keyset seen;    /* keys of rows that were written */
+    struct keyset seen; /* keys of rows that were written */
     struct buf key;
     uint32_t at;
 };
-typedef quartet_status write_row_fn(struct xwrite *w, const struct batch *in, uint32_t row, struct err *err);
+typedef quartet_status write_row_fn(struct xwrite *w, const struct batch *in, uint32_t row,
+                                    struct err *err);
 
 quartet_status write_open(struct xnode *x, struct err *err);
 void write_close(struct xnode *x);
 struct batch write_row_batch(struct xwrite *w, uint32_t n);
-quartet_status write_convert(struct xwrite *w, uint32_t column, struct value *v, struct err *err); /* to the column's type */
-quartet_status write_check(struct xwrite *w, struct err *err);  /* NOT NULL and CHECK of w->values */
+quartet_status write_convert(struct xwrite *w, uint32_t column, struct value *v,
+                             struct err *err);                 /* to the column's type */
+quartet_status write_check(struct xwrite *w, struct err *err); /* NOT NULL and CHECK of w->values */
 quartet_status write_return(struct xwrite *w, struct err *err); /* a row of RETURNING */
 /* Set a column of w->values from w->old; *out is the write. */
-quartet_status write_set(struct xwrite *w, const struct pset_column *set, struct value v, struct table_write *out, struct err *err);
+quartet_status write_set(struct xwrite *w, const struct pset_column *set, struct value v,
+                         struct table_write *out, struct err *err);
 quartet_status write_evict(struct xwrite *w, const struct conflict *c, struct err *err);
 quartet_status write_all(struct xwrite *w, write_row_fn *each, struct err *err);
 quartet_status write_emit(struct xwrite *w, struct err *err);

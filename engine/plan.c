@@ -1,5 +1,6 @@
-/* plan.c - bound queries to operators; FROM is plan_join.c's, tables are plan_access.c's, writing is plan_write.c's.
- * Why one pass: what a node puts out is known by cid, so whoever stands above finds its columns whatever order the joins took. */
+/* plan.c - bound queries to operators; FROM is plan_join.c's, tables are plan_access.c's, writing
+ * is plan_write.c's. Why one pass: what a node puts out is known by cid, so whoever stands above
+ * finds its columns whatever order the joins took. */
 #include "plan.h"
 
 #include <string.h>
@@ -57,7 +58,8 @@ static quartet_status plan_sub(struct planner *p, const struct expr *e, struct e
         quartet_status rc = plan_query(p, q, &root, err);
         if (rc != QUARTET_OK)
             return rc;
-        if (!bind_grow(p->a, &p->plan->subs, p->plan->sub_count, &p->plan->sub_cap, sizeof *p->plan->subs))
+        if (!bind_grow(p->a, &p->plan->subs, p->plan->sub_count, &p->plan->sub_cap,
+                       sizeof *p->plan->subs))
             return arena_fail(p->a, err);
         struct psub sub = {.root = root, .dep_count = q->dep_count, .out_count = q->out_count};
         sub.deps = arena_zalloc(p->a, q->dep_count + 1, sizeof *sub.deps);
@@ -76,7 +78,9 @@ static quartet_status plan_sub(struct planner *p, const struct expr *e, struct e
         struct psub *sub = &p->plan->subs[*bs->plan_index];
         sub->in_set = true;
         for (uint32_t i = 0; i < e->arg_count && i < sub->out_count; i++) {
-            uint8_t nocase = (e->args[i]->flags | (e->args[i]->affinity == 0 ? q->shape[i].flags : 0)) & EXPR_NOCASE_VALUE;
+            uint8_t nocase =
+                (e->args[i]->flags | (e->args[i]->affinity == 0 ? q->shape[i].flags : 0)) &
+                EXPR_NOCASE_VALUE;
             sub->flags[i] = nocase != 0 ? CELL_KEY_NOCASE : 0;
         }
     }
@@ -100,16 +104,19 @@ static quartet_status place_map(void *arg, const struct expr *e, struct expr **o
         *out = copy;
         return QUARTET_OK;
     }
-    return err_set(err, QUARTET_INTERNAL, "the plan lost column %s", pl->p->b.cols[e->u.column].name);
+    return err_set(err, QUARTET_INTERNAL, "the plan lost column %s",
+                   pl->p->b.cols[e->u.column].name);
 }
 
-quartet_status plan_place(struct planner *p, const struct expr *e, const uint32_t *cids, uint32_t n, struct expr **out, struct err *err)
+quartet_status plan_place(struct planner *p, const struct expr *e, const uint32_t *cids, uint32_t n,
+                          struct expr **out, struct err *err)
 {
     struct place pl = {.p = p, .cids = cids, .n = n};
     return bind_map(p->a, e, place_map, &pl, out, err);
 }
 
-quartet_status plan_place_list(struct planner *p, struct expr *const *list, uint32_t count, const uint32_t *cids, uint32_t n, struct expr ***out,
+quartet_status plan_place_list(struct planner *p, struct expr *const *list, uint32_t count,
+                               const uint32_t *cids, uint32_t n, struct expr ***out,
                                struct err *err)
 {
     struct expr **placed = arena_zalloc(p->a, count + 1, sizeof(struct expr *));
@@ -124,7 +131,8 @@ quartet_status plan_place_list(struct planner *p, struct expr *const *list, uint
     return QUARTET_OK;
 }
 
-quartet_status plan_and(struct planner *p, struct expr **list, uint32_t n, struct expr **out, struct err *err)
+quartet_status plan_and(struct planner *p, struct expr **list, uint32_t n, struct expr **out,
+                        struct err *err)
 {
     *out = NULL;
     if (n == 0)
@@ -148,7 +156,8 @@ quartet_status plan_and(struct planner *p, struct expr **list, uint32_t n, struc
     return expr_nary(p->a, EXPR_AND, 0, order, n, -1, out, err);
 }
 
-quartet_status plan_filter(struct planner *p, struct pnode *in, struct expr **list, uint32_t n, struct pnode **out, struct err *err)
+quartet_status plan_filter(struct planner *p, struct pnode *in, struct expr **list, uint32_t n,
+                           struct pnode **out, struct err *err)
 {
     struct expr **placed = NULL;
     *out = in;
@@ -171,8 +180,9 @@ quartet_status plan_filter(struct planner *p, struct pnode *in, struct expr **li
 
 /* ---- aggregates ---- */
 
-static quartet_status place_order(struct planner *p, const struct border *order, uint32_t n, const struct pnode *in, struct expr ***exprs,
-                                  uint8_t **flags, struct err *err)
+static quartet_status place_order(struct planner *p, const struct border *order, uint32_t n,
+                                  const struct pnode *in, struct expr ***exprs, uint8_t **flags,
+                                  struct err *err)
 {
     *exprs = arena_zalloc(p->a, n + 1, sizeof(struct expr *));
     *flags = arena_zalloc(p->a, n + 1, 1);
@@ -180,14 +190,16 @@ static quartet_status place_order(struct planner *p, const struct border *order,
         return arena_fail(p->a, err);
     for (uint32_t i = 0; i < n; i++) {
         (*flags)[i] = order[i].flags;
-        quartet_status rc = plan_place(p, order[i].expr, in->cids, in->col_count, &(*exprs)[i], err);
+        quartet_status rc =
+            plan_place(p, order[i].expr, in->cids, in->col_count, &(*exprs)[i], err);
         if (rc != QUARTET_OK)
             return rc;
     }
     return QUARTET_OK;
 }
 
-static quartet_status key_flags(struct planner *p, struct expr *const *list, uint32_t n, uint8_t **flags, struct err *err)
+static quartet_status key_flags(struct planner *p, struct expr *const *list, uint32_t n,
+                                uint8_t **flags, struct err *err)
 {
     *flags = arena_zalloc(p->a, n + 1, 1);
     if (*flags == NULL)
@@ -197,25 +209,30 @@ static quartet_status key_flags(struct planner *p, struct expr *const *list, uin
     return QUARTET_OK;
 }
 
-static quartet_status plan_agg_call(struct planner *p, const struct bagg *from, const struct pnode *in, struct pagg_call *call, struct err *err)
+static quartet_status plan_agg_call(struct planner *p, const struct bagg *from,
+                                    const struct pnode *in, struct pagg_call *call, struct err *err)
 {
     call->spec = from->spec;
-    quartet_status rc = plan_place_list(p, from->args, from->spec.arg_count, in->cids, in->col_count, &call->args, err);
+    quartet_status rc = plan_place_list(p, from->args, from->spec.arg_count, in->cids,
+                                        in->col_count, &call->args, err);
     if (rc == QUARTET_OK && from->filter != NULL)
         rc = plan_place(p, from->filter, in->cids, in->col_count, &call->filter, err);
     call->order_count = from->order_count;
     if (rc == QUARTET_OK && from->order_count > 0)
-        rc = place_order(p, from->order, from->order_count, in, &call->order, &call->order_flags, err);
+        rc = place_order(p, from->order, from->order_count, in, &call->order, &call->order_flags,
+                         err);
     return rc;
 }
 
-static quartet_status plan_agg(struct planner *p, const struct bquery *q, struct pnode *in, struct pnode **out, struct err *err)
+static quartet_status plan_agg(struct planner *p, const struct bquery *q, struct pnode *in,
+                               struct pnode **out, struct err *err)
 {
     struct pagg *pa = arena_zalloc(p->a, 1, sizeof *pa);
     struct pnode *n = pnode_new(p, PN_AGG, q->group_count + q->agg_count + q->bare_count, err);
     if (pa == NULL || n == NULL)
         return arena_fail(p->a, err);
-    quartet_status rc = plan_place_list(p, q->group, q->group_count, in->cids, in->col_count, &pa->group, err);
+    quartet_status rc =
+        plan_place_list(p, q->group, q->group_count, in->cids, in->col_count, &pa->group, err);
     if (rc == QUARTET_OK)
         rc = key_flags(p, q->group, q->group_count, &pa->group_flags, err);
     pa->calls = arena_zalloc(p->a, q->agg_count + 1, sizeof *pa->calls);
@@ -262,17 +279,27 @@ static bool same_window(const struct bwindow *x, const struct bwindow *y)
             return false;
     }
     for (uint32_t i = 0; i < x->order_count; i++) {
-        if (!expr_equal(x->order[i].expr, y->order[i].expr) || x->order[i].flags != y->order[i].flags)
+        if (!expr_equal(x->order[i].expr, y->order[i].expr) ||
+            x->order[i].flags != y->order[i].flags)
             return false;
     }
     return true;
 }
 
-static quartet_status plan_window_call(struct planner *p, const struct bwindow *w, const struct pnode *in, struct pwindow_call *call, struct err *err)
+static quartet_status plan_window_call(struct planner *p, const struct bwindow *w,
+                                       const struct pnode *in, struct pwindow_call *call,
+                                       struct err *err)
 {
-    *call = (struct pwindow_call){.code = w->code, .spec = w->spec, .arg_count = w->arg_count, .ignore_nulls = w->ignore_nulls, .mode = w->mode,
-                                  .start = w->start, .end = w->end, .exclude = w->exclude};
-    quartet_status rc = plan_place_list(p, w->args, w->arg_count, in->cids, in->col_count, &call->args, err);
+    *call = (struct pwindow_call){.code = w->code,
+                                  .spec = w->spec,
+                                  .arg_count = w->arg_count,
+                                  .ignore_nulls = w->ignore_nulls,
+                                  .mode = w->mode,
+                                  .start = w->start,
+                                  .end = w->end,
+                                  .exclude = w->exclude};
+    quartet_status rc =
+        plan_place_list(p, w->args, w->arg_count, in->cids, in->col_count, &call->args, err);
     if (rc == QUARTET_OK && w->filter != NULL)
         rc = plan_place(p, w->filter, in->cids, in->col_count, &call->filter, err);
     if (rc == QUARTET_OK && w->start_expr != NULL)
@@ -282,7 +309,8 @@ static quartet_status plan_window_call(struct planner *p, const struct bwindow *
     return rc;
 }
 
-static quartet_status plan_windows(struct planner *p, const struct bquery *q, struct pnode **io, struct err *err)
+static quartet_status plan_windows(struct planner *p, const struct bquery *q, struct pnode **io,
+                                   struct err *err)
 {
     bool *done = arena_zalloc(p->a, q->window_count + 1, sizeof *done);
     if (done == NULL)
@@ -303,7 +331,8 @@ static quartet_status plan_windows(struct planner *p, const struct bquery *q, st
         memcpy(n->cids, in->cids, in->col_count * sizeof *n->cids);
         win->partition_count = w->partition_count;
         win->order_count = w->order_count;
-        quartet_status rc = plan_place_list(p, w->partition, w->partition_count, in->cids, in->col_count, &win->partition, err);
+        quartet_status rc = plan_place_list(p, w->partition, w->partition_count, in->cids,
+                                            in->col_count, &win->partition, err);
         if (rc == QUARTET_OK)
             rc = key_flags(p, w->partition, w->partition_count, &win->partition_flags, err);
         if (rc == QUARTET_OK)
@@ -367,7 +396,8 @@ static uint64_t *needed(struct planner *p, const struct bquery *q)
     return need;
 }
 
-static quartet_status plan_project(struct planner *p, const struct bquery *q, struct pnode *in, struct pnode **out, struct err *err)
+static quartet_status plan_project(struct planner *p, const struct bquery *q, struct pnode *in,
+                                   struct pnode **out, struct err *err)
 {
     uint32_t n = q->out_count + q->hidden_count;
     struct pnode *project = pnode_new(p, PN_PROJECT, n, err);
@@ -379,8 +409,9 @@ static quartet_status plan_project(struct planner *p, const struct bquery *q, st
     return plan_place_list(p, q->outs, n, in->cids, in->col_count, &project->u.project, err);
 }
 
-static quartet_status plan_distinct(struct planner *p, struct pnode *in, const uint32_t *cols, uint32_t count, const struct bcol *shape,
-                                    struct pnode **out, struct err *err)
+static quartet_status plan_distinct(struct planner *p, struct pnode *in, const uint32_t *cols,
+                                    uint32_t count, const struct bcol *shape, struct pnode **out,
+                                    struct err *err)
 {
     struct pnode *n = pnode_new(p, PN_DISTINCT, in->col_count, err);
     struct pdistinct *d = arena_zalloc(p->a, 1, sizeof *d);
@@ -393,7 +424,8 @@ static quartet_status plan_distinct(struct planner *p, struct pnode *in, const u
     d->count = count;
     for (uint32_t i = 0; i < count; i++) {
         d->cols[i] = cols != NULL ? cols[i] : i;
-        d->flags[i] = shape != NULL && (shape[i].flags & EXPR_NOCASE_VALUE) != 0 ? CELL_KEY_NOCASE : 0;
+        d->flags[i] =
+            shape != NULL && (shape[i].flags & EXPR_NOCASE_VALUE) != 0 ? CELL_KEY_NOCASE : 0;
     }
     n->child[0] = in;
     n->rows = in->rows;
@@ -402,8 +434,9 @@ static quartet_status plan_distinct(struct planner *p, struct pnode *in, const u
     return QUARTET_OK;
 }
 
-static quartet_status plan_sort(struct planner *p, const struct bquery *q, struct pnode *in, struct expr *limit, struct expr *offset,
-                                struct pnode **out, struct err *err)
+static quartet_status plan_sort(struct planner *p, const struct bquery *q, struct pnode *in,
+                                struct expr *limit, struct expr *offset, struct pnode **out,
+                                struct err *err)
 {
     struct pnode *n = pnode_new(p, PN_SORT, in->col_count, err);
     struct psort *s = arena_zalloc(p->a, 1, sizeof *s);
@@ -434,8 +467,9 @@ static bool already_ordered(const struct bquery *q, const struct pnode *in)
 {
     uint32_t cids[16];
     uint8_t flags[16];
-    if (q->kind != BQ_SELECT || q->aggregated || q->distinct || q->distinct_on_count > 0 || q->with_ties || q->window_count > 0 || q->order_count > 16 ||
-        in->kind != PN_PROJECT || in->child[0]->kind != PN_SCAN)
+    if (q->kind != BQ_SELECT || q->aggregated || q->distinct || q->distinct_on_count > 0 ||
+        q->with_ties || q->window_count > 0 || q->order_count > 16 || in->kind != PN_PROJECT ||
+        in->child[0]->kind != PN_SCAN)
         return false;
     for (uint32_t i = 0; i < q->order_count; i++) {
         const struct expr *e = q->outs[q->order[i].out];
@@ -447,7 +481,8 @@ static bool already_ordered(const struct bquery *q, const struct pnode *in)
     return plan_scan_ordered(in->child[0], cids, flags, q->order_count);
 }
 
-static quartet_status plan_tail(struct planner *p, const struct bquery *q, struct pnode *in, struct pnode **out, struct err *err)
+static quartet_status plan_tail(struct planner *p, const struct bquery *q, struct pnode *in,
+                                struct pnode **out, struct err *err)
 {
     struct expr *limit = NULL, *offset = NULL;
     quartet_status rc = QUARTET_OK;
@@ -474,7 +509,8 @@ static quartet_status plan_tail(struct planner *p, const struct bquery *q, struc
         }
         n->child[0] = in;
         n->rows = in->rows;
-        if (limit != NULL && limit->op == EXPR_CONST && limit->u.value.type == VALUE_INTEGER && (double)limit->u.value.i < n->rows)
+        if (limit != NULL && limit->op == EXPR_CONST && limit->u.value.type == VALUE_INTEGER &&
+            (double)limit->u.value.i < n->rows)
             n->rows = (double)limit->u.value.i;
         n->u.limit = l;
         in = n;
@@ -483,7 +519,8 @@ static quartet_status plan_tail(struct planner *p, const struct bquery *q, struc
     return rc;
 }
 
-static quartet_status plan_select(struct planner *p, struct bquery *q, struct pnode **out, struct err *err)
+static quartet_status plan_select(struct planner *p, struct bquery *q, struct pnode **out,
+                                  struct err *err)
 {
     struct pnode *n;
     quartet_status rc;
@@ -511,7 +548,8 @@ static quartet_status plan_select(struct planner *p, struct bquery *q, struct pn
     return rc != QUARTET_OK ? rc : plan_tail(p, q, n, out, err);
 }
 
-static quartet_status plan_values(struct planner *p, const struct bquery *q, struct pnode **out, struct err *err)
+static quartet_status plan_values(struct planner *p, const struct bquery *q, struct pnode **out,
+                                  struct err *err)
 {
     struct pnode *n = pnode_new(p, PN_VALUES, q->out_count, err);
     struct pvalues *v = arena_zalloc(p->a, 1, sizeof *v);
@@ -531,7 +569,8 @@ static quartet_status plan_values(struct planner *p, const struct bquery *q, str
     return plan_tail(p, q, n, out, err);
 }
 
-static quartet_status plan_set(struct planner *p, const struct bquery *q, struct pnode **out, struct err *err)
+static quartet_status plan_set(struct planner *p, const struct bquery *q, struct pnode **out,
+                               struct err *err)
 {
     struct pnode *n = pnode_new(p, PN_SET, q->out_count, err);
     struct pset *s = arena_zalloc(p->a, 1, sizeof *s);
@@ -554,7 +593,8 @@ static quartet_status plan_set(struct planner *p, const struct bquery *q, struct
 }
 
 /* What WITH defines and keeps is forgotten whenever the query around it starts anew. */
-static quartet_status plan_with(struct planner *p, const struct bquery *q, struct pnode **io, struct err *err)
+static quartet_status plan_with(struct planner *p, const struct bquery *q, struct pnode **io,
+                                struct err *err)
 {
     uint32_t n = 0;
     uint32_t *ctes = arena_zalloc(p->a, q->cte_count + 1, sizeof *ctes);
@@ -592,7 +632,8 @@ quartet_status plan_query(struct planner *p, struct bquery *q, struct pnode **ou
 
 /* ---- the whole statement ---- */
 
-static quartet_status plan_top_query(struct planner *p, const struct ast_query *ast, struct err *err)
+static quartet_status plan_top_query(struct planner *p, const struct ast_query *ast,
+                                     struct err *err)
 {
     struct bquery *q;
     struct plan *pl = p->plan;
@@ -608,7 +649,10 @@ static quartet_status plan_top_query(struct planner *p, const struct ast_query *
     if (pl->columns == NULL)
         return arena_fail(p->a, err);
     for (uint32_t i = 0; i < q->out_count; i++)
-        pl->columns[i] = (struct plan_column){.name = q->names[i], .declared = q->shape[i].declared, .table = q->shape[i].table, .column = q->shape[i].column};
+        pl->columns[i] = (struct plan_column){.name = q->names[i],
+                                              .declared = q->shape[i].declared,
+                                              .table = q->shape[i].table,
+                                              .column = q->shape[i].column};
     return QUARTET_OK;
 }
 
@@ -627,7 +671,8 @@ static quartet_status plan_top(struct planner *p, const struct ast_stmt *stmt, s
     case AST_STMT_TRUNCATE:
         return plan_truncate(p, stmt->u.maintenance, err);
     default:
-        return err_set_at(err, QUARTET_ERROR, stmt->offset, "EXPLAIN works on SELECT, INSERT, UPDATE, DELETE and TRUNCATE");
+        return err_set_at(err, QUARTET_ERROR, stmt->offset,
+                          "EXPLAIN works on SELECT, INSERT, UPDATE, DELETE and TRUNCATE");
     }
 }
 
@@ -638,7 +683,8 @@ static quartet_status explain_top(struct planner *p, const struct ast_stmt *stmt
     if (n == NULL)
         return err->code;
     if (stmt->explain != AST_EXPLAIN_PLAN)
-        return err_set_at(err, QUARTET_ERROR, stmt->offset, "this version has EXPLAIN without ANALYZE or MERGE only");
+        return err_set_at(err, QUARTET_ERROR, stmt->offset,
+                          "this version has EXPLAIN without ANALYZE or MERGE only");
     quartet_status rc = plan_explain(p, &n->u.text, err);
     pl->root = n;
     pl->writes = false;
@@ -651,12 +697,14 @@ static quartet_status explain_top(struct planner *p, const struct ast_stmt *stmt
     return rc;
 }
 
-quartet_status plan_build(struct catalog *catalog, const struct ast_stmt *stmt, struct arena *a, plan **out, struct err *err)
+quartet_status plan_build(struct catalog *catalog, const struct ast_stmt *stmt, struct arena *a,
+                          plan **out, struct err *err)
 {
     struct plan *pl = arena_zalloc(a, 1, sizeof *pl);
     if (pl == NULL)
         return arena_fail(a, err);
-    struct planner p = {.plan = pl, .a = a, .b = {.a = a, .catalog = catalog, .param_count = stmt->params.count}};
+    struct planner p = {
+        .plan = pl, .a = a, .b = {.a = a, .catalog = catalog, .param_count = stmt->params.count}};
     pl->a = a;
     pl->version = catalog_version(catalog);
     pl->user_params = stmt->params.count;

@@ -1,26 +1,30 @@
-/* plan.h - a plan: a tree of operators that pass batches upwards, made by plan*.c, run by exec*.c, shown by EXPLAIN.
+/* plan.h - a plan: a tree of operators that pass batches upwards, made by plan*.c, run by exec*.c,
+ * shown by EXPLAIN.
  *
- * Expressions on a node hold positions in the batches of its input. Everything lies in the plan's arena and is not changed while
- * it runs, but for `cached`, the execution that waits to be used again. */
+ * Expressions on a node hold positions in the batches of its input. Everything lies in the plan's
+ * arena and is not changed while it runs, but for `cached`, the execution that waits to be used
+ * again. */
 #ifndef ENGINE_PLAN_H
 #define ENGINE_PLAN_H
 
 #include "bind.h"
 #include "exec.h"
 
-#define PLAN_NONE UINT32_MAX
+#define PLAN_NONE       UINT32_MAX
 #define PLAN_TABLE_ROWS 1000.0 /* what a table is taken to hold where nothing is known */
 
 #define PLAN_BOUND_COLUMNS_MAX 60u /* further columns of a key are asked as conditions */
 
-#define PNODE_KINDS(X)                                                                                                                  \
-    X(ONE) X(SCAN) X(VALUES) X(SERIES) X(CTE_SCAN) X(CTE_WORK) X(FILTER) X(PROJECT) X(HASH_JOIN) X(LOOP_JOIN) X(INDEX_JOIN) X(APPLY)    \
-    X(AGG) X(WINDOW) X(SORT) X(LIMIT) X(DISTINCT) X(SET) X(WITH) X(TEXT) X(INSERT) X(UPDATE) X(DELETE)
+#define PNODE_KINDS(X)                                                                             \
+    X(ONE)                                                                                         \
+    X(SCAN) X(VALUES) X(SERIES) X(CTE_SCAN) X(CTE_WORK) X(FILTER) X(PROJECT) X(HASH_JOIN)          \
+        X(LOOP_JOIN) X(INDEX_JOIN) X(APPLY) X(AGG) X(WINDOW) X(SORT) X(LIMIT) X(DISTINCT) X(SET)   \
+            X(WITH) X(TEXT) X(INSERT) X(UPDATE) X(DELETE)
 enum pnode_kind {
 #define X(name) PN_##name,
     PNODE_KINDS(X)
 #undef X
-    PNODE_KIND_COUNT
+        PNODE_KIND_COUNT
 };
 
 /* Which part of an index or primary key is read. */
@@ -38,23 +42,24 @@ struct pscan {
     const char *alias;
     bool bounded;
     struct pbound bound;
-    struct expr *bound_filter;     /* what the bound stands for, to be asked where a value does not fit the column's type; or NULL */
-    struct expr *filter;           /* the other conditions; or NULL. Both over the scan's own columns */
-    uint32_t *columns;             /* positions in table->columns */
+    struct expr *bound_filter; /* what the bound stands for, to be asked where a value does not fit
+                                  the column's type; or NULL */
+    struct expr *filter;       /* the other conditions; or NULL. Both over the scan's own columns */
+    uint32_t *columns;         /* positions in table->columns */
     uint32_t column_count;
-    bool keys;                     /* the row's key is the last output, a BLOB */
+    bool keys; /* the row's key is the last output, a BLOB */
     bool reverse;
 };
 enum pjoin_kind { PJ_INNER, PJ_LEFT, PJ_FULL, PJ_SEMI, PJ_ANTI };
 struct pjoin {
-    uint8_t kind;                  /* enum pjoin_kind */
+    uint8_t kind;                          /* enum pjoin_kind */
     struct expr **left_keys, **right_keys; /* HASH_JOIN */
     uint8_t *key_flags;
     uint32_t key_count;
-    struct expr *cond;             /* over left and right side by side; or NULL */
-    uint32_t *out;                 /* positions in left and right side by side */
-    struct pscan *inner;           /* INDEX_JOIN: its bound is over the left side */
-    uint32_t *set_params;          /* APPLY: what the right side reads of the left row */
+    struct expr *cond;    /* over left and right side by side; or NULL */
+    uint32_t *out;        /* positions in left and right side by side */
+    struct pscan *inner;  /* INDEX_JOIN: its bound is over the left side */
+    uint32_t *set_params; /* APPLY: what the right side reads of the left row */
     struct expr **set_exprs;
     uint32_t set_count;
 };
@@ -71,12 +76,12 @@ struct pagg {
     uint8_t *group_flags;
     uint32_t group_count;
     uint64_t *sets;
-    uint32_t set_count;            /* 0: one set of all */
+    uint32_t set_count; /* 0: one set of all */
     struct pagg_call *calls;
     uint32_t call_count;
-    uint32_t *bare;                /* input positions */
+    uint32_t *bare; /* input positions */
     uint32_t bare_count;
-    uint32_t bare_by;              /* call, or PLAN_NONE: the first row */
+    uint32_t bare_by; /* call, or PLAN_NONE: the first row */
 };
 struct pwindow_call {
     uint8_t code;
@@ -88,7 +93,8 @@ struct pwindow_call {
     uint8_t mode, start, end, exclude;
     struct expr *start_expr, *end_expr;
 };
-struct pwindow { /* calls that share PARTITION BY and ORDER BY; outputs are the input's columns, then one for each call */
+struct pwindow { /* calls that share PARTITION BY and ORDER BY; outputs are the input's columns,
+                    then one for each call */
     struct expr **partition, **order;
     uint8_t *partition_flags, *order_flags;
     uint32_t partition_count, order_count;
@@ -138,13 +144,14 @@ struct pcte {
 /* ---- writing ---- */
 
 struct pset_column {
-    uint32_t column;  /* of the table */
-    uint32_t from;    /* UPDATE: input position */
-    struct expr *expr; /* ON CONFLICT: over the present row and, behind it, the row to be inserted */
-    bool add;         /* COUNTER: the value is what is added */
+    uint32_t column; /* of the table */
+    uint32_t from;   /* UPDATE: input position */
+    struct expr
+        *expr; /* ON CONFLICT: over the present row and, behind it, the row to be inserted */
+    bool add;  /* COUNTER: the value is what is added */
 };
 struct pupsert {
-    uint32_t *target;  /* columns of the conflict target; target_count 0: any */
+    uint32_t *target; /* columns of the conflict target; target_count 0: any */
     uint32_t target_count;
     bool do_update;
     struct pset_column *sets;
@@ -153,30 +160,31 @@ struct pupsert {
 };
 struct pwrite {
     const struct table_def *table;
-    uint8_t on_conflict;       /* enum ast_conflict */
+    uint8_t on_conflict; /* enum ast_conflict */
     /* INSERT */
-    uint32_t *from;            /* for each column of the table the input's position, or PLAN_NONE: its default */
-    struct expr **defaults;    /* for each column, or NULL */
+    uint32_t
+        *from; /* for each column of the table the input's position, or PLAN_NONE: its default */
+    struct expr **defaults; /* for each column, or NULL */
     struct pupsert *upserts;
     uint32_t upsert_count;
     /* UPDATE, DELETE: input position 0 is the row's key */
     struct pset_column *sets;
     uint32_t set_count;
-    uint32_t old_first;        /* the table's columns begin here in the input */
+    uint32_t old_first;                /* the table's columns begin here in the input */
     uint32_t extra_first, extra_count; /* input columns that RETURNING sees behind the table's */
     bool key_changes;
-    bool once;                 /* a row may come more than once: only the first counts */
+    bool once; /* a row may come more than once: only the first counts */
     /* all */
-    struct expr **checks;      /* over the table's columns */
-    struct expr **returning;   /* over the table's columns, then the extra ones */
+    struct expr **checks;    /* over the table's columns */
+    struct expr **returning; /* over the table's columns, then the extra ones */
     uint32_t returning_count;
 };
 
 struct pnode {
-    uint8_t kind;        /* enum pnode_kind */
-    double rows;         /* estimated */
+    uint8_t kind; /* enum pnode_kind */
+    double rows;  /* estimated */
     uint32_t col_count;
-    uint32_t *cids;      /* while planning: the cid of each output, or BIND_NONE */
+    uint32_t *cids; /* while planning: the cid of each output, or BIND_NONE */
     struct pnode *child[2];
     union {
         struct pscan *scan;
@@ -203,12 +211,12 @@ struct pnode {
 
 struct psub {
     struct pnode *root;
-    uint32_t *deps;      /* parameter numbers that its result depends on */
+    uint32_t *deps; /* parameter numbers that its result depends on */
     uint32_t dep_count;
     uint32_t out_count;
-    bool in_set;         /* asked with IN: keep a set */
-    uint8_t *flags;      /* of each column in that set: CELL_KEY_NOCASE */
-    uint8_t *affinity;   /* of each column */
+    bool in_set;       /* asked with IN: keep a set */
+    uint8_t *flags;    /* of each column in that set: CELL_KEY_NOCASE */
+    uint8_t *affinity; /* of each column */
 };
 
 struct plan {
@@ -222,7 +230,8 @@ struct plan {
     uint32_t sub_count, sub_cap;
     struct pcte *ctes;
     uint32_t cte_count, cte_cap;
-    uint32_t user_params, param_count; /* the slots of outer columns lie behind the user's parameters */
+    uint32_t user_params,
+        param_count; /* the slots of outer columns lie behind the user's parameters */
     bool writes;
     struct exec *cached; /* one execution that waits to run again */
 };
@@ -245,10 +254,14 @@ struct conj {
 /* plan.c */
 struct pnode *pnode_new(struct planner *p, uint8_t kind, uint32_t col_count, struct err *err);
 quartet_status plan_query(struct planner *p, struct bquery *q, struct pnode **out, struct err *err);
-quartet_status plan_filter(struct planner *p, struct pnode *in, struct expr **list, uint32_t n, struct pnode **out, struct err *err);
-/* Expression `e` with its cids replaced by positions in cids[0 .. n-1]; its subqueries are planned. */
-quartet_status plan_place(struct planner *p, const struct expr *e, const uint32_t *cids, uint32_t n, struct expr **out, struct err *err);
-quartet_status plan_place_list(struct planner *p, struct expr *const *list, uint32_t count, const uint32_t *cids, uint32_t n, struct expr ***out,
+quartet_status plan_filter(struct planner *p, struct pnode *in, struct expr **list, uint32_t n,
+                           struct pnode **out, struct err *err);
+/* Expression `e` with its cids replaced by positions in cids[0 .. n-1]; its subqueries are planned.
+ */
+quartet_status plan_place(struct planner *p, const struct expr *e, const uint32_t *cids, uint32_t n,
+                          struct expr **out, struct err *err);
+quartet_status plan_place_list(struct planner *p, struct expr *const *list, uint32_t count,
+                               const uint32_t *cids, uint32_t n, struct expr ***out,
                                struct err *err);
 uint64_t *cid_set_new(struct planner *p);
 void cid_set_add_expr(struct planner *p, uint64_t *set, const struct expr *e);
@@ -261,20 +274,29 @@ static inline bool cid_set_has(const uint64_t *set, uint32_t cid)
     return (set[cid / 64] >> (cid % 64) & 1u) != 0;
 }
 /* Conditions list[0..n) joined by AND, or NULL. */
-quartet_status plan_and(struct planner *p, struct expr **list, uint32_t n, struct expr **out, struct err *err);
+quartet_status plan_and(struct planner *p, struct expr **list, uint32_t n, struct expr **out,
+                        struct err *err);
 
-/* plan_join.c: the FROM tree under conditions; the outputs hold at least `need`. Conditions are all placed. */
-quartet_status plan_from(struct planner *p, struct bsource *src, struct expr **where, uint32_t where_count, const uint64_t *need, struct pnode **out,
+/* plan_join.c: the FROM tree under conditions; the outputs hold at least `need`. Conditions are all
+ * placed. */
+quartet_status plan_from(struct planner *p, struct bsource *src, struct expr **where,
+                         uint32_t where_count, const uint64_t *need, struct pnode **out,
                          struct err *err);
 
-/* plan_access.c: the best way into one table under conditions; those in `conjs` that it takes are marked placed. */
-quartet_status plan_access(struct planner *p, const struct bsource *src, struct conj **conjs, uint32_t conj_count, const uint64_t *need,
-                           struct pnode **out, struct err *err);
-/* For an index join: look rows of src up by equalities between its columns and expressions over the outer row (cids[0..n), `outer` as a set). All conjs
- * refer to src and the outer row at most; what *scan does not cover stays unplaced. *scan NULL: there is no such way. */
-quartet_status plan_lookup(struct planner *p, const struct bsource *src, struct conj **conjs, uint32_t conj_count, const uint64_t *outer,
-                           const struct pnode *outer_node, const uint64_t *need, struct pnode **scan, double *rows_per_lookup, struct err *err);
-/* Does the scan yield rows in this order of its table's columns? Turns it round where that helps. */
+/* plan_access.c: the best way into one table under conditions; those in `conjs` that it takes are
+ * marked placed. */
+quartet_status plan_access(struct planner *p, const struct bsource *src, struct conj **conjs,
+                           uint32_t conj_count, const uint64_t *need, struct pnode **out,
+                           struct err *err);
+/* For an index join: look rows of src up by equalities between its columns and expressions over the
+ * outer row (cids[0..n), `outer` as a set). All conjs refer to src and the outer row at most; what
+ * *scan does not cover stays unplaced. *scan NULL: there is no such way. */
+quartet_status plan_lookup(struct planner *p, const struct bsource *src, struct conj **conjs,
+                           uint32_t conj_count, const uint64_t *outer,
+                           const struct pnode *outer_node, const uint64_t *need,
+                           struct pnode **scan, double *rows_per_lookup, struct err *err);
+/* Does the scan yield rows in this order of its table's columns? Turns it round where that helps.
+ */
 bool plan_scan_ordered(struct pnode *scan, const uint32_t *cids, const uint8_t *flags, uint32_t n);
 
 /* plan_write.c */

@@ -1,17 +1,18 @@
 /* plan_access.c - the best way into one table: whole, by primary key, or by an index.
- * Why a condition that made a bound is sometimes asked again: a bound is a key of the column's type. Where a value of another type
- *   cannot become one (a REAL beyond int64, a parameter of any type), the executor drops the bound and asks the condition itself.
- * Equality needs no such way out: a value that cannot become one of the column's type equals none of them. */
+ * Why a condition that made a bound is sometimes asked again: a bound is a key of the column's
+ * type. Where a value of another type cannot become one (a REAL beyond int64, a parameter of any
+ * type), the executor drops the bound and asks the condition itself. Equality needs no such way
+ * out: a value that cannot become one of the column's type equals none of them. */
 #include "plan.h"
 
 #include <string.h>
 
 #include "exec_key.h"
 
-#define COST_FETCH 3.0       /* a row by its key, against a row of a scan */
-#define SHARE_EQUAL 0.02     /* of the rows, per column, where no index says "one" */
+#define COST_FETCH    3.0  /* a row by its key, against a row of a scan */
+#define SHARE_EQUAL   0.02 /* of the rows, per column, where no index says "one" */
 #define SHARE_BETWEEN 0.1
-#define SHARE_HALF 0.3
+#define SHARE_HALF    0.3
 
 struct match { /* conditions that one column of a key can use */
     struct conj *eq, *in, *lo, *hi;
@@ -21,14 +22,16 @@ struct match { /* conditions that one column of a key can use */
 
 static bool column_of(const struct bsource *src, const struct expr *e, uint32_t *column)
 {
-    if (e->op != EXPR_COLUMN || e->u.column < src->first_cid || e->u.column >= src->first_cid + src->count)
+    if (e->op != EXPR_COLUMN || e->u.column < src->first_cid ||
+        e->u.column >= src->first_cid + src->count)
         return false;
     *column = e->u.column - src->first_cid;
     return true;
 }
 
 /* Is e computed from the outer row alone? */
-static bool is_outer(struct planner *p, const struct expr *e, const uint64_t *outer, uint64_t *scratch)
+static bool is_outer(struct planner *p, const struct expr *e, const uint64_t *outer,
+                     uint64_t *scratch)
 {
     memset(scratch, 0, p->words * sizeof *scratch);
     cid_set_add_expr(p, scratch, e);
@@ -41,7 +44,11 @@ static bool is_outer(struct planner *p, const struct expr *e, const uint64_t *ou
 
 static enum expr_op flipped(enum expr_op op)
 {
-    return op == EXPR_LT ? EXPR_GT : op == EXPR_LE ? EXPR_GE : op == EXPR_GT ? EXPR_LT : op == EXPR_GE ? EXPR_LE : op;
+    return op == EXPR_LT   ? EXPR_GT
+           : op == EXPR_LE ? EXPR_GE
+           : op == EXPR_GT ? EXPR_LT
+           : op == EXPR_GE ? EXPR_LE
+                           : op;
 }
 
 static void match_compare(struct conj *c, enum expr_op op, struct expr *other, struct match *m)
@@ -60,30 +67,37 @@ static void match_compare(struct conj *c, enum expr_op op, struct expr *other, s
     }
 }
 
-static void match_conj(struct planner *p, const struct bsource *src, struct conj *c, const uint64_t *outer, uint64_t *scratch, struct match *matches)
+static void match_conj(struct planner *p, const struct bsource *src, struct conj *c,
+                       const uint64_t *outer, uint64_t *scratch, struct match *matches)
 {
     struct expr *e = c->e;
     uint32_t column;
-    bool nocase = (e->flags & EXPR_NOCASE) != 0; /* entries of a NOCASE column are folded: good for that comparison and no other */
+    bool nocase =
+        (e->flags & EXPR_NOCASE) !=
+        0; /* entries of a NOCASE column are folded: good for that comparison and no other */
     if ((e->flags & EXPR_NEGATED) != 0)
         return;
-    if (e->op == EXPR_EQ || e->op == EXPR_LT || e->op == EXPR_LE || e->op == EXPR_GT || e->op == EXPR_GE) {
+    if (e->op == EXPR_EQ || e->op == EXPR_LT || e->op == EXPR_LE || e->op == EXPR_GT ||
+        e->op == EXPR_GE) {
         for (int side = 0; side < 2; side++) {
             struct expr *other = e->args[1 - side];
-            if (!column_of(src, e->args[side], &column) || src->table->columns[column].nocase != nocase || !is_outer(p, other, outer, scratch))
+            if (!column_of(src, e->args[side], &column) ||
+                src->table->columns[column].nocase != nocase || !is_outer(p, other, outer, scratch))
                 continue;
             match_compare(c, side == 0 ? e->op : flipped(e->op), other, &matches[column]);
             return;
         }
-    } else if (e->op == EXPR_BETWEEN && column_of(src, e->args[0], &column) && src->table->columns[column].nocase == nocase) {
+    } else if (e->op == EXPR_BETWEEN && column_of(src, e->args[0], &column) &&
+               src->table->columns[column].nocase == nocase) {
         struct match *m = &matches[column];
-        if (m->lo == NULL && m->hi == NULL && is_outer(p, e->args[1], outer, scratch) && is_outer(p, e->args[2], outer, scratch)) {
+        if (m->lo == NULL && m->hi == NULL && is_outer(p, e->args[1], outer, scratch) &&
+            is_outer(p, e->args[2], outer, scratch)) {
             m->lo = m->hi = c;
             m->lo_expr = e->args[1];
             m->hi_expr = e->args[2];
         }
-    } else if (e->op == EXPR_IN && e->arg_count > 1 && column_of(src, e->args[0], &column) && matches[column].in == NULL &&
-               src->table->columns[column].nocase == nocase) {
+    } else if (e->op == EXPR_IN && e->arg_count > 1 && column_of(src, e->args[0], &column) &&
+               matches[column].in == NULL && src->table->columns[column].nocase == nocase) {
         for (uint32_t i = 1; i < e->arg_count; i++) {
             if (!is_outer(p, e->args[i], outer, scratch))
                 return;
@@ -99,7 +113,8 @@ struct way {
     double rows, cost;
 };
 
-static struct way judge(const uint32_t *columns, uint32_t count, bool unique, bool by_key, const struct match *matches)
+static struct way judge(const uint32_t *columns, uint32_t count, bool unique, bool by_key,
+                        const struct match *matches)
 {
     struct way w = {.rows = PLAN_TABLE_ROWS};
     while (w.eq < count && w.eq < PLAN_BOUND_COLUMNS_MAX && matches[columns[w.eq]].eq != NULL) {
@@ -125,8 +140,11 @@ static struct way judge(const uint32_t *columns, uint32_t count, bool unique, bo
     return w;
 }
 
-static quartet_status place_bound(struct planner *p, const struct bsource *src, const uint32_t *columns, const struct way *w, const struct match *matches,
-                                  const uint32_t *cids, uint32_t n, struct pscan *s, struct expr **again, uint32_t *again_count, struct err *err)
+static quartet_status place_bound(struct planner *p, const struct bsource *src,
+                                  const uint32_t *columns, const struct way *w,
+                                  const struct match *matches, const uint32_t *cids, uint32_t n,
+                                  struct pscan *s, struct expr **again, uint32_t *again_count,
+                                  struct err *err)
 {
     struct pbound *b = &s->bound;
     quartet_status rc = QUARTET_OK;
@@ -166,7 +184,8 @@ static quartet_status place_bound(struct planner *p, const struct bsource *src, 
 }
 
 /* The scan's columns: what is needed above and what its own conditions look at. */
-static quartet_status scan_columns(struct planner *p, const struct bsource *src, const uint64_t *need, struct pnode *node, struct err *err)
+static quartet_status scan_columns(struct planner *p, const struct bsource *src,
+                                   const uint64_t *need, struct pnode *node, struct err *err)
 {
     struct pscan *s = node->u.scan;
     s->columns = arena_zalloc(p->a, src->count + 1, sizeof *s->columns);
@@ -187,7 +206,8 @@ static quartet_status scan_columns(struct planner *p, const struct bsource *src,
     return QUARTET_OK;
 }
 
-static quartet_status scan_new(struct planner *p, const struct bsource *src, struct pnode **out, struct err *err)
+static quartet_status scan_new(struct planner *p, const struct bsource *src, struct pnode **out,
+                               struct err *err)
 {
     struct pnode *n = pnode_new(p, PN_SCAN, 0, err);
     struct pscan *s = arena_zalloc(p->a, 1, sizeof *s);
@@ -201,8 +221,10 @@ static quartet_status scan_new(struct planner *p, const struct bsource *src, str
     return QUARTET_OK;
 }
 
-static quartet_status best_way(struct planner *p, const struct bsource *src, struct conj **conjs, uint32_t conj_count, const uint64_t *outer,
-                               struct match **matches, const struct index_def **index, const uint32_t **columns, struct way *best, struct err *err)
+static quartet_status best_way(struct planner *p, const struct bsource *src, struct conj **conjs,
+                               uint32_t conj_count, const uint64_t *outer, struct match **matches,
+                               const struct index_def **index, const uint32_t **columns,
+                               struct way *best, struct err *err)
 {
     const struct table_def *t = src->table;
     uint64_t *scratch = cid_set_new(p);
@@ -234,8 +256,10 @@ static quartet_status best_way(struct planner *p, const struct bsource *src, str
 }
 
 /* What is left of the conditions becomes the scan's filter. */
-static quartet_status scan_filters(struct planner *p, const struct bsource *src, struct conj **conjs, uint32_t conj_count, const uint64_t *need,
-                                   struct expr **again, uint32_t again_count, struct pnode *node, struct err *err)
+static quartet_status scan_filters(struct planner *p, const struct bsource *src,
+                                   struct conj **conjs, uint32_t conj_count, const uint64_t *need,
+                                   struct expr **again, uint32_t again_count, struct pnode *node,
+                                   struct err *err)
 {
     struct expr **rest = arena_zalloc(p->a, conj_count + 1, sizeof(struct expr *)), **placed;
     uint64_t *all = cid_set_new(p);
@@ -262,11 +286,13 @@ static quartet_status scan_filters(struct planner *p, const struct bsource *src,
         rc = plan_and(p, placed, n, &node->u.scan->filter, err);
     if (rc == QUARTET_OK)
         rc = plan_place_list(p, again, again_count, node->cids, node->col_count, &placed, err);
-    return rc != QUARTET_OK ? rc : plan_and(p, placed, again_count, &node->u.scan->bound_filter, err);
+    return rc != QUARTET_OK ? rc
+                            : plan_and(p, placed, again_count, &node->u.scan->bound_filter, err);
 }
 
-quartet_status plan_access(struct planner *p, const struct bsource *src, struct conj **conjs, uint32_t conj_count, const uint64_t *need,
-                           struct pnode **out, struct err *err)
+quartet_status plan_access(struct planner *p, const struct bsource *src, struct conj **conjs,
+                           uint32_t conj_count, const uint64_t *need, struct pnode **out,
+                           struct err *err)
 {
     struct match *matches;
     const uint32_t *columns;
@@ -276,10 +302,12 @@ quartet_status plan_access(struct planner *p, const struct bsource *src, struct 
     struct pnode *node = NULL;
     quartet_status rc = scan_new(p, src, &node, err);
     if (rc == QUARTET_OK)
-        rc = best_way(p, src, conjs, conj_count, NULL, &matches, &node->u.scan->index, &columns, &best, err);
+        rc = best_way(p, src, conjs, conj_count, NULL, &matches, &node->u.scan->index, &columns,
+                      &best, err);
     if (rc == QUARTET_OK && columns != NULL) {
         node->rows = best.rows;
-        rc = place_bound(p, src, columns, &best, matches, NULL, 0, node->u.scan, again, &again_count, err);
+        rc = place_bound(p, src, columns, &best, matches, NULL, 0, node->u.scan, again,
+                         &again_count, err);
     }
     if (rc == QUARTET_OK)
         rc = scan_filters(p, src, conjs, conj_count, need, again, again_count, node, err);
@@ -287,8 +315,10 @@ quartet_status plan_access(struct planner *p, const struct bsource *src, struct 
     return rc;
 }
 
-quartet_status plan_lookup(struct planner *p, const struct bsource *src, struct conj **conjs, uint32_t conj_count, const uint64_t *outer,
-                           const struct pnode *outer_node, const uint64_t *need, struct pnode **scan, double *rows_per_lookup, struct err *err)
+quartet_status plan_lookup(struct planner *p, const struct bsource *src, struct conj **conjs,
+                           uint32_t conj_count, const uint64_t *outer,
+                           const struct pnode *outer_node, const uint64_t *need,
+                           struct pnode **scan, double *rows_per_lookup, struct err *err)
 {
     struct match *matches;
     const struct index_def *index;
@@ -297,7 +327,8 @@ quartet_status plan_lookup(struct planner *p, const struct bsource *src, struct 
     struct expr *again[2];
     uint32_t again_count = 0, own_count = 0;
     *scan = NULL;
-    quartet_status rc = best_way(p, src, conjs, conj_count, outer, &matches, &index, &columns, &best, err);
+    quartet_status rc =
+        best_way(p, src, conjs, conj_count, outer, &matches, &index, &columns, &best, err);
     if (rc != QUARTET_OK || columns == NULL || best.eq == 0)
         return rc;
     best.next = NULL; /* lookups are by equality; the rest filters */
@@ -309,7 +340,8 @@ quartet_status plan_lookup(struct planner *p, const struct bsource *src, struct 
     (*scan)->u.scan->index = index;
     (*scan)->rows = best.rows;
     *rows_per_lookup = best.rows;
-    rc = place_bound(p, src, columns, &best, matches, outer_node->cids, outer_node->col_count, (*scan)->u.scan, again, &again_count, err);
+    rc = place_bound(p, src, columns, &best, matches, outer_node->cids, outer_node->col_count,
+                     (*scan)->u.scan, again, &again_count, err);
     for (uint32_t i = 0; i < conj_count; i++) { /* conditions on the inner row alone stay with it */
         bool alone = true;
         for (uint32_t w = 0; w < p->words; w++)
@@ -317,7 +349,9 @@ quartet_status plan_lookup(struct planner *p, const struct bsource *src, struct 
         if (alone && !conjs[i]->placed)
             own[own_count++] = conjs[i];
     }
-    return rc != QUARTET_OK ? rc : scan_filters(p, src, own, own_count, need, again, again_count, *scan, err);
+    return rc != QUARTET_OK
+               ? rc
+               : scan_filters(p, src, own, own_count, need, again, again_count, *scan, err);
 }
 
 bool plan_scan_ordered(struct pnode *scan, const uint32_t *cids, const uint8_t *flags, uint32_t n)
@@ -346,10 +380,12 @@ bool plan_scan_ordered(struct pnode *scan, const uint32_t *cids, const uint8_t *
             at = s->bound.eq_count;
         bool desc = (flags[i] & CELL_KEY_DESC) != 0, last = (flags[i] & CELL_KEY_NULLS_LAST) != 0;
         if (at >= count && s->index == NULL)
-            break; /* the whole primary key is ordered: no two rows are left to be ordered by more */
+            break; /* the whole primary key is ordered: no two rows are left to be ordered by more
+                    */
         if (at >= count)
             return false;
-        if (columns[at] != column || ((flags[i] & CELL_KEY_NOCASE) != 0) != t->columns[column].nocase)
+        if (columns[at] != column ||
+            ((flags[i] & CELL_KEY_NOCASE) != 0) != t->columns[column].nocase)
             return false;
         if (desc != last && !t->columns[column].not_null && t->columns[column].key_at < 0)
             return false;

@@ -4,7 +4,8 @@
 
 #include "plan.h"
 
-static quartet_status prefixed(quartet_status rc, const char *what, const char *name, struct err *err)
+static quartet_status prefixed(quartet_status rc, const char *what, const char *name,
+                               struct err *err)
 {
     if (rc != QUARTET_OK) {
         err->sql_offset = -1;
@@ -14,7 +15,8 @@ static quartet_status prefixed(quartet_status rc, const char *what, const char *
     return rc;
 }
 
-quartet_status plan_check_table(struct catalog *catalog, const struct table_def *t, struct arena *a, struct err *err)
+quartet_status plan_check_table(struct catalog *catalog, const struct table_def *t, struct arena *a,
+                                struct err *err)
 {
     struct bind b = {.a = a, .catalog = catalog};
     struct bquery *q = arena_zalloc(a, 1, sizeof *q); /* slots and subqueries may point to both */

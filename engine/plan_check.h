@@ -1,10 +1,13 @@
-/* plan_check.h - what DDL asks before it believes a definition: do the expressions in it make sense? */
+/* plan_check.h - what DDL asks before it believes a definition: do the expressions in it make
+ * sense? */
 #ifndef ENGINE_PLAN_CHECK_H
 #define ENGINE_PLAN_CHECK_H
 
 #include "catalog.h"
 
-/* Bind the CHECKs and DEFAULTs of a table. QUARTET_ERROR: an unknown column or function, a subquery, an aggregate; the text names the constraint. */
-quartet_status plan_check_table(struct catalog *catalog, const struct table_def *t, struct arena *a, struct err *err);
+/* Bind the CHECKs and DEFAULTs of a table. QUARTET_ERROR: an unknown column or function, a
+ * subquery, an aggregate; the text names the constraint. */
+quartet_status plan_check_table(struct catalog *catalog, const struct table_def *t, struct arena *a,
+                                struct err *err);
 
 #endif

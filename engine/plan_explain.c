@@ -17,7 +17,8 @@ static quartet_status add_line(struct lines *l, uint32_t depth, struct buf *b, s
     char *line;
     if (b->failed)
         return err_nomem(err);
-    if (l->text->count >= LINES_MAX || !bind_grow(a, &l->text->lines, l->text->count, &l->cap, sizeof(char *)))
+    if (l->text->count >= LINES_MAX ||
+        !bind_grow(a, &l->text->lines, l->text->count, &l->cap, sizeof(char *)))
         return l->text->count >= LINES_MAX ? QUARTET_OK : arena_fail(a, err);
     line = arena_alloc(a, depth * 2 + b->len + 1);
     if (line == NULL)
@@ -47,17 +48,21 @@ static void put_scan(struct buf *b, const struct pscan *s, const char *verb)
         buf_str(b, s->index != NULL ? " in the order of index " : "");
         buf_str(b, s->index != NULL ? s->index->name : "");
     } else {
-        buf_printf(b, " using %s%s (", s->index != NULL ? "index " : "primary key", s->index != NULL ? s->index->name : "");
+        buf_printf(b, " using %s%s (", s->index != NULL ? "index " : "primary key",
+                   s->index != NULL ? s->index->name : "");
         for (uint32_t i = 0; i < s->bound.eq_count; i++)
             buf_printf(b, "%s%s = ?", i > 0 ? " AND " : "", s->table->columns[columns[i]].name);
         const char *and = s->bound.eq_count > 0 ? " AND " : "";
-        const char *next = s->bound.in_count > 0 || s->bound.lo != NULL || s->bound.hi != NULL ? s->table->columns[columns[s->bound.eq_count]].name : "";
+        const char *next = s->bound.in_count > 0 || s->bound.lo != NULL || s->bound.hi != NULL
+                               ? s->table->columns[columns[s->bound.eq_count]].name
+                               : "";
         if (s->bound.in_count > 0)
             buf_printf(b, "%s%s IN (%u values)", and, next, s->bound.in_count);
         if (s->bound.lo != NULL)
             buf_printf(b, "%s%s %s ?", and, next, s->bound.lo_open ? ">" : ">=");
         if (s->bound.hi != NULL)
-            buf_printf(b, "%s%s %s ?", s->bound.lo != NULL ? " AND " : and, next, s->bound.hi_open ? "<" : "<=");
+            buf_printf(b, "%s%s %s ?", s->bound.lo != NULL ? " AND " : and, next,
+                       s->bound.hi_open ? "<" : "<=");
         buf_str(b, ")");
     }
     if (s->reverse)
@@ -74,7 +79,10 @@ static const char *join_name(uint8_t kind)
 static void put_join(struct buf *b, const struct pnode *n)
 {
     const struct pjoin *j = n->u.join;
-    const char *how = n->kind == PN_HASH_JOIN ? "Hash" : n->kind == PN_INDEX_JOIN ? "Index" : n->kind == PN_APPLY ? "Lateral" : "Nested loop";
+    const char *how = n->kind == PN_HASH_JOIN    ? "Hash"
+                      : n->kind == PN_INDEX_JOIN ? "Index"
+                      : n->kind == PN_APPLY      ? "Lateral"
+                                                 : "Nested loop";
     buf_printf(b, "%s join, %s", how, join_name(j->kind));
     if (j->key_count > 0)
         buf_printf(b, ", %u equal key%s", j->key_count, j->key_count == 1 ? "" : "s");
@@ -84,34 +92,79 @@ static void put_join(struct buf *b, const struct pnode *n)
 static void put_node(struct buf *b, const struct planner *p, const struct pnode *n)
 {
     switch ((enum pnode_kind)n->kind) {
-    case PN_ONE: buf_str(b, "One row"); break;
-    case PN_SCAN: put_scan(b, n->u.scan, n->u.scan->bounded ? "Search" : "Scan"); break;
-    case PN_VALUES: buf_printf(b, "Values, %u rows", n->u.values->row_count); break;
-    case PN_SERIES: buf_str(b, "generate_series"); break;
-    case PN_CTE_SCAN: buf_printf(b, "Scan of WITH %s", p->plan->ctes[n->u.cte].name); break;
-    case PN_CTE_WORK: buf_printf(b, "Last round of %s", p->plan->ctes[n->u.cte].name); break;
-    case PN_FILTER: buf_str(b, "Filter "); expr_print(n->u.filter, NULL, NULL, b); break;
-    case PN_PROJECT: buf_printf(b, "Project %u column%s", n->col_count, n->col_count == 1 ? "" : "s"); break;
+    case PN_ONE:
+        buf_str(b, "One row");
+        break;
+    case PN_SCAN:
+        put_scan(b, n->u.scan, n->u.scan->bounded ? "Search" : "Scan");
+        break;
+    case PN_VALUES:
+        buf_printf(b, "Values, %u rows", n->u.values->row_count);
+        break;
+    case PN_SERIES:
+        buf_str(b, "generate_series");
+        break;
+    case PN_CTE_SCAN:
+        buf_printf(b, "Scan of WITH %s", p->plan->ctes[n->u.cte].name);
+        break;
+    case PN_CTE_WORK:
+        buf_printf(b, "Last round of %s", p->plan->ctes[n->u.cte].name);
+        break;
+    case PN_FILTER:
+        buf_str(b, "Filter ");
+        expr_print(n->u.filter, NULL, NULL, b);
+        break;
+    case PN_PROJECT:
+        buf_printf(b, "Project %u column%s", n->col_count, n->col_count == 1 ? "" : "s");
+        break;
     case PN_HASH_JOIN:
     case PN_LOOP_JOIN:
     case PN_INDEX_JOIN:
-    case PN_APPLY: put_join(b, n); break;
-    case PN_AGG: buf_printf(b, "Aggregate, %u group expressions, %u functions", n->u.agg->group_count, n->u.agg->call_count); break;
-    case PN_WINDOW: buf_printf(b, "Window, %u functions", n->u.window->call_count); break;
-    case PN_SORT: buf_printf(b, "%s, %u keys", n->u.sort->limit != NULL ? "Sort, first rows only" : "Sort", n->u.sort->key_count); break;
-    case PN_LIMIT: buf_str(b, "Limit"); break;
-    case PN_DISTINCT: buf_str(b, "Distinct"); break;
-    case PN_SET: buf_printf(b, "Combine %u queries", n->u.set->part_count); break;
-    case PN_WITH: buf_str(b, "With"); break;
-    case PN_TEXT: buf_str(b, "Text"); break;
-    case PN_INSERT: buf_printf(b, "Insert into %s", n->u.write->table->name); break;
-    case PN_UPDATE: buf_printf(b, "Update %s", n->u.write->table->name); break;
-    case PN_DELETE: buf_printf(b, "Delete from %s", n->u.write->table->name); break;
-    case PNODE_KIND_COUNT: break;
+    case PN_APPLY:
+        put_join(b, n);
+        break;
+    case PN_AGG:
+        buf_printf(b, "Aggregate, %u group expressions, %u functions", n->u.agg->group_count,
+                   n->u.agg->call_count);
+        break;
+    case PN_WINDOW:
+        buf_printf(b, "Window, %u functions", n->u.window->call_count);
+        break;
+    case PN_SORT:
+        buf_printf(b, "%s, %u keys", n->u.sort->limit != NULL ? "Sort, first rows only" : "Sort",
+                   n->u.sort->key_count);
+        break;
+    case PN_LIMIT:
+        buf_str(b, "Limit");
+        break;
+    case PN_DISTINCT:
+        buf_str(b, "Distinct");
+        break;
+    case PN_SET:
+        buf_printf(b, "Combine %u queries", n->u.set->part_count);
+        break;
+    case PN_WITH:
+        buf_str(b, "With");
+        break;
+    case PN_TEXT:
+        buf_str(b, "Text");
+        break;
+    case PN_INSERT:
+        buf_printf(b, "Insert into %s", n->u.write->table->name);
+        break;
+    case PN_UPDATE:
+        buf_printf(b, "Update %s", n->u.write->table->name);
+        break;
+    case PN_DELETE:
+        buf_printf(b, "Delete from %s", n->u.write->table->name);
+        break;
+    case PNODE_KIND_COUNT:
+        break;
     }
 }
 
-static quartet_status explain_node(struct lines *l, const struct pnode *n, uint32_t depth, struct err *err)
+static quartet_status explain_node(struct lines *l, const struct pnode *n, uint32_t depth,
+                                   struct err *err)
 {
     struct buf b = {0};
     quartet_status rc = QUARTET_OK;
@@ -137,7 +190,8 @@ static quartet_status explain_node(struct lines *l, const struct pnode *n, uint3
     return rc;
 }
 
-static quartet_status titled(struct lines *l, const char *title, const char *name, const struct pnode *n, struct err *err)
+static quartet_status titled(struct lines *l, const char *title, const char *name,
+                             const struct pnode *n, struct err *err)
 {
     struct buf b = {0};
     buf_printf(&b, "%s%s", title, name);
@@ -156,9 +210,13 @@ quartet_status plan_explain(struct planner *p, struct ptext **out, struct err *e
     for (uint32_t i = 0; i < p->plan->cte_count && rc == QUARTET_OK; i++) {
         rc = titled(&l, "WITH ", p->plan->ctes[i].name, p->plan->ctes[i].init, err);
         for (uint32_t k = 0; k < p->plan->ctes[i].step_count && rc == QUARTET_OK; k++)
-            rc = titled(&l, "each round of ", p->plan->ctes[i].name, p->plan->ctes[i].steps[k], err);
+            rc =
+                titled(&l, "each round of ", p->plan->ctes[i].name, p->plan->ctes[i].steps[k], err);
     }
     for (uint32_t i = 0; i < p->plan->sub_count && rc == QUARTET_OK; i++)
-        rc = titled(&l, p->plan->subs[i].dep_count > 0 ? "Subquery, for each outer value" : "Subquery, once", "", p->plan->subs[i].root, err);
+        rc = titled(&l,
+                    p->plan->subs[i].dep_count > 0 ? "Subquery, for each outer value"
+                                                   : "Subquery, once",
+                    "", p->plan->subs[i].root, err);
     return rc;
 }

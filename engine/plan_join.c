@@ -1,12 +1,14 @@
 /* plan_join.c - FROM: which table first, and how each next one is joined.
- * Why greedy: sizes are rough guesses, and 64 tables in FROM must plan at once. The next table is one that an equality connects to what
- *   is there already, the one that keeps the result smallest; a product of unconnected tables comes last.
- * Outer joins are not reordered: each is a unit whose two sides are planned on their own. */
+ * Why greedy: sizes are rough guesses, and 64 tables in FROM must plan at once. The next table is
+ * one that an equality connects to what is there already, the one that keeps the result smallest; a
+ * product of unconnected tables comes last. Outer joins are not reordered: each is a unit whose two
+ * sides are planned on their own. */
 #include "plan.h"
 
 #include <string.h>
 
-#define INDEX_JOIN_ROWS 200.0 /* up to so many outer rows, lookups beat reading the whole table once */
+#define INDEX_JOIN_ROWS                                                                            \
+    200.0 /* up to so many outer rows, lookups beat reading the whole table once */
 
 struct unit {
     struct bsource *src;
@@ -84,7 +86,8 @@ static quartet_status add_conj(struct jplan *j, struct expr *e, struct err *err)
 }
 
 /* What a lateral query takes from the sources around it. */
-static quartet_status lateral_refs(struct jplan *j, struct unit *u, const uint64_t *all, struct err *err)
+static quartet_status lateral_refs(struct jplan *j, struct unit *u, const uint64_t *all,
+                                   struct err *err)
 {
     struct planner *p = j->p;
     const struct bquery *q = u->src->query;
@@ -139,7 +142,10 @@ static quartet_status cte_index(struct planner *p, struct bcte *cte, uint32_t *o
     *index = pl->cte_count++;
     cte->plan = index; /* before its steps are planned: they name it */
     *out = *index;
-    struct pcte pc = {.name = cte->name, .step_count = cte->step_count, .col_count = cte->out_count, .distinct = cte->distinct};
+    struct pcte pc = {.name = cte->name,
+                      .step_count = cte->step_count,
+                      .col_count = cte->out_count,
+                      .distinct = cte->distinct};
     pc.steps = arena_zalloc(p->a, cte->step_count + 1, sizeof(struct pnode *));
     if (pc.steps == NULL)
         return arena_fail(p->a, err);
@@ -154,7 +160,8 @@ static quartet_status cte_index(struct planner *p, struct bcte *cte, uint32_t *o
     return rc;
 }
 
-static quartet_status own_cids(struct planner *p, const struct bsource *src, struct pnode *n, struct err *err)
+static quartet_status own_cids(struct planner *p, const struct bsource *src, struct pnode *n,
+                               struct err *err)
 {
     n->cids = arena_alloc(p->a, (src->count + 1) * sizeof *n->cids);
     if (n->cids == NULL)
@@ -165,15 +172,18 @@ static quartet_status own_cids(struct planner *p, const struct bsource *src, str
     return QUARTET_OK;
 }
 
-static quartet_status leaf_node(struct planner *p, struct bsource *src, struct pnode **out, struct err *err)
+static quartet_status leaf_node(struct planner *p, struct bsource *src, struct pnode **out,
+                                struct err *err)
 {
     quartet_status rc;
     struct pnode *n;
-    if (src->kind == SRC_QUERY || (src->kind == SRC_CTE && src->cte->refs == 1 && !src->cte->materialized && !src->cte->recursive)) {
+    if (src->kind == SRC_QUERY || (src->kind == SRC_CTE && src->cte->refs == 1 &&
+                                   !src->cte->materialized && !src->cte->recursive)) {
         rc = plan_query(p, src->query, &n, err);
         if (rc != QUARTET_OK)
             return rc;
-        struct pnode *view = pnode_new(p, n->kind, n->col_count, err); /* its outputs under this source's cids */
+        struct pnode *view =
+            pnode_new(p, n->kind, n->col_count, err); /* its outputs under this source's cids */
         if (view == NULL)
             return err->code;
         uint32_t *cids = view->cids;
@@ -197,7 +207,8 @@ static quartet_status leaf_node(struct planner *p, struct bsource *src, struct p
     return rc != QUARTET_OK ? rc : own_cids(p, src, n, err);
 }
 
-static quartet_status plan_leaf(struct planner *p, struct bsource *src, struct conj **conjs, uint32_t n, const uint64_t *need, struct pnode **out,
+static quartet_status plan_leaf(struct planner *p, struct bsource *src, struct conj **conjs,
+                                uint32_t n, const uint64_t *need, struct pnode **out,
                                 struct err *err)
 {
     if (src->kind == SRC_TABLE)
@@ -223,18 +234,22 @@ struct side {
 
 static bool hashable(const struct expr *x, const struct expr *y)
 {
-    bool special_x = x->type >= VALUE_DATE, special_y = y->type >= VALUE_DATE; /* a TEXT beside a DATE is read as one: no plain equality */
+    bool special_x = x->type >= VALUE_DATE,
+         special_y =
+             y->type >= VALUE_DATE; /* a TEXT beside a DATE is read as one: no plain equality */
     return (!special_x && !special_y) || x->type == y->type;
 }
 
-static quartet_status split_keys(struct planner *p, struct pjoin *join, const struct side *l, const struct side *r, struct expr **conds, uint32_t n,
+static quartet_status split_keys(struct planner *p, struct pjoin *join, const struct side *l,
+                                 const struct side *r, struct expr **conds, uint32_t n,
                                  struct expr **rest, uint32_t *rest_count, struct err *err)
 {
     uint64_t *a = cid_set_new(p), *b = cid_set_new(p);
     join->left_keys = arena_zalloc(p->a, n + 1, sizeof(struct expr *));
     join->right_keys = arena_zalloc(p->a, n + 1, sizeof(struct expr *));
     join->key_flags = arena_zalloc(p->a, n + 1, 1);
-    if (a == NULL || b == NULL || join->left_keys == NULL || join->right_keys == NULL || join->key_flags == NULL)
+    if (a == NULL || b == NULL || join->left_keys == NULL || join->right_keys == NULL ||
+        join->key_flags == NULL)
         return arena_fail(p->a, err);
     for (uint32_t i = 0; i < n; i++) {
         struct expr *e = conds[i], *le = NULL, *re = NULL;
@@ -243,10 +258,12 @@ static quartet_status split_keys(struct planner *p, struct pjoin *join, const st
             memset(b, 0, p->words * sizeof *b);
             cid_set_add_expr(p, a, e->args[0]);
             cid_set_add_expr(p, b, e->args[1]);
-            if (!is_empty(p, a) && !is_empty(p, b) && subset(p, a, l->cids) && subset(p, b, r->cids)) {
+            if (!is_empty(p, a) && !is_empty(p, b) && subset(p, a, l->cids) &&
+                subset(p, b, r->cids)) {
                 le = e->args[0];
                 re = e->args[1];
-            } else if (!is_empty(p, a) && !is_empty(p, b) && subset(p, b, l->cids) && subset(p, a, r->cids)) {
+            } else if (!is_empty(p, a) && !is_empty(p, b) && subset(p, b, l->cids) &&
+                       subset(p, a, r->cids)) {
                 le = e->args[1];
                 re = e->args[0];
             }
@@ -256,7 +273,8 @@ static quartet_status split_keys(struct planner *p, struct pjoin *join, const st
             continue;
         }
         uint32_t k = join->key_count++;
-        quartet_status rc = plan_place(p, le, l->node->cids, l->node->col_count, &join->left_keys[k], err);
+        quartet_status rc =
+            plan_place(p, le, l->node->cids, l->node->col_count, &join->left_keys[k], err);
         if (rc == QUARTET_OK)
             rc = plan_place(p, re, r->node->cids, r->node->col_count, &join->right_keys[k], err);
         if (rc != QUARTET_OK)
@@ -266,8 +284,9 @@ static quartet_status split_keys(struct planner *p, struct pjoin *join, const st
     return QUARTET_OK;
 }
 
-static quartet_status join_outputs(struct planner *p, struct pnode *n, const struct pnode *l, const struct pnode *r, const uint64_t *need,
-                                   uint32_t **both_out, struct err *err)
+static quartet_status join_outputs(struct planner *p, struct pnode *n, const struct pnode *l,
+                                   const struct pnode *r, const uint64_t *need, uint32_t **both_out,
+                                   struct err *err)
 {
     uint32_t total = l->col_count + r->col_count;
     struct pjoin *join = n->u.join;
@@ -288,7 +307,8 @@ static quartet_status join_outputs(struct planner *p, struct pnode *n, const str
     return QUARTET_OK;
 }
 
-static quartet_status join_nodes(struct planner *p, uint8_t kind, const struct side *l, const struct side *r, struct expr **conds, uint32_t n,
+static quartet_status join_nodes(struct planner *p, uint8_t kind, const struct side *l,
+                                 const struct side *r, struct expr **conds, uint32_t n,
                                  const uint64_t *need, struct pnode **out, struct err *err)
 {
     struct pnode *node = pnode_new(p, PN_LOOP_JOIN, l->node->col_count + r->node->col_count, err);
@@ -303,7 +323,8 @@ static quartet_status join_nodes(struct planner *p, uint8_t kind, const struct s
     if (rc == QUARTET_OK)
         rc = join_outputs(p, node, l->node, r->node, need, &both, err);
     if (rc == QUARTET_OK)
-        rc = plan_place_list(p, rest, rest_count, both, l->node->col_count + r->node->col_count, &placed, err);
+        rc = plan_place_list(p, rest, rest_count, both, l->node->col_count + r->node->col_count,
+                             &placed, err);
     if (rc == QUARTET_OK)
         rc = plan_and(p, placed, rest_count, &join->cond, err);
     if (join->key_count > 0)
@@ -323,8 +344,10 @@ static quartet_status join_nodes(struct planner *p, uint8_t kind, const struct s
     return rc;
 }
 
-static quartet_status apply_nodes(struct planner *p, uint8_t kind, const struct side *l, const struct side *r, const struct bquery *q, struct expr **conds,
-                                  uint32_t n, const uint64_t *need, struct pnode **out, struct err *err)
+static quartet_status apply_nodes(struct planner *p, uint8_t kind, const struct side *l,
+                                  const struct side *r, const struct bquery *q, struct expr **conds,
+                                  uint32_t n, const uint64_t *need, struct pnode **out,
+                                  struct err *err)
 {
     struct pnode *node = pnode_new(p, PN_APPLY, l->node->col_count + r->node->col_count, err);
     struct pjoin *join = arena_zalloc(p->a, 1, sizeof *join);
@@ -347,12 +370,14 @@ static quartet_status apply_nodes(struct planner *p, uint8_t kind, const struct 
         if (is_empty(p, one) || !subset(p, one, l->cids))
             continue;
         join->set_params[join->set_count] = slot->param;
-        rc = plan_place(p, slot->expr, l->node->cids, l->node->col_count, &join->set_exprs[join->set_count++], err);
+        rc = plan_place(p, slot->expr, l->node->cids, l->node->col_count,
+                        &join->set_exprs[join->set_count++], err);
     }
     if (rc == QUARTET_OK)
         rc = join_outputs(p, node, l->node, r->node, need, &both, err);
     if (rc == QUARTET_OK)
-        rc = plan_place_list(p, conds, n, both, l->node->col_count + r->node->col_count, &placed, err);
+        rc = plan_place_list(p, conds, n, both, l->node->col_count + r->node->col_count, &placed,
+                             err);
     if (rc == QUARTET_OK)
         rc = plan_and(p, placed, n, &join->cond, err);
     node->child[0] = l->node;
@@ -362,8 +387,10 @@ static quartet_status apply_nodes(struct planner *p, uint8_t kind, const struct 
     return rc;
 }
 
-/* Look the inner table's rows up for each outer row, where the outer ones are few; *out NULL: no. */
-static quartet_status index_join(struct planner *p, uint8_t kind, const struct side *l, struct bsource *src, struct conj **conjs, uint32_t n,
+/* Look the inner table's rows up for each outer row, where the outer ones are few; *out NULL: no.
+ */
+static quartet_status index_join(struct planner *p, uint8_t kind, const struct side *l,
+                                 struct bsource *src, struct conj **conjs, uint32_t n,
                                  const uint64_t *need, struct pnode **out, struct err *err)
 {
     struct pnode *scan;
@@ -381,7 +408,8 @@ static quartet_status index_join(struct planner *p, uint8_t kind, const struct s
     bool *was = arena_zalloc(p->a, n + 1, sizeof *was);
     if (was == NULL)
         return arena_fail(p->a, err);
-    quartet_status rc = plan_lookup(p, src, conjs, n, l->cids, l->node, inner_need, &scan, &per_row, err);
+    quartet_status rc =
+        plan_lookup(p, src, conjs, n, l->cids, l->node, inner_need, &scan, &per_row, err);
     if (rc != QUARTET_OK || scan == NULL)
         return rc;
     uint32_t rest_count = 0, *both;
@@ -399,7 +427,8 @@ static quartet_status index_join(struct planner *p, uint8_t kind, const struct s
     node->u.join = join;
     rc = join_outputs(p, node, l->node, scan, need, &both, err);
     if (rc == QUARTET_OK)
-        rc = plan_place_list(p, rest, rest_count, both, l->node->col_count + scan->col_count, &placed, err);
+        rc = plan_place_list(p, rest, rest_count, both, l->node->col_count + scan->col_count,
+                             &placed, err);
     if (rc == QUARTET_OK)
         rc = plan_and(p, placed, rest_count, &join->cond, err);
     node->child[0] = l->node;
@@ -411,13 +440,15 @@ static quartet_status index_join(struct planner *p, uint8_t kind, const struct s
 
 /* ---- outer joins ---- */
 
-/* Is it false or NULL whenever the columns in `cids` are NULL? Then an outer join below it need not fill up. */
+/* Is it false or NULL whenever the columns in `cids` are NULL? Then an outer join below it need not
+ * fill up. */
 static bool rejects_nulls(const struct expr *e, const uint64_t *cids)
 {
     uint32_t sides;
     if ((e->op >= EXPR_EQ && e->op <= EXPR_GE))
         sides = 2;
-    else if (e->op == EXPR_BETWEEN || e->op == EXPR_IN || e->op == EXPR_LIKE || e->op == EXPR_NOT_NULL)
+    else if (e->op == EXPR_BETWEEN || e->op == EXPR_IN || e->op == EXPR_LIKE ||
+             e->op == EXPR_NOT_NULL)
         sides = (e->flags & EXPR_NEGATED) != 0 && e->op == EXPR_IN ? 0 : 1;
     else
         return false;
@@ -431,7 +462,8 @@ static bool rejects_nulls(const struct expr *e, const uint64_t *cids)
     return false;
 }
 
-static quartet_status list_of(struct planner *p, struct conj **conjs, uint32_t n, const uint64_t *within, struct expr ***in, uint32_t *in_count,
+static quartet_status list_of(struct planner *p, struct conj **conjs, uint32_t n,
+                              const uint64_t *within, struct expr ***in, uint32_t *in_count,
                               struct expr ***rest, uint32_t *rest_count, struct err *err)
 {
     *in = arena_zalloc(p->a, n + 1, sizeof(struct expr *));
@@ -449,8 +481,10 @@ static quartet_status list_of(struct planner *p, struct conj **conjs, uint32_t n
     return QUARTET_OK;
 }
 
-static quartet_status outer_right(struct planner *p, uint8_t kind, struct bsource *right, const struct side *l, struct side *r, struct expr **on,
-                                  uint32_t on_count, const uint64_t *need, const uint64_t *below, struct pnode **out, struct err *err)
+static quartet_status outer_right(struct planner *p, uint8_t kind, struct bsource *right,
+                                  const struct side *l, struct side *r, struct expr **on,
+                                  uint32_t on_count, const uint64_t *need, const uint64_t *below,
+                                  struct pnode **out, struct err *err)
 {
     struct expr **own, **rest;
     uint32_t own_count = 0, rest_count = 0;
@@ -480,7 +514,8 @@ static quartet_status outer_right(struct planner *p, uint8_t kind, struct bsourc
     rc = lateral_refs(&j, &u, all, err);
     bool lateral = u.lateral != NULL && !is_empty(p, u.lateral);
     if (rc == QUARTET_OK)
-        rc = list_of(p, list, on_count, kind == PJ_LEFT && !lateral ? r->cids : NULL, &own, &own_count, &rest, &rest_count, err);
+        rc = list_of(p, list, on_count, kind == PJ_LEFT && !lateral ? r->cids : NULL, &own,
+                     &own_count, &rest, &rest_count, err);
     if (rc == QUARTET_OK)
         rc = plan_from(p, right, own, own_count, below, &r->node, err);
     if (rc != QUARTET_OK)
@@ -490,11 +525,14 @@ static quartet_status outer_right(struct planner *p, uint8_t kind, struct bsourc
     return join_nodes(p, kind, l, r, rest, rest_count, need, out, err);
 }
 
-static quartet_status plan_outer(struct planner *p, struct bsource *src, struct conj **conjs, uint32_t n, const uint64_t *need, struct pnode **out,
+static quartet_status plan_outer(struct planner *p, struct bsource *src, struct conj **conjs,
+                                 uint32_t n, const uint64_t *need, struct pnode **out,
                                  struct err *err)
 {
-    struct bsource *ls = src->join == JOIN_RIGHT ? src->right : src->left, *rs = src->join == JOIN_RIGHT ? src->left : src->right;
-    uint64_t *lc = cid_set_new(p), *rcids = cid_set_new(p), *below = cid_set_new(p), *above = cid_set_new(p);
+    struct bsource *ls = src->join == JOIN_RIGHT ? src->right : src->left,
+                   *rs = src->join == JOIN_RIGHT ? src->left : src->right;
+    uint64_t *lc = cid_set_new(p), *rcids = cid_set_new(p), *below = cid_set_new(p),
+             *above = cid_set_new(p);
     struct expr **own, **rest;
     uint32_t own_count, rest_count;
     if (lc == NULL || rcids == NULL || below == NULL || above == NULL)
@@ -504,7 +542,8 @@ static quartet_status plan_outer(struct planner *p, struct bsource *src, struct 
     for (uint32_t i = 0; src->join != JOIN_FULL && i < n; i++) {
         if (!rejects_nulls(conjs[i]->e, rcids))
             continue;
-        struct bsource inner = *src; /* what is filled up would be dropped by this condition: a plain join */
+        struct bsource inner =
+            *src; /* what is filled up would be dropped by this condition: a plain join */
         inner.join = JOIN_INNER;
         struct expr **list = arena_zalloc(p->a, n, sizeof(struct expr *));
         struct bsource *copy = arena_dup(p->a, &inner, sizeof inner);
@@ -516,7 +555,8 @@ static quartet_status plan_outer(struct planner *p, struct bsource *src, struct 
         }
         return plan_from(p, copy, list, n, need, out, err);
     }
-    quartet_status rc = list_of(p, conjs, n, src->join == JOIN_FULL ? NULL : lc, &own, &own_count, &rest, &rest_count, err);
+    quartet_status rc = list_of(p, conjs, n, src->join == JOIN_FULL ? NULL : lc, &own, &own_count,
+                                &rest, &rest_count, err);
     if (rc != QUARTET_OK)
         return rc;
     memcpy(above, need, p->words * sizeof *above);
@@ -533,14 +573,16 @@ static quartet_status plan_outer(struct planner *p, struct bsource *src, struct 
     struct pnode *node;
     rc = plan_from(p, ls, own, own_count, below, &l.node, err);
     if (rc == QUARTET_OK)
-        rc = outer_right(p, src->join == JOIN_FULL ? PJ_FULL : PJ_LEFT, rs, &l, &r, src->on, src->on_count, above, below, &node, err);
+        rc = outer_right(p, src->join == JOIN_FULL ? PJ_FULL : PJ_LEFT, rs, &l, &r, src->on,
+                         src->on_count, above, below, &node, err);
     return rc != QUARTET_OK ? rc : plan_filter(p, node, rest, rest_count, out, err);
 }
 
 /* ---- the order of inner joins ---- */
 
 /* Conditions that wait and lie within `all`; those that touch `must` only, where it is given. */
-static quartet_status pending(struct jplan *j, const uint64_t *all, struct conj ***out, uint32_t *count, struct err *err)
+static quartet_status pending(struct jplan *j, const uint64_t *all, struct conj ***out,
+                              uint32_t *count, struct err *err)
 {
     *out = arena_zalloc(j->p->a, j->conj_count + 1, sizeof(struct conj *));
     *count = 0;
@@ -582,9 +624,11 @@ static quartet_status plan_unit(struct jplan *j, struct unit *u, struct err *err
     if (rc != QUARTET_OK)
         return rc;
     if (j->unit_count == 1)
-        memcpy(need, j->need, p->words * sizeof *need); /* its conditions add what they look at themselves */
+        memcpy(need, j->need,
+               p->words * sizeof *need); /* its conditions add what they look at themselves */
     uint32_t k = 0;
-    for (uint32_t i = 0; i < n; i++) { /* conditions without columns wait for the first join node, if there is one */
+    for (uint32_t i = 0; i < n;
+         i++) { /* conditions without columns wait for the first join node, if there is one */
         if (j->unit_count == 1 || !is_empty(p, conjs[i]->refs))
             conjs[k++] = conjs[i];
     }
@@ -593,7 +637,8 @@ static quartet_status plan_unit(struct jplan *j, struct unit *u, struct err *err
     return plan_leaf(p, u->src, conjs, k, need, &u->node, err);
 }
 
-static double joined_rows(const struct jplan *j, double rows, const uint64_t *done, const struct unit *u, bool *connected)
+static double joined_rows(const struct jplan *j, double rows, const uint64_t *done,
+                          const struct unit *u, bool *connected)
 {
     double r = rows * u->node->rows;
     *connected = false;
@@ -627,7 +672,8 @@ static struct unit *next_unit(struct jplan *j, double rows, const uint64_t *done
         if (u->joined || (u->lateral != NULL && !subset(j->p, u->lateral, done)))
             continue;
         double r = joined_rows(j, rows, done, u, &connected);
-        if (best == NULL || (connected && !best_connected) || (connected == best_connected && r < best_rows)) {
+        if (best == NULL || (connected && !best_connected) ||
+            (connected == best_connected && r < best_rows)) {
             best = u;
             best_rows = r;
             best_connected = connected;
@@ -636,7 +682,8 @@ static struct unit *next_unit(struct jplan *j, double rows, const uint64_t *done
     return best;
 }
 
-static quartet_status join_unit(struct jplan *j, struct side *l, uint64_t *done, struct unit *u, struct err *err)
+static quartet_status join_unit(struct jplan *j, struct side *l, uint64_t *done, struct unit *u,
+                                struct err *err)
 {
     struct planner *p = j->p;
     uint64_t *both = cid_set_new(p), *need = cid_set_new(p);
@@ -657,7 +704,8 @@ static quartet_status join_unit(struct jplan *j, struct side *l, uint64_t *done,
     struct pnode *out = NULL;
     bool lateral = u->lateral != NULL && !is_empty(p, u->lateral);
     if (rc == QUARTET_OK && !lateral && u->src->kind == SRC_TABLE) {
-        /* Its own conditions were placed on its scan; an index join asks them of each row that it finds. */
+        /* Its own conditions were placed on its scan; an index join asks them of each row that it
+         * finds. */
         uint32_t total = n;
         struct conj **all = arena_zalloc(p->a, j->conj_count + 1, sizeof(struct conj *));
         if (all == NULL)
@@ -683,14 +731,16 @@ static quartet_status join_unit(struct jplan *j, struct side *l, uint64_t *done,
     } else if (rc == QUARTET_OK && out == NULL) {
         bool swap = r.node->rows > l->node->rows;
         struct side left = {.node = l->node, .cids = done};
-        rc = join_nodes(p, PJ_INNER, swap ? &r : &left, swap ? &left : &r, list, n, need, &out, err);
+        rc =
+            join_nodes(p, PJ_INNER, swap ? &r : &left, swap ? &left : &r, list, n, need, &out, err);
     }
     l->node = out;
     unite(p, done, u->cids);
     return rc;
 }
 
-quartet_status plan_from(struct planner *p, struct bsource *src, struct expr **where, uint32_t where_count, const uint64_t *need, struct pnode **out,
+quartet_status plan_from(struct planner *p, struct bsource *src, struct expr **where,
+                         uint32_t where_count, const uint64_t *need, struct pnode **out,
                          struct err *err)
 {
     struct jplan j = {.p = p, .need = need};
@@ -722,7 +772,8 @@ quartet_status plan_from(struct planner *p, struct bsource *src, struct expr **w
     for (uint32_t k = 1; k < j.unit_count && rc == QUARTET_OK; k++) {
         struct unit *u = next_unit(&j, l.node->rows, done);
         if (u == NULL)
-            return err_set(err, QUARTET_ERROR, "the lateral subqueries of this FROM need each other");
+            return err_set(err, QUARTET_ERROR,
+                           "the lateral subqueries of this FROM need each other");
         rc = join_unit(&j, &l, done, u, err);
     }
     *out = l.node;

@@ -1,6 +1,6 @@
 /* plan_write.c - INSERT, UPDATE, DELETE and TRUNCATE.
- * Why UPDATE and DELETE are queries first: which rows, and what they become, is a SELECT of the key, the present columns and the new values;
- *   joins, indexes and subqueries work as everywhere. */
+ * Why UPDATE and DELETE are queries first: which rows, and what they become, is a SELECT of the
+ * key, the present columns and the new values; joins, indexes and subqueries work as everywhere. */
 #include "plan.h"
 
 #include <string.h>
@@ -12,16 +12,19 @@ struct target { /* the table that is written, as a source */
     struct bquery *query;
 };
 
-static const struct table_def *writable(struct planner *p, const struct ast_qname *name, struct err *err)
+static const struct table_def *writable(struct planner *p, const struct ast_qname *name,
+                                        struct err *err)
 {
     const struct table_def *t = bind_find_table(&p->b, name, err);
     if (t == NULL || !t->is_system)
         return t;
-    (void)err_set_at(err, QUARTET_READONLY, name->name.offset, "%s is read-only", t->name); /* NULL tells */
+    (void)err_set_at(err, QUARTET_READONLY, name->name.offset, "%s is read-only",
+                     t->name); /* NULL tells */
     return NULL;
 }
 
-static quartet_status target_open(struct planner *p, const struct ast_qname *name, const char *alias, const struct ast_with *with, bool key,
+static quartet_status target_open(struct planner *p, const struct ast_qname *name,
+                                  const char *alias, const struct ast_with *with, bool key,
                                   struct target *t, struct err *err)
 {
     memset(t, 0, sizeof *t);
@@ -34,10 +37,13 @@ static quartet_status target_open(struct planner *p, const struct ast_qname *nam
     t->query->bare_by = BIND_NONE;
     t->scope = (struct scope){.query = t->query, .clause = "this statement"};
     quartet_status rc = bind_with(&p->b, &t->scope, with, err);
-    return rc != QUARTET_OK ? rc : bind_table_source(&p->b, &t->scope, t->table, alias, key, &t->src, err);
+    return rc != QUARTET_OK
+               ? rc
+               : bind_table_source(&p->b, &t->scope, t->table, alias, key, &t->src, err);
 }
 
-static quartet_status find_column(const struct table_def *t, const struct ast_name *name, uint32_t *out, struct err *err)
+static quartet_status find_column(const struct table_def *t, const struct ast_name *name,
+                                  uint32_t *out, struct err *err)
 {
     int32_t at = table_column(t, name->text);
     if (at < 0) {
@@ -45,8 +51,9 @@ static quartet_status find_column(const struct table_def *t, const struct ast_na
         for (uint32_t i = 0; i < t->column_count; i++)
             buf_printf(&list, "%s%s", i > 0 ? ", " : "", t->columns[i].name);
         buf_u8(&list, 0);
-        quartet_status rc = err_set_at(err, QUARTET_ERROR, name->offset, "no such column: %s; table %s has %s", name->text, t->name,
-                                       list.failed ? "others" : (const char *)list.data);
+        quartet_status rc =
+            err_set_at(err, QUARTET_ERROR, name->offset, "no such column: %s; table %s has %s",
+                       name->text, t->name, list.failed ? "others" : (const char *)list.data);
         buf_deinit(&list);
         return rc;
     }
@@ -55,7 +62,8 @@ static quartet_status find_column(const struct table_def *t, const struct ast_na
 }
 
 /* The cids of the table's columns, in order: the layout of a row that is written. */
-static quartet_status row_cids(struct planner *p, const struct bsource *src, uint32_t room, uint32_t **out, struct err *err)
+static quartet_status row_cids(struct planner *p, const struct bsource *src, uint32_t room,
+                               uint32_t **out, struct err *err)
 {
     *out = arena_alloc(p->a, (src->count + room + 1) * sizeof **out);
     if (*out == NULL)
@@ -65,7 +73,8 @@ static quartet_status row_cids(struct planner *p, const struct bsource *src, uin
     return QUARTET_OK;
 }
 
-static quartet_status bind_default(struct planner *p, const struct column_def *c, struct expr **out, struct err *err)
+static quartet_status bind_default(struct planner *p, const struct column_def *c, struct expr **out,
+                                   struct err *err)
 {
     struct bquery none = {0};
     struct scope s = {.query = &none, .clause = "DEFAULT"};
@@ -78,7 +87,8 @@ static quartet_status bind_default(struct planner *p, const struct column_def *c
     return rc;
 }
 
-static quartet_status plan_checks(struct planner *p, const struct target *t, struct pwrite *w, struct err *err)
+static quartet_status plan_checks(struct planner *p, const struct target *t, struct pwrite *w,
+                                  struct err *err)
 {
     uint32_t *cids;
     quartet_status rc = row_cids(p, t->src, 0, &cids, err);
@@ -86,7 +96,8 @@ static quartet_status plan_checks(struct planner *p, const struct target *t, str
     if (rc != QUARTET_OK || w->checks == NULL)
         return rc != QUARTET_OK ? rc : arena_fail(p->a, err);
     for (uint32_t i = 0; i < t->table->check_count; i++) {
-        struct scope s = {.query = t->query, .clause = "CHECK", .cols = t->scope.cols, .count = t->src->count};
+        struct scope s = {
+            .query = t->query, .clause = "CHECK", .cols = t->scope.cols, .count = t->src->count};
         struct expr *e;
         rc = bind_expr(&p->b, &s, t->table->checks[i].expr, &e, err);
         if (rc == QUARTET_OK)
@@ -101,7 +112,9 @@ static quartet_status plan_checks(struct planner *p, const struct target *t, str
 
 /* ---- RETURNING ---- */
 
-static quartet_status bind_returning(struct planner *p, struct target *t, const struct ast_results *list, struct bquery **out, struct err *err)
+static quartet_status bind_returning(struct planner *p, struct target *t,
+                                     const struct ast_results *list, struct bquery **out,
+                                     struct err *err)
 {
     *out = NULL;
     if (list->count == 0)
@@ -113,7 +126,8 @@ static quartet_status bind_returning(struct planner *p, struct target *t, const 
     return bind_results(&p->b, &t->scope, list, *out, err);
 }
 
-static quartet_status plan_returning(struct planner *p, struct pwrite *w, const struct bquery *ret, const uint32_t *cids, uint32_t n, struct err *err)
+static quartet_status plan_returning(struct planner *p, struct pwrite *w, const struct bquery *ret,
+                                     const uint32_t *cids, uint32_t n, struct err *err)
 {
     struct plan *pl = p->plan;
     if (ret == NULL)
@@ -124,8 +138,10 @@ static quartet_status plan_returning(struct planner *p, struct pwrite *w, const 
     if (pl->columns == NULL)
         return arena_fail(p->a, err);
     for (uint32_t i = 0; i < ret->out_count; i++)
-        pl->columns[i] = (struct plan_column){.name = ret->names[i], .declared = ret->shape[i].declared, .table = ret->shape[i].table,
-                                                .column = ret->shape[i].column};
+        pl->columns[i] = (struct plan_column){.name = ret->names[i],
+                                              .declared = ret->shape[i].declared,
+                                              .table = ret->shape[i].table,
+                                              .column = ret->shape[i].column};
     return plan_place_list(p, ret->outs, ret->out_count, cids, n, &w->returning, err);
 }
 
@@ -150,14 +166,17 @@ static bool names(const struct expr *e, uint32_t cid)
 }
 
 /* n = n + x, n = x + n, n = n - x on a COUNTER: add x, and do not read n. */
-static quartet_status counter_add(struct planner *p, uint32_t cid, struct expr **e, bool *add, struct err *err)
+static quartet_status counter_add(struct planner *p, uint32_t cid, struct expr **e, bool *add,
+                                  struct err *err)
 {
     struct expr *x = *e;
     *add = false;
     if ((x->op != EXPR_ADD && x->op != EXPR_SUB) || x->arg_count != 2)
         return QUARTET_OK;
-    bool left = x->args[0]->op == EXPR_COLUMN && x->args[0]->u.column == cid && !names(x->args[1], cid);
-    bool right = x->op == EXPR_ADD && x->args[1]->op == EXPR_COLUMN && x->args[1]->u.column == cid && !names(x->args[0], cid);
+    bool left =
+        x->args[0]->op == EXPR_COLUMN && x->args[0]->u.column == cid && !names(x->args[1], cid);
+    bool right = x->op == EXPR_ADD && x->args[1]->op == EXPR_COLUMN &&
+                 x->args[1]->u.column == cid && !names(x->args[0], cid);
     if (!left && !right)
         return QUARTET_OK;
     *add = true;
@@ -171,7 +190,8 @@ struct set_list {
     uint32_t count, cap;
 };
 
-static quartet_status add_set(struct planner *p, const struct target *t, struct set_list *list, uint32_t column, struct expr *e, struct err *err)
+static quartet_status add_set(struct planner *p, const struct target *t, struct set_list *list,
+                              uint32_t column, struct expr *e, struct err *err)
 {
     const struct column_def *c = &t->table->columns[column];
     bool add = false;
@@ -194,7 +214,8 @@ static quartet_status add_set(struct planner *p, const struct target *t, struct 
     return QUARTET_OK;
 }
 
-static quartet_status set_value(struct planner *p, struct target *t, struct scope *s, uint32_t column, const struct ast_expr *value, struct expr **out,
+static quartet_status set_value(struct planner *p, struct target *t, struct scope *s,
+                                uint32_t column, const struct ast_expr *value, struct expr **out,
                                 struct err *err)
 {
     if (value->kind != AST_EXPR_DEFAULT)
@@ -205,11 +226,13 @@ static quartet_status set_value(struct planner *p, struct target *t, struct scop
 }
 
 /* (a, b) = (SELECT ..): each column is one output of the same subquery. */
-static quartet_status set_row(struct planner *p, struct target *t, struct scope *s, const struct ast_assign *a, struct set_list *list, struct err *err)
+static quartet_status set_row(struct planner *p, struct target *t, struct scope *s,
+                              const struct ast_assign *a, struct set_list *list, struct err *err)
 {
     uint32_t n = a->columns.count;
     if (a->value->kind == AST_EXPR_ROW && a->value->u.list.count != n)
-        return err_set_at(err, QUARTET_ERROR, a->value->offset, "%u columns are set to %u values", n, a->value->u.list.count);
+        return err_set_at(err, QUARTET_ERROR, a->value->offset, "%u columns are set to %u values",
+                          n, a->value->u.list.count);
     struct bsub *first = NULL;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t column = BIND_NONE;
@@ -228,7 +251,8 @@ static quartet_status set_row(struct planner *p, struct target *t, struct scope 
     return QUARTET_OK;
 }
 
-static quartet_status bind_sets(struct planner *p, struct target *t, struct scope *s, const struct ast_assigns *sets, struct set_list *list,
+static quartet_status bind_sets(struct planner *p, struct target *t, struct scope *s,
+                                const struct ast_assigns *sets, struct set_list *list,
                                 struct err *err)
 {
     quartet_status rc = QUARTET_OK;
@@ -252,8 +276,9 @@ static quartet_status bind_sets(struct planner *p, struct target *t, struct scop
 
 /* ---- INSERT ---- */
 
-static quartet_status insert_columns(struct planner *p, const struct table_def *t, const struct ast_insert *ast, uint32_t **columns, uint32_t *count,
-                                     struct err *err)
+static quartet_status insert_columns(struct planner *p, const struct table_def *t,
+                                     const struct ast_insert *ast, uint32_t **columns,
+                                     uint32_t *count, struct err *err)
 {
     *count = ast->columns.count > 0 ? ast->columns.count : t->column_count;
     *columns = arena_alloc(p->a, (*count + 1) * sizeof **columns);
@@ -268,17 +293,31 @@ static quartet_status insert_columns(struct planner *p, const struct table_def *
             return rc;
         for (uint32_t k = 0; k < i; k++) {
             if ((*columns)[k] == (*columns)[i])
-                return err_set_at(err, QUARTET_ERROR, ast->columns.item[i].offset, "column %s is named twice", ast->columns.item[i].text);
+                return err_set_at(err, QUARTET_ERROR, ast->columns.item[i].offset,
+                                  "column %s is named twice", ast->columns.item[i].text);
         }
     }
     return QUARTET_OK;
 }
 
-static quartet_status insert_values(struct planner *p, struct target *t, const struct ast_query *source, const uint32_t *columns, uint32_t n,
-                                    struct bquery **out, struct err *err)
+/* 0.1 that goes to a DECIMAL column is that decimal, not the double next to it: only the literal
+ * still knows. */
+static quartet_status exact_decimal(struct planner *p, const struct column_def *c, struct expr **e,
+                                    struct err *err)
+{
+    struct type_decl to = {.type = c->type, .precision = c->precision, .scale = c->scale};
+    if (c->type != VALUE_DECIMAL || (*e)->op != EXPR_CONST || (*e)->u.value.type != VALUE_REAL)
+        return QUARTET_OK;
+    return expr_convert(p->a, *e, &to, c->name, e, err);
+}
+
+static quartet_status insert_values(struct planner *p, struct target *t,
+                                    const struct ast_query *source, const uint32_t *columns,
+                                    uint32_t n, struct bquery **out, struct err *err)
 {
     struct bquery *q = arena_zalloc(p->a, 1, sizeof *q);
-    struct scope s = {.container = &t->scope, .ctes = t->scope.ctes, .query = q, .clause = "VALUES"};
+    struct scope s = {
+        .container = &t->scope, .ctes = t->scope.ctes, .query = q, .clause = "VALUES"};
     if (q == NULL)
         return arena_fail(p->a, err);
     struct scope *kept = arena_dup(p->a, &s, sizeof s); /* slots name their owner */
@@ -293,13 +332,18 @@ static quartet_status insert_values(struct planner *p, struct target *t, const s
     for (uint32_t i = 0; i < q->row_count; i++) {
         const struct ast_exprs *row = &source->values.item[i];
         if (row->count != n)
-            return err_set_at(err, QUARTET_ERROR, row->count > 0 ? row->item[0]->offset : source->offset,
-                              "table %s takes %u values here, %u were given in row %u", t->table->name, n, row->count, i + 1);
+            return err_set_at(err, QUARTET_ERROR,
+                              row->count > 0 ? row->item[0]->offset : source->offset,
+                              "table %s takes %u values here, %u were given in row %u",
+                              t->table->name, n, row->count, i + 1);
         q->rows[i] = arena_zalloc(p->a, n + 1, sizeof(struct expr *));
         if (q->rows[i] == NULL)
             return arena_fail(p->a, err);
         for (uint32_t k = 0; k < n; k++) {
-            quartet_status rc = set_value(p, t, kept, columns[k], row->item[k], &q->rows[i][k], err);
+            quartet_status rc =
+                set_value(p, t, kept, columns[k], row->item[k], &q->rows[i][k], err);
+            if (rc == QUARTET_OK)
+                rc = exact_decimal(p, &t->table->columns[columns[k]], &q->rows[i][k], err);
             if (rc != QUARTET_OK)
                 return rc;
         }
@@ -310,7 +354,8 @@ static quartet_status insert_values(struct planner *p, struct target *t, const s
 
 static bool plain_values(const struct ast_query *q)
 {
-    return q->kind == AST_QUERY_VALUES && q->with == NULL && q->order_by.count == 0 && q->limit == NULL && q->limit_offset == NULL;
+    return q->kind == AST_QUERY_VALUES && q->with == NULL && q->order_by.count == 0 &&
+           q->limit == NULL && q->limit_offset == NULL;
 }
 
 static bool same_columns(const uint32_t *a, uint32_t n, const uint32_t *b, uint32_t m)
@@ -325,17 +370,22 @@ static bool same_columns(const uint32_t *a, uint32_t n, const uint32_t *b, uint3
     return n == m;
 }
 
-static quartet_status upsert_target(struct planner *p, const struct table_def *t, const struct ast_upsert *u, struct pupsert *out, struct err *err)
+static quartet_status upsert_target(struct planner *p, const struct table_def *t,
+                                    const struct ast_upsert *u, struct pupsert *out,
+                                    struct err *err)
 {
     if (u->constraint.text != NULL) {
         for (uint32_t i = 0; i < t->index_count; i++) {
             if (!t->indexes[i].unique || !name_eq(t->indexes[i].name, u->constraint.text))
                 continue;
-            out->target = arena_dup(p->a, t->indexes[i].columns, t->indexes[i].column_count * sizeof *out->target);
+            out->target = arena_dup(p->a, t->indexes[i].columns,
+                                    t->indexes[i].column_count * sizeof *out->target);
             out->target_count = t->indexes[i].column_count;
             return out->target == NULL ? arena_fail(p->a, err) : QUARTET_OK;
         }
-        return err_set_at(err, QUARTET_ERROR, u->constraint.offset, "table %s has no unique constraint named %s", t->name, u->constraint.text);
+        return err_set_at(err, QUARTET_ERROR, u->constraint.offset,
+                          "table %s has no unique constraint named %s", t->name,
+                          u->constraint.text);
     }
     out->target_count = u->target.count;
     out->target = arena_zalloc(p->a, u->target.count + 1, sizeof *out->target);
@@ -344,17 +394,24 @@ static quartet_status upsert_target(struct planner *p, const struct table_def *t
     for (uint32_t i = 0; i < u->target.count; i++) {
         const struct ast_expr *e = u->target.item[i].expr;
         if (e->kind != AST_EXPR_COLUMN)
-            return err_set_at(err, QUARTET_ERROR, e->offset, "an ON CONFLICT target is a list of columns");
+            return err_set_at(err, QUARTET_ERROR, e->offset,
+                              "an ON CONFLICT target is a list of columns");
         quartet_status rc = find_column(t, &e->u.column->name, &out->target[i], err);
         if (rc != QUARTET_OK)
             return rc;
     }
-    bool known = out->target_count == 0 || (!t->hidden_key && same_columns(out->target, out->target_count, t->key_columns, t->key_count));
+    bool known = out->target_count == 0 ||
+                 (!t->hidden_key &&
+                  same_columns(out->target, out->target_count, t->key_columns, t->key_count));
     for (uint32_t i = 0; i < t->index_count && !known; i++)
-        known = t->indexes[i].unique && same_columns(out->target, out->target_count, t->indexes[i].columns, t->indexes[i].column_count);
+        known =
+            t->indexes[i].unique && same_columns(out->target, out->target_count,
+                                                 t->indexes[i].columns, t->indexes[i].column_count);
     if (!known)
-        return err_set_at(err, QUARTET_ERROR, u->target.item[0].expr->offset,
-                          "ON CONFLICT names columns of table %s that have no PRIMARY KEY or UNIQUE constraint", t->name);
+        return err_set_at(
+            err, QUARTET_ERROR, u->target.item[0].expr->offset,
+            "ON CONFLICT names columns of table %s that have no PRIMARY KEY or UNIQUE constraint",
+            t->name);
     return QUARTET_OK;
 }
 
@@ -363,8 +420,10 @@ struct upsert_bound {
     struct expr *where;
 };
 
-static quartet_status bind_upserts(struct planner *p, struct target *t, const struct ast_insert *ast, struct pwrite *w, struct upsert_bound **bound,
-                                   struct bsource **excluded, struct err *err)
+static quartet_status bind_upserts(struct planner *p, struct target *t,
+                                   const struct ast_insert *ast, struct pwrite *w,
+                                   struct upsert_bound **bound, struct bsource **excluded,
+                                   struct err *err)
 {
     struct scope s = t->scope;
     quartet_status rc;
@@ -396,7 +455,8 @@ static quartet_status bind_upserts(struct planner *p, struct target *t, const st
     return rc;
 }
 
-static quartet_status place_upserts(struct planner *p, const struct target *t, struct pwrite *w, const struct upsert_bound *bound,
+static quartet_status place_upserts(struct planner *p, const struct target *t, struct pwrite *w,
+                                    const struct upsert_bound *bound,
                                     const struct bsource *excluded, struct err *err)
 {
     uint32_t n = t->src->count, *cids;
@@ -415,7 +475,8 @@ static quartet_status place_upserts(struct planner *p, const struct target *t, s
     return rc;
 }
 
-static quartet_status insert_node(struct planner *p, struct target *t, struct pwrite *w, struct pnode *source, const uint32_t *columns, uint32_t count,
+static quartet_status insert_node(struct planner *p, struct target *t, struct pwrite *w,
+                                  struct pnode *source, const uint32_t *columns, uint32_t count,
                                   struct err *err)
 {
     uint32_t n = t->table->column_count;
@@ -433,8 +494,9 @@ static quartet_status insert_node(struct planner *p, struct target *t, struct pw
     return QUARTET_OK;
 }
 
-static quartet_status insert_source(struct planner *p, struct target *t, const struct ast_insert *ast, uint32_t **columns, uint32_t *count,
-                                    struct bquery **out, struct err *err)
+static quartet_status insert_source(struct planner *p, struct target *t,
+                                    const struct ast_insert *ast, uint32_t **columns,
+                                    uint32_t *count, struct bquery **out, struct err *err)
 {
     *out = NULL;
     quartet_status rc = insert_columns(p, t->table, ast, columns, count, err);
@@ -448,7 +510,8 @@ static quartet_status insert_source(struct planner *p, struct target *t, const s
         return insert_values(p, t, ast->source, *columns, *count, out, err);
     rc = bind_query(&p->b, NULL, &t->scope, t->scope.ctes, ast->source, out, err);
     if (rc == QUARTET_OK && (*out)->out_count != *count)
-        rc = err_set_at(err, QUARTET_ERROR, ast->source->offset, "table %s takes %u values here, the query gives %u", t->table->name, *count,
+        rc = err_set_at(err, QUARTET_ERROR, ast->source->offset,
+                        "table %s takes %u values here, the query gives %u", t->table->name, *count,
                         (*out)->out_count);
     return rc;
 }
@@ -509,7 +572,9 @@ static quartet_status out_column(struct planner *p, struct bquery *q, uint32_t c
     return rc != QUARTET_OK ? rc : bind_add(p->a, &q->outs, &q->out_count, &cap, e, err);
 }
 
-static quartet_status write_from(struct planner *p, struct target *t, const struct ast_from_list *from, const struct ast_expr *where, struct err *err)
+static quartet_status write_from(struct planner *p, struct target *t,
+                                 const struct ast_from_list *from, const struct ast_expr *where,
+                                 struct err *err)
 {
     struct bquery *q = t->query;
     quartet_status rc = QUARTET_OK;
@@ -554,7 +619,8 @@ static void extra_visit(void *arg, uint32_t cid)
 }
 
 /* RETURNING may name the other tables of the statement: their columns travel along. */
-static quartet_status returning_layout(struct planner *p, struct target *t, struct pwrite *w, const struct bquery *ret, uint32_t **cids, struct err *err)
+static quartet_status returning_layout(struct planner *p, struct target *t, struct pwrite *w,
+                                       const struct bquery *ret, uint32_t **cids, struct err *err)
 {
     struct extra x = {.p = p, .src = t->src};
     for (uint32_t i = 0; ret != NULL && i < ret->out_count; i++)
@@ -569,7 +635,8 @@ static quartet_status returning_layout(struct planner *p, struct target *t, stru
     return rc;
 }
 
-static quartet_status write_node(struct planner *p, struct target *t, struct pwrite *w, uint8_t kind, const struct bquery *ret, const uint32_t *cids,
+static quartet_status write_node(struct planner *p, struct target *t, struct pwrite *w,
+                                 uint8_t kind, const struct bquery *ret, const uint32_t *cids,
                                  struct err *err)
 {
     struct pnode *source, *node;
@@ -595,8 +662,9 @@ static quartet_status write_node(struct planner *p, struct target *t, struct pwr
     return QUARTET_OK;
 }
 
-static quartet_status write_tail(struct planner *p, struct target *t, const struct ast_orders *order, struct ast_expr *limit, struct ast_expr *offset,
-                                 struct err *err)
+static quartet_status write_tail(struct planner *p, struct target *t,
+                                 const struct ast_orders *order, struct ast_expr *limit,
+                                 struct ast_expr *offset, struct err *err)
 {
     struct ast_query tail = {.order_by = *order, .limit = limit, .limit_offset = offset};
     return bind_tail(&p->b, &t->scope, t->query, &tail, err);
@@ -611,7 +679,8 @@ quartet_status plan_update(struct planner *p, const struct ast_update *ast, stru
     uint32_t *cids;
     if (t == NULL || w == NULL)
         return arena_fail(p->a, err);
-    quartet_status rc = target_open(p, &ast->table->name, ast->table->alias.text, ast->with, true, t, err);
+    quartet_status rc =
+        target_open(p, &ast->table->name, ast->table->alias.text, ast->with, true, t, err);
     if (rc == QUARTET_OK)
         rc = write_from(p, t, &ast->from, ast->where, err);
     if (rc == QUARTET_OK)
@@ -651,7 +720,8 @@ quartet_status plan_delete(struct planner *p, const struct ast_delete *ast, stru
     uint32_t *cids;
     if (t == NULL || w == NULL)
         return arena_fail(p->a, err);
-    quartet_status rc = target_open(p, &ast->table->name, ast->table->alias.text, ast->with, true, t, err);
+    quartet_status rc =
+        target_open(p, &ast->table->name, ast->table->alias.text, ast->with, true, t, err);
     if (rc == QUARTET_OK)
         rc = write_from(p, t, &ast->using_from, ast->where, err);
     if (rc == QUARTET_OK)

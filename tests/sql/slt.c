@@ -1,7 +1,8 @@
 /* slt.c - quartet-slt FILE...: runs files of SQL logic tests and counts what passes.
  *
- * The format is sqllogictest's: records divided by blank lines; statement ok|error, query TYPES [sort] [label], skipif, onlyif, halt,
- * hash-threshold, and `connection NAME` before a record. Each file has a database of its own in memory. Exit status 0 only if all passed. */
+ * The format is sqllogictest's: records divided by blank lines; statement ok|error, query TYPES
+ * [sort] [label], skipif, onlyif, halt, hash-threshold, and `connection NAME` before a record. Each
+ * file has a database of its own in memory. Exit status 0 only if all passed. */
 #include "slt.h"
 
 #include <stdio.h>
@@ -10,7 +11,7 @@
 #include <time.h>
 
 #define CONNECTIONS_MAX 16u
-#define LABELS_MAX 100000u
+#define LABELS_MAX      100000u
 
 struct label {
     char *name;
@@ -59,7 +60,8 @@ static char *next_line(struct runner *r)
     return line;
 }
 
-static void show(struct runner *r, size_t line, const char *what, const char *sql, const char *expected, const char *got)
+static void show(struct runner *r, size_t line, const char *what, const char *sql,
+                 const char *expected, const char *got)
 {
     r->totals.failed++;
     if (r->shown++ >= r->show_max)
@@ -151,7 +153,8 @@ static void run_statement(struct runner *r, size_t line, bool expect_ok)
     if (ok == expect_ok)
         r->totals.passed++;
     else
-        show(r, line, expect_ok ? "statement failed" : "statement should have failed", sql, NULL, message);
+        show(r, line, expect_ok ? "statement failed" : "statement should have failed", sql, NULL,
+             message);
     free(sql);
 }
 
@@ -178,12 +181,14 @@ static bool check_label(struct runner *r, const char *name, const char *hash)
     return true;
 }
 
-static void compare_values(struct runner *r, size_t line, const char *sql, const struct slt_values *got, const char *label)
+static void compare_values(struct runner *r, size_t line, const char *sql,
+                           const struct slt_values *got, const char *label)
 {
     char hash[33], text[64];
     size_t at = 0;
     hash_values(got, hash);
-    (void)snprintf(text, sizeof text, "%zu values hashing to %s", got->count, hash); /* fits: 20 + 19 + 32 */
+    (void)snprintf(text, sizeof text, "%zu values hashing to %s", got->count,
+                   hash); /* fits: 20 + 19 + 32 */
     bool same = true, any = false;
     char want[300] = "", have[300] = "";
     for (char *l; (l = next_line(r)) != NULL && *l != 0; at++) {
@@ -202,13 +207,15 @@ static void compare_values(struct runner *r, size_t line, const char *sql, const
         if (same && (at >= got->count || strcmp(l, got->item[at]) != 0)) {
             same = false;
             (void)snprintf(want, sizeof want, "value %zu: %s", at + 1, l); /* cut is fine */
-            (void)snprintf(have, sizeof have, "%s", at < got->count ? got->item[at] : "(no more values)");
+            (void)snprintf(have, sizeof have, "%s",
+                           at < got->count ? got->item[at] : "(no more values)");
         }
     }
     if (same && at != got->count) {
         same = false;
         (void)snprintf(want, sizeof want, "%zu values", at); /* cut is fine */
-        (void)snprintf(have, sizeof have, "%zu values, the first more: %s", got->count, at < got->count ? got->item[at] : "");
+        (void)snprintf(have, sizeof have, "%zu values, the first more: %s", got->count,
+                       at < got->count ? got->item[at] : "");
     }
     (void)any;
     if (same && label != NULL && !check_label(r, label, hash)) {
@@ -230,7 +237,8 @@ static void run_query(struct runner *r, size_t line, char *header)
     size_t columns;
     char *save = NULL;
     (void)strtok_r(header, " \t", &save); /* "query" */
-    char *types = strtok_r(NULL, " \t", &save), *mode = strtok_r(NULL, " \t", &save), *label = strtok_r(NULL, " \t", &save);
+    char *types = strtok_r(NULL, " \t", &save), *mode = strtok_r(NULL, " \t", &save),
+         *label = strtok_r(NULL, " \t", &save);
     char *sql = read_sql(r, &dashes);
     if (types == NULL)
         types = header + strlen(header); /* none */
@@ -239,10 +247,12 @@ static void run_query(struct runner *r, size_t line, char *header)
     double start = cpu_now();
     bool ok = r->engine->query(r->db, sql, types, &got, &columns, &message);
     r->totals.cpu_s += cpu_now() - start;
-    if (!ok || (columns != strlen(types) && columns != 0)) { /* 0: a statement without result, asked as a query */
+    if (!ok || (columns != strlen(types) &&
+                columns != 0)) { /* 0: a statement without result, asked as a query */
         char have[64];
         (void)snprintf(have, sizeof have, "%zu columns", columns); /* fits */
-        show(r, line, ok ? "wrong number of columns" : "query failed", sql, ok ? types : NULL, ok ? have : message);
+        show(r, line, ok ? "wrong number of columns" : "query failed", sql, ok ? types : NULL,
+             ok ? have : message);
         if (dashes) {
             for (char *l; (l = next_line(r)) != NULL && *l != 0;)
                 continue;
@@ -274,7 +284,8 @@ static void use_connection(struct runner *r, const char *name)
             return;
         }
     }
-    if (r->connection_count < CONNECTIONS_MAX && r->engine->open(&r->connections[r->connection_count])) {
+    if (r->connection_count < CONNECTIONS_MAX &&
+        r->engine->open(&r->connections[r->connection_count])) {
         r->connection_names[r->connection_count] = strdup(name);
         r->db = r->connections[r->connection_count++];
     }
@@ -289,7 +300,8 @@ static bool directive(struct runner *r, char *line, bool *skip)
         *skip |= strcmp(line + 7, name) == 0;
     } else if (strncmp(line, "onlyif ", 7) == 0) {
         char word[64];
-        *skip |= sscanf(line + 7, "%63s", word) != 1 || strcmp(word, name) != 0; /* a comment may follow */
+        *skip |= sscanf(line + 7, "%63s", word) != 1 ||
+                 strcmp(word, name) != 0; /* a comment may follow */
     } else if (strncmp(line, "halt", 4) == 0) {
         if (!*skip)
             return false;
@@ -362,8 +374,10 @@ static void run_file(struct runner *r, const char *path)
     free(r->text);
     uint64_t ran = r->totals.passed + r->totals.failed - before.passed - before.failed;
     if (r->verbose || r->totals.failed != before.failed)
-        printf("%s: %llu passed, %llu failed, %.1f us a record\n", path, (unsigned long long)(r->totals.passed - before.passed),
-               (unsigned long long)(r->totals.failed - before.failed), ran > 0 ? (r->totals.cpu_s - before.cpu_s) * 1e6 / (double)ran : 0.0);
+        printf("%s: %llu passed, %llu failed, %.1f us a record\n", path,
+               (unsigned long long)(r->totals.passed - before.passed),
+               (unsigned long long)(r->totals.failed - before.failed),
+               ran > 0 ? (r->totals.cpu_s - before.cpu_s) * 1e6 / (double)ran : 0.0);
     (void)fflush(stdout); /* a pipe that broke shows at exit */
 }
 
@@ -386,13 +400,17 @@ int main(int argc, char **argv)
         }
     }
     if (files <= 0) {
-        (void)fprintf(stderr, "usage: quartet-slt [--engine quartet|sqlite] [--verbose] [--show N] FILE...\n");
+        (void)fprintf(
+            stderr,
+            "usage: quartet-slt [--engine quartet|sqlite] [--verbose] [--show N] FILE...\n");
         return 2;
     }
     uint64_t ran = r.totals.passed + r.totals.failed;
-    printf("%d files, %.2f s CPU in %s, %.1f us a record, %llu skipped\n", files, r.totals.cpu_s, r.engine->name,
-           ran > 0 ? r.totals.cpu_s * 1e6 / (double)ran : 0.0, (unsigned long long)r.totals.skipped);
-    printf("%llu passed, %llu failed\n", (unsigned long long)r.totals.passed, (unsigned long long)r.totals.failed);
+    printf("%d files, %.2f s CPU in %s, %.1f us a record, %llu skipped\n", files, r.totals.cpu_s,
+           r.engine->name, ran > 0 ? r.totals.cpu_s * 1e6 / (double)ran : 0.0,
+           (unsigned long long)r.totals.skipped);
+    printf("%llu passed, %llu failed\n", (unsigned long long)r.totals.passed,
+           (unsigned long long)r.totals.failed);
     free(r.labels);
     return r.totals.failed == 0 ? 0 : 1;
 }

@@ -1,4 +1,5 @@
-/* slt.h - what the runner of SQL logic tests is made of: an engine behind a table of functions, and MD5 of result values. */
+/* slt.h - what the runner of SQL logic tests is made of: an engine behind a table of functions, and
+ * MD5 of result values. */
 #ifndef TESTS_SQL_SLT_H
 #define TESTS_SQL_SLT_H
 
@@ -17,9 +18,11 @@ struct slt_engine {
     void (*close)(void *db);
     /* Run all statements of sql; false: *message (owned by the db) tells. */
     bool (*run)(void *db, const char *sql, const char **message);
-    /* Run a query; types has a letter for each column ('I', 'R', 'T'; 'A': as the value's own type; 'N': so too,
-     * but every number as R). Values are appended as the format prints them. *columns: how many there were. */
-    bool (*query)(void *db, const char *sql, const char *types, struct slt_values *out, size_t *columns, const char **message);
+    /* Run a query; types has a letter for each column ('I', 'R', 'T'; 'A': as the value's own type;
+     * 'N': so too, but every number as R). Values are appended as the format prints them. *columns:
+     * how many there were. */
+    bool (*query)(void *db, const char *sql, const char *types, struct slt_values *out,
+                  size_t *columns, const char **message);
 };
 extern const struct slt_engine slt_quartet, slt_sqlite;
 

@@ -1,4 +1,5 @@
-/* slt_engine.c - the engines that SQL logic tests run on: Quartet through quartet.h, and SQLite through the same code for comparison. */
+/* slt_engine.c - the engines that SQL logic tests run on: Quartet through quartet.h, and SQLite
+ * through the same code for comparison. */
 #include "slt.h"
 
 #include <sqlite3.h>
@@ -50,7 +51,8 @@ static bool add_number(struct slt_values *out, char type, int64_t i, double r)
     if (type == 'I')
         (void)snprintf(text, sizeof text, "%lld", (long long)i); /* 20 characters at most */
     else
-        (void)sqlite3_snprintf(sizeof text, text, "%.3f", r); /* the files were made with it: 16 digits, then zeros */
+        (void)sqlite3_snprintf(sizeof text, text, "%.3f",
+                               r); /* the files were made with it: 16 digits, then zeros */
     return slt_add(out, text);
 }
 
@@ -94,7 +96,8 @@ static bool q_value(quartet_stmt *s, int column, char type, struct slt_values *o
     return slt_add_text(out, text, (size_t)quartet_column_bytes(s, column));
 }
 
-static bool q_query(void *db, const char *sql, const char *types, struct slt_values *out, size_t *columns, const char **message)
+static bool q_query(void *db, const char *sql, const char *types, struct slt_values *out,
+                    size_t *columns, const char **message)
 {
     quartet_stmt *s = NULL;
     size_t letters = strlen(types);
@@ -154,7 +157,8 @@ static bool s_value(sqlite3_stmt *s, int column, char type, struct slt_values *o
     return slt_add_text(out, text, (size_t)sqlite3_column_bytes(s, column));
 }
 
-static bool s_query(void *db, const char *sql, const char *types, struct slt_values *out, size_t *columns, const char **message)
+static bool s_query(void *db, const char *sql, const char *types, struct slt_values *out,
+                    size_t *columns, const char **message)
 {
     sqlite3_stmt *s = NULL;
     size_t letters = strlen(types);

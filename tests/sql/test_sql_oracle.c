@@ -1,4 +1,5 @@
-/* test_sql_oracle.c - the same statements on Quartet and on SQLite, results compared: written ones, then random ones from a seed.
+/* test_sql_oracle.c - the same statements on Quartet and on SQLite, results compared: written ones,
+ * then random ones from a seed.
  *
  * QUARTET_SEED= replays; QUARTET_ORACLE_QUERIES= sets how many random queries there are. */
 #include <stdio.h>
@@ -10,15 +11,17 @@
 #include "slt.h"
 
 #define QUERIES_DEFAULT 6000u
-#define ROUND_QUERIES 500u /* then new tables */
-#define DEPTH_MAX 3
+#define ROUND_QUERIES   500u /* then new tables */
+#define DEPTH_MAX       3
 
 static const char *const written[] = {
     "CREATE TABLE t(a INTEGER PRIMARY KEY, b INTEGER, c TEXT, d REAL)",
     "CREATE TABLE u(a INTEGER, b INTEGER NOT NULL, c TEXT COLLATE NOCASE, UNIQUE(a, b))",
     "CREATE INDEX u_c ON u(c, b DESC)",
-    "INSERT INTO t VALUES (1, 10, 'x', 1.5), (2, NULL, 'y', 2.5), (3, 10, NULL, NULL), (4, 20, 'X', -1.0)",
-    "INSERT INTO u(b, a, c) VALUES (1, 1, 'x'), (2, 1, 'Y'), (3, NULL, NULL), (3, NULL, 'z'), (5, 4, 'X')",
+    "INSERT INTO t VALUES (1, 10, 'x', 1.5), (2, NULL, 'y', 2.5), (3, 10, NULL, NULL), (4, 20, "
+    "'X', -1.0)",
+    "INSERT INTO u(b, a, c) VALUES (1, 1, 'x'), (2, 1, 'Y'), (3, NULL, NULL), (3, NULL, 'z'), (5, "
+    "4, 'X')",
     "SELECT * FROM t ORDER BY b, a",
     "SELECT * FROM t ORDER BY b DESC NULLS LAST, a DESC",
     "SELECT * FROM t ORDER BY c NULLS LAST",
@@ -60,19 +63,27 @@ static const char *const written[] = {
     "SELECT a FROM t INTERSECT SELECT a FROM u ORDER BY 1",
     "SELECT a FROM t EXCEPT SELECT a FROM u ORDER BY 1",
     "SELECT * FROM (VALUES (1, 'a'), (2, 'b')) ORDER BY 1",
-    "WITH RECURSIVE f(n, x) AS (SELECT 1, 1 UNION ALL SELECT n + 1, x * (n + 1) FROM f WHERE n < 10) SELECT * FROM f",
+    "WITH RECURSIVE f(n, x) AS (SELECT 1, 1 UNION ALL SELECT n + 1, x * (n + 1) FROM f WHERE n < "
+    "10) SELECT * FROM f",
     "WITH RECURSIVE g(n) AS (SELECT 0 UNION SELECT (n + 3) % 7 FROM g) SELECT n FROM g ORDER BY 1",
-    "WITH x AS (SELECT a, b FROM t), y AS (SELECT b FROM x WHERE a > 1) SELECT * FROM y, x ORDER BY 1, 2, 3",
-    "SELECT a, row_number() OVER (ORDER BY d), rank() OVER (ORDER BY b), dense_rank() OVER (ORDER BY b) FROM t ORDER BY a",
-    "SELECT a, sum(a) OVER (PARTITION BY b ORDER BY a), lag(a, 1, -1) OVER (ORDER BY a), last_value(a) OVER (ORDER BY a) FROM t ORDER BY a",
-    "SELECT a, sum(a) OVER (ORDER BY a ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING), count(*) OVER (ORDER BY b GROUPS 1 PRECEDING) FROM t ORDER BY a",
-    "SELECT a, total(a) OVER (ORDER BY a RANGE BETWEEN 1 PRECEDING AND 1 FOLLOWING EXCLUDE CURRENT ROW) FROM t ORDER BY a",
+    "WITH x AS (SELECT a, b FROM t), y AS (SELECT b FROM x WHERE a > 1) SELECT * FROM y, x ORDER "
+    "BY 1, 2, 3",
+    "SELECT a, row_number() OVER (ORDER BY d), rank() OVER (ORDER BY b), dense_rank() OVER (ORDER "
+    "BY b) FROM t ORDER BY a",
+    "SELECT a, sum(a) OVER (PARTITION BY b ORDER BY a), lag(a, 1, -1) OVER (ORDER BY a), "
+    "last_value(a) OVER (ORDER BY a) FROM t ORDER BY a",
+    "SELECT a, sum(a) OVER (ORDER BY a ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING), count(*) OVER "
+    "(ORDER BY b GROUPS 1 PRECEDING) FROM t ORDER BY a",
+    "SELECT a, total(a) OVER (ORDER BY a RANGE BETWEEN 1 PRECEDING AND 1 FOLLOWING EXCLUDE CURRENT "
+    "ROW) FROM t ORDER BY a",
     "SELECT group_concat(c, '-') FILTER (WHERE a < 3) FROM t WHERE 0",
-    "SELECT CASE b WHEN 10 THEN 'ten' WHEN 20 THEN 'twenty' END, COALESCE(9, avg(a)) / 4 FROM t GROUP BY b ORDER BY b",
+    "SELECT CASE b WHEN 10 THEN 'ten' WHEN 20 THEN 'twenty' END, COALESCE(9, avg(a)) / 4 FROM t "
+    "GROUP BY b ORDER BY b",
     "SELECT a AS z FROM t WHERE z > 2 ORDER BY z DESC",
     "SELECT b + 1 AS k, count(*) FROM t GROUP BY k ORDER BY k",
     "INSERT INTO t(b) VALUES (77) RETURNING a, b, c",
-    "INSERT INTO t VALUES (1, 0, 'again', 0) ON CONFLICT (a) DO UPDATE SET b = t.b + 1, c = excluded.c WHERE t.b < 100 RETURNING *",
+    "INSERT INTO t VALUES (1, 0, 'again', 0) ON CONFLICT (a) DO UPDATE SET b = t.b + 1, c = "
+    "excluded.c WHERE t.b < 100 RETURNING *",
     "INSERT INTO t VALUES (1, 0, 'no', 0) ON CONFLICT DO NOTHING",
     "INSERT OR IGNORE INTO t VALUES (2, 1, 'no', 0), (9, 9, 'nine', 9)",
     "INSERT OR REPLACE INTO u(a, b, c) VALUES (1, 1, 'replaced')",
@@ -85,11 +96,24 @@ static const char *const written[] = {
     "DELETE FROM t WHERE a IN (SELECT a + 100 FROM t WHERE b > 50) RETURNING a",
     "SELECT * FROM t ORDER BY a",
     "SELECT * FROM u ORDER BY a, b, c",
-    "SELECT a FROM t WHERE a = 2.0", "SELECT a FROM t WHERE a = 2.5", "SELECT a FROM t WHERE a > 2.5 ORDER BY a", "SELECT a FROM t WHERE a < '3' ORDER BY a",
-    "SELECT a FROM t WHERE a BETWEEN 1.5 AND 3.5 ORDER BY a", "SELECT a FROM t WHERE a = NULL", "SELECT a FROM t WHERE a IN (1, 2.0, '3', 'x', NULL) ORDER BY a",
-    "SELECT b FROM u WHERE c BETWEEN 'a' AND 'y' ORDER BY b", "SELECT a FROM t WHERE c > 'm' ORDER BY a", "SELECT nonsense FROM t", "SELECT a FROM nowhere",
-    "SELECT sum(sum(a)) FROM t", "SELECT a FROM t WHERE sum(a) > 1", "INSERT INTO u(a) VALUES (1)", "INSERT INTO t(a) VALUES (1)", "SELECT 1 UNION SELECT 1, 2",
-    "SELECT a FROM t ORDER BY 7", "SELECT * FROM t JOIN u ON t.a = u.a WHERE a = 1",
+    "SELECT a FROM t WHERE a = 2.0",
+    "SELECT a FROM t WHERE a = 2.5",
+    "SELECT a FROM t WHERE a > 2.5 ORDER BY a",
+    "SELECT a FROM t WHERE a < '3' ORDER BY a",
+    "SELECT a FROM t WHERE a BETWEEN 1.5 AND 3.5 ORDER BY a",
+    "SELECT a FROM t WHERE a = NULL",
+    "SELECT a FROM t WHERE a IN (1, 2.0, '3', 'x', NULL) ORDER BY a",
+    "SELECT b FROM u WHERE c BETWEEN 'a' AND 'y' ORDER BY b",
+    "SELECT a FROM t WHERE c > 'm' ORDER BY a",
+    "SELECT nonsense FROM t",
+    "SELECT a FROM nowhere",
+    "SELECT sum(sum(a)) FROM t",
+    "SELECT a FROM t WHERE sum(a) > 1",
+    "INSERT INTO u(a) VALUES (1)",
+    "INSERT INTO t(a) VALUES (1)",
+    "SELECT 1 UNION SELECT 1, 2",
+    "SELECT a FROM t ORDER BY 7",
+    "SELECT * FROM t JOIN u ON t.a = u.a WHERE a = 1",
 };
 
 struct pair {
@@ -146,7 +170,8 @@ static void both(struct pair *p, const char *sql, bool ordered)
     p->both_failed += !qok && !sok;
     if (qok != sok || (qok && (qc != sc || !same_values(&q, &s)))) {
         if (p->failed++ < 10) {
-            printf("%s\n  quartet: %zu values %s\n  sqlite:  %zu values %s\n", sql, q.count, qok ? "" : qm, s.count, sok ? "" : sm);
+            printf("%s\n  quartet: %zu values %s\n  sqlite:  %zu values %s\n", sql, q.count,
+                   qok ? "" : qm, s.count, sok ? "" : sm);
             for (size_t i = 0; i < q.count && i < s.count; i++) {
                 if (strcmp(q.item[i], s.item[i]) != 0) {
                     printf("  value %zu: %s, SQLite has %s\n", i + 1, q.item[i], s.item[i]);
@@ -184,7 +209,8 @@ static void number(struct gen *g, int depth);
 
 static void column(struct gen *g, const char *letters)
 {
-    buf_printf(&g->out, "%s.%c", g->alias[pick(g, g->alias_count)], letters[pick(g, (uint32_t)strlen(letters))]);
+    buf_printf(&g->out, "%s.%c", g->alias[pick(g, g->alias_count)],
+               letters[pick(g, (uint32_t)strlen(letters))]);
 }
 
 static void condition(struct gen *g, int depth);
@@ -247,7 +273,8 @@ static void number(struct gen *g, int depth)
 
 static void comparison(struct gen *g, int depth)
 {
-    static const char *const ops[] = {" = ", " <> ", " < ", " <= ", " > ", " >= ", " IS ", " IS NOT "};
+    static const char *const ops[] = {
+        " = ", " <> ", " < ", " <= ", " > ", " >= ", " IS ", " IS NOT "};
     if (pick(g, 4) == 0) {
         column(g, "c");
         put(g, ops[pick(g, 8)]);
@@ -307,7 +334,9 @@ static void condition(struct gen *g, int depth)
 static void from(struct gen *g)
 {
     static const char *const tables[] = {"t1", "t2", "t3"};
-    static const char *const joins[] = {" JOIN ", " LEFT JOIN ", ", ", " JOIN ", " CROSS JOIN ", " LEFT JOIN ", " RIGHT JOIN ", " FULL JOIN "};
+    static const char *const joins[] = {" JOIN ",       " LEFT JOIN ",  ", ",
+                                        " JOIN ",       " CROSS JOIN ", " LEFT JOIN ",
+                                        " RIGHT JOIN ", " FULL JOIN "};
     static const char *const names[] = {"x", "y", "z"};
     uint32_t n = 1 + pick(g, 3);
     put(g, " FROM ");
@@ -319,14 +348,18 @@ static void from(struct gen *g)
         g->alias[i] = names[i];
         g->alias_count = i + 1;
         if (i > 0 && join != 2 && join != 4) {
-            buf_printf(&g->out, " ON %s.%c = %s.%c", names[pick(g, i)], "abcd"[pick(g, 4)], names[i], "ab"[pick(g, 2)]);
-            if (pick(g, 3) == 0) /* never a constant alone: SQLite 3.40 drops rows of FULL JOIN over a FROM that is known to be empty */
-                buf_printf(&g->out, " AND %s.%c %s %d", names[pick(g, i + 1)], "abd"[pick(g, 3)], pick(g, 2) == 0 ? ">" : "<", (int)pick(g, 8));
+            buf_printf(&g->out, " ON %s.%c = %s.%c", names[pick(g, i)], "abcd"[pick(g, 4)],
+                       names[i], "ab"[pick(g, 2)]);
+            if (pick(g, 3) == 0) /* never a constant alone: SQLite 3.40 drops rows of FULL JOIN over
+                                    a FROM that is known to be empty */
+                buf_printf(&g->out, " AND %s.%c %s %d", names[pick(g, i + 1)], "abd"[pick(g, 3)],
+                           pick(g, 2) == 0 ? ">" : "<", (int)pick(g, 8));
         }
     }
 }
 
-/* The FROM is written after the list, but decides what the list may name: made first, put second. */
+/* The FROM is written after the list, but decides what the list may name: made first, put second.
+ */
 static bool query(struct gen *g)
 {
     struct buf source = {0};
@@ -343,7 +376,8 @@ static bool query(struct gen *g)
     uint32_t n = 1 + pick(g, 3);
     char key[16] = "";
     if (grouped) {
-        static const char *const aggs[] = {"count(*)", "sum(", "min(", "max(", "count(", "count(DISTINCT "};
+        static const char *const aggs[] = {"count(*)", "sum(",   "min(",
+                                           "max(",     "count(", "count(DISTINCT "};
         (void)snprintf(key, sizeof key, "%s.%c", g->alias[0], "bc"[pick(g, 2)]); /* "x.b" */
         put(g, key);
         for (uint32_t i = 0; i < n; i++) {
@@ -444,7 +478,8 @@ static void random_round(struct pair *p, struct gen *g)
         uint32_t n = 5 + pick(g, 25);
         for (uint32_t i = 0; i < n; i++) {
             row(g, tables[t], i);
-            if (t < 2 || strstr((const char *)g->out.data, "NULL") == NULL) /* SQLite takes NULL in a primary key, we do not */
+            if (t < 2 || strstr((const char *)g->out.data, "NULL") ==
+                             NULL) /* SQLite takes NULL in a primary key, we do not */
                 both(p, (const char *)g->out.data, true);
         }
     }
@@ -477,7 +512,9 @@ int main(void)
         close_both(&p);
     }
     buf_deinit(&g.out);
-    printf("%llu statements compared with SQLite, %llu failed on both, %llu differences (seed %llu)\n", (unsigned long long)p.compared,
-           (unsigned long long)p.both_failed, (unsigned long long)p.failed, (unsigned long long)seed);
+    printf(
+        "%llu statements compared with SQLite, %llu failed on both, %llu differences (seed %llu)\n",
+        (unsigned long long)p.compared, (unsigned long long)p.both_failed,
+        (unsigned long long)p.failed, (unsigned long long)seed);
     return p.failed == 0 ? 0 : 1;
 }

@@ -1,4 +1,5 @@
-/* query_help.h - for tests of binder, planner and executor: run SQL on a database in memory, look at rows as text. */
+/* query_help.h - for tests of binder, planner and executor: run SQL on a database in memory, look
+ * at rows as text. */
 #ifndef TESTS_UNIT_ENGINE_QUERY_HELP_H
 #define TESTS_UNIT_ENGINE_QUERY_HELP_H
 
@@ -6,8 +7,10 @@
 #include "engine/exec.h"
 #include "engine/types.h"
 
-/* Run one statement in a transaction of its own; result rows are appended to `out` (may be NULL) as "a|b\n", NULL as "NULL". */
-static inline quartet_status query_try(db *d, const char *sql, const struct exec_limits *limits, struct buf *out, struct err *err)
+/* Run one statement in a transaction of its own; result rows are appended to `out` (may be NULL) as
+ * "a|b\n", NULL as "NULL". */
+static inline quartet_status query_try(db *d, const char *sql, const struct exec_limits *limits,
+                                       struct buf *out, struct err *err)
 {
     struct arena a = {0};
     struct ast_stmt *stmt = NULL;
@@ -90,13 +93,16 @@ static inline void expect_part(db *d, const char *sql, const char *part)
     buf_deinit(&out);
 }
 
-/* The statement fails with this code and a text that holds `part`; offset: of the caret, or -2 where it does not matter. */
-static inline void expect_error(db *d, const char *sql, quartet_status code, const char *part, int64_t offset)
+/* The statement fails with this code and a text that holds `part`; offset: of the caret, or -2
+ * where it does not matter. */
+static inline void expect_error(db *d, const char *sql, quartet_status code, const char *part,
+                                int64_t offset)
 {
     struct err err = ERR_INIT;
     quartet_status rc = query_try(d, sql, NULL, NULL, &err);
     if (rc != code || strstr(err.text, part) == NULL || (offset != -2 && err.sql_offset != offset))
-        printf("\n%s\n  want: %s at %lld\n  got:  %s: %s at %lld\n", sql, part, (long long)offset, status_name(rc), err.text, (long long)err.sql_offset);
+        printf("\n%s\n  want: %s at %lld\n  got:  %s: %s at %lld\n", sql, part, (long long)offset,
+               status_name(rc), err.text, (long long)err.sql_offset);
     CU_ASSERT_EQUAL(rc, code);
     CU_ASSERT_PTR_NOT_NULL(strstr(err.text, part));
     CU_ASSERT(offset == -2 || err.sql_offset == offset);

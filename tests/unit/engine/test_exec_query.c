@@ -1,10 +1,12 @@
-/* test_exec_query.c - what only many rows, limits and repeated runs show; single results are held against SQLite in tests/sql. */
+/* test_exec_query.c - what only many rows, limits and repeated runs show; single results are held
+ * against SQLite in tests/sql. */
 #include "query_help.h"
 
 static void many(db *d)
 {
     run_sql(d, "CREATE TABLE n(id INTEGER PRIMARY KEY, k INTEGER, s TEXT)");
-    run_sql(d, "INSERT INTO n SELECT value, value % 7, 'row ' || value FROM generate_series(1, 5000)");
+    run_sql(d,
+            "INSERT INTO n SELECT value, value % 7, 'row ' || value FROM generate_series(1, 5000)");
 }
 
 static void test_exec_query_many_batches(void)
@@ -12,17 +14,28 @@ static void test_exec_query_many_batches(void)
     db *d = help_memory();
     many(d);
     expect_rows(d, "SELECT count(*), sum(id), min(s), max(k) FROM n", "5000|12502500|row 1|6\n");
-    expect_rows(d, "SELECT k, count(*), sum(id) FROM n GROUP BY k ORDER BY k LIMIT 2", "0|714|1786785\n1|715|1787500\n");
+    expect_rows(d, "SELECT k, count(*), sum(id) FROM n GROUP BY k ORDER BY k LIMIT 2",
+                "0|714|1786785\n1|715|1787500\n");
     expect_rows(d, "SELECT count(*) FROM n a JOIN n b ON a.id = b.id + 1", "4999\n");
     expect_rows(d, "SELECT count(*) FROM n a LEFT JOIN n b ON a.id = b.id + 4000", "5000\n");
-    expect_rows(d, "SELECT count(*), count(b.id) FROM n a FULL JOIN n b ON a.id = b.id + 4000", "9000|5000\n");
+    expect_rows(d, "SELECT count(*), count(b.id) FROM n a FULL JOIN n b ON a.id = b.id + 4000",
+                "9000|5000\n");
     expect_rows(d, "SELECT id FROM n ORDER BY s DESC LIMIT 2 OFFSET 1", "998\n997\n");
     expect_rows(d, "SELECT s FROM n ORDER BY k, id DESC LIMIT 1 OFFSET 4999", "row 6\n");
-    expect_rows(d, "SELECT count(*) FROM (SELECT DISTINCT k FROM n UNION ALL SELECT DISTINCT s FROM n)", "5007\n");
-    expect_rows(d, "SELECT count(*) FROM (SELECT k FROM n INTERSECT ALL SELECT k FROM n WHERE id <= 70)", "70\n");
-    expect_rows(d, "SELECT id FROM n WHERE id IN (SELECT id * 2 FROM n WHERE k = 3) ORDER BY id LIMIT 2", "6\n20\n");
-    expect_rows(d, "SELECT sum(x) FROM (SELECT sum(id) OVER (PARTITION BY k ORDER BY id) AS x FROM n)", "2983337500\n");
-    expect_rows(d, "SELECT k, min(id), s FROM n GROUP BY k HAVING k > 4 ORDER BY k", "5|5|row 5\n6|6|row 6\n");
+    expect_rows(
+        d, "SELECT count(*) FROM (SELECT DISTINCT k FROM n UNION ALL SELECT DISTINCT s FROM n)",
+        "5007\n");
+    expect_rows(
+        d, "SELECT count(*) FROM (SELECT k FROM n INTERSECT ALL SELECT k FROM n WHERE id <= 70)",
+        "70\n");
+    expect_rows(
+        d, "SELECT id FROM n WHERE id IN (SELECT id * 2 FROM n WHERE k = 3) ORDER BY id LIMIT 2",
+        "6\n20\n");
+    expect_rows(d,
+                "SELECT sum(x) FROM (SELECT sum(id) OVER (PARTITION BY k ORDER BY id) AS x FROM n)",
+                "2983337500\n");
+    expect_rows(d, "SELECT k, min(id), s FROM n GROUP BY k HAVING k > 4 ORDER BY k",
+                "5|5|row 5\n6|6|row 6\n");
     help_close(d);
 }
 
@@ -31,7 +44,9 @@ static void test_exec_query_types_change_within_a_column(void)
     db *d = help_memory();
     run_sql(d, "CREATE TABLE m(id INTEGER PRIMARY KEY, v)");
     run_sql(d, "INSERT INTO m SELECT value, value FROM generate_series(1, 1500)");
-    run_sql(d, "INSERT INTO m VALUES (2001, 1.0), (2002, 'x'), (2003, NULL), (2004, 1.5), (2005, x'00')");
+    run_sql(
+        d,
+        "INSERT INTO m VALUES (2001, 1.0), (2002, 'x'), (2003, NULL), (2004, 1.5), (2005, x'00')");
     expect_rows(d, "SELECT count(*), count(DISTINCT v) FROM m", "1505|1503\n");
     expect_rows(d, "SELECT v, count(*) FROM m GROUP BY v HAVING count(*) > 1", "1|2\n");
     expect_rows(d, "SELECT id FROM m ORDER BY v, id LIMIT 4", "2003\n1\n2001\n2004\n");
@@ -69,8 +84,10 @@ static void test_exec_query_grouping_sets(void)
     run_sql(d, "CREATE TABLE g(a INTEGER, b INTEGER, x INTEGER)");
     expect_rows(d, "SELECT a, count(*) FROM g GROUP BY ROLLUP (a)", "NULL|0\n");
     run_sql(d, "INSERT INTO g VALUES (1, 1, 1), (1, 2, 2), (2, 1, 4)");
-    expect_rows(d, "SELECT a, b, sum(x) FROM g GROUP BY ROLLUP (a, b) ORDER BY 1, 2, 3", "NULL|NULL|7\n1|NULL|3\n1|1|1\n1|2|2\n2|NULL|4\n2|1|4\n");
-    expect_rows(d, "SELECT a, b, sum(x) FROM g GROUP BY GROUPING SETS ((a), (b)) ORDER BY 1, 2", "NULL|1|5\nNULL|2|2\n1|NULL|3\n2|NULL|4\n");
+    expect_rows(d, "SELECT a, b, sum(x) FROM g GROUP BY ROLLUP (a, b) ORDER BY 1, 2, 3",
+                "NULL|NULL|7\n1|NULL|3\n1|1|1\n1|2|2\n2|NULL|4\n2|1|4\n");
+    expect_rows(d, "SELECT a, b, sum(x) FROM g GROUP BY GROUPING SETS ((a), (b)) ORDER BY 1, 2",
+                "NULL|1|5\nNULL|2|2\n1|NULL|3\n2|NULL|4\n");
     expect_rows(d, "SELECT count(*) FROM (SELECT 1 FROM g GROUP BY CUBE (a, b))", "8\n");
     help_close(d);
 }
@@ -81,13 +98,24 @@ static void test_exec_query_stops_when_told(void)
     many(d);
     volatile int interrupted = 1;
     struct err err = ERR_INIT;
-    struct exec_limits stop = {.interrupted = &interrupted}, small = {.memory_bytes = 64 * 1024}, late = {.deadline_ns = 1};
-    CU_ASSERT_EQUAL(query_try(d, "SELECT count(*) FROM n a, n b", &stop, NULL, &err), QUARTET_INTERRUPTED);
-    CU_ASSERT_EQUAL(query_try(d, "SELECT count(*) FROM n a, n b", &late, NULL, &err), QUARTET_INTERRUPTED);
+    struct exec_limits stop = {.interrupted = &interrupted}, small = {.memory_bytes = 64 * 1024},
+                       late = {.deadline_ns = 1};
+    CU_ASSERT_EQUAL(query_try(d, "SELECT count(*) FROM n a, n b", &stop, NULL, &err),
+                    QUARTET_INTERRUPTED);
+    CU_ASSERT_EQUAL(query_try(d, "SELECT count(*) FROM n a, n b", &late, NULL, &err),
+                    QUARTET_INTERRUPTED);
     CU_ASSERT_EQUAL(query_try(d, "SELECT * FROM n ORDER BY s", &small, NULL, &err), QUARTET_LIMIT);
-    CU_ASSERT_EQUAL(query_try(d, "WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r) SELECT max(x) FROM r", &small, NULL, &err), QUARTET_LIMIT);
+    CU_ASSERT_EQUAL(
+        query_try(
+            d,
+            "WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r) SELECT max(x) FROM r",
+            &small, NULL, &err),
+        QUARTET_LIMIT);
     interrupted = 0;
-    expect_rows(d, "WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r) SELECT x FROM r LIMIT 2", "1\n2\n");
+    expect_rows(
+        d,
+        "WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r) SELECT x FROM r LIMIT 2",
+        "1\n2\n");
     help_close(d);
 }
 
@@ -100,7 +128,8 @@ static void test_exec_query_runs_again(void)
     struct err err = ERR_INIT;
     plan *p = NULL;
     size_t consumed;
-    const char *sql = "SELECT id, (SELECT count(*) FROM n m WHERE m.k = n.k AND m.id <= ?2) FROM n WHERE id = ?1";
+    const char *sql =
+        "SELECT id, (SELECT count(*) FROM n m WHERE m.k = n.k AND m.id <= ?2) FROM n WHERE id = ?1";
     many(d);
     OK(parse_sql(&a, sql, strlen(sql), NULL, &stmt, &consumed, &err));
     struct catalog *c = db_catalog(d);

@@ -1,19 +1,25 @@
-/* test_exec_write.c - INSERT, UPDATE and DELETE: constraints, conflicts, counters, and what a statement sees of itself. */
+/* test_exec_write.c - INSERT, UPDATE and DELETE: constraints, conflicts, counters, and what a
+ * statement sees of itself. */
 #include "query_help.h"
 
 static void test_exec_write_constraints_name_the_row(void)
 {
     db *d = help_memory();
-    run_sql(d, "CREATE TABLE t(id INTEGER PRIMARY KEY, a INTEGER NOT NULL, b TEXT UNIQUE, c INTEGER DEFAULT 7 CHECK (c > 0))");
+    run_sql(d, "CREATE TABLE t(id INTEGER PRIMARY KEY, a INTEGER NOT NULL, b TEXT UNIQUE, c "
+               "INTEGER DEFAULT 7 CHECK (c > 0))");
     run_sql(d, "INSERT INTO t(a, b) VALUES (1, 'x')");
-    expect_error(d, "INSERT INTO t(a) VALUES (1), (NULL)", QUARTET_CONSTRAINT, "NOT NULL constraint failed: t.a (row 2)", -2);
-    expect_error(d, "INSERT INTO t(a, c) VALUES (1, 0)", QUARTET_CONSTRAINT, "CHECK constraint failed: t.", -2);
+    expect_error(d, "INSERT INTO t(a) VALUES (1), (NULL)", QUARTET_CONSTRAINT,
+                 "NOT NULL constraint failed: t.a (row 2)", -2);
+    expect_error(d, "INSERT INTO t(a, c) VALUES (1, 0)", QUARTET_CONSTRAINT,
+                 "CHECK constraint failed: t.", -2);
     expect_error(d, "INSERT INTO t(a, b) VALUES (1, 'y'), (2, 'x')", QUARTET_CONSTRAINT, "x", -2);
     expect_error(d, "INSERT INTO t(a) VALUES ('many')", QUARTET_MISMATCH, "table t, row 1", -2);
     expect_error(d, "UPDATE t SET c = -1", QUARTET_CONSTRAINT, "CHECK", -2);
-    expect_rows(d, "SELECT * FROM t", "1|1|x|7\n"); /* a statement that fails leaves nothing */
+    expect_rows(d, "SELECT * FROM t", "1|1|x|7\n");     /* a statement that fails leaves nothing */
     run_sql(d, "INSERT INTO t(a, c) VALUES (2, NULL)"); /* a CHECK that is NULL passes */
-    expect_rows(d, "INSERT OR IGNORE INTO t(a, b) VALUES (NULL, 'n'), (3, 'x'), (4, 'z') RETURNING a, b", "4|z\n");
+    expect_rows(
+        d, "INSERT OR IGNORE INTO t(a, b) VALUES (NULL, 'n'), (3, 'x'), (4, 'z') RETURNING a, b",
+        "4|z\n");
     help_close(d);
 }
 
@@ -24,10 +30,14 @@ static void test_exec_write_conflicts(void)
     run_sql(d, "INSERT INTO t VALUES (1, 10, 'one'), (2, 20, 'two'), (3, 30, 'three')");
     run_sql(d, "INSERT OR REPLACE INTO t VALUES (1, 20, 'both')"); /* stands against two rows */
     expect_rows(d, "SELECT * FROM t", "1|20|both\n3|30|three\n");
-    expect_rows(d, "INSERT INTO t VALUES (9, 30, 'new') ON CONFLICT (a) DO UPDATE SET b = t.b || excluded.b, id = 4 RETURNING *", "4|30|threenew\n");
+    expect_rows(d,
+                "INSERT INTO t VALUES (9, 30, 'new') ON CONFLICT (a) DO UPDATE SET b = t.b || "
+                "excluded.b, id = 4 RETURNING *",
+                "4|30|threenew\n");
     run_sql(d, "INSERT INTO t VALUES (4, 1, 'n') ON DUPLICATE KEY UPDATE b = VALUES(b), a = a + 1");
     expect_rows(d, "SELECT * FROM t", "1|20|both\n4|31|n\n");
-    expect_error(d, "INSERT INTO t VALUES (4, 1, 'n') ON CONFLICT (a) DO NOTHING", QUARTET_CONSTRAINT, "", -2);
+    expect_error(d, "INSERT INTO t VALUES (4, 1, 'n') ON CONFLICT (a) DO NOTHING",
+                 QUARTET_CONSTRAINT, "", -2);
     run_sql(d, "UPDATE OR IGNORE t SET a = 31 WHERE id = 1");
     run_sql(d, "UPDATE OR REPLACE t SET a = 31 WHERE id = 1");
     expect_rows(d, "SELECT * FROM t", "1|31|both\n");
@@ -54,7 +64,8 @@ static void test_exec_write_from_and_using(void)
     run_sql(d, "CREATE TABLE u(t_id INTEGER, x INTEGER)");
     run_sql(d, "INSERT INTO t VALUES (1, 0), (2, 0), (3, 0)");
     run_sql(d, "INSERT INTO u VALUES (1, 5), (1, 6), (3, 7)");
-    expect_rows(d, "UPDATE t SET n = u.x FROM u WHERE u.t_id = t.id RETURNING t.id, t.n = x", "1|1\n3|1\n");
+    expect_rows(d, "UPDATE t SET n = u.x FROM u WHERE u.t_id = t.id RETURNING t.id, t.n = x",
+                "1|1\n3|1\n");
     expect_rows(d, "DELETE FROM t USING u WHERE u.t_id = t.id AND t.id = 1 RETURNING id", "1\n");
     expect_rows(d, "UPDATE t SET n = 9 ORDER BY id DESC LIMIT 1 RETURNING id", "3\n");
     run_sql(d, "TRUNCATE TABLE t");

@@ -4,7 +4,8 @@
 
 static void setup(db *d)
 {
-    run_sql(d, "CREATE TABLE t(id INTEGER PRIMARY KEY, a INTEGER, b INTEGER, c TEXT COLLATE NOCASE)");
+    run_sql(d,
+            "CREATE TABLE t(id INTEGER PRIMARY KEY, a INTEGER, b INTEGER, c TEXT COLLATE NOCASE)");
     run_sql(d, "CREATE INDEX t_ab ON t(a, b)");
     run_sql(d, "CREATE INDEX t_c ON t(c)");
     run_sql(d, "CREATE TABLE u(id INTEGER PRIMARY KEY, t_id INTEGER)");
@@ -16,14 +17,20 @@ static void test_plan_access_paths(void)
     setup(d);
     expect_part(d, "EXPLAIN SELECT * FROM t", "Scan t");
     expect_part(d, "EXPLAIN SELECT * FROM t WHERE id = 5", "Search t using primary key (id = ?)");
-    expect_part(d, "EXPLAIN SELECT * FROM t WHERE 5 < id AND id <= 9", "Search t using primary key (id > ? AND id <= ?)");
-    expect_part(d, "EXPLAIN SELECT * FROM t WHERE id IN (1, 2, 3)", "primary key (id IN (3 values))");
-    expect_part(d, "EXPLAIN SELECT * FROM t WHERE a = 1 AND b > 2", "using index t_ab (a = ? AND b > ?)");
+    expect_part(d, "EXPLAIN SELECT * FROM t WHERE 5 < id AND id <= 9",
+                "Search t using primary key (id > ? AND id <= ?)");
+    expect_part(d, "EXPLAIN SELECT * FROM t WHERE id IN (1, 2, 3)",
+                "primary key (id IN (3 values))");
+    expect_part(d, "EXPLAIN SELECT * FROM t WHERE a = 1 AND b > 2",
+                "using index t_ab (a = ? AND b > ?)");
     expect_part(d, "EXPLAIN SELECT * FROM t WHERE b = 2", "Scan t, where");
     expect_part(d, "EXPLAIN SELECT * FROM t WHERE c = 'x'", "using index t_c (c = ?)");
-    expect_part(d, "EXPLAIN SELECT * FROM t WHERE c = 'x' COLLATE BINARY", "Scan t, where"); /* the entries are folded */
-    expect_part(d, "EXPLAIN SELECT * FROM t WHERE id = 1 AND a = 1", "using primary key (id = ?), where");
-    expect_part(d, "EXPLAIN SELECT * FROM (SELECT * FROM t) AS s WHERE id = 5", "Search t using primary key");
+    expect_part(d, "EXPLAIN SELECT * FROM t WHERE c = 'x' COLLATE BINARY",
+                "Scan t, where"); /* the entries are folded */
+    expect_part(d, "EXPLAIN SELECT * FROM t WHERE id = 1 AND a = 1",
+                "using primary key (id = ?), where");
+    expect_part(d, "EXPLAIN SELECT * FROM (SELECT * FROM t) AS s WHERE id = 5",
+                "Search t using primary key");
     help_close(d);
 }
 
@@ -31,10 +38,14 @@ static void test_plan_joins_and_order(void)
 {
     db *d = help_memory();
     setup(d);
-    expect_part(d, "EXPLAIN SELECT * FROM t, u WHERE u.t_id = t.id", "Hash join, inner, 1 equal key");
-    expect_part(d, "EXPLAIN SELECT * FROM t, u WHERE u.id = 7 AND u.t_id = t.id", "Index join, inner");
-    expect_part(d, "EXPLAIN SELECT * FROM u LEFT JOIN t ON t.id = u.t_id WHERE t.a > 1", "inner"); /* NULLs would be dropped anyway */
-    expect_part(d, "EXPLAIN SELECT * FROM u LEFT JOIN t ON t.id = u.t_id WHERE t.a IS NULL", "left");
+    expect_part(d, "EXPLAIN SELECT * FROM t, u WHERE u.t_id = t.id",
+                "Hash join, inner, 1 equal key");
+    expect_part(d, "EXPLAIN SELECT * FROM t, u WHERE u.id = 7 AND u.t_id = t.id",
+                "Index join, inner");
+    expect_part(d, "EXPLAIN SELECT * FROM u LEFT JOIN t ON t.id = u.t_id WHERE t.a > 1",
+                "inner"); /* NULLs would be dropped anyway */
+    expect_part(d, "EXPLAIN SELECT * FROM u LEFT JOIN t ON t.id = u.t_id WHERE t.a IS NULL",
+                "left");
     expect_part(d, "EXPLAIN SELECT * FROM t, u WHERE t.a < u.id", "Nested loop join");
     expect_part(d, "EXPLAIN SELECT * FROM t ORDER BY a LIMIT 3", "Sort, first rows only");
     expect_part(d, "EXPLAIN SELECT * FROM t ORDER BY id DESC", "backwards");
@@ -51,7 +62,8 @@ static void test_plan_64_tables(void)
     for (int i = 0; i < 64; i++) {
         (void)snprintf(text, sizeof text, "CREATE TABLE t%d(a INTEGER, b INTEGER)", i);
         run_sql(d, text);
-        (void)snprintf(text, sizeof text, "INSERT INTO t%d SELECT value, value + 1 FROM generate_series(1, 10)", i);
+        (void)snprintf(text, sizeof text,
+                       "INSERT INTO t%d SELECT value, value + 1 FROM generate_series(1, 10)", i);
         run_sql(d, text);
     }
     buf_str(&sql, "SELECT t0.a, t63.b FROM t0");
