@@ -23,7 +23,7 @@ static quartet_status host_random(void *arg, void *p, size_t n, struct err *err)
     return txn_random(e->t, p, n, err);
 }
 
-void xsub_forget(struct exec *e)
+static void forget_answers(struct exec *e)
 {
     for (uint32_t i = 0; i < e->p->sub_count; i++) {
         e->subs[i].ready = false;
@@ -31,6 +31,11 @@ void xsub_forget(struct exec *e)
         e->subs[i].cache.n = 0;
         e->subs[i].cache_answers = NULL;
     }
+}
+
+void xsub_forget(struct exec *e)
+{
+    forget_answers(e);
     for (uint32_t i = 0; i < e->p->cte_count; i++)
         e->ctes[i].filled = false;
 }
@@ -340,8 +345,10 @@ static quartet_status cached_answer(struct exec *e, struct xsub *s, const struct
         return QUARTET_OK;
     }
     rc = answer(e, s, node, NULL, ctx, out, err);
-    if (rc == QUARTET_OK)
-        rc = cache_find(e, s, true, &id, err);
+    if (rc != QUARTET_OK ||
+        s->cache_cap == 0) /* a round of a recursion below it has dropped the cache */
+        return rc;
+    rc = cache_find(e, s, true, &id, err);
     if (rc != QUARTET_OK)
         return rc;
     if (id >= s->cache_cap) {
@@ -516,6 +523,7 @@ static quartet_status cte_round(struct exec *e, uint32_t index, struct err *err)
     arena_rewind(&c->last_data[c->which], (struct arena_mark){0});
     rows_init(&c->last, p->col_count, &c->last_data[c->which]);
     const struct rows *before = c->work;
+    forget_answers(e); /* some may come from the last round's rows */
     c->work = &work;
     for (uint32_t i = 0; i < p->step_count && rc == QUARTET_OK; i++)
         rc = cte_take(c, p, &c->steps[i], err);

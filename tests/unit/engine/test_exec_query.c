@@ -55,6 +55,21 @@ static void test_exec_query_types_change_within_a_column(void)
     help_close(d);
 }
 
+/* A subquery of a subquery reads the recursion's last round: its answer is another one each time.
+ */
+static void test_exec_query_subquery_in_a_recursion(void)
+{
+    db *d = help_memory();
+    run_sql(d, "CREATE TABLE e(a INTEGER, b INTEGER)");
+    run_sql(d, "INSERT INTO e VALUES (1, 2), (2, 3), (3, 4), (7, 8)");
+    expect_rows(d,
+                "WITH RECURSIVE r(x) AS (SELECT 1 UNION SELECT e.b FROM r, e WHERE e.a = r.x AND "
+                "EXISTS (SELECT 1 FROM e f WHERE f.b = e.b "
+                "AND f.a IN (SELECT x FROM r))) SELECT x FROM r ORDER BY x",
+                "1\n2\n3\n4\n");
+    help_close(d);
+}
+
 static void test_exec_query_nocase(void)
 {
     db *d = help_memory();
@@ -163,6 +178,7 @@ const char *const unit_suite = "exec_query";
 const struct unit_test unit_tests[] = {
     {"test_exec_query_many_batches", test_exec_query_many_batches},
     {"test_exec_query_types_change_within_a_column", test_exec_query_types_change_within_a_column},
+    {"test_exec_query_subquery_in_a_recursion", test_exec_query_subquery_in_a_recursion},
     {"test_exec_query_nocase", test_exec_query_nocase},
     {"test_exec_query_grouping_sets", test_exec_query_grouping_sets},
     {"test_exec_query_stops_when_told", test_exec_query_stops_when_told},
