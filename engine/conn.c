@@ -512,7 +512,7 @@ static quartet_status run_write(conn_stmt *s, txn *t, struct err *err)
     rc = exec_open(s->p, t, s->params, s->tree->params.count, &limits, &s->run, err);
     while (rc == QUARTET_OK && (rc = exec_next(s->run, &rows, err)) == QUARTET_OK && rows.n > 0)
         for (uint32_t k = 0; rc == QUARTET_OK && k < rows.n; k++) {
-            for (uint32_t c = 0; c < rows.col_count; c++)
+            for (uint32_t c = 0; c < s->column_count; c++)
                 row[c] = vec_get(&rows.cols[c], batch_row(&rows, k));
             rc = conn_rows_add(&s->rows, row, err);
         }
@@ -633,6 +633,13 @@ static quartet_status start_stmt(conn_stmt *s, struct err *err)
     return rc;
 }
 
+/* The executor may carry columns behind the result's own (what it sorts by); nobody was told of those. */
+static void keep_told_columns(const conn_stmt *s, struct batch *out)
+{
+    QASSERT(out->col_count >= s->column_count);
+    out->col_count = s->column_count;
+}
+
 quartet_status conn_step(conn_stmt *s, struct batch *out, struct err *err)
 {
     *out = (struct batch){.n = 0};
@@ -649,5 +656,7 @@ quartet_status conn_step(conn_stmt *s, struct batch *out, struct err *err)
         rc = exec_next(s->run, out, err);
     if (rc != QUARTET_OK || out->n == 0)
         conn_reset(s);
+    else
+        keep_told_columns(s, out);
     return rc;
 }

@@ -20,6 +20,7 @@ struct node_stmt {
     struct node_session *s;
     conn_stmt *stmt;
     struct session_column *columns;
+    uint32_t column_count;
     struct slice *param_names;
     struct batch batch;   /* rows at hand, valid until the next conn_step */
     uint32_t at;
@@ -179,7 +180,7 @@ static quartet_status prepare(void *session, struct slice sql, void **statement,
         *statement = NULL;
         return rc;
     }
-    uint32_t columns = conn_column_count(st->stmt);
+    uint32_t columns = st->column_count = conn_column_count(st->stmt);
     if (columns > 0) {
         st->columns = mem_zalloc(columns, sizeof *st->columns);
         st->row = mem_zalloc(columns, sizeof *st->row);
@@ -239,13 +240,18 @@ static quartet_status fetch(void *session, void *statement, struct session_rows 
             }
             st->at = 0;
             st->done = st->batch.n == 0;
+            if (st->batch.n > 0 && st->batch.col_count != st->column_count) { /* planned anew: SELECT * of a table that was changed */
+                st->batch.n = 0;
+                conn_reset(st->stmt);
+                return err_set(err, QUARTET_ERROR, "the table was changed since the statement was prepared: prepare it again");
+            }
             continue;
         }
         for (bool more = true; more && st->at < st->batch.n;) {
             uint32_t row = st->at++;
-            for (uint32_t c = 0; c < st->batch.col_count; c++)
+            for (uint32_t c = 0; c < st->column_count; c++)
                 st->row[c] = vec_get(&st->batch.cols[c], row);
-            more = session_rows_put(rows, st->row, st->batch.col_count);
+            more = session_rows_put(rows, st->row, st->column_count);
             if (!more) {
                 *done = false;
                 return QUARTET_OK;
