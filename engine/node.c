@@ -209,7 +209,7 @@ void node_stop(node *n)
     node_identity_deinit(&n->identity);
     for (uint32_t k = 0; k < SLOTS_MAX; k++) {
         idvec_deinit(&n->peer_disk[k]);
-        idvec_deinit(&n->peer_applied[k]);
+        gossip_status_deinit(&n->peer_status[k]);
     }
     pthread_cond_destroy(&n->work);
     pthread_cond_destroy(&n->applied);

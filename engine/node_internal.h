@@ -27,7 +27,7 @@ struct node {
     uint64_t applied_count; /* under lock: counts news, so that a waiter misses none */
     struct idvec peer_disk[SLOTS_MAX];  /* under lock: what each peer has on disk, as it last told */
     uint64_t peer_answers[SLOTS_MAX];   /* under lock: the question (server_ask) that its last status answers; 0: none */
-    struct idvec peer_applied[SLOTS_MAX]; /* under lock: of that status */
+    struct gossip_status peer_status[SLOTS_MAX]; /* under lock: that status; all zeros before the first */
 };
 
 /* Wait until the encoded vector is applied here, timeout_ms at most. QUARTET_UNAVAILABLE names what is missing. */
@@ -36,6 +36,8 @@ uint8_t node_state(struct node *n);
 /* node_wait.c: conn.h's waiting hooks, and what gossip tells that wakes them. */
 quartet_status node_before_read(void *ctx, enum conn_consistency consistency, struct slice token, uint32_t timeout_ms, struct err *err);
 quartet_status node_after_commit(void *ctx, hlc_stamp stamp, int acks, uint32_t timeout_ms, struct err *err);
+/* Ask all members how they are, and wait for the answers, timeout_ms at most: so that what is shown is not a second old. */
+void node_ask_peers(struct node *n, uint32_t timeout_ms);
 void node_peer_disk(struct node *n, uint8_t slot, const struct idvec *disk);
 void node_peer_status(struct node *n, uint8_t slot, const struct gossip_status *s);
 void node_deadline(const struct node *n, struct timespec *t, uint32_t ms); /* monotonic, for the node's conditions */

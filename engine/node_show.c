@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define COLUMNS 9u
+#define ASK_MS 100u /* for the members' answers; who is silent is shown as it was */
 
 void node_vector_text(struct buf *out, const struct idvec *v)
 {
@@ -54,27 +55,27 @@ static void hash_text(struct buf *out, const uint8_t *hash, size_t n)
         buf_printf(out, "%02x", hash[i]);
 }
 
-static const char *state_text(const struct server_peer_view *p)
+static const char *state_text(const struct server_peer_view *p, const struct gossip_status *told)
 {
     static const char *const states[] = {"starting", "catching up", "ready", "fenced", "leaving"};
     if (!p->self && !p->gossip.connected)
         return "unreachable";
-    uint8_t state = p->gossip.status.state;
+    uint8_t state = told->state;
     return state < sizeof states / sizeof *states ? states[state] : "unknown";
 }
 
-static quartet_status one_line(const struct server_peer_view *p, const struct gossip_status *own, struct arena *a, struct value *row,
-                               struct err *err)
+/* `s`: what the member last said of itself. */
+static quartet_status one_line(const struct server_peer_view *p, const struct gossip_status *s, const struct gossip_status *own,
+                               struct arena *a, struct value *row, struct err *err)
 {
-    const struct gossip_status *s = p->self ? own : &p->gossip.status;
     struct buf text = {0};
-    bool known = p->self || p->gossip.status_at_us > 0;
+    bool known = s->wall_us > 0;
     for (uint32_t c = 0; c < COLUMNS; c++)
         row[c] = VALUE_NULL_INIT;
     row[0] = value_int(p->slot);
     buf_str(&text, p->address);
     quartet_status rc = text_value(a, &text, &row[1], err);
-    buf_str(&text, p->self ? "ready (this node)" : state_text(p));
+    buf_str(&text, p->self ? "ready (this node)" : state_text(p, s));
     if (rc == QUARTET_OK)
         rc = text_value(a, &text, &row[2], err);
     if (rc == QUARTET_OK && known) {
@@ -97,6 +98,19 @@ static quartet_status one_line(const struct server_peer_view *p, const struct go
     return rc;
 }
 
+static quartet_status show_member(struct node *n, const struct server_peer_view *p, const struct gossip_status *own, struct arena *a,
+                                  struct value *row, struct err *err)
+{
+    struct gossip_status told = {0};
+    pthread_mutex_lock(&n->lock);
+    quartet_status rc = gossip_status_copy(&told, p->self ? own : &n->peer_status[p->slot], err);
+    pthread_mutex_unlock(&n->lock);
+    if (rc == QUARTET_OK)
+        rc = one_line(p, &told, own, a, row, err);
+    gossip_status_deinit(&told);
+    return rc;
+}
+
 static quartet_status show_cluster(struct node *n, struct arena *a, struct conn_table *out, struct err *err)
 {
     static const char *const columns[COLUMNS] = {"slot", "address", "state", "vector", "lag_deltas", "lag_ms", "clock_skew_ms", "state_hash", "equal"};
@@ -104,6 +118,7 @@ static quartet_status show_cluster(struct node *n, struct arena *a, struct conn_
     struct gossip_status own = {0};
     struct gossip_host host;
     node_gossip_host(&n->gossip, &host);
+    node_ask_peers(n, ASK_MS);
     quartet_status rc = host.status(host.ctx, &own, err);
     if (rc != QUARTET_OK)
         return rc;
@@ -113,7 +128,7 @@ static quartet_status show_cluster(struct node *n, struct arena *a, struct conn_
         if (values == NULL)
             rc = arena_fail(a, err);
         for (uint32_t i = 0; rc == QUARTET_OK && i < view.count; i++)
-            rc = one_line(&view.peers[i], &own, a, values + (size_t)i * COLUMNS, err);
+            rc = show_member(n, &view.peers[i], &own, a, values + (size_t)i * COLUMNS, err);
         *out = (struct conn_table){.column_count = COLUMNS, .columns = columns, .row_count = view.count, .values = values};
         server_view_deinit(&view);
     }

@@ -19,7 +19,7 @@ void node_peer_status(struct node *n, uint8_t slot, const struct gossip_status *
 {
     struct err err = ERR_INIT;
     pthread_mutex_lock(&n->lock);
-    if (slot < SLOTS_MAX && idvec_copy(&n->peer_applied[slot], &s->applied, &err) == QUARTET_OK) {
+    if (slot < SLOTS_MAX && gossip_status_copy(&n->peer_status[slot], s, &err) == QUARTET_OK) {
         n->peer_answers[slot] = s->answers;
         pthread_cond_broadcast(&n->applied); /* without memory: its next telling will do */
     }
@@ -84,7 +84,7 @@ static int silent_member(struct node *n, uint64_t question, struct idvec *all, s
         uint8_t slot = n->identity.doc.nodes[i].slot;
         if (slot == node_slot(n))
             continue;
-        if (n->peer_answers[slot] < question || idvec_merge(all, &n->peer_applied[slot], err) != QUARTET_OK)
+        if (n->peer_answers[slot] < question || idvec_merge(all, &n->peer_status[slot].applied, err) != QUARTET_OK)
             return slot;
     }
     return -1;
@@ -113,6 +113,21 @@ static quartet_status wait_for_all(struct node *n, uint32_t timeout_ms, struct b
         idvec_encode(encoded, &all);
     idvec_deinit(&all);
     return status == QUARTET_OK ? buf_check(encoded, err) : status;
+}
+
+void node_ask_peers(struct node *n, uint32_t timeout_ms)
+{
+    struct timespec until;
+    struct idvec all = {0};
+    struct err err = ERR_INIT;
+    uint64_t question = server_ask(n->server);
+    int rc = 0;
+    node_deadline(n, &until, timeout_ms);
+    pthread_mutex_lock(&n->lock);
+    while (rc == 0 && silent_member(n, question, &all, &err) >= 0 && !n->stopping)
+        rc = pthread_cond_timedwait(&n->applied, &n->lock, &until); /* who does not answer is shown as it was */
+    pthread_mutex_unlock(&n->lock);
+    idvec_deinit(&all);
 }
 
 quartet_status node_before_read(void *ctx, enum conn_consistency consistency, struct slice token, uint32_t timeout_ms, struct err *err)

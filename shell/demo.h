@@ -47,6 +47,8 @@ bool demo_start_writers(struct demo *d);
 void demo_join_writers(struct demo *d);
 /* demo_check.c: wait until all nodes agree, then hold everything against what the writers were told. Prints what it finds. */
 bool demo_check(struct demo *d);
+/* Each node's vector and hash, and its last log lines: for a run that failed. */
+void demo_print_states(struct demo *d);
 /* One value of one node, as text into out; false: the node did not answer. */
 bool demo_ask(const char *url, const char *sql, char *out, size_t n);
 

@@ -59,6 +59,17 @@ static bool own_state(struct demo *d, int slot, char *out, size_t n)
     return found;
 }
 
+void demo_print_states(struct demo *d)
+{
+    char state[1024];
+    fprintf(stderr, "what each node knows:\n");
+    for (int k = 0; k < CLUSTER_NODES; k++) {
+        own_state(d, k, state, sizeof state);
+        fprintf(stderr, "  node %d: %s\n", k, state);
+    }
+    cluster_print_logs(&d->cluster, 8);
+}
+
 static bool wait_equal(struct demo *d, char state[CLUSTER_NODES][1024])
 {
     double started = demo_now();
@@ -73,10 +84,7 @@ static bool wait_equal(struct demo *d, char state[CLUSTER_NODES][1024])
         struct timespec t = {.tv_nsec = 20000000};
         nanosleep(&t, NULL);
     }
-    fprintf(stderr, "the nodes do not agree:\n");
-    for (int k = 0; k < CLUSTER_NODES; k++)
-        fprintf(stderr, "  node %d: %s\n", k, state[k]);
-    cluster_print_logs(&d->cluster, 8);
+    fprintf(stderr, "the nodes do not agree\n");
     return false;
 }
 

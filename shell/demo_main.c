@@ -217,6 +217,8 @@ static bool demonstrate(struct demo *d, const struct options *o)
     ok = ok && demo_load(d, cities) && write_on_all(d, o->seconds) && demo_check(d);
     fclose(cities); /* it was only read */
     double seconds = demo_now() - d->started;
+    if (!ok && !d->interrupted)
+        demo_print_states(d);
     if (d->interrupted)
         printf("interrupted\n");
     else

@@ -19,9 +19,8 @@ double demo_now(void)
     return clock_gettime(CLOCK_MONOTONIC, &t) == 0 ? (double)t.tv_sec + (double)t.tv_nsec / 1e9 : 0;
 }
 
-static bool told_error(struct demo *d, quartet_db *db, const char *what)
+static bool told_error(quartet_db *db, const char *what)
 {
-    (void)d; /* only for the shape of the callers */
     fprintf(stderr, "%s: %s\n", what, db != NULL ? quartet_errmsg(db) : "out of memory");
     return false;
 }
@@ -85,10 +84,15 @@ static bool load_rows(struct demo *d, quartet_db *db, struct csv *csv, int64_t t
     quartet_stmt *many = prepare_rows(db, LOAD_ROWS);
     bool ok = many != NULL && quartet_exec(db, "BEGIN", NULL, NULL, NULL) == QUARTET_OK, more = ok;
     while (ok && more && !d->interrupted) {
+        if (demo_now() > d->deadline) {
+            fprintf(stderr, "the load takes longer than this demonstration may\n");
+            ok = false;
+            break;
+        }
         int rows = 0;
         while (rows < LOAD_ROWS && (more = csv_next(csv)))
             if (csv->count != CITY_COLUMNS || !bind_city(d, csv, many, rows++))
-                return told_error(d, db, "a line of the cities file has not seven fields");
+                return told_error(db, "a line of the cities file has not seven fields");
         quartet_stmt *stmt = rows == LOAD_ROWS ? many : rows > 0 ? prepare_rows(db, rows) : NULL;
         if (rows > 0) {
             ok = stmt != NULL && (stmt == many || quartet_bind_copy(stmt, many) == QUARTET_OK) && quartet_step(stmt) == QUARTET_DONE;
@@ -106,7 +110,7 @@ static bool load_rows(struct demo *d, quartet_db *db, struct csv *csv, int64_t t
     }
     (void)quartet_finalize(many); /* its error, if any, is told below */
     if (!ok || csv->error != NULL)
-        return told_error(d, db, csv->error != NULL ? csv->error : "load");
+        return told_error(db, csv->error != NULL ? csv->error : "load");
     load_progress(d, d->cities, total, started, true);
     return !d->interrupted;
 }
@@ -124,7 +128,7 @@ bool demo_load(struct demo *d, FILE *cities)
                            "CREATE TABLE journal (writer INTEGER, n INTEGER, city INTEGER, PRIMARY KEY (writer, n))",
                            NULL, NULL, NULL) == QUARTET_OK;
     if (!ok)
-        told_error(d, db, "node 1");
+        told_error(db, "node 1");
     ok = ok && csv_next(&csv) && load_rows(d, db, &csv, total);
     csv_deinit(&csv);
     if (quartet_close(db) != QUARTET_OK)
