@@ -176,14 +176,15 @@ static quartet_status replay(struct scan *s, log_pos from, quartet_status (*each
 
 static quartet_status begin_new(struct commit_log *log, log_pos from, struct err *err)
 {
-    if (from != 0)
+    uint64_t start = SEGMENT_STREAM_BYTES; /* of segment 1 */
+    /* An owner that opened and closed without a write remembers the start: no segment was ever made, and none is missing. */
+    if (from != 0 && stream_of(from) != start)
         return err_set(err, QUARTET_CORRUPT, "%s: the log from position %llu on is missing", log->dir, (unsigned long long)from);
     while (log->id == 0) {
         quartet_status rc = log->env->ops->random(log->env, &log->id, sizeof log->id, err);
         if (rc != QUARTET_OK)
             return rc;
     }
-    uint64_t start = SEGMENT_STREAM_BYTES; /* of segment 1 */
     log->fill_start = log->out_start = log->written = log->prepared = start;
     atomic_store(&log->end, start);
     atomic_store(&log->synced, start);

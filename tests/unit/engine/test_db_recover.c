@@ -75,6 +75,46 @@ static void expect_same_hash(db *d, struct state_hash want)
     CU_ASSERT(h.lo == want.lo && h.hi == want.hi);
 }
 
+/* Lives of one directory, drawn from a seed: with or without writes, ended by a close or by a kill. What was written is there, always. */
+static void test_recover_any_sequence_of_lives(void)
+{
+    for (uint64_t seed = unit_seed(1), end = seed + 12; seed < end; seed++) {
+        struct prng r;
+        char dir[2][64], want[512] = "", row[32];
+        uint32_t rows = 0, at = 0;
+        prng_seed(&r, seed);
+        new_dir(dir[0]);
+        new_dir(dir[1]);
+        for (int life = 0; life < 8; life++) {
+            db *d = open_dir(dir[at], prng_chance(&r, 0.3) ? 4096 : 0);
+            if (rows > 0)
+                EXPECT(d, "t", want);
+            for (uint64_t n = prng_chance(&r, 0.5) ? 0 : 1 + prng_below(&r, 3); n > 0; n--) {
+                if (rows++ == 0)
+                    help_ddl(d, "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT)");
+                help_put(d, "t", ROW(NULL, "x"));
+                snprintf(row, sizeof row, "%u,'x';", rows);
+                strcat(want, row);
+            }
+            if (prng_chance(&r, 0.4)) { /* killed: what the files hold now is what the next life finds */
+                walk_dir(dir[1 - at], NULL);
+                CU_ASSERT_EQUAL_FATAL(mkdir(dir[1 - at], 0700), 0);
+                walk_dir(dir[at], dir[1 - at]);
+                help_close(d);
+                at = 1 - at;
+            } else {
+                help_close(d);
+            }
+        }
+        if (CU_get_number_of_failures() > 0) {
+            printf("\nseed %llu\n", (unsigned long long)seed);
+            break;
+        }
+        walk_dir(dir[0], NULL);
+        walk_dir(dir[1], NULL);
+    }
+}
+
 static void test_recover_after_close_and_after_crash(void)
 {
     struct err err = ERR_INIT;
@@ -323,6 +363,7 @@ static void test_recover_rebuilds_indexes_and_hashes(void)
 
 const char *const unit_suite = "db_recover";
 const struct unit_test unit_tests[] = {
+    {"any sequence of lives", test_recover_any_sequence_of_lives},
     {"close and crash", test_recover_after_close_and_after_crash},
     {"while flushing", test_recover_while_buffers_are_flushed},
     {"second process", test_recover_a_second_process_is_told_who_has_it},
