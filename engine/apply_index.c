@@ -199,9 +199,13 @@ static quartet_status rebuild_index(db *d, kv_snap *snap, const struct table_def
     if (rc == QUARTET_OK)
         rc = apply_index_build(&made, snap, t, ix, err);
     if (rc == QUARTET_OK && gone.count > 0)
-        rc = kv_apply(d->store, gone.ops, gone.count, ++d->applied_no, err);
+        rc = kv_apply(d->store, gone.ops, gone.count, d->applied_no + 1, err);
+    if (rc == QUARTET_OK && gone.count > 0)
+        kv_publish(d->store, ++d->applied_no); /* nobody reads yet; a full buffer can be flushed only when it is visible */
     if (rc == QUARTET_OK && made.count > 0)
-        rc = kv_apply(d->store, made.ops, made.count, ++d->applied_no, err);
+        rc = kv_apply(d->store, made.ops, made.count, d->applied_no + 1, err);
+    if (rc == QUARTET_OK && made.count > 0)
+        kv_publish(d->store, ++d->applied_no);
     mem_free(gone.ops);
     mem_free(made.ops);
     arena_free_all(&gone.bytes);

@@ -1,6 +1,6 @@
 /* db_checkpoint.c - what must be known beside the base to go on from it: chains, vectors, clock, hashes, and where the log goes on.
  * Why it is stored with the last slice of a flush: base and checkpoint then always agree, and recovery replays exactly what the base lacks.
- * Format, version 1, all numbers little-endian or LEB128: u8 version; u8 has identity, 32 bytes cluster, u8 slot; u64 clock; u64 log position; varint chains:
+ * Format, version 1, all numbers little-endian or LEB128: u8 version; u8 flags (1 has an identity, 2 hashes and indexes must be rebuilt), 32 bytes cluster, u8 slot; u64 clock; u64 log position; varint chains:
  *   u8 slot, u64 incarnation each; vector applied; for each chain: vector seen, u64 received, 32 bytes its hash, u64 head, u64 its stamp, 32 bytes its hash,
  *   u64 last stamp; varint tables: u64 id, u64 lo, u64 hi. A vector: varint count, then u16 chain, u64 number, u64 stamp, u64 head.
  * Not here: when it is taken (kv.c). */
@@ -10,6 +10,7 @@
 #include "db_internal.h"
 
 #define CHECKPOINT_VERSION 1u
+enum { CHECKPOINT_IDENTITY = 1, CHECKPOINT_REBUILD = 2 };
 
 static void put_vector(struct buf *out, const struct vv *v)
 {
@@ -61,7 +62,7 @@ quartet_status db_checkpoint(void *ctx, apply_no through, struct buf *out, struc
     QASSERT(through == d->applied_no); /* a buffer is frozen before the next transaction enters it */
     log_pos at = replay_from(d);
     buf_u8(out, CHECKPOINT_VERSION);
-    buf_u8(out, d->has_identity);
+    buf_u8(out, (uint8_t)((d->has_identity ? CHECKPOINT_IDENTITY : 0) | (d->rebuild ? CHECKPOINT_REBUILD : 0)));
     buf_put(out, d->identity.cluster.b, sizeof d->identity.cluster.b);
     buf_u8(out, d->identity.slot);
     buf_u64(out, d->clock.last);
@@ -149,7 +150,9 @@ quartet_status db_checkpoint_read(db *d, struct slice blob, log_pos *from, struc
     uint8_t version = bytes_u8(&in);
     if (version != CHECKPOINT_VERSION)
         return err_set(err, QUARTET_CANTOPEN, "the database has format version %u, this program reads %u", version, CHECKPOINT_VERSION);
-    d->has_identity = bytes_u8(&in) != 0;
+    uint8_t flags = bytes_u8(&in);
+    d->has_identity = (flags & CHECKPOINT_IDENTITY) != 0;
+    d->rebuild = (flags & CHECKPOINT_REBUILD) != 0;
     const uint8_t *cluster = bytes_take(&in, sizeof d->identity.cluster.b);
     d->identity.slot = bytes_u8(&in);
     d->identity.member = d->has_identity;

@@ -109,7 +109,7 @@ struct db {
     size_t held_bytes;
     uint64_t held_count;
     uint8_t own_head[32];    /* of the last header signed for this slot: a new incarnation's first links to it */
-    bool recovering;
+    bool recovering, rebuild; /* rebuild: hashes and indexes are to be derived again before anybody relies on them */
     atomic_bool broken;   /* log or store failed: no more commits */
     struct db_identity identity;
     bool has_identity;    /* cluster, slot are known (stored); the secret key only after db_set_identity */

@@ -251,6 +251,7 @@ quartet_status db_recover(db *d, struct slice checkpoint, struct err *err)
     d->recovering = true;
     d->applied_no = kv_published(d->store);
     quartet_status rc = db_checkpoint_read(d, checkpoint, &from, err);
+    d->rebuild = d->rebuild || kv_torn(d->store); /* until it is done: flushes during replay say so in their checkpoints */
     if (rc == QUARTET_OK)
         rc = first_catalog(d, err);
     if (rc == QUARTET_OK) {
@@ -259,11 +260,10 @@ quartet_status db_recover(db *d, struct slice checkpoint, struct err *err)
         d->applied_end = from;
         rc = commit_log_replay(d->log, from, replay_one, &p, err);
     }
-    if (rc == QUARTET_OK && kv_torn(d->store)) {
+    if (rc == QUARTET_OK && d->rebuild) {
         log_line(d->env, LOG_WARN, "db", "%s: a crash cut a flush in two: hashes and indexes are made anew", d->path);
         rc = apply_rebuild(d, err);
-        if (rc == QUARTET_OK)
-            kv_publish(d->store, d->applied_no);
+        d->rebuild = rc != QUARTET_OK;
     }
     if (rc == QUARTET_OK)
         rc = after_replay(d, err);

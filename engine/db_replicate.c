@@ -112,7 +112,7 @@ quartet_status db_deliver(db *d, struct slice batch, const uint8_t *public_key, 
             rc = take(d, batch, &h, result, need, err);
     }
     pthread_mutex_unlock(&d->commit_lock);
-    if (rc == QUARTET_OK && *result == DELIVER_APPLIED)
+    if (rc == QUARTET_OK && (*result == DELIVER_APPLIED || *result == DELIVER_HELD)) /* a part of what is held may have been applied */
         db_notify(d);
     return rc;
 }

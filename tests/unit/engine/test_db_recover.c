@@ -1,7 +1,9 @@
 /* test_db_recover.c - what is there after closing, after a crash (a copy of the files of an open database), after a crash within a flush; incarnations and
  *   identity over restarts. */
 #include <dirent.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "cluster_help.h"
 #include "engine/apply.h"
@@ -351,14 +353,144 @@ static void test_recover_rebuilds_indexes_and_hashes(void)
     struct kv_op ops[2] = {{.tree = t->indexes[0].id, .key = slice_of(entry.data, entry.len)}, /* one entry lost, one too many */
                            {.tree = t->indexes[0].id, .key = slice_of("\001zz\000\000\001\200\0\0\0\0\0\0\002", 14), .record = slice_of("", 0)}};
     OK(kv_apply(d->store, ops, 2, ++d->applied_no, &err));
+    kv_publish(d->store, d->applied_no);
     db_table(d, t->id, &err)->hash.lo ^= 1;
     OK(apply_rebuild(d, &err));
-    kv_publish(d->store, d->applied_no);
     EXPECT_INDEX(d, "t", "tn", "2,'a',1;1,'b',1;");
     expect_same_hash(d, h);
     buf_deinit(&key);
     buf_deinit(&entry);
     help_close(d);
+}
+
+/* A database never in a cluster lets go of the log below its last flush. */
+static void test_recover_trims_the_log(void)
+{
+    struct err err = ERR_INIT;
+    char dir[64], id[16], *name = malloc(2001);
+    struct db_stats s;
+    uint64_t most = 0;
+    new_dir(dir);
+    memset(name, 'x', 2000);
+    name[2000] = '\0';
+    db *d = open_dir(dir, 4 << 20);
+    help_ddl(d, "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, n INTEGER COUNTER)");
+    for (int i = 0; i < 30000;) {
+        txn *t = NULL;
+        OK(txn_begin(d, &t, &err));
+        for (int k = 0; k < 500; k++, i++) {
+            snprintf(id, sizeof id, "%d", i);
+            OK(help_insert(t, "t", ROW(id, name, "1"), &err));
+        }
+        OK(txn_commit(t, &err));
+        db_tick(d);
+        db_stats(d, &s);
+        most = s.log_bytes > most ? s.log_bytes : most;
+    }
+    OK(kv_flush(d->store, &err));
+    db_tick(d);
+    db_stats(d, &s);
+    CU_ASSERT(s.kv.flushes > 3);
+    CU_ASSERT(s.log_bytes < most || most <= 3u * LOG_SEGMENT_BYTES); /* 60 MB were written */
+    CU_ASSERT(s.log_bytes <= 3u * LOG_SEGMENT_BYTES);
+    help_close(d);
+    d = open_dir(dir, 4 << 20);
+    expect_rows(d, 30000, NULL);
+    help_close(d);
+    free(name);
+    walk_dir(dir, NULL);
+}
+
+/* What the killed process does: rows in random order, and how many are committed, by the pipe. */
+static void child_writes(const char *dir, int out)
+{
+    struct err err = ERR_INIT;
+    struct db_options o = {.buffer_bytes = 20 << 20, .sync = LOG_SYNC_NORMAL}; /* survives a kill */
+    db *d = NULL;
+    char id[16], name[256];
+    if (db_open(env_posix(), dir, &o, &d, &err) != QUARTET_OK || help_try_ddl(d, "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT)", &err) != QUARTET_OK ||
+        help_try_ddl(d, "CREATE INDEX tn ON t (name)", &err) != QUARTET_OK)
+        _exit(1);
+    for (uint32_t i = 0;;) {
+        txn *t = NULL;
+        if (txn_begin(d, &t, &err) != QUARTET_OK)
+            _exit(2);
+        for (int k = 0; k < 1000; k++, i++) {
+            snprintf(id, sizeof id, "%u", (uint32_t)(i * 2654435761u) >> 4);
+            snprintf(name, sizeof name, "%08x %0150u", (uint32_t)(i * 40503u) ^ i, i);
+            if (help_insert(t, "t", ROW(id, name), &err) != QUARTET_OK)
+                _exit(3);
+        }
+        if (txn_commit(t, &err) != QUARTET_OK || write(out, &i, sizeof i) != (ssize_t)sizeof i)
+            _exit(4);
+    }
+}
+
+static size_t count_rows(db *d, const char *index)
+{
+    struct err err = ERR_INIT;
+    txn *t = NULL;
+    size_t rows = 0;
+    uint32_t column = 0;
+    struct scan_want want = {.columns = &column, .column_count = 1};
+    OK(txn_begin(d, &t, &err));
+    OK(txn_statement_begin(t, &err));
+    const struct table_def *def = catalog_table(txn_catalog(t), "t"), *of;
+    table_scan *s = NULL;
+    OK(table_scan_open(t, def, index != NULL ? catalog_index(txn_catalog(t), index, &of) : NULL, NULL, &want, &s, &err));
+    for (struct batch b;; rows += b.n) {
+        OK(table_scan_next(s, 0, &b, &err));
+        if (b.n == 0)
+            break;
+    }
+    table_scan_close(s);
+    txn_rollback(t);
+    return rows;
+}
+
+static void test_recover_after_kill_within_flushes(void)
+{
+    struct err err = ERR_INIT;
+    struct prng r;
+    uint64_t seed = unit_seed(1), rounds = getenv("QUARTET_LONG") != NULL ? 40 : 2;
+    uint32_t torn = 0;
+    prng_seed(&r, seed);
+    for (uint64_t round = 0; round < rounds; round++) {
+        char dir[64];
+        int pipes[2];
+        uint32_t told = 0, n, enough = 60000 + (uint32_t)prng_below(&r, 60000);
+        struct state_hash h;
+        new_dir(dir);
+        CU_ASSERT_EQUAL_FATAL(pipe(pipes), 0);
+        pid_t child = fork();
+        CU_ASSERT_FATAL(child >= 0);
+        if (child == 0)
+            child_writes(dir, pipes[1]);
+        close(pipes[1]);
+        while (told < enough && read(pipes[0], &n, sizeof n) == (ssize_t)sizeof n)
+            told = n;
+        CU_ASSERT_EQUAL_FATAL(kill(child, SIGKILL), 0);
+        CU_ASSERT_EQUAL(waitpid(child, NULL, 0), child);
+        while (read(pipes[0], &n, sizeof n) == (ssize_t)sizeof n)
+            told = n;
+        close(pipes[0]);
+        db *d = open_dir(dir, 0);
+        torn += kv_torn(d->store);
+        size_t rows = count_rows(d, NULL);
+        if (rows < told || rows > told + 1000)
+            printf("\nround %u of seed %llu: %zu rows, told %u\n", (unsigned)round, (unsigned long long)seed, rows, told);
+        CU_ASSERT(rows == told || rows == told + 1000); /* whole transactions; the last may not have been told */
+        CU_ASSERT_EQUAL(count_rows(d, "tn"), rows);
+        OK(db_state_hash(d, &h, NULL, &err));
+        OK(apply_rebuild(d, &err));
+        expect_same_hash(d, h);
+        help_close(d);
+        walk_dir(dir, NULL);
+    }
+    if (rounds > 10) {
+        printf("%u of %u flushes were cut in two: ", torn, (unsigned)rounds);
+        CU_ASSERT(torn > 0);
+    }
 }
 
 const char *const unit_suite = "db_recover";
@@ -370,6 +502,8 @@ const struct unit_test unit_tests[] = {
     {"new chain", test_recover_members_begin_a_new_chain_and_sign_the_tail},
     {"identity", test_recover_identity_is_refused_where_there_are_data},
     {"rebuild", test_recover_rebuilds_indexes_and_hashes},
+    {"trim", test_recover_trims_the_log},
+    {"kill", test_recover_after_kill_within_flushes},
     {"half taken", test_recover_what_was_half_taken},
     {NULL, NULL},
 };
