@@ -153,6 +153,7 @@ void exec_destroy(struct exec *e)
 {
     if (e == NULL)
         return;
+    e->last = true;
     close_nodes(e);
     for (uint32_t i = 0; i < e->all_count; i++)
         arena_free_all(&e->all[i]->tmp);

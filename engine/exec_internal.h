@@ -19,7 +19,8 @@ struct xops {
     quartet_status (*next)(
         struct xnode *x,
         struct err *err); /* the next rows into x->out; x->out.n == 0: the end, and so for ever */
-    void (*close)(struct xnode *x); /* end of the statement: scans and heap; NULL: nothing */
+    void (*close)(struct xnode *x); /* end of the statement: scans and heap; NULL: nothing. Another
+                                       run may follow unless exec.last is set */
 };
 struct xnode {
     const struct xops *ops;
@@ -82,6 +83,7 @@ struct exec {
     bool has_last_id;
     bool busy; /* handed out */
     bool opened;
+    bool last; /* no run follows: close gives up what it would keep for one */
     struct xnode *nodes; /* of all runs, for close */
     struct xnode **all;
     uint32_t all_count, all_cap;

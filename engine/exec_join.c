@@ -96,8 +96,11 @@ static quartet_status join_open(struct xnode *x, struct err *err)
 static void join_close(struct xnode *x)
 {
     struct xjoin *j = (struct xjoin *)x;
-    table_scan_close(j->scan);
-    j->scan = NULL;
+    if (x->run->e->last) {
+        table_scan_close(j->scan);
+        j->scan = NULL;
+    }
+    table_scan_rest(j->scan);
     keyset_deinit(&j->keys);
     j->keys = (struct keyset){0};
     arena_free_all(&j->fetched);
@@ -428,7 +431,7 @@ static quartet_status lookup_start(struct xjoin *j, struct err *err)
     if (rc != QUARTET_OK || j->bound.empty)
         return rc;
     if (j->scan != NULL)
-        return table_scan_rebind(j->scan, &j->bound.bound, err);
+        return table_scan_rebind(j->scan, j->x.run->e->t, &j->bound.bound, err);
     struct scan_want want = {
         .columns = s->columns, .column_count = s->column_count, .keys = s->keys};
     return table_scan_open(j->x.run->e->t, s->table, s->index, &j->bound.bound, &want, &j->scan,

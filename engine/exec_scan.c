@@ -24,6 +24,10 @@ static quartet_status scan_open(struct xnode *x, struct err *err)
 static void scan_close(struct xnode *x)
 {
     struct xscan *s = (struct xscan *)x;
+    if (!x->run->e->last) {
+        table_scan_rest(s->scan);
+        return;
+    }
     table_scan_close(s->scan);
     s->scan = NULL;
 }
@@ -44,7 +48,7 @@ static quartet_status scan_start(struct xscan *s, struct err *err)
     if (s->done)
         return QUARTET_OK;
     if (s->scan != NULL)
-        return table_scan_rebind(s->scan, bound, err);
+        return table_scan_rebind(s->scan, s->x.run->e->t, bound, err);
     struct scan_want want = {.columns = p->columns,
                              .column_count = p->column_count,
                              .keys = p->keys,
@@ -92,7 +96,7 @@ static quartet_status scan_next(struct xnode *x, struct err *err)
         if (x->out.n == 0) {
             s->done = !p->bounded || !bound_next(&s->bound);
             if (!s->done)
-                rc = table_scan_rebind(s->scan, &s->bound.bound, err);
+                rc = table_scan_rebind(s->scan, x->run->e->t, &s->bound.bound, err);
             continue;
         }
         if (p->keys)

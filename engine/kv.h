@@ -100,6 +100,9 @@ quartet_status kv_iter_open(kv_snap *snap, const struct kv_overlay *over, tree_i
                             kv_iter **out, struct err *err);
 /* Rows in key order (or reverse), up to BATCH_ROWS_MAX, or `limit` where that is not 0 and less. */
 quartet_status kv_iter_next(kv_iter *it, uint32_t limit, struct kv_rows *out, struct err *err);
+/* Begin again with another range, maybe of another snapshot; tree, wants and memory stay. After an error it can only be restarted or closed. */
+quartet_status kv_iter_restart(kv_iter *it, kv_snap *snap, const struct kv_overlay *over, const struct kv_range *range, struct err *err);
+void kv_iter_rest(kv_iter *it);  /* hold nothing of the snapshot any longer; kv_iter_restart or kv_iter_close come next */
 void kv_iter_close(kv_iter *it); /* NULL is allowed */
 
 /* Has any entry of the range been applied after `since`? Looks at buffers only, also at flushed ones that a live snapshot may ask about; answers

@@ -433,6 +433,36 @@ static quartet_status want_bytes(uint32_t **ends, struct slice **slices_out, str
     return *ends != NULL && *slices_out != NULL ? QUARTET_OK : err_nomem(err);
 }
 
+void kv_iter_rest(kv_iter *it)
+{
+    if (it->base_open)
+        it->snap->store->base->ops->cursor_close(&it->base);
+    it->base_open = false;
+    it->block.p = NULL;
+    it->source_count = 0;
+    it->snap = NULL;
+}
+
+quartet_status kv_iter_restart(kv_iter *it, kv_snap *snap, const struct kv_overlay *over, const struct kv_range *range, struct err *err)
+{
+    kv_iter_rest(it);
+    it->snap = snap;
+    it->base_done = false;
+    it->from = it->to = 0;
+    it->hi_open = range->hi_open;
+    buf_clear(&it->lo);
+    buf_clear(&it->hi);
+    buf_put(&it->lo, range->lo.p, range->lo.n);
+    buf_put(&it->hi, range->hi.p, range->hi_open ? 0 : range->hi.n);
+    if (it->lo.failed || it->hi.failed)
+        return err_nomem(err);
+    if (over != NULL && over->buffer != NULL)
+        source_add(it, over->buffer, over->through);
+    for (uint32_t i = 0; i < snap->view->count; i++)
+        source_add(it, snap->view->layers[i]->buffer, snap->at);
+    return base_start(it, err);
+}
+
 quartet_status kv_iter_open(kv_snap *snap, const struct kv_overlay *over, tree_id tree, const struct kv_range *range, const struct kv_want *want,
                             kv_iter **out, struct err *err)
 {
@@ -441,29 +471,18 @@ quartet_status kv_iter_open(kv_snap *snap, const struct kv_overlay *over, tree_i
     struct kv_iter *it = mem_zalloc(1, sizeof *it);
     if (it == NULL)
         return err_nomem(err);
-    it->snap = snap;
     it->tree = tree;
-    it->hi_open = range->hi_open;
     it->reverse = want->reverse;
     it->dead = want->dead;
     it->want_keys = want->keys;
     it->want_records = want->records;
-    buf_put(&it->lo, range->lo.p, range->lo.n);
-    buf_put(&it->hi, range->hi.p, range->hi_open ? 0 : range->hi.n);
-    quartet_status rc = it->lo.failed || it->hi.failed ? err_nomem(err) : QUARTET_OK;
-    if (rc == QUARTET_OK)
-        rc = want_columns(it, want, err);
+    quartet_status rc = want_columns(it, want, err);
     if (rc == QUARTET_OK && it->want_keys)
         rc = want_bytes(&it->key_ends, &it->keys, err);
     if (rc == QUARTET_OK && it->want_records)
         rc = want_bytes(&it->record_ends, &it->records, err);
-    if (rc == QUARTET_OK) {
-        if (over != NULL && over->buffer != NULL)
-            source_add(it, over->buffer, over->through);
-        for (uint32_t i = 0; i < snap->view->count; i++)
-            source_add(it, snap->view->layers[i]->buffer, snap->at);
-        rc = base_start(it, err);
-    }
+    if (rc == QUARTET_OK)
+        rc = kv_iter_restart(it, snap, over, range, err);
     if (rc != QUARTET_OK) {
         kv_iter_close(it);
         return rc;
@@ -476,8 +495,7 @@ void kv_iter_close(kv_iter *it)
 {
     if (it == NULL)
         return;
-    if (it->base_open)
-        it->snap->store->base->ops->cursor_close(&it->base);
+    kv_iter_rest(it);
     for (uint32_t i = 0; i < it->column_count && it->cols != NULL; i++) {
         mem_free(it->cols[i].null);
         mem_free(it->cols[i].p);

@@ -1,12 +1,15 @@
 /* table_read.c - scans and look-ups of rows for the executor, a batch at a time.
- * Why two ways: along the primary key the store's columns are passed on as they are, without a copy; along an index rows are fetched by key, unless the
- *   entries themselves hold all that is wanted.
+ * Why three ways: along the primary key the store's columns are passed on as they are, without a copy; along an index rows are fetched by key, unless the
+ *   entries themselves hold all that is wanted; a bound that names one row by its whole primary key is a look-up, for which an iterator would cost more
+ *   than the row.
  * Invariants: a scan sees the transaction's own writes up to the statement before (no Halloween problem), and remembers its range as read.
  * Not here: writing (table_write.c), which index to use (the planner). */
 #include <string.h>
 
 #include "base/mem.h"
 #include "table_internal.h"
+
+#define REST_COLUMNS_MAX 32u /* a scan of more columns gives up their vectors while it rests */
 
 struct table_scan {
     txn *t;
@@ -18,6 +21,7 @@ struct table_scan {
     struct kv_want want;
     struct kv_overlay over;
     bool want_keys, covering;
+    bool point, point_done;   /* the bound names one row; it has been given out */
     uint32_t column_count;
     uint32_t *columns;        /* wanted, by table position */
     uint16_t *record_columns; /* want.columns */
@@ -61,16 +65,16 @@ static quartet_status scan_prepare(table_scan *s, const struct scan_want *want, 
     bool key_wanted = want->keys || s->want.column_count < n;
     s->want.reverse = want->reverse;
     s->want_keys = want->keys;
+    s->row = arena_zalloc(&s->arena, t->column_count, sizeof *s->row);
+    s->row_wanted = arena_zalloc(&s->arena, t->column_count, sizeof *s->row_wanted);
+    s->key_slices = arena_zalloc(&s->arena, s->index != NULL ? BATCH_ROWS_MAX : 1u, sizeof *s->key_slices);
+    if (s->row == NULL || s->row_wanted == NULL || s->key_slices == NULL)
+        return arena_fail(&s->arena, err);
+    for (uint32_t i = 0; i < n; i++)
+        s->row_wanted[s->columns[i]] = true;
     if (s->index != NULL) {
         s->want.column_count = 0; /* entries have no columns */
         s->want.keys = true;
-        s->row = arena_zalloc(&s->arena, t->column_count, sizeof *s->row);
-        s->row_wanted = arena_zalloc(&s->arena, t->column_count, sizeof *s->row_wanted);
-        s->key_slices = arena_zalloc(&s->arena, BATCH_ROWS_MAX, sizeof *s->key_slices);
-        if (s->row == NULL || s->row_wanted == NULL || s->key_slices == NULL)
-            return arena_fail(&s->arena, err);
-        for (uint32_t i = 0; i < n; i++)
-            s->row_wanted[s->columns[i]] = true;
         return QUARTET_OK;
     }
     s->want.columns = s->record_columns;
@@ -81,15 +85,20 @@ static quartet_status scan_prepare(table_scan *s, const struct scan_want *want, 
 
 static quartet_status scan_start(table_scan *s, const struct key_bound *bound, struct err *err)
 {
-    kv_iter_close(s->it);
-    s->it = NULL;
     quartet_status rc = bound_range(&s->keys, bound, &s->span, err);
     if (rc != QUARTET_OK)
         return rc;
+    s->point = s->index == NULL && bound != NULL && bound->lo == NULL && bound->hi == NULL && s->table->key_count > 0 &&
+               bound->prefix_count == s->table->key_count;
+    s->point_done = false;
     struct kv_range range = span_range(&s->span);
+    if (s->point)
+        return txn_note_point(s->t, s->table->id, range.lo, err);
     tree_id tree = s->index != NULL ? s->index->id : s->table->id;
     rc = txn_note_range(s->t, tree, &range, err);
-    if (rc == QUARTET_OK)
+    if (rc == QUARTET_OK && s->it != NULL)
+        rc = kv_iter_restart(s->it, s->t->snap, &s->over, &range, err);
+    else if (rc == QUARTET_OK)
         rc = kv_iter_open(s->t->snap, &s->over, tree, &range, &s->want, &s->it, err);
     return rc;
 }
@@ -100,15 +109,13 @@ quartet_status table_scan_open(txn *t, const struct table_def *table, const stru
     table_scan *s = mem_zalloc(1, sizeof *s);
     if (s == NULL)
         return err_nomem(err);
-    s->t = t;
     s->table = table;
     s->index = index;
     s->keys = (struct scan_keys){.table = table, .index = index, .keys = index != NULL ? index->keys : table->keys,
                                  .count = index != NULL ? index->column_count : table->key_count};
-    s->over = txn_overlay(t, t->statement > 0 ? t->statement - 1 : 0);
     quartet_status rc = scan_prepare(s, want, err);
     if (rc == QUARTET_OK)
-        rc = scan_start(s, bound, err);
+        rc = table_scan_rebind(s, t, bound, err);
     if (rc != QUARTET_OK) {
         table_scan_close(s);
         return rc;
@@ -117,9 +124,25 @@ quartet_status table_scan_open(txn *t, const struct table_def *table, const stru
     return QUARTET_OK;
 }
 
-quartet_status table_scan_rebind(table_scan *s, const struct key_bound *bound, struct err *err)
+quartet_status table_scan_rebind(table_scan *s, txn *t, const struct key_bound *bound, struct err *err)
 {
+    s->t = t;
+    s->over = txn_overlay(t, t->statement > 0 ? t->statement - 1 : 0);
     return scan_start(s, bound, err);
+}
+
+void table_scan_rest(table_scan *s)
+{
+    if (s == NULL)
+        return;
+    if (s->it != NULL && s->want.column_count > REST_COLUMNS_MAX) {
+        kv_iter_close(s->it);
+        s->it = NULL;
+    }
+    if (s->it != NULL)
+        kv_iter_rest(s->it);
+    s->t = NULL;
+    s->over = (struct kv_overlay){0};
 }
 
 void table_scan_close(table_scan *s)
@@ -208,13 +231,16 @@ static quartet_status next_by_key(table_scan *s, uint32_t limit, struct batch *o
     return rc;
 }
 
-/* The wanted values of one row from its record, into s->row. Rows that are not live cannot be named by an entry that is visible. */
-static quartet_status row_values(table_scan *s, struct slice key, struct slice record, struct err *err)
+/* The wanted values of one row from its record, into s->row. *live false: it has none. */
+static quartet_status row_values(table_scan *s, struct slice key, struct slice record, bool *live, struct err *err)
 {
     const struct table_def *t = s->table;
     struct record_view view;
-    if (!record_view(record, &view) || (view.flags & RECORD_LIVE) == 0)
-        return err_set(err, QUARTET_CORRUPT, "index %s of table %s names a row that is not there", s->index->name, t->name);
+    if (!record_view(record, &view))
+        return err_set(err, QUARTET_CORRUPT, "damaged record in table %s", t->name);
+    *live = (view.flags & RECORD_LIVE) != 0;
+    if (!*live)
+        return QUARTET_OK;
     struct bytes_in in = bytes_in(key.p, key.n);
     for (uint32_t k = 0; k < t->key_count; k++)
         if (!key_get(&in, &t->keys[k], &s->row[t->key_columns[k]], &s->batch))
@@ -230,24 +256,55 @@ static quartet_status row_values(table_scan *s, struct slice key, struct slice r
     return QUARTET_OK;
 }
 
+/* The row with this key into s->row; its bytes are valid until the batch's end. *found false: there is no live one. */
+static quartet_status find_row(table_scan *s, struct slice key, bool *found, struct err *err)
+{
+    buf_clear(&s->record);
+    *found = false;
+    quartet_status rc = kv_get(s->t->snap, &s->over, s->table->id, key, &s->record, err);
+    if (rc == QUARTET_NOTFOUND)
+        return QUARTET_OK;
+    if (rc != QUARTET_OK)
+        return rc;
+    const uint8_t *record = s->record.data;
+    if (!s->point) { /* more rows follow */
+        record = arena_dup(&s->batch, record, s->record.len);
+        if (record == NULL)
+            return arena_fail(&s->batch, err);
+    }
+    return row_values(s, key, slice_of(record, s->record.len), found, err);
+}
+
 /* A row that an index entry names. */
 static quartet_status fetch_row(table_scan *s, struct slice key, struct err *err)
 {
-    struct slice record;
-    apply_no version;
+    bool found;
     quartet_status rc = txn_note_point(s->t, s->table->id, key, err);
-    if (rc != QUARTET_OK)
+    if (rc == QUARTET_OK)
+        rc = find_row(s, key, &found, err);
+    if (rc == QUARTET_OK && !found)
+        rc = err_set(err, QUARTET_CORRUPT, "index %s of table %s names a row that is not there", s->index->name, s->table->name);
+    return rc;
+}
+
+static quartet_status next_by_point(table_scan *s, struct batch *out, struct err *err)
+{
+    bool found;
+    if (s->point_done)
+        return QUARTET_OK;
+    s->point_done = true;
+    s->key_slices[0] = slice_of(s->span.lo.data, s->span.lo.len);
+    quartet_status rc = find_row(s, s->key_slices[0], &found, err);
+    if (rc != QUARTET_OK || !found)
         return rc;
-    if (s->over.buffer != NULL && kv_buffer_get(s->over.buffer, s->table->id, key, s->over.through, &record, &version))
-        return row_values(s, key, record, err);
-    buf_clear(&s->record);
-    rc = kv_get(s->t->snap, NULL, s->table->id, key, &s->record, err);
-    if (rc == QUARTET_NOTFOUND)
-        return err_set(err, QUARTET_CORRUPT, "index %s of table %s names a row that is not there", s->index->name, s->table->name);
-    if (rc != QUARTET_OK)
-        return rc;
-    const void *copy = arena_dup(&s->batch, s->record.data, s->record.len);
-    return copy == NULL ? arena_fail(&s->batch, err) : row_values(s, key, slice_of(copy, s->record.len), err);
+    for (uint32_t i = 0; i < s->column_count; i++)
+        if (!vec_init(&s->vecs[i], s->table->columns[s->columns[i]].type, 1, &s->batch) ||
+            !vec_set(&s->vecs[i], 0, &s->row[s->columns[i]], 1, &s->batch))
+            return arena_fail(&s->batch, err);
+    out->n = 1;
+    if (s->want_keys)
+        out->keys = s->key_slices;
+    return QUARTET_OK;
 }
 
 /* All that is wanted stands in the entry. */
@@ -294,6 +351,8 @@ quartet_status table_scan_next(table_scan *s, uint32_t limit, struct batch *out,
 {
     *out = (struct batch){.col_count = s->column_count, .cols = s->vecs};
     arena_rewind(&s->batch, (struct arena_mark){0});
+    if (s->point)
+        return next_by_point(s, out, err);
     return s->index != NULL ? next_by_index(s, limit, out, err) : next_by_key(s, limit, out, err);
 }
 

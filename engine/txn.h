@@ -52,8 +52,10 @@ struct scan_want {
 quartet_status table_scan_open(txn *t, const struct table_def *table, const struct index_def *index, const struct key_bound *bound,
                                const struct scan_want *want, table_scan **out, struct err *err);
 quartet_status table_scan_next(table_scan *s, uint32_t limit, struct batch *out, struct err *err); /* out->n == 0: the end; limit 0: no wish */
-/* Begin again with another bound, same everything: for index joins. */
-quartet_status table_scan_rebind(table_scan *s, const struct key_bound *bound, struct err *err);
+/* Begin again with another bound, same everything, maybe in another transaction: for index joins, and for statements that run again. */
+quartet_status table_scan_rebind(table_scan *s, txn *t, const struct key_bound *bound, struct err *err);
+/* Hold nothing of the transaction any longer, but keep the memory for table_scan_rebind; NULL is allowed. The catalog of table and index must live on. */
+void table_scan_rest(table_scan *s);
 void table_scan_close(table_scan *s); /* NULL is allowed */
 
 /* One row by its encoded key: all columns in `values` (column_count; bytes in the arena). *found false: no live row. */
