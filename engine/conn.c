@@ -34,6 +34,9 @@ void conn_close(conn *c)
     c->t = NULL;
     conn_end_txn(c);
     mem_free(c->savepoints);
+    conn_rerun_clear(c);
+    buf_deinit(&c->rerun.randoms);
+    buf_deinit(&c->rerun.scratch);
     buf_deinit(&c->token);
     mem_free(c);
 }
@@ -170,7 +173,11 @@ quartet_status conn_commit(conn *c, struct err *err)
     conn_end_txn(c); /* before the transaction goes: their scans read from it */
     c->t = NULL;
     txn_set_sync(t, c->settings.synchronous);
+    int64_t now_us = txn_now_us(t);
     quartet_status rc = txn_commit_stamped(t, &stamp, err);
+    if (rc == QUARTET_SERIALIZATION)
+        rc = conn_rerun(c, now_us, &stamp, err);
+    conn_rerun_clear(c);
     return rc == QUARTET_OK ? conn_committed(c, stamp, err) : rc;
 }
 
@@ -444,6 +451,7 @@ void conn_reset(conn_stmt *s)
     s->own_txn = NULL;
     if (s->state == CONN_KEPT_ROWS && !(s->tree != NULL && is_table(s)))
         conn_rows_clear(&s->rows);
+    s->noted = NULL;
     s->state = CONN_IDLE;
 }
 
@@ -485,6 +493,8 @@ static quartet_status start_read(conn_stmt *s, struct err *err)
         if (rc == QUARTET_OK)
             t->reads_unneeded = true;
     }
+    if (rc == QUARTET_OK && c->t != NULL)
+        s->noted = conn_rerun_note(s);
     if (rc == QUARTET_OK)
         rc = plan_for(s, t, err);
     if (rc == QUARTET_OK)
@@ -577,7 +587,10 @@ static quartet_status run_in_txn(conn_stmt *s, struct err *err)
     quartet_status rc = txn_statement_begin(t, err);
     if (rc != QUARTET_OK)
         return rc;
+    s->noted = conn_rerun_note(s);
     rc = run_body(s, t, err);
+    conn_rerun_ended(s, rc);
+    s->noted = NULL;
     if (rc != QUARTET_OK)
         txn_statement_rollback(t); /* the statement alone is undone; the transaction goes on */
     return rc;
@@ -588,12 +601,25 @@ static quartet_status unavailable(const conn_stmt *s, struct err *err)
     return err_set_at(err, QUARTET_ERROR, 0, "%s is not part of this version of Quartet", ast_stmt_kind_name(s->tree->kind));
 }
 
+/* Savepoints are part of what a transaction did; BEGIN and its end are not. */
+static quartet_status run_transaction(conn_stmt *s, struct err *err)
+{
+    uint8_t action = s->tree->u.transaction->action;
+    quartet_status rc = conn_transaction(s->c, s->tree->u.transaction, err);
+    if (rc != QUARTET_OK || s->c->t == NULL || action == AST_TXN_BEGIN)
+        return rc;
+    s->noted = conn_rerun_note(s);
+    conn_rerun_ended(s, rc);
+    s->noted = NULL;
+    return rc;
+}
+
 /* Statements about the session. Indexes are always current and the planner needs no statistics to be right, so REINDEX and ANALYZE have nothing to do. */
 static quartet_status run_session(conn_stmt *s, struct err *err)
 {
     switch (s->tree->kind) {
     case AST_STMT_TRANSACTION:
-        return conn_transaction(s->c, s->tree->u.transaction, err);
+        return run_transaction(s, err);
     case AST_STMT_SET:
         return conn_set(s->c, s->tree->u.settings, err);
     case AST_STMT_SHOW:
@@ -654,6 +680,10 @@ quartet_status conn_step(conn_stmt *s, struct batch *out, struct err *err)
         return give_kept(s, out, err);
     if (rc == QUARTET_OK)
         rc = exec_next(s->run, out, err);
+    if (rc != QUARTET_OK)
+        conn_rerun_ended(s, rc);
+    else
+        conn_rerun_rows(s, out);
     if (rc != QUARTET_OK || out->n == 0)
         conn_reset(s);
     else

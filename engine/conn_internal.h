@@ -13,6 +13,18 @@ struct conn_savepoint {
     txn_mark mark;
 };
 
+/* What the open transaction did, so that it can be run again (conn_rerun.c). */
+struct rerun_entry;
+struct conn_rerun {
+    struct arena arena;
+    struct rerun_entry *first, *last;
+    uint32_t count;
+    bool off;           /* too much to note: it will not be run again */
+    bool running;       /* it is being run again: nothing is noted */
+    struct buf randoms; /* what random() and uuid() drew, in order */
+    struct buf scratch;
+};
+
 struct conn {
     db *d;
     txn *t;                 /* of BEGIN; NULL: none */
@@ -23,6 +35,7 @@ struct conn {
     struct buf token;       /* set from outside; empty: none */
     int64_t changes, last_insert_id;
     hlc_stamp last_commit;
+    struct conn_rerun rerun;
     int interrupted;        /* atomic; set by any thread */
     void (*notice)(void *arg, const char *text);
     void *notice_arg;
@@ -55,6 +68,7 @@ struct conn_stmt {
     enum conn_state state;
     txn *own_txn;            /* of a lone read */
     exec *run;
+    struct rerun_entry *noted; /* of the present run, in the connection's log; NULL: none */
     struct conn_rows rows;
     struct arena batch_arena; /* of the batch given out from rows */
 };
@@ -68,6 +82,13 @@ void conn_end_txn(conn *c); /* resets statements that read in it, forgets savepo
 quartet_status conn_rows_add(struct conn_rows *r, const struct value *values, struct err *err); /* copies */
 void conn_rows_clear(struct conn_rows *r);
 
+/* conn_rerun.c */
+void conn_rerun_clear(conn *c);
+struct rerun_entry *conn_rerun_note(conn_stmt *s);            /* a statement begins; NULL: not noted */
+void conn_rerun_rows(conn_stmt *s, const struct batch *b);    /* rows of a read were given out; n == 0: it has ended */
+void conn_rerun_ended(conn_stmt *s, quartet_status rc);       /* a statement that writes, or that failed, has ended */
+/* Run the transaction that failed with `err` again and commit it. QUARTET_SERIALIZATION, err as it was: its results would differ. */
+quartet_status conn_rerun(conn *c, int64_t now_us, hlc_stamp *stamp, struct err *err);
 /* conn_session.c: BEGIN ... ROLLBACK TO, SET, PRAGMA. */
 quartet_status conn_transaction(conn *c, const struct ast_transaction *a, struct err *err);
 /* The text of what a setting is set to. */

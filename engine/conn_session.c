@@ -13,7 +13,12 @@ static quartet_status begin(conn *c, struct err *err)
     if (c->t != NULL)
         return err_set(err, QUARTET_ERROR, "a transaction is open already; COMMIT or ROLLBACK it, or use SAVEPOINT");
     quartet_status rc = conn_before_read(c, err);
-    return rc == QUARTET_OK ? txn_begin(c->d, &c->t, err) : rc;
+    if (rc == QUARTET_OK)
+        rc = txn_begin(c->d, &c->t, err);
+    conn_rerun_clear(c);
+    if (rc == QUARTET_OK)
+        txn_replay_inputs(c->t, txn_now_us(c->t), &c->rerun.randoms);
+    return rc;
 }
 
 static quartet_status savepoint(conn *c, const char *name, struct err *err)
@@ -102,6 +107,7 @@ quartet_status conn_transaction(conn *c, const struct ast_transaction *a, struct
         if (t == NULL)
             return err_set(err, QUARTET_ERROR, "cannot ROLLBACK: no transaction is open");
         conn_end_txn(c);
+        conn_rerun_clear(c);
         c->t = NULL;
         txn_rollback(t);
         return QUARTET_OK;

@@ -165,9 +165,28 @@ int64_t txn_now_us(txn *t)
     return t->now_us;
 }
 
+void txn_replay_inputs(txn *t, int64_t now_us, struct buf *randoms)
+{
+    t->now_us = now_us;
+    t->randoms = randoms;
+    t->random_at = 0;
+}
+
 quartet_status txn_random(txn *t, void *p, size_t n, struct err *err)
 {
-    return t->d->env->ops->random(t->d->env, p, n, err);
+    if (t->randoms == NULL)
+        return t->d->env->ops->random(t->d->env, p, n, err);
+    if (t->randoms->len - t->random_at < n) {
+        t->randoms->len = t->random_at; /* a rest too short for this draw is drawn anew */
+        uint8_t *room = buf_reserve(t->randoms, n);
+        quartet_status rc = room != NULL ? t->d->env->ops->random(t->d->env, room, n, err) : err_nomem(err);
+        if (rc != QUARTET_OK)
+            return rc;
+        t->randoms->len += n;
+    }
+    memcpy(p, t->randoms->data + t->random_at, n);
+    t->random_at += n;
+    return QUARTET_OK;
 }
 
 /* Too many ranges: remember each tree as a whole. */

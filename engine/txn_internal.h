@@ -39,6 +39,8 @@ struct txn {
     enum log_sync_mode sync;
     int64_t now_us;
     uint32_t ordinal;    /* of hidden keys */
+    struct buf *randoms;   /* what txn_random gave, kept by the connection; NULL: not kept */
+    size_t random_at;      /* given so far */
     struct buf read_bytes;
     struct read_range *reads;
     uint32_t read_count, read_cap;
@@ -61,6 +63,8 @@ quartet_status txn_note_point(txn *t, tree_id tree, struct slice key, struct err
 quartet_status txn_catalog_refresh(txn *t, struct err *err); /* after DDL wrote system rows */
 /* As txn_begin on the newest state, holding the commit lock until it ends: nothing can come between, so its commit cannot fail for what it read. */
 quartet_status txn_begin_exclusive(db *d, txn **out, struct err *err);
+/* The same now(), and the same random bytes as far as `randoms` goes (new ones are appended): for a transaction that may be run again. Borrowed. */
+void txn_replay_inputs(txn *t, int64_t now_us, struct buf *randoms);
 /* As txn_commit; *stamp (0: read-only) is the commit's. */
 quartet_status txn_commit_stamped(txn *t, hlc_stamp *stamp, struct err *err);
 
