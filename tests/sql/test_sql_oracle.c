@@ -220,8 +220,8 @@ static void subquery(struct gen *g, const char *what, int depth)
     static const char *const tables[] = {"t1", "t2", "t3"};
     uint32_t kept = g->alias_count;
     buf_printf(&g->out, "(SELECT %s FROM %s AS s%d WHERE ", what, tables[pick(g, 3)], depth);
-    char name[8];
-    (void)snprintf(name, sizeof name, "s%d", depth); /* one digit */
+    char name[16];
+    (void)snprintf(name, sizeof name, "s%d", depth);
     if (g->alias_count < 4)
         g->alias[g->alias_count++] = name;
     condition(g, depth - 2);

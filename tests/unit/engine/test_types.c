@@ -329,7 +329,8 @@ static void test_collation(void)
     CU_ASSERT(collate_nocase_cmp(slice_of("ABC", 3), slice_of("abd", 3)) < 0);
     CU_ASSERT(collate_nocase_cmp(slice_of("ab", 2), slice_of("ABC", 3)) < 0);
     CU_ASSERT_EQUAL(collate_nocase_cmp(slice_of("\xc3\x84", 2), slice_of("\xc3\xa4", 2)), 0);
-    CU_ASSERT(collate_fold(slice_of("Stra\xc3\x9f" "e", 7), &a, &x) && collate_fold(slice_of("STRASSE", 7), &a, &y));
+    CU_ASSERT_FATAL(collate_fold(slice_of("Stra\xc3\x9f" "e", 7), &a, &x));
+    CU_ASSERT_FATAL(collate_fold(slice_of("STRASSE", 7), &a, &y));
     CU_ASSERT(slice_eq(x, y));
     CU_ASSERT(collate_nocase_cmp(slice_of("\xff", 1), slice_of("\xfe", 1)) > 0);
     arena_free_all(&a);
