@@ -310,13 +310,8 @@ static quartet_status prepare_stmt(conn_stmt *s, const char *sql, size_t n, size
         return rc;
     s->sql = arena_strndup(&s->arena, sql, *consumed);
     s->sql_len = *consumed;
-    uint32_t params = s->tree->params.count;
-    s->params = arena_zalloc(&s->arena, params + 1u, sizeof *s->params);
-    s->param_bytes = arena_zalloc(&s->arena, params + 1u, sizeof *s->param_bytes);
-    if (s->sql == NULL || s->params == NULL || s->param_bytes == NULL)
+    if (s->sql == NULL || !params_init(&s->params, &s->tree->params, &s->arena))
         return arena_fail(&s->arena, err);
-    for (uint32_t i = 0; i < params; i++)
-        s->params[i] = VALUE_NULL_INIT;
     if (conn_planned(s->tree))
         return plan_now(s, err);
     return is_table(s) ? make_table(s, err) : QUARTET_OK;
@@ -354,9 +349,7 @@ void conn_finalize(conn_stmt *s)
     if (s->next != NULL)
         s->next->prev = s->prev;
     plan_free(s->p);
-    if (s->param_bytes != NULL)
-        for (uint32_t i = 0; i < s->tree->params.count; i++)
-            buf_deinit(&s->param_bytes[i]);
+    params_deinit(&s->params);
     conn_rows_clear(&s->rows);
     arena_free_all(&s->batch_arena);
     arena_free_all(&s->plan_arena);
@@ -372,43 +365,29 @@ const char *conn_sql(const conn_stmt *s, size_t *n)
 
 uint32_t conn_param_count(const conn_stmt *s)
 {
-    return s->tree->params.count;
+    return params_count(&s->params);
 }
 
 const char *conn_param_name(const conn_stmt *s, uint32_t number)
 {
-    return number >= 1 && number <= s->tree->params.count ? s->tree->params.names[number - 1] : NULL;
+    return params_name(&s->params, number);
 }
 
 quartet_status conn_bind(conn_stmt *s, uint32_t number, const struct value *v, struct err *err)
 {
     if (s->state != CONN_IDLE)
         return err_set(err, QUARTET_MISUSE, "the statement is running: reset it before binding");
-    if (number == 0 || number > s->tree->params.count)
-        return err_set(err, QUARTET_RANGE, "there is no parameter %u: the statement has %u", number, s->tree->params.count);
-    struct value *p = &s->params[number - 1];
-    *p = *v;
-    if (v->type != VALUE_TEXT && v->type != VALUE_BLOB && v->type != VALUE_JSON)
-        return QUARTET_OK;
-    struct buf *bytes = &s->param_bytes[number - 1];
-    buf_clear(bytes);
-    buf_put(bytes, v->s.p, v->s.n);
-    p->s = slice_of(bytes->len > 0 ? bytes->data : (const uint8_t *)"", bytes->len);
-    quartet_status rc = buf_check(bytes, err);
-    if (rc != QUARTET_OK)
-        *p = VALUE_NULL_INIT;
-    return rc;
+    return params_bind(&s->params, number, v, err);
 }
 
 const struct value *conn_param(const conn_stmt *s, uint32_t number)
 {
-    return number >= 1 && number <= s->tree->params.count ? &s->params[number - 1] : NULL;
+    return params_get(&s->params, number);
 }
 
 void conn_clear_bindings(conn_stmt *s)
 {
-    for (uint32_t i = 0; i < s->tree->params.count; i++)
-        s->params[i] = VALUE_NULL_INIT;
+    params_clear(&s->params);
 }
 
 uint32_t conn_column_count(const conn_stmt *s)
@@ -500,7 +479,7 @@ static quartet_status start_read(conn_stmt *s, struct err *err)
     if (rc == QUARTET_OK)
         rc = txn_statement_begin(t, err);
     if (rc == QUARTET_OK)
-        rc = exec_open(s->p, t, s->params, s->tree->params.count, &limits, &s->run, err);
+        rc = exec_open(s->p, t, s->params.values, params_count(&s->params), &limits, &s->run, err);
     if (rc == QUARTET_OK)
         s->state = CONN_STREAMING;
     return rc;
@@ -519,7 +498,7 @@ static quartet_status run_write(conn_stmt *s, txn *t, struct err *err)
     struct value *row = arena_zalloc(&s->rows.arena, s->column_count + 1u, sizeof *row);
     if (row == NULL)
         return arena_fail(&s->rows.arena, err);
-    rc = exec_open(s->p, t, s->params, s->tree->params.count, &limits, &s->run, err);
+    rc = exec_open(s->p, t, s->params.values, params_count(&s->params), &limits, &s->run, err);
     while (rc == QUARTET_OK && (rc = exec_next(s->run, &rows, err)) == QUARTET_OK && rows.n > 0)
         for (uint32_t k = 0; rc == QUARTET_OK && k < rows.n; k++) {
             for (uint32_t c = 0; c < s->column_count; c++)

@@ -3,6 +3,7 @@
 #define ENGINE_CONN_INTERNAL_H
 
 #include "conn.h"
+#include "params.h"
 #include "txn_internal.h"
 
 #define CONN_SAVEPOINTS_MAX 1000u
@@ -63,8 +64,7 @@ struct conn_stmt {
     plan *p;                 /* NULL: not a planned kind */
     struct plan_column *columns; /* of SHOW and PRAGMA, in rows.arena */
     uint32_t column_count;
-    struct value *params;
-    struct buf *param_bytes; /* one per parameter: the bytes of its text */
+    struct params params;
     enum conn_state state;
     txn *own_txn;            /* of a lone read */
     exec *run;

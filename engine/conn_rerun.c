@@ -38,7 +38,7 @@ void conn_rerun_clear(conn *c)
 struct rerun_entry *conn_rerun_note(conn_stmt *s)
 {
     struct conn_rerun *log = &s->c->rerun;
-    uint32_t params = s->tree->params.count;
+    uint32_t params = params_count(&s->params);
     if (log->running || log->off)
         return NULL;
     struct rerun_entry *e = arena_zalloc(&log->arena, 1, sizeof *e);
@@ -50,7 +50,7 @@ struct rerun_entry *conn_rerun_note(conn_stmt *s)
         ok = e->sql != NULL && e->params != NULL;
     }
     for (uint32_t i = 0; ok && i < params; i++) {
-        e->params[i] = s->params[i];
+        e->params[i] = s->params.values[i];
         ok = value_copy(&log->arena, &e->params[i]);
     }
     if (!ok) { /* too much to note, or no memory for it: such a transaction fails where others are run again */

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "conn_internal.h"
 #include "net/client.h"
+#include "params.h"
 #include "parser/parse.h"
 
 struct remote {
@@ -26,8 +27,7 @@ struct remote_stmt {
     struct ast_stmt *tree;
     const char *sql;
     size_t sql_len;
-    struct value *params;
-    struct buf *param_bytes;
+    struct params params;
     client_stmt *prepared; /* NULL: not yet */
     client_stmt *once;     /* of client_execute */
     bool running;
@@ -95,12 +95,9 @@ quartet_status remote_prepare(remote *r, const char *sql, size_t n, remote_stmt 
     s->r = r;
     quartet_status rc = parse_sql(&s->arena, sql, n, NULL, &s->tree, consumed, err);
     if (rc == QUARTET_OK && s->tree != NULL) {
-        uint32_t params = s->tree->params.count;
         s->sql = arena_strndup(&s->arena, sql, *consumed);
         s->sql_len = *consumed;
-        s->params = arena_zalloc(&s->arena, params + 1u, sizeof *s->params);
-        s->param_bytes = arena_zalloc(&s->arena, params + 1u, sizeof *s->param_bytes);
-        if (s->sql == NULL || s->params == NULL || s->param_bytes == NULL)
+        if (s->sql == NULL || !params_init(&s->params, &s->tree->params, &s->arena))
             rc = arena_fail(&s->arena, err);
     }
     if (rc != QUARTET_OK || s->tree == NULL) {
@@ -108,7 +105,6 @@ quartet_status remote_prepare(remote *r, const char *sql, size_t n, remote_stmt 
         mem_free(s);
         return rc;
     }
-    remote_clear_bindings(s);
     *out = s;
     return QUARTET_OK;
 }
@@ -119,8 +115,7 @@ void remote_finalize(remote_stmt *s)
         return;
     client_stmt_free(s->once);
     client_stmt_free(s->prepared);
-    for (uint32_t i = 0; i < s->tree->params.count; i++)
-        buf_deinit(&s->param_bytes[i]);
+    params_deinit(&s->params);
     arena_free_all(&s->arena);
     mem_free(s);
 }
@@ -133,43 +128,29 @@ const char *remote_sql(const remote_stmt *s, size_t *n)
 
 uint32_t remote_param_count(const remote_stmt *s)
 {
-    return s->tree->params.count;
+    return params_count(&s->params);
 }
 
 const char *remote_param_name(const remote_stmt *s, uint32_t number)
 {
-    return number >= 1 && number <= s->tree->params.count ? s->tree->params.names[number - 1] : NULL;
+    return params_name(&s->params, number);
 }
 
 quartet_status remote_bind(remote_stmt *s, uint32_t number, const struct value *v, struct err *err)
 {
     if (s->running)
         return err_set(err, QUARTET_MISUSE, "the statement is running: reset it before binding");
-    if (number == 0 || number > s->tree->params.count)
-        return err_set(err, QUARTET_RANGE, "there is no parameter %u: the statement has %u", number, s->tree->params.count);
-    struct value *p = &s->params[number - 1];
-    *p = *v;
-    if (v->type != VALUE_TEXT && v->type != VALUE_BLOB && v->type != VALUE_JSON)
-        return QUARTET_OK;
-    struct buf *bytes = &s->param_bytes[number - 1];
-    buf_clear(bytes);
-    buf_put(bytes, v->s.p, v->s.n);
-    p->s = slice_of(bytes->len > 0 ? bytes->data : (const uint8_t *)"", bytes->len);
-    quartet_status rc = buf_check(bytes, err);
-    if (rc != QUARTET_OK)
-        *p = VALUE_NULL_INIT;
-    return rc;
+    return params_bind(&s->params, number, v, err);
 }
 
 const struct value *remote_param(const remote_stmt *s, uint32_t number)
 {
-    return number >= 1 && number <= s->tree->params.count ? &s->params[number - 1] : NULL;
+    return params_get(&s->params, number);
 }
 
 void remote_clear_bindings(remote_stmt *s)
 {
-    for (uint32_t i = 0; i < s->tree->params.count; i++)
-        s->params[i] = VALUE_NULL_INIT;
+    params_clear(&s->params);
 }
 
 static enum client_hint hint_of(const struct ast_stmt *tree)
@@ -250,7 +231,7 @@ static void remember_settings(remote_stmt *s)
 
 static quartet_status start(remote_stmt *s, struct err *err)
 {
-    uint32_t params = s->tree->params.count;
+    uint32_t params = params_count(&s->params);
     size_t consumed = 0;
     quartet_status rc = QUARTET_OK;
     if (s->prepared == NULL && params == 0 && s->once == NULL) {
@@ -261,7 +242,7 @@ static quartet_status start(remote_stmt *s, struct err *err)
         if (s->prepared == NULL)
             rc = client_prepare(s->r->c, s->sql, s->sql_len, &s->prepared, &consumed, err);
         if (rc == QUARTET_OK)
-            rc = client_run(s->prepared, s->params, params, err);
+            rc = client_run(s->prepared, s->params.values, params, err);
     }
     if (rc != QUARTET_OK)
         return rc;
