@@ -246,11 +246,15 @@ static quartet_status update_row(struct xwrite *w, const struct batch *in, uint3
     if (rc != QUARTET_OK)
         return rc;
     bool moves = p->key_changes && key_differs(w, t);
+    uint32_t write_count = 0;
+    for (uint32_t i = 0; i < p->set_count && !moves; i++) /* a key column set to what it was is no write */
+        if (t->columns[w->writes[i].column].key_at < 0)
+            w->writes[write_count++] = w->writes[i];
     if (moves)
         rc = table_delete(w->x.run->e->t, t, key.s, err);
     for (int tries = 0; rc == QUARTET_OK; tries++) {
         struct conflict c = {0};
-        rc = store_row(w, key.s, moves, p->set_count, &c, err);
+        rc = store_row(w, key.s, moves, write_count, &c, err);
         if (rc == QUARTET_CONSTRAINT && p->on_conflict == AST_CONFLICT_REPLACE && tries < 64 &&
             c.key.p != NULL) {
             rc = write_evict(w, &c, err);

@@ -338,7 +338,8 @@ static quartet_status plan_windows(struct planner *p, const struct bquery *q, st
         if (rc == QUARTET_OK)
             rc = place_order(p, w->order, w->order_count, in, &win->order, &win->order_flags, err);
         for (uint32_t j = i; j < q->window_count && rc == QUARTET_OK; j++) {
-            if (done[j] || !same_window(w, &q->windows[j]))
+            /* Not even to itself is a window with a subquery the same: no two of these are equal. */
+            if (done[j] || (j != i && !same_window(w, &q->windows[j])))
                 continue;
             done[j] = true;
             n->cids[in->col_count + k] = q->windows[j].cid;

@@ -306,7 +306,7 @@ quartet_status table_update(txn *t, const struct table_def *table, struct slice 
         rc = txn_row(t, table->id, key, t->statement, &record, &own, &found, err);
     if (rc != QUARTET_OK)
         return rc;
-    if (!found || (own && (!pending_read(record, table->rows.count, &prior) || !prior.live)))
+    if (!found || (own && (!pending_read(record, &prior) || !prior.live)))
         return err_set(err, QUARTET_INTERNAL, "table_update of a row of %s that is not there", table->name);
     for (uint32_t i = 0; i < write_count && rc == QUARTET_OK; i++) {
         rc = effect(table, &writes[i], &fresh[writes[i].column], &fresh[writes[i].column], &adds[i], err);

@@ -294,7 +294,7 @@ quartet_status txn_catalog_refresh(txn *t, struct err *err)
     return QUARTET_OK;
 }
 
-bool pending_read(struct slice record, uint32_t column_count, struct pending *out)
+bool pending_read(struct slice record, struct pending *out)
 {
     struct record_view view;
     if (!record_view(record, &view) || (view.flags & RECORD_SIMPLE) != 0)
@@ -302,7 +302,7 @@ bool pending_read(struct slice record, uint32_t column_count, struct pending *ou
     struct bytes_in in = bytes_in(view.meta.p, view.meta.n);
     *out = (struct pending){.flags = bytes_u8(&in), .live = (view.flags & RECORD_LIVE) != 0, .value_count = view.value_count, .values = view.values};
     if (out->flags == 0 && out->live) {
-        size_t n = (column_count + 7u) / 8u;
+        size_t n = (view.value_count + 7u) / 8u; /* not of the table's columns: this transaction may have added one since */
         const uint8_t *p = bytes_take(&in, n);
         out->bitmap = slice_of(p, p == NULL ? 0 : n);
     }

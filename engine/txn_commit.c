@@ -162,7 +162,7 @@ static struct value sum_value(const struct row_column *column, __int128 sum)
 static quartet_status row_operation(struct commit *c, const struct table_def *t, struct slice record, struct row_op *op, bool *empty)
 {
     struct pending p;
-    if (!pending_read(record, t->rows.count, &p))
+    if (!pending_read(record, &p))
         return err_set(c->err, QUARTET_INTERNAL, "damaged pending row of table %s", t->name);
     *op = (struct row_op){.flags = p.flags, .writes = c->writes};
     struct bytes_in in = bytes_in(p.values.p, p.values.n);
@@ -175,6 +175,10 @@ static quartet_status row_operation(struct commit *c, const struct table_def *t,
         } else {
             value_skip(&in);
         }
+    }
+    while ((p.flags & ROW_OP_INSERT) != 0 && op->write_count < t->rows.count) { /* ALTER TABLE came after the INSERT */
+        uint32_t i = op->write_count++;
+        c->writes[i] = (struct row_write){.column = i, .value = t->rows.columns[i].missing};
     }
     while (p.live && (p.flags & ROW_OP_INSERT) == 0 && p.adds.left > 0) {
         struct row_write *w = &c->writes[op->write_count++];

@@ -77,7 +77,7 @@ struct pending {
     uint32_t value_count;
     struct slice values;
 };
-bool pending_read(struct slice record, uint32_t column_count, struct pending *out);
+bool pending_read(struct slice record, struct pending *out);
 
 /* The present record of a row for this transaction. *own: it is a pending one, *out points into the buffer; otherwise it is in t->record. False in
  * *found: no such record. Live or not is the caller's to look at. */
