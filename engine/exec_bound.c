@@ -41,7 +41,11 @@ static enum fit fit_value(const struct column_def *c, struct value *v, struct ar
         *v = was;
         return FIT_INEXACT;
     }
-    if (c->type == VALUE_TEXT || c->type == VALUE_BLOB || c->type == VALUE_JSON)
+    if (c->type == VALUE_BLOB) { /* storing takes texts, comparing does not */
+        *v = was;
+        return FIT_INEXACT;
+    }
+    if (c->type == VALUE_TEXT || c->type == VALUE_JSON)
         return was.type == VALUE_TEXT || was.type == VALUE_JSON ? FIT_EXACT : FIT_INEXACT;
     if (types_compare(v, &was, false) != 0) {
         *v = was;

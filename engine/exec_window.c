@@ -191,7 +191,7 @@ static quartet_status range_bound(struct xwindow *w, const struct frame *f, uint
                                   struct err *err)
 {
     const struct pwindow *p = w->x.p->u.window;
-    struct value distance, here = rows_value(&w->order_values, w->sorted[at].row, 0);
+    struct value distance, here;
     bool desc = p->order_count > 0 && (p->order_flags[0] & CELL_KEY_DESC) != 0;
     double d = 0, base = 0, v;
     quartet_status rc = offset_value(w, call, is_end, at, &distance, err);
@@ -200,6 +200,7 @@ static quartet_status range_bound(struct xwindow *w, const struct frame *f, uint
     if (p->order_count != 1)
         return err_set(err, QUARTET_ERROR,
                        "RANGE with a distance needs exactly one ORDER BY expression");
+    here = rows_value(&w->order_values, w->sorted[at].row, 0);
     if (here.type != VALUE_INTEGER && here.type != VALUE_REAL && here.type != VALUE_DECIMAL) {
         *out = is_end ? peers_last(w, f, at)
                       : peers_first(

@@ -28,6 +28,7 @@ static const char *const regressions[] = {
     "INSERT INTO t(a) VALUES (1); BEGIN; UPDATE t SET b = 'x', i = i + 1; ALTER TABLE t ADD COLUMN j INTEGER; UPDATE t SET j = 2, i = i + 1; "
     "COMMIT; SELECT * FROM t",
     /* Windows over subqueries. */
+    "SELECT count(*) OVER (RANGE 1 PRECEDING)",
     "SELECT rank() OVER (ORDER BY (SELECT 1)), sum(1) OVER (PARTITION BY EXISTS (SELECT 1))",
 };
 
