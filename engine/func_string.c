@@ -230,7 +230,7 @@ static quartet_status f_translate(const struct func_call *call, const struct val
     for (size_t i = 0; i < s.n;) {
         uint32_t code;
         uint32_t len = collate_char(s.p + i, s.n - i, &code);
-        const uint8_t *at = memmem(from.p, from.n, s.p + i, len);
+        const uint8_t *at = from.n > 0 ? memmem(from.p, from.n, s.p + i, len) : NULL;
         if (at == NULL) {
             buf_put(&b, s.p + i, len);
         } else {

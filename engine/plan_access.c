@@ -140,6 +140,12 @@ static struct way judge(const uint32_t *columns, uint32_t count, bool unique, bo
     return w;
 }
 
+/* Can e have a value that no value of the column's type equals? Of a DECIMAL the scale may be another. */
+static bool may_not_fit(const struct expr *e, uint8_t type)
+{
+    return e->type != type || type == VALUE_DECIMAL;
+}
+
 static quartet_status place_bound(struct planner *p, const struct bsource *src,
                                   const uint32_t *columns, const struct way *w,
                                   const struct match *matches, const uint32_t *cids, uint32_t n,
@@ -170,14 +176,14 @@ static quartet_status place_bound(struct planner *p, const struct bsource *src,
         rc = plan_place(p, m->lo_expr, cids, n, &b->lo, err);
         b->lo_open = m->lo_open;
         m->lo->placed = true;
-        if (m->lo_expr->type != type)
+        if (may_not_fit(m->lo_expr, type))
             again[(*again_count)++] = m->lo->e;
     }
     if (m->hi != NULL && rc == QUARTET_OK) {
         rc = plan_place(p, m->hi_expr, cids, n, &b->hi, err);
         b->hi_open = m->hi_open;
         m->hi->placed = true;
-        if (m->hi_expr->type != type && (m->hi != m->lo || *again_count == 0))
+        if (may_not_fit(m->hi_expr, type) && (m->hi != m->lo || *again_count == 0))
             again[(*again_count)++] = m->hi->e;
     }
     return rc;
