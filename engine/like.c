@@ -289,7 +289,7 @@ static quartet_status compile_regexp(struct like_pattern *p, struct slice patter
     int code;
     PCRE2_SIZE at;
     uint32_t options = PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C | (p->kind == LIKE_SIMILAR ? PCRE2_DOTALL : 0);
-    p->regexp = pcre2_compile(pattern.p, pattern.n, options, &code, &at, compile);
+    p->regexp = pcre2_compile(pattern.n > 0 ? pattern.p : (const uint8_t *)"", pattern.n, options, &code, &at, compile);
     if (p->regexp == NULL) {
         uint8_t text[160] = "";
         if (code == PCRE2_ERROR_HEAP_FAILED)

@@ -20,8 +20,8 @@ static const char *const literals[] = {
     "0.00000000000000000000000000000000000001", "0x7fffffffffffffff", "''", "'a'", "'A'", "'b'", "'B'", "'x%'",
     "'%_'", "'12'", "'12 apples'", "'1e5'", "'straße'", "'STRASSE'", "'\xF0\x9F\x98\x80'", "x''", "x'00'", "x'ff00ff'",
     "x'41'", "TRUE", "FALSE", "'2026-01-31'", "'2026-02-28 12:34:56.789'", "'12:34:56'", "DATE '2024-02-29'",
-    "TIMESTAMP '0000-01-01 00:00:00'", "TIMESTAMP '9999-12-31 23:59:59.999999'", "INTERVAL '1 month'",
-    "INTERVAL '-99999 years'", "'00112233-4455-6677-8899-aabbccddeeff'", "'{\"a\": [1, 2, {\"b\": null}]}'", "'[]'",
+    "TIMESTAMP '0000-01-01 00:00:00'", "TIMESTAMP '9999-12-31 23:59:59.999999'", 
+    "'00112233-4455-6677-8899-aabbccddeeff'", "'{\"a\": [1, 2, {\"b\": null}]}'", "'[]'",
     "'[1,2,3]'", "'$.a[0]'", "'$.a[#-1]'", "'day'", "'month'", "'+1 month'", "'now'", "'%d-%s-%f'", "'('", "'[a-'",
     "'(a*)*b'", "'-'", "zeroblob(100)", "'1 day'", "'utf8'",
 };
@@ -83,6 +83,8 @@ void random_sql_init(struct random_sql *g, uint64_t seed)
 {
     memset(g, 0, sizeof *g);
     prng_seed(&g->r, seed);
+    g->tables[RANDOM_TABLES].column_count = 1;
+    g->tables[RANDOM_TABLES + 1].column_count = 3;
 }
 
 void random_sql_deinit(struct random_sql *g)
@@ -117,7 +119,7 @@ static void column(struct random_sql *g)
     uint32_t a = random_pick(g, g->scope);
     const struct random_table *t = &g->tables[g->in[a]];
     uint32_t c = one_in(g, 80) ? 9 : random_pick(g, t->column_count > 0 ? t->column_count : 1);
-    if (one_in(g, 4))
+    if ((g->scope == 1 && one_in(g, 4)) || one_in(g, 60))
         buf_printf(&g->out, "c%u", c);
     else
         buf_printf(&g->out, "a%u.c%u", a, c);
@@ -156,9 +158,14 @@ static void over(struct random_sql *g, uint32_t depth)
         order_by(g, depth + 1);
     if (one_in(g, 2)) {
         buf_printf(&g->out, " %s BETWEEN ", modes[random_pick(g, 3)]);
-        frame_bound(g);
-        put(g, " AND ");
-        frame_bound(g);
+        if (one_in(g, 2)) {
+            put(g, one_in(g, 2) ? "1 PRECEDING" : "UNBOUNDED PRECEDING");
+            put(g, one_in(g, 2) ? " AND CURRENT ROW" : " AND 2 FOLLOWING");
+        } else {
+            frame_bound(g);
+            put(g, " AND ");
+            frame_bound(g);
+        }
         put(g, excludes[random_pick(g, COUNT(excludes))]);
     }
     put(g, ")");
@@ -388,19 +395,26 @@ static void limit(struct random_sql *g)
 /* Puts a source and makes its alias known; the table of a source that is none is table 0. */
 static void source(struct random_sql *g, uint32_t depth)
 {
-    uint32_t alias = g->scope < 4 ? g->scope : 3, table = random_pick(g, RANDOM_TABLES);
+    uint32_t alias = g->scope < 4 ? g->scope : 3, table = random_pick(g, RANDOM_TABLES), outer[4];
     uint32_t kind = depth < 2 ? random_pick(g, 12) : 5;
     if (kind == 0) {
+        bool lateral = one_in(g, 3);
         uint32_t scope = g->scope;
-        put(g, one_in(g, 3) ? "LATERAL (" : "(");
+        memcpy(outer, g->in, sizeof outer);
+        g->scope = lateral ? scope : 0;
+        put(g, lateral ? "LATERAL (" : "(");
         query(g, depth + 2, 3);
         g->scope = scope;
+        memcpy(g->in, outer, sizeof outer);
+        table = RANDOM_TABLES + 1;
         buf_printf(&g->out, ") a%u(c0, c1, c2)", alias);
     } else if (kind == 1) {
         static const char *const steps[] = {"1", "3", "-1", "0", "9223372036854775807", "NULL", "'x'", "0.5"};
+        table = RANDOM_TABLES;
         buf_printf(&g->out, "generate_series(%s, %s, %s) a%u(c0)", one_in(g, 6) ? "9223372036854775800" : "1",
                    one_in(g, 6) ? "9223372036854775807" : "20", steps[random_pick(g, one_in(g, 2) ? 8 : 2)], alias);
     } else if (kind == 2) {
+        table = RANDOM_TABLES + 1;
         buf_printf(&g->out, "(VALUES (1, 'a', NULL), (2, NULL, 2.5), (NULL, 'b', x'00')) a%u(c0, c1, c2)", alias);
     } else {
         buf_printf(&g->out, "t%u a%u", table, alias);
@@ -479,20 +493,22 @@ static void core(struct random_sql *g, uint32_t depth, uint32_t columns)
 {
     static const char *const heads[] = {"SELECT ", "SELECT ", "SELECT ", "SELECT DISTINCT "};
     uint32_t outer = g->scope, mark_in[4];
+    bool grouped = one_in(g, 4);
+    struct buf sources = {0};
     memcpy(mark_in, g->in, sizeof mark_in);
     put(g, heads[random_pick(g, COUNT(heads))]);
-    /* The list comes first in the text: it guesses the sources that follow. */
-    for (uint32_t i = 0; i < 2; i++)
-        g->in[i] = random_pick(g, RANDOM_TABLES);
-    g->scope = 1 + random_pick(g, 2);
-    bool grouped = one_in(g, 4), list_star = columns == 0;
-    if (list_star)
+    size_t at = g->out.len; /* the list comes first in the text, but what it can name is said by FROM */
+    g->scope = 0;
+    if (columns == 0 || !one_in(g, 12))
+        from(g, depth);
+    buf_put(&sources, g->out.data + at, g->out.len - at);
+    g->out.len = at;
+    if (columns == 0)
         put(g, "*");
     else
         select_list(g, depth, columns, grouped);
-    g->scope = 0;
-    if (!one_in(g, 12))
-        from(g, depth);
+    buf_put(&g->out, sources.data, sources.len);
+    buf_deinit(&sources);
     if (one_in(g, 2)) {
         put(g, " WHERE ");
         expr(g, depth + 1);
@@ -511,6 +527,7 @@ static void core(struct random_sql *g, uint32_t depth, uint32_t columns)
 static void query(struct random_sql *g, uint32_t depth, uint32_t columns)
 {
     static const char *const sets[] = {" UNION ", " UNION ALL ", " INTERSECT ", " EXCEPT ", " EXCEPT ALL "};
+    uint32_t most = columns > 0 ? columns : 1;
     if (depth == 0 && one_in(g, 12)) {
         buf_printf(&g->out,
                    "WITH RECURSIVE w(c0, c1) AS (SELECT 1, %s UNION%s SELECT c0 + %u, %s FROM w WHERE c0 < %u) ",
@@ -534,8 +551,10 @@ static void query(struct random_sql *g, uint32_t depth, uint32_t columns)
     }
     if (one_in(g, 3)) {
         uint32_t scope = g->scope;
-        g->scope = scope > 0 ? scope : 1;
-        order_by(g, depth + 1);
+        if (one_in(g, 3))
+            order_by(g, depth + 1);
+        else
+            buf_printf(&g->out, " ORDER BY %u %s, %u", 1 + random_pick(g, most), one_in(g, 2) ? "DESC" : "", 1 + random_pick(g, most));
         g->scope = scope;
     }
     if (one_in(g, 5))
@@ -580,21 +599,55 @@ const char *random_condition(struct random_sql *g, uint32_t table)
 
 /* ---- schema ---- */
 
+/* A value that a column of this type takes, nearly always. */
+static void fitting(struct random_sql *g, const char *type)
+{
+    static const char *const texts[] = {"'a'", "'A'", "'b'", "'B'", "''", "'straße'", "'STRASSE'", "'x%'", "'%_'"};
+    uint32_t n = random_pick(g, 60);
+    if (one_in(g, 40))
+        literal(g);
+    else if (one_in(g, 12))
+        put(g, "NULL");
+    else if (strncmp(type, "TEXT", 4) == 0 && one_in(g, 2))
+        put(g, texts[random_pick(g, COUNT(texts))]);
+    else if (strcmp(type, "BLOB") == 0)
+        buf_printf(&g->out, "x'%02x'", n);
+    else if (strcmp(type, "BOOLEAN") == 0)
+        buf_printf(&g->out, "%u", n & 1);
+    else if (strcmp(type, "DATE") == 0)
+        buf_printf(&g->out, "'2026-%02u-%02u'", 1 + n % 12, 1 + n % 28);
+    else if (strcmp(type, "TIMESTAMP") == 0)
+        buf_printf(&g->out, "'2026-01-01 10:00:%02u'", n);
+    else if (strcmp(type, "TIME") == 0)
+        buf_printf(&g->out, "'10:%02u:00'", n);
+    else if (strcmp(type, "UUID") == 0)
+        buf_printf(&g->out, "'00112233-4455-6677-8899-aabbccddee%02u'", n);
+    else if (strcmp(type, "REAL") == 0)
+        buf_printf(&g->out, "%u.%u", n, n % 4);
+    else if (type[0] == '\0' && one_in(g, 2))
+        literal(g);
+    else
+        buf_printf(&g->out, type[0] == 'T' ? "'%u'" : "%u", n);
+}
+
 static void column_def(struct random_sql *g, struct random_table *t, uint32_t c)
 {
-    static const char *const kinds[] = {" COUNTER", " MAXIMUM", " MINIMUM", " MULTIVALUE", " SET"};
+    static const char *const kinds[] = {" COUNTER", " MAXIMUM", " MULTIVALUE", " SET"};
     t->types[c] = types[random_pick(g, COUNT(types))];
     t->indexed[c] = false;
     buf_printf(&g->out, "c%u %s", c, t->types[c]);
-    if (c >= t->key_count && one_in(g, 8)) {
-        bool whole = strcmp(t->types[c], "INTEGER") == 0;
-        put(g, whole && one_in(g, 2) ? " COUNTER" : kinds[random_pick(g, COUNT(kinds))]);
+    bool sums = strcmp(t->types[c], "INTEGER") == 0 || strcmp(t->types[c], "DECIMAL(10,2)") == 0;
+    if (c >= t->key_count && sums && one_in(g, 4)) {
+        put(g, " COUNTER");
+        return;
     }
+    if (one_in(g, 100))
+        put(g, kinds[random_pick(g, COUNT(kinds))]);
     if (one_in(g, 8))
         put(g, " NOT NULL");
     if (one_in(g, 5)) {
         put(g, " DEFAULT (");
-        literal(g);
+        fitting(g, t->types[c]);
         put(g, ")");
     }
     if (one_in(g, 12)) {
@@ -615,7 +668,8 @@ const char *random_create(struct random_sql *g, uint32_t table)
     t->key_count = random_pick(g, 4);
     if (t->key_count > t->column_count)
         t->key_count = t->column_count;
-    t->exists = true;
+    for (uint32_t c = 0; c < RANDOM_COLUMNS; c++)
+        t->types[c] = "";
     buf_printf(&g->out, "CREATE TABLE t%u(", table);
     for (uint32_t c = 0; c < t->column_count; c++) {
         put(g, c > 0 ? ", " : "");
@@ -636,7 +690,7 @@ const char *random_create(struct random_sql *g, uint32_t table)
     }
     if (one_in(g, 4))
         buf_printf(&g->out, ", UNIQUE (c1, c0)");
-    put(g, one_in(g, 10) ? ") UPDATES WIN" : ")");
+    put(g, one_in(g, 50) ? ") UPDATES WIN" : ")");
     return done(g);
 }
 
@@ -696,8 +750,8 @@ static void assigns(struct random_sql *g, const struct random_table *t)
             buf_printf(&g->out, "c%u + %u", c, random_pick(g, 5));
         else if (one_in(g, 8))
             put(g, "DEFAULT");
-        else if (one_in(g, 2))
-            literal(g);
+        else if (!one_in(g, 3))
+            fitting(g, t->types[c]);
         else
             expr(g, 2);
     }
@@ -733,14 +787,10 @@ static void insert(struct random_sql *g, uint32_t table)
             put(g, i > 0 ? ", (" : " VALUES (");
             for (uint32_t c = 0; c < columns; c++) {
                 put(g, c > 0 ? ", " : "");
-                if (one_in(g, 3))
-                    literal(g);
-                else if (one_in(g, 10))
+                if (one_in(g, 20))
                     put(g, "DEFAULT");
-                else if (t->types[c] != NULL && strchr("TBJ", t->types[c][0]) != NULL && t->types[c][0] != 0)
-                    buf_printf(&g->out, "'%u'", random_pick(g, 60));
                 else
-                    buf_printf(&g->out, "%u", random_pick(g, 60));
+                    fitting(g, t->types[c]);
             }
             put(g, ")");
         }

@@ -14,13 +14,12 @@ struct random_table {
     const char *types[RANDOM_COLUMNS]; /* as declared; "" for none */
     bool indexed[RANDOM_COLUMNS];      /* first of a key or of an index */
     uint32_t key_count;                /* columns of the primary key: the first ones */
-    bool exists;
 };
 
 struct random_sql {
     struct prng r;
     struct buf out; /* the statement, with a NUL behind it */
-    struct random_table tables[RANDOM_TABLES];
+    struct random_table tables[RANDOM_TABLES + 2]; /* the last two stand for sources of one and of three columns */
     uint32_t next_index;
     uint32_t scope; /* how many of the aliases a0, a1, ... can be named */
     uint32_t in[4]; /* the table of each alias */

@@ -61,6 +61,8 @@ static void check_status(struct run *r, quartet_db *db, int rc, const char *sql)
         return;
     r->errors++;
     const char *text = quartet_errmsg(db);
+    if (r->trace)
+        fprintf(stderr, "-- error %d: %s\n", rc, text != NULL ? text : "");
     if (text == NULL || text[0] == '\0' || quartet_sqlstate(db) == NULL || strlen(quartet_sqlstate(db)) != 5)
         fail(r, "an error without a text", sql, "");
     if (rc == QUARTET_INTERNAL || rc == QUARTET_CORRUPT || rc == QUARTET_IO || rc == QUARTET_NOTFOUND || rc == QUARTET_MISUSE)
@@ -323,6 +325,21 @@ static void reopen_and_compare(struct run *r, const char *path)
     buf_deinit(&after);
 }
 
+/* What random DDL and ROLLBACK took away comes back, and what a table looks like now is learnt. */
+static void restore_tables(struct run *r, quartet_db *db)
+{
+    char sql[32];
+    for (uint32_t t = 0; t < RANDOM_TABLES; t++) {
+        quartet_stmt *s = NULL;
+        (void)snprintf(sql, sizeof sql, "SELECT * FROM t%u", t);
+        for (int tries = 0; tries < 5 && quartet_prepare(db, sql, -1, &s, NULL) != QUARTET_OK; tries++)
+            run_one(r, db, random_create(&r->g, t));
+        uint32_t n = s != NULL ? (uint32_t)quartet_column_count(s) : 1;
+        r->g.tables[t].column_count = n < RANDOM_COLUMNS ? n : RANDOM_COLUMNS;
+        (void)quartet_finalize(s); /* it was not run */
+    }
+}
+
 static void run_seed(struct run *r, uint64_t seed)
 {
     char path[64] = ":memory:", command[96];
@@ -337,9 +354,9 @@ static void run_seed(struct run *r, uint64_t seed)
         }
     }
     if (open_all(r, path)) {
-        for (uint32_t t = 0; t < RANDOM_TABLES; t++)
-            run_one(r, r->db[0], random_create(&r->g, t));
         for (uint32_t i = 0; i < STATEMENTS; i++) {
+            if (i % 20 == 0)
+                restore_tables(r, r->db[0]);
             quartet_db *db = r->db[disk ? random_pick(&r->g, 2) : 0];
             const char *sql = i < 20 ? random_write(&r->g) : random_statement(&r->g);
             if (random_pick(&r->g, 8) == 0)
