@@ -318,8 +318,9 @@ int quartet_step(quartet_stmt *s)
         s->has_row = rc == QUARTET_ROW;
         return rc == QUARTET_ROW || rc == QUARTET_DONE ? (int)rc : step_failed(s, &err);
     }
-    if (s->at == s->rows.n) {
-        s->at = 0;
+    if (s->at == s->rows.n || conn_is_cut_off(s->local)) {
+        s->at = s->rows.n = 0;
+        s->has_row = false;
         rc = conn_step(s->local, &s->rows, &err);
         if (rc != QUARTET_OK)
             return step_failed(s, &err);

@@ -151,7 +151,7 @@ const char *quartet_column_decltype(quartet_stmt *s, int column)
 /* The cell of the present row; NULL value where there is no row or column. */
 static struct value cell(quartet_stmt *s, int column)
 {
-    if (s == NULL || column < 0 || !s->has_row)
+    if (s == NULL || column < 0 || !s->has_row || (s->local != NULL && conn_is_cut_off(s->local)))
         return VALUE_NULL_INIT;
     if (s->far != NULL)
         return (uint32_t)column < remote_column_count(s->far) ? s->row[column] : VALUE_NULL_INIT;

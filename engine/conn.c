@@ -155,11 +155,18 @@ quartet_status conn_committed(conn *c, hlc_stamp stamp, struct err *err)
     return QUARTET_OK;
 }
 
-void conn_end_txn(conn *c)
+void conn_cut_readers(conn *c)
 {
     for (conn_stmt *s = c->first; s != NULL; s = s->next)
-        if (s->state == CONN_STREAMING && s->own_txn == NULL)
+        if (s->state == CONN_STREAMING && s->own_txn == NULL) {
             conn_reset(s);
+            s->state = CONN_CUT_OFF; /* whoever holds rows of it must learn that they are gone */
+        }
+}
+
+void conn_end_txn(conn *c)
+{
+    conn_cut_readers(c);
     for (uint32_t i = 0; i < c->savepoint_count; i++)
         mem_free(c->savepoints[i].name);
     c->savepoint_count = 0;
@@ -375,7 +382,7 @@ const char *conn_param_name(const conn_stmt *s, uint32_t number)
 
 quartet_status conn_bind(conn_stmt *s, uint32_t number, const struct value *v, struct err *err)
 {
-    if (s->state != CONN_IDLE)
+    if (s->state != CONN_IDLE && s->state != CONN_CUT_OFF)
         return err_set(err, QUARTET_MISUSE, "the statement is running: reset it before binding");
     return params_bind(&s->params, number, v, err);
 }
@@ -404,7 +411,7 @@ const struct plan_column *conn_column(const conn_stmt *s, uint32_t i)
 
 bool conn_stmt_running(const conn_stmt *s)
 {
-    return s->state != CONN_IDLE;
+    return s->state != CONN_IDLE && s->state != CONN_CUT_OFF;
 }
 
 bool conn_stmt_reads(const conn_stmt *s)
@@ -421,6 +428,11 @@ bool conn_stmt_ends(const conn_stmt *s)
 }
 
 /* ---- statements: step ---- */
+
+bool conn_is_cut_off(const conn_stmt *s)
+{
+    return s->state == CONN_CUT_OFF;
+}
 
 void conn_reset(conn_stmt *s)
 {
@@ -649,6 +661,10 @@ quartet_status conn_step(conn_stmt *s, struct batch *out, struct err *err)
 {
     *out = (struct batch){.n = 0};
     quartet_status rc = QUARTET_OK;
+    if (s->state == CONN_CUT_OFF) {
+        s->state = CONN_IDLE;
+        return err_set(err, QUARTET_ERROR, "the transaction in which this query was read has ended; run it again");
+    }
     if (s->state == CONN_IDLE) {
         if (s->p == NULL && conn_planned(s->tree)) /* planning it anew has failed before */
             rc = plan_now(s, err);

@@ -75,6 +75,8 @@ const struct plan_column *conn_column(const conn_stmt *s, uint32_t i); /* NULL p
 /* Run and give the next rows; n == 0: done (a statement outside a transaction has then been committed). Rows are valid until the next call on the statement.
  * After an error or the end the next call runs it again, as after conn_reset. */
 quartet_status conn_step(conn_stmt *s, struct batch *out, struct err *err);
+/* The transaction that the statement was reading in has ended: rows at hand are gone, and the next conn_step is an error. */
+bool conn_is_cut_off(const conn_stmt *s);
 void conn_reset(conn_stmt *s); /* gives up what is left of a run; bindings stay */
 bool conn_stmt_running(const conn_stmt *s);
 bool conn_stmt_reads(const conn_stmt *s); /* has no effect on data, session or transaction: it may be run again (SELECT, SHOW, EXPLAIN) */

@@ -51,7 +51,12 @@ struct conn_rows {
     uint64_t count, cap, at;
 };
 
-enum conn_state { CONN_IDLE, CONN_STREAMING, CONN_KEPT_ROWS };
+enum conn_state {
+    CONN_IDLE,
+    CONN_STREAMING,
+    CONN_KEPT_ROWS,
+    CONN_CUT_OFF /* its transaction ended before it did: the next step says so */
+};
 
 struct conn_stmt {
     conn *c;
@@ -78,6 +83,7 @@ void conn_say(conn *c, const char *text);
 quartet_status conn_commit(conn *c, struct err *err); /* of BEGIN; c->t is gone afterwards */
 quartet_status conn_committed(conn *c, hlc_stamp stamp, struct err *err); /* waits for peers, as commit_acks says */
 quartet_status conn_before_read(conn *c, struct err *err);
+void conn_cut_readers(conn *c); /* statements that stream from the transaction go no further */
 void conn_end_txn(conn *c); /* resets statements that read in it, forgets savepoints */
 quartet_status conn_rows_add(struct conn_rows *r, const struct value *values, struct err *err); /* copies */
 void conn_rows_clear(struct conn_rows *r);

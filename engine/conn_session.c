@@ -87,9 +87,7 @@ static quartet_status rollback_to(conn *c, const char *name, struct err *err)
     int64_t at = find_savepoint(c, name);
     if (at < 0)
         return err_set(err, QUARTET_ERROR, "no such savepoint: %s", name);
-    for (conn_stmt *s = c->first; s != NULL; s = s->next)
-        if (s->state == CONN_STREAMING && s->own_txn == NULL)
-            conn_reset(s); /* it may stand on a row that goes */
+    conn_cut_readers(c); /* one may stand on a row that goes */
     txn_rollback_to(c->t, c->savepoints[at].mark);
     forget_savepoints(c, (uint32_t)at + 1);
     return QUARTET_OK;

@@ -232,7 +232,7 @@ static quartet_status fetch(void *session, void *statement, struct session_rows 
     (void)session; /* the statement knows its own */
     struct node_stmt *st = statement;
     while (!st->done) {
-        if (st->at == st->batch.n) {
+        if (st->at == st->batch.n || conn_is_cut_off(st->stmt)) {
             quartet_status rc = conn_step(st->stmt, &st->batch, err);
             if (rc != QUARTET_OK) {
                 st->batch.n = st->at = 0;
@@ -248,7 +248,7 @@ static quartet_status fetch(void *session, void *statement, struct session_rows 
             continue;
         }
         for (bool more = true; more && st->at < st->batch.n;) {
-            uint32_t row = st->at++;
+            uint32_t row = batch_row(&st->batch, st->at++);
             for (uint32_t c = 0; c < st->column_count; c++)
                 st->row[c] = vec_get(&st->batch.cols[c], row);
             more = session_rows_put(rows, st->row, st->column_count);

@@ -28,6 +28,7 @@ static const char *const regressions[] = {
     "INSERT INTO t(a) VALUES (1); BEGIN; UPDATE t SET b = 'x', i = i + 1; ALTER TABLE t ADD COLUMN j INTEGER; UPDATE t SET j = 2, i = i + 1; "
     "COMMIT; SELECT * FROM t",
     /* Windows over subqueries. */
+    "SELECT '' REGEXP '', translate('a', '', 'b'), replace('', '', '')",
     "SELECT count(*) OVER (RANGE 1 PRECEDING)",
     "SELECT rank() OVER (ORDER BY (SELECT 1)), sum(1) OVER (PARTITION BY EXISTS (SELECT 1))",
 };
@@ -380,6 +381,41 @@ static void run_seed(struct run *r, uint64_t seed)
     }
 }
 
+/* Rows at hand live in the transaction: when it ends, the next step is an error, and the row that was shown is gone. */
+static void check_cut_off(struct run *r)
+{
+    static const char *const ends[] = {"ROLLBACK", "COMMIT", "ROLLBACK TO s"};
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0] && open_all(r, ":memory:"); i++) {
+        quartet_stmt *s = NULL;
+        run_one(r, r->db[0], "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT)");
+        run_one(r, r->db[0], "BEGIN");
+        run_one(r, r->db[0], "SAVEPOINT s");
+        run_one(r, r->db[0], "INSERT INTO t VALUES (1, 'x'), (2, 'y'), (3, 'z')");
+        if (quartet_prepare(r->db[0], "SELECT * FROM t", -1, &s, NULL) != QUARTET_OK || quartet_step(s) != QUARTET_ROW)
+            fail(r, "no row to stand on", ends[i], quartet_errmsg(r->db[0]));
+        run_one(r, r->db[0], ends[i]);
+        if (quartet_column_type(s, 1) != QUARTET_NULL || quartet_step(s) != QUARTET_ERROR)
+            fail(r, "a query goes on after its transaction", ends[i], "");
+        (void)quartet_finalize(s); /* tells the step's error again */
+        close_all(r);
+    }
+}
+
+/* Bounds that are not of their key's type. */
+static void check_bounds(struct run *r)
+{
+    if (!open_all(r, ":memory:"))
+        return;
+    run_one(r, r->db[0], "CREATE TABLE d(a DECIMAL(10,2) PRIMARY KEY)");
+    run_one(r, r->db[0], "INSERT INTO d VALUES (1), (3)");
+    run_one(r, r->db[0], "CREATE TABLE b(a BLOB PRIMARY KEY)");
+    run_one(r, r->db[0], "INSERT INTO b VALUES (x'00'), (x'ff')");
+    same(r, r->db[0], "SELECT count(*) FROM d WHERE a >= 2.555", "SELECT 1");
+    same(r, r->db[0], "SELECT count(*) FROM d WHERE a <= 9223372036854775808", "SELECT 2");
+    same(r, r->db[0], "SELECT count(*) FROM b WHERE a <= 'a'", "SELECT 0");
+    close_all(r);
+}
+
 static void run_regressions(struct run *r)
 {
     for (size_t i = 0; i < sizeof regressions / sizeof regressions[0]; i++) {
@@ -409,6 +445,8 @@ int main(void)
     uint64_t seeds = 0;
     random_sql_init(&r.g, seed);
     run_regressions(&r);
+    check_bounds(&r);
+    check_cut_off(&r);
     do {
         /* Told before, since a crash tells nothing after. */
         printf("seed %llu\n", (unsigned long long)seed);
