@@ -219,6 +219,15 @@ quartet_status conn_rows_add(struct conn_rows *r, const struct value *values, st
     return QUARTET_OK;
 }
 
+/* The rows of a statement go, and with those of SHOW and PRAGMA their columns, which live beside them. */
+static void forget_rows(conn_stmt *s)
+{
+    conn_rows_clear(&s->rows);
+    if (s->columns != NULL)
+        s->column_count = 0;
+    s->columns = NULL;
+}
+
 /* The next kept rows as a batch. */
 static quartet_status give_kept(conn_stmt *s, struct batch *out, struct err *err)
 {
@@ -265,6 +274,7 @@ static quartet_status plan_now(conn_stmt *s, struct err *err)
     struct catalog *catalog;
     plan_free(s->p);
     s->p = NULL;
+    s->column_count = 0; /* nothing is known of them without a plan */
     arena_free_all(&s->plan_arena);
     quartet_status rc = conn_catalog(s->c, &catalog, err);
     if (rc != QUARTET_OK)
@@ -296,7 +306,7 @@ static quartet_status make_table(conn_stmt *s, struct err *err)
 {
     struct conn_table table = {0};
     struct arena a = {0};
-    conn_rows_clear(&s->rows);
+    forget_rows(s);
     quartet_status rc = s->tree->kind == AST_STMT_SHOW ? conn_show(s->c, s->tree->u.show, &a, &table, err)
                                                        : conn_pragma(s->c, s->tree->u.setting, &a, &table, err);
     if (rc == QUARTET_OK)
@@ -406,7 +416,7 @@ const struct plan_column *conn_column(const conn_stmt *s, uint32_t i)
 {
     if (i >= s->column_count)
         return NULL;
-    return s->p != NULL ? plan_column(s->p, i) : &s->columns[i];
+    return s->p != NULL ? plan_column(s->p, i) : s->columns != NULL ? &s->columns[i] : NULL;
 }
 
 bool conn_stmt_running(const conn_stmt *s)
@@ -440,7 +450,7 @@ void conn_reset(conn_stmt *s)
     s->run = NULL;
     txn_rollback(s->own_txn);
     s->own_txn = NULL;
-    if (s->state == CONN_KEPT_ROWS && !(s->tree != NULL && is_table(s)))
+    if (s->state == CONN_KEPT_ROWS && s->columns == NULL) /* a table's columns can be asked for until it is made anew */
         conn_rows_clear(&s->rows);
     s->noted = NULL;
     s->state = CONN_IDLE;
@@ -463,6 +473,7 @@ static quartet_status plan_for(conn_stmt *s, txn *t, struct err *err)
         return QUARTET_OK;
     plan_free(s->p);
     s->p = NULL;
+    s->column_count = 0; /* nothing is known of them without a plan */
     arena_free_all(&s->plan_arena);
     quartet_status rc = plan_build(t->catalog, s->tree, &s->plan_arena, &s->p, err);
     if (rc == QUARTET_OK)
@@ -644,7 +655,7 @@ static quartet_status start_stmt(conn_stmt *s, struct err *err)
     else
         rc = run_session(s, err);
     if (rc != QUARTET_OK)
-        conn_rows_clear(&s->rows);
+        forget_rows(s);
     else
         s->state = CONN_KEPT_ROWS;
     return rc;

@@ -443,7 +443,9 @@ static void run_lag(struct xwindow *w, uint32_t call, const struct frame *f)
             struct value offset = arg_at(w, call, at, 1);
             has = types_to_int64(&offset, &n);
         }
-        if (c->code == WINDOW_LAG && n != INT64_MIN)
+        if (n == INT64_MIN)
+            n++; /* just as far beyond any partition, and it can be negated */
+        if (c->code == WINDOW_LAG)
             n = -n;
         int64_t step = n < 0 ? -1 : 1, left = n < 0 ? -n : n, to = at;
         if (c->ignore_nulls) {

@@ -28,6 +28,7 @@ static const char *const regressions[] = {
     "INSERT INTO t(a) VALUES (1); BEGIN; UPDATE t SET b = 'x', i = i + 1; ALTER TABLE t ADD COLUMN j INTEGER; UPDATE t SET j = 2, i = i + 1; "
     "COMMIT; SELECT * FROM t",
     /* Windows over subqueries. */
+    "SELECT lag(1, -9223372036854775808) OVER (), lead(1, -9223372036854775808) OVER (), lag(1, 9223372036854775807) OVER ()",
     "SELECT '' REGEXP '', translate('a', '', 'b'), replace('', '', '')",
     "SELECT count(*) OVER (RANGE 1 PRECEDING)",
     "SELECT rank() OVER (ORDER BY (SELECT 1)), sum(1) OVER (PARTITION BY EXISTS (SELECT 1))",
@@ -152,6 +153,10 @@ static void run_one(struct run *r, quartet_db *db, const char *sql)
     (void)step_some(r, db, s, ROWS_MAX); /* its errors are judged there */
     if (r->failed != before)
         printf("  in: %s\n", sql);
+    for (int i = 0; i < quartet_column_count(s) + 1; i++) { /* also after an error, and one too many */
+        (void)quartet_column_name(s, i);
+        (void)quartet_column_decltype(s, i);
+    }
     (void)quartet_finalize(s); /* tells the step's error again */
 }
 
@@ -163,6 +168,10 @@ static void run_kept(struct run *r, const char *sql, quartet_db *db)
         if (r->trace)
             fprintf(stderr, "%d: -- kept %u goes on\n", r->owner[k] == r->db[0] ? 0 : 1, k);
         if (!step_some(r, r->owner[k], r->kept[k], 1 + random_pick(&r->g, 5))) {
+            for (int i = 0; i < quartet_column_count(r->kept[k]); i++) {
+                (void)quartet_column_name(r->kept[k], i);
+                (void)quartet_column_decltype(r->kept[k], i);
+            }
             (void)quartet_reset(r->kept[k]); /* tells the step's error again */
             if (random_pick(&r->g, 2) == 0)
                 bind_some(r, r->owner[k], r->kept[k], "(kept)");
@@ -401,6 +410,26 @@ static void check_cut_off(struct run *r)
     }
 }
 
+/* A statement whose table went has no columns to tell of, and works again when the table does. */
+static void check_dropped(struct run *r)
+{
+    quartet_stmt *s = NULL;
+    if (!open_all(r, ":memory:"))
+        return;
+    run_one(r, r->db[0], "CREATE TABLE t(a INTEGER, b INTEGER)");
+    if (quartet_prepare(r->db[0], "SELECT * FROM t", -1, &s, NULL) != QUARTET_OK)
+        fail(r, "cannot prepare", "", quartet_errmsg(r->db[0]));
+    run_one(r, r->db[0], "DROP TABLE t");
+    if (quartet_step(s) != QUARTET_ERROR || quartet_column_name(s, 0) == NULL)
+        fail(r, "the table is gone", "", "");
+    run_one(r, r->db[0], "CREATE TABLE t(a INTEGER)");
+    (void)quartet_reset(s); /* tells the step's error again */
+    if (quartet_step(s) != QUARTET_DONE || quartet_column_count(s) != 1)
+        fail(r, "the table is back", "", quartet_errmsg(r->db[0]));
+    (void)quartet_finalize(s); /* it is done */
+    close_all(r);
+}
+
 /* Bounds that are not of their key's type. */
 static void check_bounds(struct run *r)
 {
@@ -445,6 +474,7 @@ int main(void)
     uint64_t seeds = 0;
     random_sql_init(&r.g, seed);
     run_regressions(&r);
+    check_dropped(&r);
     check_bounds(&r);
     check_cut_off(&r);
     do {
