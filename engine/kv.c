@@ -280,6 +280,18 @@ quartet_status kv_apply(kv *s, const struct kv_op *ops, size_t n, apply_no at, s
     return QUARTET_OK;
 }
 
+void kv_settle(kv *s)
+{
+    if (!s->has_thread || kv_buffer_bytes(s->active->buffer) < s->buffer_bytes)
+        return;
+    pthread_mutex_lock(&s->lock);
+    bool room = s->view->count < KV_LAYERS_MAX && !s->broken;
+    pthread_mutex_unlock(&s->lock);
+    struct err err = ERR_INIT;
+    if (room && freeze(s, &err) != QUARTET_OK)
+        log_line(s->env, LOG_WARN, "store", "the write buffer could not be frozen: %s", err.text);
+}
+
 bool kv_torn(const kv *s)
 {
     return s->torn;

@@ -19,8 +19,8 @@ typedef struct kv_iter kv_iter;
 struct kv_host {
     void *ctx;
     /* The owner's checkpoint that belongs to the state at `through`: vectors, chains, log position; opaque here. Called when a buffer
-     * is frozen; stored with the last slice of its flush, so that base and checkpoint always agree. A full buffer is frozen at the start of
-     * kv_apply, before anything of that call is in it: `through` is then the apply number before. So keep vectors and log position as one
+     * is frozen; stored with the last slice of its flush, so that base and checkpoint always agree. A full buffer is frozen in kv_settle, or
+     * at the start of kv_apply, before anything of that call is in it: `through` is then the apply number before. So keep vectors and log position as one
      * picture, changed after kv_apply has returned; one that is a little too old only costs replay, one too new loses deltas. */
     quartet_status (*checkpoint)(void *ctx, apply_no through, struct buf *out, struct err *err);
     /* Make the log durable up to the commit `through`; called before the first slice of a flush. */
@@ -50,6 +50,9 @@ struct kv_op {
  * every earlier one. Bytes are copied. Where the buffer is full it is frozen and flushed (by the flusher, or at once without
  * threads); a writer that is far ahead of the flusher waits here, it never fails for that. */
 quartet_status kv_apply(kv *s, const struct kv_op *ops, size_t n, apply_no at, struct err *err);
+/* After kv_apply, once the owner's picture of the state (its checkpoint) holds what was applied: a full buffer is frozen now, so that the flusher need
+ * not wait for the next commit, which may never come, and readers do not search a buffer of any size. Never waits; without a thread it does nothing. */
+void kv_settle(kv *s);
 void kv_publish(kv *s, apply_no at); /* later snapshots see everything up to `at` */
 apply_no kv_published(const kv *s);
 /* Freeze and flush everything that is applied, and wait for it; at close, in tests, before a backup. For the writer. The checkpoint is asked for and

@@ -151,6 +151,25 @@ static inline struct node *step(const struct kv_buffer *b, const struct node *x,
     return node_before(n, p) ? n : NULL;
 }
 
+/* From x, which stands before the probe or is the head, as far as the level goes without passing the probe. For the writer only: nobody changes slots
+ * meanwhile, so that digests tell in both directions and most nodes on the way are not looked at but for their slots, which saves a cache miss each. */
+static struct node *walk_own(struct node *x, uint32_t level, const struct probe *p, bool *in_tree)
+{
+    for (struct node *n; (n = next_of(x, level)) != NULL; x = n) {
+        if (*in_tree) { /* x is of the probe's tree */
+            uint64_t digest = atomic_load_explicit(&x->slots[level].digest, memory_order_relaxed);
+            if (digest > p->digest)
+                break;
+            if (digest < p->digest)
+                continue;
+        }
+        if (!node_before(n, p))
+            break;
+        *in_tree = n->tree == p->tree;
+    }
+    return x;
+}
+
 /* What a slot of `from` says about `to`. */
 static uint64_t slot_digest(const struct node *from, const struct node *to)
 {
@@ -270,17 +289,13 @@ static void finger_seek(struct kv_buffer *b, struct finger *f, const struct prob
     /* Above it prev[] stands before the place too, since no level is ahead of a lower one; but other trees' fingers may have put
      * nodes in between. */
     for (uint32_t i = level; i < upto; i++) {
-        struct node *x = f->prev[i];
-        for (struct node *n; (n = step(b, x, i, p)) != NULL;)
-            x = n;
-        f->prev[i] = x;
+        bool in_tree = f->prev[i] != b->head && f->prev[i]->tree == p->tree;
+        f->prev[i] = walk_own(f->prev[i], i, p, &in_tree);
     }
     struct node *x = level < top ? f->prev[level] : b->head;
-    for (uint32_t i = level; i-- > 0;) {
-        for (struct node *n; (n = step(b, x, i, p)) != NULL;)
-            x = n;
-        f->prev[i] = x;
-    }
+    bool in_tree = x != b->head && x->tree == p->tree;
+    for (uint32_t i = level; i-- > 0;)
+        f->prev[i] = x = walk_own(x, i, p, &in_tree);
 }
 
 quartet_status kv_buffer_put(kv_buffer *b, tree_id tree, struct slice key, apply_no version, struct slice record, struct err *err)
@@ -370,6 +385,21 @@ bool kv_buffer_get(const kv_buffer *b, tree_id tree, struct slice key, apply_no 
 {
     struct probe p = probe_make(tree, key, through);
     const struct node *n = first_at(b, &p);
+    if (n == NULL || node_key_cmp(n, &p) != 0)
+        return false;
+    *record = node_record(n);
+    *version = n->version;
+    return true;
+}
+
+bool kv_buffer_get_own(const kv_buffer *b, tree_id tree, struct slice key, apply_no through, struct slice *record, apply_no *version)
+{
+    struct probe p = probe_make(tree, key, through);
+    struct node *x = b->head;
+    bool in_tree = false;
+    for (uint32_t i = atomic_load_explicit(&b->height, memory_order_relaxed); i-- > 0;)
+        x = walk_own(x, i, &p, &in_tree);
+    const struct node *n = next_of(x, 0);
     if (n == NULL || node_key_cmp(n, &p) != 0)
         return false;
     *record = node_record(n);

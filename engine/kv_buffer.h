@@ -29,6 +29,8 @@ bool kv_buffer_tree_changed(const kv_buffer *b, tree_id tree, apply_no since);
 void kv_buffer_take_back(kv_buffer *b, tree_id tree, struct slice key, apply_no version);
 /* Newest version at or below `through`. false: none. *record.p is NULL for an erasure. */
 bool kv_buffer_get(const kv_buffer *b, tree_id tree, struct slice key, apply_no through, struct slice *record, apply_no *version);
+/* The same, faster, for the thread that writes into the buffer. */
+bool kv_buffer_get_own(const kv_buffer *b, tree_id tree, struct slice key, apply_no through, struct slice *record, apply_no *version);
 /* Forget every entry of a version above `keep`: a statement or savepoint rolled back. Private buffers only. */
 void kv_buffer_rollback(kv_buffer *b, apply_no keep);
 

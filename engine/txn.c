@@ -315,7 +315,7 @@ quartet_status txn_row(txn *t, tree_id tree, struct slice key, apply_no through,
     apply_no version;
     *own = false;
     *found = false;
-    if (t->writes != NULL && kv_buffer_get(t->writes, tree, key, through, out, &version)) {
+    if (t->writes != NULL && kv_buffer_get_own(t->writes, tree, key, through, out, &version)) {
         *own = true;
         *found = out->p != NULL;
         return QUARTET_OK;

@@ -383,6 +383,8 @@ static quartet_status commit_locked(struct commit *c, apply_no *no, log_pos *end
     if (rc != QUARTET_OK) { /* the log may hold what the store does not: only opening again puts that right */
         d->broken = true;
         err_prefix(c->err, "the commit failed half-way; the database must be opened again");
+    } else {
+        kv_settle(d->store);
     }
     return rc;
 }

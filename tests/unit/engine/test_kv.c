@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -152,6 +153,8 @@ static void apply_random(struct model *m, kv *s, apply_no at)
     }
     struct err err = ERR_INIT;
     CU_ASSERT_EQUAL(kv_apply(s, ops, n, at, &err), QUARTET_OK);
+    if (at % 2 == 0)
+        kv_settle(s);
     kv_publish(s, at);
     for (size_t i = 0; i < 24; i++)
         buf_deinit(&keys[i]);
@@ -460,6 +463,38 @@ static void test_kv_overlay_reads_as_if_it_were_applied(void)
     model_free(&m);
 }
 
+/* After a large commit the base gets it though nobody commits again. */
+static void test_kv_settle_flushes_a_full_buffer(void)
+{
+    struct err err = ERR_INIT;
+    struct env env = *env_posix();
+    struct kv_options options = {.in_memory = true, .buffer_bytes = 4096};
+    struct buf none = {0};
+    struct kv_stats stats = {0};
+    kv *s = NULL;
+    env.threads = true;
+    CU_ASSERT_EQUAL_FATAL(kv_open(&env, NULL, &options, NULL, &s, &none, &err), QUARTET_OK);
+    char keys[100][8];
+    struct kv_op ops[100];
+    for (int i = 0; i < 100; i++) {
+        int n = snprintf(keys[i], sizeof keys[i], "k%03d", i);
+        ops[i] = (struct kv_op){.tree = 9, .key = slice_of(keys[i], (size_t)n), .record = slice_of("", 0)};
+    }
+    CU_ASSERT_EQUAL(kv_apply(s, ops, 100, 1, &err), QUARTET_OK);
+    kv_settle(s);
+    kv_stats(s, &stats);
+    CU_ASSERT_EQUAL(stats.flushes, 0); /* not before it is published */
+    kv_publish(s, 1);
+    uint64_t until = env.ops->mono_ns(&env) + 10000000000u;
+    while (stats.flushes == 0 && env.ops->mono_ns(&env) < until) {
+        sched_yield();
+        kv_stats(s, &stats);
+    }
+    CU_ASSERT_EQUAL(stats.flushes, 1);
+    kv_close(s);
+    buf_deinit(&none);
+}
+
 static void test_kv_changed_since_sees_ranges(void)
 {
     struct err err = ERR_INIT;
@@ -689,6 +724,7 @@ const struct unit_test unit_tests[] = {
     {"flusher_agrees_with_model", test_kv_flusher_agrees_with_model},
     {"long_keys_agree_with_model", test_kv_long_keys_agree_with_model},
     {"overlay_reads_as_if_it_were_applied", test_kv_overlay_reads_as_if_it_were_applied},
+    {"settle_flushes_a_full_buffer", test_kv_settle_flushes_a_full_buffer},
     {"changed_since_sees_ranges", test_kv_changed_since_sees_ranges},
     {"unpublished_is_seen_by_the_writer_only", test_kv_unpublished_is_seen_by_the_writer_only},
     {"survives_failed_allocations", test_kv_survives_failed_allocations},

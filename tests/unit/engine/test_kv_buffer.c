@@ -124,6 +124,12 @@ static void check_all(const struct model *m, const kv_buffer *b, struct prng *r,
         bool found = kv_buffer_get(b, probe.tree, key_of(&probe), through, &record, &version);
         bool is = first < n && want[first].tree == probe.tree && slice_eq(key_of(&want[first]), key_of(&probe));
         CU_ASSERT_EQUAL(found, is);
+        struct slice own_record;
+        apply_no own_version = 0;
+        bool own = kv_buffer_get_own(b, probe.tree, key_of(&probe), through, &own_record, &own_version);
+        CU_ASSERT_EQUAL(own, found);
+        if (own && found)
+            CU_ASSERT_TRUE(own_version == version && own_record.p == record.p && own_record.n == record.n);
         if (found && is)
             CU_ASSERT_EQUAL(version, want[first].version);
     }
