@@ -6,6 +6,7 @@
 #include "conn_internal.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
 #include "parser/parse.h"
@@ -317,7 +318,10 @@ static quartet_status make_table(conn_stmt *s, struct err *err)
 
 static bool is_table(const conn_stmt *s)
 {
-    return s->tree->kind == AST_STMT_SHOW || (s->tree->kind == AST_STMT_PRAGMA && s->tree->u.setting->value == NULL);
+    if (s->tree->kind != AST_STMT_PRAGMA)
+        return s->tree->kind == AST_STMT_SHOW;
+    const struct ast_setting *p = s->tree->u.setting;
+    return p->value == NULL || strcasecmp(p->name.name.text, "table_info") == 0; /* the others with a value are orders */
 }
 
 static quartet_status prepare_stmt(conn_stmt *s, const char *sql, size_t n, size_t *consumed, struct err *err)
