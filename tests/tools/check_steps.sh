@@ -33,11 +33,12 @@ find_shared() {
     fi
 }
 
+# step_build PRESET [TARGETS...]
 step_build() {
     local start=$SECONDS
     builds=$((builds + 1))
     say "== build $1"
-    if build_preset "$1" always; then
+    if build_preset "$1" always "${@:2}"; then
         passed=$((passed + 1))
         say "== build $1: passed, $((SECONDS - start)) s"
         return 0

@@ -77,7 +77,8 @@ configure_preset() {
     fi
 }
 
-# Configure and build a preset; a second one that wants the same folder waits for the first. $2 as in configure_preset.
+# Configure and build a preset; a second one that wants the same folder waits for the first. $2 as in configure_preset;
+# what follows are targets, all without.
 build_preset() {
     local preset=$1
     mkdir -p "$root/build"
@@ -85,7 +86,7 @@ build_preset() {
         exec 9>"$root/build/.lock-$preset"
         flock 9
         configure_preset "$preset" "${2:-}" || exit 1
-        NINJA_STATUS="  [$preset %f/%t, %es] " ninja -C "$root/build/$preset" -k 10 -j "$(jobs_max)" 9>&- |
+        NINJA_STATUS="  [$preset %f/%t, %es] " ninja -C "$root/build/$preset" -k 10 -j "$(jobs_max)" "${@:3}" 9>&- |
             grep --line-buffered -v -e '^ninja: Entering' -e '^ninja: no work to do' -e 'Re-checking globbed' >&2
         exit "${PIPESTATUS[0]}"
     )
