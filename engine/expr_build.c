@@ -168,7 +168,7 @@ quartet_status build_affinity(struct arena *a, struct expr **e, uint8_t to, stru
 {
     if (needs_no_affinity((*e)->type, to))
         return QUARTET_OK;
-    struct expr *made, *inner = *e;
+    struct expr *made = NULL, *inner = *e;
     quartet_status rc = build_node(a, EXPR_AFFINITY, &inner, 1, inner->sql_offset, &made, err);
     if (rc != QUARTET_OK)
         return rc;
@@ -270,7 +270,7 @@ quartet_status expr_binary(struct arena *a, enum expr_op op, struct expr *left, 
         if (rc == QUARTET_OK)
             rc = build_exact(a, &right, left, err);
     }
-    struct expr *sides[2] = {left, right}, *e;
+    struct expr *sides[2] = {left, right}, *e = NULL;
     if (rc == QUARTET_OK)
         rc = build_node(a, op, sides, 2, sql_offset, &e, err);
     if (rc != QUARTET_OK)
@@ -376,7 +376,7 @@ static quartet_status build_not(struct arena *a, struct expr *x, int64_t sql_off
 
 quartet_status expr_unary(struct arena *a, enum expr_op op, struct expr *x, int64_t sql_offset, struct expr **out, struct err *err)
 {
-    struct expr *e;
+    struct expr *e = NULL;
     bool done = false;
     quartet_status rc = op == EXPR_NOT ? build_not(a, x, sql_offset, out, &done, err) : QUARTET_OK;
     if (rc != QUARTET_OK || done)
@@ -410,7 +410,7 @@ quartet_status expr_unary(struct arena *a, enum expr_op op, struct expr *x, int6
 
 quartet_status expr_cast(struct arena *a, struct expr *x, const struct type_decl *to, int64_t sql_offset, struct expr **out, struct err *err)
 {
-    struct expr *e, wanted = {.type = to->type};
+    struct expr *e = NULL, wanted = {.type = to->type};
     quartet_status rc = build_exact(a, &x, &wanted, err);
     if (rc == QUARTET_OK)
         rc = build_node(a, EXPR_CAST, &x, 1, sql_offset, &e, err);
@@ -427,7 +427,7 @@ quartet_status expr_cast(struct arena *a, struct expr *x, const struct type_decl
 
 quartet_status expr_convert(struct arena *a, struct expr *x, const struct type_decl *to, const char *column, struct expr **out, struct err *err)
 {
-    struct expr *e, wanted = {.type = to->type};
+    struct expr *e = NULL, wanted = {.type = to->type};
     bool fits = x->type == to->type && !to->is_boolean && x->type != VALUE_DECIMAL && x->type != VALUE_TEXT && x->type != VALUE_REAL;
     if (fits || (x->op == EXPR_CONST && x->u.value.type == VALUE_NULL)) {
         *out = x;

@@ -174,7 +174,7 @@ static quartet_status find_node(const struct func_call *call, const struct slice
 static quartet_status f_json_extract(const struct func_call *call, const struct value *args, uint32_t n, struct value *out, struct err *err)
 {
     struct slice root, node;
-    bool found;
+    bool found = false;
     struct buf b = {.limit_bytes = 2 * TYPES_VALUE_BYTES_MAX};
     *out = VALUE_NULL_INIT;
     if (args[0].type == VALUE_NULL)

@@ -51,7 +51,7 @@ static void txn_free(txn *t)
 
 quartet_status txn_begin(db *d, txn **out, struct err *err)
 {
-    txn *t;
+    txn *t = NULL;
     quartet_status rc = txn_new(d, &t, err);
     if (rc != QUARTET_OK)
         return rc;
@@ -70,7 +70,7 @@ quartet_status txn_begin(db *d, txn **out, struct err *err)
 
 quartet_status txn_begin_exclusive(db *d, txn **out, struct err *err)
 {
-    txn *t;
+    txn *t = NULL;
     quartet_status rc = txn_new(d, &t, err);
     if (rc != QUARTET_OK)
         return rc;

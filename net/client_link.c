@@ -274,7 +274,8 @@ static quartet_status wait_step(struct client_link *l, struct env *env, int canc
         l->heard_ms += after - until; /* we did not run: not its silence */
     if (event == 2) {
         uint64_t count = 0;
-        (void)read(cancel_fd, &count, sizeof count); /* only to make it quiet again */
+        ssize_t quiet = read(cancel_fd, &count, sizeof count); /* nothing to read is quiet, too */
+        (void)quiet;
         return send_simple(l, env, SESSION_CANCEL, err);
     }
     return event == 1 ? read_some(l, env, err) : QUARTET_OK;
