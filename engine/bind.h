@@ -246,6 +246,9 @@ bool name_eq(const char *a, const char *b);
 /* bind_expr.c */
 quartet_status bind_expr(struct bind *b, struct scope *s, const struct ast_expr *e,
                          struct expr **out, struct err *err);
+/* All of a list, into an array in the arena. */
+quartet_status bind_expr_list(struct bind *b, struct scope *s, const struct ast_exprs *list, struct expr ***out,
+                              struct err *err);
 /* Output `column` of the `want` outputs of a subquery expression; *sub is made by the first call
  * and shared by the others. */
 quartet_status bind_row_subquery(struct bind *b, struct scope *s, const struct ast_expr *e,

@@ -38,21 +38,6 @@ quartet_status bind_sort_flags(const struct ast_order *o, const struct expr *e, 
     return QUARTET_OK;
 }
 
-static quartet_status bind_args(struct bind *b, struct scope *s, const struct ast_exprs *list,
-                                struct expr ***out, struct err *err)
-{
-    struct expr **args = arena_zalloc(b->a, list->count + 1, sizeof(struct expr *));
-    if (args == NULL)
-        return arena_fail(b->a, err);
-    for (uint32_t i = 0; i < list->count; i++) {
-        quartet_status rc = bind_expr(b, s, list->item[i], &args[i], err);
-        if (rc != QUARTET_OK)
-            return rc;
-    }
-    *out = args;
-    return QUARTET_OK;
-}
-
 /* A result column of its own for an aggregate or window call. */
 static quartet_status call_column(struct bind *b, uint8_t kind, const struct func *f,
                                   struct expr **args, uint32_t n, uint32_t *cid, struct err *err)
@@ -93,7 +78,7 @@ static quartet_status agg_operands(struct bind *b, struct scope *s, const struct
     s->allow_agg = false;
     s->allow_window = false;
     s->in_agg = true;
-    quartet_status rc = bind_args(b, s, &f->args, &call->args, err);
+    quartet_status rc = bind_expr_list(b, s, &f->args, &call->args, err);
     if (rc == QUARTET_OK && f->filter != NULL)
         rc = bind_expr(b, s, f->filter, &call->filter, err);
     if (rc == QUARTET_OK && f->order_by.count > 0) {
@@ -219,7 +204,7 @@ static quartet_status window_spec(struct bind *b, struct scope *s, const struct 
     }
     if (def->partition_by.count > 0) {
         w->partition_count = def->partition_by.count;
-        rc = bind_args(b, s, &def->partition_by, &w->partition, err);
+        rc = bind_expr_list(b, s, &def->partition_by, &w->partition, err);
     }
     if (rc == QUARTET_OK && def->order_by.count > 0) {
         w->order_count = def->order_by.count;
@@ -275,7 +260,7 @@ static quartet_status bind_window(struct bind *b, struct scope *s, const struct 
     if (rc != QUARTET_OK)
         return rc;
     s->allow_window = false;
-    rc = bind_args(b, s, &f->args, &w.args, err);
+    rc = bind_expr_list(b, s, &f->args, &w.args, err);
     if (rc == QUARTET_OK && f->filter != NULL)
         rc = bind_expr(b, s, f->filter, &w.filter, err);
     if (rc == QUARTET_OK)
@@ -332,6 +317,6 @@ quartet_status bind_function(struct bind *b, struct scope *s, const struct ast_e
     if (f->star || f->distinct || f->filter != NULL)
         return err_set_at(err, QUARTET_ERROR, e->offset,
                           "%s() is no aggregate: *, DISTINCT and FILTER do not apply", func->name);
-    rc = bind_args(b, s, &f->args, &args, err);
+    rc = bind_expr_list(b, s, &f->args, &args, err);
     return rc != QUARTET_OK ? rc : expr_call(b->a, func, args, f->args.count, e->offset, out, err);
 }

@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-static quartet_status bind_list(struct bind *b, struct scope *s, const struct ast_exprs *list,
-                                struct expr ***out, struct err *err)
+quartet_status bind_expr_list(struct bind *b, struct scope *s, const struct ast_exprs *list, struct expr ***out,
+                              struct err *err)
 {
     struct expr **args = arena_zalloc(b->a, list->count + 1, sizeof(struct expr *));
     if (args == NULL)
@@ -120,7 +120,7 @@ static quartet_status row_items(struct bind *b, struct scope *s, const struct as
 {
     if (e->kind == AST_EXPR_ROW) {
         *n = e->u.list.count;
-        return bind_list(b, s, &e->u.list, items, err);
+        return bind_expr_list(b, s, &e->u.list, items, err);
     }
     if (e->kind != AST_EXPR_SUBQUERY || want == 1) {
         *n = 1;
@@ -593,7 +593,7 @@ static quartet_status bind_nary(struct bind *b, struct scope *s, const struct as
                                 enum expr_op op, struct expr **out, struct err *err)
 {
     struct expr **args = NULL;
-    quartet_status rc = bind_list(b, s, &e->u.list, &args, err);
+    quartet_status rc = bind_expr_list(b, s, &e->u.list, &args, err);
     return rc != QUARTET_OK ? rc
                             : expr_nary(b->a, op, 0, args, e->u.list.count, e->offset, out, err);
 }
