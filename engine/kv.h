@@ -53,6 +53,16 @@ quartet_status kv_apply(kv *s, const struct kv_op *ops, size_t n, apply_no at, s
 /* After kv_apply, once the owner's picture of the state (its checkpoint) holds what was applied: a full buffer is frozen now, so that the flusher need
  * not wait for the next commit, which may never come, and readers do not search a buffer of any size. Never waits; without a thread it does nothing. */
 void kv_settle(kv *s);
+/* A large transaction on its way into the store: as kv_apply, but its entries go into a sorted run of their own, in memory or in an unlinked file, which
+ * becomes a layer of the store as it is. For the writer, who may go on reading snapshots meanwhile; nothing shows before kv_bulk_commit. */
+typedef struct kv_bulk kv_bulk;
+quartet_status kv_bulk_begin(kv *s, kv_bulk **out, struct err *err);
+/* record.p NULL: erase. Ascending keys of a tree cost little more than copying their bytes, trees may take turns; other orders are sorted. Of the same key the later put counts. */
+quartet_status kv_bulk_put(kv_bulk *b, tree_id tree, struct slice key, struct slice record, struct err *err);
+/* As kv_apply(at) with all that was put. The bulk is gone in any case. Waits for the flusher where layers stand in line. */
+quartet_status kv_bulk_commit(kv_bulk *b, apply_no at, struct err *err);
+void kv_bulk_abort(kv_bulk *b); /* NULL is allowed */
+uint64_t kv_bulk_bytes(const kv_bulk *b);
 void kv_publish(kv *s, apply_no at); /* later snapshots see everything up to `at` */
 apply_no kv_published(const kv *s);
 /* Freeze and flush everything that is applied, and wait for it; at close, in tests, before a backup. For the writer. The checkpoint is asked for and

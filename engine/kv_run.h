@@ -1,0 +1,81 @@
+/* kv_run.h - an immutable sorted run of entries (tree, key, version; record or erasure): what is too large for a buffer in memory.
+ *
+ * Pages of neighbouring entries of one tree, found through the first entry of each, which is in memory. The pages are in memory up to a limit, else
+ * in a file that has no name any longer (a crash leaves nothing behind), each with a checksum. A finished run is read by any number of threads. */
+#ifndef ENGINE_KV_RUN_H
+#define ENGINE_KV_RUN_H
+
+#include "base/env.h"
+#include "kv_buffer.h"
+
+typedef struct kv_run kv_run;
+typedef struct kv_run_writer kv_run_writer;
+
+struct kv_run_place {
+    struct env *env;
+    const char *dir;     /* of the file; NULL: all in memory */
+    size_t memory_bytes; /* more than this goes to the file */
+};
+
+/* env and dir are borrowed until the writer is gone. */
+quartet_status kv_run_writer_new(const struct kv_run_place *place, kv_run_writer **out, struct err *err);
+/* Trees may take turns; within one, keys ascend, and versions of one key descend. Bytes are copied. QUARTET_MISUSE: out of order, the writer is as
+ * before. QUARTET_LIMIT past the limits of kv_buffer.h. QUARTET_FULL, QUARTET_IO: of the file; the writer can only be dropped then. */
+quartet_status kv_run_put(kv_run_writer *w, tree_id tree, struct slice key, apply_no version, struct slice record, struct err *err);
+uint64_t kv_run_writer_bytes(const kv_run_writer *w);
+/* The writer is gone in any case. Every version is raised by `shift`: for who learns the number at the end. */
+quartet_status kv_run_finish(kv_run_writer *w, apply_no shift, kv_run **out, struct err *err);
+void kv_run_writer_free(kv_run_writer *w); /* without finishing; NULL is allowed */
+void kv_run_free(kv_run *r);               /* NULL is allowed; nobody reads it any longer */
+
+uint64_t kv_run_entries(const kv_run *r);
+uint64_t kv_run_bytes(const kv_run *r);        /* of all pages */
+uint64_t kv_run_memory_bytes(const kv_run *r); /* what of it is in memory, the index included */
+bool kv_run_tree_changed(const kv_run *r, tree_id tree, apply_no since); /* as kv_buffer_tree_changed */
+
+/* Which versions a reader sees: those up to `through`, but none of these spans: versions above `after`, up to `last`, that were rolled back. */
+struct kv_span {
+    apply_no after, last;
+};
+struct kv_sight {
+    apply_no through;
+    const struct kv_span *gone; /* ascending, apart; borrowed */
+    uint32_t gone_count;
+};
+
+/* One page at hand: a reader's, used by one thread. {0} is empty; what a reader got from it lasts until it holds another page. */
+struct kv_run_page {
+    const kv_run *run;
+    uint32_t index;
+    uint32_t count;       /* entries */
+    const uint8_t *p;     /* NULL: none */
+    uint32_t bytes;
+    uint8_t *own;         /* memory for pages of files */
+    size_t own_cap;
+};
+void kv_run_page_deinit(struct kv_run_page *page);
+
+/* The newest version in sight. *found false: none. record->p is NULL for an erasure. QUARTET_IO, QUARTET_CORRUPT: of the file. */
+quartet_status kv_run_get(const kv_run *r, struct kv_run_page *page, tree_id tree, struct slice key, const struct kv_sight *sight, struct slice *record,
+                          apply_no *version, bool *found, struct err *err);
+
+/* Walk as with kv_cursor: on the newest version in sight of one key, or at the end. {0} before the first seek; deinit at the end. key and record last until the
+ * cursor moves. After an error it stands at the end. */
+struct kv_run_cursor {
+    struct kv_run_page page;
+    const kv_run *run;
+    struct kv_sight sight;
+    uint32_t entry;
+    bool valid; /* false: the end */
+    tree_id tree;
+    struct slice key, record;
+    apply_no version;
+};
+void kv_run_cursor_deinit(struct kv_run_cursor *c);
+quartet_status kv_run_seek(struct kv_run_cursor *c, const kv_run *r, const struct kv_sight *sight, tree_id tree, struct slice key, struct err *err);
+quartet_status kv_run_seek_before(struct kv_run_cursor *c, const kv_run *r, const struct kv_sight *sight, tree_id tree, struct slice key, struct err *err);
+quartet_status kv_run_seek_last(struct kv_run_cursor *c, const kv_run *r, const struct kv_sight *sight, struct err *err);
+quartet_status kv_run_next(struct kv_run_cursor *c, struct err *err);
+quartet_status kv_run_prev(struct kv_run_cursor *c, struct err *err);
+
+#endif
