@@ -1,0 +1,180 @@
+/* bench_size.c - what rows cost on disk, and what their number costs an INSERT.
+ * bytes_per_row: the file as stat shows it, metadata of every row included, after the load of load_random and a close. SQLite's WAL is checkpointed
+ *   by its close; Quartet's log is left out, since it is trimmed once the base holds what it says. bytes_per_row_updated: the same after ten
+ *   rounds of updating rows by primary key, each round a tenth of the rows, chosen at random, in one transaction.
+ * growth: random INSERTs, 10,000 to a transaction, around `rows` rows and around ten times as many. In between the table is filled in
+ *   order, which is fast. Each window adds `rows` rows, several times what the write buffer holds, so that flushes and checkpoints count. */
+#include "bench.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define ROUNDS 10
+#define GROWTH_COMMIT_ROWS 10000
+#define GROWTH_TIMES 10
+
+static const char insert_sql[] = "INSERT INTO t (id, k, g, name, v) VALUES (?, ?, ?, ?, ?)";
+
+static bool insert_row(bench_stmt *s, int64_t id)
+{
+    struct bench_row r;
+    bench_make_row(id, &r);
+    return bench_bind_int(s, 1, r.id) && bench_bind_int(s, 2, r.k) && bench_bind_int(s, 3, r.g) &&
+           bench_bind_text(s, 4, r.name, r.name_bytes) && bench_bind_real(s, 5, r.v) && bench_run(s);
+}
+
+static bool make_table(bench_db *b)
+{
+    return bench_exec(b, "CREATE TABLE t (id INTEGER PRIMARY KEY, k INTEGER, g INTEGER, name TEXT, v REAL)");
+}
+
+/* ---- bytes ---- */
+
+static bool file_bytes(enum bench_side side, const char *path, double *bytes)
+{
+    char name[4300];
+    struct stat st;
+    snprintf(name, sizeof name, side == BENCH_QUARTET ? "%s/base.mdb" : "%s", path);
+    if (stat(name, &st) != 0)
+        return bench_fail(name, "cannot be looked at");
+    *bytes = (double)st.st_size;
+    return true;
+}
+
+static bool load(struct bench_ctx *c, bench_db *b)
+{
+    bench_stmt *s = NULL;
+    bool ok = make_table(b) && bench_prepare(b, insert_sql, &s) && bench_exec(b, "BEGIN");
+    for (int64_t i = 0; ok && i < c->rows; i++)
+        ok = insert_row(s, c->shuffled[i]);
+    bench_finalize(s);
+    return ok && bench_exec(b, "COMMIT");
+}
+
+static bool update_round(struct bench_ctx *c, bench_db *b, uint64_t *state, int round)
+{
+    bench_stmt *s = NULL;
+    bool ok = bench_prepare(b, "UPDATE t SET k = ?, v = ? WHERE id = ?", &s) && bench_exec(b, "BEGIN");
+    for (int64_t i = 0; ok && i < c->rows / 10; i++) {
+        struct bench_row r;
+        bench_make_row(1 + (int64_t)(bench_random(state) % (uint64_t)c->rows), &r);
+        ok = bench_bind_int(s, 1, r.k + round) && bench_bind_real(s, 2, r.v + round) && bench_bind_int(s, 3, r.id) && bench_run(s);
+    }
+    bench_finalize(s);
+    return ok && bench_exec(b, "COMMIT");
+}
+
+static bool bytes(struct bench_ctx *c, enum bench_side side, int rounds, double *figure, uint64_t *check)
+{
+    char path[4200];
+    bench_db *b = NULL;
+    uint64_t state = 17;
+    bench_path(c, side, path, sizeof path);
+    bool ok = bench_shuffle(c) && bench_open(side, path, BENCH_NORMAL, &b) && load(c, b);
+    for (int round = 1; ok && round <= rounds; round++)
+        ok = update_round(c, b, &state, round);
+    ok = ok && bench_query_hash(b, "SELECT count(*), sum(id), sum(k), sum(g), sum(v), min(name), max(name) FROM t", check);
+    ok = bench_close(b) && ok && file_bytes(side, path, figure);
+    *figure /= (double)c->rows;
+    bench_remove(path);
+    return ok;
+}
+
+static bool bytes_per_row(struct bench_ctx *c, enum bench_side side, double *figure, uint64_t *check)
+{
+    return bytes(c, side, 0, figure, check);
+}
+
+static bool bytes_per_row_updated(struct bench_ctx *c, enum bench_side side, double *figure, uint64_t *check)
+{
+    return bytes(c, side, ROUNDS, figure, check);
+}
+
+/* ---- growth ---- */
+
+struct growth {
+    bench_db *b;
+    bench_stmt *s;
+    int64_t rows;   /* in the table */
+    int64_t filled; /* of them in order: their ids are n << 27, those of the windows odd */
+    uint64_t state;
+};
+
+static bool grow(struct growth *g, int64_t rows, bool random)
+{
+    bool ok = true;
+    for (int64_t done = 0; ok && done < rows;) {
+        ok = bench_exec(g->b, "BEGIN");
+        for (int64_t k = 0; ok && k < GROWTH_COMMIT_ROWS && done < rows; k++, done++) {
+            /* The random part spreads them over what is filled, the row's number makes them different. */
+            int64_t id = ++g->filled << 27;
+            if (random) {
+                g->filled--;
+                id = (int64_t)(bench_random(&g->state) % (uint64_t)g->filled) << 27 | (g->rows + done) << 1 | 1;
+            }
+            ok = insert_row(g->s, id);
+        }
+        ok = ok && bench_exec(g->b, "COMMIT");
+    }
+    g->rows += rows;
+    return ok;
+}
+
+static bool window(struct growth *g, int64_t rows, double *rate)
+{
+    double started = bench_now();
+    bool ok = grow(g, rows, true);
+    *rate = (double)rows / (bench_now() - started);
+    return ok;
+}
+
+static bool run_growth(struct bench_ctx *c, enum bench_side side, double *small, double *large, uint64_t *check)
+{
+    char path[4200];
+    struct growth g = {.state = 5};
+    bench_path(c, side, path, sizeof path);
+    bool ok = bench_open(side, path, BENCH_NORMAL, &g.b) && make_table(g.b) && bench_prepare(g.b, insert_sql, &g.s);
+    ok = ok && grow(&g, c->rows / 2, false) && window(&g, c->rows, small);
+    ok = ok && grow(&g, c->rows * GROWTH_TIMES - c->rows / 2 - g.rows, false) && window(&g, c->rows, large);
+    bench_finalize(g.s);
+    ok = ok && bench_query_hash(g.b, "SELECT count(*), sum(k), sum(g), min(name), max(name) FROM t", check);
+    ok = bench_close(g.b) && ok;
+    bench_remove(path);
+    return ok;
+}
+
+/* One run gives both figures: the rate at ten times the rows stands as Quartet's, that at once as the peer's. Whoever is asked first runs. */
+static bool growth_of(struct bench_ctx *c, enum bench_side engine, enum bench_side asked, double *figure)
+{
+    static double rates[BENCH_SIDES];
+    static bool kept;
+    uint64_t check = 0; /* other engines do not see these rows */
+    bool ok = kept || run_growth(c, engine, &rates[1], &rates[0], &check);
+    kept = ok && !kept;
+    *figure = rates[asked];
+    return ok;
+}
+
+static bool growth(struct bench_ctx *c, enum bench_side side, double *figure, uint64_t *check)
+{
+    (void)check; /* both figures are of one table */
+    return growth_of(c, BENCH_QUARTET, side, figure);
+}
+
+static bool growth_sqlite(struct bench_ctx *c, enum bench_side side, double *figure, uint64_t *check)
+{
+    (void)check; /* likewise */
+    return growth_of(c, BENCH_SQLITE, side, figure);
+}
+
+const struct bench bench_size_list[] = {
+    {"bytes_per_row", "bytes/row", true, false, bytes_per_row},
+    {"bytes_per_row_updated", "bytes/row", true, false, bytes_per_row_updated},
+    {NULL, NULL, false, false, NULL},
+};
+const struct bench bench_growth_list[] = {
+    {"growth", "rows/s at ten times --rows, beside Quartet's own at --rows", false, false, growth},
+    {"growth_sqlite", "rows/s of SQLite at ten times --rows, beside its own at --rows", false, false, growth_sqlite},
+    {NULL, NULL, false, false, NULL},
+};
