@@ -278,6 +278,7 @@ quartet_status bind_table_source(struct bind *b, struct scope *s, const struct t
                                  struct err *err);
 quartet_status bind_join(struct bind *b, struct bsource *l, struct bsource *r, uint8_t join,
                          struct bsource **out, struct err *err);
+void bind_in_view(const struct view_def *v, struct err *err); /* say in the error which view */
 const struct table_def *bind_find_table(struct bind *b, const struct ast_qname *name,
                                         struct err *err);
 

@@ -1,9 +1,10 @@
 /* bind_from.c - FROM: tables, subqueries, common table expressions and joins.
  * Why simple subqueries vanish here: SELECT a FROM (SELECT x AS a FROM t WHERE c) is SELECT x FROM
  * t WHERE c; merged, the planner sees t and its indexes. Only where the subquery cannot be the side
- * of an outer join that is filled up with NULLs. */
+ * of an outer join that is filled up with NULLs. A view is such a subquery under a name. */
 #include "bind.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -357,6 +358,57 @@ static quartet_status bind_from_query(struct bind *b, struct scope *s, const str
     return rc != QUARTET_OK ? rc : name_columns(b, s, from, f, err);
 }
 
+void bind_in_view(const struct view_def *v, struct err *err)
+{
+    char what[128];
+    (void)snprintf(what, sizeof what, "view %s", v->name); /* a longer name is cut */
+    if (strncmp(err->text, "view ", 5) != 0) /* of views within views the innermost is enough */
+        err_prefix(err, what);
+}
+
+/* A view is its query under its name; no name of the statement around it is seen there. */
+static quartet_status bind_view(struct bind *b, struct scope *s, const struct view_def *v,
+                                const struct ast_from *f, bool merge, struct bsource **out,
+                                struct err *err)
+{
+    struct ast_from *as = arena_dup(b->a, f, sizeof *f);
+    if (as == NULL)
+        return arena_fail(b->a, err);
+    if (v->ast == NULL)
+        return err_set_at(err, QUARTET_ERROR, f->offset,
+                          "view %s: this version cannot read its definition: %s", v->name, v->sql);
+    if (b->view_depth >= BIND_VIEW_DEPTH_MAX)
+        return err_set_at(err, QUARTET_LIMIT, f->offset,
+                          "view %s: views within views more than %u deep, or in a circle", v->name,
+                          BIND_VIEW_DEPTH_MAX);
+    as->kind = AST_FROM_QUERY;
+    as->query = v->ast->query;
+    as->lateral = false;
+    if (as->alias.text == NULL)
+        as->alias.text = v->name;
+    if (v->ast->columns.count > 0)
+        as->column_aliases = v->ast->columns;
+    b->view_depth++;
+    uint32_t from = s->count;
+    struct scope *up = s->up;
+    struct cte_scope *ctes = s->ctes;
+    s->up = NULL;
+    s->ctes = NULL;
+    quartet_status rc = bind_from_query(b, s, as, merge, out, err);
+    s->up = up;
+    s->ctes = ctes;
+    b->view_depth--;
+    if (rc != QUARTET_OK) {
+        bind_in_view(v, err);
+        err->sql_offset = f->offset; /* within the view's text it would mean nothing */
+        return rc;
+    }
+    if (v->ast->columns.count > 0 && v->ast->columns.count != s->count - from)
+        return err_set_at(err, QUARTET_ERROR, f->offset, "view %s names %u columns, its query has %u",
+                          v->name, v->ast->columns.count, s->count - from);
+    return f->column_aliases.count > 0 ? name_columns(b, s, from, f, err) : QUARTET_OK;
+}
+
 static quartet_status bind_series(struct bind *b, struct scope *s, const struct ast_from *f,
                                   struct bsource **out, struct err *err)
 {
@@ -415,6 +467,9 @@ static quartet_status bind_from_item(struct bind *b, struct scope *s, const stru
         return rc;
     }
     struct cte_scope *cte = find_cte(s, &f->name);
+    const struct view_def *view = cte == NULL ? catalog_view(b->catalog, f->name.name.text) : NULL;
+    if (view != NULL)
+        return bind_view(b, s, view, f, merge, out, err);
     if (cte != NULL) {
         rc = bind_cte(b, s, cte, f, out, err);
     } else {

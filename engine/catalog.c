@@ -42,33 +42,55 @@ static int by_name_cmp(const void *a, const void *b)
     return c != 0 ? c : (x->id > y->id) - (x->id < y->id);
 }
 
-quartet_status catalog_new(uint64_t version, struct table_box **boxes, uint32_t count, struct catalog **out, struct err *err)
+static int by_view_name_cmp(const void *a, const void *b)
+{
+    const struct view_box *x = *(struct view_box *const *)a, *y = *(struct view_box *const *)b;
+    return name_cmp(x->def.name, y->def.name);
+}
+
+static void catalog_free(struct catalog *c)
+{
+    for (uint32_t i = 0; i < c->count; i++)
+        table_box_unref(c->by_id[i]);
+    for (uint32_t i = 0; i < c->view_count; i++)
+        view_box_unref(c->views[i]);
+    mem_free(c->by_id);
+    mem_free(c->by_name);
+    mem_free(c->views);
+    mem_free(c);
+}
+
+quartet_status catalog_new(uint64_t version, const struct catalog_parts *parts, struct catalog **out, struct err *err)
 {
     struct catalog *c = mem_zalloc(1, sizeof *c);
     if (c != NULL) {
-        c->by_id = mem_zalloc(count + 1u, sizeof *c->by_id);
-        c->by_name = mem_zalloc(count + 1u, sizeof *c->by_name);
+        c->by_id = mem_zalloc(parts->count + 1u, sizeof *c->by_id);
+        c->by_name = mem_zalloc(parts->count + 1u, sizeof *c->by_name);
+        c->views = mem_zalloc(parts->view_count + 1u, sizeof *c->views);
     }
-    if (c == NULL || c->by_id == NULL || c->by_name == NULL) {
-        for (uint32_t i = 0; i < count; i++)
-            table_box_unref(boxes[i]);
-        if (c != NULL) {
-            mem_free(c->by_id);
-            mem_free(c->by_name);
-        }
-        mem_free(c);
+    if (c == NULL || c->by_id == NULL || c->by_name == NULL || c->views == NULL) {
+        for (uint32_t i = 0; i < parts->count; i++)
+            table_box_unref(parts->boxes[i]);
+        for (uint32_t i = 0; i < parts->view_count; i++)
+            view_box_unref(parts->views[i]);
+        if (c != NULL)
+            catalog_free(c);
         return err_nomem(err);
     }
     atomic_init(&c->refs, 1);
     c->version = version;
-    c->count = count;
-    if (count > 0)
-        memcpy(c->by_id, boxes, count * sizeof *boxes);
-    qsort(c->by_id, count, sizeof *c->by_id, by_id_cmp);
-    for (uint32_t i = 0; i < count; i++)
+    c->count = parts->count;
+    c->view_count = parts->view_count;
+    if (parts->count > 0)
+        memcpy(c->by_id, parts->boxes, parts->count * sizeof *parts->boxes);
+    if (parts->view_count > 0)
+        memcpy(c->views, parts->views, parts->view_count * sizeof *parts->views);
+    qsort(c->by_id, c->count, sizeof *c->by_id, by_id_cmp);
+    for (uint32_t i = 0; i < c->count; i++)
         if (!c->by_id[i]->def.dropped)
             c->by_name[c->name_count++] = &c->by_id[i]->def;
     qsort(c->by_name, c->name_count, sizeof *c->by_name, by_name_cmp);
+    qsort(c->views, c->view_count, sizeof *c->views, by_view_name_cmp);
     *out = c;
     return QUARTET_OK;
 }
@@ -83,11 +105,7 @@ void catalog_unref(struct catalog *c)
 {
     if (c == NULL || atomic_fetch_sub(&c->refs, 1) != 1)
         return;
-    for (uint32_t i = 0; i < c->count; i++)
-        table_box_unref(c->by_id[i]);
-    mem_free(c->by_id);
-    mem_free(c->by_name);
-    mem_free(c);
+    catalog_free(c);
 }
 
 const struct table_def *catalog_table(const struct catalog *c, const char *name)
@@ -140,6 +158,27 @@ const struct table_def *catalog_table_at(const struct catalog *c, uint32_t i)
 const struct table_def *catalog_at_id(const struct catalog *c, uint32_t i)
 {
     return i < c->count ? &c->by_id[i]->def : NULL;
+}
+
+const struct view_def *catalog_view(const struct catalog *c, const char *name)
+{
+    uint32_t lo = 0, hi = c->view_count;
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        int r = name_cmp(c->views[mid]->def.name, name);
+        if (r == 0)
+            return &c->views[mid]->def;
+        if (r < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return NULL;
+}
+
+const struct view_def *catalog_view_at(const struct catalog *c, uint32_t i)
+{
+    return i < c->view_count ? &c->views[i]->def : NULL;
 }
 
 uint64_t catalog_version(const struct catalog *c)

@@ -84,11 +84,21 @@ struct table_def {
     bool dropped;             /* in the graveyard: merges, never shown */
 };
 
+/* A view: its query is bound anew in each statement that names it, and sees no names of that statement. */
+struct view_def {
+    const char *name;
+    tree_id id;
+    const char *sql;                    /* canonical CREATE VIEW */
+    const struct ast_create_view *ast;  /* read-only: statements of all connections bind it; NULL: a newer version's, not readable here */
+};
+
 struct catalog;
 const struct table_def *catalog_table(const struct catalog *c, const char *name); /* case-insensitive; NULL: none */
 const struct table_def *catalog_table_by_id(const struct catalog *c, tree_id id); /* dropped ones included */
 const struct index_def *catalog_index(const struct catalog *c, const char *name, const struct table_def **table);
 const struct table_def *catalog_table_at(const struct catalog *c, uint32_t i);    /* by name order; NULL past the end; no dropped ones */
+const struct view_def *catalog_view(const struct catalog *c, const char *name); /* case-insensitive; NULL: none */
+const struct view_def *catalog_view_at(const struct catalog *c, uint32_t i);     /* by name order; NULL past the end */
 uint64_t catalog_version(const struct catalog *c); /* differs after every change: a cached plan is valid for one version */
 struct catalog *catalog_ref(struct catalog *c);
 void catalog_unref(struct catalog *c);

@@ -53,6 +53,16 @@ quartet_status table_box_new(const struct table_source *source, struct table_box
 uint64_t table_source_hash(const struct table_source *source); /* what box->inputs would be */
 void table_box_unref(struct table_box *b);
 
+/* catalog_view.c */
+struct view_box {
+    atomic_uint refs;
+    struct arena arena;
+    struct view_def def;
+};
+/* Parse a stored CREATE VIEW; def.ast is NULL where this version cannot read it. QUARTET_NOMEM. */
+quartet_status view_box_new(tree_id id, const char *name, const char *sql, struct view_box **out, struct err *err);
+void view_box_unref(struct view_box *b); /* NULL is allowed */
+
 struct catalog {
     atomic_uint refs;
     uint64_t version;
@@ -60,8 +70,17 @@ struct catalog {
     uint32_t count;
     const struct table_def **by_name; /* without dropped ones */
     uint32_t name_count;
+    struct view_box **views;          /* owned references, by name */
+    uint32_t view_count;
 };
-quartet_status catalog_new(uint64_t version, struct table_box **boxes, uint32_t count, struct catalog **out, struct err *err); /* takes the references */
+/* Takes the references, also where it fails. */
+struct catalog_parts {
+    struct table_box **boxes;
+    uint32_t count;
+    struct view_box **views;
+    uint32_t view_count;
+};
+quartet_status catalog_new(uint64_t version, const struct catalog_parts *parts, struct catalog **out, struct err *err);
 
 /* Read the system tables in a snapshot. `over` (may be NULL) is laid over it; its rows are a transaction's pending ones (`pending`: no births, newest) or merged
  * ones. `old` lends boxes that are unchanged. */

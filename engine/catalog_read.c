@@ -1,6 +1,6 @@
 /* catalog_read.c - the schema out of the system tables' rows.
  * Why rows: DDL then merges by the same rules as data, and this function of the merged rows gives every node the same tables.
- * Invariants: among live objects of one name the one with the earliest birth keeps it, the others are shown with "_" and their birth's stamp; the same
+ * Invariants: among live objects of one name (tables and views share theirs) the one with the earliest birth keeps it, the others are shown with "_" and their birth's stamp; the same
  *   for added columns of one table; an index whose table is gone is not shown.
  * Not here: how definitions are read (catalog_table.c), who writes these rows (ddl.c). */
 #include "catalog_build.h"
@@ -36,6 +36,8 @@ struct reading {
     uint32_t order_count, order_cap;
     struct table_box **boxes;
     uint32_t box_count, box_cap;
+    struct view_box **views;
+    uint32_t view_count, view_cap;
     struct err *err;
 };
 
@@ -90,6 +92,38 @@ static quartet_status box_add(struct reading *r, const struct table_source *s)
     return rc;
 }
 
+/* Tables and views are named alike in FROM. */
+static const char *namespace_of(const struct object *o)
+{
+    return strcmp(o->kind, "view") == 0 ? "table" : o->kind;
+}
+
+static quartet_status view_add(struct reading *r, const struct object *o)
+{
+    const struct catalog *old = r->src->old;
+    if (r->view_count == r->view_cap) {
+        uint32_t cap = r->view_cap == 0 ? 8 : r->view_cap * 2;
+        struct view_box **grown = mem_realloc(r->views, cap, sizeof *grown);
+        if (grown == NULL)
+            return err_nomem(r->err);
+        r->views = grown;
+        r->view_cap = cap;
+    }
+    const struct view_def *had = old == NULL ? NULL : catalog_view(old, o->name);
+    if (had != NULL && had->id == o->id && strcmp(had->name, o->name) == 0 && strcmp(had->sql, o->sql) == 0) {
+        struct view_box *b = NULL;
+        for (uint32_t i = 0; b == NULL; i++)
+            b = &old->views[i]->def == had ? old->views[i] : NULL;
+        atomic_fetch_add(&b->refs, 1);
+        r->views[r->view_count++] = b;
+        return QUARTET_OK;
+    }
+    quartet_status rc = view_box_new(o->id, o->name, o->sql, &r->views[r->view_count], r->err);
+    if (rc == QUARTET_OK)
+        r->view_count++;
+    return rc;
+}
+
 static quartet_status system_boxes(struct reading *r)
 {
     for (size_t i = 0; i < SYSTEM_TABLE_COUNT; i++) {
@@ -105,6 +139,9 @@ static void reading_end(struct reading *r)
 {
     for (uint32_t i = 0; i < r->box_count; i++)
         table_box_unref(r->boxes[i]);
+    for (uint32_t i = 0; i < r->view_count; i++)
+        view_box_unref(r->views[i]);
+    mem_free(r->views);
     mem_free(r->boxes);
     mem_free(r->objects);
     mem_free(r->columns);
@@ -114,9 +151,9 @@ static void reading_end(struct reading *r)
 
 static quartet_status reading_finish(struct reading *r, uint64_t version, struct catalog **out)
 {
-    uint32_t n = r->box_count;
-    r->box_count = 0; /* the references move */
-    return catalog_new(version, r->boxes, n, out, r->err);
+    struct catalog_parts parts = {.boxes = r->boxes, .count = r->box_count, .views = r->views, .view_count = r->view_count};
+    r->box_count = r->view_count = 0; /* the references move */
+    return catalog_new(version, &parts, out, r->err);
 }
 
 quartet_status catalog_bare(uint64_t version, struct catalog **out, struct err *err)
@@ -259,7 +296,7 @@ static int object_cmp(const struct reading *r, const struct object *a, const str
 {
     int c = (a->dropped > b->dropped) - (a->dropped < b->dropped);
     if (c == 0)
-        c = strcmp(a->kind, b->kind);
+        c = strcmp(namespace_of(a), namespace_of(b));
     if (c == 0)
         c = name_cmp(a->name, b->name);
     if (c == 0)
@@ -296,7 +333,7 @@ static quartet_status settle_names(struct reading *r)
     const char *first = NULL; /* name as it was, of the run's first */
     for (uint32_t i = 0; i < r->object_count; i++) {
         struct object *o = &r->objects[i], *p = i == 0 ? NULL : &r->objects[i - 1];
-        bool same = p != NULL && first != NULL && !o->dropped && p->dropped == o->dropped && strcmp(p->kind, o->kind) == 0 &&
+        bool same = p != NULL && first != NULL && !o->dropped && p->dropped == o->dropped && strcmp(namespace_of(p), namespace_of(o)) == 0 &&
                     name_cmp(first, o->name) == 0;
         if (!same) {
             first = o->name;
@@ -386,6 +423,8 @@ quartet_status catalog_read(const struct catalog_source *src, uint64_t version, 
         rc = settle_names(&r);
     for (uint32_t i = 0; i < r.object_count && rc == QUARTET_OK; i++) {
         const struct object *o = &r.objects[i];
+        if (strcmp(o->kind, "view") == 0 && !o->dropped)
+            rc = view_add(&r, o);
         if (strcmp(o->kind, "table") != 0 || (o->dropped && lives_too(&r, o)))
             continue;
         struct table_source s = {.id = o->id, .name = o->name, .sql = o->sql, .dropped = o->dropped};

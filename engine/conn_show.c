@@ -63,6 +63,20 @@ static quartet_status show_tables(const struct catalog *catalog, struct arena *a
     return rc;
 }
 
+static quartet_status show_views(const struct catalog *catalog, struct arena *a, struct conn_table *out, struct err *err)
+{
+    static const char *const columns[] = {"name", "sql"};
+    struct builder b;
+    const struct view_def *v;
+    quartet_status rc = QUARTET_OK;
+    begin_table(&b, a, out, columns, 2);
+    for (uint32_t i = 0; rc == QUARTET_OK && (v = catalog_view_at(catalog, i)) != NULL; i++) {
+        struct value row[2] = {text_of(a, v->name), text_of(a, v->sql)};
+        rc = add_row(&b, row, err);
+    }
+    return rc;
+}
+
 static quartet_status find_table(const struct catalog *catalog, const char *name, const struct table_def **out, struct err *err)
 {
     *out = name != NULL ? catalog_table(catalog, name) : NULL;
@@ -137,6 +151,18 @@ static quartet_status show_create(const struct catalog *catalog, const char *nam
     return add_row(&b, row, err);
 }
 
+static quartet_status show_create_view(const struct catalog *catalog, const char *name, struct arena *a, struct conn_table *out, struct err *err)
+{
+    static const char *const columns[] = {"view", "sql"};
+    struct builder b;
+    const struct view_def *v = catalog_view(catalog, name);
+    begin_table(&b, a, out, columns, 2);
+    if (v == NULL)
+        return err_set(err, QUARTET_ERROR, "no such view: %s", name);
+    struct value row[2] = {text_of(a, v->name), text_of(a, v->sql)};
+    return add_row(&b, row, err);
+}
+
 static quartet_status show_settings(conn *c, struct arena *a, struct conn_table *out, struct err *err)
 {
     static const char *const columns[] = {"setting", "value"};
@@ -204,6 +230,10 @@ static quartet_status show_what(conn *c, const struct catalog *catalog, const st
         return show_indexes(catalog, s->name.name.text, a, out, err);
     if (strcmp(s->what, "CREATE TABLE") == 0)
         return show_create(catalog, s->name.name.text, a, out, err);
+    if (strcmp(s->what, "VIEWS") == 0)
+        return show_views(catalog, a, out, err);
+    if (strcmp(s->what, "CREATE VIEW") == 0)
+        return show_create_view(catalog, s->name.name.text, a, out, err);
     if (strcmp(s->what, "SETTINGS") == 0 || strcmp(s->what, "VARIABLES") == 0 || strcmp(s->what, "ALL") == 0)
         return show_settings(c, a, out, err);
     if (strcmp(s->what, "STATUS") == 0 || strcmp(s->what, "STORE") == 0)
@@ -214,7 +244,7 @@ static quartet_status show_what(conn *c, const struct catalog *catalog, const st
     if (strcmp(s->what, "CLUSTER") == 0)
         return err_set(err, QUARTET_ERROR, "this database is not a member of a cluster");
     return err_set(err, QUARTET_ERROR,
-                   "SHOW %s is not known; there are TABLES, COLUMNS FROM t, INDEX FROM t, CREATE TABLE t, SETTINGS, STATUS and CLUSTER", s->what);
+                   "SHOW %s is not known; there are TABLES, VIEWS, COLUMNS FROM t, INDEX FROM t, CREATE TABLE t, CREATE VIEW v, SETTINGS, STATUS and CLUSTER", s->what);
 }
 
 quartet_status conn_show(conn *c, const struct ast_show *s, struct arena *a, struct conn_table *out, struct err *err)

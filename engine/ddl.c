@@ -148,19 +148,26 @@ static quartet_status like_definition(struct ddl *x, const struct ast_create_tab
     return rc;
 }
 
+/* Tables and views share their names. *done: it is there, and IF NOT EXISTS was said. */
+static quartet_status check_unused(struct ddl *x, const struct ast_qname *q, bool if_not_exists, bool *done)
+{
+    bool table = catalog_table(x->t->catalog, q->name.text) != NULL, view = !table && catalog_view(x->t->catalog, q->name.text) != NULL;
+    quartet_status rc = check_new_name(x, q);
+    *done = (table || view) && if_not_exists;
+    if (rc != QUARTET_OK || *done || (!table && !view))
+        return rc;
+    return err_set_at(x->err, QUARTET_ERROR, q->name.offset, "%s %s already exists", table ? "table" : "view", q->name.text);
+}
+
 static quartet_status create_table(struct ddl *x, const struct ast_stmt *stmt)
 {
     struct ast_create_table c = *stmt->u.create_table;
     struct ast_stmt bare = *stmt, *like = NULL;
     tree_id id;
-    quartet_status rc = check_new_name(x, &c.name);
-    if (rc != QUARTET_OK)
+    bool done;
+    quartet_status rc = check_unused(x, &c.name, c.if_not_exists, &done);
+    if (rc != QUARTET_OK || done)
         return rc;
-    if (catalog_table(x->t->catalog, c.name.name.text) != NULL) {
-        if (c.if_not_exists)
-            return QUARTET_OK;
-        return err_set_at(x->err, QUARTET_ERROR, c.name.name.offset, "table %s already exists", c.name.name.text);
-    }
     if (c.temporary)
         return unsupported(x, "CREATE TEMPORARY TABLE");
     if (c.updates_win)
@@ -191,6 +198,42 @@ static quartet_status create_table(struct ddl *x, const struct ast_stmt *stmt)
         return rc;
     }
     return warn(x, catalog_table_by_id(x->t->catalog, id), NULL);
+}
+
+static quartet_status create_view(struct ddl *x, const struct ast_stmt *stmt)
+{
+    struct ast_create_view c = *stmt->u.create_view;
+    struct ast_stmt bare = *stmt;
+    const struct view_def *old = catalog_view(x->t->catalog, c.name.name.text);
+    tree_id id;
+    bool done = false;
+    quartet_status rc = QUARTET_OK;
+    if (c.temporary)
+        return unsupported(x, "CREATE TEMPORARY VIEW");
+    if (stmt->params.count > 0)
+        return err_set_at(x->err, QUARTET_ERROR, c.name.name.offset, "a view cannot have parameters");
+    if (old != NULL && c.or_replace)
+        rc = drop_object(x, old->id);
+    else
+        rc = check_unused(x, &c.name, c.if_not_exists, &done);
+    if (rc != QUARTET_OK || done)
+        return rc;
+    c.if_not_exists = c.or_replace = false;
+    c.name.schema.text = NULL;
+    bare.u.create_view = &c;
+    const char *sql = printed(x, &bare);
+    if (sql == NULL)
+        return QUARTET_NOMEM;
+    rc = fresh_id(x, "view", c.name.name.text, sql, &id);
+    if (rc == QUARTET_OK)
+        rc = put_object(x, id, "view", c.name.name.text, 0, sql);
+    if (rc == QUARTET_OK)
+        rc = txn_catalog_refresh(x->t, x->err);
+    if (rc == QUARTET_OK)
+        rc = plan_check_view(x->t->catalog, catalog_view(x->t->catalog, c.name.name.text), x->a, x->err);
+    if (rc != QUARTET_OK)
+        x->err->sql_offset = -1; /* it would point into the canonical text */
+    return rc;
 }
 
 static quartet_status index_name(struct ddl *x, struct ast_create_index *c)
@@ -260,6 +303,8 @@ static quartet_status create_index(struct ddl *x, const struct ast_stmt *stmt)
 static quartet_status drop_table(struct ddl *x, const struct ast_qname *q, bool if_exists)
 {
     const struct table_def *t = catalog_table(x->t->catalog, q->name.text);
+    if (t == NULL && catalog_view(x->t->catalog, q->name.text) != NULL)
+        return err_set_at(x->err, QUARTET_ERROR, q->name.offset, "%s is a view: use DROP VIEW", q->name.text);
     if (t == NULL)
         return if_exists ? QUARTET_OK : err_set_at(x->err, QUARTET_ERROR, q->name.offset, "no such table: %s", q->name.text);
     if (t->is_system)
@@ -283,6 +328,17 @@ static quartet_status drop_index(struct ddl *x, const struct ast_qname *q, bool 
     return rc == QUARTET_OK ? txn_catalog_refresh(x->t, x->err) : rc;
 }
 
+static quartet_status drop_view(struct ddl *x, const struct ast_qname *q, bool if_exists)
+{
+    const struct view_def *v = catalog_view(x->t->catalog, q->name.text);
+    if (v == NULL && catalog_table(x->t->catalog, q->name.text) != NULL)
+        return err_set_at(x->err, QUARTET_ERROR, q->name.offset, "%s is a table: use DROP TABLE", q->name.text);
+    if (v == NULL)
+        return if_exists ? QUARTET_OK : err_set_at(x->err, QUARTET_ERROR, q->name.offset, "no such view: %s", q->name.text);
+    quartet_status rc = drop_object(x, v->id);
+    return rc == QUARTET_OK ? txn_catalog_refresh(x->t, x->err) : rc;
+}
+
 static quartet_status drop(struct ddl *x, const struct ast_drop *d)
 {
     quartet_status rc = QUARTET_OK;
@@ -293,6 +349,7 @@ static quartet_status drop(struct ddl *x, const struct ast_drop *d)
         switch (d->object) {
         case AST_OBJECT_TABLE: rc = drop_table(x, &d->names.item[i], d->if_exists); break;
         case AST_OBJECT_INDEX: rc = drop_index(x, &d->names.item[i], d->if_exists); break;
+        case AST_OBJECT_VIEW: rc = drop_view(x, &d->names.item[i], d->if_exists); break;
         default:
             if (!d->if_exists)
                 rc = err_set_at(x->err, QUARTET_ERROR, d->names.item[i].name.offset, "no such object: %s", d->names.item[i].name.text);
@@ -357,8 +414,11 @@ static quartet_status rename_table(struct ddl *x, const struct table_def *t, con
     if (rc != QUARTET_OK)
         return rc;
     const struct table_def *other = catalog_table(x->t->catalog, q.name.text);
-    if (other != NULL && other != t)
-        return err_set_at(x->err, QUARTET_ERROR, q.name.offset, "table %s already exists", q.name.text);
+    bool done;
+    if (other != t)
+        rc = check_unused(x, &q, false, &done);
+    if (rc != QUARTET_OK)
+        return rc;
     const struct table_def *objects = system_table(x, SYS_OBJECTS);
     struct table_write w = {.column = OBJ_NAME, .value = value_text(q.name.text, strlen(q.name.text))};
     rc = object_key(x, t->id, &key);
@@ -403,6 +463,7 @@ quartet_status ddl_run(txn *t, const struct ast_stmt *stmt, struct arena *a, con
     switch (stmt->kind) {
     case AST_STMT_CREATE_TABLE: return create_table(&x, stmt);
     case AST_STMT_CREATE_INDEX: return create_index(&x, stmt);
+    case AST_STMT_CREATE_VIEW: return create_view(&x, stmt);
     case AST_STMT_DROP: return drop(&x, stmt->u.drop);
     case AST_STMT_ALTER_TABLE: return alter(&x, stmt->u.alter);
     default: return unsupported(&x, ast_stmt_kind_name((enum ast_stmt_kind)stmt->kind));

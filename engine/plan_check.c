@@ -45,3 +45,19 @@ quartet_status plan_check_table(struct catalog *catalog, const struct table_def 
     }
     return rc;
 }
+
+quartet_status plan_check_view(struct catalog *catalog, const struct view_def *v, struct arena *a,
+                               struct err *err)
+{
+    struct bind b = {.a = a, .catalog = catalog};
+    struct bquery *q;
+    quartet_status rc = bind_query(&b, NULL, NULL, NULL, v->ast->query, &q, err);
+    if (rc == QUARTET_OK && v->ast->columns.count > 0 && v->ast->columns.count != q->out_count)
+        rc = err_set(err, QUARTET_ERROR, "it names %u columns, its query has %u",
+                     v->ast->columns.count, q->out_count);
+    if (rc != QUARTET_OK) {
+        err->sql_offset = -1;
+        bind_in_view(v, err);
+    }
+    return rc;
+}

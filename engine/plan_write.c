@@ -15,6 +15,11 @@ struct target { /* the table that is written, as a source */
 static const struct table_def *writable(struct planner *p, const struct ast_qname *name,
                                         struct err *err)
 {
+    if (catalog_view(p->b.catalog, name->name.text) != NULL) {
+        (void)err_set_at(err, QUARTET_ERROR, name->name.offset, "%s is a view: it cannot be written; write the tables it reads",
+                         name->name.text); /* NULL tells */
+        return NULL;
+    }
     const struct table_def *t = bind_find_table(&p->b, name, err);
     if (t == NULL || !t->is_system)
         return t;

@@ -1,0 +1,43 @@
+/* catalog_view.c - a view's definition from its SQL.
+ * Why parsed once and kept: a view is bound in every statement that names it, and parsing it there would cost more than binding.
+ * Invariants: the tree never changes after view_box_new, so that connections may bind it side by side.
+ * Not here: what a view means (bind_from.c), whether it may be created (ddl.c). */
+#include "catalog_build.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "parser/parse.h"
+
+quartet_status view_box_new(tree_id id, const char *name, const char *sql, struct view_box **out, struct err *err)
+{
+    struct view_box *b = mem_zalloc(1, sizeof *b);
+    struct ast_stmt *stmt = NULL;
+    size_t consumed;
+    if (b == NULL)
+        return err_nomem(err);
+    atomic_init(&b->refs, 1);
+    b->def = (struct view_def){.id = id, .name = arena_strndup(&b->arena, name, strlen(name)), .sql = arena_strndup(&b->arena, sql, strlen(sql))};
+    quartet_status rc = b->def.name == NULL || b->def.sql == NULL ? arena_fail(&b->arena, err) : QUARTET_OK;
+    if (rc == QUARTET_OK)
+        rc = parse_sql(&b->arena, sql, strlen(sql), NULL, &stmt, &consumed, err);
+    if (rc == QUARTET_OK && stmt != NULL && stmt->kind == AST_STMT_CREATE_VIEW)
+        b->def.ast = stmt->u.create_view;
+    if (rc == QUARTET_ERROR || rc == QUARTET_LIMIT) { /* of a newer member: whoever names the view hears of it */
+        err_clear(err);
+        rc = QUARTET_OK;
+    }
+    if (rc != QUARTET_OK)
+        view_box_unref(b);
+    else
+        *out = b;
+    return rc;
+}
+
+void view_box_unref(struct view_box *b)
+{
+    if (b == NULL || atomic_fetch_sub(&b->refs, 1) != 1)
+        return;
+    arena_free_all(&b->arena);
+    mem_free(b);
+}
