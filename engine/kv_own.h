@@ -1,0 +1,46 @@
+/* kv_own.h - a transaction's own writes: a versioned ordered map in memory, for one thread.
+ *
+ * What kv_buffer.h is to the store's readers without locks, this is to one transaction: cheaper to fill, and one can forget what came after a version.
+ * Entries are never moved; what a get or a cursor gave stays valid until the entry is rolled back or the map is cleared. */
+#ifndef ENGINE_KV_OWN_H
+#define ENGINE_KV_OWN_H
+
+#include "kv_buffer.h"
+
+typedef struct kv_own kv_own;
+
+kv_own *kv_own_new(void); /* NULL: out of memory */
+void kv_own_free(kv_own *o); /* NULL is allowed */
+void kv_own_clear(kv_own *o); /* forget everything; no cursor lives on */
+/* Limits, erasures, versions: as kv_buffer_put. The later put of one (tree, key, version) wins. */
+quartet_status kv_own_put(kv_own *o, tree_id tree, struct slice key, apply_no version, struct slice record, struct err *err);
+size_t kv_own_bytes(const kv_own *o);
+uint64_t kv_own_entries(const kv_own *o);        /* every put counts */
+size_t kv_own_largest(const kv_own *o);          /* the most bytes that the key and record of one entry had, those rolled back included */
+apply_no kv_own_last_version(const kv_own *o);   /* 0 while empty */
+/* Newest version at or below `through`. false: none. *record.p is NULL for an erasure. */
+bool kv_own_get(kv_own *o, tree_id tree, struct slice key, apply_no through, struct slice *record, apply_no *version);
+/* Forget every entry of a version above `keep`. Cursors whose `through` is at or below it live on. */
+void kv_own_rollback(kv_own *o, apply_no keep);
+
+/* Walk, through all trees. The cursor is on an entry (newest version at or below `through` of one key) or at the end. Entries may be put meanwhile: it goes
+ * on from its key. */
+struct kv_own_cursor {
+    kv_own *own;
+    apply_no through;
+    bool valid; /* false: the end */
+    tree_id tree;
+    struct slice key, record; /* record.p NULL: an erasure */
+    apply_no version;
+    /* the map's: where it stands, and as of which change of the map */
+    void *in_tree, *leaf;
+    uint32_t at;
+    uint64_t seen;
+};
+void kv_own_seek(struct kv_own_cursor *c, kv_own *o, apply_no through, tree_id tree, struct slice key);        /* first at or after */
+void kv_own_seek_before(struct kv_own_cursor *c, kv_own *o, apply_no through, tree_id tree, struct slice key); /* last before */
+void kv_own_seek_last(struct kv_own_cursor *c, kv_own *o, apply_no through);
+void kv_own_next(struct kv_own_cursor *c);
+void kv_own_prev(struct kv_own_cursor *c);
+
+#endif
