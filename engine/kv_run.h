@@ -8,6 +8,8 @@
 #include "base/env.h"
 #include "kv_buffer.h"
 
+#define KV_RUN_FILE_PREFIX "run-" /* of names of files that a crash between making and unlinking left behind */
+
 typedef struct kv_run kv_run;
 typedef struct kv_run_writer kv_run_writer;
 

@@ -1,0 +1,367 @@
+/* kv_run.c - writing a sorted run: pages closed one after the other, kept in memory or streamed to an unlinked file.
+ * Why: entries that come in order need no tree to be found again; a page costs a copy of its bytes, the index one entry a page. A skip list costs ten times that.
+ * Why lanes: a transaction writes several trees at once, each in its order; every tree has an open page of its own, and the index is put in order at the end.
+ * Invariants: within a tree pages are closed in order. A file's name is gone before its first byte is written.
+ * Not here: reading (kv_run_read.c), entries in no order (kv_sort.c). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "base/mem.h"
+#include "kv_run_internal.h"
+
+#define OUT_BYTES (256u << 10) /* written to the file at once */
+
+struct lane {
+    tree_id tree;
+    struct buf page;     /* open; empty: none */
+    struct buf offsets;  /* u32 each */
+    struct buf hashes;   /* u64 each, for the filter */
+    struct buf last;     /* key of the last entry put */
+    apply_no last_version, newest;
+    bool any;
+};
+struct kv_run_writer {
+    struct kv_run_place place;
+    struct kv_run *run;
+    struct lane *lanes;
+    uint32_t lane_count, lane_cap, at; /* at: the lane used last */
+    struct buf out;                    /* of the file */
+    uint64_t out_at;
+    bool failed;
+};
+
+uint64_t run_word(struct slice key)
+{
+    if (key.n >= 8)
+        return load_be64(key.p);
+    uint8_t pad[8] = {0};
+    if (key.n > 0)
+        memcpy(pad, key.p, key.n);
+    return load_be64(pad);
+}
+
+uint64_t run_key_hash(tree_id tree, struct slice key)
+{
+    return XXH3_64bits_withSeed(key.p, key.n, tree);
+}
+
+quartet_status kv_run_writer_new(const struct kv_run_place *place, kv_run_writer **out, struct err *err)
+{
+    struct kv_run_writer *w = mem_zalloc(1, sizeof *w);
+    if (w != NULL)
+        w->run = mem_zalloc(1, sizeof *w->run);
+    if (w == NULL || w->run == NULL) {
+        mem_free(w);
+        return err_nomem(err);
+    }
+    w->place = *place;
+    w->run->env = place->env;
+    *out = w;
+    return QUARTET_OK;
+}
+
+/* A file that nobody else can open and no crash leaves behind. */
+static quartet_status file_make(struct kv_run_writer *w, struct err *err)
+{
+    struct env *env = w->place.env;
+    uint64_t number;
+    char name[32], path[4096];
+    quartet_status rc = env->ops->random(env, &number, sizeof number, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    snprintf(name, sizeof name, KV_RUN_FILE_PREFIX "%016llx", (unsigned long long)number);
+    rc = path_join(path, sizeof path, w->place.dir, name, err);
+    if (rc == QUARTET_OK)
+        rc = env->ops->open(env, path, FILE_CREATE_NEW, &w->run->file, err);
+    return rc == QUARTET_OK ? env->ops->unlink(env, path, err) : rc;
+}
+
+static quartet_status out_flush(struct kv_run_writer *w, struct err *err)
+{
+    quartet_status rc = buf_check(&w->out, err);
+    if (rc == QUARTET_OK && w->out.len > 0)
+        rc = w->place.env->ops->pwrite(w->run->file, w->out.data, w->out.len, w->out_at, err);
+    if (rc == QUARTET_OK)
+        w->out_at += w->out.len;
+    buf_clear(&w->out);
+    return rc;
+}
+
+/* Append a page's bytes to the file. */
+static quartet_status page_out(struct kv_run_writer *w, struct run_page *p, uint8_t *bytes, struct err *err)
+{
+    store_le64(bytes, XXH3_64bits_withSeed(bytes + 8, p->bytes - 8, p->tree));
+    p->at = w->out_at + w->out.len;
+    buf_put(&w->out, bytes, p->bytes);
+    return w->out.len >= OUT_BYTES || w->out.failed ? out_flush(w, err) : QUARTET_OK;
+}
+
+/* What is in memory goes to the file, and all that follows. */
+static quartet_status spill(struct kv_run_writer *w, struct err *err)
+{
+    struct kv_run *r = w->run;
+    quartet_status rc = file_make(w, err);
+    for (uint32_t i = 0; i < r->page_count && rc == QUARTET_OK; i++) {
+        rc = page_out(w, &r->pages[i], r->pages[i].p, err);
+        mem_free(r->pages[i].p);
+        r->pages[i].p = NULL;
+        r->memory_bytes -= r->pages[i].bytes;
+    }
+    return rc;
+}
+
+static quartet_status filter_make(struct kv_run *r, struct run_page *p, const struct buf *hashes, struct err *err)
+{
+    p->filter_words = p->count * RUN_FILTER_BITS / 64 + 1;
+    p->filter = arena_zalloc(&r->keys, p->filter_words, sizeof *p->filter);
+    if (p->filter == NULL)
+        return arena_fail(&r->keys, err);
+    for (uint32_t i = 0; i < p->count; i++) {
+        uint64_t h = load_le64(hashes->data + (size_t)i * 8);
+        p->filter[run_filter_slot(h, p->filter_words)] |= run_filter_mask(h);
+    }
+    return QUARTET_OK;
+}
+
+/* Begin an entry of the index with the page's first key. */
+static quartet_status index_add(struct kv_run *r, tree_id tree, struct slice key, apply_no version, struct err *err)
+{
+    if (r->page_count == r->page_cap) {
+        if (r->page_cap >= UINT32_MAX / 2)
+            return err_set(err, QUARTET_LIMIT, "a run of more than %u pages", r->page_cap);
+        uint32_t cap = r->page_cap == 0 ? 16 : r->page_cap * 2;
+        struct run_page *grown = mem_realloc(r->pages, cap, sizeof *grown);
+        if (grown == NULL)
+            return err_nomem(err);
+        r->pages = grown;
+        r->page_cap = cap;
+    }
+    const uint8_t *copy = arena_dup(&r->keys, key.p, key.n);
+    if (copy == NULL)
+        return arena_fail(&r->keys, err);
+    r->pages[r->page_count] = (struct run_page){.tree = tree, .word = run_word(key), .key = copy, .key_len = (uint32_t)key.n, .version = version};
+    return QUARTET_OK;
+}
+
+struct entry_view {
+    apply_no version;
+    struct slice key;
+};
+
+static struct entry_view first_entry(const struct lane *l)
+{
+    struct bytes_in in = bytes_in(l->page.data + RUN_HEAD_BYTES, l->page.len - RUN_HEAD_BYTES);
+    struct entry_view e = {.version = bytes_varint(&in)};
+    e.key.n = bytes_varint(&in);
+    (void)bytes_varint(&in); /* the record's length */
+    e.key.p = bytes_take(&in, e.key.n);
+    return e;
+}
+
+static quartet_status page_close(struct kv_run_writer *w, struct lane *l, struct err *err)
+{
+    struct kv_run *r = w->run;
+    if (l->page.len == 0)
+        return QUARTET_OK;
+    uint32_t count = (uint32_t)(l->offsets.len / 4);
+    buf_put(&l->page, l->offsets.data, l->offsets.len);
+    if (l->page.failed || l->offsets.failed || l->hashes.failed)
+        return err_nomem(err);
+    QASSERT(l->page.len <= UINT32_MAX);
+    struct entry_view first = first_entry(l);
+    quartet_status rc = index_add(r, l->tree, first.key, first.version, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    struct run_page *p = &r->pages[r->page_count];
+    p->count = count;
+    p->bytes = (uint32_t)l->page.len;
+    store_le64(l->page.data, 0);
+    store_le32(l->page.data + 8, p->bytes);
+    store_le32(l->page.data + 12, count);
+    rc = filter_make(r, p, &l->hashes, err);
+    if (rc == QUARTET_OK && r->file == NULL) {
+        p->p = mem_dup(l->page.data, l->page.len);
+        if (p->p == NULL)
+            rc = err_nomem(err);
+        r->memory_bytes += p->bytes;
+    } else if (rc == QUARTET_OK) {
+        rc = page_out(w, p, l->page.data, err);
+    }
+    if (rc != QUARTET_OK)
+        return rc;
+    r->page_count++;
+    r->bytes += p->bytes;
+    buf_clear(&l->page);
+    buf_clear(&l->offsets);
+    buf_clear(&l->hashes);
+    return r->file == NULL && w->place.dir != NULL && r->memory_bytes > w->place.memory_bytes ? spill(w, err) : QUARTET_OK;
+}
+
+static struct lane *lane_of(struct kv_run_writer *w, tree_id tree, struct err *err)
+{
+    if (w->at < w->lane_count && w->lanes[w->at].tree == tree)
+        return &w->lanes[w->at];
+    for (w->at = 0; w->at < w->lane_count; w->at++)
+        if (w->lanes[w->at].tree == tree)
+            return &w->lanes[w->at];
+    if (w->lane_count == w->lane_cap) {
+        uint32_t cap = w->lane_cap == 0 ? 4 : w->lane_cap * 2;
+        struct lane *grown = mem_realloc(w->lanes, cap, sizeof *grown);
+        if (grown == NULL) {
+            (void)err_nomem(err); /* NULL says it */
+            return NULL;
+        }
+        w->lanes = grown;
+        w->lane_cap = cap;
+    }
+    w->lanes[w->lane_count] = (struct lane){.tree = tree};
+    return &w->lanes[w->lane_count++];
+}
+
+static void lane_append(struct lane *l, struct slice key, apply_no version, struct slice record)
+{
+    if (l->page.len == 0) {
+        uint8_t head[RUN_HEAD_BYTES] = {0};
+        buf_put(&l->page, head, sizeof head);
+    }
+    buf_u32(&l->offsets, (uint32_t)l->page.len);
+    buf_u64(&l->hashes, run_key_hash(l->tree, key));
+    uint8_t *p = buf_reserve(&l->page, 30 + key.n + record.n);
+    if (p == NULL)
+        return;
+    buf_varint(&l->page, version);
+    buf_varint(&l->page, key.n);
+    buf_varint(&l->page, record.p == NULL ? 0 : (uint64_t)record.n + 1);
+    buf_put(&l->page, key.p, key.n);
+    buf_put(&l->page, record.p, record.n);
+    buf_clear(&l->last);
+    buf_put(&l->last, key.p, key.n);
+}
+
+quartet_status kv_run_put(kv_run_writer *w, tree_id tree, struct slice key, apply_no version, struct slice record, struct err *err)
+{
+    if (key.n > KV_KEY_BYTES_MAX || record.n > KV_RECORD_BYTES_MAX)
+        return err_set(err, QUARTET_LIMIT, "a key of %zu bytes with a record of %zu bytes is too large", key.n, record.n);
+    if (w->failed)
+        return err_set(err, QUARTET_MISUSE, "a run that could not be written goes no further");
+    struct lane *l = lane_of(w, tree, err);
+    if (l == NULL)
+        return QUARTET_NOMEM;
+    if (l->any) {
+        int c = slice_cmp(slice_of(l->last.data != NULL ? l->last.data : (const uint8_t *)"", l->last.len), key);
+        if (c > 0 || (c == 0 && l->last_version <= version))
+            return err_set(err, QUARTET_MISUSE, "entries of a run out of order");
+    }
+    quartet_status rc = QUARTET_OK;
+    if (l->page.len + key.n + record.n > RUN_PAGE_BYTES) /* a large one does not share */
+        rc = page_close(w, l, err);
+    if (rc == QUARTET_OK) {
+        lane_append(l, key, version, record);
+        if (l->page.failed || l->offsets.failed || l->hashes.failed || l->last.failed)
+            rc = err_nomem(err);
+    }
+    if (rc == QUARTET_OK && l->page.len >= RUN_PAGE_BYTES)
+        rc = page_close(w, l, err);
+    if (rc != QUARTET_OK) {
+        w->failed = true;
+        return rc;
+    }
+    l->any = true;
+    l->last_version = version;
+    l->newest = version > l->newest ? version : l->newest;
+    w->run->entries++;
+    return QUARTET_OK;
+}
+
+uint64_t kv_run_writer_bytes(const kv_run_writer *w)
+{
+    return w->run->bytes;
+}
+
+static int page_cmp(const void *x, const void *y)
+{
+    const struct run_page *a = x, *b = y;
+    if (a->tree != b->tree)
+        return a->tree < b->tree ? -1 : 1;
+    int c = slice_cmp(slice_of(a->key, a->key_len), slice_of(b->key, b->key_len));
+    return c != 0 ? c : a->version > b->version ? -1 : a->version < b->version;
+}
+
+static quartet_status trees_make(struct kv_run_writer *w, struct err *err)
+{
+    struct kv_run *r = w->run;
+    r->trees = mem_zalloc(w->lane_count + 1u, sizeof *r->trees);
+    if (r->trees == NULL)
+        return err_nomem(err);
+    for (uint32_t i = 0; i < r->page_count; i++) {
+        if (r->tree_count == 0 || r->trees[r->tree_count - 1].tree != r->pages[i].tree)
+            r->trees[r->tree_count++] = (struct run_tree){.tree = r->pages[i].tree, .first = i};
+        r->trees[r->tree_count - 1].end = i + 1;
+    }
+    for (uint32_t i = 0; i < r->tree_count; i++) {
+        struct run_tree *t = &r->trees[i];
+        const struct lane *l = lane_of(w, t->tree, err);
+        QASSERT(l != NULL);
+        const void *copy = arena_dup(&r->keys, l->last.data, l->last.len);
+        if (copy == NULL)
+            return arena_fail(&r->keys, err);
+        t->last = slice_of(copy, l->last.len);
+        t->newest = l->newest;
+    }
+    return QUARTET_OK;
+}
+
+quartet_status kv_run_finish(kv_run_writer *w, apply_no shift, kv_run **out, struct err *err)
+{
+    struct kv_run *r = w->run;
+    quartet_status rc = w->failed ? err_set(err, QUARTET_MISUSE, "a run that could not be written goes no further") : QUARTET_OK;
+    for (uint32_t i = 0; i < w->lane_count && rc == QUARTET_OK; i++)
+        rc = page_close(w, &w->lanes[i], err);
+    if (rc == QUARTET_OK && r->file != NULL)
+        rc = out_flush(w, err);
+    if (rc == QUARTET_OK) {
+        if (r->page_count > 1)
+            qsort(r->pages, r->page_count, sizeof *r->pages, page_cmp);
+        rc = trees_make(w, err);
+    }
+    if (rc == QUARTET_OK) {
+        r->shift = shift;
+        r->memory_bytes += r->keys.used_bytes + (uint64_t)r->page_cap * sizeof *r->pages;
+        *out = r;
+        w->run = NULL;
+    }
+    kv_run_writer_free(w);
+    return rc;
+}
+
+void kv_run_writer_free(kv_run_writer *w)
+{
+    if (w == NULL)
+        return;
+    for (uint32_t i = 0; i < w->lane_count; i++) {
+        buf_deinit(&w->lanes[i].page);
+        buf_deinit(&w->lanes[i].offsets);
+        buf_deinit(&w->lanes[i].hashes);
+        buf_deinit(&w->lanes[i].last);
+    }
+    mem_free(w->lanes);
+    buf_deinit(&w->out);
+    kv_run_free(w->run);
+    mem_free(w);
+}
+
+void kv_run_free(kv_run *r)
+{
+    if (r == NULL)
+        return;
+    for (uint32_t i = 0; i < r->page_count; i++)
+        mem_free(r->pages[i].p);
+    if (r->file != NULL)
+        r->env->ops->close(r->file);
+    mem_free(r->pages);
+    mem_free(r->trees);
+    arena_free_all(&r->keys);
+    mem_free(r);
+}
