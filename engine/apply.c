@@ -24,7 +24,7 @@ struct applying {
     kv_snap *snap;
     struct catalog *fresh;       /* made on the way; NULL: d->catalog is still right */
     const struct catalog *catalog;
-    kv_buffer *system;           /* merged system rows, laid over the snapshot; NULL: none touched */
+    kv_own *system;              /* merged system rows, laid over the snapshot; NULL: none touched */
     struct hash_change *changes;
     size_t change_count, change_cap, at_table; /* at_table: of the present table */
     const struct table_def *t;
@@ -48,10 +48,10 @@ static quartet_status misfit(struct applying *a, const char *what)
 static quartet_status system_put(struct applying *a, tree_id tree, struct slice key, struct slice record)
 {
     if (a->system == NULL)
-        a->system = kv_buffer_new();
+        a->system = kv_own_new();
     if (a->system == NULL)
         return err_nomem(a->err);
-    return kv_buffer_put(a->system, tree, key, 1, record, a->err);
+    return kv_own_put(a->system, tree, key, 1, record, a->err);
 }
 
 static quartet_status system_put_op(struct applying *a, tree_id tree, struct slice key, const struct value *values, uint32_t n)
@@ -68,7 +68,7 @@ static quartet_status system_put_op(struct applying *a, tree_id tree, struct sli
 /* A column that this node did not know takes the next place in the records of its table. */
 static quartet_status place_column(struct applying *a, struct slice key)
 {
-    struct kv_overlay over = {.buffer = a->system, .through = 1};
+    struct kv_overlay over = {.own = a->system, .through = 1};
     struct kv_want want = {.keys = true};
     struct buf hi = {0};
     kv_iter *it = NULL;
@@ -123,7 +123,7 @@ static quartet_status renew_catalog(struct applying *a)
     if (a->system == NULL || a->fresh != NULL)
         return QUARTET_OK;
     db *d = a->d;
-    struct kv_overlay over = {.buffer = a->system, .through = 1};
+    struct kv_overlay over = {.own = a->system, .through = 1};
     struct catalog_source src = {.snap = a->snap, .over = &over, .chains = &d->chains, .old = d->catalog};
     quartet_status rc = catalog_read(&src, atomic_fetch_add(&d->catalog_versions, 1), &a->fresh, a->err);
     if (rc != QUARTET_OK)
@@ -499,7 +499,7 @@ quartet_status apply_transaction(db *d, const struct apply_in *in, apply_no *no,
     if (rc == QUARTET_OK)
         rc = finish(&a, no);
     catalog_unref(a.fresh);
-    kv_buffer_free(a.system);
+    kv_own_free(a.system);
     mem_free(a.changes);
     mem_free(a.ops.ops);
     arena_free_all(&a.ops.bytes);

@@ -173,8 +173,8 @@ static quartet_status birth_of(struct reading *r, const struct table_def *t, str
     apply_no version;
     const struct catalog_source *src = r->src;
     *out = (struct ver){.stamp = UINT64_MAX};
-    if (src->pending && src->over != NULL && src->over->buffer != NULL &&
-        kv_buffer_get(src->over->buffer, t->id, key, src->over->through, &pending, &version))
+    if (src->pending && src->over != NULL && src->over->own != NULL &&
+        kv_own_get(src->over->own, t->id, key, src->over->through, &pending, &version))
         return QUARTET_OK; /* of this transaction: newer than all */
     struct record_view view;
     if (record_view(record, &view) && (view.flags & RECORD_SIMPLE) != 0) {

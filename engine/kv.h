@@ -9,7 +9,7 @@
 
 #include "base/env.h"
 #include "batch.h"
-#include "kv_buffer.h"
+#include "kv_own.h"
 
 typedef struct kv kv;
 typedef struct kv_snap kv_snap;
@@ -79,9 +79,9 @@ quartet_status kv_snapshot_latest(kv *s, kv_snap **out, struct err *err);
 void kv_release(kv_snap *snap); /* NULL is allowed */
 apply_no kv_snap_at(const kv_snap *snap);
 
-/* A transaction's own writes, laid over a snapshot: entries of `buffer` with a version at or below `through` hide the store's. */
+/* A transaction's own writes, laid over a snapshot: entries of `own` with a version at or below `through` hide the store's. */
 struct kv_overlay {
-    const kv_buffer *buffer; /* NULL: none */
+    kv_own *own; /* NULL: none */
     apply_no through;
 };
 

@@ -4,14 +4,14 @@
  * A slot holds, beside the link, a digest of the next node's key: most nodes that are too far are known as such without the cache miss of looking
  *   at them, which is what a search in a large list costs.
  * Invariants: a node is linked bottom up with release stores once it is complete, so a reader that follows acquire loads sees whole
- *   nodes only. Versions never go down from put to put, so nodes stand in the chunks by version, and a rollback is a walk over
- *   the chunks' ends. Fingers (where the last put of a tree went) make puts in key order cost O(1). */
+ *   nodes only. Versions never go down from put to put. Fingers (where the last put of a tree went) make puts in key order cost O(1). */
 #include "kv_buffer.h"
 
 #include <stdatomic.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "kv_digest.h"
 
 #define HEIGHT_MAX 20u
 #define FINGERS 8u
@@ -42,7 +42,6 @@ struct node {
 struct chunk {
     struct chunk *older;
     size_t used, cap; /* of data */
-    uint64_t last_version;
     _Alignas(16) uint8_t data[];
 };
 
@@ -68,40 +67,10 @@ struct probe {
     struct slice key;
 };
 
-static uint64_t key_word(struct slice key, size_t at)
-{
-    if (key.n >= at + 8)
-        return load_be64(key.p + at);
-    uint8_t pad[8] = {0};
-    if (key.n > at)
-        memcpy(pad, key.p + at, key.n - at);
-    return load_be64(pad);
-}
-
-/* 56 bits for 64, in the same order though not all different: sign, magnitude, and the first 49 bits, so that the keys of integers up to 2^49 and
- * their negatives differ, whose first bytes are all alike. */
-static uint64_t squeeze(uint64_t x)
-{
-    bool positive = x >> 63 != 0;
-    uint64_t d = (positive ? x : ~x) & (UINT64_MAX >> 1);
-    uint64_t bits = d == 0 ? 0 : 64 - (uint64_t)__builtin_clzll(d);
-    uint64_t m = bits > 49 ? d >> (bits - 49) : d << (49 - bits);
-    uint64_t packed = bits << 49 | (m & (((uint64_t)1 << 49) - 1));
-    return positive ? (uint64_t)1 << 55 | packed : ((uint64_t)1 << 55) - 1 - packed;
-}
-
-/* Grows with the key: a greater digest means a greater key. The first byte of a key tells the kind of its first column. */
-static uint64_t digest_make(struct slice key, uint64_t word0, uint64_t word1)
-{
-    if (key.n == 0)
-        return 0;
-    return word0 >> 56 << 56 | squeeze(word0 << 8 | word1 >> 56);
-}
-
 static struct probe probe_make(tree_id tree, struct slice key, apply_no version)
 {
-    struct probe p = {.tree = tree, .word0 = key_word(key, 0), .word1 = key_word(key, 8), .version = version, .key = key};
-    p.digest = digest_make(key, p.word0, p.word1);
+    struct probe p = {.tree = tree, .word0 = kv_key_word(key, 0), .word1 = kv_key_word(key, 8), .version = version, .key = key};
+    p.digest = kv_digest(key, p.word0, p.word1);
     return p;
 }
 
@@ -195,7 +164,6 @@ static struct chunk *chunk_new(struct kv_buffer *b, size_t need)
     c->older = b->newest;
     c->used = 0;
     c->cap = cap;
-    c->last_version = b->last_version;
     b->newest = c;
     atomic_fetch_add_explicit(&b->bytes, sizeof *c + cap, memory_order_relaxed);
     return c;
@@ -339,7 +307,6 @@ quartet_status kv_buffer_put(kv_buffer *b, tree_id tree, struct slice key, apply
         f->prev[i] = n;
     }
     b->last_version = version;
-    b->newest->last_version = version;
     b->tree_last[tree % TREE_SLOTS] = version;
     atomic_fetch_add_explicit(&b->entries, 1, memory_order_relaxed);
     return QUARTET_OK;
@@ -392,21 +359,6 @@ bool kv_buffer_get(const kv_buffer *b, tree_id tree, struct slice key, apply_no 
     return true;
 }
 
-bool kv_buffer_get_own(const kv_buffer *b, tree_id tree, struct slice key, apply_no through, struct slice *record, apply_no *version)
-{
-    struct probe p = probe_make(tree, key, through);
-    struct node *x = b->head;
-    bool in_tree = false;
-    for (uint32_t i = atomic_load_explicit(&b->height, memory_order_relaxed); i-- > 0;)
-        x = walk_own(x, i, &p, &in_tree);
-    const struct node *n = next_of(x, 0);
-    if (n == NULL || node_key_cmp(n, &p) != 0)
-        return false;
-    *record = node_record(n);
-    *version = n->version;
-    return true;
-}
-
 static void unlink_node(struct kv_buffer *b, struct node *n)
 {
     struct probe p = {.tree = n->tree, .digest = n->digest, .word0 = n->word0, .word1 = n->word1, .version = n->version, .key = slice_of(node_key(n), n->key_len)};
@@ -432,44 +384,6 @@ void kv_buffer_take_back(kv_buffer *b, tree_id tree, struct slice key, apply_no 
     if (n == NULL || node_key_cmp(n, &p) != 0 || n->version != version)
         return;
     unlink_node(b, n);
-    fingers_reset(b);
-}
-
-/* Unlink the nodes of this chunk that stand at or after `at`. */
-static void unlink_from(struct kv_buffer *b, struct chunk *c, size_t at)
-{
-    while (at < c->used) {
-        struct node *n = (struct node *)(void *)(c->data + at);
-        at += node_bytes(n->height, n->key_len, n->record_len == ERASED ? 0 : n->record_len);
-        unlink_node(b, n);
-    }
-}
-
-void kv_buffer_rollback(kv_buffer *b, apply_no keep)
-{
-    if (b->last_version <= keep)
-        return;
-    while (b->newest != NULL && b->newest->last_version > keep) {
-        struct chunk *c = b->newest;
-        size_t at = 0;
-        uint64_t last = 0;
-        while (at < c->used) {
-            struct node *n = (struct node *)(void *)(c->data + at);
-            if (n->version > keep)
-                break;
-            last = n->version;
-            at += node_bytes(n->height, n->key_len, n->record_len == ERASED ? 0 : n->record_len);
-        }
-        unlink_from(b, c, at);
-        c->used = at;
-        c->last_version = last;
-        if (at > 0)
-            break; /* all older nodes are older still */
-        b->newest = c->older;
-        atomic_fetch_sub_explicit(&b->bytes, sizeof *c + c->cap, memory_order_relaxed);
-        mem_free(c);
-    }
-    b->last_version = b->newest != NULL ? b->newest->last_version : 0;
     fingers_reset(b);
 }
 

@@ -1,4 +1,4 @@
-/* kv_buffer.h - a versioned ordered map in memory: the write buffer of the store, and a transaction's own writes.
+/* kv_buffer.h - a versioned ordered map in memory: the write buffer of the store (a transaction's own writes: kv_own.h).
  *
  * A skip list in an arena: (tree, key) ascending, versions descending. One writer; readers take no lock and see every entry whose
  * put returned before their version was published. Entries are never moved or freed while the buffer lives. */
@@ -29,10 +29,6 @@ bool kv_buffer_tree_changed(const kv_buffer *b, tree_id tree, apply_no since);
 void kv_buffer_take_back(kv_buffer *b, tree_id tree, struct slice key, apply_no version);
 /* Newest version at or below `through`. false: none. *record.p is NULL for an erasure. */
 bool kv_buffer_get(const kv_buffer *b, tree_id tree, struct slice key, apply_no through, struct slice *record, apply_no *version);
-/* The same, faster, for the thread that writes into the buffer. */
-bool kv_buffer_get_own(const kv_buffer *b, tree_id tree, struct slice key, apply_no through, struct slice *record, apply_no *version);
-/* Forget every entry of a version above `keep`: a statement or savepoint rolled back. Private buffers only. */
-void kv_buffer_rollback(kv_buffer *b, apply_no keep);
 
 /* Walk. The cursor is on an entry (newest version at or below `through` of one key) or at the end. */
 struct kv_cursor {

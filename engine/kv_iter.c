@@ -11,8 +11,12 @@
 #define SOURCES_MAX (KV_LAYERS_MAX + 1u)
 
 struct source {
-    struct kv_cursor cursor;
-    bool done;
+    bool done, own;
+    struct slice key, record; /* of the entry it is on */
+    union {
+        struct kv_cursor buffer;
+        struct kv_own_cursor overlay; /* own */
+    } cursor;
 };
 
 struct wanted {
@@ -57,18 +61,26 @@ static struct slice hi_of(const struct kv_iter *it)
 
 static void source_check(const struct kv_iter *it, struct source *s)
 {
-    s->done = s->cursor.node == NULL || s->cursor.tree != it->tree;
+    const struct kv_cursor *b = &s->cursor.buffer;
+    const struct kv_own_cursor *o = &s->cursor.overlay;
+    s->done = s->own ? !o->valid || o->tree != it->tree : b->node == NULL || b->tree != it->tree;
     if (s->done)
         return;
-    s->done = it->reverse ? slice_cmp(s->cursor.key, lo_of(it)) < 0 : !it->hi_open && slice_cmp(s->cursor.key, hi_of(it)) >= 0;
+    s->key = s->own ? o->key : b->key;
+    s->record = s->own ? o->record : b->record;
+    s->done = it->reverse ? slice_cmp(s->key, lo_of(it)) < 0 : !it->hi_open && slice_cmp(s->key, hi_of(it)) >= 0;
 }
 
 static void source_step(const struct kv_iter *it, struct source *s)
 {
-    if (it->reverse)
-        kv_cursor_prev(&s->cursor);
+    if (s->own && it->reverse)
+        kv_own_prev(&s->cursor.overlay);
+    else if (s->own)
+        kv_own_next(&s->cursor.overlay);
+    else if (it->reverse)
+        kv_cursor_prev(&s->cursor.buffer);
     else
-        kv_cursor_next(&s->cursor);
+        kv_cursor_next(&s->cursor.buffer);
     source_check(it, s);
 }
 
@@ -77,12 +89,30 @@ static void source_add(struct kv_iter *it, const kv_buffer *b, apply_no through)
     if (kv_buffer_entries(b) == 0)
         return;
     struct source *s = &it->sources[it->source_count++];
+    struct kv_cursor *c = &s->cursor.buffer;
+    s->own = false;
     if (!it->reverse)
-        kv_cursor_seek(&s->cursor, b, through, it->tree, lo_of(it));
+        kv_cursor_seek(c, b, through, it->tree, lo_of(it));
     else if (it->hi_open && it->tree == UINT64_MAX)
-        kv_cursor_seek_last(&s->cursor, b, through);
+        kv_cursor_seek_last(c, b, through);
     else
-        kv_cursor_seek_before(&s->cursor, b, through, it->hi_open ? it->tree + 1 : it->tree, it->hi_open ? slice_of(NULL, 0) : hi_of(it));
+        kv_cursor_seek_before(c, b, through, it->hi_open ? it->tree + 1 : it->tree, it->hi_open ? slice_of(NULL, 0) : hi_of(it));
+    source_check(it, s);
+}
+
+static void source_add_own(struct kv_iter *it, const struct kv_overlay *over)
+{
+    if (over == NULL || over->own == NULL || kv_own_entries(over->own) == 0)
+        return;
+    struct source *s = &it->sources[it->source_count++];
+    struct kv_own_cursor *c = &s->cursor.overlay;
+    s->own = true;
+    if (!it->reverse)
+        kv_own_seek(c, over->own, over->through, it->tree, lo_of(it));
+    else if (it->hi_open && it->tree == UINT64_MAX)
+        kv_own_seek_last(c, over->own, over->through);
+    else
+        kv_own_seek_before(c, over->own, over->through, it->hi_open ? it->tree + 1 : it->tree, it->hi_open ? slice_of(NULL, 0) : hi_of(it));
     source_check(it, s);
 }
 
@@ -94,7 +124,7 @@ static struct source *source_next(struct kv_iter *it)
         struct source *s = &it->sources[i];
         if (s->done)
             continue;
-        int c = best != NULL ? slice_cmp(s->cursor.key, best->cursor.key) : -1;
+        int c = best != NULL ? slice_cmp(s->key, best->key) : -1;
         if (best == NULL || (it->reverse ? c > 0 : c < 0))
             best = s;
     }
@@ -105,7 +135,7 @@ static struct source *source_next(struct kv_iter *it)
 static void sources_pass(struct kv_iter *it, struct slice key)
 {
     for (uint32_t i = 0; i < it->source_count; i++)
-        if (!it->sources[i].done && slice_eq(it->sources[i].cursor.key, key))
+        if (!it->sources[i].done && slice_eq(it->sources[i].key, key))
             source_step(it, &it->sources[i]);
 }
 
@@ -255,7 +285,7 @@ static quartet_status put_segment(struct kv_iter *it, uint32_t from, uint32_t to
 }
 
 /* Append a buffer's entry, unless it is erased or dead. */
-static quartet_status put_entry(struct kv_iter *it, const struct kv_cursor *c, struct err *err)
+static quartet_status put_entry(struct kv_iter *it, const struct source *c, struct err *err)
 {
     struct record_view view = {.flags = RECORD_LIVE};
     if (c->record.p == NULL)
@@ -304,7 +334,7 @@ static quartet_status put_base(struct kv_iter *it, const struct source *next, ui
     *passed = false;
     if (next != NULL) {
         uint32_t at;
-        if (!block_find(&it->block, next->cursor.key, &at, &exact))
+        if (!block_find(&it->block, next->key, &at, &exact))
             return err_set(err, QUARTET_CORRUPT, "%s: damaged block: keys", it->snap->store->name);
         if (it->reverse)
             from = at + exact > from ? at + exact : from;
@@ -347,8 +377,8 @@ static quartet_status fill(struct kv_iter *it, uint32_t cap, struct err *err)
         else if (next == NULL)
             break;
         if (rc == QUARTET_OK && entry) {
-            rc = put_entry(it, &next->cursor, err);
-            sources_pass(it, next->cursor.key);
+            rc = put_entry(it, next, err);
+            sources_pass(it, next->key);
         }
     }
     return rc;
@@ -456,8 +486,7 @@ quartet_status kv_iter_restart(kv_iter *it, kv_snap *snap, const struct kv_overl
     buf_put(&it->hi, range->hi.p, range->hi_open ? 0 : range->hi.n);
     if (it->lo.failed || it->hi.failed)
         return err_nomem(err);
-    if (over != NULL && over->buffer != NULL)
-        source_add(it, over->buffer, over->through);
+    source_add_own(it, over);
     for (uint32_t i = 0; i < snap->view->count; i++)
         source_add(it, snap->view->layers[i]->buffer, snap->at);
     return base_start(it, err);

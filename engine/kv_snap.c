@@ -143,7 +143,7 @@ quartet_status kv_get(kv_snap *snap, const struct kv_overlay *over, tree_id tree
 {
     struct slice record;
     apply_no version;
-    if (over != NULL && over->buffer != NULL && kv_buffer_get_own(over->buffer, tree, key, over->through, &record, &version))
+    if (over != NULL && over->own != NULL && kv_own_get(over->own, tree, key, over->through, &record, &version))
         return append(record, out, err);
     for (uint32_t i = 0; i < snap->view->count; i++)
         if (kv_buffer_get(snap->view->layers[i]->buffer, tree, key, snap->at, &record, &version))

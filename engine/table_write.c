@@ -105,7 +105,7 @@ static quartet_status put_row(txn *t, const struct table_def *table, struct slic
     }
     if (out->failed || t->meta.failed)
         return err_nomem(err);
-    return kv_buffer_put(t->writes, table->id, key, t->statement, buf_slice(out), err);
+    return kv_own_put(t->writes, table->id, key, t->statement, buf_slice(out), err);
 }
 
 static quartet_status put_entry(txn *t, const struct table_def *table, const struct index_def *ix, const struct value *values, struct slice key,
@@ -114,7 +114,7 @@ static quartet_status put_entry(txn *t, const struct table_def *table, const str
     quartet_status rc = index_key(table, ix, values, key, &t->entry, err);
     if (rc != QUARTET_OK)
         return rc;
-    return kv_buffer_put(t->writes, ix->id, buf_slice(&t->entry), t->statement, put ? slice_of("", 0) : (struct slice){0}, err);
+    return kv_own_put(t->writes, ix->id, buf_slice(&t->entry), t->statement, put ? slice_of("", 0) : (struct slice){0}, err);
 }
 
 /* The row with this key, if the transaction knows one: *prior are the flags of its pending operation. */

@@ -28,7 +28,7 @@ static void txn_free(txn *t)
         catalog_unref(t->own[i].catalog);
     catalog_unref(t->base);
     mem_free(t->own);
-    kv_buffer_free(t->writes);
+    kv_own_free(t->writes);
     buf_deinit(&t->read_bytes);
     mem_free(t->reads);
     if (t->taken_count > 0) {
@@ -99,7 +99,7 @@ void txn_rollback(txn *t)
 
 bool txn_has_writes(const txn *t)
 {
-    return t->writes != NULL && kv_buffer_entries(t->writes) > 0;
+    return t->writes != NULL && kv_own_entries(t->writes) > 0;
 }
 
 const struct catalog *txn_catalog(txn *t)
@@ -120,7 +120,7 @@ void txn_set_sync(txn *t, enum log_sync_mode mode)
 quartet_status txn_writable(txn *t, struct err *err)
 {
     if (t->writes == NULL)
-        t->writes = kv_buffer_new();
+        t->writes = kv_own_new();
     return t->writes == NULL ? err_nomem(err) : QUARTET_OK;
 }
 
@@ -134,7 +134,7 @@ quartet_status txn_statement_begin(txn *t, struct err *err)
 static void forget_after(txn *t, apply_no keep)
 {
     if (t->writes != NULL)
-        kv_buffer_rollback(t->writes, keep);
+        kv_own_rollback(t->writes, keep);
     while (t->own_count > 0 && t->own[t->own_count - 1].statement > keep)
         catalog_unref(t->own[--t->own_count].catalog);
     t->catalog = t->own_count > 0 ? t->own[t->own_count - 1].catalog : t->base;
@@ -315,7 +315,7 @@ quartet_status txn_row(txn *t, tree_id tree, struct slice key, apply_no through,
     apply_no version;
     *own = false;
     *found = false;
-    if (t->writes != NULL && kv_buffer_get_own(t->writes, tree, key, through, out, &version)) {
+    if (t->writes != NULL && kv_own_get(t->writes, tree, key, through, out, &version)) {
         *own = true;
         *found = out->p != NULL;
         return QUARTET_OK;

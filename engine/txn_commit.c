@@ -59,12 +59,12 @@ static bool changed(const txn *t, tree_id tree, struct slice lo, struct slice hi
 /* Rows that were written were looked at before, and so were the neighbours of entries in UNIQUE indexes. */
 static quartet_status writes_clash(txn *t, bool *clash, struct err *err)
 {
-    struct kv_cursor c;
+    struct kv_own_cursor c;
     struct buf hi = {0};
     tree_id tree = 0;
     bool skip = true;
     const struct index_def *ix = NULL;
-    for (kv_cursor_seek(&c, t->writes, t->statement, 0, slice_of("", 0)); c.node != NULL && !*clash; kv_cursor_next(&c)) {
+    for (kv_own_seek(&c, t->writes, t->statement, 0, slice_of("", 0)); c.valid && !*clash; kv_own_next(&c)) {
         if (c.tree != tree) {
             tree = c.tree;
             ix = NULL;
@@ -296,10 +296,10 @@ static quartet_status encode(struct commit *c)
     txn *t = c->t;
     tree_id tree = 0;
     const struct table_def *table = NULL;
-    struct kv_cursor cur;
-    c->chunked = kv_buffer_bytes(t->writes) >= COMMIT_CHUNKED_BYTES;
+    struct kv_own_cursor cur;
+    c->chunked = kv_own_bytes(t->writes) >= COMMIT_CHUNKED_BYTES;
     quartet_status rc = new_deps(c);
-    for (kv_cursor_seek(&cur, t->writes, t->statement, 0, slice_of("", 0)); cur.node != NULL && rc == QUARTET_OK; kv_cursor_next(&cur)) {
+    for (kv_own_seek(&cur, t->writes, t->statement, 0, slice_of("", 0)); cur.valid && rc == QUARTET_OK; kv_own_next(&cur)) {
         if (cur.tree != tree) {
             tree = cur.tree;
             table = catalog_table_by_id(t->catalog, tree); /* NULL: an index, or a table dropped by this transaction */

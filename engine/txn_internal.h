@@ -33,7 +33,7 @@ struct txn {
     struct catalog *base, *catalog; /* at the beginning; with own DDL */
     struct own_catalog *own;
     uint32_t own_count, own_cap;
-    kv_buffer *writes;   /* NULL until the first */
+    kv_own *writes;      /* NULL until the first */
     apply_no statement;  /* number of the present statement; 0: none yet */
     bool exclusive;      /* holds the commit lock since it began */
     enum log_sync_mode sync;
@@ -55,7 +55,7 @@ struct txn {
 
 static inline struct kv_overlay txn_overlay(const txn *t, apply_no through)
 {
-    return (struct kv_overlay){.buffer = t->writes, .through = through};
+    return (struct kv_overlay){.own = t->writes, .through = through};
 }
 quartet_status txn_writable(txn *t, struct err *err); /* the buffer is there */
 quartet_status txn_note_range(txn *t, tree_id tree, const struct kv_range *range, struct err *err);

@@ -427,18 +427,18 @@ static void test_kv_overlay_reads_as_if_it_were_applied(void)
         size_t first = m.count;
         apply_random(&m, s, ++at);
         CU_ASSERT_EQUAL_FATAL(kv_snapshot(s, 0, &after, &err), QUARTET_OK);
-        kv_buffer *own = kv_buffer_new();
+        kv_own *own = kv_own_new();
         for (size_t i = first; i < m.count; i++) {
             const struct fact *f = &m.facts[i];
             struct buf key = {0};
             key_of(&m, f->key, &key);
             struct slice record = slice_of(f->record.data != NULL ? f->record.data : (const uint8_t *)"", f->record.len);
-            CU_ASSERT_EQUAL(kv_buffer_put(own, f->tree, slice_of(key.data, key.len), 5, f->erased ? slice_of(NULL, 0) : record, &err), QUARTET_OK);
-            CU_ASSERT_EQUAL(kv_buffer_put(own, f->tree, slice_of(key.data, key.len), 6, slice_of("later", 5), &err), QUARTET_OK);
-            kv_buffer_rollback(own, 5);
+            CU_ASSERT_EQUAL(kv_own_put(own, f->tree, slice_of(key.data, key.len), 5, f->erased ? slice_of(NULL, 0) : record, &err), QUARTET_OK);
+            CU_ASSERT_EQUAL(kv_own_put(own, f->tree, slice_of(key.data, key.len), 6, slice_of("later", 5), &err), QUARTET_OK);
+            kv_own_rollback(own, 5);
             buf_deinit(&key);
         }
-        struct kv_overlay over = {.buffer = own, .through = 5};
+        struct kv_overlay over = {.own = own, .through = 5};
         for (tree_id tree = 1; tree <= TREES; tree++) {
             struct buf a = {0}, b = {0};
             CU_ASSERT_EQUAL(dump(before, &over, tree, round % 2 == 0, &a, &err), QUARTET_OK);
@@ -454,7 +454,7 @@ static void test_kv_overlay_reads_as_if_it_were_applied(void)
             buf_deinit(&key);
             buf_deinit(&got);
         }
-        kv_buffer_free(own);
+        kv_own_free(own);
         kv_release(before);
         kv_release(after);
     }
