@@ -84,6 +84,7 @@ int quartet_open(const char *path, quartet_db **out)
     quartet_db *q = *out = mem_zalloc(1, sizeof *q);
     if (q == NULL)
         return QUARTET_NOMEM;
+    q->copied = -1;
     q->generation = api_generation();
     if (q->generation == 0)
         return api_misuse(q, "fork() cannot be watched: out of memory");
@@ -125,6 +126,8 @@ int64_t quartet_changes(quartet_db *q)
 {
     if (q == NULL || api_check(q) != QUARTET_OK)
         return 0;
+    if (q->copied >= 0)
+        return q->copied;
     return q->local != NULL ? conn_changes(q->local) : remote_changes(q->far);
 }
 
@@ -146,6 +149,7 @@ void quartet_interrupt(quartet_db *q)
 {
     if (q == NULL)
         return;
+    __atomic_store_n(&q->interrupted, 1, __ATOMIC_RELAXED);
     if (q->local != NULL)
         conn_interrupt(q->local);
     else if (q->far != NULL)
@@ -158,6 +162,16 @@ void quartet_on_notice(quartet_db *q, void (*notice)(void *arg, const char *text
         return;
     q->notice = notice;
     q->notice_arg = arg;
+}
+
+int quartet_on_copy(quartet_db *q, const struct quartet_copy_io *io)
+{
+    if (q == NULL)
+        return QUARTET_MISUSE;
+    if (io != NULL && io->size != sizeof *io)
+        return api_misuse(q, "quartet_on_copy: size is not that of struct quartet_copy_io");
+    q->copy_io = io != NULL ? *io : (struct quartet_copy_io){0};
+    return QUARTET_OK;
 }
 
 const char *quartet_where(quartet_db *q)
@@ -263,7 +277,9 @@ int quartet_prepare(quartet_db *q, const char *sql, int64_t nbytes, quartet_stmt
     }
     s->db = q;
     quartet_status rc = QUARTET_OK;
-    if (q->local != NULL)
+    if (api_copy_is(sql, n))
+        rc = api_copy_prepare(sql, n, &s->copy, &consumed, &err);
+    else if (q->local != NULL)
         rc = conn_prepare(q->local, sql, n, &s->local, &consumed, &err);
     else
         rc = remote_prepare(q->far, sql, n, &s->far, &consumed, &err);
@@ -271,10 +287,11 @@ int quartet_prepare(quartet_db *q, const char *sql, int64_t nbytes, quartet_stmt
         rc = err_set(&err, QUARTET_LIMIT, "a statement of %zu bytes, limit %u", consumed, QUARTET_SQL_BYTES_MAX);
         conn_finalize(s->local);
         remote_finalize(s->far);
+        api_copy_free(s->copy);
     }
     if (tail != NULL)
         *tail = sql + (consumed < n ? consumed : n);
-    if (rc != QUARTET_OK || (s->local == NULL && s->far == NULL)) {
+    if (rc != QUARTET_OK || (s->local == NULL && s->far == NULL && s->copy == NULL)) {
         mem_free(s);
         return rc == QUARTET_OK ? QUARTET_OK : api_fail(q, &err, sql, n);
     }
@@ -294,7 +311,9 @@ int quartet_complete(const char *sql)
 static int step_failed(quartet_stmt *s, struct err *err)
 {
     size_t n = 0;
-    const char *sql = s->local != NULL ? conn_sql(s->local, &n) : remote_sql(s->far, &n);
+    const char *sql = s->copy != NULL    ? api_copy_sql(s->copy, &n)
+                      : s->local != NULL ? conn_sql(s->local, &n)
+                                         : remote_sql(s->far, &n);
     s->has_row = false;
     s->rows.n = s->at = 0;
     s->last = err->code;
@@ -313,6 +332,11 @@ int quartet_step(quartet_stmt *s)
     s->last = QUARTET_OK;
     for (uint32_t i = 0; i < s->text_count; i++)
         buf_clear(&s->texts[i]);
+    if (s->copy != NULL) {
+        rc = api_copy_run(s->db, s->copy, &err);
+        return rc == QUARTET_OK ? QUARTET_DONE : step_failed(s, &err);
+    }
+    s->db->copied = -1;
     if (s->far != NULL) {
         rc = remote_step(s->far, &s->row, &err);
         s->has_row = rc == QUARTET_ROW;
@@ -339,7 +363,7 @@ int quartet_reset(quartet_stmt *s)
         return checked;
     if (s->local != NULL)
         conn_reset(s->local);
-    else
+    else if (s->far != NULL)
         remote_reset(s->far);
     s->rows.n = s->at = 0;
     s->has_row = false;
@@ -358,6 +382,7 @@ int quartet_finalize(quartet_stmt *s)
         return api_misuse(q, "this statement was prepared before fork()");
     conn_finalize(s->local);
     remote_finalize(s->far);
+    api_copy_free(s->copy);
     if (s->prev != NULL)
         s->prev->next = s->next;
     else

@@ -24,6 +24,9 @@ struct quartet_db {
     void *notice_arg;
     char where[256];
     quartet_stmt *first;    /* all statements */
+    struct quartet_copy_io copy_io;
+    int interrupted;        /* atomic; for COPY, which runs statements of its own */
+    int64_t copied;         /* rows of the last statement where that was COPY, else -1 */
 };
 
 struct quartet_stmt {
@@ -31,6 +34,7 @@ struct quartet_stmt {
     quartet_stmt *prev, *next;
     conn_stmt *local;
     remote_stmt *far;
+    struct api_copy *copy;   /* COPY: the other two are NULL */
     struct batch rows;       /* local: the rows at hand */
     uint32_t at;             /* the present one is at - 1 */
     const struct value *row; /* remote: the present row */
@@ -48,6 +52,16 @@ int api_misuse(quartet_db *db, const char *text);
 unsigned api_generation(void);
 int api_check(quartet_db *db);
 void api_notice(void *db, const char *text);
+
+struct value api_cell(quartet_stmt *s, int column); /* of the present row; NULL where there is no row or column */
+
+/* api_copy.c: COPY, which the connection itself never sees. */
+struct api_copy;
+bool api_copy_is(const char *sql, size_t n); /* is the first statement a COPY? */
+quartet_status api_copy_prepare(const char *sql, size_t n, struct api_copy **out, size_t *consumed, struct err *err);
+void api_copy_free(struct api_copy *c); /* NULL is allowed */
+const char *api_copy_sql(const struct api_copy *c, size_t *n);
+quartet_status api_copy_run(quartet_db *q, const struct api_copy *c, struct err *err);
 
 /* api_open.c: the registry of open databases. */
 quartet_status api_shared_open(const char *path, struct api_shared **out, struct err *err);

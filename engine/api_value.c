@@ -16,6 +16,8 @@ static int bind_value(quartet_stmt *s, int index, const struct value *v)
     int checked = api_check(s->db);
     if (checked != QUARTET_OK)
         return checked;
+    if (s->copy != NULL)
+        return api_misuse(s->db, "COPY takes no parameters");
     uint32_t number = index > 0 ? (uint32_t)index : 0;
     quartet_status rc = s->local != NULL ? conn_bind(s->local, number, v, &err) : remote_bind(s->far, number, v, &err);
     return rc == QUARTET_OK ? QUARTET_OK : api_fail(s->db, &err, NULL, 0);
@@ -74,7 +76,7 @@ int quartet_bind_blob(quartet_stmt *s, int index, const void *data, int64_t n)
 
 int quartet_bind_count(quartet_stmt *s)
 {
-    if (s == NULL)
+    if (s == NULL || s->copy != NULL)
         return 0;
     return (int)(s->local != NULL ? conn_param_count(s->local) : remote_param_count(s->far));
 }
@@ -95,7 +97,7 @@ int quartet_clear_bindings(quartet_stmt *s)
         return QUARTET_MISUSE;
     if (s->local != NULL)
         conn_clear_bindings(s->local);
-    else
+    else if (s->far != NULL)
         remote_clear_bindings(s->far);
     return QUARTET_OK;
 }
@@ -107,6 +109,8 @@ int quartet_bind_copy(quartet_stmt *to, quartet_stmt *from)
     if (to->db != from->db)
         return api_misuse(to->db, "bindings are copied within one connection only");
     for (int i = 1, rc; i <= quartet_bind_count(to); i++) {
+        if (from->copy != NULL)
+            return api_misuse(to->db, "COPY has no parameters");
         const struct value *v = from->local != NULL ? conn_param(from->local, (uint32_t)i) : remote_param(from->far, (uint32_t)i);
         if (v == NULL)
             return api_misuse(to->db, "the other statement has fewer parameters");
@@ -121,7 +125,7 @@ int quartet_bind_copy(quartet_stmt *to, quartet_stmt *from)
 int quartet_column_count(quartet_stmt *s)
 {
     struct err err = ERR_INIT;
-    if (s == NULL || api_check(s->db) != QUARTET_OK)
+    if (s == NULL || api_check(s->db) != QUARTET_OK || s->copy != NULL)
         return 0;
     if (s->local != NULL)
         return (int)conn_column_count(s->local);
@@ -148,8 +152,7 @@ const char *quartet_column_decltype(quartet_stmt *s, int column)
     return s->local != NULL ? conn_column(s->local, (uint32_t)column)->declared : remote_column_decltype(s->far, (uint32_t)column);
 }
 
-/* The cell of the present row; NULL value where there is no row or column. */
-static struct value cell(quartet_stmt *s, int column)
+struct value api_cell(quartet_stmt *s, int column)
 {
     if (s == NULL || column < 0 || !s->has_row || (s->local != NULL && conn_is_cut_off(s->local)))
         return VALUE_NULL_INIT;
@@ -162,19 +165,19 @@ static struct value cell(quartet_stmt *s, int column)
 
 int quartet_column_type(quartet_stmt *s, int column)
 {
-    return cell(s, column).type;
+    return api_cell(s, column).type;
 }
 
 int64_t quartet_column_int64(quartet_stmt *s, int column)
 {
-    struct value v = cell(s, column);
+    struct value v = api_cell(s, column);
     int64_t i = 0;
     return v.type == VALUE_INTEGER ? v.i : types_to_int64(&v, &i) ? i : 0;
 }
 
 double quartet_column_double(quartet_stmt *s, int column)
 {
-    struct value v = cell(s, column);
+    struct value v = api_cell(s, column);
     double r = 0;
     return v.type == VALUE_REAL ? v.r : types_to_double(&v, &r) ? r : 0;
 }
@@ -203,14 +206,14 @@ static struct buf *cell_text(quartet_stmt *s, int column, const struct value *v)
 
 const char *quartet_column_text(quartet_stmt *s, int column)
 {
-    struct value v = cell(s, column);
+    struct value v = api_cell(s, column);
     struct buf *b = v.type == VALUE_NULL ? NULL : cell_text(s, column, &v);
     return b != NULL ? (const char *)b->data : NULL;
 }
 
 const void *quartet_column_blob(quartet_stmt *s, int column)
 {
-    struct value v = cell(s, column);
+    struct value v = api_cell(s, column);
     if (v.type == VALUE_NULL)
         return NULL;
     if (v.type == VALUE_TEXT || v.type == VALUE_BLOB || v.type == VALUE_JSON)
@@ -220,7 +223,7 @@ const void *quartet_column_blob(quartet_stmt *s, int column)
 
 int64_t quartet_column_bytes(quartet_stmt *s, int column)
 {
-    struct value v = cell(s, column);
+    struct value v = api_cell(s, column);
     if (v.type == VALUE_NULL)
         return 0;
     if (v.type == VALUE_TEXT || v.type == VALUE_BLOB || v.type == VALUE_JSON)

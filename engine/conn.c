@@ -604,6 +604,8 @@ static quartet_status run_in_txn(conn_stmt *s, struct err *err)
 
 static quartet_status unavailable(const conn_stmt *s, struct err *err)
 {
+    if (s->tree->kind == AST_STMT_COPY)
+        return err_set_at(err, QUARTET_ERROR, 0, "COPY runs in the client's library: a node reads and writes no files for a client");
     return err_set_at(err, QUARTET_ERROR, 0, "%s is not part of this version of Quartet", ast_stmt_kind_name(s->tree->kind));
 }
 

@@ -74,6 +74,17 @@ QUARTET_API void quartet_on_notice(quartet_db *db, void (*notice)(void *arg, con
 /* For prompts: "local", "memory", or "node 2 (127.0.0.1:7402)"; valid until the next call on db. */
 QUARTET_API const char *quartet_where(quartet_db *db);
 
+/* COPY reads and writes files of this process, also over a quartet:// URL. Where COPY ... FROM STDIN reads, COPY ... TO STDOUT writes, and who hears
+ * how far a COPY is; a function that is NULL: there is no such thing. io is copied; NULL takes it back. */
+struct quartet_copy_io {
+    uint32_t size; /* sizeof(struct quartet_copy_io): lets later versions add fields */
+    void *arg;
+    int64_t (*read)(void *arg, void *p, int64_t n);      /* up to n bytes; returns how many, 0 at the end, -1 after an error */
+    int (*write)(void *arg, const void *p, int64_t n);   /* all of them; 0, or -1 after an error */
+    void (*progress)(void *arg, uint64_t rows, uint64_t bytes, uint64_t total, int done); /* total 0: not known; now and then, and with `done` at the end */
+};
+QUARTET_API int quartet_on_copy(quartet_db *db, const struct quartet_copy_io *io);
+
 /* ---- statements ---- */
 
 /* Compile the first statement of sql (nbytes, or -1 for up to the NUL). *tail (may be NULL) gets where the next one begins. *stmt is NULL where there

@@ -138,6 +138,8 @@ int main(int argc, char **argv)
         return EXIT_CANNOT_OPEN;
     }
     quartet_on_notice(sh.db, notice, &sh);
+    sh.stdin_is_script = args.action_count == 0;
+    copy_setup(&sh);
     if (args.action_count > 0)
         run_actions(&sh, &args);
     else if (sh.interactive)

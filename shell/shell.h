@@ -23,6 +23,8 @@ struct shell {
     bool force;               /* go on after a failed statement */
     bool quit;
     bool failed;              /* some statement failed: exit status 1 */
+    bool stdin_is_script;     /* SQL comes from there: COPY cannot read it */
+    double copy_started, copy_told; /* of the COPY that runs; 0: none was told of yet */
     int read_depth;           /* .read within .read */
 };
 
@@ -45,6 +47,9 @@ bool format_parse(const char *name, enum shell_format *out);
 
 /* import.c: .import FILE TABLE. */
 bool import_csv(struct shell *sh, const char *path, const char *table);
+
+/* copy.c: standard input and output for COPY, and its progress on a terminal's stderr. */
+void copy_setup(struct shell *sh);
 
 /* repl.c: the interactive loop. */
 int repl_run(struct shell *sh);
