@@ -74,6 +74,9 @@ bool block_key(const struct block *b, uint32_t row, struct buf *out); /* whole, 
 bool block_find(const struct block *b, struct slice key, uint32_t *row, bool *exact);
 /* The record, bit by bit as it was put, appended. */
 quartet_status block_record(const struct block *b, uint32_t row, struct buf *out, struct err *err);
+/* Columns of one row, as block_column gives them, but by value; bytes stay in the block. *live false: nothing was put. */
+quartet_status block_values(const struct block *b, uint32_t row, const uint16_t *columns, uint32_t n, const struct value *missing, struct value *out,
+                            bool *live, struct err *err);
 /* A row for another block; key bytes and values in the arena, what values point to in the block. */
 quartet_status block_row_get(const struct block *b, uint32_t row, struct block_row *out, struct arena *a, struct err *err);
 /* Rows from .. from+n-1 of a column into rows at .. of `out`, whose cells have room for `struct value` each. Rows that lack the column or are

@@ -162,6 +162,37 @@ bool block_key(const struct block *b, uint32_t row, struct buf *out)
     return true;
 }
 
+/* The first eight bytes as a number that sorts as they do, padded with zeros: where two differ, so do the keys, and in the same way. `roomy`: eight
+ * bytes can be read there. */
+static inline uint64_t head_of(const uint8_t *p, size_t n, bool roomy)
+{
+    uint64_t h = 0;
+    if (roomy && n > 0)
+        return n >= 8 ? load_be64(p) : load_be64(p) >> (64 - 8 * n) << (64 - 8 * n);
+    for (size_t i = 0; i < n && i < 8; i++)
+        h |= (uint64_t)p[i] << (56 - 8 * i);
+    return h;
+}
+
+/* Keys of one length are often evenly spread: guess the row, and where the guess is right leave a few rows to search instead of all, each of which may
+ * be a cache miss. */
+static inline void narrow(const struct block *b, uint64_t head, uint32_t *lo, uint32_t *hi)
+{
+    const uint8_t *end = b->p + b->size;
+    size_t n = b->suffix_len;
+    if (n == 0 || (size_t)(end - (b->suffixes + (b->rows - 1) * n)) < 8)
+        return;
+    uint64_t first = head_of(b->suffixes, n, true), last = head_of(b->suffixes + (b->rows - 1) * n, n, true);
+    if (head <= first || head >= last)
+        return;
+    uint32_t guess = (uint32_t)((double)(head - first) / (double)(last - first) * (double)(b->rows - 1));
+    uint32_t from = guess > 1 ? guess - 1 : 0, to = guess + 2 < b->rows ? guess + 2 : b->rows - 1;
+    if (from > to || head_of(b->suffixes + from * n, n, true) >= head || head_of(b->suffixes + to * n, n, true) <= head)
+        return;
+    *lo = from + 1;
+    *hi = to; /* row `to` is past the key, so the first at or after it is there at the latest */
+}
+
 bool block_find(const struct block *b, struct slice key, uint32_t *row, bool *exact)
 {
     *exact = false;
@@ -172,13 +203,17 @@ bool block_find(const struct block *b, struct slice key, uint32_t *row, bool *ex
         return true;
     }
     struct slice rest = slice_of(key.p + b->prefix_len, key.n - b->prefix_len);
+    uint64_t head = head_of(rest.p, rest.n, rest.n >= 8);
     uint32_t lo = 0, hi = b->rows;
+    if (b->key_offsets == NULL && b->rows > 2)
+        narrow(b, head, &lo, &hi);
     while (lo < hi) {
         uint32_t mid = lo + (hi - lo) / 2;
         struct slice s;
         if (!block_suffix(b, mid, &s))
             return false;
-        c = slice_cmp(s, rest);
+        uint64_t h = head_of(s.p, s.n, (size_t)(b->p + b->size - s.p) >= 8);
+        c = h != head ? (h < head ? -1 : 1) : slice_cmp(s, rest);
         if (c < 0) {
             lo = mid + 1;
         } else {
@@ -329,22 +364,21 @@ static bool row_head(const struct block *b, uint32_t row, struct block_row *out)
 }
 
 /* Ask for the cells of a row before they are needed: a block that is not in the processor's cache costs one wait then, not one a column. */
-static void prefetch_row(const struct block *b, uint32_t row)
+static inline void prefetch_cell(const struct block *b, uint32_t row, uint32_t column)
 {
-    for (uint32_t c = 0; c < b->cols; c++) {
-        const uint8_t *dir = b->p + BLOCK_HEADER_BYTES + (size_t)c * BLOCK_COLUMN_BYTES;
-        size_t width = dir[4] == COLUMN_BYTES || dir[4] == COLUMN_MIXED ? offset_width(b) : dir[7] & 0x7Fu;
-        size_t at = load_le32(dir) + (size_t)row * width;
-        if (at < b->size)
-            __builtin_prefetch(b->p + at);
-    }
+    const uint8_t *dir = b->p + BLOCK_HEADER_BYTES + (size_t)column * BLOCK_COLUMN_BYTES;
+    size_t width = dir[4] == COLUMN_BYTES || dir[4] == COLUMN_MIXED ? offset_width(b) : dir[7] & 0x7Fu;
+    size_t at = load_le32(dir) + (size_t)row * width;
+    if (at < b->size)
+        __builtin_prefetch(b->p + at);
 }
 
 quartet_status block_record(const struct block *b, uint32_t row, struct buf *out, struct err *err)
 {
     QASSERT(row < b->rows);
     struct block_row head;
-    prefetch_row(b, row);
+    for (uint32_t i = 0; i < b->cols; i++)
+        prefetch_cell(b, row, i);
     if (!row_head(b, row, &head))
         return damaged(err, "a row's head");
     if ((head.class & BLOCK_EMPTY) != 0)
@@ -364,6 +398,30 @@ quartet_status block_record(const struct block *b, uint32_t row, struct buf *out
         value_encode(out, &v);
     }
     return buf_check(out, err);
+}
+
+quartet_status block_values(const struct block *b, uint32_t row, const uint16_t *columns, uint32_t n, const struct value *missing, struct value *out,
+                            bool *live, struct err *err)
+{
+    QASSERT(row < b->rows);
+    for (uint32_t i = 0; i < n; i++)
+        if (columns[i] < b->cols)
+            prefetch_cell(b, row, columns[i]);
+    uint8_t class = block_class(b, row);
+    *live = block_class_live(class);
+    if (!*live)
+        return QUARTET_OK;
+    uint32_t count = row_count(b, row);
+    if (count > b->cols || (class & BLOCK_RAW) != 0)
+        return damaged(err, "a row's head");
+    for (uint32_t i = 0; i < n; i++) {
+        struct column c;
+        if (columns[i] >= count)
+            out[i] = missing != NULL ? missing[i] : VALUE_NULL_INIT;
+        else if (!open_column(b, columns[i], &c) || !column_value(b, &c, row, &out[i]))
+            return damaged(err, "a row's values");
+    }
+    return QUARTET_OK;
 }
 
 quartet_status block_row_get(const struct block *b, uint32_t row, struct block_row *out, struct arena *a, struct err *err)

@@ -33,6 +33,7 @@ void conn_close(conn *c)
         conn_finalize(c->first);
     txn_rollback(c->t);
     c->t = NULL;
+    txn_rollback(c->rested);
     conn_end_txn(c);
     mem_free(c->savepoints);
     conn_rerun_clear(c);
@@ -452,7 +453,12 @@ void conn_reset(conn_stmt *s)
 {
     exec_close(s->run);
     s->run = NULL;
-    txn_rollback(s->own_txn);
+    if (s->own_txn != NULL && s->c->rested == NULL) {
+        txn_rest(s->own_txn);
+        s->c->rested = s->own_txn;
+    } else {
+        txn_rollback(s->own_txn);
+    }
     s->own_txn = NULL;
     if (s->state == CONN_KEPT_ROWS && s->columns == NULL) /* a table's columns can be asked for until it is made anew */
         conn_rows_clear(&s->rows);
@@ -493,11 +499,12 @@ static quartet_status start_read(conn_stmt *s, struct err *err)
     txn *t = c->t;
     if (t == NULL) {
         rc = conn_before_read(c, err);
-        if (rc == QUARTET_OK)
-            rc = txn_begin(c->d, &s->own_txn, err);
+        if (rc == QUARTET_OK) {
+            txn *rested = c->rested;
+            c->rested = NULL;
+            rc = txn_begin_read(c->d, rested, &s->own_txn, err);
+        }
         t = s->own_txn;
-        if (rc == QUARTET_OK)
-            t->reads_unneeded = true;
     }
     if (rc == QUARTET_OK && c->t != NULL)
         s->noted = conn_rerun_note(s);

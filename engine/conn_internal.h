@@ -41,6 +41,7 @@ struct conn {
     void (*notice)(void *arg, const char *text);
     void *notice_arg;
     conn_stmt *first;       /* all statements of the connection */
+    txn *rested;            /* of the last lone read, to use again; NULL: none */
 };
 
 /* Rows kept until they are asked for: of a statement that writes, of SHOW. */

@@ -102,6 +102,10 @@ struct kv_range {
     struct slice hi;      /* exclusive; with hi_open: to the end of the tree */
     bool hi_open;
 };
+/* One row's columns (want->columns, column_count and missing; nothing else of it is looked at), straight from where they lie. QUARTET_NOTFOUND: there is no
+ * live row. What the values point to lasts as long as the snapshot and the overlay do, or lies in the arena. */
+quartet_status kv_get_values(kv_snap *snap, const struct kv_overlay *over, tree_id tree, struct slice key, const struct kv_want *want,
+                             struct value *out, struct arena *a, struct err *err);
 /* Everything that a batch points to stays valid until the next call on the iterator. The range's bytes are copied. */
 struct kv_rows {
     uint32_t n; /* 0: the end */

@@ -131,31 +131,81 @@ static quartet_status find_block(struct kv_snap *snap, tree_id tree, struct slic
     return rc;
 }
 
-static quartet_status append(struct slice record, struct buf *out, struct err *err)
+/* Where the key's record is: *record in a buffer, or, with record->p NULL, row *row of snap->block. QUARTET_NOTFOUND: nowhere. */
+static quartet_status locate(kv_snap *snap, const struct kv_overlay *over, tree_id tree, struct slice key, struct slice *record, uint32_t *row,
+                             struct err *err)
 {
-    if (record.p == NULL)
-        return QUARTET_NOTFOUND;
-    buf_put(out, record.p, record.n);
-    return buf_check(out, err);
+    apply_no version;
+    if (over != NULL && over->own != NULL && kv_own_get(over->own, tree, key, over->through, record, &version))
+        return record->p != NULL ? QUARTET_OK : QUARTET_NOTFOUND;
+    for (uint32_t i = 0; i < snap->view->count; i++)
+        if (kv_buffer_get(snap->view->layers[i]->buffer, tree, key, snap->at, record, &version))
+            return record->p != NULL ? QUARTET_OK : QUARTET_NOTFOUND;
+    *record = slice_of(NULL, 0);
+    quartet_status rc = find_block(snap, tree, key, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    bool exact = false;
+    if (snap->block.p != NULL && !block_find(&snap->block, key, row, &exact))
+        return err_set(err, QUARTET_CORRUPT, "%s: damaged block: keys", snap->store->name);
+    return exact ? QUARTET_OK : QUARTET_NOTFOUND;
 }
 
 quartet_status kv_get(kv_snap *snap, const struct kv_overlay *over, tree_id tree, struct slice key, struct buf *out, struct err *err)
 {
     struct slice record;
-    apply_no version;
-    if (over != NULL && over->own != NULL && kv_own_get(over->own, tree, key, over->through, &record, &version))
-        return append(record, out, err);
-    for (uint32_t i = 0; i < snap->view->count; i++)
-        if (kv_buffer_get(snap->view->layers[i]->buffer, tree, key, snap->at, &record, &version))
-            return append(record, out, err);
-    quartet_status rc = find_block(snap, tree, key, err);
+    uint32_t row;
+    quartet_status rc = locate(snap, over, tree, key, &record, &row, err);
     if (rc != QUARTET_OK)
         return rc;
-    if (snap->block.p == NULL)
-        return QUARTET_NOTFOUND;
+    if (record.p == NULL)
+        return block_record(&snap->block, row, out, err);
+    buf_put(out, record.p, record.n);
+    return buf_check(out, err);
+}
+
+/* Columns of a record of the buffers, as block_values gives those of a block. */
+static quartet_status record_values(struct slice record, const uint16_t *columns, uint32_t n, const struct value *missing, struct value *out, bool *live,
+                                struct err *err)
+{
+    struct record_view view = {.flags = RECORD_LIVE}; /* no bytes at all: an index entry */
+    *live = false;
+    if (record.n > 0 && !record_view(record, &view))
+        return err_set(err, QUARTET_CORRUPT, "damaged record in the write buffer");
+    *live = (view.flags & RECORD_LIVE) != 0;
+    struct bytes_in in = bytes_in(view.values.p, view.values.n);
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < n && *live; i++) {
+        if (columns[i] >= view.value_count) {
+            out[i] = missing != NULL ? missing[i] : VALUE_NULL_INIT;
+            continue;
+        }
+        if (columns[i] < at) { /* mostly they ascend */
+            in = bytes_in(view.values.p, view.values.n);
+            at = 0;
+        }
+        for (; at < columns[i]; at++)
+            (void)value_skip(&in); /* in.bad is looked at below */
+        at++;
+        if (!value_decode(&in, &out[i]))
+            return err_set(err, QUARTET_CORRUPT, "damaged record in the write buffer");
+    }
+    return QUARTET_OK;
+}
+
+quartet_status kv_get_values(kv_snap *snap, const struct kv_overlay *over, tree_id tree, struct slice key, const struct kv_want *want,
+                             struct value *out, struct arena *a, struct err *err)
+{
+    struct slice record;
     uint32_t row;
-    bool exact;
-    if (!block_find(&snap->block, key, &row, &exact))
-        return err_set(err, QUARTET_CORRUPT, "%s: damaged block: keys", snap->store->name);
-    return exact ? block_record(&snap->block, row, out, err) : QUARTET_NOTFOUND;
+    bool live;
+    (void)a; /* buffers and blocks last as long as the snapshot */
+    quartet_status rc = locate(snap, over, tree, key, &record, &row, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    if (record.p == NULL)
+        rc = block_values(&snap->block, row, want->columns, want->column_count, want->missing, out, &live, err);
+    else
+        rc = record_values(record, want->columns, want->column_count, want->missing, out, &live, err);
+    return rc == QUARTET_OK && !live ? QUARTET_NOTFOUND : rc;
 }

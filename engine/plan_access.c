@@ -360,45 +360,73 @@ quartet_status plan_lookup(struct planner *p, const struct bsource *src, struct 
                : scan_filters(p, src, own, own_count, need, again, again_count, *scan, err);
 }
 
+/* Column number `at` of a scan's order: those of the index, then those of the primary key, which stand behind them in every entry. PLAN_NONE: past
+ * the end, with *unique where no two rows are alike up to here. */
+static uint32_t scan_key(const struct pscan *s, uint32_t at, const struct key_column **key,
+                         bool *unique)
+{
+    const struct table_def *t = s->table;
+    uint32_t count = s->index != NULL ? s->index->column_count : 0;
+    *unique = false;
+    if (at < count) {
+        *key = &s->index->keys[at];
+        return s->index->columns[at];
+    }
+    *unique = !t->hidden_key && at - count >= t->key_count;
+    if (t->hidden_key || *unique)
+        return PLAN_NONE;
+    *key = &t->keys[at - count];
+    return t->key_columns[at - count];
+}
+
+/* Is the column one of the first `n` of the scan's order? */
+static bool scan_key_before(const struct pscan *s, uint32_t n, uint32_t column)
+{
+    const struct key_column *key;
+    bool unique;
+    for (uint32_t k = 0; k < n; k++)
+        if (scan_key(s, k, &key, &unique) == column)
+            return true;
+    return false;
+}
+
 bool plan_scan_ordered(struct pnode *scan, const uint32_t *cids, const uint8_t *flags, uint32_t n)
 {
     struct pscan *s = scan->u.scan;
     const struct table_def *t = s->table;
-    const uint32_t *columns = s->index != NULL ? s->index->columns : t->key_columns;
-    const struct key_column *keys = s->index != NULL ? s->index->keys : t->keys;
-    uint32_t count = s->index != NULL ? s->index->column_count : t->key_count;
-    bool turn = false;
+    const struct key_column *key = NULL;
+    bool turn = false, turned = false, unique;
     if ((s->index == NULL && t->hidden_key) || s->bound.in_count > 0)
         return false;
-    uint32_t at = 0;
+    uint32_t at = s->bound.eq_count;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t column = PLAN_NONE;
-        bool fixed = false;
         for (uint32_t c = 0; c < s->column_count; c++) {
             if (scan->cids[c] == cids[i])
                 column = s->columns[c];
         }
-        for (uint32_t k = 0; k < s->bound.eq_count; k++)
-            fixed |= columns[k] == column;
-        if (fixed)
-            continue; /* the same in all rows */
-        if (at < s->bound.eq_count)
-            at = s->bound.eq_count;
-        bool desc = (flags[i] & CELL_KEY_DESC) != 0, last = (flags[i] & CELL_KEY_NULLS_LAST) != 0;
-        if (at >= count && s->index == NULL)
-            break; /* the whole primary key is ordered: no two rows are left to be ordered by more
-                    */
-        if (at >= count)
+        if (column == PLAN_NONE)
             return false;
-        if (columns[at] != column ||
-            ((flags[i] & CELL_KEY_NOCASE) != 0) != t->columns[column].nocase)
+        bool nocase = (flags[i] & CELL_KEY_NOCASE) != 0;
+        if (scan_key_before(s, at, column) && (nocase || !t->columns[column].nocase))
+            continue; /* the same in all rows that are alike so far */
+        uint32_t next = scan_key(s, at, &key, &unique);
+        while (next != PLAN_NONE && scan_key_before(s, at, next))
+            next = scan_key(s, ++at, &key, &unique);
+        if (unique)
+            break; /* no two rows are left to be ordered by more */
+        if (next != column)
+            return false;
+        bool desc = (flags[i] & CELL_KEY_DESC) != 0, last = (flags[i] & CELL_KEY_NULLS_LAST) != 0;
+        if (nocase != t->columns[column].nocase)
             return false;
         if (desc != last && !t->columns[column].not_null && t->columns[column].key_at < 0)
             return false;
-        bool reverse = desc != keys[at].desc;
-        if (i > 0 && at > s->bound.eq_count && reverse != turn)
+        bool reverse = desc != key->desc;
+        if (turned && reverse != turn)
             return false;
         turn = reverse;
+        turned = true;
         at++;
     }
     s->reverse = turn;

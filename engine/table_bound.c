@@ -35,6 +35,8 @@ quartet_status bound_range(struct scan_keys *s, const struct key_bound *bound, s
         if (rc != QUARTET_OK)
             return rc;
     }
+    if (out->point)
+        return out->lo.failed ? err_nomem(err) : QUARTET_OK;
     buf_put(&out->hi, out->lo.data, out->lo.len);
     if (bound == NULL || (bound->lo == NULL && bound->hi == NULL)) {
         out->hi_open = !key_prefix_end(&out->hi);

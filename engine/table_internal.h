@@ -13,6 +13,7 @@ struct scan_keys { /* the columns that a scan's keys begin with */
 struct key_span { /* owned bytes of a range */
     struct buf lo, hi, fold;
     bool hi_open;
+    bool point; /* set before bound_range: the bound is one whole key, and only lo is wanted */
 };
 quartet_status bound_range(struct scan_keys *s, const struct key_bound *bound, struct key_span *out, struct err *err);
 void key_span_deinit(struct key_span *s);

@@ -30,9 +30,12 @@ struct table_scan {
     struct vec *vecs;
     struct slice *key_slices;
     struct arena arena, batch; /* of the scan; of one batch */
-    struct buf record;
-    struct value *row;         /* one row by table position */
-    bool *row_wanted;
+    struct kv_want fetch;      /* of rows that are looked up */
+    struct value *cells;       /* by fetch.columns */
+    struct value *row;         /* one row by table position: the columns that are wanted, and those of the keys before them */
+    uint32_t keys_wanted;      /* so many of the key's columns must be taken apart */
+    struct value *point_cells; /* room for the vectors of a point */
+    uint8_t *point_nulls;
 };
 
 static quartet_status scan_prepare(table_scan *s, const struct scan_want *want, struct err *err)
@@ -52,8 +55,11 @@ static quartet_status scan_prepare(table_scan *s, const struct scan_want *want, 
         const struct column_def *c = &t->columns[want->columns[i]];
         s->columns[i] = want->columns[i];
         s->from[i] = -1;
-        if (c->key_at >= 0)
-            continue; /* in the key of the row and of every entry */
+        if (c->key_at >= 0) { /* in the key of the row and of every entry */
+            if ((uint32_t)c->key_at >= s->keys_wanted)
+                s->keys_wanted = (uint32_t)c->key_at + 1;
+            continue;
+        }
         bool held = false;
         for (uint32_t k = 0; s->index != NULL && k < s->index->column_count; k++)
             held |= s->index->columns[k] == want->columns[i] && !c->nocase && s->index->keys[k].kind != KEY_ANY;
@@ -66,12 +72,13 @@ static quartet_status scan_prepare(table_scan *s, const struct scan_want *want, 
     s->want.reverse = want->reverse;
     s->want_keys = want->keys;
     s->row = arena_zalloc(&s->arena, t->column_count, sizeof *s->row);
-    s->row_wanted = arena_zalloc(&s->arena, t->column_count, sizeof *s->row_wanted);
+    s->cells = arena_zalloc(&s->arena, n + 1u, sizeof *s->cells);
+    s->point_cells = arena_zalloc(&s->arena, n + 1u, sizeof *s->point_cells);
+    s->point_nulls = arena_zalloc(&s->arena, n + 1u, sizeof *s->point_nulls);
     s->key_slices = arena_zalloc(&s->arena, s->index != NULL ? BATCH_ROWS_MAX : 1u, sizeof *s->key_slices);
-    if (s->row == NULL || s->row_wanted == NULL || s->key_slices == NULL)
+    if (s->row == NULL || s->cells == NULL || s->point_cells == NULL || s->point_nulls == NULL || s->key_slices == NULL)
         return arena_fail(&s->arena, err);
-    for (uint32_t i = 0; i < n; i++)
-        s->row_wanted[s->columns[i]] = true;
+    s->fetch = (struct kv_want){.columns = s->record_columns, .column_count = s->want.column_count, .missing = s->missing};
     if (s->index != NULL) {
         s->want.column_count = 0; /* entries have no columns */
         s->want.keys = true;
@@ -85,12 +92,13 @@ static quartet_status scan_prepare(table_scan *s, const struct scan_want *want, 
 
 static quartet_status scan_start(table_scan *s, const struct key_bound *bound, struct err *err)
 {
-    quartet_status rc = bound_range(&s->keys, bound, &s->span, err);
-    if (rc != QUARTET_OK)
-        return rc;
     s->point = s->index == NULL && bound != NULL && bound->lo == NULL && bound->hi == NULL && s->table->key_count > 0 &&
                bound->prefix_count == s->table->key_count;
     s->point_done = false;
+    s->span.point = s->point;
+    quartet_status rc = bound_range(&s->keys, bound, &s->span, err);
+    if (rc != QUARTET_OK)
+        return rc;
     struct kv_range range = span_range(&s->span);
     if (s->point)
         return txn_note_point(s->t, s->table->id, range.lo, err);
@@ -151,7 +159,6 @@ void table_scan_close(table_scan *s)
         return;
     kv_iter_close(s->it);
     key_span_deinit(&s->span);
-    buf_deinit(&s->record);
     arena_free_all(&s->batch);
     arena_free_all(&s->arena);
     mem_free(s);
@@ -231,48 +238,32 @@ static quartet_status next_by_key(table_scan *s, uint32_t limit, struct batch *o
     return rc;
 }
 
-/* The wanted values of one row from its record, into s->row. *live false: it has none. */
-static quartet_status row_values(table_scan *s, struct slice key, struct slice record, bool *live, struct err *err)
+/* The columns of the key that are wanted, into s->row. */
+static quartet_status key_values(table_scan *s, struct slice key, struct err *err)
 {
     const struct table_def *t = s->table;
-    struct record_view view;
-    if (!record_view(record, &view))
-        return err_set(err, QUARTET_CORRUPT, "damaged record in table %s", t->name);
-    *live = (view.flags & RECORD_LIVE) != 0;
-    if (!*live)
-        return QUARTET_OK;
     struct bytes_in in = bytes_in(key.p, key.n);
-    for (uint32_t k = 0; k < t->key_count; k++)
+    for (uint32_t k = 0; k < s->keys_wanted; k++)
         if (!key_get(&in, &t->keys[k], &s->row[t->key_columns[k]], &s->batch))
             return damaged_key(s, err);
-    in = bytes_in(view.values.p, view.values.n);
-    for (uint32_t i = 0; i < t->rows.count; i++) {
-        struct value *v = &s->row[t->record_columns[i]];
-        if (i >= view.value_count)
-            *v = t->rows.columns[i].missing;
-        else if (s->row_wanted[t->record_columns[i]] ? !value_decode(&in, v) : !value_skip(&in))
-            return err_set(err, QUARTET_CORRUPT, "damaged record in table %s", t->name);
-    }
     return QUARTET_OK;
 }
 
-/* The row with this key into s->row; its bytes are valid until the batch's end. *found false: there is no live one. */
+/* What is wanted of the row with this key into s->row; its bytes are valid until the batch's end. *found false: there is no live one. */
 static quartet_status find_row(table_scan *s, struct slice key, bool *found, struct err *err)
 {
-    buf_clear(&s->record);
-    *found = false;
-    quartet_status rc = kv_get(s->t->snap, &s->over, s->table->id, key, &s->record, err);
+    quartet_status rc = kv_get_values(s->t->snap, &s->over, s->table->id, key, &s->fetch, s->cells, &s->batch, err);
+    *found = rc == QUARTET_OK;
     if (rc == QUARTET_NOTFOUND)
         return QUARTET_OK;
-    if (rc != QUARTET_OK)
+    if (rc != QUARTET_OK) {
+        err_prefix(err, s->table->name);
         return rc;
-    const uint8_t *record = s->record.data;
-    if (!s->point) { /* more rows follow */
-        record = arena_dup(&s->batch, record, s->record.len);
-        if (record == NULL)
-            return arena_fail(&s->batch, err);
     }
-    return row_values(s, key, slice_of(record, s->record.len), found, err);
+    for (uint32_t i = 0; i < s->column_count; i++)
+        if (s->from[i] >= 0)
+            s->row[s->columns[i]] = s->cells[s->from[i]];
+    return key_values(s, key, err);
 }
 
 /* A row that an index entry names. */
@@ -297,10 +288,11 @@ static quartet_status next_by_point(table_scan *s, struct batch *out, struct err
     quartet_status rc = find_row(s, s->key_slices[0], &found, err);
     if (rc != QUARTET_OK || !found)
         return rc;
-    for (uint32_t i = 0; i < s->column_count; i++)
-        if (!vec_init(&s->vecs[i], s->table->columns[s->columns[i]].type, 1, &s->batch) ||
-            !vec_set(&s->vecs[i], 0, &s->row[s->columns[i]], 1, &s->batch))
-            return arena_fail(&s->batch, err);
+    for (uint32_t i = 0; i < s->column_count; i++) {
+        const struct value *v = &s->row[s->columns[i]];
+        s->vecs[i] = (struct vec){.type = v->type, .scale = v->type == VALUE_DECIMAL ? v->scale : 0, .null = &s->point_nulls[i], .p = &s->point_cells[i]};
+        vec_put(&s->vecs[i], 0, v);
+    }
     out->n = 1;
     if (s->want_keys)
         out->keys = s->key_slices;
@@ -310,16 +302,11 @@ static quartet_status next_by_point(table_scan *s, struct batch *out, struct err
 /* All that is wanted stands in the entry. */
 static quartet_status entry_values(table_scan *s, struct slice entry, struct slice key, struct err *err)
 {
-    const struct table_def *t = s->table;
     struct bytes_in in = bytes_in(entry.p, entry.n);
     for (uint32_t k = 0; k < s->index->column_count; k++)
         if (!key_get(&in, &s->index->keys[k], &s->row[s->index->columns[k]], &s->batch))
             return damaged_key(s, err);
-    in = bytes_in(key.p, key.n); /* after the index's columns: a key column's own bytes are exact */
-    for (uint32_t k = 0; k < t->key_count; k++)
-        if (!key_get(&in, &t->keys[k], &s->row[t->key_columns[k]], &s->batch))
-            return damaged_key(s, err);
-    return QUARTET_OK;
+    return key_values(s, key, err); /* after the index's columns: a key column's own bytes are exact */
 }
 
 static quartet_status next_by_index(table_scan *s, uint32_t limit, struct batch *out, struct err *err)

@@ -16,7 +16,6 @@ static quartet_status txn_new(db *d, txn **out, struct err *err)
         return err_nomem(err);
     t->d = d;
     t->sync = d->options.sync;
-    t->now_us = (int64_t)d->env->ops->wall_us(d->env);
     *out = t;
     return QUARTET_OK;
 }
@@ -49,23 +48,60 @@ static void txn_free(txn *t)
     mem_free(t);
 }
 
+static quartet_status take_snapshot(txn *t, struct err *err)
+{
+    db *d = t->d;
+    pthread_mutex_lock(&d->publish_lock); /* snapshot and catalog belong together */
+    t->base = t->catalog = catalog_ref(d->catalog_visible);
+    quartet_status rc = kv_snapshot(d->store, 0, &t->snap, err);
+    pthread_mutex_unlock(&d->publish_lock);
+    if (rc == QUARTET_OK)
+        t->snap_at = kv_snap_at(t->snap);
+    return rc;
+}
+
 quartet_status txn_begin(db *d, txn **out, struct err *err)
 {
     txn *t = NULL;
     quartet_status rc = txn_new(d, &t, err);
     if (rc != QUARTET_OK)
         return rc;
-    pthread_mutex_lock(&d->publish_lock); /* snapshot and catalog belong together */
-    t->base = t->catalog = catalog_ref(d->catalog_visible);
-    rc = kv_snapshot(d->store, 0, &t->snap, err);
-    pthread_mutex_unlock(&d->publish_lock);
+    t->now_us = (int64_t)d->env->ops->wall_us(d->env);
+    rc = take_snapshot(t, err);
     if (rc != QUARTET_OK) {
         txn_free(t);
         return rc;
     }
-    t->snap_at = kv_snap_at(t->snap);
     *out = t;
     return QUARTET_OK;
+}
+
+quartet_status txn_begin_read(db *d, txn *rested, txn **out, struct err *err)
+{
+    txn *t = rested;
+    quartet_status rc = t == NULL ? txn_new(d, &t, err) : QUARTET_OK;
+    if (rc != QUARTET_OK)
+        return rc;
+    QASSERT(t->snap == NULL && t->base == NULL);
+    t->reads_unneeded = true;
+    rc = take_snapshot(t, err);
+    if (rc != QUARTET_OK) {
+        txn_free(t);
+        return rc;
+    }
+    *out = t;
+    return QUARTET_OK;
+}
+
+void txn_rest(txn *t)
+{
+    QASSERT(t->reads_unneeded && t->writes == NULL && t->own_count == 0 && t->taken_count == 0);
+    kv_release(t->snap);
+    catalog_unref(t->base);
+    t->snap = NULL;
+    t->base = t->catalog = NULL;
+    t->statement = 0;
+    t->now_us = 0;
 }
 
 quartet_status txn_begin_exclusive(db *d, txn **out, struct err *err)
@@ -74,6 +110,7 @@ quartet_status txn_begin_exclusive(db *d, txn **out, struct err *err)
     quartet_status rc = txn_new(d, &t, err);
     if (rc != QUARTET_OK)
         return rc;
+    t->now_us = (int64_t)d->env->ops->wall_us(d->env);
     pthread_mutex_lock(&d->commit_lock);
     t->base = t->catalog = catalog_ref(d->catalog);
     rc = kv_snapshot_latest(d->store, &t->snap, err);
@@ -162,6 +199,8 @@ void txn_rollback_to(txn *t, txn_mark mark)
 
 int64_t txn_now_us(txn *t)
 {
+    if (t->now_us == 0) /* a lone read: its one statement has just begun, and most never ask */
+        t->now_us = (int64_t)t->d->env->ops->wall_us(t->d->env);
     return t->now_us;
 }
 

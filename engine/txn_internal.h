@@ -37,7 +37,7 @@ struct txn {
     apply_no statement;  /* number of the present statement; 0: none yet */
     bool exclusive;      /* holds the commit lock since it began */
     enum log_sync_mode sync;
-    int64_t now_us;
+    int64_t now_us;      /* 0: not read yet (a lone read) */
     uint32_t ordinal;    /* of hidden keys */
     struct buf *randoms;   /* what txn_random gave, kept by the connection; NULL: not kept */
     size_t random_at;      /* given so far */
@@ -61,6 +61,9 @@ quartet_status txn_writable(txn *t, struct err *err); /* the buffer is there */
 quartet_status txn_note_range(txn *t, tree_id tree, const struct kv_range *range, struct err *err);
 quartet_status txn_note_point(txn *t, tree_id tree, struct slice key, struct err *err);
 quartet_status txn_catalog_refresh(txn *t, struct err *err); /* after DDL wrote system rows */
+/* A lone SELECT: nothing will be validated or written. `rested` (NULL: none) is one to use again; it is consumed. It ends with txn_rest or txn_rollback. */
+quartet_status txn_begin_read(db *d, txn *rested, txn **out, struct err *err);
+void txn_rest(txn *t); /* the read has ended; the memory waits for the next one, or for txn_rollback */
 /* As txn_begin on the newest state, holding the commit lock until it ends: nothing can come between, so its commit cannot fail for what it read. */
 quartet_status txn_begin_exclusive(db *d, txn **out, struct err *err);
 /* The same now(), and the same random bytes as far as `randoms` goes (new ones are appended): for a transaction that may be run again. Borrowed. */

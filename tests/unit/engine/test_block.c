@@ -192,6 +192,23 @@ static void check_columns(const struct sample *s, const struct block *b, struct 
     }
 }
 
+/* One row's columns, in any order, are those of the whole columns. */
+static void check_values(const struct sample *s, const struct block *b)
+{
+    static const uint16_t columns[] = {COLUMNS, 3, 1, 1, COLUMNS - 1};
+    struct err err = ERR_INIT;
+    struct value missing[5] = {value_int(-1), value_int(-2), value_int(-3), value_int(-4), value_int(-5)}, got[5];
+    for (uint32_t i = 0; i < s->n; i++) {
+        const struct block_row *row = &s->rows[i];
+        bool live = false;
+        quartet_status rc = block_values(b, i, columns, 5, missing, got, &live, &err);
+        CU_ASSERT_EQUAL(rc, row->class == BLOCK_RAW ? QUARTET_CORRUPT : QUARTET_OK); /* what is no record has no columns */
+        CU_ASSERT_EQUAL(live, block_class_live(row->class));
+        for (uint32_t k = 0; live && rc == QUARTET_OK && k < 5; k++)
+            CU_ASSERT_TRUE(value_identical(&got[k], columns[k] < row->value_count ? &row->values[columns[k]] : &missing[k]));
+    }
+}
+
 static void test_block_rows_come_out_as_they_went_in(void)
 {
     struct prng r;
@@ -205,6 +222,7 @@ static void test_block_rows_come_out_as_they_went_in(void)
         CU_ASSERT_EQUAL(b.rows, s->n);
         check_rows(s, &b);
         check_columns(s, &b, &r);
+        check_values(s, &b);
         /* And into another block. */
         struct block_row *again = calloc(s->n, sizeof *again);
         struct buf bytes = {0};
@@ -282,11 +300,15 @@ static void touch_all(const uint8_t *p, size_t n)
         (void)block_key(&b, i, &out);
         (void)block_record(&b, i, &out, &err);
         (void)block_row_get(&b, i, &row, &a, &err);
+        struct value values[3];
+        bool live;
+        (void)block_values(&b, i, (const uint16_t[]){COLUMNS, 2, 0}, 3, NULL, values, &live, &err);
         out.len = 0;
     }
     uint32_t row;
     bool exact;
     (void)block_find(&b, slice_of("\0\0\0\0\0\1", 6), &row, &exact);
+    (void)block_find(&b, slice_of("\0\0\0\0\0\7\xff\xff", 8), &row, &exact);
     struct vec v;
     vec_make(&v);
     for (uint16_t c = 0; c < COLUMNS; c++) {

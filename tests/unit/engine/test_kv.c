@@ -260,6 +260,27 @@ static void check_scan(struct model *m, kv_snap *snap, tree_id tree, bool dead, 
     buf_deinit(&hi);
 }
 
+/* Columns of a row read on their own are those of its record. */
+static void check_values(kv_snap *snap, const struct kv_overlay *over, tree_id tree, struct slice key, const struct buf *record)
+{
+    static const uint16_t columns[] = {COLUMNS - 1, 0, COLUMNS + 3, 2, 2};
+    struct value got[5], missing[5] = {value_int(-1), value_int(-2), value_int(-3), value_int(-4), value_int(-5)}, want[COLUMNS];
+    struct kv_want w = {.columns = columns, .column_count = 5, .missing = missing};
+    struct record_view view = {.flags = RECORD_LIVE};
+    struct arena a = {0};
+    struct err err = ERR_INIT;
+    if (record != NULL && record->len > 0)
+        CU_ASSERT_TRUE_FATAL(record_view(slice_of(record->data, record->len), &view));
+    bool live = record != NULL && (view.flags & RECORD_LIVE) != 0;
+    CU_ASSERT_EQUAL(kv_get_values(snap, over, tree, key, &w, got, &a, &err), live ? QUARTET_OK : QUARTET_NOTFOUND);
+    struct bytes_in in = bytes_in(view.values.p, view.values.n);
+    for (uint32_t i = 0; live && i < view.value_count; i++)
+        CU_ASSERT_TRUE(value_decode(&in, &want[i]));
+    for (uint32_t i = 0; live && i < 5; i++)
+        CU_ASSERT_TRUE(value_identical(&got[i], columns[i] < view.value_count ? &want[columns[i]] : &missing[i]));
+    arena_free_all(&a);
+}
+
 static void check_gets(struct model *m, kv_snap *snap)
 {
     struct err err = ERR_INIT;
@@ -276,6 +297,7 @@ static void check_gets(struct model *m, kv_snap *snap)
             fprintf(stderr, "get: rc %d, tree %d, key %u, at %d of %d\n", rc, (int)tree, k, f != NULL ? (int)f->at : -1, (int)kv_snap_at(snap));
         if (f != NULL)
             CU_ASSERT_TRUE(slice_eq(slice_of(got.data, got.len), slice_of(f->record.data, f->record.len)));
+        check_values(snap, NULL, tree, slice_of(key.data, key.len), f != NULL ? &f->record : NULL);
     }
     buf_deinit(&key);
     buf_deinit(&got);
@@ -451,6 +473,7 @@ static void test_kv_overlay_reads_as_if_it_were_applied(void)
             struct buf key = {0}, got = {0};
             key_of(&m, m.facts[i].key, &key);
             CU_ASSERT_EQUAL(kv_get(before, &over, m.facts[i].tree, slice_of(key.data, key.len), &got, &err), m.facts[i].erased ? QUARTET_NOTFOUND : QUARTET_OK);
+            check_values(before, &over, m.facts[i].tree, slice_of(key.data, key.len), m.facts[i].erased ? NULL : &m.facts[i].record);
             buf_deinit(&key);
             buf_deinit(&got);
         }

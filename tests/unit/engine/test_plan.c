@@ -49,6 +49,14 @@ static void test_plan_joins_and_order(void)
     expect_part(d, "EXPLAIN SELECT * FROM t, u WHERE t.a < u.id", "Nested loop join");
     expect_part(d, "EXPLAIN SELECT * FROM t ORDER BY a LIMIT 3", "Sort, first rows only");
     expect_part(d, "EXPLAIN SELECT * FROM t ORDER BY id DESC", "backwards");
+    /* Entries of an index stand in the order of its columns, then of the primary key. */
+    expect_part(d, "EXPLAIN SELECT id, b FROM t WHERE a = 1 AND b = 2 ORDER BY id", "Project");
+    expect_part(d, "EXPLAIN SELECT a, b FROM t WHERE a = 1 ORDER BY b DESC, a, id DESC", "Project");
+    expect_part(d, "EXPLAIN SELECT a, b FROM t WHERE a = 1 ORDER BY b DESC, id", "Sort, 2 keys");
+    expect_part(d, "EXPLAIN SELECT id FROM t WHERE a = 1 ORDER BY id", "Sort, 1 keys");
+    expect_part(d, "EXPLAIN SELECT id, c FROM t WHERE c = 'x' ORDER BY c, id", "Project");
+    expect_part(d, "EXPLAIN SELECT id, c FROM t WHERE c = 'x' ORDER BY c COLLATE BINARY, id",
+                "Sort, 2 keys");
     expect_error(d, "EXPLAIN ANALYZE SELECT 1", QUARTET_ERROR, "EXPLAIN without ANALYZE", -2);
     help_close(d);
 }
