@@ -19,6 +19,7 @@ void kv_layer_unref(struct kv_layer *l)
     if (l == NULL || atomic_fetch_sub_explicit(&l->refs, 1, memory_order_acq_rel) != 1)
         return;
     kv_buffer_free(l->buffer);
+    kv_run_free(l->run);
     buf_deinit(&l->checkpoint);
     mem_free(l);
 }
@@ -32,25 +33,29 @@ void kv_view_unref(struct kv_view *v)
     mem_free(v);
 }
 
-static struct kv_layer *layer_new(void)
+struct kv_layer *kv_layer_new(kv_run *run)
 {
     struct kv_layer *l = mem_zalloc(1, sizeof *l);
     if (l == NULL)
         return NULL;
     atomic_init(&l->refs, 1);
-    l->buffer = kv_buffer_new();
-    if (l->buffer == NULL) {
+    l->run = run;
+    if (run == NULL && (l->buffer = kv_buffer_new()) == NULL) {
         mem_free(l);
         return NULL;
     }
     return l;
 }
 
+uint64_t kv_layer_bytes(const struct kv_layer *l)
+{
+    return l->run != NULL ? kv_run_bytes(l->run) : kv_buffer_bytes(l->buffer);
+}
+
 /* A view of these layers, each with a new reference. */
 static struct kv_view *view_new(struct kv_layer *const *layers, uint32_t count)
 {
-    QASSERT(count <= KV_LAYERS_MAX);
-    struct kv_view *v = mem_zalloc(1, sizeof *v);
+    struct kv_view *v = mem_zalloc(1, sizeof *v + count * sizeof v->layers[0]);
     if (v == NULL)
         return NULL;
     atomic_init(&v->refs, 1);
@@ -60,6 +65,17 @@ static struct kv_view *view_new(struct kv_layer *const *layers, uint32_t count)
         atomic_fetch_add_explicit(&layers[i]->refs, 1, memory_order_relaxed);
     }
     return v;
+}
+
+struct kv_view *kv_view_replace(struct kv *s, struct kv_layer *const *layers, uint32_t count)
+{
+    struct kv_view *v = view_new(layers, count), *old = s->view;
+    if (v == NULL)
+        return NULL;
+    s->view = v;
+    s->active = v->layers[0];
+    pthread_cond_broadcast(&s->wake);
+    return old;
 }
 
 quartet_status kv_block_open(struct kv *s, tree_id tree, const uint8_t *p, size_t n, struct block *out, struct err *err)
@@ -108,10 +124,9 @@ static void retire(struct kv *s, struct kv_layer *l)
     s->retired_count++;
 }
 
-/* Freeze the active buffer. *done false: not now. Called by the writer. */
-static quartet_status freeze(struct kv *s, struct err *err)
+quartet_status kv_freeze(struct kv *s, struct err *err)
 {
-    struct kv_layer *fresh = layer_new();
+    struct kv_layer *fresh = kv_layer_new(NULL), **layers = NULL;
     if (fresh == NULL)
         return err_nomem(err);
     struct kv_layer *active = s->active;
@@ -124,21 +139,18 @@ static quartet_status freeze(struct kv *s, struct err *err)
     }
     active->last = s->applied;
     pthread_mutex_lock(&s->lock);
-    struct kv_layer *layers[KV_LAYERS_MAX] = {fresh};
-    QASSERT(s->view->count < KV_LAYERS_MAX);
-    memcpy(layers + 1, s->view->layers, s->view->count * sizeof layers[0]);
-    struct kv_view *v = view_new(layers, s->view->count + 1);
     struct kv_view *old = NULL;
-    if (v != NULL) {
-        old = s->view;
-        s->view = v;
-        s->active = fresh;
-        pthread_cond_broadcast(&s->wake);
+    layers = mem_zalloc(s->view->count + 1u, sizeof *layers);
+    if (layers != NULL) {
+        layers[0] = fresh;
+        memcpy(layers + 1, s->view->layers, s->view->count * sizeof layers[0]);
+        old = kv_view_replace(s, layers, s->view->count + 1);
     }
     pthread_mutex_unlock(&s->lock);
     kv_layer_unref(fresh);
     kv_view_unref(old);
-    return v != NULL ? QUARTET_OK : err_nomem(err);
+    mem_free(layers);
+    return old != NULL ? QUARTET_OK : err_nomem(err);
 }
 
 static bool asked_to_stop(void *arg)
@@ -160,7 +172,13 @@ static quartet_status flush_layer(struct kv *s, struct kv_layer *l, struct err *
     s->base_floor = l->last;
     pthread_mutex_unlock(&s->lock);
     struct slice checkpoint = slice_of(l->checkpoint.data != NULL ? l->checkpoint.data : (const uint8_t *)"", l->checkpoint.len);
-    rc = kv_merge_buffer(s->base, l->buffer, checkpoint, asked_to_stop, s, err);
+    struct kv_walk in = {0};
+    if (l->run != NULL)
+        kv_walk_set_run(&in, l->run, &(struct kv_sight){.through = UINT64_MAX});
+    else
+        kv_walk_set_buffer(&in, l->buffer, UINT64_MAX, false);
+    rc = kv_merge_layer(s->base, &in, checkpoint, asked_to_stop, s, err);
+    kv_walk_deinit(&in);
     if (rc != QUARTET_OK)
         return rc;
     pthread_mutex_lock(&s->lock);
@@ -241,23 +259,30 @@ static void *flusher(void *arg)
     return NULL;
 }
 
+bool kv_wait_frozen(struct kv *s, uint32_t frozen)
+{
+    pthread_mutex_lock(&s->lock);
+    while (s->has_thread && s->view->count - 1 > frozen && s->health.code == QUARTET_OK)
+        pthread_cond_wait(&s->done, &s->lock);
+    bool room = s->view->count - 1 <= frozen && !s->broken;
+    pthread_mutex_unlock(&s->lock);
+    return room;
+}
+
 /* Where the active buffer is full: freeze it, and without a thread flush at once. Failing to do so is no failure of the writer: its
  * data are in the log and in the buffer, and the next call tries again. */
 static void make_room(struct kv *s)
 {
     struct err err = ERR_INIT;
-    pthread_mutex_lock(&s->lock);
-    while (s->has_thread && s->view->count == KV_LAYERS_MAX && s->health.code == QUARTET_OK)
-        pthread_cond_wait(&s->done, &s->lock);
-    bool room = s->view->count < KV_LAYERS_MAX && !s->broken;
-    pthread_mutex_unlock(&s->lock);
+    bool room = kv_wait_frozen(s, KV_FROZEN_MAX - 1);
     if (room && !s->has_thread && atomic_load(&s->published) < s->applied)
         return;
-    if (room && freeze(s, &err) != QUARTET_OK)
+    if (room && kv_freeze(s, &err) != QUARTET_OK)
         log_line(s->env, LOG_WARN, "store", "the write buffer could not be frozen: %s", err.text);
     if (!s->has_thread) {
         pthread_mutex_lock(&s->lock);
         (void)flush_frozen(s, &err); /* kv_health tells */
+        s->run_waits = s->view->count > 1;
         pthread_mutex_unlock(&s->lock);
     }
 }
@@ -265,7 +290,7 @@ static void make_room(struct kv *s)
 quartet_status kv_apply(kv *s, const struct kv_op *ops, size_t n, apply_no at, struct err *err)
 {
     QASSERT(at > s->applied);
-    if (kv_buffer_bytes(s->active->buffer) >= s->buffer_bytes)
+    if (kv_buffer_bytes(s->active->buffer) >= s->buffer_bytes || s->run_waits)
         make_room(s);
     kv_buffer *b = s->active->buffer;
     for (size_t i = 0; i < n; i++) {
@@ -280,15 +305,37 @@ quartet_status kv_apply(kv *s, const struct kv_op *ops, size_t n, apply_no at, s
     return QUARTET_OK;
 }
 
+/* A run's checkpoint is better as of the run itself: a crash after its flush need not replay it then. Only before it is published, when no flush has begun. */
+static void settle_run(struct kv *s)
+{
+    struct buf fresh = {0};
+    struct err err = ERR_INIT;
+    buf_u8(&fresh, KV_FLUSH_WHOLE);
+    if (s->host.checkpoint != NULL && s->host.checkpoint(s->host.ctx, s->applied, &fresh, &err) == QUARTET_OK && !fresh.failed && s->settle->last == s->applied) {
+        pthread_mutex_lock(&s->lock);
+        if (atomic_load(&s->published) < s->settle->last) {
+            struct buf swap = s->settle->checkpoint;
+            s->settle->checkpoint = fresh;
+            fresh = swap;
+        }
+        pthread_mutex_unlock(&s->lock);
+    }
+    buf_deinit(&fresh);
+    kv_layer_unref(s->settle);
+    s->settle = NULL;
+}
+
 void kv_settle(kv *s)
 {
+    if (s->settle != NULL)
+        settle_run(s);
     if (!s->has_thread || kv_buffer_bytes(s->active->buffer) < s->buffer_bytes)
         return;
     pthread_mutex_lock(&s->lock);
-    bool room = s->view->count < KV_LAYERS_MAX && !s->broken;
+    bool room = s->view->count <= KV_FROZEN_MAX && !s->broken;
     pthread_mutex_unlock(&s->lock);
     struct err err = ERR_INIT;
-    if (room && freeze(s, &err) != QUARTET_OK)
+    if (room && kv_freeze(s, &err) != QUARTET_OK)
         log_line(s->env, LOG_WARN, "store", "the write buffer could not be frozen: %s", err.text);
 }
 
@@ -322,9 +369,9 @@ quartet_status kv_flush(kv *s, struct err *err)
     bool frozen = false;
     while (rc == QUARTET_OK && !(frozen && s->view->count == 1)) {
         uint64_t attempts = s->attempts;
-        if (!frozen && s->view->count < KV_LAYERS_MAX) {
+        if (!frozen && s->view->count <= KV_FROZEN_MAX) {
             pthread_mutex_unlock(&s->lock);
-            rc = freeze(s, err);
+            rc = kv_freeze(s, err);
             pthread_mutex_lock(&s->lock);
             frozen = true;
             continue;
@@ -364,34 +411,44 @@ quartet_status kv_health(kv *s, struct err *err)
 
 static bool changed_in(const struct kv_layer *l, tree_id tree, const struct kv_range *range, apply_no since)
 {
-    if (!kv_buffer_tree_changed(l->buffer, tree, since))
+    if (l->run != NULL ? !kv_run_tree_changed(l->run, tree, since) : !kv_buffer_tree_changed(l->buffer, tree, since))
         return false;
     if (range->lo.n == 0 && range->hi_open)
         return true; /* asked for the whole tree: no need to walk a full buffer under the commit lock */
-    struct kv_cursor c;
-    kv_cursor_seek(&c, l->buffer, UINT64_MAX, tree, range->lo);
-    for (; c.node != NULL && c.tree == tree; kv_cursor_next(&c)) {
-        if (!range->hi_open && slice_cmp(c.key, range->hi) >= 0)
-            return false;
-        if (c.version > since)
-            return true;
+    struct err ignored = ERR_INIT; /* where it cannot tell it says yes */
+    struct kv_walk w = {0};
+    bool changed = false, past = false;
+    if (l->run != NULL)
+        kv_walk_set_run(&w, l->run, &(struct kv_sight){.through = UINT64_MAX});
+    else
+        kv_walk_set_buffer(&w, l->buffer, UINT64_MAX, false);
+    quartet_status rc = kv_walk_seek(&w, tree, range->lo, &ignored);
+    while (rc == QUARTET_OK && !changed && !past && w.valid && w.tree == tree) {
+        past = !range->hi_open && slice_cmp(w.key, range->hi) >= 0;
+        changed = !past && w.version > since;
+        if (!changed && !past)
+            rc = kv_walk_next(&w, &ignored);
     }
-    return false;
+    kv_walk_deinit(&w);
+    return changed || rc != QUARTET_OK;
 }
 
 bool kv_changed_since(kv *s, tree_id tree, const struct kv_range *range, apply_no since)
 {
-    struct kv_layer *layers[KV_LAYERS_MAX + KV_RETIRED_MAX];
+    struct kv_layer *layers[KV_RETIRED_MAX];
     uint32_t count = 0;
     pthread_mutex_lock(&s->lock);
     bool changed = since < s->forgotten;
-    for (uint32_t i = 0; i < s->view->count && !changed; i++)
-        layers[count++] = s->view->layers[i];
+    struct kv_view *view = s->view;
+    atomic_fetch_add_explicit(&view->refs, 1, memory_order_relaxed);
     for (uint32_t i = 0; i < s->retired_count && !changed; i++)
         layers[count++] = s->retired[i];
     for (uint32_t i = 0; i < count; i++)
         atomic_fetch_add_explicit(&layers[i]->refs, 1, memory_order_relaxed);
     pthread_mutex_unlock(&s->lock);
+    for (uint32_t i = 0; i < view->count; i++)
+        changed = changed || changed_in(view->layers[i], tree, range, since);
+    kv_view_unref(view);
     for (uint32_t i = 0; i < count; i++) {
         changed = changed || changed_in(layers[i], tree, range, since);
         kv_layer_unref(layers[i]);
@@ -404,7 +461,7 @@ void kv_stats(kv *s, struct kv_stats *out)
     *out = (struct kv_stats){0};
     pthread_mutex_lock(&s->lock);
     for (uint32_t i = 0; i < s->view->count; i++)
-        *(i == 0 ? &out->buffer_bytes : &out->frozen_bytes) += kv_buffer_bytes(s->view->layers[i]->buffer);
+        *(i == 0 ? &out->buffer_bytes : &out->frozen_bytes) += kv_layer_bytes(s->view->layers[i]);
     out->flushes = s->flushes;
     out->snapshots = s->snap_count;
     pthread_mutex_unlock(&s->lock);
@@ -435,6 +492,8 @@ static quartet_status open_base(struct kv *s, const char *dir, bool in_memory, s
 {
     if (in_memory)
         return kv_mem_open(&s->base, err);
+    if ((s->dir = mem_strdup(dir)) == NULL)
+        return err_nomem(err);
     quartet_status rc = path_join(s->name, sizeof s->name, dir, "base.mdb", err);
     return rc == QUARTET_OK ? kv_lmdb_open(s->env, dir, &s->base, err) : rc;
 }
@@ -455,7 +514,7 @@ quartet_status kv_open(struct env *env, const char *dir, const struct kv_options
         mem_free(s);
         return rc;
     }
-    s->active = layer_new();
+    s->active = kv_layer_new(NULL);
     if (s->active != NULL)
         s->view = view_new(&s->active, 1);
     kv_layer_unref(s->active); /* the view holds it */
@@ -482,6 +541,7 @@ static void free_pool(struct kv *s)
 {
     for (struct kv_snap *n = s->pool, *next; n != NULL; n = next) {
         next = n->newer;
+        kv_run_page_deinit(&n->page);
         mem_free(n);
     }
 }
@@ -500,11 +560,13 @@ void kv_close(kv *s)
     }
     for (uint32_t i = 0; i < s->retired_count; i++)
         kv_layer_unref(s->retired[i]);
+    kv_layer_unref(s->settle);
     kv_view_unref(s->view);
     free_pool(s);
     if (s->base != NULL)
         s->base->ops->close(s->base);
     mem_free(s->verified);
+    mem_free(s->dir);
     pthread_cond_destroy(&s->wake);
     pthread_cond_destroy(&s->done);
     pthread_mutex_destroy(&s->lock);

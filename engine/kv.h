@@ -2,7 +2,7 @@
  *
  * A tree is one table, one index or one system table; its key is memcomparable bytes, its value a record (crdt/row.h), so that
  * the store can lay out rows by column in blocks below this interface and yield them as batches. Layers inside: kv_buffer (memory,
- * versioned) over at most a few frozen buffers over a base (kv_lmdb, or kv_mem for :memory: and the simulator) of blocks (block.h).
+ * versioned) over at most a few frozen buffers and runs of large transactions (kv_run) over a base (kv_lmdb, or kv_mem for :memory: and the simulator) of blocks (block.h).
  * One writer at a time (the holder of the commit lock); any number of readers without locks. */
 #ifndef ENGINE_KV_H
 #define ENGINE_KV_H
@@ -51,7 +51,8 @@ struct kv_op {
  * threads); a writer that is far ahead of the flusher waits here, it never fails for that. */
 quartet_status kv_apply(kv *s, const struct kv_op *ops, size_t n, apply_no at, struct err *err);
 /* After kv_apply, once the owner's picture of the state (its checkpoint) holds what was applied: a full buffer is frozen now, so that the flusher need
- * not wait for the next commit, which may never come, and readers do not search a buffer of any size. Never waits; without a thread it does nothing. */
+ * not wait for the next commit, which may never come, and readers do not search a buffer of any size; a bulk gets its checkpoint. Never waits; without a thread it
+ * freezes nothing. */
 void kv_settle(kv *s);
 /* A large transaction on its way into the store: as kv_apply, but its entries go into a sorted run of their own, in memory or in an unlinked file, which
  * becomes a layer of the store as it is. For the writer, who may go on reading snapshots meanwhile; nothing shows before kv_bulk_commit. */

@@ -7,7 +7,7 @@
 
 #include "base/buf.h"
 #include "base/env.h"
-#include "kv_buffer.h"
+#include "kv_walk.h"
 
 #define BASE_SEPARATOR_BYTES_MAX 503u /* LMDB's 511 less the tree id */
 
@@ -61,9 +61,9 @@ quartet_status kv_lmdb_open(struct env *env, const char *dir, struct kv_base **o
 /* The first byte of a stored checkpoint: is the base as it says, or did slices of a later flush go in? */
 enum { KV_FLUSH_WHOLE = 0, KV_FLUSH_TORN = 1 };
 
-/* kv_merge.c: merge all entries of a frozen buffer into the base, in slices; the last one stores the checkpoint. May be repeated after a failure.
+/* kv_merge.c: merge all entries of a frozen layer (`in` is set, and used up) into the base, in slices; the last one stores the checkpoint. May be repeated after a failure.
  * stop (may be NULL): asked between slices; true ends it early with QUARTET_INTERRUPTED. */
-quartet_status kv_merge_buffer(struct kv_base *base, const kv_buffer *buffer, struct slice checkpoint, bool (*stop)(void *arg), void *arg,
+quartet_status kv_merge_layer(struct kv_base *base, struct kv_walk *in, struct slice checkpoint, bool (*stop)(void *arg), void *arg,
                                struct err *err);
 
 #endif

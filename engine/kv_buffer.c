@@ -430,6 +430,19 @@ void kv_cursor_next(struct kv_cursor *c)
     cursor_settle(c, n);
 }
 
+bool kv_cursor_older(struct kv_cursor *c)
+{
+    const struct node *from = c->node;
+    QASSERT(from != NULL);
+    const struct node *n = next_of(from, 0);
+    while (n != NULL && n->version == from->version && same_key(n, from)) /* an earlier put of the same version */
+        n = next_of(n, 0);
+    if (n == NULL || !same_key(n, from))
+        return false;
+    cursor_on(c, n);
+    return true;
+}
+
 /* The last visible entry at or before `n`, which is the oldest version of its key. */
 static void settle_back(struct kv_cursor *c, const struct node *n)
 {

@@ -44,5 +44,6 @@ void kv_cursor_seek_before(struct kv_cursor *c, const kv_buffer *b, apply_no thr
 void kv_cursor_seek_last(struct kv_cursor *c, const kv_buffer *b, apply_no through);
 void kv_cursor_next(struct kv_cursor *c);
 void kv_cursor_prev(struct kv_cursor *c);
+bool kv_cursor_older(struct kv_cursor *c); /* to the next older version of the same key; false: there is none, it stays */
 
 #endif

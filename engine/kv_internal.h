@@ -9,36 +9,39 @@
 #include "kv.h"
 #include "kv_base.h"
 
-#define KV_FROZEN_MAX 2u                   /* a writer that would freeze one more waits for the flusher */
-#define KV_LAYERS_MAX (KV_FROZEN_MAX + 1u) /* and the active one */
+#define KV_FROZEN_MAX 2u /* a writer that would freeze one more waits for the flusher */
 #define KV_RETIRED_MAX 2u
 #define KV_SNAP_POOL_MAX 32u
 #define KV_VERIFIED_SLOTS (1u << 16)
 
-/* A buffer, counted by the views that hold it. */
+/* A buffer, or the run of one large transaction, counted by the views that hold it. */
 struct kv_layer {
     atomic_uint refs;
-    kv_buffer *buffer;
+    kv_buffer *buffer;     /* NULL: the run */
+    kv_run *run;
     apply_no last;         /* frozen: its last version */
     struct buf checkpoint; /* frozen: KV_FLUSH_WHOLE, then the owner's, as of `last` */
 };
-/* Which buffers lie over the base; never changed, replaced as a whole. */
+/* Which layers lie over the base; never changed, replaced as a whole. */
 struct kv_view {
     atomic_uint refs;
     uint32_t count;
-    struct kv_layer *layers[KV_LAYERS_MAX]; /* newest first; [0] is the active one */
+    struct kv_layer *layers[]; /* newest first; [0] is the active one */
 };
 
 struct kv {
     struct env *env;
     struct kv_host host;
     struct kv_base *base;
+    char *dir;             /* of temporary files; NULL: all in memory */
     size_t buffer_bytes;
     bool torn;             /* kv_torn */
     char name[256];        /* of the base, for messages */
     _Atomic uint64_t *verified; /* KV_VERIFIED_SLOTS marks of blocks whose checksum was looked at; NULL: trusted */
 
     apply_no applied;             /* the writer's */
+    bool run_waits;               /* likewise: without a thread, a run is to be flushed */
+    struct kv_layer *settle;      /* likewise: a run whose checkpoint is one from before it, with a reference; NULL: none */
     struct kv_layer *active;      /* likewise: view->layers[0], which the flusher leaves in place when it replaces the view */
     _Atomic apply_no published;
 
@@ -72,9 +75,18 @@ struct kv_snap {
     bool has_cursor;
     struct base_cursor cursor;     /* of point reads */
     struct block block;            /* opened last, block.p NULL: none */
+    struct kv_run_page page;       /* likewise, of a run */
 };
 
+struct kv_layer *kv_layer_new(kv_run *run); /* takes the run; NULL: of an empty buffer. NULL: out of memory, the run is still the caller's */
 void kv_layer_unref(struct kv_layer *l);
+uint64_t kv_layer_bytes(const struct kv_layer *l);
+/* The layers, newest first, become the view's; lock held. The old one, for the caller to unref without the lock; NULL: out of memory, nothing has changed. */
+struct kv_view *kv_view_replace(struct kv *s, struct kv_layer *const *layers, uint32_t count);
+/* For the writer: wait until at most `frozen` layers are before the flusher; false: it cannot be waited for (no thread, or flushes fail). */
+bool kv_wait_frozen(struct kv *s, uint32_t frozen);
+/* For the writer: freeze the active buffer. */
+quartet_status kv_freeze(struct kv *s, struct err *err);
 void kv_view_unref(struct kv_view *v); /* NULL is allowed */
 /* Open a block of the base; its checksum is looked at the first time. */
 quartet_status kv_block_open(struct kv *s, tree_id tree, const uint8_t *p, size_t n, struct block *out, struct err *err);

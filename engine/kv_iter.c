@@ -1,22 +1,16 @@
 /* kv_iter.c - scans: a transaction's own writes, the buffers and the base merged in key order, in batches by column.
  * Why segments: most rows of a scan come from the base, where no buffer has an entry; they are copied by whole columns up to the next key that
  *   some buffer holds. Only those few entries are taken apart one by one.
- * Precedence: overlay, active buffer, frozen buffers from new to old, base: of equal keys the first wins, erasures included.
+ * Precedence: overlay, active buffer, frozen layers from new to old, base: of equal keys the first wins, erasures included.
  * Rows of one batch may come from blocks and buffers alike; a column whose types differ between them becomes VEC_MIXED. */
 #include <string.h>
 
 #include "base/mem.h"
 #include "kv_internal.h"
 
-#define SOURCES_MAX (KV_LAYERS_MAX + 1u)
-
 struct source {
-    bool done, own;
-    struct slice key, record; /* of the entry it is on */
-    union {
-        struct kv_cursor buffer;
-        struct kv_own_cursor overlay; /* own */
-    } cursor;
+    struct kv_walk walk;
+    bool done;
 };
 
 struct wanted {
@@ -33,8 +27,8 @@ struct kv_iter {
     struct wanted *wanted;   /* by column */
     struct value *missing;   /* in the caller's order */
     struct vec *cols;        /* likewise */
-    struct source sources[SOURCES_MAX];
-    uint32_t source_count;
+    struct source *sources;  /* their memory is kept from one start to the next */
+    uint32_t source_count, source_cap;
 
     struct base_cursor base;
     bool base_open, base_done; /* base_done: no block after the present one */
@@ -61,59 +55,76 @@ static struct slice hi_of(const struct kv_iter *it)
 
 static void source_check(const struct kv_iter *it, struct source *s)
 {
-    const struct kv_cursor *b = &s->cursor.buffer;
-    const struct kv_own_cursor *o = &s->cursor.overlay;
-    s->done = s->own ? !o->valid || o->tree != it->tree : b->node == NULL || b->tree != it->tree;
+    s->done = !s->walk.valid || s->walk.tree != it->tree;
     if (s->done)
         return;
-    s->key = s->own ? o->key : b->key;
-    s->record = s->own ? o->record : b->record;
-    s->done = it->reverse ? slice_cmp(s->key, lo_of(it)) < 0 : !it->hi_open && slice_cmp(s->key, hi_of(it)) >= 0;
+    s->done = it->reverse ? slice_cmp(s->walk.key, lo_of(it)) < 0 : !it->hi_open && slice_cmp(s->walk.key, hi_of(it)) >= 0;
 }
 
-static void source_step(const struct kv_iter *it, struct source *s)
+static quartet_status source_step(const struct kv_iter *it, struct source *s, struct err *err)
 {
-    if (s->own && it->reverse)
-        kv_own_prev(&s->cursor.overlay);
-    else if (s->own)
-        kv_own_next(&s->cursor.overlay);
-    else if (it->reverse)
-        kv_cursor_prev(&s->cursor.buffer);
-    else
-        kv_cursor_next(&s->cursor.buffer);
+    quartet_status rc = it->reverse ? kv_walk_prev(&s->walk, err) : kv_walk_next(&s->walk, err);
     source_check(it, s);
+    return rc;
 }
 
-static void source_add(struct kv_iter *it, const kv_buffer *b, apply_no through)
+/* Room for one more; the caller sets its walk and starts it. NULL: out of memory. */
+static struct source *source_new(struct kv_iter *it, struct err *err)
+{
+    if (it->source_count == it->source_cap) {
+        uint32_t cap = it->source_cap == 0 ? 3 : it->source_cap * 2;
+        struct source *grown = mem_realloc(it->sources, cap, sizeof *grown);
+        if (grown == NULL) {
+            (void)err_nomem(err); /* NULL says it */
+            return NULL;
+        }
+        memset(grown + it->source_cap, 0, (cap - it->source_cap) * sizeof *grown);
+        it->sources = grown;
+        it->source_cap = cap;
+    }
+    return &it->sources[it->source_count++];
+}
+
+static quartet_status source_start(const struct kv_iter *it, struct source *s, struct err *err)
+{
+    quartet_status rc;
+    if (!it->reverse)
+        rc = kv_walk_seek(&s->walk, it->tree, lo_of(it), err);
+    else if (it->hi_open && it->tree == UINT64_MAX)
+        rc = kv_walk_seek_last(&s->walk, err);
+    else
+        rc = kv_walk_seek_before(&s->walk, it->hi_open ? it->tree + 1 : it->tree, it->hi_open ? slice_of(NULL, 0) : hi_of(it), err);
+    source_check(it, s);
+    return rc;
+}
+
+static quartet_status source_add(struct kv_iter *it, const kv_buffer *b, apply_no through, struct err *err)
 {
     if (kv_buffer_entries(b) == 0)
-        return;
-    struct source *s = &it->sources[it->source_count++];
-    struct kv_cursor *c = &s->cursor.buffer;
-    s->own = false;
-    if (!it->reverse)
-        kv_cursor_seek(c, b, through, it->tree, lo_of(it));
-    else if (it->hi_open && it->tree == UINT64_MAX)
-        kv_cursor_seek_last(c, b, through);
-    else
-        kv_cursor_seek_before(c, b, through, it->hi_open ? it->tree + 1 : it->tree, it->hi_open ? slice_of(NULL, 0) : hi_of(it));
-    source_check(it, s);
+        return QUARTET_OK;
+    struct source *s = source_new(it, err);
+    if (s == NULL)
+        return QUARTET_NOMEM;
+    kv_walk_set_buffer(&s->walk, b, through, false);
+    return source_start(it, s, err);
 }
 
-static void source_add_own(struct kv_iter *it, const struct kv_overlay *over)
+static quartet_status source_add_own(struct kv_iter *it, kv_own *own, apply_no through, struct err *err)
 {
-    if (over == NULL || over->own == NULL || kv_own_entries(over->own) == 0)
-        return;
-    struct source *s = &it->sources[it->source_count++];
-    struct kv_own_cursor *c = &s->cursor.overlay;
-    s->own = true;
-    if (!it->reverse)
-        kv_own_seek(c, over->own, over->through, it->tree, lo_of(it));
-    else if (it->hi_open && it->tree == UINT64_MAX)
-        kv_own_seek_last(c, over->own, over->through);
-    else
-        kv_own_seek_before(c, over->own, over->through, it->hi_open ? it->tree + 1 : it->tree, it->hi_open ? slice_of(NULL, 0) : hi_of(it));
-    source_check(it, s);
+    struct source *s = source_new(it, err);
+    if (s == NULL)
+        return QUARTET_NOMEM;
+    kv_walk_set_own(&s->walk, own, through, false);
+    return source_start(it, s, err);
+}
+
+static quartet_status source_add_run(struct kv_iter *it, const kv_run *r, const struct kv_sight *sight, struct err *err)
+{
+    struct source *s = source_new(it, err);
+    if (s == NULL)
+        return QUARTET_NOMEM;
+    kv_walk_set_run(&s->walk, r, sight);
+    return source_start(it, s, err);
 }
 
 /* The source whose entry comes next, NULL where none has any. */
@@ -124,19 +135,21 @@ static struct source *source_next(struct kv_iter *it)
         struct source *s = &it->sources[i];
         if (s->done)
             continue;
-        int c = best != NULL ? slice_cmp(s->key, best->key) : -1;
+        int c = best != NULL ? slice_cmp(s->walk.key, best->walk.key) : -1;
         if (best == NULL || (it->reverse ? c > 0 : c < 0))
             best = s;
     }
     return best;
 }
 
-/* Step all sources off this key. */
-static void sources_pass(struct kv_iter *it, struct slice key)
+/* Step all sources off the key of this one, itself last, since it holds the key. */
+static quartet_status sources_pass(struct kv_iter *it, struct source *best, struct err *err)
 {
-    for (uint32_t i = 0; i < it->source_count; i++)
-        if (!it->sources[i].done && slice_eq(it->sources[i].key, key))
-            source_step(it, &it->sources[i]);
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; i < it->source_count && rc == QUARTET_OK; i++)
+        if (&it->sources[i] != best && !it->sources[i].done && slice_eq(it->sources[i].walk.key, best->walk.key))
+            rc = source_step(it, &it->sources[i], err);
+    return rc == QUARTET_OK ? source_step(it, best, err) : rc;
 }
 
 /* ---- the base ---- */
@@ -285,7 +298,7 @@ static quartet_status put_segment(struct kv_iter *it, uint32_t from, uint32_t to
 }
 
 /* Append a buffer's entry, unless it is erased or dead. */
-static quartet_status put_entry(struct kv_iter *it, const struct source *c, struct err *err)
+static quartet_status put_entry(struct kv_iter *it, const struct kv_walk *c, struct err *err)
 {
     struct record_view view = {.flags = RECORD_LIVE};
     if (c->record.p == NULL)
@@ -334,7 +347,7 @@ static quartet_status put_base(struct kv_iter *it, const struct source *next, ui
     *passed = false;
     if (next != NULL) {
         uint32_t at;
-        if (!block_find(&it->block, next->key, &at, &exact))
+        if (!block_find(&it->block, next->walk.key, &at, &exact))
             return err_set(err, QUARTET_CORRUPT, "%s: damaged block: keys", it->snap->store->name);
         if (it->reverse)
             from = at + exact > from ? at + exact : from;
@@ -377,8 +390,9 @@ static quartet_status fill(struct kv_iter *it, uint32_t cap, struct err *err)
         else if (next == NULL)
             break;
         if (rc == QUARTET_OK && entry) {
-            rc = put_entry(it, next, err);
-            sources_pass(it, next->key);
+            rc = put_entry(it, &next->walk, err);
+            if (rc == QUARTET_OK)
+                rc = sources_pass(it, next, err);
         }
     }
     return rc;
@@ -469,6 +483,8 @@ void kv_iter_rest(kv_iter *it)
         it->snap->store->base->ops->cursor_close(&it->base);
     it->base_open = false;
     it->block.p = NULL;
+    for (uint32_t i = 0; i < it->source_count; i++)
+        kv_walk_rest(&it->sources[i].walk);
     it->source_count = 0;
     it->snap = NULL;
 }
@@ -486,10 +502,14 @@ quartet_status kv_iter_restart(kv_iter *it, kv_snap *snap, const struct kv_overl
     buf_put(&it->hi, range->hi.p, range->hi_open ? 0 : range->hi.n);
     if (it->lo.failed || it->hi.failed)
         return err_nomem(err);
-    source_add_own(it, over);
-    for (uint32_t i = 0; i < snap->view->count; i++)
-        source_add(it, snap->view->layers[i]->buffer, snap->at);
-    return base_start(it, err);
+    quartet_status rc = QUARTET_OK;
+    if (over != NULL && over->own != NULL && kv_own_entries(over->own) > 0)
+        rc = source_add_own(it, over->own, over->through, err);
+    for (uint32_t i = 0; i < snap->view->count && rc == QUARTET_OK; i++) {
+        const struct kv_layer *l = snap->view->layers[i];
+        rc = l->run != NULL ? source_add_run(it, l->run, &(struct kv_sight){.through = snap->at}, err) : source_add(it, l->buffer, snap->at, err);
+    }
+    return rc == QUARTET_OK ? base_start(it, err) : rc;
 }
 
 quartet_status kv_iter_open(kv_snap *snap, const struct kv_overlay *over, tree_id tree, const struct kv_range *range, const struct kv_want *want,
@@ -525,6 +545,9 @@ void kv_iter_close(kv_iter *it)
     if (it == NULL)
         return;
     kv_iter_rest(it);
+    for (uint32_t i = 0; i < it->source_cap; i++)
+        kv_walk_deinit(&it->sources[i].walk);
+    mem_free(it->sources);
     for (uint32_t i = 0; i < it->column_count && it->cols != NULL; i++) {
         mem_free(it->cols[i].null);
         mem_free(it->cols[i].p);

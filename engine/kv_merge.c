@@ -1,4 +1,4 @@
-/* kv_merge.c - the flush: entries of a frozen buffer merged into the blocks of the base, in key order, in slices.
+/* kv_merge.c - the flush: entries of a frozen layer merged into the blocks of the base, in key order, in slices.
  * Why slices: one transaction for a whole buffer would keep all its dirty pages in memory and triple the file; a slice is bounded, and
  *   whatever stands half merged is hidden by the buffer, which readers lay over the base until the last slice.
  * How: a *run* is a stretch of neighbouring blocks that change. Their rows and the buffer's flow through `pending`, out of which full
@@ -22,7 +22,7 @@ struct merge {
     struct base_read *read;
     struct base_write *write;
     struct base_cursor old; /* the run's last block read, or none */
-    struct kv_cursor in;    /* the buffer */
+    struct kv_walk *in;     /* the frozen layer */
     uint64_t pages;
     struct arena arena;     /* keys and values of pending rows; emptied with the slice */
     struct buf block;
@@ -248,17 +248,24 @@ static quartet_status push_old(struct merge *m, const struct block *b, uint32_t 
 static quartet_status push_new(struct merge *m, struct err *err)
 {
     struct block_row r;
-    if (m->in.record.p == NULL)
+    struct slice key = m->in->key, record = m->in->record;
+    if (record.p == NULL)
         return QUARTET_OK;
-    quartet_status rc = block_row_from_record(&r, m->in.key, m->in.record, &m->arena, err);
+    if (m->in->run != NULL) { /* its page may go with the next step */
+        key.p = arena_dup(&m->arena, key.p, key.n);
+        record.p = arena_dup(&m->arena, record.p, record.n);
+        if (key.p == NULL || record.p == NULL)
+            return arena_fail(&m->arena, err);
+    }
+    quartet_status rc = block_row_from_record(&r, key, record, &m->arena, err);
     return rc == QUARTET_OK ? pending_push(m, &r, err) : rc;
 }
 
 static bool in_reach(const struct merge *m)
 {
-    if (m->in.node == NULL || m->in.tree != m->tree)
+    if (!m->in->valid || m->in->tree != m->tree)
         return false;
-    return !m->has_upper || slice_cmp(m->in.key, slice_of(m->upper.data, m->upper.len)) < 0;
+    return !m->has_upper || slice_cmp(m->in->key, slice_of(m->upper.data, m->upper.len)) < 0;
 }
 
 /* Cut full blocks off while there is plenty. *retry_at: how many pending rows it takes until another try is worth while. */
@@ -283,7 +290,7 @@ static quartet_status merge_block(struct merge *m, const struct block *b, struct
         if (b != NULL && row < b->rows) {
             uint32_t at;
             bool exact;
-            if (!block_find(b, m->in.key, &at, &exact))
+            if (!block_find(b, m->in->key, &at, &exact))
                 return err_set(err, QUARTET_CORRUPT, "damaged block: keys");
             for (; row < at && rc == QUARTET_OK; row++)
                 rc = push_old(m, b, row, err);
@@ -292,7 +299,8 @@ static quartet_status merge_block(struct merge *m, const struct block *b, struct
         }
         if (rc == QUARTET_OK)
             rc = push_new(m, err);
-        kv_cursor_next(&m->in);
+        if (rc == QUARTET_OK)
+            rc = kv_walk_next(m->in, err);
         if (rc == QUARTET_OK)
             rc = cut_plenty(m, &retry_at, err);
     }
@@ -305,7 +313,7 @@ static quartet_status merge_block(struct merge *m, const struct block *b, struct
 static quartet_status run_goes_on(struct merge *m, bool *yes, struct err *err)
 {
     *yes = false;
-    if (m->in.node == NULL || m->in.tree != m->tree || m->pages >= SLICE_PAGES || m->row_count == 0)
+    if (!m->in->valid || m->in->tree != m->tree || m->pages >= SLICE_PAGES || m->row_count == 0)
         return QUARTET_OK;
     struct block next;
     quartet_status rc = block_open(&next, m->tree, m->old.block, m->old.block_bytes, false, err);
@@ -313,7 +321,7 @@ static quartet_status run_goes_on(struct merge *m, bool *yes, struct err *err)
         return rc;
     uint32_t at;
     bool exact;
-    if (!block_find(&next, m->in.key, &at, &exact))
+    if (!block_find(&next, m->in->key, &at, &exact))
         return err_set(err, QUARTET_CORRUPT, "damaged block: keys");
     *yes = at < next.rows;
     return QUARTET_OK;
@@ -322,13 +330,13 @@ static quartet_status run_goes_on(struct merge *m, bool *yes, struct err *err)
 /* One run, from the buffer's next entry on. */
 static quartet_status merge_run(struct merge *m, struct err *err)
 {
-    m->tree = m->in.tree;
+    m->tree = m->in->tree;
     m->separator.len = 0;
     m->has_upper = false;
-    quartet_status rc = m->base->ops->seek(&m->old, m->tree, m->in.key, err);
+    quartet_status rc = m->base->ops->seek(&m->old, m->tree, m->in->key, err);
     if (rc == QUARTET_OK && !m->old.found)
         rc = merge_block(m, NULL, err);
-    else if (rc == QUARTET_OK && slice_cmp(m->old.separator, m->in.key) <= 0)
+    else if (rc == QUARTET_OK && slice_cmp(m->old.separator, m->in->key) <= 0)
         buf_put(&m->separator, m->old.separator.p, m->old.separator.n);
     /* Else the key lies below the first block: that one is extended downwards, its separator becomes the empty one. */
     if (rc == QUARTET_OK)
@@ -389,26 +397,27 @@ static quartet_status torn_mark(struct merge *m, struct slice *out, struct err *
     return QUARTET_OK;
 }
 
-quartet_status kv_merge_buffer(struct kv_base *base, const kv_buffer *buffer, struct slice checkpoint, bool (*stop)(void *arg), void *arg,
+quartet_status kv_merge_layer(struct kv_base *base, struct kv_walk *in, struct slice checkpoint, bool (*stop)(void *arg), void *arg,
                                struct err *err)
 {
-    struct merge m = {.base = base, .density = 1.0};
-    quartet_status rc = QUARTET_OK;
-    kv_cursor_seek(&m.in, buffer, UINT64_MAX, 0, slice_of(NULL, 0));
+    struct merge m = {.base = base, .in = in, .density = 1.0};
+    quartet_status rc = kv_walk_seek(in, 0, slice_of("", 0), err);
+    if (rc != QUARTET_OK)
+        return rc;
     do {
         if (stop != NULL && stop(arg)) {
             rc = err_set(err, QUARTET_INTERRUPTED, "the flush was stopped");
             break;
         }
         rc = slice_begin(&m, err);
-        while (rc == QUARTET_OK && m.in.node != NULL && m.pages < SLICE_PAGES)
+        while (rc == QUARTET_OK && m.in->valid && m.pages < SLICE_PAGES)
             rc = merge_run(&m, err);
         if (rc != QUARTET_OK) {
             if (m.write != NULL)
                 base->ops->abort(m.write);
         } else {
             struct slice stored = checkpoint;
-            if (m.in.node != NULL)
+            if (m.in->valid)
                 rc = torn_mark(&m, &stored, err);
             if (rc == QUARTET_OK)
                 rc = base->ops->commit(m.write, stored, err);
@@ -417,7 +426,7 @@ quartet_status kv_merge_buffer(struct kv_base *base, const kv_buffer *buffer, st
         }
         m.write = NULL;
         slice_end(&m);
-    } while (rc == QUARTET_OK && m.in.node != NULL);
+    } while (rc == QUARTET_OK && m.in->valid);
     arena_free_all(&m.arena);
     buf_deinit(&m.block);
     buf_deinit(&m.separator);

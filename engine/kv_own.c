@@ -706,6 +706,18 @@ void kv_own_next(struct kv_own_cursor *c)
     settle(c, c->in_tree, at.leaf, at.at + at.exact);
 }
 
+bool kv_own_older(struct kv_own_cursor *c)
+{
+    QASSERT(c->valid);
+    struct place at = cursor_place(c);
+    const struct entry *e = at.exact && c->version > 0 ? version_at(at.leaf->e[at.at], c->version - 1) : NULL;
+    if (e == NULL)
+        return false;
+    c->record = entry_record(e);
+    c->version = e->version;
+    return true;
+}
+
 void kv_own_prev(struct kv_own_cursor *c)
 {
     QASSERT(c->valid);

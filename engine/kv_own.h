@@ -42,5 +42,6 @@ void kv_own_seek_before(struct kv_own_cursor *c, kv_own *o, apply_no through, tr
 void kv_own_seek_last(struct kv_own_cursor *c, kv_own *o, apply_no through);
 void kv_own_next(struct kv_own_cursor *c);
 void kv_own_prev(struct kv_own_cursor *c);
+bool kv_own_older(struct kv_own_cursor *c); /* to the next older version of the same key; false: there is none, it stays */
 
 #endif

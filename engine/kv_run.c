@@ -20,7 +20,7 @@ struct lane {
     struct buf hashes;   /* u64 each, for the filter */
     struct buf last;     /* key of the last entry put */
     apply_no last_version, newest;
-    bool any;
+    bool any, closed;    /* has entries; has closed pages */
 };
 struct kv_run_writer {
     struct kv_run_place place;
@@ -147,16 +147,19 @@ static quartet_status index_add(struct kv_run *r, tree_id tree, struct slice key
 
 struct entry_view {
     apply_no version;
-    struct slice key;
+    struct slice key, record;
 };
 
-static struct entry_view first_entry(const struct lane *l)
+static struct entry_view entry_at(const struct lane *l, size_t i)
 {
-    struct bytes_in in = bytes_in(l->page.data + RUN_HEAD_BYTES, l->page.len - RUN_HEAD_BYTES);
+    size_t at = load_le32(l->offsets.data + i * 4);
+    struct bytes_in in = bytes_in(l->page.data + at, l->page.len - at);
     struct entry_view e = {.version = bytes_varint(&in)};
     e.key.n = bytes_varint(&in);
-    (void)bytes_varint(&in); /* the record's length */
+    uint64_t record = bytes_varint(&in);
     e.key.p = bytes_take(&in, e.key.n);
+    if (record > 0)
+        e.record = slice_of(bytes_take(&in, record - 1), record - 1);
     return e;
 }
 
@@ -170,7 +173,7 @@ static quartet_status page_close(struct kv_run_writer *w, struct lane *l, struct
     if (l->page.failed || l->offsets.failed || l->hashes.failed)
         return err_nomem(err);
     QASSERT(l->page.len <= UINT32_MAX);
-    struct entry_view first = first_entry(l);
+    struct entry_view first = entry_at(l, 0);
     quartet_status rc = index_add(r, l->tree, first.key, first.version, err);
     if (rc != QUARTET_OK)
         return rc;
@@ -192,6 +195,7 @@ static quartet_status page_close(struct kv_run_writer *w, struct lane *l, struct
     if (rc != QUARTET_OK)
         return rc;
     r->page_count++;
+    l->closed = true;
     r->bytes += p->bytes;
     buf_clear(&l->page);
     buf_clear(&l->offsets);
@@ -273,6 +277,28 @@ quartet_status kv_run_put(kv_run_writer *w, tree_id tree, struct slice key, appl
     l->newest = version > l->newest ? version : l->newest;
     w->run->entries++;
     return QUARTET_OK;
+}
+
+quartet_status kv_run_take_back(kv_run_writer *w, tree_id tree,
+                                quartet_status (*each)(void *arg, tree_id tree, struct slice key, struct slice record, struct err *err), void *arg,
+                                bool *taken, struct err *err)
+{
+    struct lane *l = lane_of(w, tree, err);
+    quartet_status rc = l != NULL ? QUARTET_OK : QUARTET_NOMEM;
+    *taken = l != NULL && !l->closed;
+    if (!*taken)
+        return rc;
+    size_t n = l->offsets.len / 4;
+    for (size_t i = 0; i < n && rc == QUARTET_OK; i++) {
+        struct entry_view e = entry_at(l, i);
+        rc = each(arg, tree, e.key, e.record, err);
+    }
+    w->run->entries -= n;
+    buf_clear(&l->page);
+    buf_clear(&l->offsets);
+    buf_clear(&l->hashes);
+    l->any = false;
+    return rc;
 }
 
 uint64_t kv_run_writer_bytes(const kv_run_writer *w)

@@ -24,6 +24,10 @@ quartet_status kv_run_writer_new(const struct kv_run_place *place, kv_run_writer
 /* Trees may take turns; within one, keys ascend, and versions of one key descend. Bytes are copied. QUARTET_MISUSE: out of order, the writer is as
  * before. QUARTET_LIMIT past the limits of kv_buffer.h. QUARTET_FULL, QUARTET_IO: of the file; the writer can only be dropped then. */
 quartet_status kv_run_put(kv_run_writer *w, tree_id tree, struct slice key, apply_no version, struct slice record, struct err *err);
+/* Take the entries of a tree out again, each given to a function: only while no page of it was closed (*taken false: nothing was done). */
+quartet_status kv_run_take_back(kv_run_writer *w, tree_id tree,
+                                quartet_status (*each)(void *arg, tree_id tree, struct slice key, struct slice record, struct err *err), void *arg,
+                                bool *taken, struct err *err);
 uint64_t kv_run_writer_bytes(const kv_run_writer *w);
 /* The writer is gone in any case. Every version is raised by `shift`: for who learns the number at the end. */
 quartet_status kv_run_finish(kv_run_writer *w, apply_no shift, kv_run **out, struct err *err);
@@ -43,6 +47,7 @@ struct kv_sight {
     apply_no through;
     const struct kv_span *gone; /* ascending, apart; borrowed */
     uint32_t gone_count;
+    bool every;                 /* a walk forward shows all of them, not the newest of each key only */
 };
 
 /* One page at hand: a reader's, used by one thread. {0} is empty; what a reader got from it lasts until it holds another page. */
@@ -55,6 +60,7 @@ struct kv_run_page {
     uint8_t *own;         /* memory for pages of files */
     size_t own_cap;
 };
+void kv_run_page_rest(struct kv_run_page *page); /* hold none, keep the memory: before a run goes */
 void kv_run_page_deinit(struct kv_run_page *page);
 
 /* The newest version in sight. *found false: none. record->p is NULL for an erasure. QUARTET_IO, QUARTET_CORRUPT: of the file. */

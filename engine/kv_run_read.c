@@ -62,6 +62,11 @@ static quartet_status page_load(struct kv_run_page *h, const struct kv_run *r, u
     return QUARTET_OK;
 }
 
+void kv_run_page_rest(struct kv_run_page *page)
+{
+    page->p = NULL;
+}
+
 void kv_run_page_deinit(struct kv_run_page *page)
 {
     mem_free(page->own);
@@ -352,8 +357,10 @@ quartet_status kv_run_next(struct kv_run_cursor *c, struct err *err)
 {
     quartet_status rc = QUARTET_OK;
     bool same = true;
-    while (rc == QUARTET_OK && c->valid && same)
+    while (rc == QUARTET_OK && c->valid && same) {
         rc = step(c, &same, err);
+        same = same && !c->sight.every;
+    }
     return rc == QUARTET_OK ? settle(c, err) : rc;
 }
 

@@ -9,10 +9,17 @@ static struct kv_snap *snap_alloc(struct kv *s)
 {
     struct kv_snap *n = s->pool;
     if (n == NULL)
-        return mem_alloc(sizeof *n);
+        return mem_zalloc(1, sizeof *n);
     s->pool = n->newer;
     s->pool_count--;
     return n;
+}
+
+static void snap_free(struct kv_snap *n)
+{
+    if (n != NULL)
+        kv_run_page_deinit(&n->page);
+    mem_free(n);
 }
 
 static quartet_status take(struct kv *s, apply_no at, struct kv_snap **out, struct err *err)
@@ -23,7 +30,7 @@ static quartet_status take(struct kv *s, apply_no at, struct kv_snap **out, stru
     if (n == NULL)
         rc = err_nomem(err);
     if (rc == QUARTET_OK) {
-        *n = (struct kv_snap){.store = s, .at = at != 0 ? at : atomic_load_explicit(&s->published, memory_order_acquire)};
+        *n = (struct kv_snap){.store = s, .page = n->page, .at = at != 0 ? at : atomic_load_explicit(&s->published, memory_order_acquire)};
         if (n->at < s->base_floor)
             rc = err_set(err, QUARTET_TOO_OLD, "apply number %llu is no longer kept", (unsigned long long)n->at);
     }
@@ -41,7 +48,7 @@ static quartet_status take(struct kv *s, apply_no at, struct kv_snap **out, stru
         n = NULL;
     }
     pthread_mutex_unlock(&s->lock);
-    mem_free(n);
+    snap_free(n);
     return rc;
 }
 
@@ -81,6 +88,7 @@ void kv_release(kv_snap *snap)
     if (snap->has_cursor)
         s->base->ops->cursor_close(&snap->cursor);
     s->base->ops->read_end(snap->read);
+    kv_run_page_rest(&snap->page);
     pthread_mutex_lock(&s->lock);
     if (snap->older != NULL)
         snap->older->newer = snap->newer;
@@ -100,7 +108,7 @@ void kv_release(kv_snap *snap)
     kv_view_unref(view);
     for (uint32_t i = 0; i < dropped_count; i++)
         kv_layer_unref(dropped[i]);
-    mem_free(snap);
+    snap_free(snap);
 }
 
 apply_no kv_snap_at(const kv_snap *snap)
@@ -131,18 +139,30 @@ static quartet_status find_block(struct kv_snap *snap, tree_id tree, struct slic
     return rc;
 }
 
-/* Where the key's record is: *record in a buffer, or, with record->p NULL, row *row of snap->block. QUARTET_NOTFOUND: nowhere. */
-static quartet_status locate(kv_snap *snap, const struct kv_overlay *over, tree_id tree, struct slice key, struct slice *record, uint32_t *row,
+/* Where the key's record is: *record in a buffer, or (*passing) in a run's page until the next one is looked at, or, with record->p NULL, row *row of
+ * snap->block. QUARTET_NOTFOUND: nowhere. */
+static quartet_status locate(kv_snap *snap, const struct kv_overlay *over, tree_id tree, struct slice key, struct slice *record, bool *passing, uint32_t *row,
                              struct err *err)
 {
     apply_no version;
+    *passing = false;
     if (over != NULL && over->own != NULL && kv_own_get(over->own, tree, key, over->through, record, &version))
         return record->p != NULL ? QUARTET_OK : QUARTET_NOTFOUND;
-    for (uint32_t i = 0; i < snap->view->count; i++)
-        if (kv_buffer_get(snap->view->layers[i]->buffer, tree, key, snap->at, record, &version))
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; i < snap->view->count; i++) {
+        const struct kv_layer *l = snap->view->layers[i];
+        bool found;
+        if (l->run == NULL)
+            found = kv_buffer_get(l->buffer, tree, key, snap->at, record, &version);
+        else if ((rc = kv_run_get(l->run, &snap->page, tree, key, &(struct kv_sight){.through = snap->at}, record, &version, &found, err)) != QUARTET_OK)
+            return rc;
+        *passing = l->run != NULL;
+        if (found)
             return record->p != NULL ? QUARTET_OK : QUARTET_NOTFOUND;
+    }
+    *passing = false;
     *record = slice_of(NULL, 0);
-    quartet_status rc = find_block(snap, tree, key, err);
+    rc = find_block(snap, tree, key, err);
     if (rc != QUARTET_OK)
         return rc;
     bool exact = false;
@@ -155,7 +175,8 @@ quartet_status kv_get(kv_snap *snap, const struct kv_overlay *over, tree_id tree
 {
     struct slice record;
     uint32_t row;
-    quartet_status rc = locate(snap, over, tree, key, &record, &row, err);
+    bool passing;
+    quartet_status rc = locate(snap, over, tree, key, &record, &passing, &row, err);
     if (rc != QUARTET_OK)
         return rc;
     if (record.p == NULL)
@@ -198,11 +219,12 @@ quartet_status kv_get_values(kv_snap *snap, const struct kv_overlay *over, tree_
 {
     struct slice record;
     uint32_t row;
-    bool live;
-    (void)a; /* buffers and blocks last as long as the snapshot */
-    quartet_status rc = locate(snap, over, tree, key, &record, &row, err);
+    bool live, passing;
+    quartet_status rc = locate(snap, over, tree, key, &record, &passing, &row, err);
     if (rc != QUARTET_OK)
         return rc;
+    if (passing && (record.p = arena_dup(a, record.p, record.n)) == NULL)
+        return arena_fail(a, err);
     if (record.p == NULL)
         rc = block_values(&snap->block, row, want->columns, want->column_count, want->missing, out, &live, err);
     else

@@ -1,0 +1,232 @@
+/* kv_bulk.c - large transactions on their way into the store: a sorted run that becomes a layer.
+ * Why: a skip list costs a search and a hundred bytes for each row, and a transaction must not be larger than memory. Rows come in key order as it is, for
+ *   the delta holds them so; entries of indexes do not, and are sorted, beyond a limit on disk.
+ * Invariants: nothing shows before kv_bulk_commit, which fails without a trace. A tree that comes out of order is taken back from the writer; where pages of it
+ *   were written already, all is merged once more at the end.
+ * Not here: flushing (kv.c, kv_merge.c: a run is walked as a buffer is). */
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "kv_internal.h"
+#include "kv_sort.h"
+
+#define SORT_MEMORY_BYTES (16u << 20)
+
+struct kv_bulk {
+    struct kv *store;
+    kv_run_writer *writer;
+    kv_sort *loose;       /* what came out of order; NULL: nothing yet */
+    bool mixed;           /* a tree is in both */
+    struct loose_tree *trees;
+    uint32_t tree_count, tree_cap;
+};
+struct loose_tree { /* goes to `loose` from now on */
+    tree_id tree;
+};
+
+static struct kv_run_place place_of(const struct kv *s, size_t memory_bytes)
+{
+    return (struct kv_run_place){.env = s->env, .dir = s->dir, .memory_bytes = memory_bytes};
+}
+
+quartet_status kv_bulk_begin(kv *s, kv_bulk **out, struct err *err)
+{
+    kv_bulk *b = mem_zalloc(1, sizeof *b);
+    if (b == NULL)
+        return err_nomem(err);
+    b->store = s;
+    struct kv_run_place place = place_of(s, s->buffer_bytes);
+    quartet_status rc = kv_run_writer_new(&place, &b->writer, err);
+    if (rc != QUARTET_OK) {
+        mem_free(b);
+        return rc;
+    }
+    *out = b;
+    return QUARTET_OK;
+}
+
+static bool tree_loose(const struct kv_bulk *b, tree_id tree)
+{
+    for (uint32_t i = 0; i < b->tree_count; i++)
+        if (b->trees[i].tree == tree)
+            return true;
+    return false;
+}
+
+static quartet_status sort_each(void *arg, tree_id tree, struct slice key, struct slice record, struct err *err)
+{
+    return kv_sort_put(arg, tree, key, record, err);
+}
+
+static quartet_status loosen(struct kv_bulk *b, tree_id tree, struct err *err)
+{
+    if (b->loose == NULL) {
+        struct kv_run_place place = place_of(b->store, SORT_MEMORY_BYTES);
+        quartet_status rc = kv_sort_new(&place, &b->loose, err);
+        if (rc != QUARTET_OK)
+            return rc;
+    }
+    if (b->tree_count == b->tree_cap) {
+        uint32_t cap = b->tree_cap == 0 ? 8 : b->tree_cap * 2;
+        struct loose_tree *grown = mem_realloc(b->trees, cap, sizeof *grown);
+        if (grown == NULL)
+            return err_nomem(err);
+        b->trees = grown;
+        b->tree_cap = cap;
+    }
+    bool taken;
+    quartet_status rc = kv_run_take_back(b->writer, tree, sort_each, b->loose, &taken, err);
+    b->mixed = b->mixed || !taken;
+    b->trees[b->tree_count++].tree = tree;
+    return rc;
+}
+
+quartet_status kv_bulk_put(kv_bulk *b, tree_id tree, struct slice key, struct slice record, struct err *err)
+{
+    quartet_status rc = QUARTET_MISUSE;
+    if (b->tree_count == 0 || !tree_loose(b, tree)) {
+        rc = kv_run_put(b->writer, tree, key, 0, record, err);
+        if (rc != QUARTET_MISUSE)
+            return rc;
+        err_clear(err);
+        rc = loosen(b, tree, err);
+        if (rc != QUARTET_OK)
+            return rc;
+    }
+    return kv_sort_put(b->loose, tree, key, record, err);
+}
+
+uint64_t kv_bulk_bytes(const kv_bulk *b)
+{
+    return kv_run_writer_bytes(b->writer) + (b->loose != NULL ? kv_sort_bytes(b->loose) : 0);
+}
+
+static quartet_status put_each(void *arg, tree_id tree, struct slice key, struct slice record, struct err *err)
+{
+    return kv_run_put(arg, tree, key, 0, record, err);
+}
+
+/* Entries that came in order and those that did not, as one run. What is loose was put later: it counts. */
+static quartet_status blend(struct kv_bulk *b, apply_no at, kv_run **out, struct err *err)
+{
+    struct kv_run_place sorted_place = place_of(b->store, SORT_MEMORY_BYTES), place = place_of(b->store, b->store->buffer_bytes);
+    kv_run_writer *w = NULL;
+    kv_run *ordered = NULL, *sorted = NULL;
+    struct kv_walk walks[2] = {0};
+    struct kv_blend x = {0};
+    quartet_status rc = kv_run_finish(b->writer, 0, &ordered, err);
+    b->writer = NULL;
+    if (rc == QUARTET_OK)
+        rc = kv_run_writer_new(&sorted_place, &w, err);
+    if (rc == QUARTET_OK)
+        rc = kv_sort_drain(b->loose, put_each, w, err);
+    if (rc == QUARTET_OK) {
+        rc = kv_run_finish(w, 0, &sorted, err);
+        w = NULL;
+    }
+    if (rc == QUARTET_OK)
+        rc = kv_run_writer_new(&place, &w, err);
+    if (rc == QUARTET_OK) {
+        struct kv_sight all = {.through = UINT64_MAX};
+        kv_walk_set_run(&walks[0], sorted, &all);
+        kv_walk_set_run(&walks[1], ordered, &all);
+        rc = kv_blend_start(&x, walks, 2, false, 0, slice_of("", 0), err);
+    }
+    while (rc == QUARTET_OK && x.at != NULL) {
+        rc = kv_run_put(w, x.at->tree, x.at->key, 0, x.at->record, err);
+        if (rc == QUARTET_OK)
+            rc = kv_blend_next(&x, err);
+    }
+    if (rc == QUARTET_OK) {
+        rc = kv_run_finish(w, at, out, err);
+        w = NULL;
+    }
+    kv_run_writer_free(w);
+    kv_blend_end(&x);
+    kv_walk_deinit(&walks[0]);
+    kv_walk_deinit(&walks[1]);
+    kv_run_free(ordered);
+    kv_run_free(sorted);
+    return rc;
+}
+
+static quartet_status make_run(struct kv_bulk *b, apply_no at, kv_run **out, struct err *err)
+{
+    if (b->mixed)
+        return blend(b, at, out, err);
+    quartet_status rc = b->loose != NULL ? kv_sort_drain(b->loose, put_each, b->writer, err) : QUARTET_OK;
+    if (rc != QUARTET_OK)
+        return rc;
+    rc = kv_run_finish(b->writer, at, out, err);
+    b->writer = NULL;
+    return rc;
+}
+
+/* The run lies above the active buffer's entries and below those of a new one. */
+static quartet_status publish(struct kv *s, struct kv_layer *run, struct kv_layer *fresh, struct err *err)
+{
+    pthread_mutex_lock(&s->lock);
+    struct kv_view *old = NULL;
+    uint32_t below = s->view->count, from = kv_buffer_entries(s->active->buffer) == 0 ? 1 : 0; /* an empty one need not be kept */
+    struct kv_layer **layers = mem_zalloc(below + 2u, sizeof *layers);
+    if (layers != NULL) {
+        layers[0] = fresh;
+        layers[1] = run;
+        memcpy(layers + 2, s->view->layers + from, (below - from) * sizeof *layers);
+        old = kv_view_replace(s, layers, below - from + 2);
+    }
+    pthread_mutex_unlock(&s->lock);
+    mem_free(layers);
+    kv_view_unref(old);
+    return old != NULL ? QUARTET_OK : err_nomem(err);
+}
+
+quartet_status kv_bulk_commit(kv_bulk *b, apply_no at, struct err *err)
+{
+    struct kv *s = b->store;
+    QASSERT(at > s->applied);
+    kv_run *run = NULL;
+    struct kv_layer *layer = NULL, *fresh = kv_layer_new(NULL);
+    quartet_status rc = fresh != NULL ? make_run(b, at, &run, err) : err_nomem(err);
+    if (rc == QUARTET_OK && (layer = kv_layer_new(run)) == NULL) {
+        kv_run_free(run);
+        rc = err_nomem(err);
+    }
+    if (rc == QUARTET_OK) {
+        layer->last = at;
+        buf_u8(&layer->checkpoint, KV_FLUSH_WHOLE);
+        rc = buf_check(&layer->checkpoint, err);
+    }
+    if (rc == QUARTET_OK && s->host.checkpoint != NULL) /* one from before it: kv_settle has a better one */
+        rc = s->host.checkpoint(s->host.ctx, s->applied, &layer->checkpoint, err);
+    if (rc == QUARTET_OK) {
+        bool empty = kv_buffer_entries(s->active->buffer) == 0;
+        (void)kv_wait_frozen(s, empty ? KV_FROZEN_MAX - 1 : KV_FROZEN_MAX - 2); /* where there is no waiting there are more layers */
+        if (!empty)
+            rc = kv_freeze(s, err);
+    }
+    if (rc == QUARTET_OK)
+        rc = publish(s, layer, fresh, err);
+    if (rc == QUARTET_OK) {
+        s->applied = at;
+        s->run_waits = !s->has_thread;
+        kv_layer_unref(s->settle);
+        s->settle = layer;
+        atomic_fetch_add_explicit(&layer->refs, 1, memory_order_relaxed);
+    }
+    kv_layer_unref(layer);
+    kv_layer_unref(fresh);
+    kv_bulk_abort(b);
+    return rc;
+}
+
+void kv_bulk_abort(kv_bulk *b)
+{
+    if (b == NULL)
+        return;
+    kv_run_writer_free(b->writer);
+    kv_sort_free(b->loose);
+    mem_free(b->trees);
+    mem_free(b);
+}
