@@ -252,6 +252,30 @@ static quartet_status alias_expr(struct bind *b, struct scope *s, const char *na
     return QUARTET_OK;
 }
 
+/* OLD.x and NEW.x of a trigger. *out NULL: it is neither. */
+static quartet_status row_name(struct bind *b, const struct ast_column *c, uint32_t offset,
+                               struct expr **out, struct err *err)
+{
+    bool is_new = b->row_of != NULL && name_eq(c->table.text, "new");
+    bool is_old = b->row_of != NULL && name_eq(c->table.text, "old");
+    *out = NULL;
+    if (!is_new && !is_old)
+        return QUARTET_OK;
+    if ((is_new && !b->has_new) || (is_old && !b->has_old))
+        return err_set_at(err, QUARTET_ERROR, offset, "there is no %s row in this trigger",
+                          is_new ? "NEW" : "OLD");
+    int32_t at = table_column(b->row_of, c->name.text);
+    if (at < 0)
+        return err_set_at(err, QUARTET_ERROR, offset, "no such column: %s.%s", c->table.text,
+                          c->name.text);
+    struct bcol col = bind_table_col(b->row_of, (uint32_t)at);
+    quartet_status rc =
+        expr_param(b->a, (uint32_t)at + 1 + (is_new ? b->row_of->column_count : 0), out, err);
+    if (rc == QUARTET_OK)
+        shape_into(&col, *out);
+    return rc;
+}
+
 quartet_status bind_name(struct bind *b, struct scope *s, const struct ast_column *c,
                          uint32_t offset, struct expr **out, struct err *err)
 {
@@ -273,5 +297,6 @@ quartet_status bind_name(struct bind *b, struct scope *s, const struct ast_colum
             return use_outer(b, s, at, e, out, err);
         return expr_copy(b->a, e, NULL, NULL, out, err);
     }
-    return no_such_column(s, c, offset, err);
+    quartet_status rc = row_name(b, c, offset, out, err);
+    return rc != QUARTET_OK || *out != NULL ? rc : no_such_column(s, c, offset, err);
 }

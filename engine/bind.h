@@ -220,6 +220,9 @@ struct bind {
     uint32_t slot_count, slot_cap;
     uint32_t param_count; /* the user's */
     uint32_t view_depth;
+    /* In a trigger: OLD.x and NEW.x are columns of this table, parameters 1 to n and n + 1 to 2 n; NULL: none is. */
+    const struct table_def *row_of;
+    bool has_old, has_new;
 };
 
 /* bind.c */
@@ -273,6 +276,7 @@ quartet_status bind_sort_flags(const struct ast_order *o, const struct expr *e, 
 /* bind_from.c */
 quartet_status bind_from_list(struct bind *b, struct scope *s, const struct ast_from_list *list,
                               struct bsource **out, struct err *err);
+struct bcol bind_table_col(const struct table_def *t, uint32_t column); /* what a column of a table looks like */
 quartet_status bind_table_source(struct bind *b, struct scope *s, const struct table_def *t,
                                  const char *alias, bool with_key, struct bsource **out,
                                  struct err *err);

@@ -617,6 +617,20 @@ static quartet_status bind_literal(struct bind *b, const struct ast_expr *e, str
     return rc;
 }
 
+static quartet_status bind_raise(struct bind *b, const struct ast_expr *e, struct expr **out,
+                                 struct err *err)
+{
+    struct expr *args[2];
+    const char *text = e->u.raise.message != NULL ? e->u.raise.message : "";
+    struct value action = value_int(e->u.raise.action), message = value_text(text, strlen(text));
+    if (b->row_of == NULL)
+        return err_set_at(err, QUARTET_ERROR, e->offset, "RAISE() stands only in a trigger");
+    quartet_status rc = expr_const(b->a, &action, &args[0], err);
+    if (rc == QUARTET_OK)
+        rc = expr_const(b->a, &message, &args[1], err);
+    return rc != QUARTET_OK ? rc : expr_call(b->a, &func_raise, args, 2, e->offset, out, err);
+}
+
 quartet_status bind_expr(struct bind *b, struct scope *s, const struct ast_expr *e,
                          struct expr **out, struct err *err)
 {
@@ -688,7 +702,7 @@ quartet_status bind_expr(struct bind *b, struct scope *s, const struct ast_expr 
         return err_set_at(err, QUARTET_ERROR, e->offset,
                           "DEFAULT stands only in VALUES of an INSERT and in SET");
     case AST_EXPR_RAISE:
-        return err_set_at(err, QUARTET_ERROR, e->offset, "RAISE() stands only in a trigger");
+        return bind_raise(b, e, out, err);
     case AST_EXPR_KIND_COUNT:
         break;
     }

@@ -67,6 +67,21 @@ static quartet_status source_column(struct bind *b, struct scope *s, struct bsou
     return rc;
 }
 
+struct bcol bind_table_col(const struct table_def *t, uint32_t column)
+{
+    const struct column_def *c = &t->columns[column];
+    struct bcol col = {.name = c->name,
+                       .declared = c->declared,
+                       .table = t->name,
+                       .column = c->name,
+                       .is_boolean = c->is_boolean,
+                       .scale = c->scale};
+    col.type = c->type == VALUE_NULL ? 0 : c->type;
+    col.affinity = col.type;
+    col.flags = (uint8_t)(EXPR_OF_COLUMN | (c->nocase ? EXPR_NOCASE_VALUE : 0));
+    return col;
+}
+
 quartet_status bind_table_source(struct bind *b, struct scope *s, const struct table_def *t,
                                  const char *alias, bool with_key, struct bsource **out,
                                  struct err *err)
@@ -78,16 +93,7 @@ quartet_status bind_table_source(struct bind *b, struct scope *s, const struct t
     src->table = t;
     src->alias = alias != NULL ? alias : t->name;
     for (uint32_t i = 0; i < t->column_count && rc == QUARTET_OK; i++) {
-        const struct column_def *c = &t->columns[i];
-        struct bcol col = {.name = c->name,
-                           .declared = c->declared,
-                           .table = t->name,
-                           .column = c->name,
-                           .is_boolean = c->is_boolean,
-                           .scale = c->scale};
-        col.type = c->type == VALUE_NULL ? 0 : c->type;
-        col.affinity = col.type;
-        col.flags = (uint8_t)(EXPR_OF_COLUMN | (c->nocase ? EXPR_NOCASE_VALUE : 0));
+        struct bcol col = bind_table_col(t, i);
         rc = source_column(b, s, src, &col, err);
     }
     if (rc == QUARTET_OK && with_key) {
@@ -392,11 +398,14 @@ static quartet_status bind_view(struct bind *b, struct scope *s, const struct vi
     uint32_t from = s->count;
     struct scope *up = s->up;
     struct cte_scope *ctes = s->ctes;
+    const struct table_def *row_of = b->row_of;
     s->up = NULL;
     s->ctes = NULL;
+    b->row_of = NULL;
     quartet_status rc = bind_from_query(b, s, as, merge, out, err);
     s->up = up;
     s->ctes = ctes;
+    b->row_of = row_of;
     b->view_depth--;
     if (rc != QUARTET_OK) {
         bind_in_view(v, err);

@@ -87,8 +87,10 @@ quartet_status catalog_new(uint64_t version, const struct catalog_parts *parts, 
         memcpy(c->views, parts->views, parts->view_count * sizeof *parts->views);
     qsort(c->by_id, c->count, sizeof *c->by_id, by_id_cmp);
     for (uint32_t i = 0; i < c->count; i++)
-        if (!c->by_id[i]->def.dropped)
+        if (!c->by_id[i]->def.dropped) {
             c->by_name[c->name_count++] = &c->by_id[i]->def;
+            c->has_foreign_keys |= c->by_id[i]->def.foreign_key_count > 0;
+        }
     qsort(c->by_name, c->name_count, sizeof *c->by_name, by_name_cmp);
     qsort(c->views, c->view_count, sizeof *c->views, by_view_name_cmp);
     *out = c;
@@ -150,6 +152,17 @@ const struct index_def *catalog_index(const struct catalog *c, const char *name,
     return NULL;
 }
 
+const struct trigger_def *catalog_trigger(const struct catalog *c, const char *name, const struct table_def **table)
+{
+    for (uint32_t i = 0; i < c->name_count; i++)
+        for (uint32_t k = 0; k < c->by_name[i]->trigger_count; k++)
+            if (name_cmp(c->by_name[i]->triggers[k].name, name) == 0) {
+                *table = c->by_name[i];
+                return &c->by_name[i]->triggers[k];
+            }
+    return NULL;
+}
+
 const struct table_def *catalog_table_at(const struct catalog *c, uint32_t i)
 {
     return i < c->name_count ? c->by_name[i] : NULL;
@@ -158,6 +171,11 @@ const struct table_def *catalog_table_at(const struct catalog *c, uint32_t i)
 const struct table_def *catalog_at_id(const struct catalog *c, uint32_t i)
 {
     return i < c->count ? &c->by_id[i]->def : NULL;
+}
+
+bool catalog_has_foreign_keys(const struct catalog *c)
+{
+    return c->has_foreign_keys;
 }
 
 const struct view_def *catalog_view(const struct catalog *c, const char *name)

@@ -60,6 +60,13 @@ struct foreign_key_def {
     uint8_t on_delete, on_update;      /* the parser's action codes */
 };
 
+struct trigger_def {
+    const char *name;
+    tree_id id;
+    const char *sql;                      /* canonical CREATE TRIGGER */
+    const struct ast_create_trigger *ast; /* read-only, as a view's */
+};
+
 struct table_def {
     const char *name;
     tree_id id;
@@ -80,6 +87,8 @@ struct table_def {
     const struct check_def *checks;
     uint32_t foreign_key_count;
     const struct foreign_key_def *foreign_keys;
+    uint32_t trigger_count;
+    const struct trigger_def *triggers; /* in the order in which they were created */
     bool is_system;           /* quartet_...: read-only to users */
     bool dropped;             /* in the graveyard: merges, never shown */
 };
@@ -97,6 +106,8 @@ const struct table_def *catalog_table(const struct catalog *c, const char *name)
 const struct table_def *catalog_table_by_id(const struct catalog *c, tree_id id); /* dropped ones included */
 const struct index_def *catalog_index(const struct catalog *c, const char *name, const struct table_def **table);
 const struct table_def *catalog_table_at(const struct catalog *c, uint32_t i);    /* by name order; NULL past the end; no dropped ones */
+const struct trigger_def *catalog_trigger(const struct catalog *c, const char *name, const struct table_def **table);
+bool catalog_has_foreign_keys(const struct catalog *c); /* any, of any table */
 const struct view_def *catalog_view(const struct catalog *c, const char *name); /* case-insensitive; NULL: none */
 const struct view_def *catalog_view_at(const struct catalog *c, uint32_t i);     /* by name order; NULL past the end */
 uint64_t catalog_version(const struct catalog *c); /* differs after every change: a cached plan is valid for one version */

@@ -39,6 +39,12 @@ struct table_index {
     const char *name;
     const char *sql; /* CREATE INDEX */
 };
+struct table_trigger {
+    tree_id id;
+    const char *name;
+    const char *sql; /* CREATE TRIGGER */
+    struct ver birth;
+};
 struct table_source {
     tree_id id;
     const char *name;
@@ -47,6 +53,8 @@ struct table_source {
     uint32_t added_count;
     struct table_index *indexes;
     uint32_t index_count;
+    struct table_trigger *triggers; /* by birth */
+    uint32_t trigger_count;
     bool is_system, dropped;
 };
 quartet_status table_box_new(const struct table_source *source, struct table_box **out, struct err *err);
@@ -70,6 +78,7 @@ struct catalog {
     uint32_t count;
     const struct table_def **by_name; /* without dropped ones */
     uint32_t name_count;
+    bool has_foreign_keys;
     struct view_box **views;          /* owned references, by name */
     uint32_t view_count;
 };

@@ -402,6 +402,28 @@ static quartet_status indexes_of(struct reading *r, tree_id table, struct table_
     return QUARTET_OK;
 }
 
+static quartet_status triggers_of(struct reading *r, tree_id table, struct table_trigger **out, uint32_t *count)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < r->object_count; i++)
+        n += r->objects[i].table_id == table && !r->objects[i].dropped && strcmp(r->objects[i].kind, "trigger") == 0;
+    *count = n;
+    *out = n == 0 ? NULL : arena_zalloc(&r->arena, n, sizeof **out);
+    if (n > 0 && *out == NULL)
+        return err_nomem(r->err);
+    n = 0;
+    for (uint32_t i = 0; i < r->object_count; i++) {
+        const struct object *o = &r->objects[i];
+        if (o->table_id != table || o->dropped || strcmp(o->kind, "trigger") != 0)
+            continue;
+        uint32_t at = n++;
+        for (; at > 0 && birth_cmp(r, (*out)[at - 1].birth, o->birth) > 0; at--)
+            (*out)[at] = (*out)[at - 1];
+        (*out)[at] = (struct table_trigger){.id = o->id, .name = o->name, .sql = o->sql, .birth = o->birth};
+    }
+    return QUARTET_OK;
+}
+
 static bool lives_too(const struct reading *r, const struct object *grave)
 {
     for (uint32_t i = 0; i < r->object_count; i++)
@@ -431,6 +453,8 @@ quartet_status catalog_read(const struct catalog_source *src, uint64_t version, 
         rc = added_of(&r, o->id, &s.added, &s.added_count);
         if (rc == QUARTET_OK)
             rc = indexes_of(&r, o->id, &s.indexes, &s.index_count);
+        if (rc == QUARTET_OK)
+            rc = triggers_of(&r, o->id, &s.triggers, &s.trigger_count);
         if (rc == QUARTET_OK)
             rc = box_add(&r, &s);
     }

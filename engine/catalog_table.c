@@ -506,6 +506,34 @@ static quartet_status parse_added(struct build *b)
     return QUARTET_OK;
 }
 
+/* One whose text this version cannot read (a newer member's) is left out: it runs where it can be read, at its origin. */
+static quartet_status build_triggers(struct build *b)
+{
+    struct trigger_def *triggers = arena_zalloc(b->a, b->src->trigger_count + 1u, sizeof *triggers);
+    if (triggers == NULL)
+        return nomem(b);
+    b->t->triggers = triggers;
+    for (uint32_t i = 0; i < b->src->trigger_count; i++) {
+        const struct table_trigger *from = &b->src->triggers[i];
+        struct trigger_def *to = &triggers[b->t->trigger_count];
+        struct ast_stmt *stmt = NULL;
+        size_t consumed;
+        *to = (struct trigger_def){.id = from->id, .name = arena_strndup(b->a, from->name, strlen(from->name)),
+                                   .sql = arena_strndup(b->a, from->sql, strlen(from->sql))};
+        if (to->name == NULL || to->sql == NULL)
+            return nomem(b);
+        quartet_status rc = parse_sql(b->a, to->sql, strlen(to->sql), NULL, &stmt, &consumed, b->err);
+        if (rc == QUARTET_NOMEM)
+            return rc;
+        err_clear(b->err);
+        if (rc != QUARTET_OK || stmt == NULL || stmt->kind != AST_STMT_CREATE_TRIGGER)
+            continue;
+        to->ast = stmt->u.create_trigger;
+        b->t->trigger_count++;
+    }
+    return QUARTET_OK;
+}
+
 static quartet_status build_text(struct build *b)
 {
     struct buf text = {0};
@@ -570,6 +598,8 @@ static quartet_status build_table(struct build *b)
     rc = each_constraint(b, build_constraint);
     for (uint32_t i = 0; i < b->src->index_count && rc == QUARTET_OK; i++)
         rc = build_created_index(b, &b->src->indexes[i]);
+    if (rc == QUARTET_OK)
+        rc = build_triggers(b);
     return rc == QUARTET_OK ? build_text(b) : rc;
 }
 
@@ -583,6 +613,10 @@ uint64_t table_source_hash(const struct table_source *s)
     for (uint32_t i = 0; i < s->index_count; i++) {
         h = XXH3_64bits_withSeed(s->indexes[i].sql, strlen(s->indexes[i].sql), h ^ s->indexes[i].id);
         h = XXH3_64bits_withSeed(s->indexes[i].name, strlen(s->indexes[i].name), h);
+    }
+    for (uint32_t i = 0; i < s->trigger_count; i++) {
+        h = XXH3_64bits_withSeed(s->triggers[i].sql, strlen(s->triggers[i].sql), h ^ s->triggers[i].id);
+        h = XXH3_64bits_withSeed(s->triggers[i].name, strlen(s->triggers[i].name), h);
     }
     return h ^ (uint64_t)s->dropped ^ (uint64_t)s->is_system << 1;
 }

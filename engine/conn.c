@@ -468,7 +468,8 @@ void conn_reset(conn_stmt *s)
 
 static struct exec_limits limits_of(conn *c)
 {
-    struct exec_limits l = {.interrupted = &c->interrupted, .memory_bytes = c->settings.memory_bytes};
+    struct exec_limits l = {.interrupted = &c->interrupted, .memory_bytes = c->settings.memory_bytes,
+                            .no_foreign_keys = c->settings.no_foreign_keys};
     if (c->settings.statement_timeout_ms > 0) {
         struct env *env = db_env(c->d);
         l.deadline_ns = env->ops->mono_ns(env) + (uint64_t)c->settings.statement_timeout_ms * 1000000u;
@@ -557,6 +558,7 @@ static quartet_status run_body(conn_stmt *s, txn *t, struct err *err)
         return run_write(s, t, err);
     const char *warning = NULL;
     struct arena a = {0};
+    t->no_foreign_keys = s->c->settings.no_foreign_keys;
     quartet_status rc = ddl_run(t, s->tree, &a, &warning, err);
     if (rc == QUARTET_OK && warning != NULL)
         conn_say(s->c, warning);

@@ -23,6 +23,7 @@ struct conn_settings {
     uint32_t commit_acks_timeout_ms; /* 2000 */
     uint32_t statement_timeout_ms;   /* 0: none */
     uint64_t memory_bytes;           /* of one statement; 0: the default */
+    bool no_foreign_keys;            /* neither checked nor followed by what this session writes */
 };
 
 /* A small table made in memory: SHOW and PRAGMA. Everything in the arena that was given. */

@@ -156,6 +156,7 @@ static const struct choice sync_choices[] = {{"full", LOG_SYNC_FULL},     {"norm
                                              {"default", LOG_SYNC_FULL},  {NULL, 0}};
 static const struct choice consistency_choices[] = {{"local", CONN_LOCAL},          {"session", CONN_SESSION},      {"cluster", CONN_CLUSTER},
                                                     {"INSTANCE_RAW", CONN_LOCAL},   {"REGIONAL_RAW", CONN_CLUSTER}, {NULL, 0}};
+static const struct choice switch_choices[] = {{"on", 1}, {"1", 1}, {"true", 1}, {"yes", 1}, {"off", 0}, {"0", 0}, {"false", 0}, {"no", 0}, {NULL, 0}};
 static const struct choice acks_choices[] = {{"0", 0}, {"1", 1}, {"2", 2}, {"3", 3}, {"majority", CONN_ACKS_MAJORITY}, {"all", CONN_ACKS_ALL}, {NULL, 0}};
 
 static bool parse_ms(const char *text, uint32_t *out)
@@ -176,7 +177,7 @@ static bool is_harmless(const char *name)
 {
     static const char *const names[] = {"names", "character_set_client", "character_set_results", "character_set_connection", "sql_mode", "time_zone",
                                         "autocommit", "net_write_timeout", "client_encoding", "standard_conforming_strings", "application_name",
-                                        "foreign_key_checks", "unique_checks", NULL};
+                                        "unique_checks", NULL};
     for (size_t i = 0; names[i] != NULL; i++)
         if (strcasecmp(names[i], name) == 0)
             return true;
@@ -198,6 +199,12 @@ static quartet_status set_one(conn *c, const char *name, const char *text, int64
         expected = "'local', 'session' or 'cluster'";
         if (choose(consistency_choices, text, &value)) {
             c->settings.consistency = (enum conn_consistency)value;
+            return QUARTET_OK;
+        }
+    } else if (strcasecmp(name, "foreign_keys") == 0 || strcasecmp(name, "foreign_key_checks") == 0) {
+        expected = "on or off";
+        if (choose(switch_choices, text, &value)) {
+            c->settings.no_foreign_keys = value == 0;
             return QUARTET_OK;
         }
     } else if (strcasecmp(name, "commit_acks") == 0) {
@@ -227,7 +234,7 @@ static quartet_status set_one(conn *c, const char *name, const char *text, int64
                 return QUARTET_OK;
             return err_set_at(err, QUARTET_ERROR, offset,
                               "no such setting: %s; there are synchronous, consistency, consistency_timeout, commit_acks, commit_acks_timeout, "
-                              "statement_timeout and memory_limit",
+                              "statement_timeout, memory_limit and foreign_keys",
                               name);
         }
     }
@@ -266,6 +273,8 @@ const char *conn_setting_text(const conn *c, const char *name, struct arena *a)
         return arena_printf(a, "%u", c->settings.commit_acks_timeout_ms);
     if (strcasecmp(name, "statement_timeout") == 0)
         return arena_printf(a, "%u", c->settings.statement_timeout_ms);
+    if (strcasecmp(name, "foreign_keys") == 0)
+        return c->settings.no_foreign_keys ? "off" : "on";
     if (strcasecmp(name, "memory_limit") == 0)
         return arena_printf(a, "%llu", (unsigned long long)(c->settings.memory_bytes == 0 ? 1024 : c->settings.memory_bytes >> 20));
     return NULL;
@@ -281,7 +290,7 @@ quartet_status conn_pragma(conn *c, const struct ast_setting *s, struct arena *a
         err_clear(err);
         return QUARTET_OK;
     }
-    if (strcasecmp(name, "synchronous") == 0 && s->value != NULL)
+    if ((strcasecmp(name, "synchronous") == 0 || strcasecmp(name, "foreign_keys") == 0) && s->value != NULL)
         return set_one(c, name, text, (int64_t)s->name.name.offset, err);
     if (strcasecmp(name, "table_info") == 0 && s->value != NULL)
         return conn_show_columns(c, text, a, out, err);

@@ -236,6 +236,70 @@ static quartet_status create_view(struct ddl *x, const struct ast_stmt *stmt)
     return rc;
 }
 
+static quartet_status check_trigger(struct ddl *x, const struct ast_create_trigger *c, const struct table_def **out)
+{
+    const struct table_def *t = catalog_table(x->t->catalog, c->table.name.text);
+    quartet_status rc = check_name(x, &c->table);
+    *out = t;
+    if (rc != QUARTET_OK)
+        return rc;
+    if (t == NULL && catalog_view(x->t->catalog, c->table.name.text) != NULL)
+        return unsupported(x, "a trigger on a view");
+    if (t == NULL)
+        return err_set_at(x->err, QUARTET_ERROR, c->table.name.offset, "no such table: %s", c->table.name.text);
+    if (t->is_system)
+        return err_set_at(x->err, QUARTET_ERROR, c->table.name.offset, "table %s can have no triggers", t->name);
+    if (c->time == AST_TRIGGER_INSTEAD_OF)
+        return err_set_at(x->err, QUARTET_ERROR, c->name.name.offset, "INSTEAD OF triggers are for views; %s is a table", t->name);
+    if (c->temporary)
+        return unsupported(x, "CREATE TEMPORARY TRIGGER");
+    for (uint32_t i = 0; i < c->update_of.count; i++)
+        if (table_column(t, c->update_of.item[i].text) < 0)
+            return err_set_at(x->err, QUARTET_ERROR, c->update_of.item[i].offset, "no such column: %s", c->update_of.item[i].text);
+    return check_new_name(x, &c->name);
+}
+
+static quartet_status create_trigger(struct ddl *x, const struct ast_stmt *stmt)
+{
+    struct ast_create_trigger c = *stmt->u.create_trigger;
+    struct ast_stmt bare = *stmt;
+    const struct table_def *t, *other;
+    tree_id id;
+    quartet_status rc = check_trigger(x, &c, &t);
+    if (rc != QUARTET_OK)
+        return rc;
+    if (catalog_trigger(x->t->catalog, c.name.name.text, &other) != NULL)
+        return c.if_not_exists ? QUARTET_OK
+                               : err_set_at(x->err, QUARTET_ERROR, c.name.name.offset, "trigger %s already exists", c.name.name.text);
+    c.if_not_exists = false;
+    c.name.schema.text = c.table.schema.text = NULL;
+    bare.u.create_trigger = &c;
+    const char *sql = printed(x, &bare);
+    if (sql == NULL)
+        return QUARTET_NOMEM;
+    tree_id table_id = t->id;
+    rc = fresh_id(x, "trigger", c.name.name.text, sql, &id);
+    if (rc == QUARTET_OK)
+        rc = put_object(x, id, "trigger", c.name.name.text, table_id, sql);
+    if (rc == QUARTET_OK)
+        rc = txn_catalog_refresh(x->t, x->err);
+    if (rc == QUARTET_OK)
+        rc = plan_check_trigger(x->t->catalog, catalog_table_by_id(x->t->catalog, table_id), id, x->a, x->err);
+    if (rc != QUARTET_OK)
+        x->err->sql_offset = -1; /* it would point into the canonical text */
+    return rc;
+}
+
+static quartet_status drop_trigger(struct ddl *x, const struct ast_qname *q, bool if_exists)
+{
+    const struct table_def *t;
+    const struct trigger_def *trigger = catalog_trigger(x->t->catalog, q->name.text, &t);
+    if (trigger == NULL)
+        return if_exists ? QUARTET_OK : err_set_at(x->err, QUARTET_ERROR, q->name.offset, "no such trigger: %s", q->name.text);
+    quartet_status rc = drop_object(x, trigger->id);
+    return rc == QUARTET_OK ? txn_catalog_refresh(x->t, x->err) : rc;
+}
+
 static quartet_status index_name(struct ddl *x, struct ast_create_index *c)
 {
     if (c->name.name.text != NULL)
@@ -300,7 +364,24 @@ static quartet_status create_index(struct ddl *x, const struct ast_stmt *stmt)
     return rc;
 }
 
-static quartet_status drop_table(struct ddl *x, const struct ast_qname *q, bool if_exists)
+/* A table that others reference stays, unless they go in the same statement. */
+static quartet_status check_unreferenced(struct ddl *x, const struct table_def *t, const struct ast_qname *q, const struct ast_qnames *going)
+{
+    const struct table_def *child;
+    for (uint32_t i = 0; !x->t->no_foreign_keys && (child = catalog_table_at(x->t->catalog, i)) != NULL; i++) {
+        bool goes = child == t;
+        for (uint32_t k = 0; k < going->count && !goes; k++)
+            goes = name_cmp(going->item[k].name.text, child->name) == 0;
+        for (uint32_t k = 0; k < child->foreign_key_count && !goes; k++)
+            if (name_cmp(child->foreign_keys[k].parent, t->name) == 0)
+                return err_set_at(x->err, QUARTET_CONSTRAINT, q->name.offset,
+                                  "table %s is referenced by a FOREIGN KEY of table %s: drop that one first, or both in one DROP TABLE", t->name,
+                                  child->name);
+    }
+    return QUARTET_OK;
+}
+
+static quartet_status drop_table(struct ddl *x, const struct ast_qname *q, bool if_exists, const struct ast_qnames *going)
 {
     const struct table_def *t = catalog_table(x->t->catalog, q->name.text);
     if (t == NULL && catalog_view(x->t->catalog, q->name.text) != NULL)
@@ -309,10 +390,14 @@ static quartet_status drop_table(struct ddl *x, const struct ast_qname *q, bool 
         return if_exists ? QUARTET_OK : err_set_at(x->err, QUARTET_ERROR, q->name.offset, "no such table: %s", q->name.text);
     if (t->is_system)
         return err_set_at(x->err, QUARTET_ERROR, q->name.offset, "table %s cannot be dropped", t->name);
-    quartet_status rc = drop_object(x, t->id);
+    quartet_status rc = check_unreferenced(x, t, q, going);
+    if (rc == QUARTET_OK)
+        rc = drop_object(x, t->id);
     for (uint32_t i = 0; i < t->index_count && rc == QUARTET_OK; i++)
         if (!t->indexes[i].implied)
             rc = drop_object(x, t->indexes[i].id);
+    for (uint32_t i = 0; i < t->trigger_count && rc == QUARTET_OK; i++)
+        rc = drop_object(x, t->triggers[i].id);
     return rc == QUARTET_OK ? txn_catalog_refresh(x->t, x->err) : rc;
 }
 
@@ -347,8 +432,9 @@ static quartet_status drop(struct ddl *x, const struct ast_drop *d)
         if (rc != QUARTET_OK)
             return rc;
         switch (d->object) {
-        case AST_OBJECT_TABLE: rc = drop_table(x, &d->names.item[i], d->if_exists); break;
+        case AST_OBJECT_TABLE: rc = drop_table(x, &d->names.item[i], d->if_exists, &d->names); break;
         case AST_OBJECT_INDEX: rc = drop_index(x, &d->names.item[i], d->if_exists); break;
+        case AST_OBJECT_TRIGGER: rc = drop_trigger(x, &d->names.item[i], d->if_exists); break;
         case AST_OBJECT_VIEW: rc = drop_view(x, &d->names.item[i], d->if_exists); break;
         default:
             if (!d->if_exists)
@@ -464,6 +550,7 @@ quartet_status ddl_run(txn *t, const struct ast_stmt *stmt, struct arena *a, con
     case AST_STMT_CREATE_TABLE: return create_table(&x, stmt);
     case AST_STMT_CREATE_INDEX: return create_index(&x, stmt);
     case AST_STMT_CREATE_VIEW: return create_view(&x, stmt);
+    case AST_STMT_CREATE_TRIGGER: return create_trigger(&x, stmt);
     case AST_STMT_DROP: return drop(&x, stmt->u.drop);
     case AST_STMT_ALTER_TABLE: return alter(&x, stmt->u.alter);
     default: return unsupported(&x, ast_stmt_kind_name((enum ast_stmt_kind)stmt->kind));

@@ -188,6 +188,8 @@ quartet_status exec_open(plan *p, txn *t, const struct value *params, uint32_t p
     e->t = t;
     e->changes = 0;
     e->has_last_id = false;
+    e->ignore_raised = false;
+    e->firing = NULL;
     for (uint32_t i = 0; i < p->param_count; i++)
         e->params[i] = i < param_count && i < p->user_params ? params[i] : VALUE_NULL_INIT;
     xsub_forget(e);

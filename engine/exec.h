@@ -30,6 +30,7 @@ struct exec_limits {
     const volatile int *interrupted; /* not 0: stop with QUARTET_INTERRUPTED; NULL: none */
     size_t memory_bytes;             /* 0: 1 GiB; passing it is QUARTET_LIMIT */
     uint64_t deadline_ns;            /* env mono time; 0: none */
+    bool no_foreign_keys;            /* SET foreign_keys = off: they are neither checked nor followed */
 };
 /* Run. params[0 .. n-1] are ?1 ... ?n (missing ones are NULL); their bytes must live until exec_close. The caller has begun the statement on the transaction. */
 quartet_status exec_open(plan *p, txn *t, const struct value *params, uint32_t param_count, const struct exec_limits *limits, exec **out, struct err *err);

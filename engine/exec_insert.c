@@ -89,12 +89,17 @@ static quartet_status upsert_row(struct xwrite *w, const struct pupsert *u, stru
         moves |= t->columns[u->sets[i].column].key_at >= 0 &&
                  !value_identical(&w->old[u->sets[i].column], &w->values[u->sets[i].column]);
     }
+    bool skip;
     rc = write_check(w, err);
-    if (rc == QUARTET_OK && moves) {
+    if (rc == QUARTET_OK)
+        rc = effects_before(w, AST_TRIGGER_UPDATE, w->old, w->values, &skip, err);
+    if (rc != QUARTET_OK || skip)
+        return rc;
+    if (moves) {
         rc = table_delete(tx, t, c->key, err);
         if (rc == QUARTET_OK)
             rc = table_insert(tx, t, w->values, &w->scratch, NULL, NULL, err);
-    } else if (rc == QUARTET_OK) {
+    } else {
         uint32_t count = 0;
         for (uint32_t i = 0; i < u->set_count; i++) {
             if (t->columns[u->sets[i].column].key_at < 0)
@@ -102,6 +107,8 @@ static quartet_status upsert_row(struct xwrite *w, const struct pupsert *u, stru
         }
         rc = table_update(tx, t, c->key, w->old, w->writes, count, &w->scratch, NULL, err);
     }
+    if (rc == QUARTET_OK)
+        rc = effects_after(w, AST_TRIGGER_UPDATE, w->old, w->values, err);
     if (rc != QUARTET_OK)
         return rc;
     w->x.run->e->changes++;
@@ -135,12 +142,15 @@ static quartet_status insert_row(struct xwrite *w, const struct batch *in, uint3
     const struct pwrite *p = w->x.p->u.write;
     const struct table_def *t = p->table;
     struct exec *e = w->x.run->e;
+    bool skip;
     quartet_status rc = insert_values(w, in, row, err);
     if (rc == QUARTET_OK)
         rc = write_check(w, err);
     if (rc == QUARTET_CONSTRAINT && p->on_conflict == AST_CONFLICT_IGNORE)
         return QUARTET_OK;
-    if (rc != QUARTET_OK)
+    if (rc == QUARTET_OK)
+        rc = effects_before(w, AST_TRIGGER_INSERT, NULL, w->values, &skip, err);
+    if (rc != QUARTET_OK || skip)
         return rc;
     for (int tries = 0;; tries++) {
         struct conflict c = {0};
@@ -152,6 +162,8 @@ static quartet_status insert_row(struct xwrite *w, const struct batch *in, uint3
         if (rc != QUARTET_OK || done)
             return rc;
     }
+    if (rc == QUARTET_OK)
+        rc = effects_after(w, AST_TRIGGER_INSERT, NULL, w->values, err);
     if (rc != QUARTET_OK)
         return rc;
     e->changes++;

@@ -64,6 +64,11 @@ struct xcte {
     uint64_t limit, offset; /* limit counts the rows before offset too */
 };
 
+struct firing {
+    tree_id trigger;
+    const struct firing *up;
+};
+
 struct exec {
     struct plan *p;
     txn *t;
@@ -81,6 +86,8 @@ struct exec {
     uint64_t changes;
     int64_t last_id;
     bool has_last_id;
+    bool ignore_raised;         /* RAISE(IGNORE) ended it */
+    const struct firing *firing; /* triggers that are at work around it, the innermost first */
     bool busy; /* handed out */
     bool opened;
     bool last; /* no run follows: close gives up what it would keep for one */

@@ -23,6 +23,16 @@ static quartet_status host_random(void *arg, void *p, size_t n, struct err *err)
     return txn_random(e->t, p, n, err);
 }
 
+/* ROLLBACK and FAIL end the statement as ABORT does. */
+static quartet_status host_raise(void *arg, int action, struct slice message, struct err *err)
+{
+    struct exec *e = arg;
+    e->ignore_raised = action == AST_RAISE_IGNORE;
+    if (e->ignore_raised)
+        return err_set(err, QUARTET_CONSTRAINT, "RAISE(IGNORE)");
+    return err_set(err, QUARTET_CONSTRAINT, "%.*s", (int)(message.n > 400 ? 400 : message.n), (const char *)message.p);
+}
+
 static void forget_answers(struct exec *e)
 {
     for (uint32_t i = 0; i < e->p->sub_count; i++) {
@@ -389,7 +399,7 @@ static quartet_status host_subquery(void *arg, const struct expr *node, struct e
 }
 
 const struct expr_host exec_host = {
-    .now_us = host_now, .random = host_random, .subquery = host_subquery};
+    .now_us = host_now, .random = host_random, .subquery = host_subquery, .raise = host_raise};
 
 /* ---- WITH ---- */
 

@@ -15,7 +15,9 @@ quartet_status write_open(struct xnode *x, struct err *err)
     w->done = false;
     w->at = 0;
     w->row = 0;
-    w->scratch.limit_bytes = e->limits.memory_bytes;
+    w->effects_wrote = false;
+    w->pending = NULL;
+    w->scratch.limit_bytes = w->pending_arena.limit_bytes = e->limits.memory_bytes;
     if (w->values == NULL) {
         uint32_t room = n * 2 + p->extra_count;
         w->values = keep_alloc(e, room, sizeof *w->values);
@@ -49,6 +51,7 @@ void write_close(struct xnode *x)
     buf_deinit(&w->key);
     w->key = (struct buf){0};
     arena_free_all(&w->scratch);
+    effects_close(w);
 }
 
 /* The row's values as a batch of one, for expressions over it. */
@@ -211,7 +214,28 @@ static bool key_differs(const struct xwrite *w, const struct table_def *t)
 /* REPLACE: what stands in the way goes. */
 quartet_status write_evict(struct xwrite *w, const struct conflict *c, struct err *err)
 {
-    return table_delete(w->x.run->e->t, w->x.p->u.write->table, c->key, err);
+    const struct pwrite *p = w->x.p->u.write;
+    txn *t = w->x.run->e->t;
+    struct value *old = NULL;
+    bool found = false;
+    quartet_status rc = QUARTET_OK;
+    if (p->effects[AST_TRIGGER_DELETE] != NULL) {
+        old = arena_zalloc(&w->scratch, p->table->column_count, sizeof *old);
+        rc = old == NULL ? arena_fail(&w->scratch, err)
+                         : table_get(t, p->table, c->key, old, &w->scratch, &found, err);
+    }
+    if (rc == QUARTET_OK)
+        rc = table_delete(t, p->table, c->key, err);
+    return rc == QUARTET_OK && found ? effects_after(w, AST_TRIGGER_DELETE, old, NULL, err) : rc;
+}
+
+/* The row as it is now, where a nested statement may have written it since the query read it. */
+static quartet_status reread(struct xwrite *w, struct slice key, bool *found, struct err *err)
+{
+    *found = true;
+    return w->effects_wrote ? table_get(w->x.run->e->t, w->x.p->u.write->table, key, w->old,
+                                        &w->scratch, found, err)
+                            : QUARTET_OK;
 }
 
 static quartet_status store_row(struct xwrite *w, struct slice key, bool moves,
@@ -230,8 +254,13 @@ static quartet_status update_row(struct xwrite *w, const struct batch *in, uint3
     const struct table_def *t = p->table;
     quartet_status rc;
     struct value key = vec_get(&in->cols[0], row);
+    bool found, skip;
     for (uint32_t i = 0; i < t->column_count; i++)
-        w->old[i] = w->values[i] = vec_get(&in->cols[p->old_first + i], row);
+        w->old[i] = vec_get(&in->cols[p->old_first + i], row);
+    rc = reread(w, key.s, &found, err);
+    if (rc != QUARTET_OK || !found)
+        return rc;
+    memcpy(w->values, w->old, t->column_count * sizeof *w->values);
     for (uint32_t i = 0; i < p->extra_count; i++)
         w->values[t->column_count + i] = vec_get(&in->cols[p->extra_first + i], row);
     for (uint32_t i = 0; i < p->set_count; i++) {
@@ -243,7 +272,12 @@ static quartet_status update_row(struct xwrite *w, const struct batch *in, uint3
     rc = write_check(w, err);
     if (rc == QUARTET_CONSTRAINT && p->on_conflict == AST_CONFLICT_IGNORE)
         return QUARTET_OK;
-    if (rc != QUARTET_OK)
+    if (rc == QUARTET_OK)
+        rc = effects_before(w, AST_TRIGGER_UPDATE, w->old, w->values, &skip, err);
+    if (rc != QUARTET_OK || skip)
+        return rc;
+    rc = reread(w, key.s, &found, err);
+    if (rc != QUARTET_OK || !found)
         return rc;
     bool moves = p->key_changes && key_differs(w, t);
     uint32_t write_count = 0;
@@ -268,6 +302,8 @@ static quartet_status update_row(struct xwrite *w, const struct batch *in, uint3
         }
         break;
     }
+    if (rc == QUARTET_OK)
+        rc = effects_after(w, AST_TRIGGER_UPDATE, w->old, w->values, err);
     if (rc != QUARTET_OK)
         return rc;
     w->x.run->e->changes++;
@@ -279,13 +315,25 @@ static quartet_status delete_row(struct xwrite *w, const struct batch *in, uint3
 {
     const struct pwrite *p = w->x.p->u.write;
     struct value key = vec_get(&in->cols[0], row);
-    if (p->returning_count > 0) {
+    bool effects = p->effects[AST_TRIGGER_DELETE] != NULL, found, skip;
+    if (p->returning_count > 0 || effects) {
         for (uint32_t i = 0; i < p->table->column_count; i++)
-            w->values[i] = vec_get(&in->cols[p->old_first + i], row);
+            w->old[i] = w->values[i] = vec_get(&in->cols[p->old_first + i], row);
         for (uint32_t i = 0; i < p->extra_count; i++)
             w->values[p->table->column_count + i] = vec_get(&in->cols[p->extra_first + i], row);
     }
-    quartet_status rc = table_delete(w->x.run->e->t, p->table, key.s, err);
+    quartet_status rc = reread(w, key.s, &found, err);
+    if (rc != QUARTET_OK || !found)
+        return rc;
+    rc = effects_before(w, AST_TRIGGER_DELETE, w->old, NULL, &skip, err);
+    if (rc != QUARTET_OK || skip)
+        return rc;
+    rc = reread(w, key.s, &found, err);
+    if (rc != QUARTET_OK || !found)
+        return rc;
+    rc = table_delete(w->x.run->e->t, p->table, key.s, err);
+    if (rc == QUARTET_OK)
+        rc = effects_after(w, AST_TRIGGER_DELETE, w->old, NULL, err);
     if (rc != QUARTET_OK)
         return rc;
     w->x.run->e->changes++;
@@ -300,7 +348,7 @@ quartet_status write_all(struct xwrite *w, write_row_fn *each, struct err *err)
         quartet_status rc = child_next(&w->x, 0, err);
         const struct batch *in = &w->x.child[0]->out;
         if (rc != QUARTET_OK || in->n == 0)
-            return rc;
+            return rc != QUARTET_OK ? rc : effects_end(w, err);
         for (uint32_t k = 0; k < in->n && rc == QUARTET_OK; k++) {
             bool first = true;
             w->row++;

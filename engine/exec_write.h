@@ -7,9 +7,26 @@
 
 #include "exec_internal.h"
 
+struct xeffect_stmt { /* a statement that an effect runs; made when it is first needed */
+    struct arena a;
+    plan *p; /* NULL: not made */
+};
+struct xpending { /* a foreign key that did not hold when it was looked at: it must at the end */
+    const struct peffect_key *key;
+    uint8_t event;
+    bool of_parent; /* the parent's row went */
+    struct value *values;
+    struct xpending *next;
+};
+
 struct xwrite {
     struct xnode x;
     bool done;
+    bool effects_wrote; /* so a row of the input may have changed or gone since it was read */
+    struct xeffect_stmt *effect_stmts[3]; /* by event, as pwrite.effects */
+    struct value *effect_params;
+    struct xpending *pending;
+    struct arena pending_arena;
     uint64_t row;         /* number of the input row, for errors */
     struct arena scratch; /* values of the row in hand */
     struct value
@@ -41,6 +58,16 @@ quartet_status write_return(struct xwrite *w, struct err *err); /* a row of RETU
 quartet_status write_set(struct xwrite *w, const struct pset_column *set, struct value v,
                          struct table_write *out, struct err *err);
 quartet_status write_evict(struct xwrite *w, const struct conflict *c, struct err *err);
+
+/* exec_effect.c. What a row sets off before and after it is written; old or fresh is NULL where there is
+ * none. *skip: a trigger said RAISE(IGNORE), the row stays as it is. */
+quartet_status effects_before(struct xwrite *w, uint8_t event, const struct value *old,
+                              const struct value *fresh, bool *skip, struct err *err);
+quartet_status effects_after(struct xwrite *w, uint8_t event, const struct value *old,
+                             const struct value *fresh, struct err *err);
+quartet_status effects_end(struct xwrite *w, struct err *err); /* of the statement */
+void effects_close(struct xwrite *w);
+
 quartet_status write_all(struct xwrite *w, write_row_fn *each, struct err *err);
 quartet_status write_emit(struct xwrite *w, struct err *err);
 

@@ -142,6 +142,8 @@ struct expr_outer_row {
 struct expr_host {
     int64_t (*now_us)(void *host_arg);
     quartet_status (*random)(void *host_arg, void *p, size_t n, struct err *err);
+    /* RAISE() in a trigger: an enum ast_raise and its message (empty for IGNORE). Returns the error that ends the statement. */
+    quartet_status (*raise)(void *host_arg, int action, struct slice message, struct err *err);
     /* The answer of a subquery node for row `row` of `in` (in NULL: no row). `left`: values of e->args (EXPR_IN_QUERY). EXISTS and IN answer
      * INTEGER 1, 0 or NULL, without EXPR_NEGATED. Bytes of *out live as long as ctx->arena's. */
     quartet_status (*subquery)(void *host_arg, const struct expr *e, struct expr_ctx *ctx, const struct value *left, const struct batch *in,

@@ -39,6 +39,7 @@ quartet_status func_find(const char *name, uint32_t arg_count, const struct func
 bool func_exists(const char *name);
 /* The name of a function that may stand without parentheses (CURRENT_DATE); the binder asks it for a column name it cannot resolve. */
 const struct func *func_bare(const char *name);
+extern const struct func func_raise; /* RAISE(): arguments action and message; the binder's alone, no name finds it */
 const struct func *func_at(uint32_t i); /* the whole table, for SHOW FUNCTIONS and the docs' test; NULL past the end */
 
 #endif

@@ -271,6 +271,17 @@ static quartet_status f_printf(const struct func_call *call, const struct value 
     return func_take(call, &b, out, err);
 }
 
+static quartet_status f_raise(const struct func_call *call, const struct value *args, uint32_t n, struct value *out, struct err *err)
+{
+    const struct expr_host *host = call->ctx->host;
+    (void)n; /* two, says the binder */
+    *out = VALUE_NULL_INIT;
+    if (host == NULL || host->raise == NULL)
+        return err_set(err, QUARTET_ERROR, "RAISE() stands only in a trigger");
+    return host->raise(call->ctx->host_arg, (int)args[0].i, args[1].s, err);
+}
+const struct func func_raise = {"raise", 2, 2, 0, 0, 0, f_raise};
+
 #define LOWERED(name, min, max, code) {name, min, max, FUNC_DETERMINISTIC | FUNC_LOWERED, 0, code, NULL}
 #define AGGREGATE(name, min, max, type, code) {name, min, max, FUNC_DETERMINISTIC | FUNC_AGGREGATE, type, code, NULL}
 

@@ -698,26 +698,47 @@ static quartet_status explain_top(struct planner *p, const struct ast_stmt *stmt
     return rc;
 }
 
+static quartet_status build(struct planner *p, const struct ast_stmt *stmt, plan **out,
+                            struct err *err)
+{
+    struct plan *pl = arena_zalloc(p->a, 1, sizeof *pl);
+    if (pl == NULL)
+        return arena_fail(p->a, err);
+    p->plan = pl;
+    pl->a = p->a;
+    pl->version = catalog_version(p->b.catalog);
+    pl->user_params = p->b.param_count;
+    quartet_status rc = plan_top(p, stmt, err);
+    if (rc == QUARTET_OK && stmt->explain != AST_EXPLAIN_NONE)
+        rc = explain_top(p, stmt, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    pl->param_count = pl->user_params + p->b.slot_count;
+    pl->catalog = catalog_ref(p->b.catalog);
+    *out = pl;
+    return QUARTET_OK;
+}
+
 quartet_status plan_build(struct catalog *catalog, const struct ast_stmt *stmt, struct arena *a,
                           plan **out, struct err *err)
 {
-    struct plan *pl = arena_zalloc(a, 1, sizeof *pl);
-    if (pl == NULL)
-        return arena_fail(a, err);
     struct planner p = {
-        .plan = pl, .a = a, .b = {.a = a, .catalog = catalog, .param_count = stmt->params.count}};
-    pl->a = a;
-    pl->version = catalog_version(catalog);
-    pl->user_params = stmt->params.count;
-    quartet_status rc = plan_top(&p, stmt, err);
-    if (rc == QUARTET_OK && stmt->explain != AST_EXPLAIN_NONE)
-        rc = explain_top(&p, stmt, err);
-    if (rc != QUARTET_OK)
-        return rc;
-    pl->param_count = pl->user_params + p.b.slot_count;
-    pl->catalog = catalog_ref(catalog);
-    *out = pl;
-    return QUARTET_OK;
+        .a = a, .b = {.a = a, .catalog = catalog, .param_count = stmt->params.count}};
+    return build(&p, stmt, out, err);
+}
+
+quartet_status plan_build_for_row(struct catalog *catalog, const struct ast_stmt *stmt,
+                                  const struct table_def *row_of, bool has_old, bool has_new,
+                                  struct arena *a, plan **out, struct err *err)
+{
+    struct planner p = {.a = a,
+                        .b = {.a = a,
+                              .catalog = catalog,
+                              .param_count = 2 * row_of->column_count,
+                              .row_of = row_of,
+                              .has_old = has_old,
+                              .has_new = has_new}};
+    return build(&p, stmt, out, err);
 }
 
 void plan_free(plan *p)

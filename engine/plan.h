@@ -158,8 +158,36 @@ struct pupsert {
     uint32_t set_count;
     struct expr *where;
 };
+/* What a write of one row does beside it: triggers, and both ends of foreign keys (plan_effect.c,
+ * exec_effect.c). Each is a statement of its own, planned when it is first needed. */
+struct peffect_stmt {
+    const struct ast_stmt *ast; /* of a trigger: over its row; or */
+    const char *sql;            /* of a foreign key: ?1 ... are the key's values */
+};
+struct peffect_trigger {
+    const struct trigger_def *def;
+    uint32_t when;         /* statement that gives a row where it fires, or PLAN_NONE: always */
+    uint32_t first, count; /* statements */
+};
+struct peffect_key { /* a foreign key, seen from either table */
+    const struct table_def *child, *parent; /* parent NULL: there is no such table */
+    const struct foreign_key_def *fk;
+    const uint32_t *columns;       /* of the table that is written */
+    uint8_t rule;                  /* enum ast_fk_action; seen from the parent */
+    uint32_t parent_there, child_there, action; /* statements; PLAN_NONE: none */
+};
+struct peffects { /* of one event */
+    struct peffect_stmt *stmts;
+    uint32_t stmt_count, stmt_cap;
+    struct peffect_trigger *before, *after;
+    uint32_t before_count, after_count, before_cap, after_cap;
+    struct peffect_key *out, *in; /* keys of this table; keys of others to it */
+    uint32_t out_count, in_count, out_cap, in_cap;
+};
+
 struct pwrite {
     const struct table_def *table;
+    struct peffects *effects[3]; /* by enum ast_trigger_event; NULL: the write is all */
     uint8_t on_conflict; /* enum ast_conflict */
     /* INSERT */
     uint32_t
@@ -304,6 +332,20 @@ quartet_status plan_insert(struct planner *p, const struct ast_insert *ast, stru
 quartet_status plan_update(struct planner *p, const struct ast_update *ast, struct err *err);
 quartet_status plan_delete(struct planner *p, const struct ast_delete *ast, struct err *err);
 quartet_status plan_truncate(struct planner *p, const struct ast_maintenance *ast, struct err *err);
+
+/* plan_effect.c: what else an event does; sets (of `set_count`) are the columns that an UPDATE
+ * writes. *out NULL: nothing. replace: DELETE because another row comes in its place, which sets
+ * off no triggers. */
+quartet_status plan_effects(struct planner *p, const struct table_def *t, uint8_t event,
+                            const struct pset_column *sets, uint32_t set_count, bool replace,
+                            struct peffects **out, struct err *err);
+/* SELECT 1 WHERE `when`, which gives a row where a trigger fires; *out NULL where it always does. */
+quartet_status plan_when(struct arena *a, struct ast_expr *when, struct ast_stmt **out,
+                         struct err *err);
+/* plan.c: a statement whose parameters are a row's old columns, then its new ones. */
+quartet_status plan_build_for_row(struct catalog *catalog, const struct ast_stmt *stmt,
+                                  const struct table_def *row_of, bool has_old, bool has_new,
+                                  struct arena *a, plan **out, struct err *err);
 
 /* plan_explain.c: the lines of EXPLAIN. */
 quartet_status plan_explain(struct planner *p, struct ptext **out, struct err *err);

@@ -61,3 +61,25 @@ quartet_status plan_check_view(struct catalog *catalog, const struct view_def *v
     }
     return rc;
 }
+
+quartet_status plan_check_trigger(struct catalog *catalog, const struct table_def *t, tree_id id,
+                                  struct arena *a, struct err *err)
+{
+    const struct trigger_def *def = NULL;
+    for (uint32_t i = 0; i < t->trigger_count; i++)
+        def = t->triggers[i].id == id ? &t->triggers[i] : def;
+    if (def == NULL)
+        return err_set(err, QUARTET_INTERNAL, "the trigger that was made is not there");
+    struct ast_stmt *when = NULL;
+    quartet_status rc = plan_when(a, def->ast->when, &when, err);
+    for (uint32_t i = 0; i <= def->ast->body_count && rc == QUARTET_OK; i++) {
+        const struct ast_stmt *stmt = i < def->ast->body_count ? def->ast->body[i] : when;
+        plan *p = NULL;
+        if (stmt == NULL)
+            continue;
+        rc = plan_build_for_row(catalog, stmt, t, def->ast->event != AST_TRIGGER_INSERT,
+                                def->ast->event != AST_TRIGGER_DELETE, a, &p, err);
+        plan_free(rc == QUARTET_OK ? p : NULL);
+    }
+    return prefixed(rc, "trigger", def->name, err);
+}

@@ -521,6 +521,29 @@ static quartet_status insert_source(struct planner *p, struct target *t,
     return rc;
 }
 
+/* An INSERT may turn out to be an UPDATE, or to replace a row. */
+static quartet_status insert_effects(struct planner *p, struct pwrite *w,
+                                     const struct upsert_bound *bound, struct err *err)
+{
+    struct set_list all = {0};
+    quartet_status rc = plan_effects(p, w->table, AST_TRIGGER_INSERT, NULL, 0, false,
+                                     &w->effects[AST_TRIGGER_INSERT], err);
+    for (uint32_t i = 0; i < w->upsert_count; i++) {
+        for (uint32_t k = 0; k < bound[i].sets.count; k++) {
+            if (!bind_grow(p->a, &all.item, all.count, &all.cap, sizeof *all.item))
+                return arena_fail(p->a, err);
+            all.item[all.count++] = bound[i].sets.item[k];
+        }
+    }
+    if (rc == QUARTET_OK && all.count > 0)
+        rc = plan_effects(p, w->table, AST_TRIGGER_UPDATE, all.item, all.count, false,
+                          &w->effects[AST_TRIGGER_UPDATE], err);
+    if (rc == QUARTET_OK && w->on_conflict == AST_CONFLICT_REPLACE)
+        rc = plan_effects(p, w->table, AST_TRIGGER_DELETE, NULL, 0, true,
+                          &w->effects[AST_TRIGGER_DELETE], err);
+    return rc;
+}
+
 quartet_status plan_insert(struct planner *p, const struct ast_insert *ast, struct err *err)
 {
     struct target *t = arena_zalloc(p->a, 1, sizeof *t);
@@ -540,6 +563,8 @@ quartet_status plan_insert(struct planner *p, const struct ast_insert *ast, stru
     rc = insert_source(p, t, ast, &columns, &count, &q, err);
     if (rc == QUARTET_OK)
         rc = bind_upserts(p, t, ast, w, &bound, &excluded, err);
+    if (rc == QUARTET_OK)
+        rc = insert_effects(p, w, bound, err);
     if (rc == QUARTET_OK)
         rc = bind_returning(p, t, &ast->returning, &ret, err);
     w->defaults = arena_zalloc(p->a, t->table->column_count + 1, sizeof(struct expr *));
@@ -714,14 +739,19 @@ quartet_status plan_update(struct planner *p, const struct ast_update *ast, stru
     w->sets = sets.item;
     w->set_count = sets.count;
     w->once = ast->from.count > 0;
-    return write_node(p, t, w, PN_UPDATE, ret, cids, err);
+    rc = plan_effects(p, t->table, AST_TRIGGER_UPDATE, sets.item, sets.count, false,
+                      &w->effects[AST_TRIGGER_UPDATE], err);
+    if (rc == QUARTET_OK && w->on_conflict == AST_CONFLICT_REPLACE)
+        rc = plan_effects(p, t->table, AST_TRIGGER_DELETE, NULL, 0, true,
+                          &w->effects[AST_TRIGGER_DELETE], err);
+    return rc == QUARTET_OK ? write_node(p, t, w, PN_UPDATE, ret, cids, err) : rc;
 }
 
 quartet_status plan_delete(struct planner *p, const struct ast_delete *ast, struct err *err)
 {
     struct target *t = arena_zalloc(p->a, 1, sizeof *t);
     struct pwrite *w = arena_zalloc(p->a, 1, sizeof *w);
-    struct bquery *ret;
+    struct bquery *ret = NULL;
     uint32_t *cids;
     if (t == NULL || w == NULL)
         return arena_fail(p->a, err);
@@ -733,8 +763,12 @@ quartet_status plan_delete(struct planner *p, const struct ast_delete *ast, stru
         rc = bind_returning(p, t, &ast->returning, &ret, err);
     if (rc == QUARTET_OK)
         rc = out_column(p, t->query, t->src->key_cid, err);
+    if (rc == QUARTET_OK)
+        rc = plan_effects(p, t->table, AST_TRIGGER_DELETE, NULL, 0, false,
+                          &w->effects[AST_TRIGGER_DELETE], err);
     w->old_first = 1;
-    for (uint32_t i = 0; rc == QUARTET_OK && ret != NULL && i < t->src->count; i++)
+    bool olds = ret != NULL || w->effects[AST_TRIGGER_DELETE] != NULL;
+    for (uint32_t i = 0; rc == QUARTET_OK && olds && i < t->src->count; i++)
         rc = out_column(p, t->query, t->src->first_cid + i, err);
     if (rc == QUARTET_OK)
         rc = returning_layout(p, t, w, ret, &cids, err);

@@ -135,7 +135,7 @@ quartet_status table_scan_open(txn *t, const struct table_def *table, const stru
 quartet_status table_scan_rebind(table_scan *s, txn *t, const struct key_bound *bound, struct err *err)
 {
     s->t = t;
-    s->over = txn_overlay(t, t->statement > 0 ? t->statement - 1 : 0);
+    s->over = txn_overlay(t, t->reads_through);
     return scan_start(s, bound, err);
 }
 

@@ -164,8 +164,26 @@ quartet_status txn_writable(txn *t, struct err *err)
 quartet_status txn_statement_begin(txn *t, struct err *err)
 {
     (void)err; /* part of the interface: a later version may have to allocate */
-    t->statement++;
+    t->reads_through = t->statement++;
+    t->outermost = t->statement;
     return QUARTET_OK;
+}
+
+quartet_status txn_nested_begin(txn *t, struct txn_nested *saved, struct err *err)
+{
+    *saved = (struct txn_nested){.reads_through = t->reads_through};
+    t->nested++;
+    t->reads_through = t->statement++;
+    if (t->nested > TXN_NESTED_MAX)
+        return err_set(err, QUARTET_LIMIT, "triggers and foreign keys set each other off more than %u deep", TXN_NESTED_MAX);
+    return QUARTET_OK;
+}
+
+void txn_nested_end(txn *t, const struct txn_nested *saved)
+{
+    QASSERT(t->nested > 0);
+    t->nested--;
+    t->reads_through = saved->reads_through;
 }
 
 static void forget_after(txn *t, apply_no keep)
@@ -182,8 +200,8 @@ static void forget_after(txn *t, apply_no keep)
 
 void txn_statement_rollback(txn *t)
 {
-    QASSERT(t->statement > 0);
-    forget_after(t, t->statement - 1);
+    QASSERT(t->statement > 0 && t->nested == 0);
+    forget_after(t, t->outermost - 1);
 }
 
 txn_mark txn_savepoint(txn *t)

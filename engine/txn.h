@@ -25,7 +25,15 @@ db *txn_db(txn *t);
 
 /* Each statement: begin, work, then either nothing or rollback. Scans read what stood before the statement began (no Halloween problem). */
 quartet_status txn_statement_begin(txn *t, struct err *err);
-void txn_statement_rollback(txn *t);
+void txn_statement_rollback(txn *t); /* with all that was nested in it */
+/* A statement within the one that runs (of a trigger, of a foreign key's action): it sees what was written so far, and is undone with the one around
+ * it. *saved goes back to txn_nested_end, which comes in any case, also after a failure. QUARTET_LIMIT: more than TXN_NESTED_MAX deep. */
+#define TXN_NESTED_MAX 200u
+struct txn_nested {
+    uint64_t reads_through;
+};
+quartet_status txn_nested_begin(txn *t, struct txn_nested *saved, struct err *err);
+void txn_nested_end(txn *t, const struct txn_nested *saved);
 typedef uint64_t txn_mark;
 txn_mark txn_savepoint(txn *t);
 void txn_rollback_to(txn *t, txn_mark mark);

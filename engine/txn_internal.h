@@ -34,7 +34,11 @@ struct txn {
     struct own_catalog *own;
     uint32_t own_count, own_cap;
     kv_own *writes;      /* NULL until the first */
-    apply_no statement;  /* number of the present statement; 0: none yet */
+    apply_no statement;  /* number of the present statement; 0: none yet. Those nested in it have numbers of their own */
+    apply_no outermost;  /* number of the statement that all those from it on are nested in */
+    apply_no reads_through; /* scans see own writes up to this statement: those before the one that runs */
+    uint32_t nested;
+    bool no_foreign_keys;   /* of the session: DDL asks */
     bool exclusive;      /* holds the commit lock since it began */
     enum log_sync_mode sync;
     int64_t now_us;      /* 0: not read yet (a lone read) */
