@@ -70,6 +70,25 @@ static void parent_of(const char *path, char *out)
     out[len] = '\0';
 }
 
+quartet_status env_sync_parent(struct env *env, const char *path, struct err *err)
+{
+    char directory[PATH_MAX];
+    size_t len = strlen(path);
+    while (len > 1 && path[len - 1u] == '/') /* "dir/" is an entry of what holds dir */
+        len--;
+    if (len >= sizeof directory)
+        return err_set(err, QUARTET_LIMIT, "the path %s is longer than %d bytes", path, PATH_MAX - 1);
+    char trimmed[PATH_MAX];
+    memcpy(trimmed, path, len);
+    trimmed[len] = '\0';
+    parent_of(trimmed, directory);
+    quartet_status rc = env->ops->sync_dir(env, directory, err);
+    if (rc != QUARTET_CANTOPEN)
+        return rc;
+    err_clear(err);
+    return QUARTET_OK;
+}
+
 /* A new file with these bytes, on disk when this returns. */
 static quartet_status write_new(struct env *env, const char *path, const void *p, size_t n, struct err *err)
 {

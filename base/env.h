@@ -66,6 +66,8 @@ static inline uint64_t env_wall_ms(struct env *env)
  * the old or the new one: temporary file, sync, rename, sync of the directory. mode is 0600. */
 quartet_status env_read_file(struct env *env, const char *path, size_t max_bytes, uint8_t **data, size_t *n, struct err *err);
 quartet_status env_write_file(struct env *env, const char *path, const void *p, size_t n, struct err *err);
+/* Make the entry of `path` in the directory that holds it durable. Where that directory may not be read it is left to the system: QUARTET_OK. */
+quartet_status env_sync_parent(struct env *env, const char *path, struct err *err);
 /* "dir/name" into out (n bytes); QUARTET_LIMIT where it does not fit. */
 quartet_status path_join(char *out, size_t n, const char *dir, const char *name, struct err *err);
 

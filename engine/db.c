@@ -129,6 +129,14 @@ static quartet_status take_lock(db *d, struct err *err)
     return rc;
 }
 
+/* A directory that a power cut may take away would take all acknowledged commits along. The log's folder is made after this, so who finds it need not do it again. */
+static quartet_status keep_directory(db *d, struct err *err)
+{
+    char log[DB_PATH_BYTES_MAX];
+    quartet_status rc = path_join(log, sizeof log, d->path, "log", err);
+    return rc != QUARTET_OK || d->env->ops->exists(d->env, log) ? rc : env_sync_parent(d->env, d->path, err);
+}
+
 static quartet_status open_files(db *d, struct err *err)
 {
     struct buf checkpoint = {0};
@@ -136,6 +144,8 @@ static quartet_status open_files(db *d, struct err *err)
     struct kv_host host = {.ctx = d, .checkpoint = db_checkpoint, .sync_log = sync_log};
     struct kv_options kvo = {.buffer_bytes = d->options.buffer_bytes, .in_memory = in_memory || d->options.base_in_memory};
     quartet_status rc = in_memory ? QUARTET_OK : take_lock(d, err);
+    if (rc == QUARTET_OK && !in_memory)
+        rc = keep_directory(d, err);
     if (rc == QUARTET_OK)
         rc = kv_open(d->env, d->path, &kvo, &host, &d->store, &checkpoint, err);
     if (rc == QUARTET_OK)
