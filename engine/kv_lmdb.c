@@ -458,6 +458,45 @@ static quartet_status open_dbi(struct lmdb_base *b, struct err *err)
     return rc == 0 ? QUARTET_OK : lmdb_error(b, rc, "open", err);
 }
 
+/* Open the file b->path, made and given its format where it is missing. */
+static quartet_status open_file(struct env *env, struct lmdb_base *b, struct err *err)
+{
+    int code = open_env(env, b);
+    quartet_status rc = code == 0 ? open_dbi(b, err) : lmdb_error(b, code, "open", err);
+    return rc == QUARTET_OK ? check_format(b, err) : rc;
+}
+
+/* A new base is made under another name: a crash within LMDB's first write, which nobody syncs, leaves a file that LMDB takes for damaged for ever. */
+static quartet_status make_file(struct env *env, struct lmdb_base *b, const char *dir, struct err *err)
+{
+    static const char *const left_over[] = {"base.mdb.new", "base.mdb.new-lock"};
+    char path[sizeof b->path], other[sizeof b->path];
+    memcpy(path, b->path, sizeof path);
+    if (env->ops->exists(env, path))
+        return QUARTET_OK;
+    quartet_status rc = QUARTET_OK;
+    for (int k = 0; rc == QUARTET_OK && k < 2; k++) {
+        rc = path_join(other, sizeof other, dir, left_over[k], err);
+        if (rc == QUARTET_OK && env->ops->exists(env, other))
+            rc = env->ops->unlink(env, other, err);
+    }
+    if (rc == QUARTET_OK)
+        rc = path_join(b->path, sizeof b->path, dir, left_over[0], err);
+    if (rc == QUARTET_OK)
+        rc = open_file(env, b, err);
+    if (b->env != NULL)
+        mdb_env_close(b->env);
+    b->env = NULL;
+    if (rc == QUARTET_OK)
+        rc = env->ops->unlink(env, other, err);
+    if (rc == QUARTET_OK)
+        rc = env->ops->rename(env, b->path, path, err);
+    if (rc == QUARTET_OK)
+        rc = env->ops->sync_dir(env, dir, err);
+    memcpy(b->path, path, sizeof path);
+    return rc;
+}
+
 quartet_status kv_lmdb_open(struct env *env, const char *dir, struct kv_base **out, struct err *err)
 {
     struct lmdb_base *b = mem_zalloc(1, sizeof *b);
@@ -469,15 +508,10 @@ quartet_status kv_lmdb_open(struct env *env, const char *dir, struct kv_base **o
     }
     b->base.ops = &lmdb_ops;
     quartet_status rc = path_join(b->path, sizeof b->path, dir, "base.mdb", err);
-    if (rc == QUARTET_OK) {
-        int code = open_env(env, b);
-        if (code != 0)
-            rc = lmdb_error(b, code, "open", err);
-    }
     if (rc == QUARTET_OK)
-        rc = open_dbi(b, err);
+        rc = make_file(env, b, dir, err);
     if (rc == QUARTET_OK)
-        rc = check_format(b, err);
+        rc = open_file(env, b, err);
     if (rc != QUARTET_OK) {
         lmdb_close(&b->base);
         return rc;
