@@ -82,6 +82,7 @@ quartet_status log_stream_sync(struct commit_log *log, uint64_t from, uint64_t t
 quartet_status log_segments_trim(struct commit_log *log, uint64_t before, struct err *err);
 /* Recovery found the end: segments wholly past it that are not fit for use go. */
 quartet_status log_segments_settle(struct commit_log *log, uint64_t end, struct err *err);
+quartet_status log_segments_write_headers(struct commit_log *log, uint64_t from, struct err *err); /* once more, from the segment of `from` on */
 /* "DIR/log/00000001, offset 4711" for messages. */
 void log_place_text(const struct commit_log *log, uint64_t stream, char *out, size_t n);
 

@@ -144,12 +144,29 @@ static quartet_status start_of(struct scan *s, log_pos from, uint64_t *at, struc
     return rc;
 }
 
+/* What no mark proves to be on disk is written once more before it is synced. It was read from the system's memory; where a sync of an earlier life failed the
+ * system holds it for clean, and another sync would say yes and write nothing. */
+static quartet_status write_again(struct scan *s, uint64_t from, uint64_t to, struct err *err)
+{
+    quartet_status rc = log_segments_write_headers(s->log, from, err);
+    while (rc == QUARTET_OK && from < to) {
+        size_t n = to - from < WINDOW_BYTES ? (size_t)(to - from) : WINDOW_BYTES;
+        const uint8_t *p = scan_get(s, from, n, &rc, err);
+        QASSERT(p != NULL || rc != QUARTET_OK); /* it was read before */
+        if (rc == QUARTET_OK)
+            rc = log_stream_write(s->log, from, p, n, err);
+        from += n;
+    }
+    return rc;
+}
+
 static quartet_status replay(struct scan *s, log_pos from, quartet_status (*each)(void *arg, const struct log_record *r, struct err *err), void *arg,
                              struct err *err)
 {
     struct commit_log *log = s->log;
     uint64_t at = 0, none;
     quartet_status rc = start_of(s, from, &at, err);
+    uint64_t proven = at;
     while (rc == QUARTET_OK) {
         struct log_record r;
         log_pos mark;
@@ -157,12 +174,16 @@ static quartet_status replay(struct scan *s, log_pos from, quartet_status (*each
             break;
         rc = each(arg, &r, err);
         at = stream_of(r.end);
+        if (stream_of(mark) > proven)
+            proven = stream_of(mark);
     }
     if (rc != QUARTET_OK)
         return rc;
     rc = search(s, at + 1, at, &none, err);
     if (rc == QUARTET_OK)
         rc = log_segments_settle(log, at, err);
+    if (rc == QUARTET_OK)
+        rc = write_again(s, proven, at, err);
     if (rc != QUARTET_OK)
         return rc;
     log->fill_start = log->out_start = log->written = at;

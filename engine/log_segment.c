@@ -418,6 +418,24 @@ quartet_status log_segments_trim(struct commit_log *log, uint64_t before, struct
     return rc;
 }
 
+quartet_status log_segments_write_headers(struct commit_log *log, uint64_t from, struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    for (size_t i = 0; i < log->segment_count && rc == QUARTET_OK; i++) {
+        const struct segment *s = log->segments[i];
+        uint8_t header[SEGMENT_HEADER_BYTES];
+        size_t got = 0;
+        if (s->number < from / SEGMENT_STREAM_BYTES)
+            continue;
+        rc = log->env->ops->pread(s->file, header, sizeof header, 0, &got, err);
+        if (rc == QUARTET_OK && got == sizeof header)
+            rc = log->env->ops->pwrite(s->file, header, sizeof header, 0, err);
+        if (rc == QUARTET_OK)
+            rc = log->env->ops->sync(s->file, err);
+    }
+    return rc;
+}
+
 quartet_status log_segments_settle(struct commit_log *log, uint64_t end, struct err *err)
 {
     quartet_status rc = QUARTET_OK;
