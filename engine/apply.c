@@ -327,6 +327,8 @@ static quartet_status merge_row(struct applying *a, struct slice key, struct row
         rc = show(a, &row, key, a->old_values);
     if (rc == QUARTET_OK && was_live)
         before = row_hash(&row, &t->rows, t->record_ids, t->id, key, &d->chains, &a->hashed);
+    if (rc == QUARTET_OK && a->hashed.failed)
+        rc = err_nomem(a->err);
     if (rc == QUARTET_OK)
         rc = row_apply(&row, &t->rows, op, &a->writer, &a->row, &changed, a->err);
     if (rc != QUARTET_OK || !changed)

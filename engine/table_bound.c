@@ -55,7 +55,7 @@ quartet_status bound_range(struct scan_keys *s, const struct key_bound *bound, s
     }
     quartet_status rc = first == NULL ? QUARTET_OK : put(s, n, first, &out->lo, &out->fold, err);
     if (rc == QUARTET_OK && first != NULL && first_open && !key_prefix_end(&out->lo))
-        rc = err_set(err, QUARTET_INTERNAL, "a key of table %s has no successor", s->table->name);
+        rc = out->lo.failed ? err_nomem(err) : err_set(err, QUARTET_INTERNAL, "a key of table %s has no successor", s->table->name);
     if (rc == QUARTET_OK && last != NULL)
         rc = put(s, n, last, &out->hi, &out->fold, err);
     if (rc != QUARTET_OK)

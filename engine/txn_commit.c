@@ -331,7 +331,7 @@ static quartet_status log_chunks(struct commit *c, log_pos *end, bool *begun)
         struct slice parts[2] = {slice_of(head, sizeof head), slice_of(c->bytes.data + k->at, k->n)};
         log_pos at;
         quartet_status rc = commit_log_append(d->log, LOG_LOCAL, parts, 2, &at, end, c->err);
-        *begun = *begun || rc != QUARTET_FULL;
+        *begun = *begun || (rc != QUARTET_FULL && rc != QUARTET_NOMEM);
         if (rc == QUARTET_OK && d->identity.member)
             rc = chain_add_local(d->state[d->own], (struct local_delta){.number = k->number, .stamp = c->stamp, .at = at, .end = *end,
                                                                         .n = (uint32_t)k->n, .more = (k->flags & DELTA_MORE) != 0}, c->err);
@@ -372,8 +372,8 @@ static quartet_status commit_locked(struct commit *c, apply_no *no, log_pos *end
         return rc;
     bool begun = false;
     rc = log_chunks(c, end, &begun);
-    if (rc == QUARTET_FULL && !begun)
-        return rc; /* the log makes room before it writes: nothing has happened, and it may be tried again */
+    if (rc != QUARTET_OK && !begun)
+        return rc; /* the log makes room, on disk and in memory, before it writes: nothing has happened, and it may be tried again */
     if (rc == QUARTET_OK)
         rc = vv_merge(&d->state[d->own]->seen, &c->deps, c->err); /* as a receiver does */
     if (rc == QUARTET_OK)
