@@ -551,6 +551,35 @@ static quartet_status run_write(conn_stmt *s, txn *t, struct err *err)
     return rc;
 }
 
+/* CREATE TABLE AS: the table is there; its rows. */
+static quartet_status run_fill(conn_stmt *s, txn *t, struct arena *a, struct err *err)
+{
+    const struct ast_create_table *c = s->tree->u.create_table;
+    struct ast_insert insert = {.table = {.name = c->name.name}, .source = c->as};
+    struct ast_stmt stmt = {.kind = AST_STMT_INSERT, .u.insert = &insert};
+    struct exec_limits limits = limits_of(s->c);
+    struct batch none;
+    plan *p = NULL;
+    quartet_status rc = plan_build(t->catalog, &stmt, a, &p, err);
+    if (rc == QUARTET_OK)
+        rc = exec_open(p, t, NULL, 0, &limits, &s->run, err);
+    if (rc == QUARTET_OK)
+        rc = exec_next(s->run, &none, err); /* all of the work comes before the first rows, and there are none */
+    if (rc == QUARTET_OK)
+        s->c->changes = (int64_t)exec_changes(s->run);
+    exec_close(s->run);
+    s->run = NULL;
+    plan_free(p);
+    return rc;
+}
+
+static bool fills(const conn_stmt *s, const txn *t)
+{
+    const struct ast_create_table *c = s->tree->kind == AST_STMT_CREATE_TABLE ? s->tree->u.create_table : NULL;
+    return c != NULL && c->as != NULL && !c->no_data && catalog_table(t->catalog, c->name.name.text) == NULL &&
+           catalog_view(t->catalog, c->name.name.text) == NULL;
+}
+
 /* DDL or a planned statement. */
 static quartet_status run_body(conn_stmt *s, txn *t, struct err *err)
 {
@@ -559,11 +588,14 @@ static quartet_status run_body(conn_stmt *s, txn *t, struct err *err)
     const char *warning = NULL;
     struct arena a = {0};
     t->no_foreign_keys = s->c->settings.no_foreign_keys;
+    bool fill = fills(s, t);
     quartet_status rc = ddl_run(t, s->tree, &a, &warning, err);
     if (rc == QUARTET_OK && warning != NULL)
         conn_say(s->c, warning);
     if (rc == QUARTET_OK)
         s->c->changes = 0;
+    if (rc == QUARTET_OK && fill)
+        rc = run_fill(s, t, &a, err);
     arena_free_all(&a);
     return rc;
 }

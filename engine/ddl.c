@@ -8,6 +8,7 @@
 #include <xxhash.h>
 
 #include "base/mem.h"
+#include "ddl_as.h"
 #include "parser/parse.h"
 #include "plan_check.h"
 #include "table_internal.h"
@@ -172,10 +173,10 @@ static quartet_status create_table(struct ddl *x, const struct ast_stmt *stmt)
         return unsupported(x, "CREATE TEMPORARY TABLE");
     if (c.updates_win)
         return unsupported(x, "UPDATES WIN");
-    if (c.as != NULL)
-        return unsupported(x, "CREATE TABLE AS SELECT here");
-    if (c.like.name.text != NULL) {
-        rc = like_definition(x, &c, &like);
+    if (c.as != NULL && stmt->params.count > 0)
+        return err_set_at(x->err, QUARTET_ERROR, c.name.name.offset, "CREATE TABLE AS cannot have parameters");
+    if (c.as != NULL || c.like.name.text != NULL) {
+        rc = c.as != NULL ? ddl_as_definition(x->t->catalog, &c, x->a, &like, x->err) : like_definition(x, &c, &like);
         if (rc != QUARTET_OK)
             return rc;
         c = *like->u.create_table;

@@ -157,6 +157,28 @@ static void test_failed_statement_is_undone_alone(void)
     close_pair(&p);
 }
 
+/* The table and its rows are one statement: both or neither, in a transaction that goes on. */
+static void test_create_table_as(void)
+{
+    struct pair p;
+    open_pair(&p);
+    RUN(p.a, "CREATE TABLE t (id INTEGER PRIMARY KEY, x VARCHAR(10))");
+    RUN(p.a, "INSERT INTO t VALUES (1, '5'), (2, 'z'), (3, NULL)");
+    RUN(p.a, "CREATE TABLE u AS SELECT id, x, id + 1 AS n, id FROM t");
+    CU_ASSERT_EQUAL(ask(p.b, "SELECT sum(n) FROM u WHERE \"id:1\" = id"), 9);
+    RUN(p.a, "CREATE TABLE IF NOT EXISTS u AS SELECT 1");
+    CU_ASSERT_EQUAL(ask(p.b, "SELECT count(*) FROM u"), 3);
+    RUN(p.a, "CREATE TABLE w AS SELECT * FROM t WITH NO DATA");
+    CU_ASSERT_EQUAL(ask(p.b, "SELECT count(*) FROM w"), 0);
+    RUN(p.a, "BEGIN");
+    RUN(p.a, "INSERT INTO t(id) VALUES (4)");
+    CU_ASSERT_EQUAL(run(p.a, "CREATE TABLE v(a INTEGER) AS SELECT x FROM t", NULL), QUARTET_MISMATCH); /* 'z' is no INTEGER */
+    CU_ASSERT_EQUAL(run(p.a, "SELECT * FROM v", NULL), QUARTET_ERROR);
+    RUN(p.a, "COMMIT");
+    CU_ASSERT_EQUAL(ask(p.b, "SELECT count(*) FROM t"), 4);
+    close_pair(&p);
+}
+
 const char *const unit_suite = "conn";
 const struct unit_test unit_tests[] = {
     {"overtaken transaction runs again", test_overtaken_transaction_runs_again},
@@ -164,5 +186,6 @@ const struct unit_test unit_tests[] = {
     {"random and now keep their values", test_random_and_now_keep_their_values},
     {"read half way", test_read_half_way_counts_as_far_as_it_was_read},
     {"failed statement", test_failed_statement_is_undone_alone},
+    {"create table as", test_create_table_as},
     {NULL, NULL},
 };
