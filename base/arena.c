@@ -29,6 +29,7 @@
 #define ARENA_ALIGN_BYTES 16u
 #define ARENA_CHUNK_BYTES_MIN 4064u /* with its header and malloc's, one page */
 #define ARENA_CHUNK_BYTES_MAX (1024u * 1024u)
+#define ARENA_SPARE_BYTES_MAX (128u * 1024u) /* more than that is not kept for the next one */
 
 struct arena_chunk {
     _Alignas(ARENA_ALIGN_BYTES) struct arena_chunk *older;
@@ -230,6 +231,16 @@ void arena_rewind(struct arena *a, struct arena_mark mark)
         chunk_free(mark.chunk->spare);
         mark.chunk->spare = kept;
     }
+}
+
+void arena_give(struct arena *a, struct arena *spare)
+{
+    arena_rewind(a, (struct arena_mark){0}); /* the largest chunk stays */
+    if (spare->chunks == NULL && a->chunks != NULL && a->chunks->cap <= ARENA_SPARE_BYTES_MAX) {
+        spare->chunks = a->chunks;
+        a->chunks = NULL;
+    }
+    arena_free_all(a);
 }
 
 void arena_free_all(struct arena *a)

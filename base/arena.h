@@ -29,6 +29,8 @@ char *arena_strndup(struct arena *a, const char *s, size_t n);  /* adds a NUL */
 char *arena_printf(struct arena *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
 struct arena_mark arena_mark(const struct arena *a);
 void arena_rewind(struct arena *a, struct arena_mark mark); /* releases all that came after; keeps one chunk to reuse */
+/* Empty the arena; where it kept little and `spare` has nothing, its memory goes there, to be used again: *to = *spare; *spare = (struct arena){0}. */
+void arena_give(struct arena *a, struct arena *spare);
 void arena_free_all(struct arena *a);                       /* the arena may be used again */
 quartet_status arena_fail(const struct arena *a, struct err *err); /* QUARTET_NOMEM or QUARTET_LIMIT */
 

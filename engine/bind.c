@@ -8,7 +8,9 @@
 
 bool name_eq(const char *a, const char *b)
 {
-    return a != NULL && b != NULL && strcasecmp(a, b) == 0;
+    if (a == NULL || b == NULL || ((a[0] ^ b[0]) & 0xDF) != 0)
+        return false; /* upper and lower case differ in one bit */
+    return strcasecmp(a, b) == 0;
 }
 
 bool bind_grow(struct arena *a, void *items, uint32_t count, uint32_t *cap, size_t size)

@@ -34,6 +34,9 @@ void conn_close(conn *c)
     txn_rollback(c->t);
     c->t = NULL;
     txn_rollback(c->rested);
+    arena_free_all(&c->spare_text);
+    arena_free_all(&c->spare_plan);
+    arena_free_all(&c->spare_run);
     conn_end_txn(c);
     mem_free(c->savepoints);
     conn_rerun_clear(c);
@@ -277,15 +280,17 @@ static quartet_status plan_now(conn_stmt *s, struct err *err)
     plan_free(s->p);
     s->p = NULL;
     s->column_count = 0; /* nothing is known of them without a plan */
-    arena_free_all(&s->plan_arena);
+    arena_rewind(&s->plan_arena, (struct arena_mark){0});
     quartet_status rc = conn_catalog(s->c, &catalog, err);
     if (rc != QUARTET_OK)
         return rc;
     rc = plan_build(catalog, s->tree, &s->plan_arena, &s->p, err);
     catalog_unref(catalog);
-    if (rc == QUARTET_OK)
-        s->column_count = plan_column_count(s->p);
-    return rc;
+    if (rc != QUARTET_OK)
+        return rc;
+    plan_lend(s->p, &s->c->spare_run);
+    s->column_count = plan_column_count(s->p);
+    return QUARTET_OK;
 }
 
 static quartet_status keep_table(conn_stmt *s, const struct conn_table *t, struct err *err)
@@ -351,6 +356,9 @@ quartet_status conn_prepare(conn *c, const char *sql, size_t n, conn_stmt **out,
     if (c->first != NULL)
         c->first->prev = s;
     c->first = s;
+    s->arena = c->spare_text;
+    s->plan_arena = c->spare_plan;
+    c->spare_text = c->spare_plan = (struct arena){0};
     quartet_status rc = prepare_stmt(s, sql, n, consumed, err);
     if (rc != QUARTET_OK || s->tree == NULL)
         conn_finalize(s);
@@ -374,8 +382,8 @@ void conn_finalize(conn_stmt *s)
     params_deinit(&s->params);
     conn_rows_clear(&s->rows);
     arena_free_all(&s->batch_arena);
-    arena_free_all(&s->plan_arena);
-    arena_free_all(&s->arena);
+    arena_give(&s->plan_arena, &s->c->spare_plan);
+    arena_give(&s->arena, &s->c->spare_text);
     mem_free(s);
 }
 
@@ -487,9 +495,11 @@ static quartet_status plan_for(conn_stmt *s, txn *t, struct err *err)
     s->column_count = 0; /* nothing is known of them without a plan */
     arena_free_all(&s->plan_arena);
     quartet_status rc = plan_build(t->catalog, s->tree, &s->plan_arena, &s->p, err);
-    if (rc == QUARTET_OK)
-        s->column_count = plan_column_count(s->p);
-    return rc;
+    if (rc != QUARTET_OK)
+        return rc;
+    plan_lend(s->p, &s->c->spare_run);
+    s->column_count = plan_column_count(s->p);
+    return QUARTET_OK;
 }
 
 static quartet_status start_read(conn_stmt *s, struct err *err)

@@ -41,6 +41,7 @@ struct conn {
     void (*notice)(void *arg, const char *text);
     void *notice_arg;
     conn_stmt *first;       /* all statements of the connection */
+    struct arena spare_text, spare_plan, spare_run; /* memory of finalized statements, for the next one */
     txn *rested;            /* of the last lone read, to use again; NULL: none */
 };
 

@@ -59,7 +59,9 @@ quartet_status xnode_make(struct exec *e, struct xrun *run, const struct pnode *
                           struct xnode **out, struct err *err)
 {
     const struct xkind *kind = kinds[p->kind];
-    struct xnode *x = keep_alloc(e, 1, kind->size);
+    struct xnode *x = arena_alloc(&e->keep, kind->size);
+    if (x != NULL)
+        memset(x, 0, kind->clear > 0 ? kind->clear : kind->size);
     if (x == NULL ||
         !bind_grow(&e->keep, &e->all, e->all_count, &e->all_cap, sizeof(struct xnode *)))
         return arena_fail(&e->keep, err);
@@ -118,6 +120,10 @@ static quartet_status exec_new(struct plan *p, const struct exec_limits *limits,
     if (e == NULL)
         return err_nomem(err);
     e->p = p;
+    if (p->spare != NULL) { /* memory of an earlier statement */
+        e->keep = *p->spare;
+        *p->spare = (struct arena){0};
+    }
     e->limits = *limits;
     e->param_count = p->param_count;
     e->params = keep_alloc(e, p->param_count, sizeof *e->params);
@@ -163,6 +169,8 @@ void exec_destroy(struct exec *e)
         xcte_close(&e->ctes[i], e->p->ctes[i].step_count);
     arena_free_all(&e->main.data);
     arena_free_all(&e->tmp);
+    if (e->p->spare != NULL)
+        arena_give(&e->keep, e->p->spare);
     arena_free_all(&e->keep);
     mem_free(e);
 }

@@ -20,6 +20,7 @@ struct plan_column {
  * holds a reference to the catalog. */
 quartet_status plan_build(struct catalog *catalog, const struct ast_stmt *stmt, struct arena *a, plan **out, struct err *err);
 void plan_free(plan *p); /* releases the catalog; NULL is allowed */
+void plan_lend(plan *p, struct arena *spare); /* memory for its runs, empty but for what arena_give kept; it outlives the plan */
 uint32_t plan_column_count(const plan *p); /* 0: no result rows */
 const struct plan_column *plan_column(const plan *p, uint32_t i);
 bool plan_writes(const plan *p);

@@ -419,4 +419,4 @@ static quartet_status agg_node_next(struct xnode *x, struct err *err)
 }
 
 const struct xkind xkind_agg = {sizeof(struct xagg),
-                                {agg_node_open, agg_node_next, agg_node_close}};
+                                {agg_node_open, agg_node_next, agg_node_close}, 0};

@@ -181,4 +181,4 @@ static quartet_status insert_next(struct xnode *x, struct err *err)
     return rc != QUARTET_OK ? rc : write_emit(w, err);
 }
 
-const struct xkind xkind_insert = {sizeof(struct xwrite), {write_open, insert_next, write_close}};
+const struct xkind xkind_insert = {sizeof(struct xwrite), {write_open, insert_next, write_close}, 0};

@@ -147,6 +147,7 @@ bool bound_next(
 struct xkind {
     size_t size;
     struct xops ops;
+    size_t clear; /* only so many bytes need be zero: arrays behind them are scratch; 0: all */
 };
 extern const struct xkind xkind_one, xkind_scan, xkind_values, xkind_series, xkind_cte_scan,
     xkind_cte_work, xkind_filter, xkind_project, xkind_hash_join, xkind_loop_join, xkind_index_join,

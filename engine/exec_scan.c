@@ -1,4 +1,5 @@
 /* exec_scan.c - rows of a table, by a whole scan, a range, one key, or several. */
+#include <stddef.h>
 #include <string.h>
 
 #include "exec_internal.h"
@@ -8,9 +9,9 @@ struct xscan {
     struct bound_state bound;
     table_scan *scan;
     bool started, done;
-    uint16_t sel[BATCH_ROWS_MAX];
-    uint8_t no_nulls[BATCH_ROWS_MAX]; /* keys are never NULL */
     struct vec *cols;
+    uint8_t *no_nulls; /* keys are never NULL */
+    uint16_t sel[BATCH_ROWS_MAX];
 };
 
 static quartet_status scan_open(struct xnode *x, struct err *err)
@@ -59,8 +60,9 @@ static quartet_status scan_start(struct xscan *s, struct err *err)
 static quartet_status add_key_column(struct xscan *s, struct batch *b, struct err *err)
 {
     if (s->cols == NULL) {
+        s->no_nulls = keep_alloc(s->x.run->e, BATCH_ROWS_MAX, 1);
         s->cols = keep_alloc(s->x.run->e, s->x.p->col_count, sizeof *s->cols);
-        if (s->cols == NULL)
+        if (s->cols == NULL || s->no_nulls == NULL)
             return arena_fail(&s->x.run->e->keep, err);
     }
     memcpy(s->cols, b->cols, b->col_count * sizeof *s->cols);
@@ -114,4 +116,4 @@ static quartet_status scan_next(struct xnode *x, struct err *err)
     return rc;
 }
 
-const struct xkind xkind_scan = {sizeof(struct xscan), {scan_open, scan_next, scan_close}};
+const struct xkind xkind_scan = {sizeof(struct xscan), {scan_open, scan_next, scan_close}, offsetof(struct xscan, sel)};

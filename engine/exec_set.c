@@ -65,7 +65,7 @@ static void distinct_close(struct xnode *x)
 }
 
 const struct xkind xkind_distinct = {sizeof(struct xdistinct),
-                                     {distinct_open, distinct_next, distinct_close}};
+                                     {distinct_open, distinct_next, distinct_close}, 0};
 
 /* ---- set operations ---- */
 
@@ -251,4 +251,4 @@ static void set_close(struct xnode *x)
     keyset_deinit(&((struct xset *)x)->keys);
 }
 
-const struct xkind xkind_set = {sizeof(struct xset), {set_open, set_next, set_close}};
+const struct xkind xkind_set = {sizeof(struct xset), {set_open, set_next, set_close}, 0};

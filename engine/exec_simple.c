@@ -1,5 +1,6 @@
 /* exec_simple.c - operators that pass rows on or make a few: FILTER, PROJECT, LIMIT, VALUES,
  * series, texts. */
+#include <stddef.h>
 #include <string.h>
 
 #include "exec_internal.h"
@@ -27,7 +28,7 @@ static quartet_status one_next(struct xnode *x, struct err *err)
     return QUARTET_OK;
 }
 
-const struct xkind xkind_one = {sizeof(struct xone), {one_open, one_next, NULL}};
+const struct xkind xkind_one = {sizeof(struct xone), {one_open, one_next, NULL}, 0};
 
 /* ---- FILTER ---- */
 
@@ -63,7 +64,7 @@ static quartet_status filter_next(struct xnode *x, struct err *err)
     }
 }
 
-const struct xkind xkind_filter = {sizeof(struct xfilter), {pass_open, filter_next, NULL}};
+const struct xkind xkind_filter = {sizeof(struct xfilter), {pass_open, filter_next, NULL}, offsetof(struct xfilter, sel)};
 
 /* ---- PROJECT ---- */
 
@@ -97,7 +98,7 @@ static quartet_status project_next(struct xnode *x, struct err *err)
     return QUARTET_OK;
 }
 
-const struct xkind xkind_project = {sizeof(struct xproject), {pass_open, project_next, NULL}};
+const struct xkind xkind_project = {sizeof(struct xproject), {pass_open, project_next, NULL}, 0};
 
 /* ---- LIMIT ---- */
 
@@ -221,7 +222,7 @@ static void limit_close(struct xnode *x)
     buf_deinit(&l->next);
 }
 
-const struct xkind xkind_limit = {sizeof(struct xlimit), {limit_open, limit_next, limit_close}};
+const struct xkind xkind_limit = {sizeof(struct xlimit), {limit_open, limit_next, limit_close}, 0};
 
 /* ---- VALUES ---- */
 
@@ -270,7 +271,7 @@ static quartet_status values_next(struct xnode *x, struct err *err)
     return rc;
 }
 
-const struct xkind xkind_values = {sizeof(struct xvalues), {values_open, values_next, NULL}};
+const struct xkind xkind_values = {sizeof(struct xvalues), {values_open, values_next, NULL}, 0};
 
 /* ---- generate_series ---- */
 
@@ -325,7 +326,7 @@ static quartet_status series_next(struct xnode *x, struct err *err)
     return QUARTET_OK;
 }
 
-const struct xkind xkind_series = {sizeof(struct xseries), {series_open, series_next, NULL}};
+const struct xkind xkind_series = {sizeof(struct xseries), {series_open, series_next, NULL}, 0};
 
 /* ---- texts: EXPLAIN ---- */
 
@@ -356,4 +357,4 @@ static quartet_status text_next(struct xnode *x, struct err *err)
     return QUARTET_OK;
 }
 
-const struct xkind xkind_text = {sizeof(struct xtext), {text_open, text_next, NULL}};
+const struct xkind xkind_text = {sizeof(struct xtext), {text_open, text_next, NULL}, 0};

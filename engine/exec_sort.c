@@ -294,4 +294,4 @@ static quartet_status sort_next(struct xnode *x, struct err *err)
     return QUARTET_OK;
 }
 
-const struct xkind xkind_sort = {sizeof(struct xsort), {sort_open, sort_next, sort_close}};
+const struct xkind xkind_sort = {sizeof(struct xsort), {sort_open, sort_next, sort_close}, 0};

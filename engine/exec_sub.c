@@ -421,7 +421,7 @@ static quartet_status with_next(struct xnode *x, struct err *err)
     return rc;
 }
 
-const struct xkind xkind_with = {sizeof(struct xwith), {with_open, with_next, NULL}};
+const struct xkind xkind_with = {sizeof(struct xwith), {with_open, with_next, NULL}, 0};
 
 void xcte_close(struct xcte *c, uint32_t step_count)
 {
@@ -605,7 +605,7 @@ static quartet_status cte_scan_next(struct xnode *x, struct err *err)
 }
 
 const struct xkind xkind_cte_scan = {sizeof(struct xcte_scan),
-                                     {cte_scan_open, cte_scan_next, NULL}};
+                                     {cte_scan_open, cte_scan_next, NULL}, 0};
 
 static quartet_status cte_work_next(struct xnode *x, struct err *err)
 {
@@ -619,4 +619,4 @@ static quartet_status cte_work_next(struct xnode *x, struct err *err)
 }
 
 const struct xkind xkind_cte_work = {sizeof(struct xcte_scan),
-                                     {cte_scan_open, cte_work_next, NULL}};
+                                     {cte_scan_open, cte_work_next, NULL}, 0};

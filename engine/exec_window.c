@@ -612,4 +612,4 @@ static quartet_status window_next(struct xnode *x, struct err *err)
 }
 
 const struct xkind xkind_window = {sizeof(struct xwindow),
-                                   {window_open, window_next, window_close}};
+                                   {window_open, window_next, window_close}, 0};

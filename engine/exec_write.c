@@ -392,5 +392,5 @@ static quartet_status delete_next(struct xnode *x, struct err *err)
     return rc != QUARTET_OK ? rc : write_emit(w, err);
 }
 
-const struct xkind xkind_update = {sizeof(struct xwrite), {write_open, update_next, write_close}};
-const struct xkind xkind_delete = {sizeof(struct xwrite), {write_open, delete_next, write_close}};
+const struct xkind xkind_update = {sizeof(struct xwrite), {write_open, update_next, write_close}, 0};
+const struct xkind xkind_delete = {sizeof(struct xwrite), {write_open, delete_next, write_close}, 0};

@@ -751,6 +751,11 @@ void plan_free(plan *p)
     p->catalog = NULL;
 }
 
+void plan_lend(plan *p, struct arena *spare)
+{
+    p->spare = spare;
+}
+
 uint32_t plan_column_count(const plan *p)
 {
     return p->column_count;

@@ -262,6 +262,7 @@ struct plan {
         param_count; /* the slots of outer columns lie behind the user's parameters */
     bool writes;
     struct exec *cached; /* one execution that waits to run again */
+    struct arena *spare; /* memory that its first run takes and gives back at its end; NULL: none */
 };
 
 /* What the planner carries along. */

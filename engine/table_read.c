@@ -29,7 +29,8 @@ struct table_scan {
     int32_t *from;            /* wanted column -> its place among want.columns, or -1: decoded from the key */
     struct vec *vecs;
     struct slice *key_slices;
-    struct arena arena, batch; /* of the scan; of one batch */
+    void *room;                /* what the pointers here point to */
+    struct arena batch;        /* of one batch */
     struct kv_want fetch;      /* of rows that are looked up */
     struct value *cells;       /* by fetch.columns */
     struct value *row;         /* one row by table position: the columns that are wanted, and those of the keys before them */
@@ -38,18 +39,39 @@ struct table_scan {
     uint8_t *point_nulls;
 };
 
+/* The next piece of the room; with NULL only its bytes are counted. */
+static void *scan_piece(uint8_t *room, size_t *at, size_t count, size_t size)
+{
+    void *p = room != NULL ? room + *at : NULL;
+    *at += (count * size + 15) & ~(size_t)15;
+    return p;
+}
+
+static size_t scan_layout(table_scan *s, uint32_t n, uint8_t *room)
+{
+    size_t at = 0;
+    s->vecs = scan_piece(room, &at, n, sizeof *s->vecs);
+    s->missing = scan_piece(room, &at, n, sizeof *s->missing);
+    s->cells = scan_piece(room, &at, n, sizeof *s->cells);
+    s->point_cells = scan_piece(room, &at, n, sizeof *s->point_cells);
+    s->row = scan_piece(room, &at, s->table->column_count, sizeof *s->row);
+    s->key_slices = scan_piece(room, &at, s->index != NULL ? BATCH_ROWS_MAX : 1u, sizeof *s->key_slices);
+    s->columns = scan_piece(room, &at, n, sizeof *s->columns);
+    s->from = scan_piece(room, &at, n, sizeof *s->from);
+    s->record_columns = scan_piece(room, &at, n, sizeof *s->record_columns);
+    s->point_nulls = scan_piece(room, &at, n, sizeof *s->point_nulls);
+    return at;
+}
+
 static quartet_status scan_prepare(table_scan *s, const struct scan_want *want, struct err *err)
 {
     const struct table_def *t = s->table;
     uint32_t n = want->column_count;
     s->column_count = n;
-    s->columns = arena_zalloc(&s->arena, n + 1u, sizeof *s->columns);
-    s->record_columns = arena_zalloc(&s->arena, n + 1u, sizeof *s->record_columns);
-    s->missing = arena_zalloc(&s->arena, n + 1u, sizeof *s->missing);
-    s->from = arena_zalloc(&s->arena, n + 1u, sizeof *s->from);
-    s->vecs = arena_zalloc(&s->arena, n + 1u, sizeof *s->vecs);
-    if (s->columns == NULL || s->record_columns == NULL || s->missing == NULL || s->from == NULL || s->vecs == NULL)
-        return arena_fail(&s->arena, err);
+    s->room = mem_zalloc(scan_layout(s, n, NULL), 1); /* in one piece: statements that run once make many scans */
+    if (s->room == NULL)
+        return err_nomem(err);
+    (void)scan_layout(s, n, s->room);
     s->covering = s->index != NULL;
     for (uint32_t i = 0; i < n; i++) {
         const struct column_def *c = &t->columns[want->columns[i]];
@@ -71,13 +93,6 @@ static quartet_status scan_prepare(table_scan *s, const struct scan_want *want, 
     bool key_wanted = want->keys || s->want.column_count < n;
     s->want.reverse = want->reverse;
     s->want_keys = want->keys;
-    s->row = arena_zalloc(&s->arena, t->column_count, sizeof *s->row);
-    s->cells = arena_zalloc(&s->arena, n + 1u, sizeof *s->cells);
-    s->point_cells = arena_zalloc(&s->arena, n + 1u, sizeof *s->point_cells);
-    s->point_nulls = arena_zalloc(&s->arena, n + 1u, sizeof *s->point_nulls);
-    s->key_slices = arena_zalloc(&s->arena, s->index != NULL ? BATCH_ROWS_MAX : 1u, sizeof *s->key_slices);
-    if (s->row == NULL || s->cells == NULL || s->point_cells == NULL || s->point_nulls == NULL || s->key_slices == NULL)
-        return arena_fail(&s->arena, err);
     s->fetch = (struct kv_want){.columns = s->record_columns, .column_count = s->want.column_count, .missing = s->missing};
     if (s->index != NULL) {
         s->want.column_count = 0; /* entries have no columns */
@@ -160,7 +175,7 @@ void table_scan_close(table_scan *s)
     kv_iter_close(s->it);
     key_span_deinit(&s->span);
     arena_free_all(&s->batch);
-    arena_free_all(&s->arena);
+    mem_free(s->room);
     mem_free(s);
 }
 
