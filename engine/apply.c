@@ -18,7 +18,8 @@ struct hash_change {
 };
 struct applying {
     db *d;
-    const struct apply_in *in;
+    struct apply_in in;
+    bool prepared;
     struct row_writer writer;
     struct apply_ops ops;
     kv_snap *snap;
@@ -39,7 +40,7 @@ struct applying {
 
 static quartet_status misfit(struct applying *a, const char *what)
 {
-    return err_set(a->err, QUARTET_CORRUPT, "delta %llu: %s (table %s)", (unsigned long long)a->in->number, what,
+    return err_set(a->err, QUARTET_CORRUPT, "delta %llu: %s (table %s)", (unsigned long long)a->in.number, what,
                    a->t != NULL ? a->t->name : "unknown");
 }
 
@@ -168,14 +169,14 @@ static struct hash_change *change_of(struct applying *a, tree_id id)
 static quartet_status begin_table(struct applying *a, const struct delta_reader *r)
 {
     if (r->table_id < a->last_tree)
-        return err_set(a->err, QUARTET_CORRUPT, "delta %llu: tables out of order", (unsigned long long)a->in->number);
+        return err_set(a->err, QUARTET_CORRUPT, "delta %llu: tables out of order", (unsigned long long)a->in.number);
     a->last_tree = r->table_id;
     if (r->table_id >= SYS_TREES_END) {
         quartet_status rc = renew_catalog(a);
         if (rc != QUARTET_OK)
             return rc;
     } else if (r->table_id != SYS_OBJECTS && r->table_id != SYS_COLUMNS && r->table_id != SYS_SETTINGS) {
-        return err_set(a->err, QUARTET_CORRUPT, "delta %llu writes table %llu, which is not replicated", (unsigned long long)a->in->number,
+        return err_set(a->err, QUARTET_CORRUPT, "delta %llu writes table %llu, which is not replicated", (unsigned long long)a->in.number,
                        (unsigned long long)r->table_id);
     }
     a->t = catalog_table_by_id(a->catalog, r->table_id);
@@ -296,8 +297,7 @@ static quartet_status insert_simple(struct applying *a, struct slice key, struct
         if (rc != QUARTET_OK)
             return rc;
     }
-    const void *copy = arena_dup(&a->ops.bytes, record.p, record.n);
-    return copy == NULL ? arena_fail(&a->ops.bytes, a->err) : ops_put(&a->ops, t->id, key, slice_of(copy, record.n), a->err);
+    return ops_put_copy(&a->ops, t->id, key, record, a->err);
 }
 
 static quartet_status show(struct applying *a, const struct row *row, struct slice key, struct value *out)
@@ -358,7 +358,7 @@ static quartet_status one_row(struct applying *a, struct slice key, struct row_o
     quartet_status rc = QUARTET_OK;
     for (uint32_t i = 0; a->map != NULL && i < op->write_count; i++)
         op->writes[i].column = a->map[op->writes[i].column];
-    if (!a->in->trusted)
+    if (!a->in.trusted)
         rc = check_fit(a, key, op);
     if (rc != QUARTET_OK)
         return rc;
@@ -440,33 +440,52 @@ static quartet_status settle_ops(struct applying *a)
     return QUARTET_OK;
 }
 
-/* Everything is prepared: nothing after kv_apply may fail. */
-static quartet_status finish(struct applying *a, apply_no *no)
+quartet_status apply_prepare(struct applying *a, struct err *err)
 {
     db *d = a->d;
-    const struct apply_in *in = a->in;
-    struct vv_entry e = {.chain = in->chain, .number = in->number, .stamp = in->stamp};
-    struct chain_state *s = db_chain(d, in->chain, a->err);
+    a->err = err;
+    quartet_status rc = renew_catalog(a); /* where it was DDL only */
+    kv_release(a->snap);
+    a->snap = NULL;
+    struct chain_state *s = db_chain(d, a->in.chain, err);
     if (s == NULL)
         return QUARTET_NOMEM;
-    const struct vv_entry *had = vv_find(&d->applied, in->chain);
+    if (rc == QUARTET_OK)
+        rc = vv_reserve(&d->applied, err);
+    if (rc == QUARTET_OK)
+        rc = vv_reserve(&s->seen, err);
+    if (rc == QUARTET_OK)
+        rc = db_catalog_reserve(d, err);
+    if (rc == QUARTET_OK && a->ops.bulk != NULL) {
+        rc = ops_pour(&a->ops, err);
+        if (rc == QUARTET_OK)
+            rc = kv_bulk_prepare(a->ops.bulk, d->applied_no + 1, err);
+    } else if (rc == QUARTET_OK && a->system != NULL) {
+        rc = settle_ops(a);
+    }
+    a->prepared = rc == QUARTET_OK;
+    return rc;
+}
+
+/* Everything is prepared: nothing after ops_commit may fail. */
+static quartet_status finish(struct applying *a, uint64_t number, log_pos end, apply_no *no)
+{
+    db *d = a->d;
+    struct vv_entry e = {.chain = a->in.chain, .number = number, .stamp = a->in.stamp};
+    struct chain_state *s = db_chain(d, a->in.chain, a->err);
+    if (s == NULL)
+        return QUARTET_NOMEM;
+    const struct vv_entry *had = vv_find(&d->applied, a->in.chain);
     if (had != NULL)
         e.head = had->head;
-    if (s->head_number != 0 && s->head_number <= in->number)
+    if (s->head_number != 0 && s->head_number <= number)
         e.head = load_le64(s->head);
-    quartet_status rc = vv_reserve(&d->applied, a->err);
-    if (rc == QUARTET_OK)
-        rc = vv_reserve(&s->seen, a->err);
-    if (rc == QUARTET_OK)
-        rc = db_catalog_reserve(d, a->err);
-    if (rc == QUARTET_OK && a->system != NULL)
-        rc = settle_ops(a);
-    if (rc == QUARTET_OK)
-        rc = kv_apply(d->store, a->ops.ops, a->ops.count, d->applied_no + 1, a->err);
+    bool bulk = a->ops.bulk != NULL;
+    quartet_status rc = ops_commit(&a->ops, d->applied_no + 1, a->err);
     if (rc != QUARTET_OK)
         return rc;
     *no = ++d->applied_no;
-    d->applied_end = in->end;
+    d->applied_end = end;
     for (size_t i = 0; i < a->change_count; i++) {
         if (a->changes[i].reset)
             a->changes[i].state->hash = (struct state_hash){0};
@@ -482,34 +501,77 @@ static quartet_status finish(struct applying *a, apply_no *no)
         a->fresh = NULL;
     }
     atomic_fetch_add(&d->rows_written, a->rows);
+    if (bulk)
+        kv_settle(d->store);
     return QUARTET_OK;
 }
 
-quartet_status apply_transaction(db *d, const struct apply_in *in, apply_no *no, struct err *err)
+quartet_status apply_begin(db *d, const struct apply_in *in, struct applying **out, struct err *err)
 {
-    struct applying a = {.d = d, .in = in, .catalog = d->catalog, .err = err};
     struct chain_state *s = db_chain(d, in->chain, err);
-    if (s == NULL)
-        return QUARTET_NOMEM;
-    a.writer = (struct row_writer){.ver = {.stamp = in->stamp, .chain = in->chain}, .seen = &s->seen, .chains = &d->chains};
-    quartet_status rc = kv_snapshot_latest(d->store, &a.snap, err);
-    for (size_t i = 0; i < in->count && rc == QUARTET_OK; i++)
-        rc = one_delta(&a, in->deltas[i]);
+    struct applying *a = s != NULL ? mem_zalloc(1, sizeof *a) : NULL;
+    if (a == NULL)
+        return err_nomem(err);
+    a->d = d;
+    a->in = *in;
+    a->catalog = d->catalog;
+    a->err = err;
+    a->ops.store = d->store;
+    a->ops.limit = db_large_bytes(d);
+    a->writer = (struct row_writer){.ver = {.stamp = in->stamp, .chain = in->chain}, .seen = &s->seen, .chains = &d->chains};
+    quartet_status rc = kv_snapshot_latest(d->store, &a->snap, err);
+    if (rc != QUARTET_OK) {
+        apply_abort(a);
+        return rc;
+    }
+    *out = a;
+    return QUARTET_OK;
+}
+
+quartet_status apply_feed(struct applying *a, struct slice delta, struct err *err)
+{
+    a->err = err;
+    return one_delta(a, delta);
+}
+
+quartet_status apply_end(struct applying *a, uint64_t number, log_pos end, apply_no *no, struct err *err)
+{
+    quartet_status rc = a->prepared ? QUARTET_OK : apply_prepare(a, err);
+    a->err = err;
     if (rc == QUARTET_OK)
-        rc = renew_catalog(&a); /* the delta was DDL only */
-    kv_release(a.snap);
+        rc = finish(a, number, end, no);
+    apply_abort(a);
+    return rc;
+}
+
+void apply_abort(struct applying *a)
+{
+    if (a == NULL)
+        return;
+    kv_release(a->snap);
+    catalog_unref(a->fresh);
+    kv_own_free(a->system);
+    mem_free(a->changes);
+    ops_deinit(&a->ops);
+    arena_free_all(&a->tables);
+    arena_free_all(&a->row);
+    buf_deinit(&a->old);
+    buf_deinit(&a->record);
+    buf_deinit(&a->hashed);
+    buf_deinit(&a->entry);
+    mem_free(a);
+}
+
+quartet_status apply_transaction(db *d, const struct apply_in *in, const struct slice *deltas, size_t count, log_pos end, apply_no *no, struct err *err)
+{
+    struct applying *a;
+    quartet_status rc = apply_begin(d, in, &a, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    for (size_t i = 0; i < count && rc == QUARTET_OK; i++)
+        rc = apply_feed(a, deltas[i], err);
     if (rc == QUARTET_OK)
-        rc = finish(&a, no);
-    catalog_unref(a.fresh);
-    kv_own_free(a.system);
-    mem_free(a.changes);
-    mem_free(a.ops.ops);
-    arena_free_all(&a.ops.bytes);
-    arena_free_all(&a.tables);
-    arena_free_all(&a.row);
-    buf_deinit(&a.old);
-    buf_deinit(&a.record);
-    buf_deinit(&a.hashed);
-    buf_deinit(&a.entry);
+        return apply_end(a, in->number + count - 1, end, no, err);
+    apply_abort(a);
     return rc;
 }

@@ -4,19 +4,25 @@
 
 #include "db_internal.h"
 
-/* A whole transaction: its delta, or all chunks of it in order. */
+/* A transaction: its delta, or all chunks of it in order, one after the other. */
 struct apply_in {
     chain_no chain;
-    uint64_t number;            /* of the last chunk */
+    uint64_t number;            /* of its first delta: for messages */
     hlc_stamp stamp;
-    const struct slice *deltas;
-    size_t count;
-    log_pos end;                /* of the log record that completes it */
     bool trusted;               /* made here, or replayed from our own log: values fit their columns */
 };
-/* Merge rows, keep indexes, hashes and catalog up to date, all in one kv_apply numbered d->applied_no + 1, then raise d->applied. What it depends on is
- * here (apply_ready). *no gets its number. QUARTET_CORRUPT: the bytes do not fit the schema; nothing was changed. */
-quartet_status apply_transaction(db *d, const struct apply_in *in, apply_no *no, struct err *err);
+/* Merge rows, keep indexes, hashes and catalog up to date, all in one kv_apply or kv_bulk numbered d->applied_no + 1, then raise d->applied. What it depends on
+ * is here (apply_ready). Nothing else is applied from begin to end. QUARTET_CORRUPT: the bytes do not fit the schema. Nothing shows, and nothing has changed
+ * but in memory that goes with apply_abort, before apply_end. */
+struct applying;
+quartet_status apply_begin(db *d, const struct apply_in *in, struct applying **out, struct err *err);
+quartet_status apply_feed(struct applying *a, struct slice delta, struct err *err); /* the bytes are not needed afterwards */
+quartet_status apply_prepare(struct applying *a, struct err *err); /* all was fed: whatever may fail but for memory is done now. Optional */
+/* number: of the last delta; end: of the log record that completes it. *no gets its apply number. `a` is gone in any case. */
+quartet_status apply_end(struct applying *a, uint64_t number, log_pos end, apply_no *no, struct err *err);
+void apply_abort(struct applying *a); /* NULL is allowed */
+/* All of it at once. */
+quartet_status apply_transaction(db *d, const struct apply_in *in, const struct slice *deltas, size_t count, log_pos end, apply_no *no, struct err *err);
 
 /* db.table_states and indexes once more from the rows: after a flush that a crash cut in two. */
 quartet_status apply_rebuild(db *d, struct err *err);
@@ -26,7 +32,13 @@ struct apply_ops {
     struct kv_op *ops;
     size_t count, cap;
     struct arena bytes; /* what the operations point to, where not into the delta */
+    kv *store;          /* past `limit` bytes they go there as a bulk; NULL: there is no limit */
+    size_t limit;
+    kv_bulk *bulk;      /* NULL: none yet */
 };
+quartet_status ops_pour(struct apply_ops *o, struct err *err);                /* all into the bulk */
+quartet_status ops_commit(struct apply_ops *o, apply_no at, struct err *err); /* kv_apply, or the bulk's commit */
+void ops_deinit(struct apply_ops *o);
 quartet_status ops_put(struct apply_ops *o, tree_id tree, struct slice key, struct slice record, struct err *err); /* slices must live on */
 quartet_status ops_put_copy(struct apply_ops *o, tree_id tree, struct slice key, struct slice record, struct err *err);
 quartet_status apply_entries(struct apply_ops *o, const struct table_def *t, struct slice key, const struct value *old, const struct value *fresh,

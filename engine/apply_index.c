@@ -8,6 +8,8 @@
 #include "base/mem.h"
 #include "txn_internal.h"
 
+#define OPS_POUR_BYTES (256u << 10)
+
 quartet_status ops_put(struct apply_ops *o, tree_id tree, struct slice key, struct slice record, struct err *err)
 {
     if (o->count == o->cap) {
@@ -19,16 +21,51 @@ quartet_status ops_put(struct apply_ops *o, tree_id tree, struct slice key, stru
         o->cap = cap;
     }
     o->ops[o->count++] = (struct kv_op){.tree = tree, .key = key, .record = record};
-    return QUARTET_OK;
+    return o->store != NULL && o->bytes.used_bytes + o->count * sizeof *o->ops > o->limit ? ops_pour(o, err) : QUARTET_OK;
+}
+
+quartet_status ops_pour(struct apply_ops *o, struct err *err)
+{
+    quartet_status rc = o->bulk == NULL ? kv_bulk_begin(o->store, &o->bulk, err) : QUARTET_OK;
+    for (size_t i = 0; i < o->count && rc == QUARTET_OK; i++)
+        rc = kv_bulk_put(o->bulk, o->ops[i].tree, o->ops[i].key, o->ops[i].record, err);
+    o->count = 0;
+    arena_rewind(&o->bytes, (struct arena_mark){0});
+    if (o->limit > OPS_POUR_BYTES)
+        o->limit = OPS_POUR_BYTES; /* it is a large one: gather no more than saves calls */
+    return rc;
+}
+
+quartet_status ops_commit(struct apply_ops *o, apply_no at, struct err *err)
+{
+    if (o->bulk == NULL)
+        return kv_apply(o->store, o->ops, o->count, at, err);
+    quartet_status rc = o->count > 0 ? ops_pour(o, err) : QUARTET_OK;
+    if (rc != QUARTET_OK)
+        return rc;
+    kv_bulk *bulk = o->bulk;
+    o->bulk = NULL;
+    return kv_bulk_commit(bulk, at, err);
+}
+
+void ops_deinit(struct apply_ops *o)
+{
+    kv_bulk_abort(o->bulk);
+    mem_free(o->ops);
+    arena_free_all(&o->bytes);
+    *o = (struct apply_ops){0};
 }
 
 quartet_status ops_put_copy(struct apply_ops *o, tree_id tree, struct slice key, struct slice record, struct err *err)
 {
-    const void *k = arena_dup(&o->bytes, key.p, key.n);
-    const void *r = record.p == NULL ? NULL : arena_dup(&o->bytes, record.p, record.n);
-    if (k == NULL || (record.p != NULL && r == NULL))
+    uint8_t *p = arena_alloc(&o->bytes, key.n + record.n);
+    if (p == NULL)
         return arena_fail(&o->bytes, err);
-    return ops_put(o, tree, slice_of(k, key.n), slice_of(r, record.n), err);
+    if (key.n > 0)
+        memcpy(p, key.p, key.n);
+    if (record.n > 0)
+        memcpy(p + key.n, record.p, record.n);
+    return ops_put(o, tree, slice_of(p, key.n), record.p != NULL ? slice_of(p + key.n, record.n) : (struct slice){0}, err);
 }
 
 static quartet_status entry(struct apply_ops *o, const struct table_def *t, const struct index_def *ix, struct slice key, const struct value *values,
@@ -194,22 +231,21 @@ static quartet_status hash_row(void *arg, struct slice key, struct slice record,
 /* Entries of one index once more: all that are there go, unless a row still makes them. */
 static quartet_status rebuild_index(db *d, kv_snap *snap, const struct table_def *t, const struct index_def *ix, struct err *err)
 {
-    struct apply_ops gone = {0}, made = {0};
+    struct apply_ops gone = {.store = d->store, .limit = db_large_bytes(d)}, made = gone;
     quartet_status rc = apply_tree_erase(&gone, snap, ix->id, err);
     if (rc == QUARTET_OK)
         rc = apply_index_build(&made, snap, t, ix, err);
-    if (rc == QUARTET_OK && gone.count > 0)
-        rc = kv_apply(d->store, gone.ops, gone.count, d->applied_no + 1, err);
-    if (rc == QUARTET_OK && gone.count > 0)
+    bool any_gone = gone.count > 0 || gone.bulk != NULL, any_made = made.count > 0 || made.bulk != NULL;
+    if (rc == QUARTET_OK && any_gone)
+        rc = ops_commit(&gone, d->applied_no + 1, err);
+    if (rc == QUARTET_OK && any_gone)
         kv_publish(d->store, ++d->applied_no); /* nobody reads yet; a full buffer can be flushed only when it is visible */
-    if (rc == QUARTET_OK && made.count > 0)
-        rc = kv_apply(d->store, made.ops, made.count, d->applied_no + 1, err);
-    if (rc == QUARTET_OK && made.count > 0)
+    if (rc == QUARTET_OK && any_made)
+        rc = ops_commit(&made, d->applied_no + 1, err);
+    if (rc == QUARTET_OK && any_made)
         kv_publish(d->store, ++d->applied_no);
-    mem_free(gone.ops);
-    mem_free(made.ops);
-    arena_free_all(&gone.bytes);
-    arena_free_all(&made.bytes);
+    ops_deinit(&gone);
+    ops_deinit(&made);
     return rc;
 }
 

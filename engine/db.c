@@ -137,6 +137,11 @@ static quartet_status keep_directory(db *d, struct err *err)
     return rc != QUARTET_OK || d->env->ops->exists(d->env, log) ? rc : env_sync_parent(d->env, d->path, err);
 }
 
+size_t db_large_bytes(const db *d)
+{
+    return (d->options.buffer_bytes > 0 ? d->options.buffer_bytes : KV_BUFFER_BYTES_DEFAULT) / 4;
+}
+
 static quartet_status open_files(db *d, struct err *err)
 {
     struct buf checkpoint = {0};

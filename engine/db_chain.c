@@ -51,17 +51,30 @@ void chain_drop_local(struct chain_state *s, uint64_t through)
         s->local_start = 0;
 }
 
+void chunk_run_free(struct chunk_run *c)
+{
+    kv_run_writer_free(c->kept);
+    kv_run_free(c->whole);
+    vv_deinit(&c->seen);
+    *c = (struct chunk_run){0};
+}
+
+/* Its first chunk said what its writer had seen; nothing that follows was made with that. */
 void chain_drop_unfinished(struct chain_state *s)
 {
     while (s->local_count > 0 && s->local[s->local_start + s->local_count - 1].more)
         s->local_count--;
-    buf_deinit(&s->chunks.bytes);
-    s->chunks = (struct chunk_run){0};
+    if (s->chunks.open) {
+        struct vv swap = s->seen;
+        s->seen = s->chunks.seen;
+        s->chunks.seen = swap;
+    }
+    chunk_run_free(&s->chunks);
 }
 
 uint64_t chain_next(const db *d, chain_no chain)
 {
-    if (chain < d->state_count && d->state[chain] != NULL && d->state[chain]->chunks.bytes.len > 0)
+    if (chain < d->state_count && d->state[chain] != NULL && d->state[chain]->chunks.open)
         return d->state[chain]->chunks.next;
     return vv_number(&d->applied, chain) + 1;
 }
@@ -73,6 +86,6 @@ void chain_state_free(struct chain_state *s)
     vv_deinit(&s->seen);
     mem_free(s->batches);
     mem_free(s->local);
-    buf_deinit(&s->chunks.bytes);
+    chunk_run_free(&s->chunks);
     mem_free(s);
 }

@@ -50,7 +50,7 @@ static log_pos replay_from(const db *d)
         if (b->logged && b->at < at)
             at = b->at;
     for (uint32_t i = 0; i < d->state_count; i++)
-        if (d->state[i] != NULL && d->state[i]->chunks.bytes.len > 0 && d->state[i]->chunks.at < at)
+        if (d->state[i] != NULL && d->state[i]->chunks.open && d->state[i]->chunks.at < at)
             at = d->state[i]->chunks.at;
     return at;
 }

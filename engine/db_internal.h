@@ -12,9 +12,10 @@
 #include "catalog_build.h"
 #include "conn.h"
 #include "db.h"
+#include "kv_run.h"
 
 #define DB_STASH_BYTES_MAX (64u << 20)   /* batches held until what they depend on is here */
-#define DB_CHUNK_BYTES_MAX (512u << 20)  /* of one unfinished transaction from a peer */
+#define DB_CHUNK_BYTES_MAX ((uint64_t)64 << 30) /* of one unfinished transaction from a peer, which wait on disk */
 #define DB_LOCAL_HEAD_BYTES 17u          /* before the delta in a LOG_LOCAL record: u64 number, u64 stamp, u8 flags */
 #define DB_SEAL_HEAD_BYTES 53u           /* of a LOG_SEAL record, see db_seal.c */
 #define HIDDEN_KEY_BYTES_DB 20u          /* of a row without a primary key: u64 stamp, u64 incarnation, u32 ordinal */
@@ -35,9 +36,12 @@ struct local_delta { /* in the log, not signed yet */
     bool more;  /* its transaction goes on with the next */
 };
 struct chunk_run { /* an unfinished transaction: deltas with DELTA_MORE */
-    struct buf bytes;     /* u32 length, delta; ... */
+    bool open;            /* there is one */
+    kv_run_writer *kept;  /* its deltas, by number; a large one's on disk */
+    kv_run *whole;        /* instead, once the last one has come */
     uint64_t first, next; /* numbers; next is the one that is waited for */
     log_pos at;           /* replay may not begin later than here */
+    struct vv seen;       /* the chain's as of before it */
 };
 struct chain_state {     /* by chain_no */
     struct vv seen;      /* what this chain's writer had applied at its last delta that is applied here: row_writer.seen */
@@ -138,6 +142,8 @@ struct db {
 struct chain_state *db_chain(db *d, chain_no chain, struct err *err); /* made as needed; NULL: out of memory. Stays where it is */
 struct table_state *db_table(db *d, tree_id id, struct err *err);     /* made as needed; stays where it is */
 quartet_status db_usable(db *d, struct err *err);
+/* What takes more memory than this goes through files. */
+size_t db_large_bytes(const db *d);
 void db_break(db *d); /* log or store failed: no more commits until it is opened again */
 void db_notify(db *d);
 void db_trim(db *d);  /* a database never in a cluster needs no log below its last checkpoint */
@@ -164,6 +170,7 @@ quartet_status chain_add_batch(struct chain_state *s, struct batch_at at, struct
 quartet_status chain_add_local(struct chain_state *s, struct local_delta x, struct err *err);
 void chain_drop_local(struct chain_state *s, uint64_t through);
 void chain_drop_unfinished(struct chain_state *s); /* a run of chunks that will never end */
+void chunk_run_free(struct chunk_run *c);
 uint64_t chain_next(const db *d, chain_no chain);  /* the number that may be taken next */
 void chain_state_free(struct chain_state *s);
 enum take_result { TAKE_DONE, TAKE_WAITS, TAKE_BAD };

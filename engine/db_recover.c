@@ -106,7 +106,7 @@ static quartet_status replay_local(db *d, const struct log_record *r, struct err
         return QUARTET_NOMEM;
     x.n = (uint32_t)in.left;
     x.more = (flags & DELTA_MORE) != 0;
-    if ((flags & DELTA_CONTINUES) == 0 && s->chunks.bytes.len > 0)
+    if ((flags & DELTA_CONTINUES) == 0 && s->chunks.open)
         chain_drop_unfinished(s); /* a commit that a crash cut off: its numbers were given again */
     quartet_status rc = QUARTET_OK;
     if (d->identity.member && x.number > s->head_number)

@@ -14,7 +14,7 @@
 /* What is wrong with a delta at this place of its chain, or NULL. */
 static const char *wrong_place(const db *d, chain_no chain, const struct chain_state *s, const struct delta_reader *r)
 {
-    bool run = s->chunks.bytes.len > 0, continues = (r->flags & DELTA_CONTINUES) != 0;
+    bool run = s->chunks.open, continues = (r->flags & DELTA_CONTINUES) != 0;
     if (r->number != chain_next(d, chain))
         return "its number is not the next";
     if (run != continues)
@@ -26,48 +26,76 @@ static const char *wrong_place(const db *d, chain_no chain, const struct chain_s
     return NULL;
 }
 
-static quartet_status keep_chunk(struct chain_state *s, const struct delta_reader *r, struct slice bytes, log_pos at, struct err *err)
+static quartet_status chunks_begin(db *d, struct chain_state *s, uint64_t number, log_pos at, struct err *err)
 {
-    if (s->chunks.bytes.len == 0) {
-        s->chunks.first = r->number;
-        s->chunks.at = at;
+    struct chunk_run c = {.open = true, .first = number, .next = number, .at = at};
+    struct kv_run_place place = {.env = d->env, .dir = d->options.in_memory || d->options.base_in_memory ? NULL : d->path, .memory_bytes = db_large_bytes(d)};
+    quartet_status rc = vv_copy(&c.seen, &s->seen, err);
+    if (rc == QUARTET_OK)
+        rc = kv_run_writer_new(&place, &c.kept, err);
+    if (rc != QUARTET_OK) {
+        chunk_run_free(&c);
+        return rc;
     }
-    if (s->chunks.bytes.len + bytes.n > DB_CHUNK_BYTES_MAX)
-        return err_set(err, QUARTET_LIMIT, "a transaction of more than %u bytes", DB_CHUNK_BYTES_MAX);
-    buf_u32(&s->chunks.bytes, (uint32_t)bytes.n);
-    buf_put(&s->chunks.bytes, bytes.p, bytes.n);
-    if (s->chunks.bytes.failed)
-        return err_nomem(err);
-    s->chunks.next = r->number + 1;
+    s->chunks = c;
     return QUARTET_OK;
+}
+
+static quartet_status keep_chunk(db *d, struct chain_state *s, const struct delta_reader *r, struct slice bytes, struct err *err)
+{
+    uint8_t key[8];
+    if (kv_run_writer_bytes(s->chunks.kept) + bytes.n > DB_CHUNK_BYTES_MAX)
+        return err_set(err, QUARTET_LIMIT, "a transaction of more than %llu bytes", (unsigned long long)DB_CHUNK_BYTES_MAX);
+    store_be64(key, r->number);
+    quartet_status rc = kv_run_put(s->chunks.kept, 0, slice_of(key, sizeof key), 0, bytes, err);
+    if (rc == QUARTET_OK)
+        s->chunks.next = r->number + 1;
+    else
+        db_break(d); /* what came of it is lost: opening again takes it from the log */
+    return rc;
+}
+
+static quartet_status feed_chunks(struct applying *a, const kv_run *kept, struct err *err)
+{
+    struct kv_run_cursor c = {0};
+    quartet_status rc = kv_run_seek(&c, kept, &(struct kv_sight){.through = UINT64_MAX}, 0, slice_of("", 0), err);
+    while (rc == QUARTET_OK && c.valid) {
+        rc = apply_feed(a, c.record, err);
+        if (rc == QUARTET_OK)
+            rc = kv_run_next(&c, err);
+    }
+    kv_run_cursor_deinit(&c);
+    return rc;
 }
 
 /* The chunks kept so far and this last one. */
 static quartet_status apply_run(db *d, chain_no chain, const struct delta_reader *r, struct slice last, log_pos end, bool trusted, struct err *err)
 {
     struct chain_state *s = d->state[chain];
-    struct slice one = last, *deltas = &one;
-    size_t n = 1;
+    struct applying *a = NULL;
     apply_no no;
-    if (s->chunks.bytes.len > 0) {
-        size_t count = (size_t)(s->chunks.next - s->chunks.first) + 1;
-        deltas = mem_zalloc(count, sizeof *deltas);
-        if (deltas == NULL)
-            return err_nomem(err);
-        struct bytes_in in = bytes_in(s->chunks.bytes.data, s->chunks.bytes.len);
-        for (n = 0; n + 1 < count && batch_next_delta(&in, &deltas[n]);)
-            n++;
-        deltas[n++] = last;
-    }
     uint64_t rows = atomic_load(&d->rows_written);
-    struct apply_in in = {.chain = chain, .number = r->number, .stamp = r->stamp, .deltas = deltas, .count = n, .end = end, .trusted = trusted};
-    quartet_status rc = apply_transaction(d, &in, &no, err);
-    if (deltas != &one)
-        mem_free(deltas);
+    struct apply_in in = {.chain = chain, .number = s->chunks.open ? s->chunks.first : r->number, .stamp = r->stamp, .trusted = trusted};
+    quartet_status rc = QUARTET_OK;
+    if (s->chunks.open && s->chunks.whole == NULL) {
+        rc = kv_run_finish(s->chunks.kept, 0, &s->chunks.whole, err);
+        s->chunks.kept = NULL;
+        if (rc != QUARTET_OK)
+            db_break(d); /* as above */
+    }
+    if (rc == QUARTET_OK)
+        rc = apply_begin(d, &in, &a, err);
+    if (rc == QUARTET_OK && s->chunks.open)
+        rc = feed_chunks(a, s->chunks.whole, err);
+    if (rc == QUARTET_OK)
+        rc = apply_feed(a, last, err);
+    if (rc == QUARTET_OK)
+        rc = apply_end(a, r->number, end, &no, err);
+    else
+        apply_abort(a);
     if (rc != QUARTET_OK)
         return rc;
-    buf_deinit(&s->chunks.bytes);
-    s->chunks = (struct chunk_run){0};
+    chunk_run_free(&s->chunks);
     if (!trusted) {
         atomic_fetch_add(&d->remote_deltas, 1);
         atomic_fetch_add(&d->remote_rows, atomic_load(&d->rows_written) - rows);
@@ -99,9 +127,12 @@ quartet_status take_delta(db *d, chain_no chain, struct slice bytes, log_pos at,
     } else {
         if (d->recovering && (r.stamp & ~(hlc_stamp)3) > d->clock.last)
             d->clock.last = r.stamp & ~(hlc_stamp)3;
-        rc = vv_merge(&s->seen, &r.deps, err);
+        bool more = (r.flags & DELTA_MORE) != 0;
+        rc = more && !s->chunks.open ? chunks_begin(d, s, r.number, at, err) : QUARTET_OK;
         if (rc == QUARTET_OK)
-            rc = (r.flags & DELTA_MORE) != 0 ? keep_chunk(s, &r, bytes, at, err) : apply_run(d, chain, &r, bytes, end, trusted, err);
+            rc = vv_merge(&s->seen, &r.deps, err);
+        if (rc == QUARTET_OK)
+            rc = more ? keep_chunk(d, s, &r, bytes, err) : apply_run(d, chain, &r, bytes, end, trusted, err);
         if (rc == QUARTET_OK) {
             s->last_stamp = r.stamp;
             *result = TAKE_DONE;

@@ -11,7 +11,6 @@
 #include "base/mem.h"
 #include "kv_internal.h"
 
-#define BUFFER_BYTES_DEFAULT (64u << 20)
 #define RETRY_MS 200u
 
 void kv_layer_unref(struct kv_layer *l)
@@ -506,7 +505,7 @@ quartet_status kv_open(struct env *env, const char *dir, const struct kv_options
         return err_nomem(err);
     s->env = env;
     s->host = host != NULL ? *host : (struct kv_host){0};
-    s->buffer_bytes = options->buffer_bytes > 0 ? options->buffer_bytes : BUFFER_BYTES_DEFAULT;
+    s->buffer_bytes = options->buffer_bytes > 0 ? options->buffer_bytes : KV_BUFFER_BYTES_DEFAULT;
     s->health = ERR_INIT;
     memcpy(s->name, "memory", 7);
     quartet_status rc = init_locks(s, err);

@@ -26,8 +26,9 @@ struct kv_host {
     /* Make the log durable up to the commit `through`; called before the first slice of a flush. */
     quartet_status (*sync_log)(void *ctx, apply_no through, struct err *err);
 };
+#define KV_BUFFER_BYTES_DEFAULT (64u << 20)
 struct kv_options {
-    size_t buffer_bytes;  /* freeze the buffer at this size; 0: 64 MiB */
+    size_t buffer_bytes;  /* freeze the buffer at this size; 0: KV_BUFFER_BYTES_DEFAULT */
     bool in_memory;       /* base is kv_mem, nothing is written to disk (dir may be NULL) */
 };
 
@@ -60,7 +61,9 @@ typedef struct kv_bulk kv_bulk;
 quartet_status kv_bulk_begin(kv *s, kv_bulk **out, struct err *err);
 /* record.p NULL: erase. Ascending keys of a tree cost little more than copying their bytes, trees may take turns; other orders are sorted. Of the same key the later put counts. */
 quartet_status kv_bulk_put(kv_bulk *b, tree_id tree, struct slice key, struct slice record, struct err *err);
-/* As kv_apply(at) with all that was put. The bulk is gone in any case. Waits for the flusher where layers stand in line. */
+/* All that can fail of kv_bulk_commit(at), which comes next or is given up; nothing is put any longer. Waits for the flusher where layers stand in line. */
+quartet_status kv_bulk_prepare(kv_bulk *b, apply_no at, struct err *err);
+/* As kv_apply(at) with all that was put; prepared, if it was not. The bulk is gone in any case. */
 quartet_status kv_bulk_commit(kv_bulk *b, apply_no at, struct err *err);
 void kv_bulk_abort(kv_bulk *b); /* NULL is allowed */
 uint64_t kv_bulk_bytes(const kv_bulk *b);

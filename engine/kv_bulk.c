@@ -20,6 +20,7 @@ struct kv_bulk {
     bool mixed;           /* a tree is in both */
     struct loose_tree *trees;
     uint32_t tree_count, tree_cap;
+    struct kv_layer *layer, *fresh; /* prepared: the run, and the active buffer above it */
 };
 struct loose_tree { /* goes to `loose` from now on */
     tree_id tree;
@@ -182,41 +183,46 @@ static quartet_status publish(struct kv *s, struct kv_layer *run, struct kv_laye
     return old != NULL ? QUARTET_OK : err_nomem(err);
 }
 
+quartet_status kv_bulk_prepare(kv_bulk *b, apply_no at, struct err *err)
+{
+    struct kv *s = b->store;
+    QASSERT(at > s->applied && b->layer == NULL);
+    kv_run *run = NULL;
+    b->fresh = kv_layer_new(NULL);
+    quartet_status rc = b->fresh != NULL ? make_run(b, at, &run, err) : err_nomem(err);
+    if (rc != QUARTET_OK)
+        return rc;
+    b->layer = kv_layer_new(run);
+    if (b->layer == NULL) {
+        kv_run_free(run);
+        return err_nomem(err);
+    }
+    b->layer->last = at;
+    buf_u8(&b->layer->checkpoint, KV_FLUSH_WHOLE);
+    rc = buf_check(&b->layer->checkpoint, err);
+    if (rc == QUARTET_OK && s->host.checkpoint != NULL) /* one from before it: kv_settle has a better one */
+        rc = s->host.checkpoint(s->host.ctx, s->applied, &b->layer->checkpoint, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    bool empty = kv_buffer_entries(s->active->buffer) == 0;
+    (void)kv_wait_frozen(s, empty ? KV_FROZEN_MAX - 1 : KV_FROZEN_MAX - 2); /* where there is no waiting there are more layers */
+    return empty ? QUARTET_OK : kv_freeze(s, err);
+}
+
 quartet_status kv_bulk_commit(kv_bulk *b, apply_no at, struct err *err)
 {
     struct kv *s = b->store;
-    QASSERT(at > s->applied);
-    kv_run *run = NULL;
-    struct kv_layer *layer = NULL, *fresh = kv_layer_new(NULL);
-    quartet_status rc = fresh != NULL ? make_run(b, at, &run, err) : err_nomem(err);
-    if (rc == QUARTET_OK && (layer = kv_layer_new(run)) == NULL) {
-        kv_run_free(run);
-        rc = err_nomem(err);
-    }
-    if (rc == QUARTET_OK) {
-        layer->last = at;
-        buf_u8(&layer->checkpoint, KV_FLUSH_WHOLE);
-        rc = buf_check(&layer->checkpoint, err);
-    }
-    if (rc == QUARTET_OK && s->host.checkpoint != NULL) /* one from before it: kv_settle has a better one */
-        rc = s->host.checkpoint(s->host.ctx, s->applied, &layer->checkpoint, err);
-    if (rc == QUARTET_OK) {
-        bool empty = kv_buffer_entries(s->active->buffer) == 0;
-        (void)kv_wait_frozen(s, empty ? KV_FROZEN_MAX - 1 : KV_FROZEN_MAX - 2); /* where there is no waiting there are more layers */
-        if (!empty)
-            rc = kv_freeze(s, err);
-    }
+    quartet_status rc = b->layer == NULL ? kv_bulk_prepare(b, at, err) : QUARTET_OK;
+    QASSERT(rc != QUARTET_OK || b->layer->last == at);
     if (rc == QUARTET_OK)
-        rc = publish(s, layer, fresh, err);
+        rc = publish(s, b->layer, b->fresh, err);
     if (rc == QUARTET_OK) {
         s->applied = at;
         s->run_waits = !s->has_thread;
         kv_layer_unref(s->settle);
-        s->settle = layer;
-        atomic_fetch_add_explicit(&layer->refs, 1, memory_order_relaxed);
+        s->settle = b->layer;
+        b->layer = NULL;
     }
-    kv_layer_unref(layer);
-    kv_layer_unref(fresh);
     kv_bulk_abort(b);
     return rc;
 }
@@ -228,5 +234,7 @@ void kv_bulk_abort(kv_bulk *b)
     kv_run_writer_free(b->writer);
     kv_sort_free(b->loose);
     mem_free(b->trees);
+    kv_layer_unref(b->layer);
+    kv_layer_unref(b->fresh);
     mem_free(b);
 }

@@ -1,7 +1,9 @@
 /* txn_commit.c - COMMIT: is what was read still so? Then one delta, logged, applied as any delta is, and made durable.
  * Why the delta is applied from its bytes: a peer will apply exactly these, so what this node shows after its own commit is what others will show.
- * Invariants: nothing fails between the log's append and the end of apply but memory and the disk, and then the database takes no more commits until it
- *   is opened again, which replays the log. Stamps of commits ascend with their apply numbers.
+ * Why in chunks: a large transaction is never whole in memory. Each chunk is merged, logged and forgotten; without the last one, which says that all are
+ *   there, the log's others are void, here and at replay, and their numbers are given again.
+ * Invariants: nothing fails between the append of what completes it to the log and the end of apply but memory and the disk, and then the database takes no
+ *   more commits until it is opened again, which replays the log. Stamps of commits ascend with their apply numbers.
  * Not here: running a failed transaction again (conn.c). */
 #include <string.h>
 
@@ -13,19 +15,20 @@
 #define COMMIT_CHUNKED_BYTES (96u << 10) /* writes of a transaction from which on it travels in chunks */
 #define COMMIT_ROW_BYTES_MAX (BATCH_PAYLOAD_BYTES_MAX - (2u << 10))
 
-struct chunk {
-    size_t at, n;
-    uint64_t number;
-    uint8_t flags;
-};
 struct commit {
     txn *t;
     db *d;
     hlc_stamp stamp;
-    uint64_t first_number;
-    struct buf bytes;    /* all chunks */
-    struct chunk *chunks;
-    size_t chunk_count, chunk_cap;
+    uint64_t number;     /* of the present chunk */
+    uint8_t flags;       /* likewise */
+    bool first;          /* likewise: there is none before it */
+    struct buf bytes;    /* likewise */
+    struct applying *applying;
+    struct vv seen;      /* the own chain's as of before this transaction, and what was received of it; from the first chunk on */
+    uint64_t received;
+    log_pos end;         /* of the log record written last */
+    bool seen_kept;
+    bool torn;           /* the log may hold what the store does not */
     struct vv deps;
     struct delta_writer w;
     bool open, chunked;
@@ -114,40 +117,71 @@ static quartet_status validate(txn *t, struct err *err)
 
 /* ---- the delta ---- */
 
-static quartet_status chunk_begin(struct commit *c)
+static void chunk_begin(struct commit *c)
 {
-    if (c->chunk_count == c->chunk_cap) {
-        size_t cap = c->chunk_cap == 0 ? 4 : c->chunk_cap * 2;
-        struct chunk *grown = mem_realloc(c->chunks, cap, sizeof *grown);
-        if (grown == NULL)
-            return err_nomem(c->err);
-        c->chunks = grown;
-        c->chunk_cap = cap;
-    }
-    bool first = c->chunk_count == 0;
-    struct chunk *k = &c->chunks[c->chunk_count];
-    *k = (struct chunk){.at = c->bytes.len, .number = c->first_number + c->chunk_count};
-    struct delta_head head = {.number = k->number, .stamp = c->stamp, .deps = first ? &c->deps : NULL};
-    head.flags = (uint8_t)((c->chunked ? DELTA_MORE : 0) | (first ? 0 : DELTA_CONTINUES));
-    k->flags = head.flags;
+    struct delta_head head = {.number = c->number, .stamp = c->stamp, .deps = c->first ? &c->deps : NULL};
+    head.flags = (uint8_t)((c->chunked ? DELTA_MORE : 0) | (c->first ? 0 : DELTA_CONTINUES));
+    c->flags = head.flags;
+    buf_clear(&c->bytes);
     delta_begin(&c->w, &c->bytes, &c->d->chains, &head);
     c->open = true;
     c->table = NULL;
-    return QUARTET_OK;
 }
 
+/* Before the first chunk is merged: the own chain has seen what it depends on, as at a receiver. */
+static quartet_status chunks_start(struct commit *c)
+{
+    struct chain_state *s = c->d->state[c->d->own];
+    struct apply_in in = {.chain = c->d->own, .number = c->number, .stamp = c->stamp, .trusted = true};
+    c->received = s->received;
+    quartet_status rc = vv_copy(&c->seen, &s->seen, c->err);
+    if (rc != QUARTET_OK)
+        return rc;
+    c->seen_kept = true;
+    rc = vv_merge(&s->seen, &c->deps, c->err);
+    return rc == QUARTET_OK ? apply_begin(c->d, &in, &c->applying, c->err) : rc;
+}
+
+static quartet_status log_chunk(struct commit *c)
+{
+    db *d = c->d;
+    uint8_t head[DB_LOCAL_HEAD_BYTES];
+    store_le64(head, c->number);
+    store_le64(head + 8, c->stamp);
+    head[16] = c->flags;
+    struct slice parts[2] = {slice_of(head, sizeof head), slice_of(c->bytes.data, c->bytes.len)};
+    bool last = (c->flags & DELTA_MORE) == 0;
+    log_pos at;
+    quartet_status rc = commit_log_append(d->log, LOG_LOCAL, parts, 2, &at, &c->end, c->err);
+    /* The log makes room, on disk and in memory, before it writes: then nothing has happened. */
+    c->torn = rc == QUARTET_OK ? last : rc != QUARTET_FULL && rc != QUARTET_NOMEM && rc != QUARTET_LIMIT;
+    if (rc == QUARTET_OK && d->identity.member)
+        rc = chain_add_local(d->state[d->own], (struct local_delta){.number = c->number, .stamp = c->stamp, .at = at, .end = c->end,
+                                                                    .n = (uint32_t)c->bytes.len, .more = !last}, c->err);
+    return rc;
+}
+
+/* The chunk is merged, then logged. The last one is logged only when nothing can go wrong any longer. */
 static quartet_status chunk_end(struct commit *c)
 {
+    uint32_t limit = c->d->identity.member ? COMMIT_ROW_BYTES_MAX : DELTA_BYTES_MAX;
     delta_end(&c->w);
-    struct chunk *k = &c->chunks[c->chunk_count++];
-    k->n = c->bytes.len - k->at;
     c->open = false;
-    if (c->bytes.failed)
-        return buf_check(&c->bytes, c->err);
-    if (k->n > (c->d->identity.member ? COMMIT_ROW_BYTES_MAX : DELTA_BYTES_MAX))
-        return err_set(c->err, QUARTET_LIMIT, "one row's change has %zu bytes, limit %u", k->n,
-                       c->d->identity.member ? COMMIT_ROW_BYTES_MAX : DELTA_BYTES_MAX);
-    return QUARTET_OK;
+    quartet_status rc = buf_check(&c->bytes, c->err);
+    if (rc == QUARTET_OK && c->bytes.len > limit)
+        rc = err_set(c->err, QUARTET_LIMIT, "one row's change has %zu bytes, limit %u", c->bytes.len, limit);
+    if (rc == QUARTET_OK && c->first)
+        rc = chunks_start(c);
+    if (rc == QUARTET_OK)
+        rc = apply_feed(c->applying, slice_of(c->bytes.data, c->bytes.len), c->err);
+    if (rc == QUARTET_OK && (c->flags & DELTA_MORE) == 0)
+        rc = apply_prepare(c->applying, c->err);
+    if (rc == QUARTET_OK)
+        rc = log_chunk(c);
+    c->first = false;
+    if (rc == QUARTET_OK && (c->flags & DELTA_MORE) != 0)
+        c->number++;
+    return rc;
 }
 
 static struct value sum_value(const struct row_column *column, __int128 sum)
@@ -262,12 +296,12 @@ static quartet_status encode_row(struct commit *c, const struct table_def *t, st
     rc = name_life(c, t, key, &op);
     if (rc != QUARTET_OK)
         return rc;
-    if (c->open && c->chunked && c->bytes.len - c->chunks[c->chunk_count].at + record.n + key.n > DELTA_CHUNK_BYTES_MAX)
+    if (c->open && c->chunked && c->bytes.len + record.n + key.n > DELTA_CHUNK_BYTES_MAX)
         rc = chunk_end(c);
-    if (rc == QUARTET_OK && !c->open)
-        rc = chunk_begin(c);
     if (rc != QUARTET_OK)
         return rc;
+    if (!c->open)
+        chunk_begin(c);
     if (c->table != t) {
         delta_table(&c->w, t->id, t->record_ids, t->rows.count);
         c->table = t;
@@ -309,48 +343,27 @@ static quartet_status encode(struct commit *c)
     }
     if (rc == QUARTET_OK && c->open)
         rc = chunk_end(c);
-    if (rc == QUARTET_OK && c->chunked && c->chunk_count > 0) { /* the last chunk says that all are there */
+    if (rc == QUARTET_OK && c->chunked && !c->first) { /* the last chunk says that all are there */
         c->chunked = false;
-        rc = chunk_begin(c);
-        if (rc == QUARTET_OK)
-            rc = chunk_end(c);
+        chunk_begin(c);
+        rc = chunk_end(c);
     }
-    return rc == QUARTET_OK ? buf_check(&c->bytes, c->err) : rc;
+    return rc;
 }
 
-/* *begun: something is in the log. */
-static quartet_status log_chunks(struct commit *c, log_pos *end, bool *begun)
+/* What was logged of it is void, and what was merged of it goes: as if nothing had happened. */
+static void give_up(struct commit *c)
 {
-    db *d = c->d;
-    for (size_t i = 0; i < c->chunk_count; i++) {
-        const struct chunk *k = &c->chunks[i];
-        uint8_t head[DB_LOCAL_HEAD_BYTES];
-        store_le64(head, k->number);
-        store_le64(head + 8, c->stamp);
-        head[16] = k->flags;
-        struct slice parts[2] = {slice_of(head, sizeof head), slice_of(c->bytes.data + k->at, k->n)};
-        log_pos at;
-        quartet_status rc = commit_log_append(d->log, LOG_LOCAL, parts, 2, &at, end, c->err);
-        *begun = *begun || (rc != QUARTET_FULL && rc != QUARTET_NOMEM);
-        if (rc == QUARTET_OK && d->identity.member)
-            rc = chain_add_local(d->state[d->own], (struct local_delta){.number = k->number, .stamp = c->stamp, .at = at, .end = *end,
-                                                                        .n = (uint32_t)k->n, .more = (k->flags & DELTA_MORE) != 0}, c->err);
-        if (rc != QUARTET_OK)
-            return rc;
-    }
-    return QUARTET_OK;
-}
-
-static quartet_status apply_chunks(struct commit *c, log_pos end, apply_no *no)
-{
-    struct slice *deltas = arena_zalloc(&c->arena, c->chunk_count, sizeof *deltas);
-    if (deltas == NULL)
-        return arena_fail(&c->arena, c->err);
-    for (size_t i = 0; i < c->chunk_count; i++)
-        deltas[i] = slice_of(c->bytes.data + c->chunks[i].at, c->chunks[i].n);
-    struct apply_in in = {.chain = c->d->own, .number = c->chunks[c->chunk_count - 1].number, .stamp = c->stamp,
-                          .deltas = deltas, .count = c->chunk_count, .end = end, .trusted = true};
-    return apply_transaction(c->d, &in, no, c->err);
+    struct chain_state *s = c->d->state[c->d->own];
+    apply_abort(c->applying);
+    c->applying = NULL;
+    if (!c->seen_kept)
+        return;
+    struct vv swap = s->seen;
+    s->seen = c->seen;
+    c->seen = swap;
+    chain_drop_unfinished(s);
+    s->received = c->received;
 }
 
 /* Under the commit lock. *no stays 0 where nothing was left to write. */
@@ -366,18 +379,20 @@ static quartet_status commit_locked(struct commit *c, apply_no *no, log_pos *end
         rc = db_own_start(d, c->err);
     if (rc != QUARTET_OK)
         return rc;
-    c->first_number = vv_number(&d->applied, d->own) + 1;
+    c->number = vv_number(&d->applied, d->own) + 1;
+    c->first = true;
     rc = encode(c);
-    if (rc != QUARTET_OK || c->chunk_count == 0)
+    if (rc == QUARTET_OK && c->first)
         return rc;
-    bool begun = false;
-    rc = log_chunks(c, end, &begun);
-    if (rc != QUARTET_OK && !begun)
-        return rc; /* the log makes room, on disk and in memory, before it writes: nothing has happened, and it may be tried again */
-    if (rc == QUARTET_OK)
-        rc = vv_merge(&d->state[d->own]->seen, &c->deps, c->err); /* as a receiver does */
-    if (rc == QUARTET_OK)
-        rc = apply_chunks(c, *end, no);
+    if (rc == QUARTET_OK) {
+        struct applying *a = c->applying;
+        c->applying = NULL;
+        rc = apply_end(a, c->number, c->end, no, c->err);
+    } else if (!c->torn) {
+        give_up(c);
+        return rc;
+    }
+    *end = c->end;
     if (rc == QUARTET_OK)
         rc = db_pending_add(d, *no, *end, false, c->err);
     if (rc != QUARTET_OK) { /* the log may hold what the store does not: only opening again puts that right */
@@ -392,7 +407,8 @@ static quartet_status commit_locked(struct commit *c, apply_no *no, log_pos *end
 static void commit_end(struct commit *c)
 {
     buf_deinit(&c->bytes);
-    mem_free(c->chunks);
+    apply_abort(c->applying);
+    vv_deinit(&c->seen);
     vv_deinit(&c->deps);
     arena_free_all(&c->arena);
     arena_free_all(&c->row);
