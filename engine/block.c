@@ -1,31 +1,55 @@
 /* block.c - rows into the bytes of a block.
  * Why by column: a scan that wants one integer of sixty bytes a row touches an eighth of the memory, and cells of one type are copied,
- *   not parsed. Why per-column encodings: a column of small or equal numbers is stored in what it needs; more encodings can come
- *   without a new shape.
+ *   not parsed. What is known of rows beside their values (stamps, chains, meta) is columns, too: few transactions wrote the rows of a block, so
+ *   that metadata takes a byte or two a row.
  * Invariants: what goes in comes out bit by bit (block_record); equal rows give equal blocks.
- * Not here: reading (block_read.c), which rows belong together (kv_merge.c). */
-#include "block.h"
-
+ * Not here: how a column is written (block_pack.c), reading (block_read.c), which rows belong together (kv_merge.c). */
 #include <string.h>
 #include <xxhash.h>
 
+#include "base/mem.h"
+
 #include "block_format.h"
+
+size_t block_value_bytes(const struct value *v)
+{
+    return v->type == VALUE_NULL ? 1 : block_type_is_bytes(v->type) ? v->s.n + 3 : 9;
+}
+
+/* Most rows have one life that has not ended, and meta begins with its birth: 01, stamp, chain * 2 as a varint. Its parts then stand in columns. */
+static bool take_life(struct slice *meta, struct ver *birth)
+{
+    const uint8_t *p = meta->p;
+    if (meta->n < 10 || p[0] != 1)
+        return false;
+    uint32_t twice = 0, n = 0;
+    do {
+        twice |= (p[9 + n] & 0x7Fu) << (7 * n);
+        n++;
+    } while ((p[8 + n] & 0x80u) != 0 && n < 3 && 9 + n < meta->n);
+    if ((p[8 + n] & 0x80u) != 0 || (n > 1 && p[8 + n] == 0) || (twice & 1) != 0 || twice / 2 > UINT16_MAX)
+        return false;
+    *birth = (struct ver){.stamp = load_le64(p + 1), .chain = (chain_no)(twice / 2)};
+    *meta = slice_of(p + 9 + n, meta->n - 9 - n);
+    return true;
+}
 
 quartet_status block_row_from_record(struct block_row *row, struct slice key, struct slice record, struct arena *a, struct err *err)
 {
     *row = (struct block_row){.key = key, .class = BLOCK_EMPTY, .bytes = key.n + 4};
     if (record.n == 0)
         return QUARTET_OK;
-    row->bytes += record.n;
     struct record_view view;
-    bool good = record_view(record, &view) && view.flags < BLOCK_EMPTY && view.value_count <= ROW_COLUMNS_MAX;
+    bool good = record_view(record, &view) && view.flags <= (RECORD_LIVE | RECORD_SIMPLE) && view.value_count <= ROW_COLUMNS_MAX;
     if (good && view.value_count > 0) {
         row->values = arena_alloc(a, view.value_count * sizeof *row->values);
         if (row->values == NULL)
             return arena_fail(a, err);
         struct bytes_in in = bytes_in(view.values.p, view.values.n);
-        for (uint32_t i = 0; i < view.value_count && good; i++)
+        for (uint32_t i = 0; i < view.value_count && good; i++) {
             good = value_decode(&in, &row->values[i]);
+            row->bytes += good ? block_value_bytes(&row->values[i]) : 0;
+        }
         good = good && in.left == 0;
     } else {
         good = good && view.values.n == 0;
@@ -34,6 +58,7 @@ quartet_status block_row_from_record(struct block_row *row, struct slice key, st
         row->class = BLOCK_RAW;
         row->meta = record;
         row->values = NULL;
+        row->bytes = key.n + 4 + record.n;
         return QUARTET_OK;
     }
     row->class = view.flags;
@@ -42,6 +67,9 @@ quartet_status block_row_from_record(struct block_row *row, struct slice key, st
         row->ver = view.ver;
     else
         row->meta = view.meta;
+    if (take_life(&row->meta, &row->ver))
+        row->class |= BLOCK_LIFE;
+    row->bytes += row->meta.n;
     return QUARTET_OK;
 }
 
@@ -50,18 +78,18 @@ struct encoder {
     uint32_t n, cols;
     struct buf *out;
     size_t start; /* of the block in out */
-    bool wide;
     uint8_t flags;
-    uint8_t version_encoding;
+    struct pack pack;
 };
 
-static void put_offset(struct encoder *e, size_t v)
-{
-    if (e->wide)
-        buf_u32(e->out, (uint32_t)v);
-    else
-        buf_u16(e->out, (uint16_t)v);
-}
+/* ---- keys ---- */
+
+struct keys {
+    size_t prefix, suffix; /* suffix BLOCK_VAR_SUFFIX: they differ in length */
+    uint8_t encoding, width;
+    uint64_t first, factor;
+    struct pack_template template;
+};
 
 static size_t common_prefix(struct slice a, struct slice b)
 {
@@ -72,36 +100,108 @@ static size_t common_prefix(struct slice a, struct slice b)
     return i;
 }
 
-static void put_keys(struct encoder *e)
+static uint64_t suffix_number(const struct encoder *e, const struct keys *k, uint32_t row)
 {
-    /* Keys ascend, so what the first and the last share, all share. */
-    size_t prefix = common_prefix(e->rows[0].key, e->rows[e->n - 1].key);
-    if (e->n == 1)
-        prefix = 0;
-    size_t suffix = e->rows[0].key.n - prefix;
-    for (uint32_t r = 1; r < e->n && suffix != BLOCK_VAR_SUFFIX; r++)
-        if (e->rows[r].key.n - prefix != suffix)
-            suffix = BLOCK_VAR_SUFFIX;
-    buf_u16(e->out, (uint16_t)prefix);
-    buf_u16(e->out, (uint16_t)suffix);
-    buf_put(e->out, e->rows[0].key.p, prefix);
-    if (suffix == BLOCK_VAR_SUFFIX) {
-        size_t at = 0;
-        for (uint32_t r = 0; r < e->n; r++) {
-            put_offset(e, at);
-            at += e->rows[r].key.n - prefix;
-        }
-        put_offset(e, at);
-    }
-    for (uint32_t r = 0; r < e->n; r++)
-        buf_put(e->out, e->rows[r].key.p + prefix, e->rows[r].key.n - prefix);
+    const uint8_t *p = e->rows[row].key.p + k->prefix;
+    uint64_t v = 0;
+    for (size_t i = 0; i < k->suffix; i++)
+        v = v << 8 | p[i];
+    return v;
 }
 
-/* Find out which per-row facts are equal in all rows. */
+/* Keys that are numbers of up to eight bytes: counted from the first. Equal steps need no cells at all. */
+static void survey_numbers(struct encoder *e, struct keys *k)
+{
+    uint64_t *cells = (uint64_t *)(void *)e->pack.ints; /* signed and unsigned may share memory */
+    bool equal_steps = true;
+    uint64_t g = 0;
+    k->first = suffix_number(e, k, 0);
+    cells[1] = suffix_number(e, k, 1) - k->first;
+    for (uint32_t r = 0; r < e->n; r++) {
+        cells[r] = suffix_number(e, k, r) - k->first;
+        equal_steps = equal_steps && cells[r] == r * cells[1];
+        for (uint64_t a = cells[r], rest; a != 0 && g != 1; a = rest) {
+            rest = g % a;
+            g = a;
+        }
+    }
+    k->encoding = KEYS_INT;
+    k->factor = g;
+    k->width = equal_steps ? 0 : cell_width(cells[e->n - 1] / g);
+    for (uint32_t r = 0; r < e->n && g > 1; r++)
+        cells[r] /= g;
+}
+
+static void survey_long_keys(const struct encoder *e, struct keys *k)
+{
+    uint8_t diff[KEY_TEMPLATE_MAX] = {0};
+    const uint8_t *first = e->rows[0].key.p + k->prefix;
+    for (uint32_t r = 1; r < e->n; r++) {
+        const uint8_t *p = e->rows[r].key.p + k->prefix;
+        for (size_t i = 0; i < k->suffix; i++)
+            diff[i] |= (uint8_t)(first[i] ^ p[i]);
+    }
+    if (pack_template_find(&k->template, diff, (uint32_t)k->suffix))
+        k->encoding = KEYS_TEMPLATE;
+}
+
+static void survey_keys(struct encoder *e, struct keys *k)
+{
+    /* Keys ascend, so what the first and the last share, all share. */
+    *k = (struct keys){.encoding = KEYS_BYTES};
+    k->prefix = e->n > 1 ? common_prefix(e->rows[0].key, e->rows[e->n - 1].key) : 0;
+    k->suffix = e->rows[0].key.n - k->prefix;
+    for (uint32_t r = 1; r < e->n && k->suffix != BLOCK_VAR_SUFFIX; r++)
+        if (e->rows[r].key.n - k->prefix != k->suffix)
+            k->suffix = BLOCK_VAR_SUFFIX;
+    if (e->n > 1 && k->suffix <= 8)
+        survey_numbers(e, k);
+    else if (e->n > 1 && k->suffix <= KEY_TEMPLATE_MAX)
+        survey_long_keys(e, k);
+}
+
+static void put_key_bytes(struct encoder *e, const struct keys *k)
+{
+    uint32_t *places = (uint32_t *)(void *)e->pack.ints;
+    uint32_t at = 0;
+    for (uint32_t r = 0; r < e->n; r++) {
+        places[r] = at;
+        at += (uint32_t)(e->rows[r].key.n - k->prefix);
+    }
+    places[e->n] = at;
+    pack_offsets(e->out, places, e->n);
+    for (uint32_t r = 0; r < e->n; r++)
+        buf_put(e->out, e->rows[r].key.p + k->prefix, e->rows[r].key.n - k->prefix);
+}
+
+static void put_keys(struct encoder *e, const struct keys *k)
+{
+    buf_put(e->out, e->rows[0].key.p, k->prefix);
+    if (k->encoding == KEYS_INT) {
+        buf_u64(e->out, k->first);
+        buf_u64(e->out, k->factor);
+        if (k->width > 0)
+            pack_cells(e->out, (const uint64_t *)(const void *)e->pack.ints, e->n, k->width);
+    } else if (k->encoding == KEYS_TEMPLATE) {
+        pack_template_head(e->out, &k->template, e->rows[0].key.p + k->prefix);
+        for (uint32_t r = 0; r < e->n; r++)
+            pack_template_cell(e->out, &k->template, e->rows[r].key.p + k->prefix);
+    } else {
+        put_key_bytes(e, k);
+    }
+}
+
+/* ---- rows ---- */
+
+static bool has_version(const struct block_row *row)
+{
+    return row->class < BLOCK_EMPTY && (row->class & (RECORD_SIMPLE | BLOCK_LIFE)) != 0;
+}
+
+/* Find out which facts are equal in all rows. */
 static void survey_rows(struct encoder *e)
 {
-    const struct block_row *simple = NULL;
-    bool one_stamp = true, one_chain = true, full = true, live = true, meta = false, one_class = true;
+    bool full = true, live = true, meta = false, one_class = true, version = false;
     for (uint32_t r = 0; r < e->n; r++) {
         const struct block_row *row = &e->rows[r];
         if (row->value_count > e->cols)
@@ -109,257 +209,76 @@ static void survey_rows(struct encoder *e)
         one_class = one_class && row->class == e->rows[0].class;
         live = live && block_class_live(row->class);
         meta = meta || row->meta.n > 0;
-        if (row->class >= BLOCK_EMPTY || (row->class & RECORD_SIMPLE) == 0)
-            continue;
-        simple = simple == NULL ? row : simple;
-        one_stamp = one_stamp && row->ver.stamp == simple->ver.stamp;
-        one_chain = one_chain && row->ver.chain == simple->ver.chain;
+        version = version || has_version(row);
     }
     for (uint32_t r = 0; r < e->n; r++)
-        full = full && (e->rows[r].value_count == e->cols || !block_class_live(e->rows[r].class));
-    if (simple == NULL)
-        e->version_encoding = VERSIONS_NONE;
-    else
-        e->version_encoding = one_stamp && one_chain ? VERSIONS_ONE : one_chain ? VERSIONS_ONE_CHAIN : VERSIONS_EACH;
-    e->flags = (uint8_t)((live ? BLOCK_ALL_LIVE : 0) | (one_class ? 0 : BLOCK_CLASS_EACH) | (full ? 0 : BLOCK_COUNT_EACH) |
-                         (meta ? BLOCK_HAS_META : 0));
+        full = full && (e->rows[r].value_count == e->cols || !block_class_has_values(e->rows[r].class));
+    e->flags = (uint8_t)((live ? BLOCK_ALL_LIVE : 0) | (one_class ? 0 : BLOCK_CLASS_EACH) | (version ? BLOCK_HAS_VERSION : 0) |
+                         (full ? 0 : BLOCK_COUNT_EACH) | (meta ? BLOCK_HAS_META : 0));
 }
 
-static void put_versions(struct encoder *e)
+static void put_classes(struct encoder *e)
 {
-    const struct block_row *simple = e->rows;
-    while (e->version_encoding != VERSIONS_NONE && (simple->class >= BLOCK_EMPTY || (simple->class & RECORD_SIMPLE) == 0))
-        simple++;
-    switch (e->version_encoding) {
-    case VERSIONS_ONE:
-        buf_u64(e->out, simple->ver.stamp);
-        buf_u16(e->out, simple->ver.chain);
-        break;
-    case VERSIONS_ONE_CHAIN:
-    case VERSIONS_EACH:
-        for (uint32_t r = 0; r < e->n; r++)
-            buf_u64(e->out, e->rows[r].ver.stamp);
-        if (e->version_encoding == VERSIONS_ONE_CHAIN)
-            buf_u16(e->out, simple->ver.chain);
-        for (uint32_t r = 0; r < e->n && e->version_encoding == VERSIONS_EACH; r++)
-            buf_u16(e->out, e->rows[r].ver.chain);
-        break;
-    default:
-        break;
+    for (uint32_t r = 0; r < e->n && (e->flags & BLOCK_CLASS_EACH) != 0; r += 2) {
+        uint8_t high = r + 1 < e->n ? block_code_of_class(e->rows[r + 1].class) : 0;
+        buf_u8(e->out, (uint8_t)(block_code_of_class(e->rows[r].class) | high << 4));
     }
 }
 
-static void put_rows(struct encoder *e)
+enum about { ABOUT_STAMP, ABOUT_CHAIN, ABOUT_COUNT, ABOUT_META };
+
+static void put_about(struct encoder *e, enum about what, size_t *directory)
 {
-    if ((e->flags & BLOCK_CLASS_EACH) == 0)
-        buf_u8(e->out, e->rows[0].class);
-    for (uint32_t r = 0; r < e->n && (e->flags & BLOCK_CLASS_EACH) != 0; r++)
-        buf_u8(e->out, e->rows[r].class);
-    put_versions(e);
-    for (uint32_t r = 0; r < e->n && (e->flags & BLOCK_COUNT_EACH) != 0; r++)
-        buf_u16(e->out, (uint16_t)e->rows[r].value_count);
-    if ((e->flags & BLOCK_HAS_META) == 0)
-        return;
-    size_t at = 0;
+    struct pack *p = &e->pack;
     for (uint32_t r = 0; r < e->n; r++) {
-        put_offset(e, at);
-        at += e->rows[r].meta.n;
+        const struct block_row *row = &e->rows[r];
+        p->nulls[r] = (uint8_t)(what == ABOUT_COUNT ? 0 : what == ABOUT_META ? row->meta.n == 0 : !has_version(row));
+        p->cells[r] = what == ABOUT_META ? (struct value){.type = VALUE_BLOB, .s = row->meta}
+                                         : value_int(what == ABOUT_STAMP ? (int64_t)row->ver.stamp
+                                                                         : what == ABOUT_CHAIN ? row->ver.chain : row->value_count);
     }
-    put_offset(e, at);
-    for (uint32_t r = 0; r < e->n; r++)
-        if (e->rows[r].meta.n > 0)
-            buf_put(e->out, e->rows[r].meta.p, e->rows[r].meta.n);
+    pack_column(p, *directory);
+    *directory += BLOCK_COLUMN_BYTES;
 }
 
-/* The row's value of a column, NULL where it has none. */
-static const struct value *cell(const struct block_row *row, uint32_t column)
+static void put_columns(struct encoder *e)
 {
-    if (column >= row->value_count || row->values[column].type == VALUE_NULL)
-        return NULL;
-    return &row->values[column];
-}
-
-struct column_survey {
-    const struct value *first;
-    bool has_null, uniform, equal;
-    int64_t min, max; /* integers */
-};
-
-static struct column_survey survey_column(const struct encoder *e, uint32_t column)
-{
-    struct column_survey s = {.uniform = true, .equal = true};
-    for (uint32_t r = 0; r < e->n; r++) {
-        const struct value *v = cell(&e->rows[r], column);
-        if (v == NULL) {
-            s.has_null = true;
-            continue;
+    struct pack *p = &e->pack;
+    size_t directory = BLOCK_HEADER_BYTES;
+    if ((e->flags & BLOCK_HAS_VERSION) != 0) {
+        put_about(e, ABOUT_STAMP, &directory);
+        put_about(e, ABOUT_CHAIN, &directory);
+    }
+    if ((e->flags & BLOCK_COUNT_EACH) != 0)
+        put_about(e, ABOUT_COUNT, &directory);
+    if ((e->flags & BLOCK_HAS_META) != 0)
+        put_about(e, ABOUT_META, &directory);
+    for (uint32_t c = 0; c < e->cols; c++, directory += BLOCK_COLUMN_BYTES) {
+        for (uint32_t r = 0; r < e->n; r++) {
+            const struct block_row *row = &e->rows[r];
+            p->nulls[r] = c >= row->value_count || row->values[c].type == VALUE_NULL;
+            if (p->nulls[r] == 0)
+                p->cells[r] = row->values[c];
         }
-        if (s.first == NULL) {
-            s.first = v;
-            s.min = s.max = block_type_is_int(v->type) ? v->i : 0;
-            continue;
-        }
-        if (v->type != s.first->type || (v->type == VALUE_DECIMAL && v->scale != s.first->scale)) {
-            s.uniform = s.equal = false;
-            break;
-        }
-        s.equal = s.equal && value_identical(v, s.first);
-        if (block_type_is_int(v->type)) {
-            s.min = v->i < s.min ? v->i : s.min;
-            s.max = v->i > s.max ? v->i : s.max;
-        }
+        pack_column(p, directory);
     }
-    return s;
-}
-
-static void put_nulls(struct encoder *e, uint32_t column)
-{
-    for (uint32_t r = 0; r < e->n; r += 8) {
-        uint8_t bits = 0;
-        for (uint32_t k = 0; k < 8 && r + k < e->n; k++)
-            if (cell(&e->rows[r + k], column) == NULL)
-                bits |= (uint8_t)(1u << k);
-        buf_u8(e->out, bits);
-    }
-}
-
-static uint8_t int_width(int64_t min, int64_t max)
-{
-    uint64_t span = (uint64_t)max - (uint64_t)min;
-    return span <= UINT8_MAX ? 1 : span <= UINT16_MAX ? 2 : span <= UINT32_MAX ? 4 : 8;
-}
-
-static void put_ints(struct encoder *e, uint32_t column, int64_t min, uint8_t width)
-{
-    buf_u64(e->out, (uint64_t)min);
-    uint8_t *p = buf_reserve(e->out, (size_t)e->n * width);
-    if (p == NULL)
-        return;
-    for (uint32_t r = 0; r < e->n; r++) {
-        const struct value *v = cell(&e->rows[r], column);
-        uint8_t le[8];
-        store_le64(le, v != NULL ? (uint64_t)v->i - (uint64_t)min : 0);
-        memcpy(p + (size_t)r * width, le, width);
-    }
-    e->out->len += (size_t)e->n * width;
-}
-
-static void put_fixed(struct encoder *e, uint32_t column, uint8_t type)
-{
-    static const uint8_t zero[16];
-    for (uint32_t r = 0; r < e->n; r++) {
-        const struct value *v = cell(&e->rows[r], column);
-        if (v == NULL) {
-            buf_put(e->out, zero, type == VALUE_REAL ? 8 : 16);
-        } else if (type == VALUE_REAL) {
-            uint64_t bits;
-            memcpy(&bits, &v->r, 8);
-            buf_u64(e->out, bits);
-        } else if (type == VALUE_DECIMAL) {
-            buf_u64(e->out, v->dec.lo);
-            buf_u64(e->out, (uint64_t)v->dec.hi);
-        } else {
-            buf_put(e->out, v->uuid, 16);
-        }
-    }
-}
-
-static void put_bytes(struct encoder *e, uint32_t column)
-{
-    size_t at = 0;
-    for (uint32_t r = 0; r < e->n; r++) {
-        const struct value *v = cell(&e->rows[r], column);
-        put_offset(e, at);
-        at += v != NULL ? v->s.n : 0;
-    }
-    put_offset(e, at);
-    for (uint32_t r = 0; r < e->n; r++) {
-        const struct value *v = cell(&e->rows[r], column);
-        if (v != NULL && v->s.n > 0)
-            buf_put(e->out, v->s.p, v->s.n);
-    }
-}
-
-static void put_mixed(struct encoder *e, uint32_t column)
-{
-    size_t width = e->wide ? 4 : 2;
-    size_t offsets = e->out->len;
-    if (buf_reserve(e->out, (e->n + 1) * width) == NULL)
-        return;
-    e->out->len += (e->n + 1) * width;
-    size_t base = e->out->len;
-    for (uint32_t r = 0; r <= e->n && !e->out->failed; r++) {
-        size_t at = e->out->len - base;
-        if (e->wide)
-            store_le32(e->out->data + offsets + r * 4, (uint32_t)at);
-        else
-            store_le16(e->out->data + offsets + r * 2, (uint16_t)at);
-        const struct value *v = r < e->n ? cell(&e->rows[r], column) : NULL;
-        if (v != NULL)
-            value_encode(e->out, v);
-    }
-}
-
-static void put_column(struct encoder *e, uint32_t column)
-{
-    struct column_survey s = survey_column(e, column);
-    uint8_t encoding = COLUMN_MIXED, type = VEC_MIXED, width = 0;
-    size_t begins = e->out->len - e->start;
-    if (s.first == NULL) {
-        encoding = COLUMN_NONE;
-    } else if (s.uniform) {
-        type = s.first->type;
-        if (s.equal && e->n > 1)
-            encoding = COLUMN_ONE;
-        else
-            encoding = block_type_is_int(type) ? COLUMN_INT : block_type_is_bytes(type) ? COLUMN_BYTES : COLUMN_FIXED;
-    }
-    if (encoding != COLUMN_NONE && (s.has_null || !s.uniform))
-        put_nulls(e, column);
-    switch (encoding) {
-    case COLUMN_ONE:
-        value_encode(e->out, s.first);
-        break;
-    case COLUMN_INT:
-        width = int_width(s.min, s.max);
-        put_ints(e, column, s.min, width);
-        break;
-    case COLUMN_FIXED:
-        width = type == VALUE_REAL ? 8 : 16;
-        put_fixed(e, column, type);
-        break;
-    case COLUMN_BYTES:
-        put_bytes(e, column);
-        break;
-    case COLUMN_MIXED:
-        put_mixed(e, column);
-        break;
-    default:
-        break;
-    }
-    if (e->out->failed)
-        return;
-    uint8_t *dir = e->out->data + e->start + BLOCK_HEADER_BYTES + (size_t)column * BLOCK_COLUMN_BYTES;
-    store_le32(dir, (uint32_t)begins);
-    dir[4] = encoding;
-    dir[5] = type;
-    dir[6] = type == VALUE_DECIMAL ? s.first->scale : 0;
-    dir[7] = (uint8_t)(width | (encoding != COLUMN_NONE && (s.has_null || !s.uniform) ? COLUMN_HAS_NULL : 0));
 }
 
 static void encode(struct encoder *e, tree_id tree)
 {
-    e->start = e->out->len;
-    size_t head = BLOCK_HEADER_BYTES + (size_t)e->cols * BLOCK_COLUMN_BYTES;
+    struct keys keys;
+    e->start = e->pack.start = e->out->len;
+    survey_rows(e);
+    survey_keys(e, &keys);
+    uint32_t about = block_about_columns(e->flags);
+    size_t head = BLOCK_HEADER_BYTES + (size_t)(about + e->cols) * BLOCK_COLUMN_BYTES;
     if (buf_reserve(e->out, head) == NULL)
         return;
     memset(e->out->data + e->start, 0, head);
     e->out->len += head;
-    put_keys(e);
-    size_t rows_at = e->out->len - e->start;
-    put_rows(e);
-    for (uint32_t c = 0; c < e->cols; c++)
-        put_column(e, c);
+    put_keys(e, &keys);
+    put_classes(e);
+    put_columns(e);
     if (e->out->failed)
         return;
     uint8_t *p = e->out->data + e->start;
@@ -367,30 +286,34 @@ static void encode(struct encoder *e, tree_id tree)
     store_le32(p + 8, (uint32_t)size);
     store_le32(p + 12, e->n);
     p[16] = BLOCK_FORMAT;
-    p[17] = (uint8_t)(e->flags | (e->wide ? BLOCK_WIDE : 0));
+    p[17] = e->flags;
     store_le16(p + 18, (uint16_t)e->cols);
-    p[20] = e->version_encoding;
-    store_le32(p + 24, (uint32_t)head);
-    store_le32(p + 28, (uint32_t)rows_at);
+    p[20] = block_code_of_class(e->rows[0].class);
+    p[21] = keys.encoding;
+    p[22] = keys.width;
+    store_le16(p + 24, (uint16_t)keys.prefix);
+    store_le16(p + 26, (uint16_t)keys.suffix);
     store_le64(p, XXH3_64bits_withSeed(p + 8, size - 8, tree));
 }
 
 quartet_status block_encode(tree_id tree, const struct block_row *rows, uint32_t n, struct buf *out, struct err *err)
 {
     QASSERT(n > 0 && n <= BLOCK_ROWS_MAX);
-    struct encoder e = {.rows = rows, .n = n, .out = out};
-    size_t start = out->len, bytes = 0;
+    struct encoder e = {.rows = rows, .n = n, .out = out, .pack = {.out = out, .n = n}};
+    size_t bytes = 0, start = out->len;
     for (uint32_t r = 0; r < n; r++)
         bytes += rows[r].bytes;
-    /* A guess that is nearly always right; where it is not the block is made again. */
-    e.wide = bytes > 30000;
-    survey_rows(&e);
+    if (bytes > BLOCK_BYTES_MAX)
+        return err_set(err, QUARTET_LIMIT, "a block of %zu bytes is too large", bytes);
+    size_t each = sizeof *e.pack.ints + sizeof *e.pack.cells + sizeof *e.pack.nulls + sizeof *e.pack.index;
+    e.pack.ints = mem_alloc((n + 2) * each);
+    if (e.pack.ints == NULL)
+        return err_nomem(err);
+    e.pack.cells = (struct value *)(void *)(e.pack.ints + n + 2);
+    e.pack.nulls = (uint8_t *)(e.pack.cells + n);
+    e.pack.index = e.pack.nulls + n;
     encode(&e, tree);
-    if (!out->failed && !e.wide && out->len - start > UINT16_MAX) {
-        out->len = start;
-        e.wide = true;
-        encode(&e, tree);
-    }
+    mem_free(e.pack.ints);
     quartet_status rc = buf_check(out, err);
     if (rc == QUARTET_OK && out->len - start > BLOCK_BYTES_MAX)
         rc = err_set(err, QUARTET_LIMIT, "a block of %zu bytes is too large", out->len - start);

@@ -9,13 +9,14 @@
 #include "crdt/row.h"
 #include "kv_buffer.h"
 
-#define BLOCK_FORMAT 1u
+#define BLOCK_FORMAT 2u
 #define BLOCK_BYTES 4080u            /* an LMDB overflow page less its header; only a single large row or long equal prefixes pass it */
 #define BLOCK_BYTES_MAX (1u << 31)
 #define BLOCK_ROWS_MAX (1u << 24)
 
 /* What a row is beside its record's own flags (RECORD_LIVE, RECORD_SIMPLE). */
 enum block_class {
+    BLOCK_LIFE = 0x10,  /* with a record's flags, not SIMPLE: one life, not ended; its birth is in `ver`, what follows it in `meta` */
     BLOCK_EMPTY = 0x40, /* an empty record: an index entry */
     BLOCK_RAW = 0x80    /* bytes that are no record: kept as they are */
 };
@@ -23,12 +24,12 @@ enum block_class {
 /* A row on its way into a block. Bytes are borrowed until the block is made. */
 struct block_row {
     struct slice key;
-    uint8_t class;        /* record flags, BLOCK_EMPTY or BLOCK_RAW */
+    uint8_t class;        /* record flags with BLOCK_LIFE, or BLOCK_EMPTY, or BLOCK_RAW */
     uint32_t value_count;
-    struct ver ver;       /* SIMPLE */
-    struct slice meta;    /* not SIMPLE, or all of a RAW record */
+    struct ver ver;       /* SIMPLE, LIFE */
+    struct slice meta;    /* not SIMPLE (of a LIFE: less its birth), or all of a RAW record */
     struct value *values;
-    size_t bytes;         /* rough size in a block */
+    size_t bytes;         /* rough size, before it is packed */
 };
 /* Take a record apart; values in the arena. QUARTET_NOMEM only: what is no record becomes BLOCK_RAW. */
 quartet_status block_row_from_record(struct block_row *row, struct slice key, struct slice record, struct arena *a, struct err *err);
@@ -41,19 +42,16 @@ struct block {
     const uint8_t *p;
     size_t size;
     uint32_t rows, cols;
-    bool wide;      /* offsets of 4 bytes, else of 2 */
+    uint32_t about; /* columns about rows, first in the directory */
+    uint8_t flags;
     bool all_live;  /* no row must be skipped */
     bool full_rows; /* every live row has all columns */
-    uint32_t prefix_len, suffix_len; /* suffix_len BLOCK_VAR_SUFFIX: offsets */
-    const uint8_t *prefix, *suffixes, *key_offsets;
-    size_t suffix_bytes;
-    const uint8_t *classes;  /* NULL: all rows are `one_class` */
     uint8_t one_class;
-    uint8_t version_encoding;
-    const uint8_t *stamps, *chains;
-    const uint8_t *counts;   /* NULL: see full_rows */
-    const uint8_t *meta_offsets, *metas; /* NULL: no row has any */
-    size_t meta_bytes;
+    const uint8_t *classes;  /* NULL: all rows are `one_class` */
+    uint8_t key_encoding, key_width;
+    uint32_t prefix_len, suffix_len; /* suffix_len BLOCK_VAR_SUFFIX: they differ */
+    const uint8_t *prefix, *keys; /* keys: how the suffixes go on is the encoding's matter */
+    size_t key_bytes;        /* from `keys` to the end of the block */
 };
 #define BLOCK_VAR_SUFFIX 0xFFFFu
 
@@ -67,23 +65,28 @@ static inline bool block_class_live(uint8_t class)
 {
     return (class & (RECORD_LIVE | BLOCK_EMPTY | BLOCK_RAW)) != 0;
 }
-/* The row's key: its suffix; the prefix is b->prefix. */
-bool block_suffix(const struct block *b, uint32_t row, struct slice *out);
-bool block_key(const struct block *b, uint32_t row, struct buf *out); /* whole, appended; false: damaged */
+static inline bool block_class_has_values(uint8_t class)
+{
+    return class < BLOCK_EMPTY && (class & RECORD_LIVE) != 0;
+}
+bool block_key(const struct block *b, uint32_t row, struct buf *out); /* appended; false: damaged */
 /* The first row with a key at or after `key` (b->rows: none); *exact: it is that key. */
 bool block_find(const struct block *b, struct slice key, uint32_t *row, bool *exact);
 /* The record, bit by bit as it was put, appended. */
 quartet_status block_record(const struct block *b, uint32_t row, struct buf *out, struct err *err);
-/* Columns of one row, as block_column gives them, but by value; bytes stay in the block. *live false: nothing was put. */
+/* Columns of one row, as block_column gives them, but by value. *live false: nothing was put. A row that is no record has none: QUARTET_CORRUPT. */
 quartet_status block_values(const struct block *b, uint32_t row, const uint16_t *columns, uint32_t n, const struct value *missing, struct value *out,
-                            bool *live, struct err *err);
-/* A row for another block; key bytes and values in the arena, what values point to in the block. */
-quartet_status block_row_get(const struct block *b, uint32_t row, struct block_row *out, struct arena *a, struct err *err);
+                            bool *live, struct arena *a, struct err *err);
+/* Rows from .. from+n-1 for another block; keys, values and what is not in the block as it stands in the arena. */
+quartet_status block_rows_get(const struct block *b, uint32_t from, uint32_t n, struct block_row *out, struct arena *a, struct err *err);
 /* Rows from .. from+n-1 of a column into rows at .. of `out`, whose cells have room for `struct value` each. Rows that lack the column or are
- * not live become *missing (NULL: NULLs) and NULL. */
+ * not live become *missing (NULL: NULLs) and NULL. Texts point into the block, or into the arena where they are built. */
 quartet_status block_column(const struct block *b, uint32_t column, uint32_t from, uint32_t n, struct vec *out, uint32_t at,
-                            const struct value *missing, struct err *err);
-
+                            const struct value *missing, struct arena *a, struct err *err);
+/* How a column is stored (block_format.h), for tests and tools. The column must be there. */
+uint8_t block_encoding(const struct block *b, uint32_t column);
+/* Rough size of a value, as block_row.bytes counts it. */
+size_t block_value_bytes(const struct value *v);
 
 /* Put any value into row `row` of such a vector, rows below being filled. */
 void block_vec_put(struct vec *out, uint32_t row, const struct value *v);

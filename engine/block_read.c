@@ -1,9 +1,7 @@
-/* block_read.c - blocks back into rows, records and vectors.
- * Why it checks so much: a block is bytes from a file. Its checksum tells of damage by accident; the bounds here keep even a forged
- *   block from being read past its end. block_open() checks what costs nothing per row, accessors check what they touch.
- * Not here: making blocks (block.c). The format: block_format.h, docs/STORAGE.md. */
-#include "block.h"
-
+/* block_read.c - blocks back into keys, rows, records and vectors.
+ * Why it checks so much: a block is bytes from a file. Its checksum tells of damage by accident; the bounds here and in block_unpack.c keep even a
+ *   forged block from being read past its end. block_open() checks what costs nothing per row, accessors check what they touch.
+ * Not here: single columns (block_unpack.c), making blocks (block.c). The format: block_format.h, docs/STORAGE.md. */
 #include <string.h>
 #include <xxhash.h>
 
@@ -14,91 +12,40 @@ static quartet_status damaged(struct err *err, const char *what)
     return err_set(err, QUARTET_CORRUPT, "damaged block: %s", what);
 }
 
+static quartet_status failed(quartet_status rc, const struct arena *a, const char *what, struct err *err)
+{
+    return rc == QUARTET_NOMEM ? arena_fail(a, err) : damaged(err, what);
+}
+
 uint64_t block_checksum(const uint8_t *p)
 {
     return load_le64(p);
 }
 
-/* As bytes_take, but inlined: blocks are opened and columns found millions of times a second. */
-static inline const uint8_t *take(struct bytes_in *in, size_t n)
+/* ---- opening ---- */
+
+/* Keys: what is left behind them is the classes' place. */
+static bool open_keys(struct block *b, struct bytes_in *in)
 {
-    if (in->bad || n > in->left) {
-        in->bad = true;
-        return NULL;
+    bool var = b->suffix_len == BLOCK_VAR_SUFFIX;
+    b->prefix = block_take(in, b->prefix_len);
+    b->keys = in->at;
+    b->key_bytes = in->left;
+    if (b->key_encoding == KEYS_INT) {
+        const uint8_t *p = block_take(in, 16);
+        return p != NULL && b->suffix_len <= 8 && load_le64(p + 8) != 0 && (b->key_width == 0 || cell_width_good(b->key_width)) &&
+               block_take(in, cells_bytes(b->rows, b->key_width)) != NULL;
     }
-    const uint8_t *start = in->at;
-    in->at += n;
-    in->left -= n;
-    return start;
-}
-
-static inline uint32_t take_u16(struct bytes_in *in)
-{
-    const uint8_t *p = take(in, 2);
-    return p != NULL ? load_le16(p) : 0;
-}
-
-static size_t offset_width(const struct block *b)
-{
-    return b->wide ? 4 : 2;
-}
-
-static size_t offset_get(const struct block *b, const uint8_t *offsets, uint32_t i)
-{
-    return b->wide ? load_le32(offsets + (size_t)i * 4) : load_le16(offsets + (size_t)i * 2);
-}
-
-/* The i-th piece of a section of `bytes` that `offsets` cut up. */
-static inline bool piece(const struct block *b, const uint8_t *offsets, const uint8_t *section, size_t bytes, uint32_t i, struct slice *out)
-{
-    size_t from = offset_get(b, offsets, i), to = offset_get(b, offsets, i + 1);
-    if (from > to || to > bytes)
+    if (b->key_encoding == KEYS_TEMPLATE) {
+        struct template t;
+        return !var && b->suffix_len <= KEY_TEMPLATE_MAX && template_open(&t, in, b->suffix_len) &&
+               block_take(in, (size_t)b->rows * t.varying) != NULL;
+    }
+    struct offsets o;
+    if (b->key_encoding != KEYS_BYTES || !offsets_open(&o, in, b->rows))
         return false;
-    *out = slice_of(section + from, to - from);
-    return true;
-}
-
-static void open_keys(struct block *b, struct bytes_in *in)
-{
-    b->prefix_len = take_u16(in);
-    b->suffix_len = take_u16(in);
-    b->prefix = take(in, b->prefix_len);
-    b->key_offsets = NULL;
-    b->suffix_bytes = (size_t)b->rows * b->suffix_len;
-    if (b->suffix_len == BLOCK_VAR_SUFFIX) {
-        b->key_offsets = take(in, ((size_t)b->rows + 1) * offset_width(b));
-        b->suffix_bytes = b->key_offsets != NULL ? offset_get(b, b->key_offsets, b->rows) : 0;
-    }
-    b->suffixes = take(in, b->suffix_bytes);
-}
-
-static void open_rows(struct block *b, struct bytes_in *in, uint8_t flags)
-{
-    b->classes = NULL;
-    b->one_class = 0;
-    if ((flags & BLOCK_CLASS_EACH) != 0) {
-        b->classes = take(in, b->rows);
-    } else {
-        const uint8_t *p = take(in, 1);
-        b->one_class = p != NULL ? *p : 0;
-    }
-    b->stamps = b->chains = NULL;
-    if (b->version_encoding == VERSIONS_ONE)
-        b->stamps = take(in, 8);
-    else if (b->version_encoding != VERSIONS_NONE)
-        b->stamps = take(in, (size_t)b->rows * 8);
-    if (b->version_encoding == VERSIONS_EACH)
-        b->chains = take(in, (size_t)b->rows * 2);
-    else if (b->version_encoding != VERSIONS_NONE)
-        b->chains = take(in, 2);
-    b->counts = (flags & BLOCK_COUNT_EACH) != 0 ? take(in, (size_t)b->rows * 2) : NULL;
-    b->meta_offsets = b->metas = NULL;
-    b->meta_bytes = 0;
-    if ((flags & BLOCK_HAS_META) != 0) {
-        b->meta_offsets = take(in, ((size_t)b->rows + 1) * offset_width(b));
-        b->meta_bytes = b->meta_offsets != NULL ? offset_get(b, b->meta_offsets, b->rows) : 0;
-        b->metas = take(in, b->meta_bytes);
-    }
+    uint64_t bytes = offsets_get(&o, b->rows);
+    return bytes <= in->left && block_take(in, (size_t)bytes) != NULL;
 }
 
 quartet_status block_open(struct block *b, tree_id tree, const uint8_t *p, size_t n, bool verify, struct err *err)
@@ -113,107 +60,190 @@ quartet_status block_open(struct block *b, tree_id tree, const uint8_t *p, size_
     if (verify && XXH3_64bits_withSeed(p + 8, n - 8, tree) != load_le64(p))
         return damaged(err, "its checksum is wrong");
     if (p[16] != BLOCK_FORMAT)
-        return damaged(err, "unknown format");
-    uint8_t flags = p[17];
-    b->p = p;
-    b->size = n;
-    b->rows = load_le32(p + 12);
-    b->cols = load_le16(p + 18);
-    b->wide = (flags & BLOCK_WIDE) != 0;
-    b->all_live = (flags & BLOCK_ALL_LIVE) != 0;
-    b->full_rows = (flags & BLOCK_COUNT_EACH) == 0;
-    b->version_encoding = p[20];
-    size_t keys_at = load_le32(p + 24), rows_at = load_le32(p + 28);
-    if (b->rows == 0 || b->rows > BLOCK_ROWS_MAX || b->cols > ROW_COLUMNS_MAX || b->version_encoding > VERSIONS_EACH ||
-        keys_at != BLOCK_HEADER_BYTES + (size_t)b->cols * BLOCK_COLUMN_BYTES || rows_at < keys_at || rows_at > n)
+        return err_set(err, QUARTET_CORRUPT, "damaged block, or one of another version: format %u, this program reads %u", p[16], BLOCK_FORMAT);
+    *b = (struct block){.p = p, .size = n, .rows = load_le32(p + 12), .cols = load_le16(p + 18), .flags = p[17]};
+    b->all_live = (b->flags & BLOCK_ALL_LIVE) != 0;
+    b->full_rows = (b->flags & BLOCK_COUNT_EACH) == 0;
+    b->about = block_about_columns(b->flags);
+    b->one_class = block_class_of_code(p[20] & 15u);
+    b->key_encoding = p[21];
+    b->key_width = p[22];
+    b->prefix_len = load_le16(p + 24);
+    b->suffix_len = load_le16(p + 26);
+    size_t head = BLOCK_HEADER_BYTES + (size_t)(b->about + b->cols) * BLOCK_COLUMN_BYTES;
+    if (b->rows == 0 || b->rows > BLOCK_ROWS_MAX || b->cols > ROW_COLUMNS_MAX || (b->flags & ~BLOCK_FLAGS_ALL) != 0 || head > n)
         return damaged(err, "impossible header");
-    struct bytes_in in = bytes_in(p + keys_at, rows_at - keys_at);
-    open_keys(b, &in);
-    if (in.bad)
-        return damaged(err, "keys past its end");
-    in = bytes_in(p + rows_at, n - rows_at);
-    open_rows(b, &in, flags);
-    if (in.bad)
-        return damaged(err, "rows past its end");
+    struct bytes_in in = bytes_in(p + head, n - head);
+    if (!open_keys(b, &in))
+        return damaged(err, "its keys");
+    if ((b->flags & BLOCK_CLASS_EACH) != 0) {
+        b->classes = block_take(&in, cells_bytes(b->rows, 4));
+        if (b->classes == NULL)
+            return damaged(err, "rows past its end");
+    }
     return QUARTET_OK;
 }
 
 uint8_t block_class(const struct block *b, uint32_t row)
 {
-    return b->classes != NULL ? b->classes[row] : b->one_class;
+    return b->classes != NULL ? block_class_of_code((uint8_t)cell_get(b->classes, 4, row)) : b->one_class;
 }
 
-bool block_suffix(const struct block *b, uint32_t row, struct slice *out)
+uint8_t block_encoding(const struct block *b, uint32_t column)
 {
-    QASSERT(row < b->rows);
-    if (b->key_offsets != NULL)
-        return piece(b, b->key_offsets, b->suffixes, b->suffix_bytes, row, out);
-    *out = slice_of(b->suffixes + (size_t)row * b->suffix_len, b->suffix_len);
-    return true;
+    QASSERT(column < b->cols);
+    return b->p[BLOCK_HEADER_BYTES + (size_t)(b->about + column) * BLOCK_COLUMN_BYTES + 4];
+}
+
+/* ---- keys ---- */
+
+/* The keys' parts, for reading several: checked when the block was opened. */
+struct keys {
+    uint64_t first, factor;
+    const uint8_t *cells;
+    size_t bytes; /* BYTES: from cells on */
+    struct template template;
+    struct offsets offsets;
+};
+
+static bool keys_open(const struct block *b, struct keys *k)
+{
+    struct bytes_in in = {.at = b->keys, .left = b->key_bytes};
+    if (b->key_encoding == KEYS_INT) {
+        k->first = load_le64(b->keys);
+        k->factor = load_le64(b->keys + 8);
+        k->cells = b->keys + 16;
+        return true;
+    }
+    bool good = b->key_encoding == KEYS_TEMPLATE ? template_open(&k->template, &in, b->suffix_len) : offsets_open(&k->offsets, &in, b->rows);
+    k->cells = in.at;
+    k->bytes = in.left;
+    return good;
+}
+
+static inline uint64_t number_of(const struct block *b, const struct keys *k, uint32_t row)
+{
+    return k->first + (b->key_width == 0 ? row : cell_get(k->cells, b->key_width, row)) * k->factor;
+}
+
+static bool suffix_bytes(const struct block *b, const struct keys *k, uint32_t row, size_t *n)
+{
+    struct slice s = {.n = b->suffix_len};
+    bool good = b->key_encoding != KEYS_BYTES || offsets_piece(&k->offsets, k->cells, k->bytes, row, &s);
+    *n = s.n;
+    return good;
+}
+
+/* The key of suffix_bytes' length into `to`. */
+static void key_build(const struct block *b, const struct keys *k, uint32_t row, size_t suffix, uint8_t *to)
+{
+    if (b->prefix_len > 0)
+        memcpy(to, b->prefix, b->prefix_len);
+    to += b->prefix_len;
+    if (b->key_encoding == KEYS_INT) {
+        uint64_t v = number_of(b, k, row);
+        for (uint32_t i = b->suffix_len; i > 0; i--, v >>= 8)
+            to[i - 1] = (uint8_t)v;
+    } else if (b->key_encoding == KEYS_TEMPLATE) {
+        template_fill(&k->template, k->cells + (size_t)row * k->template.varying, to);
+    } else if (suffix > 0) {
+        memcpy(to, k->cells + offsets_get(&k->offsets, row), suffix);
+    }
 }
 
 bool block_key(const struct block *b, uint32_t row, struct buf *out)
 {
-    struct slice suffix;
-    if (!block_suffix(b, row, &suffix))
+    QASSERT(row < b->rows);
+    struct keys k;
+    size_t suffix;
+    if (!keys_open(b, &k) || !suffix_bytes(b, &k, row, &suffix))
         return false;
-    buf_put(out, b->prefix, b->prefix_len);
-    buf_put(out, suffix.p, suffix.n);
+    uint8_t *to = buf_reserve(out, b->prefix_len + suffix);
+    if (to != NULL) { /* else the failure stays in `out` */
+        key_build(b, &k, row, suffix, to);
+        out->len += b->prefix_len + suffix;
+    }
     return true;
 }
 
-/* The first eight bytes as a number that sorts as they do, padded with zeros: where two differ, so do the keys, and in the same way. `roomy`: eight
- * bytes can be read there. */
-static inline uint64_t head_of(const uint8_t *p, size_t n, bool roomy)
+static uint32_t find_number(const struct block *b, const struct keys *k, struct slice rest, bool *exact)
 {
-    uint64_t h = 0;
-    if (roomy && n > 0)
-        return n >= 8 ? load_be64(p) : load_be64(p) >> (64 - 8 * n) << (64 - 8 * n);
-    for (size_t i = 0; i < n && i < 8; i++)
-        h |= (uint64_t)p[i] << (56 - 8 * i);
-    return h;
-}
-
-/* Keys of one length are often evenly spread: guess the row, and where the guess is right leave a few rows to search instead of all, each of which may
- * be a cache miss. */
-static inline void narrow(const struct block *b, uint64_t head, uint32_t *lo, uint32_t *hi)
-{
-    const uint8_t *end = b->p + b->size;
-    size_t n = b->suffix_len;
-    if (n == 0 || (size_t)(end - (b->suffixes + (b->rows - 1) * n)) < 8)
-        return;
-    uint64_t first = head_of(b->suffixes, n, true), last = head_of(b->suffixes + (b->rows - 1) * n, n, true);
-    if (head <= first || head >= last)
-        return;
-    uint32_t guess = (uint32_t)((double)(head - first) / (double)(last - first) * (double)(b->rows - 1));
-    uint32_t from = guess > 1 ? guess - 1 : 0, to = guess + 2 < b->rows ? guess + 2 : b->rows - 1;
-    if (from > to || head_of(b->suffixes + from * n, n, true) >= head || head_of(b->suffixes + to * n, n, true) <= head)
-        return;
-    *lo = from + 1;
-    *hi = to; /* row `to` is past the key, so the first at or after it is there at the latest */
-}
-
-bool block_find(const struct block *b, struct slice key, uint32_t *row, bool *exact)
-{
-    *exact = false;
-    size_t shared = key.n < b->prefix_len ? key.n : b->prefix_len;
-    int c = shared > 0 ? memcmp(key.p, b->prefix, shared) : 0;
-    if (c != 0 || key.n < b->prefix_len) {
-        *row = c > 0 ? b->rows : 0;
-        return true;
-    }
-    struct slice rest = slice_of(key.p + b->prefix_len, key.n - b->prefix_len);
-    uint64_t head = head_of(rest.p, rest.n, rest.n >= 8);
+    uint64_t want = 0;
+    for (uint32_t i = 0; i < b->suffix_len; i++)
+        want = want << 8 | (i < rest.n ? rest.p[i] : 0);
+    bool longer = rest.n > b->suffix_len; /* then an equal number lies before it */
+    if (want < k->first)
+        return 0;
+    uint64_t d = want - k->first, cell = d / k->factor;
+    bool hit = cell * k->factor == d;
+    if (longer && cell == UINT64_MAX)
+        return b->rows;
+    if (!hit || longer)
+        cell++; /* the first one that may lie behind */
     uint32_t lo = 0, hi = b->rows;
-    if (b->key_offsets == NULL && b->rows > 2)
-        narrow(b, head, &lo, &hi);
+    if (b->key_width == 0) {
+        lo = cell < hi ? (uint32_t)cell : hi;
+    } else {
+        while (lo < hi) {
+            uint32_t mid = lo + (hi - lo) / 2;
+            if (cell_get(k->cells, b->key_width, mid) < cell)
+                lo = mid + 1;
+            else
+                hi = mid;
+        }
+    }
+    *exact = hit && rest.n == b->suffix_len && lo < b->rows && (b->key_width == 0 || cell_get(k->cells, b->key_width, lo) == cell);
+    return lo;
+}
+
+/* Suffixes differ in their segments only. Where the key looked for differs from the template outside of them decides once for all rows how far
+ * segments count (*count bytes), and which way it goes where these are equal. */
+static int beside_template(const struct block *b, const struct keys *k, struct slice rest, uint8_t *want, size_t *count)
+{
+    size_t common = rest.n < b->suffix_len ? rest.n : b->suffix_len, at = 0;
+    *count = 0;
+    for (uint32_t s = 0; s <= k->template.count; s++) {
+        const uint8_t *segment = k->template.segments + (size_t)s * 4;
+        size_t begin = s < k->template.count ? load_le16(segment) : b->suffix_len;
+        size_t end = s < k->template.count ? begin + load_le16(segment + 2) : begin;
+        for (; at < begin && at < common; at++)
+            if (k->template.text[at] != rest.p[at])
+                return k->template.text[at] < rest.p[at] ? -1 : 1;
+        for (; at < end && at < common; at++)
+            want[(*count)++] = rest.p[at];
+    }
+    return rest.n < b->suffix_len ? 1 : rest.n > b->suffix_len ? -1 : 0;
+}
+
+static uint32_t find_template(const struct block *b, const struct keys *k, struct slice rest, bool *exact)
+{
+    uint8_t want[KEY_TEMPLATE_MAX];
+    size_t count;
+    int beside = beside_template(b, k, rest, want, &count);
+    uint32_t lo = 0, hi = b->rows;
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        int c = count > 0 ? memcmp(k->cells + (size_t)mid * k->template.varying, want, count) : 0;
+        c = c != 0 ? c : beside;
+        if (c < 0) {
+            lo = mid + 1;
+        } else {
+            hi = mid;
+            *exact = *exact || c == 0;
+        }
+    }
+    return lo;
+}
+
+static bool find_bytes(const struct block *b, const struct keys *k, struct slice rest, uint32_t *row, bool *exact)
+{
+    uint32_t lo = 0, hi = b->rows;
     while (lo < hi) {
         uint32_t mid = lo + (hi - lo) / 2;
         struct slice s;
-        if (!block_suffix(b, mid, &s))
+        if (!offsets_piece(&k->offsets, k->cells, k->bytes, mid, &s))
             return false;
-        uint64_t h = head_of(s.p, s.n, (size_t)(b->p + b->size - s.p) >= 8);
-        c = h != head ? (h < head ? -1 : 1) : slice_cmp(s, rest);
+        int c = slice_cmp(s, rest);
         if (c < 0) {
             lo = mid + 1;
         } else {
@@ -225,233 +255,251 @@ bool block_find(const struct block *b, struct slice key, uint32_t *row, bool *ex
     return true;
 }
 
-/* A column of the directory, with its payload's parts found and bounds checked. */
-struct column {
-    uint8_t encoding, type, scale, width;
-    const uint8_t *nulls;   /* NULL: none */
-    const uint8_t *cells;   /* ONE: the encoded value */
-    size_t cell_bytes;      /* what is left from cells on */
-    const uint8_t *offsets; /* BYTES, MIXED */
-    int64_t base;
-};
-
-static bool open_fixed(const struct block *b, struct column *c, struct bytes_in *in)
+bool block_find(const struct block *b, struct slice key, uint32_t *row, bool *exact)
 {
-    if (c->encoding == COLUMN_INT) {
-        const uint8_t *base = take(in, 8);
-        c->base = base != NULL ? (int64_t)load_le64(base) : 0;
-        if (!block_type_is_int(c->type) || (c->width != 1 && c->width != 2 && c->width != 4 && c->width != 8))
-            return false;
-    } else if (!(c->type == VALUE_REAL && c->width == 8) && !((c->type == VALUE_DECIMAL || c->type == VALUE_UUID) && c->width == 16)) {
-        return false;
-    }
-    c->cells = take(in, (size_t)b->rows * c->width);
-    return !in->bad;
-}
-
-static bool open_column(const struct block *b, uint32_t column, struct column *c)
-{
-    const uint8_t *dir = b->p + BLOCK_HEADER_BYTES + (size_t)column * BLOCK_COLUMN_BYTES;
-    size_t at = load_le32(dir);
-    *c = (struct column){.encoding = dir[4], .type = dir[5], .scale = dir[6], .width = dir[7] & 0x7Fu};
-    if (at > b->size || c->encoding > COLUMN_MIXED || (c->type == VALUE_DECIMAL && c->scale > 38))
-        return false;
-    struct bytes_in in = bytes_in(b->p + at, b->size - at);
-    if ((dir[7] & COLUMN_HAS_NULL) != 0)
-        c->nulls = take(&in, ((size_t)b->rows + 7) / 8);
-    switch (c->encoding) {
-    case COLUMN_INT:
-    case COLUMN_FIXED:
-        return open_fixed(b, c, &in);
-    case COLUMN_BYTES:
-    case COLUMN_MIXED:
-        c->offsets = take(&in, ((size_t)b->rows + 1) * offset_width(b));
-        if (c->encoding == COLUMN_BYTES ? !block_type_is_bytes(c->type) : c->type != VEC_MIXED)
-            return false;
-        break;
-    default:
-        break;
-    }
-    c->cells = in.at;
-    c->cell_bytes = in.left;
-    return !in.bad;
-}
-
-static inline bool column_null(const struct column *c, uint32_t row)
-{
-    return c->nulls != NULL && (c->nulls[row / 8] >> (row % 8) & 1) != 0;
-}
-
-static uint64_t cell_uint(const uint8_t *p, uint8_t width)
-{
-    switch (width) {
-    case 1:
-        return *p;
-    case 2:
-        return load_le16(p);
-    case 4:
-        return load_le32(p);
-    default:
-        return load_le64(p);
-    }
-}
-
-static bool column_value(const struct block *b, const struct column *c, uint32_t row, struct value *out)
-{
-    *out = VALUE_NULL_INIT;
-    if (c->encoding == COLUMN_NONE || column_null(c, row))
+    struct keys k;
+    *exact = false;
+    size_t shared = key.n < b->prefix_len ? key.n : b->prefix_len;
+    int c = shared > 0 ? memcmp(key.p, b->prefix, shared) : 0;
+    if (c != 0 || key.n < b->prefix_len) {
+        *row = c > 0 ? b->rows : 0;
         return true;
-    struct bytes_in in;
-    const uint8_t *cell = c->cells + (size_t)row * c->width;
-    switch (c->encoding) {
-    case COLUMN_ONE:
-        in = bytes_in(c->cells, c->cell_bytes);
-        return value_decode(&in, out) && out->type == c->type && out->scale == c->scale;
-    case COLUMN_INT:
-        out->i = (int64_t)((uint64_t)c->base + cell_uint(cell, c->width));
-        break;
-    case COLUMN_FIXED:
-        if (c->type == VALUE_REAL) {
-            memcpy(&out->r, cell, 8);
-        } else if (c->type == VALUE_UUID) {
-            memcpy(out->uuid, cell, 16);
-        } else {
-            out->scale = c->scale;
-            out->dec = (struct dec128){.lo = load_le64(cell), .hi = (int64_t)load_le64(cell + 8)};
-        }
-        break;
-    default: {
-        struct slice s;
-        if (!piece(b, c->offsets, c->cells, c->cell_bytes, row, &s))
-            return false;
-        if (c->encoding == COLUMN_MIXED) {
-            in = bytes_in(s.p, s.n);
-            return value_decode(&in, out) && in.left == 0;
-        }
-        out->s = s;
-        break;
     }
-    }
-    out->type = c->type;
+    struct slice rest = slice_of(key.p + b->prefix_len, key.n - b->prefix_len);
+    if (!keys_open(b, &k))
+        return false;
+    if (b->key_encoding == KEYS_BYTES)
+        return find_bytes(b, &k, rest, row, exact);
+    *row = b->key_encoding == KEYS_INT ? find_number(b, &k, rest, exact) : find_template(b, &k, rest, exact);
     return true;
 }
 
-static uint32_t row_count(const struct block *b, uint32_t row)
+/* ---- rows ---- */
+
+/* Columns about rows stand in this order, as far as the flags have them. */
+enum about { ABOUT_STAMP, ABOUT_CHAIN, ABOUT_COUNT, ABOUT_META };
+
+static uint32_t about_entry(const struct block *b, enum about what)
 {
-    if (b->counts != NULL)
-        return load_le16(b->counts + (size_t)row * 2);
-    uint8_t class = block_class(b, row);
-    return class < BLOCK_EMPTY && (class & RECORD_LIVE) != 0 ? b->cols : 0;
+    uint32_t version = (b->flags & BLOCK_HAS_VERSION) != 0 ? 2 : 0;
+    return what == ABOUT_STAMP ? 0 : what == ABOUT_CHAIN ? 1 : what == ABOUT_COUNT ? version : version + ((b->flags & BLOCK_COUNT_EACH) != 0 ? 1 : 0);
 }
 
-/* All of a row but its values. */
-static bool row_head(const struct block *b, uint32_t row, struct block_row *out)
+struct about_rows {
+    struct column column[ABOUT_META + 1];
+};
+
+static bool about_open(const struct block *b, struct about_rows *r)
 {
+    bool good = true;
+    if ((b->flags & BLOCK_HAS_VERSION) != 0)
+        good = column_open(b, 0, &r->column[ABOUT_STAMP]) && column_open(b, 1, &r->column[ABOUT_CHAIN]) &&
+               r->column[ABOUT_STAMP].type == VALUE_INTEGER && r->column[ABOUT_CHAIN].type == VALUE_INTEGER;
+    if (good && (b->flags & BLOCK_COUNT_EACH) != 0)
+        good = column_open(b, about_entry(b, ABOUT_COUNT), &r->column[ABOUT_COUNT]) && r->column[ABOUT_COUNT].type == VALUE_INTEGER;
+    if (good && (b->flags & BLOCK_HAS_META) != 0)
+        good = column_open(b, about_entry(b, ABOUT_META), &r->column[ABOUT_META]) && r->column[ABOUT_META].type == VALUE_BLOB;
+    return good;
+}
+
+static bool row_count(const struct block *b, const struct column *counts, uint32_t row, uint8_t class, uint32_t *count)
+{
+    *count = 0;
+    if (!block_class_has_values(class))
+        return true;
+    *count = b->cols;
+    if (b->full_rows)
+        return true;
+    struct value v;
+    if (column_value(counts, row, NULL, &v) != QUARTET_OK || v.type != VALUE_INTEGER || v.i < 0 || v.i > b->cols)
+        return false;
+    *count = (uint32_t)v.i;
+    return true;
+}
+
+/* All of a row but its key and values. */
+static quartet_status row_head(const struct block *b, const struct about_rows *about, uint32_t row, struct arena *a, struct block_row *out)
+{
+    struct value v;
     out->class = block_class(b, row);
-    out->value_count = row_count(b, row);
     out->meta = slice_of(NULL, 0);
     out->ver = (struct ver){0};
-    if (out->value_count > b->cols || (out->class >= BLOCK_EMPTY && out->value_count > 0))
-        return false;
-    bool simple = out->class < BLOCK_EMPTY && (out->class & RECORD_SIMPLE) != 0;
-    if (simple) {
-        if (b->stamps == NULL)
-            return false;
-        out->ver.stamp = load_le64(b->stamps + (b->version_encoding == VERSIONS_ONE ? 0 : (size_t)row * 8));
-        out->ver.chain = load_le16(b->chains + (b->version_encoding == VERSIONS_EACH ? (size_t)row * 2 : 0));
+    if (!row_count(b, &about->column[ABOUT_COUNT], row, out->class, &out->value_count))
+        return QUARTET_CORRUPT;
+    if (out->class < BLOCK_EMPTY && (out->class & (RECORD_SIMPLE | BLOCK_LIFE)) != 0) {
+        if ((b->flags & BLOCK_HAS_VERSION) == 0 || column_value(&about->column[ABOUT_STAMP], row, NULL, &v) != QUARTET_OK || v.type != VALUE_INTEGER)
+            return QUARTET_CORRUPT;
+        out->ver.stamp = (hlc_stamp)v.i;
+        if (column_value(&about->column[ABOUT_CHAIN], row, NULL, &v) != QUARTET_OK || v.type != VALUE_INTEGER || v.i < 0 || v.i > UINT16_MAX)
+            return QUARTET_CORRUPT;
+        out->ver.chain = (chain_no)v.i;
     }
-    return b->meta_offsets == NULL || piece(b, b->meta_offsets, b->metas, b->meta_bytes, row, &out->meta);
+    if ((b->flags & BLOCK_HAS_META) == 0)
+        return QUARTET_OK;
+    quartet_status rc = column_value(&about->column[ABOUT_META], row, a, &v);
+    if (rc == QUARTET_OK && v.type != VALUE_NULL)
+        out->meta = v.s;
+    return rc;
 }
 
 /* Ask for the cells of a row before they are needed: a block that is not in the processor's cache costs one wait then, not one a column. */
-static inline void prefetch_cell(const struct block *b, uint32_t row, uint32_t column)
+static inline void prefetch_cell(const struct block *b, uint32_t row, uint32_t entry)
 {
-    const uint8_t *dir = b->p + BLOCK_HEADER_BYTES + (size_t)column * BLOCK_COLUMN_BYTES;
-    size_t width = dir[4] == COLUMN_BYTES || dir[4] == COLUMN_MIXED ? offset_width(b) : dir[7] & 0x7Fu;
-    size_t at = load_le32(dir) + (size_t)row * width;
+    const uint8_t *dir = b->p + BLOCK_HEADER_BYTES + (size_t)entry * BLOCK_COLUMN_BYTES;
+    size_t at = load_le32(dir) + (size_t)row * (dir[7] & 0x7Fu) / 8;
     if (at < b->size)
         __builtin_prefetch(b->p + at);
+}
+
+/* A value that is encoded at the end of `out`; one that is built is built behind where it will stand. */
+static quartet_status put_value(const struct column *c, uint32_t row, struct buf *out)
+{
+    struct value v;
+    size_t n;
+    if (!column_is_built(c) || column_null(c, row)) {
+        quartet_status rc = column_value(c, row, NULL, &v);
+        if (rc == QUARTET_OK)
+            value_encode(out, &v);
+        return rc;
+    }
+    if (!column_text_bytes(c, row, &n))
+        return QUARTET_CORRUPT;
+    uint8_t *to = buf_reserve(out, 2 * n + 16);
+    if (to == NULL)
+        return QUARTET_OK; /* out->failed tells */
+    column_text_build(c, row, to + n + 16);
+    v = (struct value){.type = c->type, .s = slice_of(to + n + 16, n)};
+    value_encode(out, &v);
+    return QUARTET_OK;
+}
+
+/* Meta whole again: of a LIFE its birth stands first. */
+static void whole_meta(const struct block_row *row, struct buf *out)
+{
+    if ((row->class & BLOCK_LIFE) != 0) {
+        buf_u8(out, 1);
+        buf_u64(out, row->ver.stamp);
+        buf_varint(out, (uint64_t)row->ver.chain * 2);
+    }
+    if (row->meta.n > 0)
+        buf_put(out, row->meta.p, row->meta.n);
+}
+
+static quartet_status put_head(const struct block_row *head, struct buf *out)
+{
+    uint8_t small[64];
+    struct buf meta = {.data = small, .cap = sizeof small, .limit_bytes = sizeof small};
+    struct record_view view = {.flags = head->class & (RECORD_LIVE | RECORD_SIMPLE), .ver = head->ver, .value_count = head->value_count};
+    if ((head->class & BLOCK_LIFE) == 0) {
+        view.meta = head->meta;
+        record_put(out, &view);
+        return QUARTET_OK;
+    }
+    whole_meta(head, &meta); /* mostly small: on the stack */
+    view.meta = slice_of(meta.data, meta.len);
+    if (!meta.failed) {
+        record_put(out, &view);
+        return QUARTET_OK;
+    }
+    meta = (struct buf){0};
+    whole_meta(head, &meta);
+    view.meta = slice_of(meta.data, meta.len);
+    bool good = !meta.failed;
+    if (good)
+        record_put(out, &view);
+    buf_deinit(&meta);
+    return good ? QUARTET_OK : QUARTET_NOMEM;
 }
 
 quartet_status block_record(const struct block *b, uint32_t row, struct buf *out, struct err *err)
 {
     QASSERT(row < b->rows);
+    struct about_rows about;
     struct block_row head;
-    for (uint32_t i = 0; i < b->cols; i++)
+    struct arena a = {0}; /* for a meta that is built: rare */
+    for (uint32_t i = 0; i < b->about + b->cols; i++)
         prefetch_cell(b, row, i);
-    if (!row_head(b, row, &head))
-        return damaged(err, "a row's head");
-    if ((head.class & BLOCK_EMPTY) != 0)
-        return QUARTET_OK;
-    if ((head.class & BLOCK_RAW) != 0) {
+    quartet_status rc = about_open(b, &about) ? row_head(b, &about, row, &a, &head) : QUARTET_CORRUPT;
+    if (rc == QUARTET_OK && (head.class & BLOCK_RAW) != 0) {
         buf_put(out, head.meta.p, head.meta.n);
-        return buf_check(out, err);
+    } else if (rc == QUARTET_OK && (head.class & BLOCK_EMPTY) == 0) {
+        /* The values stand last in a record: its head first, then they one by one. */
+        rc = put_head(&head, out);
+        for (uint32_t i = 0; i < head.value_count && rc == QUARTET_OK; i++) {
+            struct column c;
+            rc = column_open(b, b->about + i, &c) ? put_value(&c, row, out) : QUARTET_CORRUPT;
+        }
     }
-    /* The values stand last in a record: its head first, then they one by one. */
-    struct record_view view = {.flags = head.class, .ver = head.ver, .meta = head.meta, .value_count = head.value_count};
-    record_put(out, &view);
-    for (uint32_t i = 0; i < head.value_count; i++) {
-        struct column c;
-        struct value v;
-        if (!open_column(b, i, &c) || !column_value(b, &c, row, &v))
-            return damaged(err, "a row's values");
-        value_encode(out, &v);
-    }
-    return buf_check(out, err);
+    if (rc != QUARTET_OK)
+        rc = failed(rc, &a, "a row", err);
+    if (a.chunks != NULL)
+        arena_free_all(&a);
+    return rc == QUARTET_OK ? buf_check(out, err) : rc;
 }
 
-quartet_status block_values(const struct block *b, uint32_t row, const uint16_t *columns, uint32_t n, const struct value *missing, struct value *out,
-                            bool *live, struct err *err)
+static quartet_status rows_keys(const struct block *b, uint32_t from, uint32_t n, struct block_row *out, struct arena *a)
 {
-    QASSERT(row < b->rows);
-    for (uint32_t i = 0; i < n; i++)
-        if (columns[i] < b->cols)
-            prefetch_cell(b, row, columns[i]);
-    uint8_t class = block_class(b, row);
-    *live = block_class_live(class);
-    if (!*live)
-        return QUARTET_OK;
-    uint32_t count = row_count(b, row);
-    if (count > b->cols || (class & BLOCK_RAW) != 0)
-        return damaged(err, "a row's head");
-    for (uint32_t i = 0; i < n; i++) {
-        struct column c;
-        if (columns[i] >= count)
-            out[i] = missing != NULL ? missing[i] : VALUE_NULL_INIT;
-        else if (!open_column(b, columns[i], &c) || !column_value(b, &c, row, &out[i]))
-            return damaged(err, "a row's values");
+    struct keys k;
+    size_t bytes = 0;
+    if (!keys_open(b, &k))
+        return QUARTET_CORRUPT;
+    for (uint32_t r = 0; r < n; r++) {
+        if (!suffix_bytes(b, &k, from + r, &out[r].key.n))
+            return QUARTET_CORRUPT;
+        bytes += out[r].key.n + b->prefix_len;
+    }
+    uint8_t *to = arena_alloc(a, bytes > 0 ? bytes : 1);
+    if (to == NULL)
+        return QUARTET_NOMEM;
+    for (uint32_t r = 0; r < n; r++) {
+        key_build(b, &k, from + r, out[r].key.n, to);
+        out[r].key = slice_of(to, out[r].key.n + b->prefix_len);
+        to += out[r].key.n;
     }
     return QUARTET_OK;
 }
 
-quartet_status block_row_get(const struct block *b, uint32_t row, struct block_row *out, struct arena *a, struct err *err)
+static quartet_status rows_column(const struct block *b, uint32_t column, uint32_t from, uint32_t n, struct block_row *out, struct arena *a)
 {
-    QASSERT(row < b->rows);
-    struct slice suffix;
-    if (!row_head(b, row, out) || !block_suffix(b, row, &suffix))
-        return damaged(err, "a row's head");
-    uint8_t *key = arena_alloc(a, b->prefix_len + suffix.n + 1);
-    if (key == NULL)
-        return arena_fail(a, err);
-    memcpy(key, b->prefix, b->prefix_len);
-    memcpy(key + b->prefix_len, suffix.p, suffix.n);
-    out->key = slice_of(key, b->prefix_len + suffix.n);
-    out->bytes = out->key.n + out->meta.n + 4;
-    out->values = NULL;
-    if (out->value_count == 0)
-        return QUARTET_OK;
-    out->values = arena_alloc(a, out->value_count * sizeof *out->values);
-    if (out->values == NULL)
-        return arena_fail(a, err);
-    for (uint32_t i = 0; i < out->value_count; i++) {
-        struct column c;
-        struct value *v = &out->values[i];
-        if (!open_column(b, i, &c) || !column_value(b, &c, row, v))
-            return damaged(err, "a row's values");
-        out->bytes += v->type == VALUE_NULL ? 1 : block_type_is_bytes(v->type) ? v->s.n + 3 : 9;
+    struct column c;
+    if (!column_open(b, b->about + column, &c))
+        return QUARTET_CORRUPT;
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t r = 0; r < n && rc == QUARTET_OK; r++) {
+        if (column >= out[r].value_count)
+            continue;
+        rc = column_value(&c, from + r, a, &out[r].values[column]);
+        out[r].bytes += block_value_bytes(&out[r].values[column]);
     }
-    return QUARTET_OK;
+    return rc;
 }
+
+quartet_status block_rows_get(const struct block *b, uint32_t from, uint32_t n, struct block_row *out, struct arena *a, struct err *err)
+{
+    QASSERT(from + n <= b->rows);
+    struct about_rows about;
+    if (n == 0)
+        return QUARTET_OK;
+    if (!about_open(b, &about))
+        return damaged(err, "its rows");
+    struct value *values = NULL;
+    quartet_status rc = rows_keys(b, from, n, out, a);
+    for (uint32_t r = 0; r < n && rc == QUARTET_OK; r++)
+        rc = row_head(b, &about, from + r, a, &out[r]);
+    if (rc == QUARTET_OK && b->cols > 0) {
+        values = arena_alloc(a, (size_t)n * b->cols * sizeof *values);
+        rc = values != NULL ? QUARTET_OK : QUARTET_NOMEM;
+    }
+    for (uint32_t r = 0; r < n && rc == QUARTET_OK; r++) {
+        out[r].values = values != NULL ? values + (size_t)r * b->cols : NULL;
+        out[r].bytes = out[r].key.n + out[r].meta.n + 4;
+    }
+    for (uint32_t c = 0; c < b->cols && rc == QUARTET_OK; c++)
+        rc = rows_column(b, c, from, n, out, a);
+    return rc == QUARTET_OK ? rc : failed(rc, a, "its rows", err);
+}
+
+/* ---- columns ---- */
 
 /* Make room in the vector's type for cells of `type`; what it held so far stays. */
 static void vec_make_type(struct vec *v, uint32_t rows, uint8_t type, uint8_t scale)
@@ -471,88 +519,6 @@ static void vec_make_type(struct vec *v, uint32_t rows, uint8_t type, uint8_t sc
     vec_to_mixed(v, rows, v->p);
 }
 
-static void set_nulls(struct vec *out, uint32_t at, const uint8_t *bits, uint32_t from, uint32_t n)
-{
-    if (bits == NULL) {
-        memset(out->null + at, 0, n);
-        return;
-    }
-    uint8_t any = 0;
-    for (uint32_t k = 0; k < n; k++) {
-        uint8_t bit = (uint8_t)(bits[(from + k) / 8] >> ((from + k) % 8) & 1);
-        out->null[at + k] = bit;
-        any |= bit;
-    }
-    out->has_null = out->has_null || any != 0;
-}
-
-static void fill_ints(const struct column *c, uint32_t from, uint32_t n, int64_t *out)
-{
-    uint64_t base = (uint64_t)c->base;
-    const uint8_t *p = c->cells + (size_t)from * c->width;
-    switch (c->width) {
-    case 1:
-        for (uint32_t k = 0; k < n; k++)
-            out[k] = (int64_t)(base + p[k]);
-        break;
-    case 2:
-        for (uint32_t k = 0; k < n; k++)
-            out[k] = (int64_t)(base + load_le16(p + (size_t)k * 2));
-        break;
-    case 4:
-        for (uint32_t k = 0; k < n; k++)
-            out[k] = (int64_t)(base + load_le32(p + (size_t)k * 4));
-        break;
-    default:
-        for (uint32_t k = 0; k < n; k++)
-            out[k] = (int64_t)(base + load_le64(p + (size_t)k * 8));
-        break;
-    }
-}
-
-/* Copy cells that need no look at each row; false: the column is not of that kind. */
-static bool fill_fast(const struct block *b, const struct column *c, uint32_t from, uint32_t n, struct vec *out, uint32_t at)
-{
-    if (out->type != c->type)
-        return false;
-    switch (c->encoding) {
-    case COLUMN_INT:
-        fill_ints(c, from, n, out->i + at);
-        break;
-    case COLUMN_FIXED:
-        memcpy((uint8_t *)out->p + (size_t)at * c->width, c->cells + (size_t)from * c->width, (size_t)n * c->width);
-        break;
-    case COLUMN_BYTES:
-        for (uint32_t k = 0; k < n; k++)
-            if (!piece(b, c->offsets, c->cells, c->cell_bytes, from + k, &out->s[at + k]))
-                return false;
-        break;
-    case COLUMN_ONE: {
-        struct value v, null = VALUE_NULL_INIT;
-        if (!column_value(b, &(struct column){.encoding = COLUMN_ONE, .type = c->type, .scale = c->scale, .cells = c->cells,
-                                              .cell_bytes = c->cell_bytes}, 0, &v))
-            return false;
-        for (uint32_t k = 0; k < n; k++)
-            vec_put(out, at + k, column_null(c, from + k) ? &null : &v);
-        return true;
-    }
-    default:
-        return false;
-    }
-    set_nulls(out, at, c->nulls, from, n);
-    if (c->nulls == NULL || c->encoding == COLUMN_FIXED)
-        return true;
-    for (uint32_t k = 0; k < n; k++) { /* the cell beside a NULL is zero */
-        if (out->null[at + k] == 0)
-            continue;
-        if (c->encoding == COLUMN_INT)
-            out->i[at + k] = 0;
-        else
-            out->s[at + k] = slice_of(NULL, 0);
-    }
-    return true;
-}
-
 static void put_any(struct vec *out, uint32_t row, const struct value *v)
 {
     if (v->type != VALUE_NULL && !vec_fits(out, v))
@@ -565,31 +531,82 @@ void block_vec_put(struct vec *out, uint32_t row, const struct value *v)
     put_any(out, row, v);
 }
 
-quartet_status block_column(const struct block *b, uint32_t column, uint32_t from, uint32_t n, struct vec *out, uint32_t at,
-                            const struct value *missing, struct err *err)
+/* Has the row this column? */
+static bool has_column(const struct block *b, const struct column *counts, uint32_t row, uint32_t column, bool *live, bool *bad)
 {
-    QASSERT(from + n <= b->rows);
-    QASSERT(at + n <= BATCH_ROWS_MAX);
-    struct column c = {.encoding = COLUMN_NONE};
-    if (column < b->cols && !open_column(b, column, &c))
-        return damaged(err, "a column");
-    struct value absent = missing != NULL ? *missing : VALUE_NULL_INIT;
-    bool plain = column < b->cols && b->full_rows && b->all_live;
-    if (plain && c.encoding != COLUMN_NONE && c.encoding != COLUMN_MIXED) {
-        vec_make_type(out, at, c.type, c.scale);
-        if (fill_fast(b, &c, from, n, out, at))
-            return QUARTET_OK;
-    }
-    for (uint32_t k = 0; k < n; k++) {
-        uint32_t row = from + k;
-        struct value v = VALUE_NULL_INIT;
-        if (plain || column < row_count(b, row)) {
-            if (!column_value(b, &c, row, &v))
-                return damaged(err, "a value");
-        } else if (block_class_live(block_class(b, row))) {
-            v = absent;
+    uint32_t count;
+    uint8_t class = block_class(b, row);
+    *live = block_class_live(class);
+    *bad = !row_count(b, counts, row, class, &count);
+    return !*bad && column < count;
+}
+
+quartet_status block_values(const struct block *b, uint32_t row, const uint16_t *columns, uint32_t n, const struct value *missing, struct value *out,
+                            bool *live, struct arena *a, struct err *err)
+{
+    QASSERT(row < b->rows);
+    for (uint32_t i = 0; i < n; i++)
+        if (columns[i] < b->cols)
+            prefetch_cell(b, row, b->about + columns[i]);
+    uint8_t class = block_class(b, row);
+    *live = block_class_live(class);
+    if (!*live)
+        return QUARTET_OK;
+    struct column c;
+    uint32_t count;
+    if (class == BLOCK_RAW || (!b->full_rows && !column_open(b, about_entry(b, ABOUT_COUNT), &c)) || !row_count(b, &c, row, class, &count))
+        return damaged(err, "a row's head");
+    for (uint32_t i = 0; i < n; i++) {
+        if (columns[i] >= count) {
+            out[i] = missing != NULL ? missing[i] : VALUE_NULL_INIT;
+            continue;
         }
+        quartet_status rc = column_open(b, b->about + columns[i], &c) ? column_value(&c, row, a, &out[i]) : QUARTET_CORRUPT;
+        if (rc != QUARTET_OK)
+            return failed(rc, a, "a row's values", err);
+    }
+    return QUARTET_OK;
+}
+
+/* Row by row: of several types, or not all rows have the column. */
+static quartet_status column_slow(const struct block *b, uint32_t column, const struct column *c, uint32_t from, uint32_t n, struct vec *out,
+                                  uint32_t at, const struct value *missing, struct arena *a)
+{
+    struct column counts;
+    if (!b->full_rows && !column_open(b, about_entry(b, ABOUT_COUNT), &counts))
+        return QUARTET_CORRUPT;
+    for (uint32_t k = 0; k < n; k++) {
+        struct value v = VALUE_NULL_INIT;
+        bool live, bad;
+        quartet_status rc = QUARTET_OK;
+        if (has_column(b, &counts, from + k, column, &live, &bad))
+            rc = column_value(c, from + k, a, &v);
+        else if (live && missing != NULL)
+            v = *missing;
+        if (bad || rc != QUARTET_OK)
+            return bad ? QUARTET_CORRUPT : rc;
         put_any(out, at + k, &v);
     }
     return QUARTET_OK;
+}
+
+quartet_status block_column(const struct block *b, uint32_t column, uint32_t from, uint32_t n, struct vec *out, uint32_t at,
+                            const struct value *missing, struct arena *a, struct err *err)
+{
+    QASSERT(from + n <= b->rows);
+    QASSERT(at + n <= BATCH_ROWS_MAX);
+    if (n == 0)
+        return QUARTET_OK;
+    struct column c = {.encoding = COLUMN_NONE};
+    if (column < b->cols && !column_open(b, b->about + column, &c))
+        return damaged(err, "a column");
+    bool plain = column < b->cols && b->full_rows && b->all_live && c.encoding != COLUMN_NONE && c.encoding != COLUMN_MIXED;
+    if (plain)
+        vec_make_type(out, at, c.type, c.type == VALUE_DECIMAL ? c.scale : 0);
+    quartet_status rc;
+    if (plain && out->type == c.type)
+        rc = column_fill(&c, from, n, out, at, a);
+    else
+        rc = column_slow(b, column, &c, from, n, out, at, missing, a);
+    return rc == QUARTET_OK ? rc : failed(rc, a, "a column", err);
 }

@@ -37,6 +37,7 @@ struct kv_iter {
 
     uint32_t n; /* rows of the batch so far */
     struct buf key_bytes, record_bytes;
+    struct arena texts;        /* those of the batch that do not stand in their block as they are */
     uint32_t *key_ends, *record_ends; /* BATCH_ROWS_MAX */
     struct slice *keys, *records;
 };
@@ -241,7 +242,7 @@ static quartet_status put_rows(struct kv_iter *it, uint32_t from, uint32_t count
 {
     for (uint32_t i = 0; i < it->column_count; i++) {
         const struct wanted *w = &it->wanted[i];
-        quartet_status rc = block_column(&it->block, w->column, from, count, &it->cols[w->at], it->n, &it->missing[w->at], err);
+        quartet_status rc = block_column(&it->block, w->column, from, count, &it->cols[w->at], it->n, &it->missing[w->at], &it->texts, err);
         if (rc != QUARTET_OK)
             return rc;
         if (it->reverse)
@@ -436,6 +437,7 @@ quartet_status kv_iter_next(kv_iter *it, uint32_t limit, struct kv_rows *out, st
     it->n = 0;
     buf_clear(&it->key_bytes);
     buf_clear(&it->record_bytes);
+    arena_rewind(&it->texts, (struct arena_mark){0});
     quartet_status rc = cells_alloc(it, err);
     if (rc == QUARTET_OK)
         rc = fill(it, cap, err);
@@ -563,5 +565,6 @@ void kv_iter_close(kv_iter *it)
     buf_deinit(&it->hi);
     buf_deinit(&it->key_bytes);
     buf_deinit(&it->record_bytes);
+    arena_free_all(&it->texts);
     mem_free(it);
 }

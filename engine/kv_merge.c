@@ -32,6 +32,8 @@ struct merge {
     struct block_row *rows; /* pending */
     size_t row_count, row_cap;
     size_t row_bytes;  /* their rough sizes */
+    struct block_row *old_rows; /* those of the block that is being merged */
+    size_t old_cap;
     double density;    /* bytes in a block for each rough byte, as last seen */
     struct buf stale;  /* separators of blocks read and not written again: u32 length, bytes */
     size_t stale_at;
@@ -44,18 +46,17 @@ static double pending_bytes(const struct merge *m)
     return (double)m->row_bytes * m->density;
 }
 
-static quartet_status pending_push(struct merge *m, const struct block_row *row, struct err *err)
+static quartet_status pending_reserve(struct merge *m, size_t n, struct err *err)
 {
-    if (m->row_count == m->row_cap) {
-        size_t cap = m->row_cap == 0 ? 512 : m->row_cap * 2;
-        struct block_row *grown = mem_realloc(m->rows, cap, sizeof *grown);
-        if (grown == NULL)
-            return err_nomem(err);
-        m->rows = grown;
-        m->row_cap = cap;
-    }
-    m->rows[m->row_count++] = *row;
-    m->row_bytes += row->bytes;
+    if (m->row_count + n <= m->row_cap)
+        return QUARTET_OK;
+    size_t cap = m->row_cap == 0 ? 512 : m->row_cap * 2;
+    cap = cap < m->row_count + n ? m->row_count + n : cap;
+    struct block_row *grown = mem_realloc(m->rows, cap, sizeof *grown);
+    if (grown == NULL)
+        return err_nomem(err);
+    m->rows = grown;
+    m->row_cap = cap;
     return QUARTET_OK;
 }
 
@@ -238,16 +239,35 @@ static quartet_status take_block(struct merge *m, struct block *b, struct err *e
     return buf_check(&m->upper, err);
 }
 
-static quartet_status push_old(struct merge *m, const struct block *b, uint32_t row, struct err *err)
+/* All rows of an old block into m->old_rows: column by column at once, which costs a fraction of row by row. */
+static quartet_status read_old(struct merge *m, const struct block *b, struct err *err)
 {
-    struct block_row r;
-    quartet_status rc = block_row_get(b, row, &r, &m->arena, err);
-    return rc == QUARTET_OK ? pending_push(m, &r, err) : rc;
+    if (b->rows > m->old_cap) {
+        struct block_row *grown = mem_realloc(m->old_rows, b->rows, sizeof *grown);
+        if (grown == NULL)
+            return err_nomem(err);
+        m->old_rows = grown;
+        m->old_cap = b->rows;
+    }
+    return block_rows_get(b, 0, b->rows, m->old_rows, &m->arena, err);
+}
+
+static quartet_status push_old(struct merge *m, uint32_t from, uint32_t to, struct err *err)
+{
+    if (from >= to)
+        return QUARTET_OK;
+    quartet_status rc = pending_reserve(m, to - from, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    memcpy(m->rows + m->row_count, m->old_rows + from, (to - from) * sizeof *m->rows);
+    m->row_count += to - from;
+    for (uint32_t r = from; r < to; r++)
+        m->row_bytes += m->old_rows[r].bytes;
+    return QUARTET_OK;
 }
 
 static quartet_status push_new(struct merge *m, struct err *err)
 {
-    struct block_row r;
     struct slice key = m->in->key, record = m->in->record;
     if (record.p == NULL)
         return QUARTET_OK;
@@ -257,8 +277,12 @@ static quartet_status push_new(struct merge *m, struct err *err)
         if (key.p == NULL || record.p == NULL)
             return arena_fail(&m->arena, err);
     }
-    quartet_status rc = block_row_from_record(&r, key, record, &m->arena, err);
-    return rc == QUARTET_OK ? pending_push(m, &r, err) : rc;
+    quartet_status rc = pending_reserve(m, 1, err);
+    if (rc == QUARTET_OK)
+        rc = block_row_from_record(&m->rows[m->row_count], key, record, &m->arena, err);
+    if (rc == QUARTET_OK)
+        m->row_bytes += m->rows[m->row_count++].bytes;
+    return rc;
 }
 
 static bool in_reach(const struct merge *m)
@@ -283,7 +307,7 @@ static quartet_status cut_plenty(struct merge *m, size_t *retry_at, struct err *
 /* Merge the buffer's entries with the rows of one old block (NULL: none). */
 static quartet_status merge_block(struct merge *m, const struct block *b, struct err *err)
 {
-    quartet_status rc = QUARTET_OK;
+    quartet_status rc = b != NULL ? read_old(m, b, err) : QUARTET_OK;
     uint32_t row = 0;
     size_t retry_at = 0;
     while (in_reach(m) && m->pages < SLICE_PAGES && rc == QUARTET_OK) {
@@ -292,8 +316,8 @@ static quartet_status merge_block(struct merge *m, const struct block *b, struct
             bool exact;
             if (!block_find(b, m->in->key, &at, &exact))
                 return err_set(err, QUARTET_CORRUPT, "damaged block: keys");
-            for (; row < at && rc == QUARTET_OK; row++)
-                rc = push_old(m, b, row, err);
+            rc = push_old(m, row, at, err);
+            row = at > row ? at : row;
             if (exact)
                 row = at + 1;
         }
@@ -304,8 +328,8 @@ static quartet_status merge_block(struct merge *m, const struct block *b, struct
         if (rc == QUARTET_OK)
             rc = cut_plenty(m, &retry_at, err);
     }
-    for (; b != NULL && row < b->rows && rc == QUARTET_OK; row++)
-        rc = push_old(m, b, row, err);
+    if (b != NULL && rc == QUARTET_OK)
+        rc = push_old(m, row, b->rows, err);
     return rc == QUARTET_OK ? cut_plenty(m, &retry_at, err) : rc;
 }
 
@@ -435,5 +459,6 @@ quartet_status kv_merge_layer(struct kv_base *base, struct kv_walk *in, struct s
     buf_deinit(&m.stale);
     buf_deinit(&m.torn);
     mem_free(m.rows);
+    mem_free(m.old_rows);
     return rc;
 }

@@ -226,7 +226,7 @@ quartet_status kv_get_values(kv_snap *snap, const struct kv_overlay *over, tree_
     if (passing && (record.p = arena_dup(a, record.p, record.n)) == NULL)
         return arena_fail(a, err);
     if (record.p == NULL)
-        rc = block_values(&snap->block, row, want->columns, want->column_count, want->missing, out, &live, err);
+        rc = block_values(&snap->block, row, want->columns, want->column_count, want->missing, out, &live, a, err);
     else
         rc = record_values(record, want->columns, want->column_count, want->missing, out, &live, err);
     return rc == QUARTET_OK && !live ? QUARTET_NOTFOUND : rc;
