@@ -17,20 +17,11 @@ void buf_deinit(struct buf *b)
     *b = (struct buf){.limit_bytes = b->limit_bytes};
 }
 
-void buf_clear(struct buf *b)
-{
-    b->len = 0;
-    b->failed = false;
-    b->over_limit = false;
-}
-
-uint8_t *buf_reserve(struct buf *b, size_t n)
+uint8_t *buf_grow(struct buf *b, size_t n)
 {
     if (b->failed)
         return NULL;
     QASSERT(b->len <= b->cap);
-    if (n <= b->cap - b->len && b->data != NULL)
-        return b->data + b->len;
     size_t max = b->limit_bytes != 0 ? b->limit_bytes : SIZE_MAX / 2u;
     if (b->len > max || n > max - b->len) {
         b->failed = true;
@@ -54,42 +45,7 @@ uint8_t *buf_reserve(struct buf *b, size_t n)
     return data + b->len;
 }
 
-void buf_put(struct buf *b, const void *p, size_t n)
-{
-    uint8_t *to = buf_reserve(b, n);
-    if (to == NULL || n == 0)
-        return;
-    memcpy(to, p, n);
-    b->len += n;
-}
-
-void buf_u8(struct buf *b, uint8_t v)
-{
-    buf_put(b, &v, 1u);
-}
-
-void buf_u16(struct buf *b, uint16_t v)
-{
-    uint8_t raw[2];
-    store_le16(raw, v);
-    buf_put(b, raw, sizeof raw);
-}
-
-void buf_u32(struct buf *b, uint32_t v)
-{
-    uint8_t raw[4];
-    store_le32(raw, v);
-    buf_put(b, raw, sizeof raw);
-}
-
-void buf_u64(struct buf *b, uint64_t v)
-{
-    uint8_t raw[8];
-    store_le64(raw, v);
-    buf_put(b, raw, sizeof raw);
-}
-
-void buf_varint(struct buf *b, uint64_t v)
+void buf_varint_long(struct buf *b, uint64_t v)
 {
     uint8_t raw[10];
     size_t n = 0;

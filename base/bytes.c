@@ -28,24 +28,6 @@ struct bytes_in bytes_in(const void *p, size_t n)
     return (struct bytes_in){.at = p != NULL ? p : NOTHING, .left = n};
 }
 
-const uint8_t *bytes_take(struct bytes_in *in, size_t n)
-{
-    if (in->bad || n > in->left) { /* compare with what is left: at + n can wrap */
-        in->bad = true;
-        return NULL;
-    }
-    const uint8_t *start = in->at;
-    in->at += n;
-    in->left -= n;
-    return start;
-}
-
-uint8_t bytes_u8(struct bytes_in *in)
-{
-    const uint8_t *p = bytes_take(in, 1u);
-    return p != NULL ? *p : 0;
-}
-
 uint16_t bytes_u16(struct bytes_in *in)
 {
     const uint8_t *p = bytes_take(in, 2u);
@@ -64,7 +46,7 @@ uint64_t bytes_u64(struct bytes_in *in)
     return p != NULL ? load_le64(p) : 0;
 }
 
-uint64_t bytes_varint(struct bytes_in *in)
+uint64_t bytes_varint_long(struct bytes_in *in)
 {
     uint64_t v = 0;
     for (unsigned shift = 0; shift < 64u; shift += 7u) {

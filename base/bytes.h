@@ -24,12 +24,34 @@ int slice_cmp(struct slice a, struct slice b); /* memcmp, then length */
 bool slice_eq(struct slice a, struct slice b);
 
 struct bytes_in bytes_in(const void *p, size_t n);
-const uint8_t *bytes_take(struct bytes_in *in, size_t n); /* NULL and bad past the end */
-uint8_t bytes_u8(struct bytes_in *in);
+static inline const uint8_t *bytes_take(struct bytes_in *in, size_t n) /* NULL and bad past the end */
+{
+    if (in->bad || n > in->left) { /* compare with what is left: at + n can wrap */
+        in->bad = true;
+        return NULL;
+    }
+    const uint8_t *start = in->at;
+    in->at += n;
+    in->left -= n;
+    return start;
+}
+static inline uint8_t bytes_u8(struct bytes_in *in)
+{
+    const uint8_t *p = bytes_take(in, 1u);
+    return p != NULL ? *p : 0;
+}
 uint16_t bytes_u16(struct bytes_in *in);
 uint32_t bytes_u32(struct bytes_in *in);
 uint64_t bytes_u64(struct bytes_in *in);
-uint64_t bytes_varint(struct bytes_in *in);              /* bad: past 10 bytes or past 64 bits */
+uint64_t bytes_varint_long(struct bytes_in *in);
+static inline uint64_t bytes_varint(struct bytes_in *in) /* bad: past 10 bytes or past 64 bits */
+{
+    if (!in->bad && in->left > 0 && *in->at < 0x80u) {
+        in->left--;
+        return *in->at++;
+    }
+    return bytes_varint_long(in);
+}
 struct slice bytes_slice(struct bytes_in *in);           /* a varint length, then that many bytes */
 uint32_t bytes_count(struct bytes_in *in, size_t elem_size_min); /* a varint count that the bytes left can hold */
 bool utf8_valid(const uint8_t *p, size_t n);

@@ -101,13 +101,6 @@ err_format(struct err *err, quartet_status code, int64_t sql_offset, const char 
     return code;
 }
 
-void err_clear(struct err *err)
-{
-    err->code = QUARTET_OK;
-    err->sql_offset = -1;
-    err->text[0] = '\0';
-}
-
 quartet_status err_set(struct err *err, quartet_status code, const char *format, ...)
 {
     va_list args;

@@ -322,8 +322,9 @@ static int step_failed(quartet_stmt *s, struct err *err)
 
 int quartet_step(quartet_stmt *s)
 {
-    struct err err = ERR_INIT;
+    struct err err;
     quartet_status rc;
+    err_clear(&err);
     if (s == NULL)
         return QUARTET_MISUSE;
     int checked = api_check(s->db);

@@ -10,7 +10,8 @@
 
 static int bind_value(quartet_stmt *s, int index, const struct value *v)
 {
-    struct err err = ERR_INIT;
+    struct err err;
+    err_clear(&err);
     if (s == NULL)
         return QUARTET_MISUSE;
     int checked = api_check(s->db);
@@ -45,7 +46,8 @@ int quartet_bind_null(quartet_stmt *s, int index)
 
 static int bind_bytes(quartet_stmt *s, int index, const void *p, size_t n, uint8_t type)
 {
-    struct err err = ERR_INIT;
+    struct err err;
+    err_clear(&err);
     if (s == NULL)
         return QUARTET_MISUSE;
     if (p == NULL)

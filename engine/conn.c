@@ -540,8 +540,8 @@ static quartet_status run_write(conn_stmt *s, txn *t, struct err *err)
     if (rc != QUARTET_OK)
         return rc;
     s->rows.column_count = s->column_count;
-    struct value *row = arena_zalloc(&s->rows.arena, s->column_count + 1u, sizeof *row);
-    if (row == NULL)
+    struct value *row = NULL;
+    if (s->column_count > 0 && (row = arena_zalloc(&s->rows.arena, s->column_count, sizeof *row)) == NULL)
         return arena_fail(&s->rows.arena, err);
     rc = exec_open(s->p, t, s->params.values, params_count(&s->params), &limits, &s->run, err);
     while (rc == QUARTET_OK && (rc = exec_next(s->run, &rows, err)) == QUARTET_OK && rows.n > 0)

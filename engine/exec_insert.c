@@ -1,20 +1,31 @@
 /* exec_insert.c - INSERT: defaults, conversion, constraints, and what to do about a row that is
- * there already. */
+ * there already. Rows of VALUES are evaluated where they are written: a statement of one row, which
+ * is what loads consist of, would spend more on batches than on the row. */
 #include <string.h>
 
 #include "exec_write.h"
 
 #define REPLACE_TRIES_MAX 64 /* a new row stands against one row per key and unique index */
 
+/* A row of VALUES, or NULL where the input is a query. */
+static struct expr *const *values_row(const struct xwrite *w, uint32_t row)
+{
+    const struct pnode *from = w->x.p->child[0];
+    return from->kind == PN_VALUES ? from->u.values->rows[row] : NULL;
+}
+
 static quartet_status insert_values(struct xwrite *w, const struct batch *in, uint32_t row,
                                     struct err *err)
 {
     const struct pwrite *p = w->x.p->u.write;
+    struct expr *const *exprs = values_row(w, row);
     for (uint32_t i = 0; i < p->table->column_count; i++) {
         struct value *v = &w->values[i];
         quartet_status rc = QUARTET_OK;
         *v = VALUE_NULL_INIT;
-        if (p->from[i] != PLAN_NONE)
+        if (p->from[i] != PLAN_NONE && exprs != NULL)
+            rc = expr_value(exprs[p->from[i]], &w->x.ctx, NULL, 0, v, err);
+        else if (p->from[i] != PLAN_NONE)
             *v = vec_get(&in->cols[p->from[i]], row);
         else if (p->defaults[i] != NULL)
             rc = expr_value(p->defaults[i], &w->x.ctx, NULL, 0, v, err);
@@ -174,10 +185,30 @@ static quartet_status insert_row(struct xwrite *w, const struct batch *in, uint3
     return write_return(w, err);
 }
 
+static quartet_status insert_all_values(struct xwrite *w, const struct pvalues *p, struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    w->done = true;
+    for (uint32_t k = 0; k < p->row_count && rc == QUARTET_OK; k++) {
+        w->row++;
+        arena_rewind(&w->scratch, (struct arena_mark){0});
+        tmp_reset(&w->x);
+        if (k % BATCH_ROWS_MAX == BATCH_ROWS_MAX - 1)
+            rc = exec_check(w->x.run->e, err);
+        if (rc == QUARTET_OK)
+            rc = insert_row(w, NULL, k, err);
+    }
+    return rc;
+}
+
 static quartet_status insert_next(struct xnode *x, struct err *err)
 {
     struct xwrite *w = (struct xwrite *)x;
-    quartet_status rc = w->done ? QUARTET_OK : write_all(w, insert_row, err);
+    const struct pnode *from = x->p->child[0];
+    quartet_status rc = QUARTET_OK;
+    if (!w->done)
+        rc = from->kind == PN_VALUES ? insert_all_values(w, from->u.values, err)
+                                     : write_all(w, insert_row, err);
     return rc != QUARTET_OK ? rc : write_emit(w, err);
 }
 

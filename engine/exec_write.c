@@ -39,7 +39,8 @@ quartet_status write_open(struct xnode *x, struct err *err)
         }
     }
     rows_init(&w->returned, p->returning_count, &x->run->data);
-    keyset_init(&w->seen, 1, NULL, &x->run->data);
+    if (p->once)
+        keyset_init(&w->seen, 1, NULL, &x->run->data);
     quartet_status rc = out_vecs(x, p->returning_count, err);
     return rc != QUARTET_OK ? rc : child_open(x, 0, err);
 }
@@ -66,13 +67,15 @@ quartet_status write_convert(struct xwrite *w, uint32_t column, struct value *v,
 {
     const struct table_def *t = w->x.p->u.write->table;
     const struct column_def *c = &t->columns[column];
+    if (v->type == VALUE_NULL || (v->type == c->type && c->type == VALUE_INTEGER && !c->is_boolean))
+        return QUARTET_OK;
+    if (v->type == VALUE_REAL && c->type == VALUE_REAL && v->r == v->r)
+        return QUARTET_OK;
     struct type_decl to = {.type = c->type,
                            .precision = c->precision,
                            .scale = c->scale,
                            .is_boolean = c->is_boolean,
                            .length = c->length};
-    if (v->type == VALUE_NULL || (v->type == c->type && c->type == VALUE_INTEGER && !c->is_boolean))
-        return QUARTET_OK;
     quartet_status rc = types_convert(&to, c->name, v, &w->scratch, err);
     if (rc == QUARTET_MISMATCH) {
         char where[128];

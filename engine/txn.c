@@ -38,6 +38,7 @@ static void txn_free(txn *t)
         pthread_mutex_unlock(&t->d->keys_lock);
     }
     mem_free(t->taken);
+    kv_top_deinit(&t->top);
     buf_deinit(&t->key);
     buf_deinit(&t->entry);
     buf_deinit(&t->fold);
@@ -377,13 +378,16 @@ quartet_status txn_row(txn *t, tree_id tree, struct slice key, apply_no through,
         *found = out->p != NULL;
         return QUARTET_OK;
     }
+    if (kv_top_above(&t->top, tree, key))
+        return QUARTET_OK;
     buf_clear(&t->record);
     quartet_status rc = kv_get(t->snap, NULL, tree, key, &t->record, err);
-    if (rc == QUARTET_NOTFOUND)
-        return QUARTET_OK;
     if (rc == QUARTET_OK) {
         *found = true;
         *out = slice_of(t->record.data, t->record.len);
+        return rc;
     }
-    return rc;
+    if (rc != QUARTET_NOTFOUND)
+        return rc;
+    return kv_top_missed(&t->top, t->snap, tree, err);
 }

@@ -6,6 +6,7 @@
 #define ENGINE_TXN_INTERNAL_H
 
 #include "db_internal.h"
+#include "kv_top.h"
 
 #define TXN_READS_MAX 65536u            /* ranges remembered; past it whole trees are */
 #define TXN_READ_BYTES_MAX (8u << 20)
@@ -52,6 +53,7 @@ struct txn {
     bool reads_whole;    /* too many: whole trees are remembered */
     struct taken_keys *taken;
     uint32_t taken_count, taken_cap;
+    struct kv_top top;   /* as of the snapshot */
     struct buf key, entry, fold, record, meta, fresh; /* scratch of table_write.c and index.c */
     struct arena scratch; /* within one call of table_*.c */
     hlc_stamp committed; /* set by txn_commit_stamped */

@@ -179,6 +179,38 @@ static void test_create_table_as(void)
     close_pair(&p);
 }
 
+/* A load asks for the table's greatest key and looks up nothing above it: what is there must still be met, dead rows too, and what another transaction adds. */
+static void test_load_meets_what_is_there(void)
+{
+    struct pair p;
+    char sql[128];
+    open_pair(&p);
+    RUN(p.a, "CREATE TABLE t (id INTEGER PRIMARY KEY, m INTEGER)");
+    RUN(p.a, "INSERT INTO t WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 40) SELECT x * 10, 1 FROM c");
+    RUN(p.a, "DELETE FROM t WHERE id >= 390");
+    RUN(p.a, "BEGIN");
+    for (int i = 0; i < 3000; i++) { /* too many to be run again */
+        (void)snprintf(sql, sizeof sql, "INSERT INTO t VALUES (%d, 2)", 10000 + i * 7 % 3000);
+        CU_ASSERT_EQUAL(run(p.a, sql, NULL), QUARTET_OK);
+    }
+    CU_ASSERT_EQUAL(run(p.a, "INSERT INTO t VALUES (380, 2)", NULL), QUARTET_CONSTRAINT);
+    CU_ASSERT_EQUAL(run(p.a, "INSERT INTO t VALUES (10, 2)", NULL), QUARTET_CONSTRAINT);
+    CU_ASSERT_EQUAL(run(p.a, "INSERT INTO t VALUES (10001, 2)", NULL), QUARTET_CONSTRAINT);
+    RUN(p.a, "INSERT INTO t VALUES (390, 2), (385, 2), (401, 2)");
+    RUN(p.b, "INSERT INTO t VALUES (500, 3)");
+    RUN(p.a, "COMMIT");
+    CU_ASSERT_EQUAL(ask(p.b, "SELECT count(*) FROM t"), 3042);
+    RUN(p.a, "BEGIN");
+    for (int i = 0; i < 3000; i++) {
+        (void)snprintf(sql, sizeof sql, "INSERT INTO t VALUES (%d, 2)", 20000 + i);
+        CU_ASSERT_EQUAL(run(p.a, sql, NULL), QUARTET_OK);
+    }
+    RUN(p.b, "INSERT INTO t VALUES (20007, 3)"); /* the key that was not there when it was looked for */
+    CU_ASSERT_EQUAL(run(p.a, "COMMIT", NULL), QUARTET_SERIALIZATION);
+    CU_ASSERT_EQUAL(ask(p.b, "SELECT count(*) FROM t"), 3043);
+    close_pair(&p);
+}
+
 const char *const unit_suite = "conn";
 const struct unit_test unit_tests[] = {
     {"overtaken transaction runs again", test_overtaken_transaction_runs_again},
@@ -187,5 +219,6 @@ const struct unit_test unit_tests[] = {
     {"read half way", test_read_half_way_counts_as_far_as_it_was_read},
     {"failed statement", test_failed_statement_is_undone_alone},
     {"create table as", test_create_table_as},
+    {"load meets what is there", test_load_meets_what_is_there},
     {NULL, NULL},
 };
