@@ -27,7 +27,7 @@ int quartet_cluster_init(const char *dir, int nodes, const char *const *addresse
     return (int)rc;
 }
 
-static quartet_status start(quartet_db *q, const char *keys, struct quartet_node *out, struct err *err)
+static quartet_status start(quartet_db *q, const char *keys, const char *backups, struct quartet_node *out, struct err *err)
 {
     char path[NODE_PATH_BYTES_MAX];
     const char *dir = api_shared_path(q->shared);
@@ -37,7 +37,7 @@ static quartet_status start(quartet_db *q, const char *keys, struct quartet_node
         return err_set(err, QUARTET_MISUSE, "this database is served by a node already");
     quartet_status rc = keys == NULL ? path_join(path, sizeof path, dir, "keys", err) : QUARTET_OK;
     if (rc == QUARTET_OK)
-        rc = node_start(conn_db(q->local), keys == NULL ? path : keys, &out->n, err);
+        rc = node_start(conn_db(q->local), keys == NULL ? path : keys, backups, &out->n, err);
     if (rc == QUARTET_OK && !api_shared_set_node(q->shared, out->n)) {
         node_stop(out->n);
         rc = err_set(err, QUARTET_MISUSE, "this database is served by a node already");
@@ -66,7 +66,7 @@ int quartet_node_start(quartet_db *q, const struct quartet_node_config *config, 
         return api_fail(q, &err, NULL, 0);
     }
     n->db = q;
-    quartet_status rc = start(q, full.keys, n, &err);
+    quartet_status rc = start(q, full.keys, full.backups, n, &err);
     if (rc != QUARTET_OK) {
         mem_free(n);
         return api_fail(q, &err, NULL, 0);

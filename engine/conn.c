@@ -308,18 +308,32 @@ static quartet_status keep_table(conn_stmt *s, const struct conn_table *t, struc
     return rc;
 }
 
+static bool is_maintenance(const conn_stmt *s)
+{
+    return s->tree->kind == AST_STMT_BACKUP || s->tree->kind == AST_STMT_VACUUM;
+}
+
 /* SHOW and PRAGMA: made when prepared too, since only then their columns are known. */
 static quartet_status make_table(conn_stmt *s, struct err *err)
 {
     struct conn_table table = {0};
     struct arena a = {0};
     forget_rows(s);
-    quartet_status rc = s->tree->kind == AST_STMT_SHOW ? conn_show(s->c, s->tree->u.show, &a, &table, err)
-                                                       : conn_pragma(s->c, s->tree->u.setting, &a, &table, err);
+    quartet_status rc = is_maintenance(s)                ? conn_maintenance(s->c, s->tree, &a, &table, err)
+                        : s->tree->kind == AST_STMT_SHOW ? conn_show(s->c, s->tree->u.show, &a, &table, err)
+                                                         : conn_pragma(s->c, s->tree->u.setting, &a, &table, err);
     if (rc == QUARTET_OK)
         rc = keep_table(s, &table, err);
     arena_free_all(&a);
     return rc;
+}
+
+/* Their columns are known before they run. */
+static quartet_status make_columns(conn_stmt *s, struct err *err)
+{
+    struct conn_table table;
+    conn_maintenance_columns(s->tree, &table);
+    return keep_table(s, &table, err);
 }
 
 static bool is_table(const conn_stmt *s)
@@ -341,6 +355,8 @@ static quartet_status prepare_stmt(conn_stmt *s, const char *sql, size_t n, size
         return arena_fail(&s->arena, err);
     if (conn_planned(s->tree))
         return plan_now(s, err);
+    if (is_maintenance(s))
+        return make_columns(s, err);
     return is_table(s) ? make_table(s, err) : QUARTET_OK;
 }
 
@@ -684,6 +700,8 @@ static quartet_status run_session(conn_stmt *s, struct err *err)
     case AST_STMT_SHOW:
         return make_table(s, err);
     case AST_STMT_PRAGMA:
+    case AST_STMT_BACKUP:
+    case AST_STMT_VACUUM:
         return make_table(s, err);
     case AST_STMT_REINDEX:
         return QUARTET_OK;

@@ -52,6 +52,8 @@ void conn_close(conn *c);       /* rolls back; finalizes what is left; NULL is a
 db *conn_db(conn *c);
 void conn_interrupt(conn *c);
 void conn_on_notice(conn *c, void (*notice)(void *arg, const char *text), void *arg);
+/* The connection is a client's of a node: BACKUP TO takes a plain name below `dir` (borrowed; NULL: it is refused). */
+void conn_backups_below(conn *c, const char *dir);
 bool conn_in_transaction(const conn *c);
 int64_t conn_changes(const conn *c);        /* of the last INSERT, UPDATE or DELETE */
 int64_t conn_last_insert_id(const conn *c); /* 0: none */

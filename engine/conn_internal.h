@@ -43,6 +43,8 @@ struct conn {
     conn_stmt *first;       /* all statements of the connection */
     struct arena spare_text, spare_plan, spare_run; /* memory of finalized statements, for the next one */
     txn *rested;            /* of the last lone read, to use again; NULL: none */
+    bool is_client;         /* of a node: it may name no path */
+    const char *backup_dir; /* where a client's BACKUP goes; NULL: nowhere */
 };
 
 /* Rows kept until they are asked for: of a statement that writes, of SHOW. */
@@ -106,6 +108,9 @@ quartet_status conn_pragma(conn *c, const struct ast_setting *s, struct arena *a
 /* conn_show.c */
 quartet_status conn_show(conn *c, const struct ast_show *s, struct arena *a, struct conn_table *out, struct err *err);
 quartet_status conn_show_columns(conn *c, const char *table, struct arena *a, struct conn_table *out, struct err *err);
+/* conn_maintenance.c: BACKUP and VACUUM, run, as a table of one row; and its columns alone. */
+quartet_status conn_maintenance(conn *c, const struct ast_stmt *tree, struct arena *a, struct conn_table *out, struct err *err);
+void conn_maintenance_columns(const struct ast_stmt *tree, struct conn_table *out);
 const char *conn_setting_text(const conn *c, const char *name, struct arena *a); /* NULL: no such setting */
 quartet_status conn_catalog(conn *c, struct catalog **out, struct err *err);     /* a reference: the transaction's, or the newest */
 

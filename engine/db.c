@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "apply.h"
+#include "backup.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -142,13 +143,25 @@ size_t db_large_bytes(const db *d)
     return (d->options.buffer_bytes > 0 ? d->options.buffer_bytes : KV_BUFFER_BYTES_DEFAULT) / 4;
 }
 
+/* A backup stays as it is. */
+static quartet_status refuse_backup(db *d, struct err *err)
+{
+    char name[DB_PATH_BYTES_MAX];
+    quartet_status rc = path_join(name, sizeof name, d->path, BACKUP_MANIFEST, err);
+    if (rc == QUARTET_OK && d->env->ops->exists(d->env, name))
+        rc = err_set(err, QUARTET_CANTOPEN, "%.300s is a backup: make a database of it with: quartet restore BACKUP DIRECTORY", d->path);
+    return rc;
+}
+
 static quartet_status open_files(db *d, struct err *err)
 {
     struct buf checkpoint = {0};
     bool in_memory = d->options.in_memory;
     struct kv_host host = {.ctx = d, .checkpoint = db_checkpoint, .sync_log = sync_log};
     struct kv_options kvo = {.buffer_bytes = d->options.buffer_bytes, .in_memory = in_memory || d->options.base_in_memory};
-    quartet_status rc = in_memory ? QUARTET_OK : take_lock(d, err);
+    quartet_status rc = in_memory ? QUARTET_OK : refuse_backup(d, err);
+    if (rc == QUARTET_OK && !in_memory)
+        rc = take_lock(d, err);
     if (rc == QUARTET_OK && !in_memory)
         rc = keep_directory(d, err);
     if (rc == QUARTET_OK)

@@ -1,8 +1,8 @@
 /* db_checkpoint.c - what must be known beside the base to go on from it: chains, vectors, clock, hashes, and where the log goes on.
  * Why it is stored with the last slice of a flush: base and checkpoint then always agree, and recovery replays exactly what the base lacks.
- * Format, version 1, all numbers little-endian or LEB128: u8 version; u8 flags (1 has an identity, 2 hashes and indexes must be rebuilt), 32 bytes cluster, u8 slot; u64 clock; u64 log position; varint chains:
+ * Format, version 1, all numbers little-endian or LEB128: u8 version; u8 flags (1 has an identity, 2 hashes and indexes must be rebuilt, 4 restored), 32 bytes cluster, u8 slot; u64 clock; u64 log position; varint chains:
  *   u8 slot, u64 incarnation each; vector applied; for each chain: vector seen, u64 received, 32 bytes its hash, u64 head, u64 its stamp, 32 bytes its hash,
- *   u64 last stamp; varint tables: u64 id, u64 lo, u64 hi. A vector: varint count, then u16 chain, u64 number, u64 stamp, u64 head.
+ *   u64 last stamp; varint tables: u64 id, u64 lo, u64 hi; with flag 4 u64 incarnation of the own chain. A vector: varint count, then u16 chain, u64 number, u64 stamp, u64 head.
  * Not here: when it is taken (kv.c). */
 #include <string.h>
 
@@ -10,7 +10,8 @@
 #include "db_internal.h"
 
 #define CHECKPOINT_VERSION 1u
-enum { CHECKPOINT_IDENTITY = 1, CHECKPOINT_REBUILD = 2 };
+#define CHECKPOINT_HEAD_BYTES 51u /* up to the chains */
+enum { CHECKPOINT_IDENTITY = 1, CHECKPOINT_REBUILD = 2, CHECKPOINT_RESTORED = 4 };
 
 static void put_vector(struct buf *out, const struct vv *v)
 {
@@ -62,7 +63,8 @@ quartet_status db_checkpoint(void *ctx, apply_no through, struct buf *out, struc
     QASSERT(through == d->applied_no); /* a buffer is frozen before the next transaction enters it */
     log_pos at = replay_from(d);
     buf_u8(out, CHECKPOINT_VERSION);
-    buf_u8(out, (uint8_t)((d->has_identity ? CHECKPOINT_IDENTITY : 0) | (d->rebuild ? CHECKPOINT_REBUILD : 0)));
+    buf_u8(out, (uint8_t)((d->has_identity ? CHECKPOINT_IDENTITY : 0) | (d->rebuild ? CHECKPOINT_REBUILD : 0) |
+                         (d->incarnation != 0 ? CHECKPOINT_RESTORED : 0)));
     buf_put(out, d->identity.cluster.b, sizeof d->identity.cluster.b);
     buf_u8(out, d->identity.slot);
     buf_u64(out, d->clock.last);
@@ -92,8 +94,30 @@ quartet_status db_checkpoint(void *ctx, apply_no through, struct buf *out, struc
         buf_u64(out, s->hash.hi);
     }
     pthread_mutex_unlock(&d->tables_lock);
+    if (d->incarnation != 0)
+        buf_u64(out, d->incarnation);
     d->checkpoint_at[d->checkpoints++ & 7] = at;
     return buf_check(out, err);
+}
+
+quartet_status db_checkpoint_renew(struct env *env, struct buf *blob, size_t skip, struct err *err)
+{
+    uint64_t incarnation = 0;
+    uint8_t *p = blob->data + skip;
+    if (blob->len < skip + CHECKPOINT_HEAD_BYTES || p[0] != CHECKPOINT_VERSION)
+        return err_set(err, QUARTET_CORRUPT, "damaged checkpoint: its head, or another version's");
+    quartet_status rc = QUARTET_OK;
+    while (rc == QUARTET_OK && incarnation <= 1)
+        rc = env->ops->random(env, &incarnation, sizeof incarnation, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    if ((p[1] & CHECKPOINT_RESTORED) != 0 && blob->len >= skip + CHECKPOINT_HEAD_BYTES + 8)
+        blob->len -= 8; /* it was restored before */
+    p[1] = (uint8_t)((p[1] & ~CHECKPOINT_IDENTITY) | CHECKPOINT_RESTORED);
+    memset(p + 2, 0, 33);  /* cluster and slot */
+    memset(p + 43, 0, 8);  /* the log begins anew */
+    buf_u64(blob, incarnation);
+    return buf_check(blob, err);
 }
 
 static quartet_status get_chains(db *d, struct bytes_in *in, struct err *err)
@@ -136,6 +160,8 @@ static quartet_status get_states(db *d, struct bytes_in *in, struct err *err)
         t->hash.lo = bytes_u64(in);
         t->hash.hi = bytes_u64(in);
     }
+    if (d->incarnation != 0)
+        d->incarnation = bytes_u64(in);
     if (in->bad || in->left != 0)
         return err_set(err, QUARTET_CORRUPT, "damaged checkpoint: cut short or too long");
     return QUARTET_OK;
@@ -153,6 +179,7 @@ quartet_status db_checkpoint_read(db *d, struct slice blob, log_pos *from, struc
     uint8_t flags = bytes_u8(&in);
     d->has_identity = (flags & CHECKPOINT_IDENTITY) != 0;
     d->rebuild = (flags & CHECKPOINT_REBUILD) != 0;
+    d->incarnation = (flags & CHECKPOINT_RESTORED) != 0; /* which one stands at the end */
     const uint8_t *cluster = bytes_take(&in, sizeof d->identity.cluster.b);
     d->identity.slot = bytes_u8(&in);
     d->identity.member = d->has_identity;

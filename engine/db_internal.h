@@ -113,6 +113,7 @@ struct db {
     size_t held_bytes;
     uint64_t held_count;
     uint8_t own_head[32];    /* of the last header signed for this slot: a new incarnation's first links to it */
+    uint64_t incarnation; /* of the own chain where never in a cluster; 0: the first. Restoring a backup gives another one */
     bool recovering, rebuild; /* rebuild: hashes and indexes are to be derived again before anybody relies on them */
     atomic_bool broken;   /* log or store failed: no more commits */
     struct db_identity identity;
@@ -158,6 +159,8 @@ void db_publish_end(db *d);
 
 /* db_checkpoint.c */
 quartet_status db_checkpoint(void *ctx, apply_no through, struct buf *out, struct err *err);
+/* Make the checkpoint that begins at `skip` of `blob` one of a new database that never was in a cluster and has a chain of its own. */
+quartet_status db_checkpoint_renew(struct env *env, struct buf *blob, size_t skip, struct err *err);
 quartet_status db_checkpoint_read(db *d, struct slice blob, log_pos *from, struct err *err);
 
 /* db_recover.c */

@@ -13,6 +13,14 @@ enum meta_kind { META_INCARNATION = 1, META_IDENTITY = 2 }; /* first byte of LOG
 
 #define NEVER_CLUSTERED ((struct chain_id){.slot = 0, .incarnation = 1})
 
+static struct chain_id never_clustered(const db *d)
+{
+    struct chain_id id = NEVER_CLUSTERED;
+    if (d->incarnation != 0)
+        id.incarnation = d->incarnation;
+    return id;
+}
+
 struct replaying {
     db *d;
     uint64_t records;
@@ -34,7 +42,7 @@ quartet_status db_own_start(db *d, struct err *err)
 {
     if (d->own_started)
         return QUARTET_OK;
-    struct chain_id id = NEVER_CLUSTERED;
+    struct chain_id id = never_clustered(d);
     quartet_status rc = QUARTET_OK;
     if (d->identity.member) {
         id = (struct chain_id){.slot = d->identity.slot};
@@ -96,7 +104,7 @@ static quartet_status replay_local(db *d, const struct log_record *r, struct err
     if (!d->own_chain_known) {
         if (d->identity.member)
             return err_set(err, QUARTET_CORRUPT, "log: a delta before its incarnation");
-        quartet_status rc = chain_intern(&d->chains, NEVER_CLUSTERED, &d->own, err);
+        quartet_status rc = chain_intern(&d->chains, never_clustered(d), &d->own, err);
         if (rc != QUARTET_OK)
             return rc;
         d->own_chain_known = true;

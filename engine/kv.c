@@ -179,8 +179,9 @@ static quartet_status flush_layer(struct kv *s, struct kv_layer *l, struct err *
     rc = kv_merge_layer(s->base, &in, checkpoint, asked_to_stop, s, err);
     kv_walk_deinit(&in);
     if (rc != QUARTET_OK)
-        return rc;
+        return rc; /* the base is no whole state until another attempt succeeds */
     pthread_mutex_lock(&s->lock);
+    s->merging = false;
     QASSERT(s->view->layers[s->view->count - 1] == l);
     struct kv_view *old = NULL, *v = view_new(s->view->layers, s->view->count - 1);
     if (v != NULL) {
@@ -218,7 +219,7 @@ static quartet_status flush_frozen(struct kv *s, struct err *err)
     if (s->flushing)
         return QUARTET_OK;
     s->flushing = true;
-    while (rc == QUARTET_OK && s->view->count > 1 && !s->stop && !s->broken) {
+    while (rc == QUARTET_OK && s->view->count > 1 && !s->stop && !s->broken && !s->held) {
         struct kv_layer *l = s->view->layers[s->view->count - 1];
         atomic_store(&s->publish_wanted, true);
         if (atomic_load(&s->published) < l->last) {
@@ -228,6 +229,7 @@ static quartet_status flush_frozen(struct kv *s, struct err *err)
             continue;
         }
         atomic_store(&s->publish_wanted, false);
+        s->merging = true; /* under the lock that `held` was looked at */
         pthread_mutex_unlock(&s->lock);
         rc = flush_layer(s, l, err);
         pthread_mutex_lock(&s->lock);
@@ -242,7 +244,7 @@ static void *flusher(void *arg)
     struct kv *s = arg;
     pthread_mutex_lock(&s->lock);
     while (!s->stop) {
-        if (s->view->count <= 1 || s->broken) {
+        if (s->view->count <= 1 || s->broken || s->held) {
             pthread_cond_wait(&s->wake, &s->lock);
             continue;
         }
@@ -463,8 +465,8 @@ void kv_stats(kv *s, struct kv_stats *out)
         *(i == 0 ? &out->buffer_bytes : &out->frozen_bytes) += kv_layer_bytes(s->view->layers[i]);
     out->flushes = s->flushes;
     out->snapshots = s->snap_count;
-    pthread_mutex_unlock(&s->lock);
     out->base_bytes = s->base->ops->bytes(s->base);
+    pthread_mutex_unlock(&s->lock);
 }
 
 static quartet_status start_thread(struct kv *s, struct err *err)
@@ -494,6 +496,8 @@ static quartet_status open_base(struct kv *s, const char *dir, bool in_memory, s
     if ((s->dir = mem_strdup(dir)) == NULL)
         return err_nomem(err);
     quartet_status rc = path_join(s->name, sizeof s->name, dir, "base.mdb", err);
+    if (rc == QUARTET_OK)
+        rc = kv_vacuum_clean(s->env, dir, err);
     return rc == QUARTET_OK ? kv_lmdb_open(s->env, dir, &s->base, err) : rc;
 }
 
@@ -562,8 +566,7 @@ void kv_close(kv *s)
     kv_layer_unref(s->settle);
     kv_view_unref(s->view);
     free_pool(s);
-    if (s->base != NULL)
-        s->base->ops->close(s->base);
+    kv_base_unref(s->base);
     mem_free(s->verified);
     mem_free(s->dir);
     pthread_cond_destroy(&s->wake);

@@ -72,6 +72,16 @@ apply_no kv_published(const kv *s);
 /* Freeze and flush everything that is applied, and wait for it; at close, in tests, before a backup. For the writer. The checkpoint is asked for and
  * stored even if nothing was applied. Without threads everything must be published (QUARTET_MISUSE). */
 quartet_status kv_flush(kv *s, struct err *err);
+/* The same without holding up the writer: it freezes what is applied (kv_freeze_now; *flush 0: no room, ask again after a kv_wait_flushed(s, 0)), and whoever
+ * wants it waits outside of the commit lock until that is in the base (flush 0: until the next layer is). With threads only. */
+quartet_status kv_freeze_now(kv *s, uint64_t *flush, struct err *err);
+quartet_status kv_wait_flushed(kv *s, uint64_t flush, struct err *err);
+/* Write the base, as it is between two flushes, into the new file `path`: a base without free pages. Thread-safe; commits and flushes go on. Checksums are looked at on
+ * the way. A failure leaves what was written for the caller to remove. */
+quartet_status kv_copy_to(kv *s, const char *path, struct err *err);
+/* Write the base into a new file and go on with that one; sizes of the file before and after. Flushes wait meanwhile, commits do not until the buffers are full;
+ * snapshots that are held go on with the old file. Crash-safe: the new file takes the old one's name in one step. In memory it does nothing. QUARTET_BUSY: another one is at it. */
+quartet_status kv_vacuum(kv *s, uint64_t *before, uint64_t *after, struct err *err);
 /* The status of the last flush if it failed; QUARTET_OK otherwise. Writers ask before they start. Where the disk is full it is tried again (by the
  * flusher, without threads by this call); after QUARTET_IO and QUARTET_CORRUPT the database must be opened anew. */
 quartet_status kv_health(kv *s, struct err *err);

@@ -5,6 +5,8 @@
 #ifndef ENGINE_KV_BASE_H
 #define ENGINE_KV_BASE_H
 
+#include <stdatomic.h>
+
 #include "base/buf.h"
 #include "base/env.h"
 #include "kv_walk.h"
@@ -38,6 +40,8 @@ struct kv_base_ops {
     quartet_status (*seek_last)(struct base_cursor *c, tree_id tree, struct err *err);
     quartet_status (*next)(struct base_cursor *c, struct err *err); /* within the tree */
     quartet_status (*prev)(struct base_cursor *c, struct err *err);
+    /* The smallest tree at or above *tree that has blocks; *found false: there is none. */
+    quartet_status (*next_tree)(struct base_read *r, tree_id *tree, bool *found, struct err *err);
 
     quartet_status (*write_begin)(struct kv_base *b, struct base_write **out, struct err *err);
     quartet_status (*put)(struct base_write *w, tree_id tree, struct slice separator, struct slice block, struct err *err);
@@ -53,10 +57,19 @@ struct kv_base_ops {
 struct kv_base {
     const struct kv_base_ops *ops;
     bool trusted; /* memory of our own: checksums need no look */
+    atomic_uint refs; /* of the store and of its snapshots: VACUUM gives the store another one, and old snapshots go on with theirs */
 };
 
 quartet_status kv_mem_open(struct kv_base **out, struct err *err);
-quartet_status kv_lmdb_open(struct env *env, const char *dir, struct kv_base **out, struct err *err);
+quartet_status kv_lmdb_open(struct env *env, const char *dir, struct kv_base **out, struct err *err); /* DIR/base.mdb */
+quartet_status kv_lmdb_open_file(struct env *env, const char *path, struct kv_base **out, struct err *err);
+void kv_lmdb_renamed(struct kv_base *b, const char *path); /* for messages; before others use it */
+void kv_base_unref(struct kv_base *b);                     /* closes it with the last one; NULL is allowed */
+
+/* kv_copy.c: copy all blocks that a snapshot of a base shows, each after a look at its checksum, into an empty base, in slices; the last one stores the checkpoint.
+ * stop (may be NULL): asked between slices, true ends it with QUARTET_INTERRUPTED. */
+quartet_status kv_base_copy(const struct kv_base *from, struct base_read *read, struct kv_base *to, struct slice checkpoint, bool (*stop)(void *arg),
+                            void *arg, struct err *err);
 
 /* The first byte of a stored checkpoint: is the base as it says, or did slices of a later flush go in? */
 enum { KV_FLUSH_WHOLE = 0, KV_FLUSH_TORN = 1 };

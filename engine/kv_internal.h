@@ -32,7 +32,7 @@ struct kv_view {
 struct kv {
     struct env *env;
     struct kv_host host;
-    struct kv_base *base;
+    struct kv_base *base;  /* replaced under the lock while nothing is being flushed */
     char *dir;             /* of temporary files; NULL: all in memory */
     size_t buffer_bytes;
     bool torn;             /* kv_torn */
@@ -61,6 +61,9 @@ struct kv {
     bool broken;                  /* health is for good */
     bool stop;
     bool flushing;                /* someone is at it */
+    bool merging;                 /* a layer is going into the base: between its slices the base is no whole state */
+    bool held;                    /* VACUUM: nothing is flushed meanwhile */
+    uint64_t vacuums;
     atomic_bool publish_wanted;   /* the flusher waits for a publication */
     bool has_thread;
     pthread_t thread;
@@ -69,6 +72,7 @@ struct kv {
 struct kv_snap {
     struct kv *store;
     struct kv_view *view;
+    struct kv_base *base; /* counted */
     struct base_read *read;
     apply_no at;
     struct kv_snap *newer, *older; /* in the store's list; newer is the pool's link too */
@@ -88,6 +92,7 @@ bool kv_wait_frozen(struct kv *s, uint32_t frozen);
 /* For the writer: freeze the active buffer. */
 quartet_status kv_freeze(struct kv *s, struct err *err);
 void kv_view_unref(struct kv_view *v); /* NULL is allowed */
+quartet_status kv_vacuum_clean(struct env *env, const char *dir, struct err *err); /* what a killed VACUUM left behind goes */
 /* Open a block of the base; its checksum is looked at the first time. */
 quartet_status kv_block_open(struct kv *s, tree_id tree, const uint8_t *p, size_t n, struct block *out, struct err *err);
 

@@ -187,7 +187,7 @@ static quartet_status block_enter(struct kv_iter *it, struct err *err)
 
 static quartet_status base_start(struct kv_iter *it, struct err *err)
 {
-    const struct kv_base_ops *ops = it->snap->store->base->ops;
+    const struct kv_base_ops *ops = it->snap->base->ops;
     quartet_status rc = ops->cursor_open(it->snap->read, &it->base, err);
     if (rc != QUARTET_OK)
         return rc;
@@ -204,7 +204,7 @@ static quartet_status base_start(struct kv_iter *it, struct err *err)
 /* Make sure that from < to, unless the base has no more rows. */
 static quartet_status base_ready(struct kv_iter *it, struct err *err)
 {
-    const struct kv_base_ops *ops = it->snap->store->base->ops;
+    const struct kv_base_ops *ops = it->snap->base->ops;
     quartet_status rc = QUARTET_OK;
     while (rc == QUARTET_OK && it->block.p != NULL && it->from >= it->to) {
         if (it->base_done) {
@@ -482,7 +482,7 @@ static quartet_status want_bytes(uint32_t **ends, struct slice **slices_out, str
 void kv_iter_rest(kv_iter *it)
 {
     if (it->base_open)
-        it->snap->store->base->ops->cursor_close(&it->base);
+        it->snap->base->ops->cursor_close(&it->base);
     it->base_open = false;
     it->block.p = NULL;
     for (uint32_t i = 0; i < it->source_count; i++)

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <lmdb.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
@@ -251,6 +252,28 @@ static quartet_status lmdb_prev(struct base_cursor *c, struct err *err)
     return cursor_move(c, MDB_PREV, err);
 }
 
+static quartet_status lmdb_next_tree(struct base_read *r, tree_id *tree, bool *found, struct err *err)
+{
+    struct base_cursor c;
+    struct lmdb_key k;
+    MDB_val val;
+    *found = false;
+    quartet_status status = lmdb_cursor_open(r, &c, err);
+    if (status != QUARTET_OK)
+        return status;
+    key_make(&k, *tree, slice_of(NULL, 0));
+    MDB_val at = k.val;
+    int rc = mdb_cursor_get(c.handle, &at, &val, MDB_SET_RANGE);
+    if (rc != 0 && rc != MDB_NOTFOUND)
+        status = lmdb_error(r->base, rc, "reading", err);
+    else if (rc == 0 && at.mv_size >= 8 && load_be64(at.mv_data) != OWN_TREE) {
+        *tree = load_be64(at.mv_data);
+        *found = true;
+    }
+    lmdb_cursor_close(&c);
+    return status;
+}
+
 static quartet_status lmdb_write_begin(struct kv_base *base, struct base_write **out, struct err *err)
 {
     struct lmdb_base *b = (struct lmdb_base *)(void *)base;
@@ -390,6 +413,7 @@ static const struct kv_base_ops lmdb_ops = {
     .seek_last = lmdb_seek_last,
     .next = lmdb_next,
     .prev = lmdb_prev,
+    .next_tree = lmdb_next_tree,
     .write_begin = lmdb_write_begin,
     .put = lmdb_put,
     .del = lmdb_del,
@@ -497,7 +521,14 @@ static quartet_status make_file(struct env *env, struct lmdb_base *b, const char
     return rc;
 }
 
-quartet_status kv_lmdb_open(struct env *env, const char *dir, struct kv_base **out, struct err *err)
+void kv_lmdb_renamed(struct kv_base *base, const char *path)
+{
+    struct lmdb_base *b = (struct lmdb_base *)(void *)base;
+    snprintf(b->path, sizeof b->path, "%s", path);
+}
+
+/* dir: the base's own directory, where a missing one is made in steps that a crash may cut; NULL: another file, wanted by nobody before it is whole. */
+static quartet_status open_at(struct env *env, const char *dir, const char *path, struct kv_base **out, struct err *err)
 {
     struct lmdb_base *b = mem_zalloc(1, sizeof *b);
     if (b == NULL)
@@ -507,8 +538,10 @@ quartet_status kv_lmdb_open(struct env *env, const char *dir, struct kv_base **o
         return err_nomem(err);
     }
     b->base.ops = &lmdb_ops;
-    quartet_status rc = path_join(b->path, sizeof b->path, dir, "base.mdb", err);
-    if (rc == QUARTET_OK)
+    atomic_init(&b->base.refs, 1);
+    int n = snprintf(b->path, sizeof b->path, "%s", path);
+    quartet_status rc = n < 0 || (size_t)n >= sizeof b->path ? err_set(err, QUARTET_LIMIT, "the path of the base is too long") : QUARTET_OK;
+    if (rc == QUARTET_OK && dir != NULL)
         rc = make_file(env, b, dir, err);
     if (rc == QUARTET_OK)
         rc = open_file(env, b, err);
@@ -518,4 +551,16 @@ quartet_status kv_lmdb_open(struct env *env, const char *dir, struct kv_base **o
     }
     *out = &b->base;
     return QUARTET_OK;
+}
+
+quartet_status kv_lmdb_open(struct env *env, const char *dir, struct kv_base **out, struct err *err)
+{
+    char path[sizeof ((struct lmdb_base *)0)->path];
+    quartet_status rc = path_join(path, sizeof path, dir, "base.mdb", err);
+    return rc == QUARTET_OK ? open_at(env, dir, path, out, err) : rc;
+}
+
+quartet_status kv_lmdb_open_file(struct env *env, const char *path, struct kv_base **out, struct err *err)
+{
+    return open_at(env, NULL, path, out, err);
 }

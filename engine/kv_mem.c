@@ -232,6 +232,23 @@ static quartet_status mem_seek_last(struct base_cursor *c, tree_id tree, struct 
     return c->found ? QUARTET_OK : mem_prev(c, err);
 }
 
+static quartet_status mem_next_tree(struct base_read *r, tree_id *tree, bool *found, struct err *err)
+{
+    uint64_t run = 0, at = 0;
+    (void)err; /* cannot fail here, but can elsewhere */
+    if (place_at_or_below(r->root, *tree, slice_of(NULL, 0), &run, &at)) {
+        const struct mem_block *b = r->root->runs[run]->blocks[at];
+        if (load_be64(b->key) < *tree && ++at == r->root->runs[run]->count) {
+            run++;
+            at = 0;
+        }
+    }
+    *found = run < r->root->count;
+    if (*found)
+        *tree = load_be64(r->root->runs[run]->blocks[at]->key);
+    return QUARTET_OK;
+}
+
 static quartet_status mem_write_begin(struct kv_base *base, struct base_write **out, struct err *err)
 {
     struct base_write *w = mem_zalloc(1, sizeof *w);
@@ -475,6 +492,7 @@ static const struct kv_base_ops mem_ops = {
     .seek_last = mem_seek_last,
     .next = mem_next,
     .prev = mem_prev,
+    .next_tree = mem_next_tree,
     .write_begin = mem_write_begin,
     .put = mem_put,
     .del = mem_del,
@@ -490,6 +508,7 @@ quartet_status kv_mem_open(struct kv_base **out, struct err *err)
     if (b == NULL)
         return err_nomem(err);
     b->base = (struct kv_base){.ops = &mem_ops, .trusted = true};
+    atomic_init(&b->base.refs, 1);
     b->root = mem_zalloc(1, sizeof *b->root);
     if (b->root == NULL || pthread_mutex_init(&b->lock, NULL) != 0) {
         mem_free(b->root);

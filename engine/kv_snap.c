@@ -37,6 +37,8 @@ static quartet_status take(struct kv *s, apply_no at, struct kv_snap **out, stru
     if (rc == QUARTET_OK)
         rc = s->base->ops->read_begin(s->base, &n->read, err);
     if (rc == QUARTET_OK) {
+        n->base = s->base;
+        atomic_fetch_add_explicit(&n->base->refs, 1, memory_order_relaxed);
         n->view = s->view;
         atomic_fetch_add_explicit(&n->view->refs, 1, memory_order_relaxed);
         n->older = s->snaps;
@@ -86,8 +88,9 @@ void kv_release(kv_snap *snap)
     struct kv_view *view = snap->view;
     struct kv_layer *dropped[KV_RETIRED_MAX];
     if (snap->has_cursor)
-        s->base->ops->cursor_close(&snap->cursor);
-    s->base->ops->read_end(snap->read);
+        snap->base->ops->cursor_close(&snap->cursor);
+    snap->base->ops->read_end(snap->read);
+    kv_base_unref(snap->base);
     kv_run_page_rest(&snap->page);
     pthread_mutex_lock(&s->lock);
     if (snap->older != NULL)
@@ -119,7 +122,7 @@ apply_no kv_snap_at(const kv_snap *snap)
 /* The block of the base that would hold the key, opened in snap->block; .p NULL: there is none. */
 static quartet_status find_block(struct kv_snap *snap, tree_id tree, struct slice key, struct err *err)
 {
-    const struct kv_base_ops *ops = snap->store->base->ops;
+    const struct kv_base_ops *ops = snap->base->ops;
     if (!snap->has_cursor) {
         quartet_status rc = ops->cursor_open(snap->read, &snap->cursor, err);
         if (rc != QUARTET_OK)

@@ -157,7 +157,7 @@ static quartet_status init_locks(struct node *n, struct err *err)
     return ok ? QUARTET_OK : err_nomem(err);
 }
 
-quartet_status node_start(db *d, const char *keys_dir, node **out, struct err *err)
+quartet_status node_start(db *d, const char *keys_dir, const char *backup_dir, node **out, struct err *err)
 {
     struct node *n = mem_zalloc(1, sizeof *n);
     if (n == NULL)
@@ -169,7 +169,10 @@ quartet_status node_start(db *d, const char *keys_dir, node **out, struct err *e
         mem_free(n);
         return rc;
     }
-    rc = node_identity_read(n->env, keys_dir, &n->identity, err);
+    if (backup_dir != NULL && (n->backup_dir = mem_strdup(backup_dir)) == NULL)
+        rc = err_nomem(err);
+    if (rc == QUARTET_OK)
+        rc = node_identity_read(n->env, keys_dir, &n->identity, err);
     if (rc == QUARTET_OK)
         rc = node_gossip_init(&n->gossip, d, &n->identity.doc, &n->identity.key, err);
     if (rc == QUARTET_OK) {
@@ -214,6 +217,7 @@ void node_stop(node *n)
     pthread_cond_destroy(&n->work);
     pthread_cond_destroy(&n->applied);
     pthread_mutex_destroy(&n->lock);
+    mem_free(n->backup_dir);
     mem_free(n);
 }
 

@@ -16,6 +16,7 @@ struct node {
     struct node_identity identity;
     struct node_gossip gossip;
     server *server;
+    char *backup_dir; /* owned; NULL: clients make no backups */
 
     /* The worker: signs what is durable, makes durable what was delivered, keeps the database's own clockwork going. */
     pthread_t worker;

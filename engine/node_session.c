@@ -124,6 +124,7 @@ static quartet_status session_open(void *ctx, const char *user, const struct ses
     quartet_status rc = conn_open(s->n->d, &s->c, err);
     if (rc == QUARTET_OK) {
         conn_on_notice(s->c, on_notice, s);
+        conn_backups_below(s->c, s->n->backup_dir);
         conn_settings(s->c)->consistency = CONN_SESSION;
     }
     for (uint32_t i = 0; rc == QUARTET_OK && i < login->setting_count; i++)

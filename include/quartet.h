@@ -119,6 +119,12 @@ QUARTET_API const char *quartet_column_text(quartet_stmt *stmt, int column); /* 
 QUARTET_API const void *quartet_column_blob(quartet_stmt *stmt, int column);
 QUARTET_API int64_t quartet_column_bytes(quartet_stmt *stmt, int column);    /* of what column_text or column_blob gives */
 
+/* ---- backups ---- */
+
+/* Make a database in `dir` (new or empty) of what BACKUP TO wrote; everything is checked first. It belongs to no cluster. *errmsg (may be NULL) gets the error's text, to
+ * release with quartet_free. */
+QUARTET_API int quartet_restore(const char *backup, const char *dir, char **errmsg);
+
 /* ---- a cluster node inside a service ---- */
 
 /* Make keys and membership of a cluster of `nodes` (1 to 4) under dir: dir/0 ... dir/3 with node key and membership each, dir/admin.url with the client
@@ -128,6 +134,7 @@ QUARTET_API int quartet_cluster_init(const char *dir, int nodes, const char *con
 struct quartet_node_config {
     uint32_t size;            /* sizeof(struct quartet_node_config): lets later versions add fields */
     const char *keys;         /* directory with node.key and member.qm; NULL: the database's own directory + "/keys" */
+    const char *backups;      /* an existing directory: clients may make backups in it, by a plain name; NULL: they may not */
 };
 /* Make an open embedded database a member of its cluster, until stopped. The database must be empty or belong to this member. */
 QUARTET_API int quartet_node_start(quartet_db *db, const struct quartet_node_config *config, quartet_node **node);

@@ -28,7 +28,8 @@ static void usage(FILE *out)
           "  --force         go on after a failed statement\n"
           "  --version, --help\n"
           "Without -c and -f it reads standard input; with a terminal it is interactive. Without a database it opens :memory:.\n"
-          "QUARTET_URL names a database where the command line does not.\n",
+          "QUARTET_URL names a database where the command line does not.\n"
+          "Subcommands, each with --help: restore (a directory so named is written ./restore).\n",
           out);
 }
 
@@ -120,7 +121,10 @@ int main(int argc, char **argv)
 {
     struct shell sh = {.out = stdout, .out_tty = isatty(STDOUT_FILENO)};
     struct arguments args = {.action_count = 0};
-    int stop = parse_arguments(argc, argv, &sh, &args);
+    int stop;
+    if (subcommand_run(argc, argv, &stop))
+        return stop;
+    stop = parse_arguments(argc, argv, &sh, &args);
     if (stop != 0)
         return stop - 1;
     if (sh.path == NULL)

@@ -21,8 +21,9 @@ static void usage(FILE *out)
           "           makes DIR/0 ... DIR/N-1 (key and membership of each node), DIR/root.key and DIR/admin.url;\n"
           "           N is 1 to 4 (4). One --host for all nodes on one machine (127.0.0.1), then node K uses PORT + K (7401)\n"
           "           and HTTP port + K (7501); or one --host per node, then all use the same ports.\n"
-          "       quartetd --dir DIR/SLOT [--die-with-parent]\n"
-          "           runs the node until SIGINT or SIGTERM.\n",
+          "       quartetd --dir DIR/SLOT [--backup-dir DIR] [--die-with-parent]\n"
+          "           runs the node until SIGINT or SIGTERM. With --backup-dir clients may say BACKUP TO 'NAME', which makes\n"
+          "           DIR/NAME on this machine; without it they may not.\n",
           out);
 }
 
@@ -119,7 +120,7 @@ static int wait_for_end(const sigset_t *set)
     }
 }
 
-static int run_node(const char *dir)
+static int run_node(const char *dir, const char *backups)
 {
     sigset_t set;
     sigemptyset(&set);
@@ -137,7 +138,7 @@ static int run_node(const char *dir)
         fprintf(stderr, "quartetd: %s\n", db != NULL ? quartet_errmsg(db) : "out of memory");
         goto done;
     }
-    struct quartet_node_config config = {.size = sizeof config};
+    struct quartet_node_config config = {.size = sizeof config, .backups = backups};
     if (quartet_node_start(db, &config, &node) != QUARTET_OK) {
         fprintf(stderr, "quartetd: %s\n", quartet_errmsg(db));
         goto done;
@@ -157,9 +158,11 @@ int main(int argc, char **argv)
 {
     if (argc >= 2 && strcmp(argv[1], "init") == 0)
         return run_init(argc, argv);
-    const char *dir = NULL;
+    const char *dir = NULL, *backups = NULL;
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc) {
+        if (strcmp(argv[i], "--backup-dir") == 0 && i + 1 < argc) {
+            backups = argv[++i];
+        } else if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc) {
             dir = argv[++i];
         } else if (strcmp(argv[i], "--die-with-parent") == 0) {
             /* Test clusters must not outlive who started them, even where that was killed. */
@@ -179,5 +182,5 @@ int main(int argc, char **argv)
         usage(stderr);
         return EXIT_USAGE;
     }
-    return run_node(dir);
+    return run_node(dir, backups);
 }

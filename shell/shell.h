@@ -48,6 +48,9 @@ bool format_parse(const char *name, enum shell_format *out);
 /* import.c: .import FILE TABLE. */
 bool import_csv(struct shell *sh, const char *path, const char *table);
 
+/* subcommand.c: `quartet restore`, ...; *status is the exit status. false: argv[1] names none. */
+bool subcommand_run(int argc, char **argv, int *status);
+
 /* copy.c: standard input and output for COPY, and its progress on a terminal's stderr. */
 void copy_setup(struct shell *sh);
 
