@@ -143,10 +143,9 @@ static quartet_status parse_manifest(const char *path, const char *text, size_t 
 {
     uint64_t end = 0;
     const char *last = strstr(text, "\nend ");
-    int used = 0;
     if (strncmp(text, "quartet backup ", 15) == 0 && strncmp(text, BACKUP_FORMAT "\n", strlen(BACKUP_FORMAT) + 1) != 0)
         return err_set(err, QUARTET_CANTOPEN, "%s: made by another version (\"%.*s\", this one reads \"%s\")", path, (int)strcspn(text, "\n"), text, BACKUP_FORMAT);
-    bool good = last != NULL && sscanf(last, "\nend %16" SCNx64 "\n%n", &end, &used) == 1 && used > 0 && last + used == text + n &&
+    bool good = last != NULL && last + 22 == text + n && text[n - 1] == '\n' && sscanf(last, "\nend %16" SCNx64, &end) == 1 &&
                 XXH3_64bits(text, (size_t)(last + 1 - text)) == end;
     if (!good || sscanf(text, BACKUP_FORMAT "\ntaken %" SCNu64 "\nstamp %" SCNu64 "\nfile " BASE_FILE " %" SCNu64 " %16" SCNx64 "%16" SCNx64 "\n", &out->taken_us,
                         &out->stamp, &out->bytes, &out->hash[0], &out->hash[1]) != 5)
