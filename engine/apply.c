@@ -79,6 +79,12 @@ static quartet_status place_column(struct applying *a, struct slice key)
     const struct table_def *columns = catalog_table_by_id(a->catalog, SYS_COLUMNS);
     if (!key_skip(&in, &columns->keys[0]))
         return misfit(a, "a key");
+    struct bytes_in rest = in;
+    struct value id;
+    if (!key_get(&rest, &columns->keys[1], &id, &a->row))
+        return misfit(a, "a key");
+    if (id.i >= CATALOG_OVERRIDE)
+        return QUARTET_OK; /* no column of its own */
     struct kv_range range = {.lo = slice_of(key.p, key.n - in.left)};
     buf_put(&hi, range.lo.p, range.lo.n);
     range.hi_open = !key_prefix_end(&hi);

@@ -94,7 +94,7 @@ quartet_status bind_table_source(struct bind *b, struct scope *s, const struct t
     src->alias = alias != NULL ? alias : t->name;
     for (uint32_t i = 0; i < t->column_count && rc == QUARTET_OK; i++) {
         struct bcol col = bind_table_col(t, i);
-        rc = source_column(b, s, src, &col, err);
+        rc = source_column(b, i < t->visible_count ? s : NULL, src, &col, err);
     }
     if (rc == QUARTET_OK && with_key) {
         struct bcol key = {.name = "(key)", .type = VALUE_BLOB};

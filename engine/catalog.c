@@ -204,9 +204,23 @@ uint64_t catalog_version(const struct catalog *c)
     return c->version;
 }
 
+int32_t table_column_first(const struct table_def *t, const char *name)
+{
+    int32_t at = table_column(t, name);
+    for (uint32_t i = 0; i < t->visible_count && at < 0; i++)
+        if (name_cmp(t->columns[i].first_name, name) == 0)
+            at = (int32_t)i;
+    return at;
+}
+
+bool table_is_called(const struct table_def *t, const char *name)
+{
+    return name_cmp(t->name, name) == 0 || name_cmp(t->first_name, name) == 0;
+}
+
 int32_t table_column(const struct table_def *t, const char *name)
 {
-    for (uint32_t i = 0; i < t->column_count; i++)
+    for (uint32_t i = 0; i < t->visible_count; i++)
         if (name_cmp(t->columns[i].name, name) == 0)
             return (int32_t)i;
     return -1;

@@ -21,6 +21,7 @@ enum column_type_flags { COLUMN_NO_TYPE = 1 }; /* declared without a type: takes
 
 struct column_def {
     const char *name;
+    const char *first_name; /* before any RENAME COLUMN */
     const char *declared;   /* as written, for people: "NVARCHAR(160)" */
     uint32_t id;            /* never reused in its table; what deltas ship */
     uint8_t type;           /* enum value_type that values are converted to; VALUE_NULL: none */
@@ -69,10 +70,11 @@ struct trigger_def {
 
 struct table_def {
     const char *name;
+    const char *first_name;   /* as it was created: what foreign keys of other tables may still say */
     tree_id id;
     const char *sql;          /* canonical CREATE TABLE */
-    uint32_t column_count;
-    const struct column_def *columns;
+    uint32_t column_count, visible_count;
+    const struct column_def *columns; /* those from visible_count on were dropped: nameless, they keep their place in records */
     bool hidden_key;          /* no PRIMARY KEY declared: key is (stamp, incarnation, ordinal), 20 bytes big-endian */
     bool rowid_key;           /* INTEGER PRIMARY KEY: a NULL is assigned */
     uint32_t key_count;
@@ -114,5 +116,8 @@ uint64_t catalog_version(const struct catalog *c); /* differs after every change
 struct catalog *catalog_ref(struct catalog *c);
 void catalog_unref(struct catalog *c);
 int32_t table_column(const struct table_def *t, const char *name); /* position, or -1 */
+int32_t table_column_first(const struct table_def *t, const char *name); /* by the name it has, else by the one it was created with */
+/* Does this foreign key's text name the table? By the name it has or had. */
+bool table_is_called(const struct table_def *t, const char *name);
 
 #endif

@@ -34,6 +34,13 @@ struct table_added { /* a column of ALTER TABLE ADD COLUMN */
     struct ver birth;
     int64_t order;   /* place among the added columns in records; INT64_MAX: last */
 };
+/* What ALTER TABLE made of a column: a row of quartet_columns whose id is the column's plus CATALOG_OVERRIDE. The newest counts, as of any row. */
+#define CATALOG_OVERRIDE ((int64_t)1 << 32)
+struct table_override {
+    uint32_t id;
+    const char *name;
+    const char *sql; /* the definition as it is now; empty: dropped */
+};
 struct table_index {
     tree_id id;
     const char *name;
@@ -51,12 +58,17 @@ struct table_source {
     const char *sql; /* CREATE TABLE as first created */
     struct table_added *added;
     uint32_t added_count;
+    struct table_override *overrides;
+    uint32_t override_count;
     struct table_index *indexes;
     uint32_t index_count;
     struct table_trigger *triggers; /* by birth */
     uint32_t trigger_count;
     bool is_system, dropped;
 };
+/* catalog_rename.c: a canonical text of SQL with other names: `name` gives the new one of an identifier, or NULL to leave it. Strings and names of functions
+ * stay. Failure is sticky in `out`. */
+void catalog_rename(const char *text, const char *(*name)(void *arg, const char *name), void *arg, struct buf *out);
 quartet_status table_box_new(const struct table_source *source, struct table_box **out, struct err *err);
 uint64_t table_source_hash(const struct table_source *source); /* what box->inputs would be */
 void table_box_unref(struct table_box *b);

@@ -20,6 +20,10 @@ struct column_row {
     tree_id table_id;
     struct table_added added;
 };
+struct override_row {
+    tree_id table_id;
+    struct table_override override;
+};
 struct order_row {
     tree_id table_id;
     uint32_t id;
@@ -32,6 +36,8 @@ struct reading {
     uint32_t object_count, object_cap;
     struct column_row *columns;
     uint32_t column_count, column_cap;
+    struct override_row *overrides;
+    uint32_t override_count, override_cap;
     struct order_row *orders;
     uint32_t order_count, order_cap;
     struct table_box **boxes;
@@ -145,6 +151,7 @@ static void reading_end(struct reading *r)
     mem_free(r->boxes);
     mem_free(r->objects);
     mem_free(r->columns);
+    mem_free(r->overrides);
     mem_free(r->orders);
     arena_free_all(&r->arena);
 }
@@ -225,8 +232,26 @@ static quartet_status take_object(struct reading *r, const struct table_def *t, 
     return QUARTET_OK;
 }
 
+static quartet_status take_override(struct reading *r, const struct value *v)
+{
+    struct override_row *o = grow(r->overrides, r->override_count, &r->override_cap, sizeof *o);
+    if (o == NULL)
+        return err_nomem(r->err);
+    r->overrides = o;
+    o = &r->overrides[r->override_count];
+    *o = (struct override_row){.table_id = (tree_id)v[COL_TABLE_ID].i,
+                               .override = {.id = (uint32_t)(v[COL_ID].i - CATALOG_OVERRIDE), .name = text_of(r, &v[COL_NAME]),
+                                            .sql = text_of(r, &v[COL_SQL])}};
+    if (o->override.name == NULL || o->override.sql == NULL)
+        return err_nomem(r->err);
+    r->override_count++;
+    return QUARTET_OK;
+}
+
 static quartet_status take_column(struct reading *r, const struct value *v, struct ver birth)
 {
+    if (v[COL_ID].i >= CATALOG_OVERRIDE)
+        return take_override(r, v);
     struct column_row *c = grow(r->columns, r->column_count, &r->column_cap, sizeof *c);
     if (c == NULL)
         return err_nomem(r->err);
@@ -346,6 +371,15 @@ static quartet_status settle_names(struct reading *r)
     return QUARTET_OK;
 }
 
+/* Dropped or renamed: its first name is free again. */
+static bool is_overridden(const struct reading *r, tree_id table, uint32_t column)
+{
+    for (uint32_t i = 0; i < r->override_count; i++)
+        if (r->overrides[i].table_id == table && r->overrides[i].override.id == column)
+            return true;
+    return false;
+}
+
 /* The columns added to one table, by birth, names settled. */
 static quartet_status added_of(struct reading *r, tree_id table, struct table_added **out, uint32_t *count)
 {
@@ -374,13 +408,29 @@ static quartet_status added_of(struct reading *r, tree_id table, struct table_ad
     }
     for (uint32_t i = 1; i < n; i++)
         for (uint32_t k = 0; k < i; k++)
-            if (name_cmp(added[i].name, added[k].name) == 0) {
+            if (name_cmp(added[i].name, added[k].name) == 0 && !is_overridden(r, table, added[k].id) && !is_overridden(r, table, added[i].id)) {
                 added[i].name = suffixed(r, added[i].name, added[i].birth);
                 if (added[i].name == NULL)
                     return err_nomem(r->err);
                 break;
             }
     *out = added;
+    return QUARTET_OK;
+}
+
+static quartet_status overrides_of(struct reading *r, tree_id table, struct table_override **out, uint32_t *count)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < r->override_count; i++)
+        n += r->overrides[i].table_id == table;
+    *count = n;
+    *out = n == 0 ? NULL : arena_zalloc(&r->arena, n, sizeof **out);
+    if (n > 0 && *out == NULL)
+        return err_nomem(r->err);
+    n = 0;
+    for (uint32_t i = 0; i < r->override_count; i++)
+        if (r->overrides[i].table_id == table)
+            (*out)[n++] = r->overrides[i].override;
     return QUARTET_OK;
 }
 
@@ -451,6 +501,8 @@ quartet_status catalog_read(const struct catalog_source *src, uint64_t version, 
             continue;
         struct table_source s = {.id = o->id, .name = o->name, .sql = o->sql, .dropped = o->dropped};
         rc = added_of(&r, o->id, &s.added, &s.added_count);
+        if (rc == QUARTET_OK)
+            rc = overrides_of(&r, o->id, &s.overrides, &s.override_count);
         if (rc == QUARTET_OK)
             rc = indexes_of(&r, o->id, &s.indexes, &s.index_count);
         if (rc == QUARTET_OK)

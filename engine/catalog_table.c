@@ -26,6 +26,11 @@ struct build {
     struct index_def *indexes;
     struct check_def *checks;
     struct foreign_key_def *fks;
+    uint32_t total;       /* columns ever, in the order of the definition and of ALTER TABLE; what follows is by that order */
+    uint32_t *place;      /* position in columns */
+    bool *dropped, *overridden;
+    const char **first_name;
+    const struct ast_expr **first_default;
     uint32_t check_cap, fk_cap, index_cap;
     const struct ast_constraint *primary; /* NULL: hidden key */
     int32_t primary_column;               /* where it stands at a column; else -1 */
@@ -139,8 +144,8 @@ static quartet_status build_column(struct build *b, uint32_t at, uint32_t id, co
 {
     struct column_def *c = &b->columns[at];
     *c = (struct column_def){.name = def->name.text, .id = id, .key_at = -1, .record_at = -1, .type = VALUE_NULL};
-    for (uint32_t i = 0; i < at; i++)
-        if (name_cmp(b->columns[i].name, c->name) == 0)
+    for (uint32_t i = 0; i < at && i < b->t->visible_count; i++)
+        if (at < b->t->visible_count && name_cmp(b->columns[i].name, c->name) == 0)
             return err_set_at(b->err, QUARTET_ERROR, def->name.offset, "column %s stands twice in table %s", c->name, b->src->name);
     struct type_decl decl;
     quartet_status rc = types_from_name(def->type.text, def->type.arg_count, def->type.arg, &decl, b->err);
@@ -174,7 +179,17 @@ static quartet_status build_column(struct build *b, uint32_t at, uint32_t id, co
     return column_kind(b, c, def);
 }
 
-static quartet_status constraint_columns(struct build *b, const struct ast_constraint *c, int32_t own, uint32_t **at, uint32_t *n, bool **desc)
+/* A column by the name that a definition gives it: one of CREATE TABLE by the name it was created with, any other by the one it has. */
+static int32_t column_called(const struct build *b, const char *name, bool original)
+{
+    for (uint32_t i = 0; original && i < b->total; i++)
+        if (!b->dropped[i] && name_cmp(b->first_name[i], name) == 0)
+            return (int32_t)b->place[i];
+    return table_column(b->t, name);
+}
+
+static quartet_status constraint_columns(struct build *b, const struct ast_constraint *c, int32_t own, bool original, uint32_t **at, uint32_t *n,
+                                         bool **desc)
 {
     *n = own >= 0 ? 1 : c->columns.count;
     *at = arena_zalloc(b->a, *n + 1u, sizeof **at);
@@ -193,7 +208,9 @@ static quartet_status constraint_columns(struct build *b, const struct ast_const
         if (e->kind != AST_EXPR_COLUMN)
             return err_set_at(b->err, QUARTET_ERROR, e->offset, "only plain columns can stand here");
         const char *name = e->u.column->name.text;
-        int32_t k = table_column(b->t, name);
+        int32_t k = column_called(b, name, original);
+        if (k >= 0)
+            e->u.column->name.text = b->columns[k].name; /* what SHOW CREATE TABLE prints */
         if (k < 0)
             return err_set_at(b->err, QUARTET_ERROR, e->offset, "no such column: %s", name);
         for (uint32_t j = 0; j < i; j++)
@@ -225,7 +242,7 @@ static quartet_status build_implied(struct build *b, const struct ast_constraint
 {
     uint32_t *at, n;
     bool *desc;
-    quartet_status rc = constraint_columns(b, c, own, &at, &n, &desc);
+    quartet_status rc = constraint_columns(b, c, own, true, &at, &n, &desc);
     if (rc != QUARTET_OK)
         return rc;
     bool unique = c->kind == AST_CONSTRAINT_UNIQUE;
@@ -275,13 +292,48 @@ static bool text_names(const char *text, const char *name)
     return false;
 }
 
-static quartet_status build_check(struct build *b, const struct ast_constraint *c)
+static const char *new_name(void *arg, const char *name)
+{
+    const struct build *b = arg;
+    for (uint32_t i = 0; i < b->total; i++)
+        if (!b->dropped[i] && name_cmp(b->first_name[i], name) == 0)
+            return b->columns[b->place[i]].name;
+    return NULL;
+}
+
+/* A CHECK says the names of its time. */
+static quartet_status renamed_check(struct build *b, struct ast_expr **check)
+{
+    bool renamed = false;
+    for (uint32_t i = 0; i < b->total && !renamed; i++)
+        renamed = !b->dropped[i] && name_cmp(b->first_name[i], b->columns[b->place[i]].name) != 0;
+    if (!renamed)
+        return QUARTET_OK;
+    struct buf was = {0}, text = {0};
+    ast_print_expr(*check, &was);
+    buf_u8(&was, 0);
+    if (!was.failed)
+        catalog_rename((const char *)was.data, new_name, b, &text);
+    quartet_status rc = was.failed ? err_nomem(b->err) : buf_check(&text, b->err);
+    if (rc == QUARTET_OK)
+        rc = parse_expression(b->a, (const char *)text.data, text.len, NULL, check, b->err);
+    buf_deinit(&was);
+    buf_deinit(&text);
+    return rc;
+}
+
+static quartet_status build_check(struct build *b, struct ast_constraint *c)
 {
     struct check_def *k = &b->checks[b->t->check_count];
     struct buf text = {0};
-    ast_print_expr(c->check, &text);
-    quartet_status rc = buf_check(&text, b->err);
-    *k = (struct check_def){.name = c->name.text, .expr = c->check,
+    struct ast_expr *check = c->check;
+    quartet_status rc = renamed_check(b, &check);
+    if (rc != QUARTET_OK)
+        return rc;
+    c->check = check;
+    ast_print_expr(check, &text);
+    rc = buf_check(&text, b->err);
+    *k = (struct check_def){.name = c->name.text, .expr = check,
                             .text = rc == QUARTET_OK ? arena_strndup(b->a, (const char *)text.data, text.len) : NULL};
     buf_deinit(&text);
     if (rc != QUARTET_OK)
@@ -295,7 +347,7 @@ static quartet_status build_check(struct build *b, const struct ast_constraint *
     return QUARTET_OK;
 }
 
-static quartet_status build_foreign_key(struct build *b, const struct ast_constraint *c, int32_t own)
+static quartet_status build_foreign_key(struct build *b, struct ast_constraint *c, int32_t own)
 {
     struct foreign_key_def *f = &b->fks[b->t->foreign_key_count];
     uint32_t n = own >= 0 ? 1 : c->fk_columns.count;
@@ -307,7 +359,9 @@ static quartet_status build_foreign_key(struct build *b, const struct ast_constr
     if (own >= 0)
         at[0] = (uint32_t)own;
     for (uint32_t i = 0; own < 0 && i < n; i++) {
-        int32_t k = table_column(b->t, c->fk_columns.item[i].text);
+        int32_t k = column_called(b, c->fk_columns.item[i].text, true);
+        if (k >= 0)
+            c->fk_columns.item[i].text = b->columns[k].name;
         if (k < 0)
             return err_set_at(b->err, QUARTET_ERROR, c->fk_columns.item[i].offset, "no such column: %s", c->fk_columns.item[i].text);
         at[i] = (uint32_t)k;
@@ -331,7 +385,7 @@ static quartet_status build_primary(struct build *b)
     }
     uint32_t *at, n;
     bool *desc;
-    quartet_status rc = constraint_columns(b, b->primary, b->primary_column, &at, &n, &desc);
+    quartet_status rc = constraint_columns(b, b->primary, b->primary_column, true, &at, &n, &desc);
     if (rc != QUARTET_OK)
         return rc;
     struct key_column *keys = arena_zalloc(b->a, n + 1u, sizeof *keys);
@@ -369,7 +423,7 @@ static quartet_status build_record(struct build *b, uint32_t base)
     if (rows == NULL || columns == NULL || ids == NULL || placed == NULL)
         return nomem(b);
     for (uint32_t i = 0; i < base; i++)
-        if (b->columns[i].key_at < 0)
+        if (b->columns[b->place[i]].key_at < 0)
             columns[n++] = i;
     for (uint32_t k = base; k < t->column_count; k++) { /* few: the smallest order that is left */
         uint32_t best = UINT32_MAX;
@@ -380,16 +434,18 @@ static quartet_status build_record(struct build *b, uint32_t base)
         columns[n++] = best;
     }
     for (uint32_t i = 0; i < n; i++) {
-        struct column_def *c = &b->columns[columns[i]];
+        uint32_t at = columns[i];
+        struct column_def *c = &b->columns[b->place[at]];
+        columns[i] = b->place[at];
         c->record_at = (int32_t)i;
         ids[i] = c->id;
         rows[i] = (struct row_column){.kind = c->kind, .scale = c->scale, .is_decimal = c->type == VALUE_DECIMAL, .missing = VALUE_NULL_INIT};
-        if (columns[i] >= base && c->default_expr != NULL) {
-            quartet_status rc = constant_value(b, c, c->default_expr, &rows[i].missing);
+        if (at >= base && b->first_default[at] != NULL) { /* a later SET DEFAULT is for new rows */
+            quartet_status rc = constant_value(b, c, b->first_default[at], &rows[i].missing);
             if (rc != QUARTET_OK)
                 return rc;
         }
-        if (columns[i] >= base && c->kind == ROW_COUNTER && rows[i].missing.type == VALUE_NULL)
+        if (at >= base && c->kind == ROW_COUNTER && rows[i].missing.type == VALUE_NULL)
             rows[i].missing = c->type == VALUE_DECIMAL ? (struct value){.type = VALUE_DECIMAL, .scale = c->scale} : value_int(0);
     }
     t->rows = (struct row_schema){.columns = rows, .count = n};
@@ -421,7 +477,11 @@ static quartet_status build_created_index(struct build *b, const struct table_in
     struct ast_constraint as = {.kind = AST_CONSTRAINT_INDEX, .columns = ast->columns};
     uint32_t *at, n;
     bool *desc;
-    rc = constraint_columns(b, &as, -1, &at, &n, &desc);
+    rc = constraint_columns(b, &as, -1, false, &at, &n, &desc);
+    if (rc == QUARTET_ERROR && b->src->override_count > 0) { /* made while another node dropped the column: there is nothing to index */
+        err_clear(b->err);
+        return QUARTET_OK;
+    }
     if (rc != QUARTET_OK)
         return rc;
     struct index_def *ix = &b->indexes[b->t->index_count];
@@ -435,20 +495,20 @@ static quartet_status build_created_index(struct build *b, const struct table_in
 }
 
 /* Calls `each` for every constraint of one kind, the columns' own first. */
-static quartet_status each_constraint(struct build *b, quartet_status (*each)(struct build *, const struct ast_constraint *, int32_t))
+static quartet_status each_constraint(struct build *b, quartet_status (*each)(struct build *, struct ast_constraint *, int32_t))
 {
     quartet_status rc = QUARTET_OK;
-    for (uint32_t i = 0; i < b->ast->columns.count && rc == QUARTET_OK; i++) {
+    for (uint32_t i = 0; i < b->total && rc == QUARTET_OK; i++) {
         const struct ast_constraints *own = &b->ast->columns.item[i]->constraints;
-        for (uint32_t k = 0; k < own->count && rc == QUARTET_OK; k++)
-            rc = each(b, own->item[k], (int32_t)i);
+        for (uint32_t k = 0; k < own->count && rc == QUARTET_OK && !b->dropped[i]; k++)
+            rc = each(b, own->item[k], (int32_t)b->place[i]);
     }
     for (uint32_t k = 0; k < b->ast->constraints.count && rc == QUARTET_OK; k++)
         rc = each(b, b->ast->constraints.item[k], -1);
     return rc;
 }
 
-static quartet_status find_primary(struct build *b, const struct ast_constraint *c, int32_t own)
+static quartet_status find_primary(struct build *b, struct ast_constraint *c, int32_t own)
 {
     b->check_cap += c->kind == AST_CONSTRAINT_CHECK;
     b->fk_cap += c->kind == AST_CONSTRAINT_FOREIGN_KEY;
@@ -464,7 +524,7 @@ static quartet_status find_primary(struct build *b, const struct ast_constraint 
     return QUARTET_OK;
 }
 
-static quartet_status build_constraint(struct build *b, const struct ast_constraint *c, int32_t own)
+static quartet_status build_constraint(struct build *b, struct ast_constraint *c, int32_t own)
 {
     switch (c->kind) {
     case AST_CONSTRAINT_UNIQUE: case AST_CONSTRAINT_INDEX:
@@ -477,26 +537,36 @@ static quartet_status build_constraint(struct build *b, const struct ast_constra
     }
 }
 
+static quartet_status parse_column(struct build *b, const char *definition, struct ast_column_def **out)
+{
+    char *sql = arena_printf(b->a, "ALTER TABLE x ADD COLUMN %s", definition);
+    struct ast_stmt *stmt;
+    if (sql == NULL)
+        return nomem(b);
+    quartet_status rc = parse_one(b, sql, &stmt);
+    if (rc != QUARTET_OK)
+        return rc;
+    if (stmt->kind != AST_STMT_ALTER_TABLE || stmt->u.alter->action_count != 1 || stmt->u.alter->action[0].column == NULL)
+        return err_set(b->err, QUARTET_CORRUPT, "table %s: damaged definition of a column", b->src->name);
+    *out = stmt->u.alter->action[0].column;
+    return QUARTET_OK;
+}
+
 /* Parse the added columns and hang them into the tree, so that constraints and the printed definition show them. */
 static quartet_status parse_added(struct build *b)
 {
     for (uint32_t i = 0; i < b->src->added_count; i++) {
-        char *sql = arena_printf(b->a, "ALTER TABLE x ADD COLUMN %s", b->src->added[i].sql);
-        struct ast_stmt *stmt;
-        if (sql == NULL)
-            return nomem(b);
-        quartet_status rc = parse_one(b, sql, &stmt);
+        struct ast_column_def *column;
+        quartet_status rc = parse_column(b, b->src->added[i].sql, &column);
         if (rc != QUARTET_OK)
             return rc;
-        if (stmt->kind != AST_STMT_ALTER_TABLE || stmt->u.alter->action_count != 1 || stmt->u.alter->action[0].column == NULL)
-            return err_set(b->err, QUARTET_CORRUPT, "table %s: damaged definition of an added column", b->src->name);
         struct ast_column_defs *defs = &b->ast->columns;
         struct ast_column_def **grown = arena_zalloc(b->a, defs->count + 1u, sizeof *grown);
         if (grown == NULL)
             return nomem(b);
         if (defs->count > 0)
             memcpy(grown, defs->item, defs->count * sizeof *grown);
-        grown[defs->count] = stmt->u.alter->action[0].column;
+        grown[defs->count] = column;
         grown[defs->count]->name.text = arena_strndup(b->a, b->src->added[i].name, strlen(b->src->added[i].name));
         if (grown[defs->count]->name.text == NULL)
             return nomem(b);
@@ -541,6 +611,11 @@ static quartet_status build_text(struct build *b)
     b->ast->name.name.text = b->t->name; /* after a rename */
     b->ast->name.name.len = (uint32_t)n;
     b->ast->name.schema.text = NULL;
+    uint32_t shown = 0;
+    for (uint32_t i = 0; i < b->total; i++)
+        if (!b->dropped[i])
+            b->ast->columns.item[shown++] = b->ast->columns.item[i];
+    b->ast->columns.count = shown;
     ast_print_stmt(b->stmt, &text);
     quartet_status rc = buf_check(&text, b->err);
     if (rc == QUARTET_OK) {
@@ -550,6 +625,108 @@ static quartet_status build_text(struct build *b)
     }
     buf_deinit(&text);
     return rc;
+}
+
+static uint32_t column_id(const struct build *b, uint32_t i, uint32_t base)
+{
+    return i < base ? i : b->src->added[i - base].id;
+}
+
+/* Put what ALTER TABLE made of a column into the tree. */
+static quartet_status override_column(struct build *b, uint32_t i, uint32_t base)
+{
+    const struct table_override *o = NULL;
+    for (uint32_t k = 0; k < b->src->override_count; k++)
+        if (b->src->overrides[k].id == column_id(b, i, base))
+            o = &b->src->overrides[k];
+    if (o == NULL)
+        return QUARTET_OK;
+    b->overridden[i] = true;
+    b->dropped[i] = *o->sql == '\0';
+    if (b->dropped[i])
+        return QUARTET_OK;
+    struct ast_column_def *def;
+    quartet_status rc = parse_column(b, o->sql, &def);
+    if (rc != QUARTET_OK)
+        return rc;
+    def->name.text = arena_strndup(b->a, o->name, strlen(o->name));
+    def->name.len = (uint32_t)strlen(o->name);
+    b->ast->columns.item[i] = def;
+    return def->name.text == NULL ? nomem(b) : QUARTET_OK;
+}
+
+/* Two columns that were renamed alike on two nodes: the one that stands later gets a suffix. */
+static quartet_status settle_column(struct build *b, uint32_t i, uint32_t base)
+{
+    struct ast_column_defs *defs = &b->ast->columns;
+    for (uint32_t k = 0; k < i; k++) {
+        if (b->dropped[k] || (!b->overridden[i] && !b->overridden[k]) || name_cmp(defs->item[k]->name.text, defs->item[i]->name.text) != 0)
+            continue;
+        char *name = arena_printf(b->a, "%s_%x", defs->item[i]->name.text, column_id(b, i, base));
+        if (name == NULL)
+            return nomem(b);
+        defs->item[i]->name.text = name;
+        defs->item[i]->name.len = (uint32_t)strlen(name);
+        return QUARTET_OK;
+    }
+    return QUARTET_OK;
+}
+
+/* Which columns there are, under which names, and where: the visible ones first. */
+static quartet_status place_columns(struct build *b, uint32_t base)
+{
+    uint32_t n = b->total = b->ast->columns.count;
+    b->place = arena_zalloc(b->a, n, sizeof *b->place);
+    b->dropped = arena_zalloc(b->a, n, sizeof *b->dropped);
+    b->overridden = arena_zalloc(b->a, n, sizeof *b->overridden);
+    b->first_name = arena_zalloc(b->a, n, sizeof *b->first_name);
+    b->first_default = arena_zalloc(b->a, n, sizeof *b->first_default);
+    b->columns = arena_zalloc(b->a, n, sizeof *b->columns);
+    if (b->place == NULL || b->dropped == NULL || b->overridden == NULL || b->first_name == NULL || b->first_default == NULL || b->columns == NULL)
+        return nomem(b);
+    b->t->columns = b->columns;
+    bool any = false;
+    for (uint32_t i = 0; i < n; i++) {
+        b->first_name[i] = b->ast->columns.item[i]->name.text;
+        b->first_default[i] = b->ast->columns.item[i]->default_value;
+        quartet_status rc = override_column(b, i, base);
+        if (rc == QUARTET_OK && !b->dropped[i])
+            rc = settle_column(b, i, base);
+        if (rc != QUARTET_OK)
+            return rc;
+        any |= !b->dropped[i];
+    }
+    if (!any)
+        b->dropped[0] = false; /* two nodes dropped the last two: one stays */
+    uint32_t at = 0;
+    for (int hidden = 0; hidden < 2; hidden++)
+        for (uint32_t i = 0; i < n; i++) {
+            if (b->dropped[i] == (hidden != 0))
+                b->place[i] = at++;
+            b->t->visible_count += hidden == 0 && !b->dropped[i];
+        }
+    return QUARTET_OK;
+}
+
+static quartet_status build_columns(struct build *b, uint32_t base)
+{
+    for (int hidden = 0; hidden < 2; hidden++)
+        for (uint32_t i = 0; i < b->total; i++) {
+            if (b->dropped[i] != (hidden != 0))
+                continue;
+            struct column_def *c = &b->columns[b->place[i]];
+            quartet_status rc = build_column(b, b->place[i], column_id(b, i, base), b->ast->columns.item[i]);
+            if (rc != QUARTET_OK)
+                return rc;
+            c->first_name = b->first_name[i];
+            b->t->column_count++;
+            if (hidden == 0)
+                continue;
+            c->name = c->first_name = "";
+            c->not_null = false;
+            c->default_expr = NULL;
+        }
+    return QUARTET_OK;
 }
 
 static quartet_status build_table(struct build *b)
@@ -570,16 +747,12 @@ static quartet_status build_table(struct build *b)
     uint32_t total = b->ast->columns.count;
     if (total > ROW_COLUMNS_MAX)
         return err_set(b->err, QUARTET_LIMIT, "table %s has %u columns, limit %u", b->src->name, total, ROW_COLUMNS_MAX);
-    b->columns = arena_zalloc(b->a, total, sizeof *b->columns);
-    if (b->columns == NULL)
-        return nomem(b);
-    t->columns = b->columns;
-    for (uint32_t i = 0; i < total; i++) {
-        rc = build_column(b, i, i < base ? i : b->src->added[i - base].id, b->ast->columns.item[i]);
-        if (rc != QUARTET_OK)
-            return rc;
-        t->column_count = i + 1;
-    }
+    t->first_name = b->ast->name.name.text;
+    rc = place_columns(b, base);
+    if (rc == QUARTET_OK)
+        rc = build_columns(b, base);
+    if (rc != QUARTET_OK)
+        return rc;
     rc = each_constraint(b, find_primary);
     if (rc == QUARTET_OK)
         rc = build_primary(b);
@@ -610,6 +783,10 @@ uint64_t table_source_hash(const struct table_source *s)
     for (uint32_t i = 0; i < s->added_count; i++) /* a name differs from the definition's by a suffix only */
         h = XXH3_64bits_withSeed(s->added[i].sql, strlen(s->added[i].sql),
                                  h ^ s->added[i].id ^ (uint64_t)s->added[i].order << 32) + strlen(s->added[i].name);
+    for (uint32_t i = 0; i < s->override_count; i++) {
+        h = XXH3_64bits_withSeed(s->overrides[i].sql, strlen(s->overrides[i].sql), h ^ s->overrides[i].id);
+        h = XXH3_64bits_withSeed(s->overrides[i].name, strlen(s->overrides[i].name), h);
+    }
     for (uint32_t i = 0; i < s->index_count; i++) {
         h = XXH3_64bits_withSeed(s->indexes[i].sql, strlen(s->indexes[i].sql), h ^ s->indexes[i].id);
         h = XXH3_64bits_withSeed(s->indexes[i].name, strlen(s->indexes[i].name), h);

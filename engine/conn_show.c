@@ -91,7 +91,7 @@ static quartet_status show_columns(const struct catalog *catalog, const char *na
     const struct table_def *t;
     quartet_status rc = find_table(catalog, name, &t, err);
     begin_table(&b, a, out, columns, 7);
-    for (uint32_t i = 0; rc == QUARTET_OK && i < t->column_count; i++) {
+    for (uint32_t i = 0; rc == QUARTET_OK && i < t->visible_count; i++) {
         const struct column_def *c = &t->columns[i];
         struct buf text = {0};
         if (c->default_expr != NULL)

@@ -1,31 +1,26 @@
-/* ddl.c - CREATE, DROP and ALTER as rows of the system tables.
+/* ddl.c - CREATE and DROP as rows of the system tables.
  * Why rows: they replicate, merge and roll back as all rows do, and a transaction sees its own DDL at once. The canonical text is what is stored, so that equal
  *   definitions written differently are one object.
  * Invariants: what is written here makes a catalog that can be read: txn_catalog_refresh proves it before the statement ends.
- * Not here: what the rows mean (catalog_read.c), filling indexes of other nodes (apply_index.c). */
+ * Not here: ALTER TABLE (ddl_alter.c), what the rows mean (catalog_read.c), filling indexes of other nodes (apply_index.c). */
 #include <string.h>
 
 #include <xxhash.h>
 
 #include "base/mem.h"
 #include "ddl_as.h"
+#include "ddl_internal.h"
 #include "parser/parse.h"
 #include "plan_check.h"
 #include "table_internal.h"
 
-struct ddl {
-    txn *t;
-    struct arena *a;
-    const char **warning;
-    struct err *err;
-};
 
-static quartet_status unsupported(struct ddl *x, const char *what)
+quartet_status ddl_unsupported(struct ddl *x, const char *what)
 {
     return err_set(x->err, QUARTET_ERROR, "%s is not supported by this version", what);
 }
 
-static char *printed(struct ddl *x, const struct ast_stmt *stmt)
+char *ddl_printed(struct ddl *x, const struct ast_stmt *stmt)
 {
     struct buf text = {0};
     ast_print_stmt(stmt, &text);
@@ -36,18 +31,18 @@ static char *printed(struct ddl *x, const struct ast_stmt *stmt)
     return sql;
 }
 
-static const struct table_def *system_table(struct ddl *x, tree_id id)
+const struct table_def *ddl_system_table(struct ddl *x, tree_id id)
 {
     const struct table_def *t = catalog_table_by_id(x->t->catalog, id);
     QASSERT(t != NULL);
     return t;
 }
 
-static quartet_status object_key(struct ddl *x, tree_id id, struct slice *key)
+quartet_status ddl_object_key(struct ddl *x, tree_id id, struct slice *key)
 {
     struct value v[OBJ_COLUMNS] = {[OBJ_ID] = value_int((int64_t)id)};
     struct buf out = {0};
-    quartet_status rc = table_key(system_table(x, SYS_OBJECTS), v, &out, x->err);
+    quartet_status rc = table_key(ddl_system_table(x, SYS_OBJECTS), v, &out, x->err);
     if (rc == QUARTET_OK) {
         *key = slice_of(arena_dup(x->a, out.data, out.len), out.len);
         if (key->p == NULL)
@@ -64,7 +59,7 @@ static quartet_status fresh_id(struct ddl *x, const char *kind, const char *name
         struct slice key, record;
         bool own, found;
         *out = object_id(kind, name, sql, n);
-        quartet_status rc = object_key(x, *out, &key);
+        quartet_status rc = ddl_object_key(x, *out, &key);
         if (rc == QUARTET_OK)
             rc = txn_row(x->t, SYS_OBJECTS, key, x->t->statement, &record, &own, &found, x->err);
         if (rc != QUARTET_OK || !found)
@@ -77,17 +72,17 @@ static quartet_status put_object(struct ddl *x, tree_id id, const char *kind, co
     struct value v[OBJ_COLUMNS] = {
         [OBJ_ID] = value_int((int64_t)id), [OBJ_KIND] = value_text(kind, strlen(kind)), [OBJ_NAME] = value_text(name, strlen(name)),
         [OBJ_TABLE_ID] = table == 0 ? VALUE_NULL_INIT : value_int((int64_t)table), [OBJ_SQL] = value_text(sql, strlen(sql))};
-    return table_insert(x->t, system_table(x, SYS_OBJECTS), v, x->a, NULL, NULL, x->err);
+    return table_insert(x->t, ddl_system_table(x, SYS_OBJECTS), v, x->a, NULL, NULL, x->err);
 }
 
 static quartet_status drop_object(struct ddl *x, tree_id id)
 {
     struct slice key;
-    quartet_status rc = object_key(x, id, &key);
-    return rc == QUARTET_OK ? table_delete(x->t, system_table(x, SYS_OBJECTS), key, x->err) : rc;
+    quartet_status rc = ddl_object_key(x, id, &key);
+    return rc == QUARTET_OK ? table_delete(x->t, ddl_system_table(x, SYS_OBJECTS), key, x->err) : rc;
 }
 
-static quartet_status check_name(struct ddl *x, const struct ast_qname *q)
+quartet_status ddl_check_name(struct ddl *x, const struct ast_qname *q)
 {
     static const char *const schemas[] = {"main", "public"};
     const char *s = q->schema.text;
@@ -105,7 +100,7 @@ static quartet_status check_new_name(struct ddl *x, const struct ast_qname *q)
         if (name_cmp(head, reserved[i]) == 0)
             return err_set_at(x->err, QUARTET_ERROR, q->name.offset, "names that begin with %s are reserved: %s", reserved[i], q->name.text);
     }
-    return check_name(x, q);
+    return ddl_check_name(x, q);
 }
 
 /* In a cluster UNIQUE and REFERENCES are held on each node only; whoever relies on them should know. */
@@ -150,7 +145,7 @@ static quartet_status like_definition(struct ddl *x, const struct ast_create_tab
 }
 
 /* Tables and views share their names. *done: it is there, and IF NOT EXISTS was said. */
-static quartet_status check_unused(struct ddl *x, const struct ast_qname *q, bool if_not_exists, bool *done)
+quartet_status ddl_check_unused(struct ddl *x, const struct ast_qname *q, bool if_not_exists, bool *done)
 {
     bool table = catalog_table(x->t->catalog, q->name.text) != NULL, view = !table && catalog_view(x->t->catalog, q->name.text) != NULL;
     quartet_status rc = check_new_name(x, q);
@@ -166,13 +161,13 @@ static quartet_status create_table(struct ddl *x, const struct ast_stmt *stmt)
     struct ast_stmt bare = *stmt, *like = NULL;
     tree_id id;
     bool done;
-    quartet_status rc = check_unused(x, &c.name, c.if_not_exists, &done);
+    quartet_status rc = ddl_check_unused(x, &c.name, c.if_not_exists, &done);
     if (rc != QUARTET_OK || done)
         return rc;
     if (c.temporary)
-        return unsupported(x, "CREATE TEMPORARY TABLE");
+        return ddl_unsupported(x, "CREATE TEMPORARY TABLE");
     if (c.updates_win)
-        return unsupported(x, "UPDATES WIN");
+        return ddl_unsupported(x, "UPDATES WIN");
     if (c.as != NULL && stmt->params.count > 0)
         return err_set_at(x->err, QUARTET_ERROR, c.name.name.offset, "CREATE TABLE AS cannot have parameters");
     if (c.as != NULL || c.like.name.text != NULL) {
@@ -184,7 +179,7 @@ static quartet_status create_table(struct ddl *x, const struct ast_stmt *stmt)
     c.if_not_exists = false;
     c.name.schema.text = NULL;
     bare.u.create_table = &c;
-    const char *sql = printed(x, &bare);
+    const char *sql = ddl_printed(x, &bare);
     if (sql == NULL)
         return QUARTET_NOMEM;
     rc = fresh_id(x, "table", c.name.name.text, sql, &id);
@@ -210,19 +205,19 @@ static quartet_status create_view(struct ddl *x, const struct ast_stmt *stmt)
     bool done = false;
     quartet_status rc = QUARTET_OK;
     if (c.temporary)
-        return unsupported(x, "CREATE TEMPORARY VIEW");
+        return ddl_unsupported(x, "CREATE TEMPORARY VIEW");
     if (stmt->params.count > 0)
         return err_set_at(x->err, QUARTET_ERROR, c.name.name.offset, "a view cannot have parameters");
     if (old != NULL && c.or_replace)
         rc = drop_object(x, old->id);
     else
-        rc = check_unused(x, &c.name, c.if_not_exists, &done);
+        rc = ddl_check_unused(x, &c.name, c.if_not_exists, &done);
     if (rc != QUARTET_OK || done)
         return rc;
     c.if_not_exists = c.or_replace = false;
     c.name.schema.text = NULL;
     bare.u.create_view = &c;
-    const char *sql = printed(x, &bare);
+    const char *sql = ddl_printed(x, &bare);
     if (sql == NULL)
         return QUARTET_NOMEM;
     rc = fresh_id(x, "view", c.name.name.text, sql, &id);
@@ -240,12 +235,12 @@ static quartet_status create_view(struct ddl *x, const struct ast_stmt *stmt)
 static quartet_status check_trigger(struct ddl *x, const struct ast_create_trigger *c, const struct table_def **out)
 {
     const struct table_def *t = catalog_table(x->t->catalog, c->table.name.text);
-    quartet_status rc = check_name(x, &c->table);
+    quartet_status rc = ddl_check_name(x, &c->table);
     *out = t;
     if (rc != QUARTET_OK)
         return rc;
     if (t == NULL && catalog_view(x->t->catalog, c->table.name.text) != NULL)
-        return unsupported(x, "a trigger on a view");
+        return ddl_unsupported(x, "a trigger on a view");
     if (t == NULL)
         return err_set_at(x->err, QUARTET_ERROR, c->table.name.offset, "no such table: %s", c->table.name.text);
     if (t->is_system)
@@ -253,7 +248,7 @@ static quartet_status check_trigger(struct ddl *x, const struct ast_create_trigg
     if (c->time == AST_TRIGGER_INSTEAD_OF)
         return err_set_at(x->err, QUARTET_ERROR, c->name.name.offset, "INSTEAD OF triggers are for views; %s is a table", t->name);
     if (c->temporary)
-        return unsupported(x, "CREATE TEMPORARY TRIGGER");
+        return ddl_unsupported(x, "CREATE TEMPORARY TRIGGER");
     for (uint32_t i = 0; i < c->update_of.count; i++)
         if (table_column(t, c->update_of.item[i].text) < 0)
             return err_set_at(x->err, QUARTET_ERROR, c->update_of.item[i].offset, "no such column: %s", c->update_of.item[i].text);
@@ -275,7 +270,7 @@ static quartet_status create_trigger(struct ddl *x, const struct ast_stmt *stmt)
     c.if_not_exists = false;
     c.name.schema.text = c.table.schema.text = NULL;
     bare.u.create_trigger = &c;
-    const char *sql = printed(x, &bare);
+    const char *sql = ddl_printed(x, &bare);
     if (sql == NULL)
         return QUARTET_NOMEM;
     tree_id table_id = t->id;
@@ -323,7 +318,7 @@ static quartet_status create_index(struct ddl *x, const struct ast_stmt *stmt)
     struct ast_stmt bare = *stmt;
     const struct table_def *other, *t = catalog_table(x->t->catalog, c.table.name.text);
     tree_id id;
-    quartet_status rc = check_name(x, &c.table);
+    quartet_status rc = ddl_check_name(x, &c.table);
     if (rc == QUARTET_OK && t == NULL)
         rc = err_set_at(x->err, QUARTET_ERROR, c.table.name.offset, "no such table: %s", c.table.name.text);
     if (rc == QUARTET_OK && t->is_system)
@@ -342,7 +337,7 @@ static quartet_status create_index(struct ddl *x, const struct ast_stmt *stmt)
     c.if_not_exists = false;
     c.name.schema.text = c.table.schema.text = NULL;
     bare.u.create_index = &c;
-    const char *sql = printed(x, &bare);
+    const char *sql = ddl_printed(x, &bare);
     if (sql == NULL)
         return QUARTET_NOMEM;
     tree_id table_id = t->id;
@@ -429,7 +424,7 @@ static quartet_status drop(struct ddl *x, const struct ast_drop *d)
 {
     quartet_status rc = QUARTET_OK;
     for (uint32_t i = 0; i < d->names.count && rc == QUARTET_OK; i++) {
-        rc = check_name(x, &d->names.item[i]);
+        rc = ddl_check_name(x, &d->names.item[i]);
         if (rc != QUARTET_OK)
             return rc;
         switch (d->object) {
@@ -440,103 +435,6 @@ static quartet_status drop(struct ddl *x, const struct ast_drop *d)
         default:
             if (!d->if_exists)
                 rc = err_set_at(x->err, QUARTET_ERROR, d->names.item[i].name.offset, "no such object: %s", d->names.item[i].name.text);
-        }
-    }
-    return rc;
-}
-
-static quartet_status check_added(struct ddl *x, const struct ast_column_def *c)
-{
-    for (uint32_t i = 0; i < c->constraints.count; i++) {
-        uint8_t kind = c->constraints.item[i]->kind;
-        if (kind == AST_CONSTRAINT_PRIMARY_KEY || kind == AST_CONSTRAINT_UNIQUE || kind == AST_CONSTRAINT_INDEX)
-            return err_set_at(x->err, QUARTET_ERROR, c->constraints.item[i]->offset,
-                              "a column cannot be added as a key; add it, then CREATE UNIQUE INDEX");
-    }
-    bool null_default = c->default_value == NULL || c->default_value->kind == AST_EXPR_NULL;
-    if (c->not_null == 1 && null_default && c->column_kind != AST_COLUMN_COUNTER)
-        return err_set_at(x->err, QUARTET_ERROR, c->name.offset, "an added column that is NOT NULL needs a DEFAULT that is not NULL");
-    return QUARTET_OK;
-}
-
-static quartet_status add_column(struct ddl *x, const struct table_def *t, const struct ast_alter_action *action)
-{
-    const struct ast_column_def *c = action->column;
-    struct buf text = {0};
-    if (table_column(t, c->name.text) >= 0) {
-        if (action->if_not_exists)
-            return QUARTET_OK;
-        return err_set_at(x->err, QUARTET_ERROR, c->name.offset, "table %s already has a column %s", t->name, c->name.text);
-    }
-    quartet_status rc = check_added(x, c);
-    if (rc != QUARTET_OK)
-        return rc;
-    ast_print_column_def(c, &text);
-    rc = buf_check(&text, x->err);
-    uint64_t h = rc == QUARTET_OK ? XXH3_64bits_withSeed(text.data, text.len, t->id) : 0;
-    const char *sql = rc == QUARTET_OK ? arena_strndup(x->a, (const char *)text.data, text.len) : NULL;
-    buf_deinit(&text);
-    if (rc == QUARTET_OK && sql == NULL)
-        rc = arena_fail(x->a, x->err);
-    if (rc != QUARTET_OK)
-        return rc;
-    struct value v[COL_COLUMNS] = {
-        [COL_TABLE_ID] = value_int((int64_t)t->id), [COL_ID] = value_int((int64_t)(CATALOG_COLUMN_ADDED + (h & 0x7fffffffu))),
-        [COL_NAME] = value_text(c->name.text, strlen(c->name.text)), [COL_SQL] = value_text(sql, strlen(sql))};
-    rc = table_insert(x->t, system_table(x, SYS_COLUMNS), v, x->a, NULL, NULL, x->err);
-    if (rc == QUARTET_OK)
-        rc = txn_catalog_refresh(x->t, x->err);
-    if (rc != QUARTET_OK)
-        x->err->sql_offset = -1;
-    return rc;
-}
-
-static quartet_status rename_table(struct ddl *x, const struct table_def *t, const struct ast_alter_action *action)
-{
-    struct ast_qname q = {.name = action->new_name};
-    struct slice key;
-    struct value old[OBJ_COLUMNS];
-    bool found;
-    quartet_status rc = check_new_name(x, &q);
-    if (rc != QUARTET_OK)
-        return rc;
-    const struct table_def *other = catalog_table(x->t->catalog, q.name.text);
-    bool done;
-    if (other != t)
-        rc = check_unused(x, &q, false, &done);
-    if (rc != QUARTET_OK)
-        return rc;
-    const struct table_def *objects = system_table(x, SYS_OBJECTS);
-    struct table_write w = {.column = OBJ_NAME, .value = value_text(q.name.text, strlen(q.name.text))};
-    rc = object_key(x, t->id, &key);
-    if (rc == QUARTET_OK)
-        rc = table_get(x->t, objects, key, old, x->a, &found, x->err);
-    if (rc == QUARTET_OK && !found)
-        rc = err_set(x->err, QUARTET_INTERNAL, "table %s has no row in quartet_objects", t->name);
-    if (rc == QUARTET_OK)
-        rc = table_update(x->t, objects, key, old, &w, 1, x->a, NULL, x->err);
-    return rc == QUARTET_OK ? txn_catalog_refresh(x->t, x->err) : rc;
-}
-
-static quartet_status alter(struct ddl *x, const struct ast_alter *alter_stmt)
-{
-    quartet_status rc = check_name(x, &alter_stmt->table);
-    const struct table_def *t = rc == QUARTET_OK ? catalog_table(x->t->catalog, alter_stmt->table.name.text) : NULL;
-    if (rc != QUARTET_OK)
-        return rc;
-    if (t == NULL)
-        return alter_stmt->if_exists ? QUARTET_OK
-                                     : err_set_at(x->err, QUARTET_ERROR, alter_stmt->table.name.offset, "no such table: %s", alter_stmt->table.name.text);
-    if (t->is_system)
-        return err_set_at(x->err, QUARTET_ERROR, alter_stmt->table.name.offset, "table %s is read-only", t->name);
-    tree_id id = t->id;
-    for (uint32_t i = 0; i < alter_stmt->action_count && rc == QUARTET_OK; i++) {
-        const struct ast_alter_action *action = &alter_stmt->action[i];
-        t = catalog_table_by_id(x->t->catalog, id); /* as the actions before left it */
-        switch (action->kind) {
-        case AST_ALTER_ADD_COLUMN: rc = add_column(x, t, action); break;
-        case AST_ALTER_RENAME_TABLE: rc = rename_table(x, t, action); break;
-        default: rc = unsupported(x, "this ALTER TABLE (ADD COLUMN and RENAME TO are)");
         }
     }
     return rc;
@@ -553,7 +451,7 @@ quartet_status ddl_run(txn *t, const struct ast_stmt *stmt, struct arena *a, con
     case AST_STMT_CREATE_VIEW: return create_view(&x, stmt);
     case AST_STMT_CREATE_TRIGGER: return create_trigger(&x, stmt);
     case AST_STMT_DROP: return drop(&x, stmt->u.drop);
-    case AST_STMT_ALTER_TABLE: return alter(&x, stmt->u.alter);
-    default: return unsupported(&x, ast_stmt_kind_name((enum ast_stmt_kind)stmt->kind));
+    case AST_STMT_ALTER_TABLE: return ddl_alter(&x, stmt->u.alter);
+    default: return ddl_unsupported(&x, ast_stmt_kind_name((enum ast_stmt_kind)stmt->kind));
     }
 }

@@ -129,7 +129,7 @@ static quartet_status parent_columns(struct effects *x, const struct peffect_key
         return mismatch(x, k);
     for (uint32_t i = 0; i < fk->column_count; i++) {
         int32_t c = fk->parent_columns == NULL ? (int32_t)k->parent->key_columns[i]
-                                               : table_column(k->parent, fk->parent_columns[i]);
+                                               : table_column_first(k->parent, fk->parent_columns[i]);
         if (c < 0)
             return mismatch(x, k);
         at[i] = (uint32_t)c;
@@ -166,6 +166,17 @@ static quartet_status key_stmt(struct effects *x, const char *head, const struct
     return rc == QUARTET_OK ? add_stmt(x, NULL, sql, at) : rc;
 }
 
+/* By the name that it has, else by the one that it was created with. */
+static const struct table_def *find_parent(const struct catalog *c, const char *name)
+{
+    const struct table_def *t = catalog_table(c, name);
+    for (uint32_t i = 0; t == NULL && catalog_table_at(c, i) != NULL; i++) {
+        if (table_is_called(catalog_table_at(c, i), name))
+            t = catalog_table_at(c, i);
+    }
+    return t;
+}
+
 /* A key of this table: the row that it names must be there. */
 static quartet_status add_out(struct effects *x, const struct foreign_key_def *fk)
 {
@@ -180,7 +191,7 @@ static quartet_status add_out(struct effects *x, const struct foreign_key_def *f
         return arena_fail(x->p->a, x->err);
     struct peffect_key *k = &e->out[e->out_count++];
     *k = (struct peffect_key){.child = x->t,
-                              .parent = catalog_table(x->p->b.catalog, fk->parent),
+                              .parent = find_parent(x->p->b.catalog, fk->parent),
                               .fk = fk,
                               .columns = fk->columns,
                               .child_there = PLAN_NONE,
@@ -240,7 +251,7 @@ static quartet_status add_all_in(struct effects *x)
                          (child = catalog_table_at(x->p->b.catalog, i)) != NULL;
          i++) {
         for (uint32_t k = 0; k < child->foreign_key_count && rc == QUARTET_OK; k++) {
-            if (name_eq(child->foreign_keys[k].parent, x->t->name))
+            if (table_is_called(x->t, child->foreign_keys[k].parent))
                 rc = add_in(x, child, &child->foreign_keys[k]);
         }
     }

@@ -53,7 +53,7 @@ static quartet_status find_column(const struct table_def *t, const struct ast_na
     int32_t at = table_column(t, name->text);
     if (at < 0) {
         struct buf list = {.limit_bytes = 400};
-        for (uint32_t i = 0; i < t->column_count; i++)
+        for (uint32_t i = 0; i < t->visible_count; i++)
             buf_printf(&list, "%s%s", i > 0 ? ", " : "", t->columns[i].name);
         buf_u8(&list, 0);
         quartet_status rc =
@@ -102,7 +102,7 @@ static quartet_status plan_checks(struct planner *p, const struct target *t, str
         return rc != QUARTET_OK ? rc : arena_fail(p->a, err);
     for (uint32_t i = 0; i < t->table->check_count; i++) {
         struct scope s = {
-            .query = t->query, .clause = "CHECK", .cols = t->scope.cols, .count = t->src->count};
+            .query = t->query, .clause = "CHECK", .cols = t->scope.cols, .count = t->table->visible_count};
         struct expr *e;
         rc = bind_expr(&p->b, &s, t->table->checks[i].expr, &e, err);
         if (rc == QUARTET_OK)
@@ -285,7 +285,7 @@ static quartet_status insert_columns(struct planner *p, const struct table_def *
                                      const struct ast_insert *ast, uint32_t **columns,
                                      uint32_t *count, struct err *err)
 {
-    *count = ast->columns.count > 0 ? ast->columns.count : t->column_count;
+    *count = ast->columns.count > 0 ? ast->columns.count : t->visible_count;
     *columns = arena_alloc(p->a, (*count + 1) * sizeof **columns);
     if (*columns == NULL)
         return arena_fail(p->a, err);
@@ -438,13 +438,14 @@ static quartet_status bind_upserts(struct planner *p, struct target *t,
     struct scope *kept = arena_zalloc(p->a, 1, sizeof *kept);
     if (*bound == NULL || w->upserts == NULL || cols == NULL || kept == NULL)
         return arena_fail(p->a, err);
-    memcpy(cols, s.cols, t->src->count * sizeof *cols);
+    uint32_t shown = t->table->visible_count;
+    memcpy(cols, s.cols, shown * sizeof *cols);
     s.cols = cols;
-    s.count = t->src->count;
+    s.count = shown;
     s.cap = t->src->count * 2;
     *kept = s;
     rc = bind_table_source(&p->b, kept, t->table, "excluded", false, excluded, err);
-    for (uint32_t i = t->src->count; i < kept->count; i++)
+    for (uint32_t i = shown; i < kept->count; i++)
         kept->cols[i].hidden = true;
     w->upsert_count = ast->upsert_count;
     for (uint32_t i = 0; i < ast->upsert_count && rc == QUARTET_OK; i++) {

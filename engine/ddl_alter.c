@@ -1,0 +1,387 @@
+/* ddl_alter.c - ALTER TABLE: columns that come, go and change; the table's name.
+ * Why a column that was dropped stays in the catalog, nameless: its values keep their place in records, and rows that others write
+ *   meanwhile may still have it. What ALTER makes of a column is a row beside its first definition, which never changes: what rows written before a column came
+ *   show depends on it.
+ * Not here: what those rows mean (catalog_table.c). */
+#include <string.h>
+
+#include <xxhash.h>
+
+#include "base/mem.h"
+#include "ddl_internal.h"
+#include "exec.h"
+#include "parser/parse.h"
+#include "plan_check.h"
+
+static quartet_status check_added(struct ddl *x, const struct ast_column_def *c)
+{
+    for (uint32_t i = 0; i < c->constraints.count; i++) {
+        uint8_t kind = c->constraints.item[i]->kind;
+        if (kind == AST_CONSTRAINT_PRIMARY_KEY || kind == AST_CONSTRAINT_UNIQUE || kind == AST_CONSTRAINT_INDEX)
+            return err_set_at(x->err, QUARTET_ERROR, c->constraints.item[i]->offset,
+                              "a column cannot be added as a key; add it, then CREATE UNIQUE INDEX");
+    }
+    bool null_default = c->default_value == NULL || c->default_value->kind == AST_EXPR_NULL;
+    if (c->not_null == 1 && null_default && c->column_kind != AST_COLUMN_COUNTER)
+        return err_set_at(x->err, QUARTET_ERROR, c->name.offset, "an added column that is NOT NULL needs a DEFAULT that is not NULL");
+    return QUARTET_OK;
+}
+
+static uint32_t added_id(uint64_t hash)
+{
+    return CATALOG_COLUMN_ADDED + (uint32_t)(hash & 0x7fffffffu);
+}
+
+static bool has_column_id(const struct table_def *t, uint32_t id)
+{
+    for (uint32_t i = 0; i < t->column_count; i++)
+        if (t->columns[i].id == id)
+            return true;
+    return false;
+}
+
+static quartet_status add_column(struct ddl *x, const struct table_def *t, const struct ast_alter_action *action)
+{
+    const struct ast_column_def *c = action->column;
+    struct buf text = {0};
+    if (table_column(t, c->name.text) >= 0) {
+        if (action->if_not_exists)
+            return QUARTET_OK;
+        return err_set_at(x->err, QUARTET_ERROR, c->name.offset, "table %s already has a column %s", t->name, c->name.text);
+    }
+    quartet_status rc = check_added(x, c);
+    if (rc != QUARTET_OK)
+        return rc;
+    ast_print_column_def(c, &text);
+    rc = buf_check(&text, x->err);
+    uint64_t h = rc == QUARTET_OK ? XXH3_64bits_withSeed(text.data, text.len, t->id) : 0;
+    for (uint64_t n = 1; rc == QUARTET_OK && has_column_id(t, added_id(h)); n++) /* added and dropped before */
+        h = XXH3_64bits_withSeed(text.data, text.len, t->id + n);
+    const char *sql = rc == QUARTET_OK ? arena_strndup(x->a, (const char *)text.data, text.len) : NULL;
+    buf_deinit(&text);
+    if (rc == QUARTET_OK && sql == NULL)
+        rc = arena_fail(x->a, x->err);
+    if (rc != QUARTET_OK)
+        return rc;
+    struct value v[COL_COLUMNS] = {
+        [COL_TABLE_ID] = value_int((int64_t)t->id), [COL_ID] = value_int((int64_t)added_id(h)),
+        [COL_NAME] = value_text(c->name.text, strlen(c->name.text)), [COL_SQL] = value_text(sql, strlen(sql))};
+    rc = table_insert(x->t, ddl_system_table(x, SYS_COLUMNS), v, x->a, NULL, NULL, x->err);
+    if (rc == QUARTET_OK)
+        rc = txn_catalog_refresh(x->t, x->err);
+    if (rc != QUARTET_OK)
+        x->err->sql_offset = -1;
+    return rc;
+}
+
+/* Change one column of an object's row. */
+static quartet_status set_object(struct ddl *x, tree_id id, uint32_t column, const char *text)
+{
+    struct slice key;
+    struct value old[OBJ_COLUMNS];
+    bool found;
+    const struct table_def *objects = ddl_system_table(x, SYS_OBJECTS);
+    struct table_write w = {.column = column, .value = value_text(text, strlen(text))};
+    quartet_status rc = ddl_object_key(x, id, &key);
+    if (rc == QUARTET_OK)
+        rc = table_get(x->t, objects, key, old, x->a, &found, x->err);
+    if (rc == QUARTET_OK && !found)
+        rc = err_set(x->err, QUARTET_INTERNAL, "an object has no row in quartet_objects");
+    return rc == QUARTET_OK ? table_update(x->t, objects, key, old, &w, 1, x->a, NULL, x->err) : rc;
+}
+
+static quartet_status rename_table(struct ddl *x, const struct table_def *t, const struct ast_alter_action *action)
+{
+    struct ast_qname q = {.name = action->new_name};
+    quartet_status rc = QUARTET_OK;
+    bool done;
+    if (catalog_table(x->t->catalog, q.name.text) != t)
+        rc = ddl_check_unused(x, &q, false, &done);
+    if (rc == QUARTET_OK)
+        rc = set_object(x, t->id, OBJ_NAME, q.name.text);
+    return rc == QUARTET_OK ? txn_catalog_refresh(x->t, x->err) : rc;
+}
+
+/* ---- columns that are there ---- */
+
+static quartet_status find(struct ddl *x, const struct table_def *t, const struct ast_name *name, const struct column_def **out)
+{
+    int32_t at = table_column(t, name->text);
+    if (at < 0)
+        return err_set_at(x->err, QUARTET_ERROR, name->offset, "no such column: %s in table %s", name->text, t->name);
+    *out = &t->columns[at];
+    return QUARTET_OK;
+}
+
+/* The column's definition as the table shows it: in a tree of its own. */
+static quartet_status definition(struct ddl *x, const struct table_def *t, const struct column_def *c, struct ast_column_def **out)
+{
+    struct ast_stmt *stmt;
+    size_t consumed;
+    quartet_status rc = parse_sql(x->a, t->sql, strlen(t->sql), NULL, &stmt, &consumed, x->err);
+    if (rc != QUARTET_OK)
+        return rc;
+    *out = stmt->u.create_table->columns.item[c - t->columns];
+    return QUARTET_OK;
+}
+
+/* What the column is from now on. sql empty: it is dropped. */
+static quartet_status put_override(struct ddl *x, const struct table_def *t, const struct column_def *c, const char *name, const char *sql)
+{
+    const struct table_def *columns = ddl_system_table(x, SYS_COLUMNS);
+    struct value v[COL_COLUMNS] = {[COL_TABLE_ID] = value_int((int64_t)t->id), [COL_ID] = value_int((int64_t)c->id + CATALOG_OVERRIDE),
+                                   [COL_NAME] = value_text(name, strlen(name)), [COL_SQL] = value_text(sql, strlen(sql))};
+    struct table_write w[2] = {{.column = COL_NAME, .value = v[COL_NAME]}, {.column = COL_SQL, .value = v[COL_SQL]}};
+    struct value old[COL_COLUMNS];
+    struct buf key = {0};
+    bool found = false;
+    quartet_status rc = table_key(columns, v, &key, x->err);
+    if (rc == QUARTET_OK)
+        rc = table_get(x->t, columns, slice_of(key.data, key.len), old, x->a, &found, x->err);
+    if (rc == QUARTET_OK)
+        rc = found ? table_update(x->t, columns, slice_of(key.data, key.len), old, w, 2, x->a, NULL, x->err)
+                   : table_insert(x->t, columns, v, x->a, NULL, NULL, x->err);
+    buf_deinit(&key);
+    return rc;
+}
+
+static quartet_status put_definition(struct ddl *x, const struct table_def *t, const struct column_def *c, const struct ast_column_def *def)
+{
+    struct buf text = {0};
+    tree_id id = t->id;
+    ast_print_column_def(def, &text);
+    buf_u8(&text, 0);
+    quartet_status rc = buf_check(&text, x->err);
+    if (rc == QUARTET_OK)
+        rc = put_override(x, t, c, def->name.text, (const char *)text.data);
+    buf_deinit(&text);
+    if (rc == QUARTET_OK)
+        rc = txn_catalog_refresh(x->t, x->err);
+    if (rc == QUARTET_OK)
+        rc = plan_check_table(x->t->catalog, catalog_table_by_id(x->t->catalog, id), x->a, x->err);
+    if (rc != QUARTET_OK)
+        x->err->sql_offset = -1;
+    return rc;
+}
+
+/* Does the query, over the state that this transaction sees, give a row? */
+static quartet_status ask(struct ddl *x, const char *sql, bool *found)
+{
+    struct ast_stmt *stmt;
+    struct txn_nested saved;
+    struct batch rows;
+    plan *p = NULL;
+    exec *run = NULL;
+    size_t consumed;
+    quartet_status rc = txn_nested_begin(x->t, &saved, x->err);
+    if (rc == QUARTET_OK)
+        rc = parse_sql(x->a, sql, strlen(sql), NULL, &stmt, &consumed, x->err);
+    if (rc == QUARTET_OK)
+        rc = plan_build(x->t->catalog, stmt, x->a, &p, x->err);
+    if (rc == QUARTET_OK)
+        rc = exec_open(p, x->t, NULL, 0, NULL, &run, x->err);
+    if (rc == QUARTET_OK)
+        rc = exec_next(run, &rows, x->err);
+    *found = rc == QUARTET_OK && rows.n > 0;
+    exec_close(run);
+    plan_free(p);
+    txn_nested_end(x->t, &saved);
+    return rc;
+}
+
+struct renaming {
+    const char *from, *to;
+};
+
+static const char *renamed(void *arg, const char *name)
+{
+    const struct renaming *r = arg;
+    return name_cmp(name, r->from) == 0 ? r->to : NULL;
+}
+
+static char *rename_text(struct ddl *x, const char *text, struct renaming *r)
+{
+    struct buf out = {0};
+    catalog_rename(text, renamed, r, &out);
+    char *copy = out.failed ? NULL : arena_strndup(x->a, (const char *)out.data, out.len);
+    buf_deinit(&out);
+    if (copy == NULL)
+        (void)err_nomem(x->err); /* NULL says it */
+    return copy;
+}
+
+/* Indexes made later say the names of their time; CREATE TABLE's own constraints are told apart when they are read. */
+static quartet_status rename_in_indexes(struct ddl *x, const struct table_def *t, struct renaming *r)
+{
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; i < t->index_count && rc == QUARTET_OK; i++) {
+        struct slice key;
+        struct value old[OBJ_COLUMNS];
+        bool found = false;
+        if (t->indexes[i].implied)
+            continue;
+        rc = ddl_object_key(x, t->indexes[i].id, &key);
+        if (rc == QUARTET_OK)
+            rc = table_get(x->t, ddl_system_table(x, SYS_OBJECTS), key, old, x->a, &found, x->err);
+        if (rc != QUARTET_OK || !found || old[OBJ_SQL].type != VALUE_TEXT)
+            continue;
+        char *was = arena_strndup(x->a, (const char *)old[OBJ_SQL].s.p, old[OBJ_SQL].s.n);
+        char *text = was == NULL ? NULL : rename_text(x, was, r);
+        rc = text == NULL ? err_nomem(x->err) : set_object(x, t->indexes[i].id, OBJ_SQL, text);
+    }
+    return rc;
+}
+
+static quartet_status rename_column(struct ddl *x, const struct table_def *t, const struct ast_alter_action *action)
+{
+    const struct column_def *c = NULL;
+    struct ast_column_def *def;
+    quartet_status rc = find(x, t, &action->name, &c);
+    if (rc != QUARTET_OK)
+        return rc;
+    struct renaming r = {.from = c->name, .to = action->new_name.text};
+    int32_t other = table_column(t, r.to);
+    if (other >= 0 && &t->columns[other] != c)
+        return err_set_at(x->err, QUARTET_ERROR, action->new_name.offset, "table %s already has a column %s", t->name, r.to);
+    rc = rename_in_indexes(x, t, &r);
+    if (rc == QUARTET_OK)
+        rc = definition(x, t, c, &def);
+    for (uint32_t i = 0; rc == QUARTET_OK && i < def->constraints.count; i++) {
+        struct ast_constraint *k = def->constraints.item[i];
+        struct buf text = {0};
+        if (k->check == NULL)
+            continue;
+        ast_print_expr(k->check, &text);
+        buf_u8(&text, 0);
+        char *to = text.failed ? NULL : rename_text(x, (const char *)text.data, &r);
+        rc = to == NULL ? err_nomem(x->err) : parse_expression(x->a, to, strlen(to), NULL, &k->check, x->err);
+        buf_deinit(&text);
+    }
+    if (rc == QUARTET_OK) {
+        def->name = action->new_name;
+        rc = put_definition(x, t, c, def);
+    }
+    return rc;
+}
+
+static bool names_column(const uint32_t *columns, uint32_t n, uint32_t at)
+{
+    bool found = false;
+    for (uint32_t i = 0; i < n; i++)
+        found |= columns[i] == at;
+    return found;
+}
+
+/* What stands in the way of dropping a column; NULL: nothing. */
+static const char *needs_column(struct ddl *x, const struct table_def *t, uint32_t at)
+{
+    const char *name = t->columns[at].name;
+    const struct table_def *other;
+    if (t->columns[at].key_at >= 0)
+        return "it is in the primary key";
+    if (t->visible_count == 1)
+        return "it is the table's last";
+    for (uint32_t i = 0; i < t->index_count; i++)
+        if (names_column(t->indexes[i].columns, t->indexes[i].column_count, at))
+            return arena_printf(x->a, "index %s holds it", t->indexes[i].name);
+    for (uint32_t i = 0; i < t->check_count; i++) {
+        struct renaming r = {.from = name, .to = ""};
+        char *without = rename_text(x, t->checks[i].text, &r);
+        if (without == NULL || strcmp(without, t->checks[i].text) != 0)
+            return arena_printf(x->a, "CHECK (%s) names it", t->checks[i].text);
+    }
+    for (uint32_t i = 0; i < t->foreign_key_count; i++)
+        if (names_column(t->foreign_keys[i].columns, t->foreign_keys[i].column_count, at))
+            return arena_printf(x->a, "a FOREIGN KEY to %s holds it", t->foreign_keys[i].parent);
+    for (uint32_t k = 0; (other = catalog_table_at(x->t->catalog, k)) != NULL; k++)
+        for (uint32_t i = 0; i < other->foreign_key_count; i++) {
+            const struct foreign_key_def *f = &other->foreign_keys[i];
+            for (uint32_t c = 0; table_is_called(t, f->parent) && f->parent_columns != NULL && c < f->column_count; c++)
+                if (table_column_first(t, f->parent_columns[c]) == (int32_t)at)
+                    return arena_printf(x->a, "a FOREIGN KEY of table %s references it", other->name);
+        }
+    return NULL;
+}
+
+static quartet_status drop_column(struct ddl *x, const struct table_def *t, const struct ast_alter_action *action)
+{
+    const struct column_def *c = NULL;
+    if (action->if_exists && table_column(t, action->name.text) < 0)
+        return QUARTET_OK;
+    quartet_status rc = find(x, t, &action->name, &c);
+    if (rc != QUARTET_OK)
+        return rc;
+    const char *why = needs_column(x, t, (uint32_t)(c - t->columns));
+    if (why != NULL)
+        return err_set_at(x->err, QUARTET_ERROR, action->name.offset, "column %s of table %s cannot be dropped: %s", c->name, t->name, why);
+    rc = put_override(x, t, c, c->name, "");
+    return rc == QUARTET_OK ? txn_catalog_refresh(x->t, x->err) : rc;
+}
+
+/* SET and DROP of DEFAULT and NOT NULL. */
+static quartet_status change_column(struct ddl *x, const struct table_def *t, const struct ast_alter_action *action)
+{
+    const struct column_def *c = NULL;
+    struct ast_column_def *def;
+    bool found = false;
+    quartet_status rc = find(x, t, &action->name, &c);
+    if (rc == QUARTET_OK)
+        rc = definition(x, t, c, &def);
+    if (rc != QUARTET_OK)
+        return rc;
+    switch (action->kind) {
+    case AST_ALTER_SET_DEFAULT: def->default_value = action->value; break;
+    case AST_ALTER_DROP_DEFAULT: def->default_value = NULL; break;
+    case AST_ALTER_DROP_NOT_NULL:
+        if (c->key_at >= 0)
+            return err_set_at(x->err, QUARTET_ERROR, action->name.offset, "column %s is in the primary key, which is never NULL", c->name);
+        def->not_null = 0;
+        break;
+    default: {
+        struct buf sql = {0};
+        buf_str(&sql, "SELECT 1 FROM ");
+        ast_print_name(t->name, &sql);
+        buf_str(&sql, " WHERE ");
+        ast_print_name(c->name, &sql);
+        buf_str(&sql, " IS NULL LIMIT 1");
+        buf_u8(&sql, 0);
+        rc = buf_check(&sql, x->err);
+        if (rc == QUARTET_OK)
+            rc = ask(x, (const char *)sql.data, &found);
+        buf_deinit(&sql);
+        if (rc == QUARTET_OK && found)
+            rc = err_set_at(x->err, QUARTET_CONSTRAINT, action->name.offset, "column %s of table %s holds NULLs: it cannot become NOT NULL", c->name, t->name);
+        def->not_null = 1;
+    }
+    }
+    return rc == QUARTET_OK ? put_definition(x, t, c, def) : rc;
+}
+
+quartet_status ddl_alter(struct ddl *x, const struct ast_alter *alter)
+{
+    quartet_status rc = ddl_check_name(x, &alter->table);
+    const struct table_def *t = rc == QUARTET_OK ? catalog_table(x->t->catalog, alter->table.name.text) : NULL;
+    if (rc != QUARTET_OK)
+        return rc;
+    if (t == NULL)
+        return alter->if_exists ? QUARTET_OK
+                                : err_set_at(x->err, QUARTET_ERROR, alter->table.name.offset, "no such table: %s", alter->table.name.text);
+    if (t->is_system)
+        return err_set_at(x->err, QUARTET_ERROR, alter->table.name.offset, "table %s is read-only", t->name);
+    tree_id id = t->id;
+    for (uint32_t i = 0; i < alter->action_count && rc == QUARTET_OK; i++) {
+        const struct ast_alter_action *action = &alter->action[i];
+        t = catalog_table_by_id(x->t->catalog, id); /* as the actions before left it */
+        switch (action->kind) {
+        case AST_ALTER_ADD_COLUMN: rc = add_column(x, t, action); break;
+        case AST_ALTER_DROP_COLUMN: rc = drop_column(x, t, action); break;
+        case AST_ALTER_RENAME_COLUMN: rc = rename_column(x, t, action); break;
+        case AST_ALTER_RENAME_TABLE: rc = rename_table(x, t, action); break;
+        case AST_ALTER_SET_DEFAULT: case AST_ALTER_DROP_DEFAULT: case AST_ALTER_SET_NOT_NULL: case AST_ALTER_DROP_NOT_NULL:
+            rc = change_column(x, t, action);
+            break;
+        default: rc = ddl_unsupported(x, "this ALTER TABLE (a change of type, of kind, or of a constraint)");
+        }
+    }
+    return rc;
+}

@@ -1,0 +1,23 @@
+/* ddl_internal.h - what the files of DDL share (ddl.c, ddl_alter.c). */
+#ifndef ENGINE_DDL_INTERNAL_H
+#define ENGINE_DDL_INTERNAL_H
+
+#include "table_internal.h"
+
+struct ddl {
+    txn *t;
+    struct arena *a;
+    const char **warning;
+    struct err *err;
+};
+
+quartet_status ddl_unsupported(struct ddl *x, const char *what);
+char *ddl_printed(struct ddl *x, const struct ast_stmt *stmt); /* canonical text, in the arena; NULL: no memory, err says so */
+const struct table_def *ddl_system_table(struct ddl *x, tree_id id);
+quartet_status ddl_object_key(struct ddl *x, tree_id id, struct slice *key); /* of a row of quartet_objects, in the arena */
+quartet_status ddl_check_name(struct ddl *x, const struct ast_qname *q);     /* its schema is one that we have */
+/* Tables and views share their names. *done: it is there, and IF NOT EXISTS was said. */
+quartet_status ddl_check_unused(struct ddl *x, const struct ast_qname *q, bool if_not_exists, bool *done);
+quartet_status ddl_alter(struct ddl *x, const struct ast_alter *alter);
+
+#endif
