@@ -29,7 +29,7 @@ static void usage(FILE *out)
           "  --version, --help\n"
           "Without -c and -f it reads standard input; with a terminal it is interactive. Without a database it opens :memory:.\n"
           "QUARTET_URL names a database where the command line does not.\n"
-          "Subcommands, each with --help: restore (a directory so named is written ./restore).\n",
+          "Subcommands, each with --help: dump, restore, verify (a directory so named is written ./dump).\n",
           out);
 }
 

@@ -51,6 +51,9 @@ bool import_csv(struct shell *sh, const char *path, const char *table);
 /* subcommand.c: `quartet restore`, ...; *status is the exit status. false: argv[1] names none. */
 bool subcommand_run(int argc, char **argv, int *status);
 
+/* dump.c: args are a database and the tables that are wanted; the exit status. */
+int dump_run(int count, char **args);
+
 /* copy.c: standard input and output for COPY, and its progress on a terminal's stderr. */
 void copy_setup(struct shell *sh);
 

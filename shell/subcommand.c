@@ -1,4 +1,4 @@
-/* subcommand.c - `quartet restore`: what is done with databases that nobody has open. One table, from which help is made. */
+/* subcommand.c - `quartet restore`, `quartet dump`: what is done with databases that nobody has open, or with a whole one. One table, from which help is made. */
 #include "shell.h"
 
 #include <string.h>
@@ -27,6 +27,10 @@ static int run_restore(int count, char **args)
 }
 
 static const struct subcommand commands[] = {
+    {"dump", "DIRECTORY|URL [TABLE...]",
+     "Writes the database, or some of its tables with their indexes and triggers, as SQL that Quartet and SQLite load, to standard output,\n"
+     "as of one moment.\n",
+     1, 1000, dump_run},
     {"restore", "BACKUP DIRECTORY",
      "Makes a database in DIRECTORY, which must be new or empty, of the directory that BACKUP TO wrote. The backup is checked\n"
      "first, and stays as it is. The database belongs to no cluster, whatever the backup was taken of.\n",
