@@ -254,6 +254,14 @@ void arena_free_all(struct arena *a)
     a->over_limit = false;
 }
 
+void arena_recycle(struct arena *a, size_t keep_bytes)
+{
+    arena_rewind(a, (struct arena_mark){0});
+    a->over_limit = false;
+    if (a->chunks != NULL && a->chunks->cap > keep_bytes)
+        arena_free_all(a);
+}
+
 quartet_status arena_fail(const struct arena *a, struct err *err)
 {
     if (!a->over_limit)

@@ -31,6 +31,7 @@ struct arena_mark arena_mark(const struct arena *a);
 void arena_rewind(struct arena *a, struct arena_mark mark); /* releases all that came after; keeps one chunk to reuse */
 /* Empty the arena; where it kept little and `spare` has nothing, its memory goes there, to be used again: *to = *spare; *spare = (struct arena){0}. */
 void arena_give(struct arena *a, struct arena *spare);
+void arena_recycle(struct arena *a, size_t keep_bytes);      /* releases all; keeps a chunk of at most that for the next use */
 void arena_free_all(struct arena *a);                       /* the arena may be used again */
 quartet_status arena_fail(const struct arena *a, struct err *err); /* QUARTET_NOMEM or QUARTET_LIMIT */
 

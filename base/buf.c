@@ -17,6 +17,13 @@ void buf_deinit(struct buf *b)
     *b = (struct buf){.limit_bytes = b->limit_bytes};
 }
 
+void buf_recycle(struct buf *b, size_t keep_bytes)
+{
+    if (b->cap > keep_bytes)
+        buf_deinit(b); /* but for its limit */
+    buf_clear(b);
+}
+
 uint8_t *buf_grow(struct buf *b, size_t n)
 {
     if (b->failed)

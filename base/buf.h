@@ -25,6 +25,7 @@ static inline void buf_clear(struct buf *b) /* len = 0, failed = false; keeps th
     b->failed = false;
     b->over_limit = false;
 }
+void buf_recycle(struct buf *b, size_t keep_bytes); /* buf_clear, but gives back memory of more than that */
 uint8_t *buf_grow(struct buf *b, size_t n); /* buf_reserve where there is no room */
 
 /* Appending is inline: encoders live on it. */

@@ -30,6 +30,9 @@ struct env_ops {
     quartet_status (*pread)(struct file *f, void *p, size_t n, uint64_t offset, size_t *got, struct err *err);
     /* All or an error (then any part may have been written). QUARTET_FULL where the disk is full. */
     quartet_status (*pwrite)(struct file *f, const void *p, size_t n, uint64_t offset, struct err *err);
+    /* As pwrite, for a few bytes into a part of the file that was written before and made durable; may go through a mapping, without a system call. Given to
+     * the system when it returns: the end of the process loses nothing, sync makes it durable. One thread at a time for a file. */
+    quartet_status (*store)(struct file *f, const void *p, size_t n, uint64_t offset, struct err *err);
     quartet_status (*sync)(struct file *f, struct err *err); /* fdatasync; after an error the file must be closed and verified */
     quartet_status (*truncate)(struct file *f, uint64_t bytes, struct err *err);
     quartet_status (*size)(struct file *f, uint64_t *bytes, struct err *err);

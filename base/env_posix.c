@@ -2,6 +2,7 @@
  * Why: the one file outside net/ and shell/ that may ask the system for time, randomness or files (tests/tools/check_layers.sh),
  *   so that a simulator can stand in for all of it.
  * Invariants: every descriptor is closed on exec; a file's name is kept with it, so that every message names the file.
+ * Why store writes through a mapping: a commit of a few hundred bytes costs less than the system call that would write it (0.1 us against 1).
  * Not here: the order of steps that makes a write survive a crash (env.c, and the store). */
 #include "base/env.h"
 
@@ -14,16 +15,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #define ENV_IO_BYTES_MAX (1u << 30) /* one system call; Linux moves at most 2 GiB less a page */
+#define ENV_MAP_BYTES (1u << 20)  /* of a file that is mapped at a time */
+#define ENV_MAP_STEP (64u << 10)  /* pages are asked for in such steps */
 #define ENV_PID_BYTES_MAX 24u       /* the pid, as text, in a lock file */
 
 struct file {
     int fd;
+    uint8_t *map;       /* of ENV_MAP_BYTES from map_at on, for store; NULL: none */
+    uint64_t map_at;
+    size_t map_ready;   /* bytes from its start whose pages are there and may be written */
     char path[]; /* for messages */
 };
 
@@ -154,10 +161,18 @@ static void posix_log(struct env *env, int level, const char *component, const c
     (void)written;
 }
 
+static void unmap(struct file *f)
+{
+    if (f->map != NULL)
+        (void)munmap(f->map, ENV_MAP_BYTES); /* ours, whole and aligned: it cannot fail */
+    f->map = NULL;
+}
+
 static void posix_close(struct file *f)
 {
     if (f == NULL)
         return;
+    unmap(f);
     (void)close(f->fd); /* what had to be on disk was synced before, and that was checked */
     mem_free(f);
 }
@@ -175,6 +190,7 @@ static quartet_status posix_open(struct env *env, const char *path, enum file_mo
     struct file *f = mem_alloc(sizeof *f + len + 1u);
     if (f == NULL)
         return err_nomem(err);
+    *f = (struct file){.map_ready = 0};
     memcpy(f->path, path, len + 1u);
     do
         f->fd = open(path, FLAGS[mode] | O_CLOEXEC, 0600);
@@ -239,6 +255,56 @@ static quartet_status posix_pwrite(struct file *f, const void *p, size_t n, uint
         done += (size_t)k;
     }
     return QUARTET_OK;
+}
+
+static bool map_part(struct file *f, uint64_t offset)
+{
+    uint64_t at = offset / ENV_MAP_BYTES * ENV_MAP_BYTES;
+    if (f->map != NULL && f->map_at == at)
+        return true;
+    unmap(f);
+    void *p = mmap(NULL, ENV_MAP_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, f->fd, (off_t)at);
+    if (p == MAP_FAILED)
+        return false;
+    f->map = p;
+    f->map_at = at;
+    f->map_ready = (size_t)(offset - at) / ENV_MAP_STEP * ENV_MAP_STEP;
+    return true;
+}
+
+/* Have the system bring the pages in, of those that the file has: an error of the disk is then told here, and is no signal at the store. */
+static bool map_reach(struct file *f, size_t end)
+{
+    struct stat st;
+    if (f->map_ready >= end)
+        return true;
+    if (fstat(f->fd, &st) != 0 || st.st_size < 0 || (uint64_t)st.st_size < f->map_at + end)
+        return false;
+    uint64_t has = (uint64_t)st.st_size - f->map_at;
+    size_t upto = has < ENV_MAP_BYTES ? (size_t)has : ENV_MAP_BYTES;
+    while (f->map_ready < end) {
+        size_t step = upto - f->map_ready < ENV_MAP_STEP ? upto - f->map_ready : ENV_MAP_STEP;
+        if (madvise(f->map + f->map_ready, step, MADV_POPULATE_WRITE) != 0)
+            return false;
+        f->map_ready += step; /* where it is no whole page, the next step is refused, and pwrite does it */
+    }
+    return true;
+}
+
+static quartet_status posix_store(struct file *f, const void *p, size_t n, uint64_t offset, struct err *err)
+{
+    const uint8_t *from = p;
+    quartet_status rc = check_offset(f, n, offset, err);
+    while (rc == QUARTET_OK && n > 0) {
+        size_t in_map = (size_t)(offset % ENV_MAP_BYTES), part = ENV_MAP_BYTES - in_map < n ? ENV_MAP_BYTES - in_map : n;
+        if (!map_part(f, offset) || !map_reach(f, in_map + part)) /* an old system, or the disk has an error, which pwrite tells */
+            return posix_pwrite(f, from, n, offset, err);
+        memcpy(f->map + in_map, from, part);
+        from += part;
+        offset += part;
+        n -= part;
+    }
+    return rc;
 }
 
 static quartet_status posix_sync(struct file *f, struct err *err)
@@ -442,6 +508,7 @@ static const struct env_ops POSIX_OPS = {
     .close = posix_close,
     .pread = posix_pread,
     .pwrite = posix_pwrite,
+    .store = posix_store,
     .sync = posix_sync,
     .truncate = posix_truncate,
     .size = posix_size,

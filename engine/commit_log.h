@@ -47,6 +47,8 @@ quartet_status commit_log_append(commit_log *log, enum log_type type, const stru
 /* Return when everything up to `end` is durable (FULL: fdatasync; NORMAL: given to the system by write; OFF: at once). Threads that
  * wait meanwhile share one fdatasync, while the next batch fills. Thread-safe. */
 quartet_status commit_log_sync(commit_log *log, log_pos end, enum log_sync_mode mode, struct err *err);
+/* Called, from any thread and without locks of the log, when more has become durable and before anybody who waits for it returns. Set before threads start. */
+void commit_log_on_sync(commit_log *log, void (*on_sync)(void *arg), void *arg);
 log_pos commit_log_synced(const commit_log *log); /* on disk up to here */
 log_pos commit_log_end(const commit_log *log);
 /* Read one record back (its payload appended to `out`); thread-safe. QUARTET_NOTFOUND below the oldest kept. */

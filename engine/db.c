@@ -153,6 +153,11 @@ static quartet_status refuse_backup(db *d, struct err *err)
     return rc;
 }
 
+static void publish_synced(void *arg)
+{
+    db_publish(arg);
+}
+
 static quartet_status open_files(db *d, struct err *err)
 {
     struct buf checkpoint = {0};
@@ -168,6 +173,8 @@ static quartet_status open_files(db *d, struct err *err)
         rc = kv_open(d->env, d->path, &kvo, &host, &d->store, &checkpoint, err);
     if (rc == QUARTET_OK)
         rc = commit_log_open(d->env, d->path, in_memory, &d->log, err);
+    if (rc == QUARTET_OK)
+        commit_log_on_sync(d->log, publish_synced, d);
     if (rc == QUARTET_OK)
         rc = db_recover(d, slice_of(checkpoint.data, checkpoint.len), err);
     buf_deinit(&checkpoint);
@@ -185,6 +192,7 @@ static void db_free(db *d)
         mem_free(e->value);
     map_deinit(&d->tables);
     db_publish_end(d);
+    txn_free_spares(d);
     catalog_unref(d->catalog);
     chain_table_deinit(&d->chains);
     vv_deinit(&d->applied);

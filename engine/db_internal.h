@@ -20,6 +20,7 @@
 #define DB_SEAL_HEAD_BYTES 53u           /* of a LOG_SEAL record, see db_seal.c */
 #define HIDDEN_KEY_BYTES_DB 20u          /* of a row without a primary key: u64 stamp, u64 incarnation, u32 ordinal */
 #define DB_PATH_BYTES_MAX 4096u
+#define DB_SPARE_TXNS 8u                 /* kept with their memory; more sessions than that may be open, but few are inside a commit at a time */
 #define DB_KEY_MEMBER_END (1ll << 53)    /* assigned keys of members stay below, so that JSON readers keep them exact */
 
 struct batch_at { /* where a sealed batch stands in the log */
@@ -124,6 +125,8 @@ struct db {
     log_pos trimmed;
     log_pos checkpoint_at[8]; /* replay positions of the last ones, by number & 7 */
 
+    _Atomic(txn *) spare_txns[DB_SPARE_TXNS];
+
     pthread_mutex_t publish_lock;
     struct pending_commit *pending;
     size_t pending_start, pending_count, pending_cap;
@@ -148,6 +151,9 @@ size_t db_large_bytes(const db *d);
 void db_break(db *d); /* log or store failed: no more commits until it is opened again */
 void db_notify(db *d);
 void db_trim(db *d);  /* a database never in a cluster needs no log below its last checkpoint */
+
+/* txn.c */
+void txn_free_spares(db *d);
 
 /* db_publish.c */
 quartet_status db_pending_add(db *d, apply_no no, log_pos end, bool durable, struct err *err);

@@ -209,6 +209,7 @@ static void note_health(struct kv *s, quartet_status rc, const struct err *why)
         s->health = *why;
         s->broken = s->broken || (rc != QUARTET_FULL && rc != QUARTET_NOMEM && rc != QUARTET_LIMIT);
     }
+    atomic_store_explicit(&s->unwell, s->health.code != QUARTET_OK, memory_order_release);
     pthread_cond_broadcast(&s->done);
 }
 
@@ -398,6 +399,8 @@ quartet_status kv_flush(kv *s, struct err *err)
 
 quartet_status kv_health(kv *s, struct err *err)
 {
+    if (!atomic_load_explicit(&s->unwell, memory_order_acquire))
+        return QUARTET_OK; /* asked for by every commit */
     pthread_mutex_lock(&s->lock);
     if (s->health.code != QUARTET_OK && !s->broken && !s->has_thread) {
         struct err ignored = ERR_INIT;

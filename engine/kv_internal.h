@@ -58,6 +58,7 @@ struct kv {
     uint32_t pool_count;
     uint64_t snap_count, flushes, attempts;
     struct err health;            /* code QUARTET_OK: well */
+    atomic_bool unwell;           /* health is not well: to be read without the lock */
     bool broken;                  /* health is for good */
     bool stop;
     bool flushing;                /* someone is at it */

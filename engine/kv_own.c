@@ -17,6 +17,7 @@
 #define HEIGHT_MAX 12u
 #define CHUNK_BYTES_MIN 4096u
 #define CHUNK_BYTES_MAX (256u << 10)
+#define CHUNK_BYTES_KEPT (16u << 10) /* by kv_own_recycle */
 #define ERASED UINT32_MAX
 #define AHEAD 8u /* entries that a walk asks the memory for before it comes to them */
 
@@ -181,6 +182,23 @@ void kv_own_clear(kv_own *o)
     mem_free(o->trees);
     mem_free(o->sorted);
     *o = (struct kv_own){.largest = o->largest};
+}
+
+void kv_own_recycle(kv_own *o)
+{
+    struct chunk *kept = NULL;
+    for (struct chunk *c = o->newest, *older; c != NULL; c = older) {
+        older = c->older;
+        if (older == NULL && c->cap <= CHUNK_BYTES_KEPT)
+            kept = c;
+        else
+            mem_free(c);
+    }
+    if (kept != NULL)
+        *kept = (struct chunk){.cap = kept->cap};
+    arena_recycle(&o->nodes, CHUNK_BYTES_KEPT);
+    *o = (struct kv_own){.newest = kept, .nodes = o->nodes, .trees = o->trees, .sorted = o->sorted, .tree_cap = o->tree_cap,
+                         .bytes = kept != NULL ? sizeof *kept + kept->cap : 0};
 }
 
 void kv_own_free(kv_own *o)

@@ -12,6 +12,7 @@ typedef struct kv_own kv_own;
 kv_own *kv_own_new(void); /* NULL: out of memory */
 void kv_own_free(kv_own *o); /* NULL is allowed */
 void kv_own_clear(kv_own *o); /* forget everything; no cursor lives on */
+void kv_own_recycle(kv_own *o); /* as new, but for a little memory that is kept */
 /* Limits, erasures, versions: as kv_buffer_put. The later put of one (tree, key, version) wins. */
 quartet_status kv_own_put(kv_own *o, tree_id tree, struct slice key, apply_no version, struct slice record, struct err *err);
 size_t kv_own_bytes(const kv_own *o);

@@ -16,6 +16,7 @@
 #define LOG_FILL_BYTES (1u << 20)  /* zeros are written ahead in steps of this, by 4 KiB */
 #define LOG_AHEAD_BYTES (4u << 20) /* and so far ahead of use, where there is a thread to do it */
 #define LOG_WRITE_BYTES (1u << 20) /* append hands so much over by itself */
+#define LOG_STORE_BYTES (16u << 10) /* up to so much is stored under the lock, when nobody waits for the disk */
 #define RECORD_HEAD_BYTES 21u      /* u32 length, u64 checksum of all that follows it, u8 type, u64 mark */
 #define LOG_PATH_BYTES_MAX 512u
 
@@ -39,14 +40,19 @@ struct commit_log {
     struct log_mem mem;
     struct segment **segments; /* by number, without gaps */
     size_t segment_count, segment_cap;
-    uint64_t prepared;        /* stream offset up to which segments are ready */
+    _Atomic uint64_t prepared; /* stream offset up to which segments are ready */
     struct buf fill;          /* records from fill_start to the end, not handed to the system yet */
-    struct buf out;           /* records from out_start to fill_start, on their way; empty unless io_busy */
+    struct buf out;           /* records from out_start to fill_start, on their way; empty unless writing */
     uint64_t fill_start, out_start;
     _Atomic uint64_t end;     /* stream offsets */
     _Atomic uint64_t synced;
-    uint64_t written;
-    bool io_busy;             /* a thread writes or syncs */
+    _Atomic uint64_t written;
+    bool writing, syncing;    /* a thread is at it, without the lock */
+    uint64_t sync_to;         /* syncing: what it will make durable */
+    uint32_t rounds;          /* syncs begun */
+    _Atomic uint32_t round;   /* syncs ended, to sleep on; in the lock */
+    void (*on_sync)(void *arg);
+    void *on_sync_arg;
     struct err broken;        /* code QUARTET_OK: well */
     uint64_t spare_count;     /* recycled files that wait: DIR/log/spare-N */
 
@@ -76,6 +82,8 @@ void log_segments_close(struct commit_log *log);
  * tried again. */
 quartet_status log_prepare(struct commit_log *log, uint64_t upto, struct err *err);
 quartet_status log_stream_write(struct commit_log *log, uint64_t stream, const uint8_t *p, size_t n, struct err *err);
+/* The same of a few bytes below `prepared`, with the lock held. */
+quartet_status log_stream_store(struct commit_log *log, uint64_t stream, const uint8_t *p, size_t n, struct err *err);
 /* Past the end of a file there are zeros. QUARTET_NOTFOUND below the oldest segment. */
 quartet_status log_stream_read(struct commit_log *log, uint64_t stream, uint8_t *p, size_t n, struct err *err);
 quartet_status log_stream_sync(struct commit_log *log, uint64_t from, uint64_t to, struct err *err); /* the segments that hold this */

@@ -186,7 +186,8 @@ static quartet_status replay(struct scan *s, log_pos from, quartet_status (*each
         rc = write_again(s, proven, at, err);
     if (rc != QUARTET_OK)
         return rc;
-    log->fill_start = log->out_start = log->written = at;
+    log->fill_start = log->out_start = at;
+    atomic_store(&log->written, at);
     atomic_store(&log->end, at);
     /* What was found may still be in the system's memory only: a process that was killed, not a machine. */
     rc = log_stream_sync(log, from != 0 ? stream_of(from) : log->segments[0]->number * SEGMENT_STREAM_BYTES, at, err);
@@ -206,7 +207,9 @@ static quartet_status begin_new(struct commit_log *log, log_pos from, struct err
         if (rc != QUARTET_OK)
             return rc;
     }
-    log->fill_start = log->out_start = log->written = log->prepared = start;
+    log->fill_start = log->out_start = start;
+    atomic_store(&log->written, start);
+    atomic_store(&log->prepared, start);
     atomic_store(&log->end, start);
     atomic_store(&log->synced, start);
     return QUARTET_OK;

@@ -206,7 +206,8 @@ void log_segments_close(struct commit_log *log)
 static void set_prepared(struct commit_log *log)
 {
     const struct segment *last = log->segments[log->segment_count - 1];
-    log->prepared = last->number * SEGMENT_STREAM_BYTES + (last->prepared > SEGMENT_HEADER_BYTES ? last->prepared - SEGMENT_HEADER_BYTES : 0);
+    uint64_t upto = last->number * SEGMENT_STREAM_BYTES + (last->prepared > SEGMENT_HEADER_BYTES ? last->prepared - SEGMENT_HEADER_BYTES : 0);
+    atomic_store(&log->prepared, upto);
 }
 
 /* Write zeros from s->prepared on, a step's worth. */
@@ -330,6 +331,22 @@ quartet_status log_stream_write(struct commit_log *log, uint64_t stream, const u
         QASSERT(s != NULL);
         rc = log->env->ops->pwrite(s->file, p, part, SEGMENT_HEADER_BYTES + offset, err);
         unpin(log, s);
+        stream += part;
+        p += part;
+        n -= part;
+    }
+    return rc;
+}
+
+quartet_status log_stream_store(struct commit_log *log, uint64_t stream, const uint8_t *p, size_t n, struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    while (n > 0 && rc == QUARTET_OK) {
+        uint64_t offset = stream % SEGMENT_STREAM_BYTES, first = log->segments[0]->number;
+        size_t part = SEGMENT_STREAM_BYTES - offset < n ? (size_t)(SEGMENT_STREAM_BYTES - offset) : n;
+        QASSERT(stream / SEGMENT_STREAM_BYTES - first < log->segment_count);
+        struct segment *s = log->segments[stream / SEGMENT_STREAM_BYTES - first];
+        rc = log->env->ops->store(s->file, p, part, SEGMENT_HEADER_BYTES + offset, err);
         stream += part;
         p += part;
         n -= part;

@@ -9,9 +9,32 @@
 
 #include "base/mem.h"
 
+/* A transaction that ended is kept with its memory for the next: a commit of one row would spend a third of its time in malloc and free. */
+static txn *spare_take(db *d)
+{
+    for (uint32_t i = 0; i < DB_SPARE_TXNS; i++) {
+        txn *t = atomic_load_explicit(&d->spare_txns[i], memory_order_relaxed) != NULL ? atomic_exchange(&d->spare_txns[i], NULL) : NULL;
+        if (t != NULL)
+            return t;
+    }
+    return NULL;
+}
+
+static bool spare_give(db *d, txn *t)
+{
+    for (uint32_t i = 0; i < DB_SPARE_TXNS; i++) {
+        txn *none = NULL;
+        if (atomic_load_explicit(&d->spare_txns[i], memory_order_relaxed) == NULL && atomic_compare_exchange_strong(&d->spare_txns[i], &none, t))
+            return true;
+    }
+    return false;
+}
+
 static quartet_status txn_new(db *d, txn **out, struct err *err)
 {
-    txn *t = mem_zalloc(1, sizeof *t);
+    txn *t = spare_take(d);
+    if (t == NULL)
+        t = mem_zalloc(1, sizeof *t);
     if (t == NULL)
         return err_nomem(err);
     t->d = d;
@@ -20,23 +43,12 @@ static quartet_status txn_new(db *d, txn **out, struct err *err)
     return QUARTET_OK;
 }
 
-static void txn_free(txn *t)
+static void memory_free(txn *t)
 {
-    kv_release(t->snap);
-    for (uint32_t i = 0; i < t->own_count; i++)
-        catalog_unref(t->own[i].catalog);
-    catalog_unref(t->base);
     mem_free(t->own);
-    kv_own_free(t->writes);
+    kv_own_free(t->spare_writes);
     buf_deinit(&t->read_bytes);
     mem_free(t->reads);
-    if (t->taken_count > 0) {
-        pthread_mutex_lock(&t->d->keys_lock);
-        for (uint32_t i = 0; i < t->taken_count; i++)
-            if (--t->taken[i].state->key_users == 0 && !t->d->identity.member)
-                t->taken[i].state->next_key = 0; /* alone: the next one looks at the table, so that numbers have no holes */
-        pthread_mutex_unlock(&t->d->keys_lock);
-    }
     mem_free(t->taken);
     kv_top_deinit(&t->top);
     buf_deinit(&t->key);
@@ -46,7 +58,53 @@ static void txn_free(txn *t)
     buf_deinit(&t->meta);
     buf_deinit(&t->fresh);
     arena_free_all(&t->scratch);
+    kv_top_deinit(&t->top);
     mem_free(t);
+}
+
+/* All but the memory is as new. */
+static void make_spare(txn *t)
+{
+    txn kept = {.own = t->own, .own_cap = t->own_cap, .spare_writes = t->writes != NULL ? t->writes : t->spare_writes, .read_bytes = t->read_bytes,
+                .taken = t->taken, .taken_cap = t->taken_cap, .top = {.key = t->top.key}, .key = t->key, .entry = t->entry, .fold = t->fold, .record = t->record, .meta = t->meta, .fresh = t->fresh, .scratch = t->scratch};
+    if (t->read_cap <= TXN_SPARE_READS) {
+        kept.reads = t->reads;
+        kept.read_cap = t->read_cap;
+    } else {
+        mem_free(t->reads);
+    }
+    if (t->writes != NULL)
+        kv_own_recycle(t->writes);
+    *t = kept;
+    struct buf *all[] = {&t->read_bytes, &t->key, &t->entry, &t->fold, &t->record, &t->meta, &t->fresh, &t->top.key};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        buf_recycle(all[i], TXN_SPARE_BYTES);
+    arena_recycle(&t->scratch, TXN_SPARE_BYTES);
+}
+
+static void txn_free(txn *t)
+{
+    db *d = t->d;
+    kv_release(t->snap);
+    for (uint32_t i = 0; i < t->own_count; i++)
+        catalog_unref(t->own[i].catalog);
+    catalog_unref(t->base);
+    if (t->taken_count > 0) {
+        pthread_mutex_lock(&d->keys_lock);
+        for (uint32_t i = 0; i < t->taken_count; i++)
+            if (--t->taken[i].state->key_users == 0 && !d->identity.member)
+                t->taken[i].state->next_key = 0; /* alone: the next one looks at the table, so that numbers have no holes */
+        pthread_mutex_unlock(&d->keys_lock);
+    }
+    make_spare(t);
+    if (!spare_give(d, t))
+        memory_free(t);
+}
+
+void txn_free_spares(db *d)
+{
+    for (txn *t; (t = spare_take(d)) != NULL;)
+        memory_free(t);
 }
 
 static quartet_status take_snapshot(txn *t, struct err *err)
@@ -157,8 +215,10 @@ void txn_set_sync(txn *t, enum log_sync_mode mode)
 
 quartet_status txn_writable(txn *t, struct err *err)
 {
-    if (t->writes == NULL)
-        t->writes = kv_own_new();
+    if (t->writes == NULL) {
+        t->writes = t->spare_writes != NULL ? t->spare_writes : kv_own_new();
+        t->spare_writes = NULL;
+    }
     return t->writes == NULL ? err_nomem(err) : QUARTET_OK;
 }
 

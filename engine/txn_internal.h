@@ -10,6 +10,8 @@
 
 #define TXN_READS_MAX 65536u            /* ranges remembered; past it whole trees are */
 #define TXN_READ_BYTES_MAX (8u << 20)
+#define TXN_SPARE_BYTES (16u << 10)     /* of each buffer that a transaction leaves to the next */
+#define TXN_SPARE_READS 256u
 #define HIDDEN_KEY_BYTES HIDDEN_KEY_BYTES_DB /* a provisional one: all FF, then the ordinal */
 
 struct read_range {
@@ -35,6 +37,7 @@ struct txn {
     struct own_catalog *own;
     uint32_t own_count, own_cap;
     kv_own *writes;      /* NULL until the first */
+    kv_own *spare_writes; /* an empty one, for then */
     apply_no statement;  /* number of the present statement; 0: none yet. Those nested in it have numbers of their own */
     apply_no outermost;  /* number of the statement that all those from it on are nested in */
     apply_no reads_through; /* scans see own writes up to this statement: those before the one that runs */

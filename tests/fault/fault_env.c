@@ -258,6 +258,16 @@ static quartet_status file_pwrite(struct file *h, const void *p, size_t n, uint6
     return rc;
 }
 
+/* What is stored into must be on disk already (base/env.h): a mapping of a hole, or past the end, would be a signal. */
+static quartet_status file_store(struct file *h, const void *p, size_t n, uint64_t offset, struct err *err)
+{
+    struct fault_file *x = h->of;
+    pthread_mutex_lock(&x->f->lock);
+    QASSERT(offset + n <= x->synced_bytes || x->f->lying_sync);
+    pthread_mutex_unlock(&x->f->lock);
+    return file_pwrite(h, p, n, offset, err);
+}
+
 static void make_durable(struct fault_file *x)
 {
     for (size_t i = 0; i < x->page_count; i++)
@@ -477,6 +487,7 @@ static const struct env_ops fault_ops = {.wall_us = wall_us,
                                          .close = file_close,
                                          .pread = file_pread,
                                          .pwrite = file_pwrite,
+                                         .store = file_store,
                                          .sync = file_sync,
                                          .truncate = file_truncate,
                                          .size = file_size,

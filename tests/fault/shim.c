@@ -256,6 +256,12 @@ void *__wrap_mmap(void *at, size_t n, int prot, int flags, int fd, off_t offset)
     bool partial;
     if (fd < 0 || !enter(fd))
         return __real_mmap(at, n, prot, flags, fd, offset);
+    /* What is written through a mapping is in no record; env_posix then writes by calls. LMDB maps its own files: its data to read, its table of readers. */
+    if ((prot & PROT_WRITE) != 0 && strstr(disk_fd_path(fd), "/log/") != NULL) {
+        leave();
+        errno = ENODEV;
+        return MAP_FAILED;
+    }
     void *p = disk_strikes(DISK_MAP, "mmap", disk_fd_path(fd), &partial) ? MAP_FAILED : __real_mmap(at, n, prot, flags, fd, offset);
     leave();
     return p;

@@ -107,6 +107,25 @@ static void test_arena_rewind_releases_what_came_after(void)
     arena_free_all(&a);
 }
 
+static void test_arena_recycle_keeps_little(void)
+{
+    struct arena a = {.limit_bytes = 100000};
+    CU_ASSERT_PTR_NOT_NULL(arena_alloc(&a, 100));
+    const struct arena_chunk *first = a.chunks;
+    arena_recycle(&a, 8192);
+    CU_ASSERT_PTR_EQUAL(a.chunks, first);
+    CU_ASSERT_EQUAL(a.used_bytes, 0);
+    CU_ASSERT_PTR_NOT_NULL(arena_alloc(&a, 60000));
+    CU_ASSERT_PTR_NULL(arena_alloc(&a, 60000));
+    CU_ASSERT_TRUE(a.over_limit);
+    arena_recycle(&a, 8192);
+    CU_ASSERT_PTR_NULL(a.chunks);
+    CU_ASSERT_FALSE(a.over_limit);
+    CU_ASSERT_EQUAL(a.used_bytes, 0);
+    CU_ASSERT_PTR_NOT_NULL(arena_alloc(&a, 60000));
+    arena_free_all(&a);
+}
+
 static void test_arena_rewind_to_empty_and_nested_marks(void)
 {
     struct arena a = {0};
@@ -177,5 +196,6 @@ const struct unit_test unit_tests[] = {
     {"rewind_to_empty_and_nested_marks", test_arena_rewind_to_empty_and_nested_marks},
     {"rewind_loop_allocates_nothing", test_arena_rewind_loop_allocates_nothing},
     {"failed_allocation_leaves_it_usable", test_arena_failed_allocation_leaves_it_usable},
+    {"recycle_keeps_little", test_arena_recycle_keeps_little},
     {NULL, NULL},
 };

@@ -148,6 +148,24 @@ static void test_buf_take_moves_ownership(void)
     buf_deinit(&b);
 }
 
+static void test_buf_recycle_keeps_little(void)
+{
+    struct buf b = {.limit_bytes = 5000};
+    buf_put(&b, "0123456789", 10);
+    const uint8_t *kept = b.data;
+    buf_recycle(&b, 4096);
+    CU_ASSERT_EQUAL(b.len, 0);
+    CU_ASSERT_PTR_EQUAL(b.data, kept);
+    for (int i = 0; i < 600; i++)
+        buf_put(&b, "0123456789", 10);
+    CU_ASSERT_TRUE(b.failed);
+    buf_recycle(&b, 1024);
+    CU_ASSERT_FALSE(b.failed);
+    CU_ASSERT_PTR_NULL(b.data);
+    CU_ASSERT_EQUAL(b.limit_bytes, 5000);
+    buf_deinit(&b);
+}
+
 const char *const unit_suite = "buf";
 const struct unit_test unit_tests[] = {
     {"numbers_are_little_endian", test_buf_numbers_are_little_endian},
@@ -158,5 +176,6 @@ const struct unit_test unit_tests[] = {
     {"out_of_memory_keeps_what_is_there", test_buf_out_of_memory_keeps_what_is_there},
     {"sizes_do_not_wrap", test_buf_sizes_do_not_wrap},
     {"take_moves_ownership", test_buf_take_moves_ownership},
+    {"recycle_keeps_little", test_buf_recycle_keeps_little},
     {NULL, NULL},
 };

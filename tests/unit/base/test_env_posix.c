@@ -90,6 +90,47 @@ static void test_env_file_reads_what_was_written(void)
     place_close(&at);
 }
 
+/* Stores, through a mapping where it can be, and writes see each other; a store where the file has only just grown, or past its end, is a write. */
+static void test_env_store_is_a_write(void)
+{
+    struct place at = place_open();
+    struct file *f = must_open(&at, "data", FILE_WRITE);
+    enum { SIZE = 3 << 20, STEP = 70001 };
+    uint8_t *want = calloc(1, SIZE + STEP), *got = malloc(SIZE + STEP);
+    CU_ASSERT_TRUE_FATAL(want != NULL && got != NULL);
+    uint64_t filled = 0, size = 0;
+    size_t n = 0;
+    for (uint64_t to = 0; to + 5000 < SIZE; to += 777) {
+        while (filled < to + 2 * STEP && filled < SIZE) { /* the file grows ahead, in parts that are no whole pages */
+            uint64_t part = SIZE - filled < STEP ? SIZE - filled : STEP;
+            CU_ASSERT_EQUAL_FATAL(at.ops->pwrite(f, want + filled, part, filled, &at.err), QUARTET_OK);
+            filled += part;
+        }
+        for (uint64_t i = to; i < to + 400; i++)
+            want[i] = (uint8_t)(to * 3 + i);
+        CU_ASSERT_EQUAL_FATAL(at.ops->store(f, want + to, 400, to, &at.err), QUARTET_OK);
+        if (to % 5 == 0) {
+            want[to + 300] = 9;
+            CU_ASSERT_EQUAL_FATAL(at.ops->pwrite(f, want + to + 300, 1, to + 300, &at.err), QUARTET_OK);
+        }
+        CU_ASSERT_EQUAL_FATAL(at.ops->pread(f, got, 400, to, &n, &at.err), QUARTET_OK);
+        CU_ASSERT_TRUE(n == 400 && memcmp(got, want + to, 400) == 0);
+    }
+    memset(want + SIZE - 100, 7, STEP + 100);
+    CU_ASSERT_EQUAL(at.ops->store(f, want + SIZE - 100, STEP + 100, SIZE - 100, &at.err), QUARTET_OK);
+    CU_ASSERT_EQUAL(at.ops->sync(f, &at.err), QUARTET_OK);
+    CU_ASSERT_EQUAL(at.ops->size(f, &size, &at.err), QUARTET_OK);
+    CU_ASSERT_EQUAL(size, SIZE + STEP);
+    at.ops->close(f);
+    f = must_open(&at, "data", FILE_READ);
+    CU_ASSERT_EQUAL(at.ops->pread(f, got, SIZE + STEP, 0, &n, &at.err), QUARTET_OK);
+    CU_ASSERT_TRUE(n == SIZE + STEP && memcmp(got, want, SIZE + STEP) == 0);
+    at.ops->close(f);
+    free(want);
+    free(got);
+    place_close(&at);
+}
+
 static void test_env_open_tells_what_is_wrong(void)
 {
     struct place at = place_open();
@@ -299,6 +340,7 @@ static void test_env_log_lines(void)
 const char *const unit_suite = "env_posix";
 const struct unit_test unit_tests[] = {
     {"file_reads_what_was_written", test_env_file_reads_what_was_written},
+    {"store_is_a_write", test_env_store_is_a_write},
     {"open_tells_what_is_wrong", test_env_open_tells_what_is_wrong},
     {"full_disk_is_told_apart", test_env_full_disk_is_told_apart},
     {"offsets_past_the_end_of_the_world", test_env_offsets_past_the_end_of_the_world},

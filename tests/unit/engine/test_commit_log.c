@@ -526,6 +526,77 @@ static void test_commit_log_threads_share_syncs(void)
     fault_env_deinit(&f);
 }
 
+/* Whoever waits when a sync fails is told so, and nobody sleeps on. */
+static void test_commit_log_threads_all_learn_of_a_failed_sync(void)
+{
+    for (uint32_t n = 1; n <= 6; n++) {
+        struct fault_env f;
+        struct err err = ERR_INIT;
+        struct tally tally = {0};
+        commit_log *log = NULL;
+        pthread_mutex_t order = PTHREAD_MUTEX_INITIALIZER;
+        pthread_t threads[8];
+        struct worker workers[8];
+        fault_env_init(&f, n);
+        f.env.threads = true;
+        CU_ASSERT_EQUAL_FATAL(commit_log_open(&f.env, "/d", false, &log, &err), QUARTET_OK);
+        CU_ASSERT_EQUAL_FATAL(commit_log_replay(log, 0, tally_each, &tally, &err), QUARTET_OK);
+        f.fail_sync_at = 20 * n;
+        for (uint32_t i = 0; i < 8; i++) {
+            workers[i] = (struct worker){.log = log, .order = &order, .number = i, .commits = 200};
+            CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
+        }
+        uint32_t failed = 0;
+        for (uint32_t i = 0; i < 8; i++) {
+            pthread_join(threads[i], NULL);
+            failed += workers[i].failed;
+        }
+        CU_ASSERT_EQUAL(f.fail_sync_at, 0);
+        CU_ASSERT_EQUAL(failed, 8);
+        commit_log_close(log);
+        fault_env_deinit(&f);
+    }
+}
+
+/* What each level promises: FULL survives the loss of power, NORMAL the end of the process, OFF nothing but a close. */
+static void test_commit_log_levels_keep_what_they_promise(void)
+{
+    struct prng r;
+    prng_seed(&r, unit_seed(5));
+    uint32_t lost_power = 0, lost_kill = 0;
+    for (uint32_t n = 0; n < 120; n++) {
+        struct fault_env f;
+        struct err err = ERR_INIT;
+        struct book *b = book_new();
+        commit_log *log = NULL;
+        fault_env_init(&f, n + unit_seed(5));
+        CU_ASSERT_EQUAL_FATAL(reopen(&f, b, &log, &err), QUARTET_OK);
+        uint32_t full = 0, normal = 0, count = 1 + (uint32_t)prng_below(&r, 200);
+        for (uint32_t i = 0; i < count; i++) {
+            enum log_sync_mode mode = (enum log_sync_mode)(prng_below(&r, 40) == 0 ? LOG_SYNC_FULL : prng_below(&r, 4) == 0 ? LOG_SYNC_NORMAL : LOG_SYNC_OFF);
+            CU_ASSERT_EQUAL_FATAL(book_append(b, log, random_size(&r) / 16, i, &err), QUARTET_OK);
+            CU_ASSERT_EQUAL_FATAL(commit_log_sync(log, b->w[i].end, mode, &err), QUARTET_OK);
+            if (mode != LOG_SYNC_OFF)
+                normal = b->count;
+            if (mode == LOG_SYNC_FULL)
+                full = b->count;
+        }
+        bool killed = n % 2 == 0; /* else the power went */
+        fault_env_die(&f);
+        commit_log_close(log);
+        fault_env_restart(&f, killed);
+        CU_ASSERT_EQUAL_FATAL(reopen(&f, b, &log, &err), QUARTET_OK);
+        CU_ASSERT_FALSE(b->wrong);
+        CU_ASSERT_TRUE(b->seen >= (killed ? normal : full));
+        lost_kill += killed && b->seen < b->count;
+        lost_power += !killed && b->seen < normal;
+        commit_log_close(log);
+        fault_env_deinit(&f);
+        book_free(b);
+    }
+    CU_ASSERT_TRUE(lost_kill > 0 && lost_power > 0); /* otherwise this test would show nothing */
+}
+
 static void test_commit_log_survives_failed_allocations(void)
 {
     for (uint64_t n = 1; n < 60; n++) {
@@ -595,6 +666,8 @@ const struct unit_test unit_tests[] = {
     {"trim_recycles_segments", test_commit_log_trim_recycles_segments},
     {"missing_segment_is_damage", test_commit_log_missing_segment_is_damage},
     {"threads_share_syncs", test_commit_log_threads_share_syncs},
+    {"threads_all_learn_of_a_failed_sync", test_commit_log_threads_all_learn_of_a_failed_sync},
+    {"levels_keep_what_they_promise", test_commit_log_levels_keep_what_they_promise},
     {"survives_failed_allocations", test_commit_log_survives_failed_allocations},
     {"memory_mode", test_commit_log_memory_mode},
     {NULL, NULL},

@@ -1,0 +1,19 @@
+/* park.c - futexes with bit sets (Linux). Private ones: the sleepers are threads of one process.
+ * Not here: the order of memory, which the word's own atomic operations and the owner's lock give. */
+#include "base/park.h"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+void park_wait(const _Atomic uint32_t *word, uint32_t seen, uint32_t bits)
+{
+    /* Whatever it returns (woken, word changed, a signal), the caller looks again. */
+    (void)syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, seen, NULL, NULL, bits);
+}
+
+void park_wake(const _Atomic uint32_t *word, uint32_t count, uint32_t bits)
+{
+    int n = count > INT32_MAX ? INT32_MAX : (int)count;
+    (void)syscall(SYS_futex, word, FUTEX_WAKE_BITSET | FUTEX_PRIVATE_FLAG, n, NULL, NULL, bits); /* how many slept is of no use */
+}
