@@ -4,17 +4,24 @@
 
 #include "delta.h"
 
-#include <msgpack/pack.h>
-
 #define DELTA_FIELDS 6u     /* version, number, stamp, flags, deps, tables */
 #define DELTA_DEP_FIELDS 5u /* slot, incarnation, number, stamp, head */
 #define DELTA_TABLE_FIELDS 3u /* id, column ids, rows */
 #define DELTA_ROW_FIELDS 2u  /* key, flags; then the writes */
 #define DELTA_LIFE_FIELDS 3u /* where additions go to a named life: its stamp, slot, incarnation, before the writes */
 
-/* msgpack-c's packer, appending to a buf. Failure is the buf's. */
-msgpack_packer mp_packer(struct buf *out);
-void mp_put_value(msgpack_packer *pk, const struct value *v);
+/* Writers: the shortest form of each item, as msgpack-c packs them. Failure is the buf's. */
+void mp_put_uint_long(struct buf *out, uint64_t v);
+static inline void mp_put_uint(struct buf *out, uint64_t v)
+{
+    if (v < 0x80)
+        buf_u8(out, (uint8_t)v);
+    else
+        mp_put_uint_long(out, v);
+}
+void mp_put_array(struct buf *out, uint32_t count);
+void mp_put_bin(struct buf *out, struct slice s);
+void mp_put_value(struct buf *out, const struct value *v);
 
 /* Bounded readers: each takes one item; the wrong kind of item sets in->bad. Any width of a number is accepted. */
 uint64_t mp_uint(struct bytes_in *in);

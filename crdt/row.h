@@ -142,5 +142,14 @@ void state_hash_add(struct state_hash *sum, struct state_hash x);
 void state_hash_sub(struct state_hash *sum, struct state_hash x);
 struct state_hash row_hash(const struct row *row, const struct row_schema *schema, const uint32_t *column_ids, uint64_t table_id,
                            struct slice key, const struct chain_table *chains, struct buf *scratch);
+/* The hash of a SIMPLE row without counters, straight from its record's bytes: values[ends[i - 1]..ends[i]) is column i. column_ids ascend. */
+struct row_plain {
+    struct ver ver;
+    const uint8_t *values; /* encoded, one behind the other */
+    const uint32_t *ends;
+    uint32_t count;
+};
+struct state_hash row_hash_plain(const struct row_plain *row, const uint32_t *column_ids, uint64_t table_id, struct slice key,
+                                 const struct chain_table *chains, struct buf *scratch);
 
 #endif

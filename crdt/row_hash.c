@@ -104,3 +104,41 @@ struct state_hash row_hash(const struct row *row, const struct row_schema *schem
     XXH128_hash_t h = XXH3_128bits(scratch->data, scratch->len);
     return (struct state_hash){.lo = h.low64, .hi = h.high64};
 }
+
+static uint8_t *add_varint(uint8_t *to, uint64_t v)
+{
+    for (; v >= 0x80u; v >>= 7)
+        *to++ = (uint8_t)(v | 0x80u);
+    *to++ = (uint8_t)v;
+    return to;
+}
+
+struct state_hash row_hash_plain(const struct row_plain *row, const uint32_t *column_ids, uint64_t table_id, struct slice key,
+                                 const struct chain_table *chains, struct buf *scratch)
+{
+    size_t values = row->count > 0 ? row->ends[row->count - 1] : 0;
+    buf_clear(scratch);
+    uint8_t *start = buf_reserve(scratch, 8 + 10 + key.n + 17 + values + (size_t)row->count * 6 + 1), *to = start;
+    if (start == NULL)
+        return (struct state_hash){0};
+    struct chain_id id = chain_id_of(chains, row->ver.chain);
+    store_le64(to, table_id);
+    to = add_varint(to + 8, key.n);
+    if (key.n > 0)
+        memcpy(to, key.p, key.n);
+    to += key.n;
+    store_le64(to, row->ver.stamp);
+    store_le64(to + 8, id.incarnation);
+    to[16] = id.slot;
+    to += 17;
+    for (uint32_t i = 0, from = 0; i < row->count; from = row->ends[i++]) {
+        QASSERT(i == 0 || column_ids[i - 1] < column_ids[i]);
+        to = add_varint(to, (uint64_t)column_ids[i] + 1);
+        *to++ = MARK_BIRTH;
+        memcpy(to, row->values + from, row->ends[i] - from); /* a value is a byte at least */
+        to += row->ends[i] - from;
+    }
+    *to++ = MARK_END;
+    XXH128_hash_t h = XXH3_128bits(start, (size_t)(to - start));
+    return (struct state_hash){.lo = h.low64, .hi = h.high64};
+}

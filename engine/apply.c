@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "base/plant.h"
+#include "kv_top.h"
 
 struct hash_change {
     struct table_state *state;
@@ -30,9 +31,12 @@ struct applying {
     size_t change_count, change_cap, at_table; /* at_table: of the present table */
     const struct table_def *t;
     uint32_t *map;               /* the delta's column -> record column; NULL: the same */
+    bool plain;                  /* the table is the user's, its columns' ids ascend, none is a COUNTER: row_hash_plain */
+    uint32_t *ends;              /* plain: room for apply_values.ends */
+    struct kv_top top;           /* as of snap */
     tree_id last_tree;
     struct arena tables, row;    /* per delta; per row */
-    struct buf old, record, hashed, entry;
+    struct buf old, record, hashed, entry, encoded;
     struct value *old_values, *values;
     uint64_t rows;
     struct err *err;
@@ -172,20 +176,28 @@ static struct hash_change *change_of(struct applying *a, tree_id id)
     return &a->changes[a->change_count++];
 }
 
-static quartet_status begin_table(struct applying *a, const struct delta_reader *r)
+static bool table_plain(const struct table_def *t)
 {
-    if (r->table_id < a->last_tree)
+    for (uint32_t i = 0; i < t->rows.count; i++)
+        if (t->rows.columns[i].kind != ROW_LWW || (i > 0 && t->record_ids[i] <= t->record_ids[i - 1]))
+            return false;
+    return t->id >= SYS_TREES_END;
+}
+
+static quartet_status begin_table(struct applying *a, uint64_t table_id, const uint32_t *column_ids, uint32_t column_count)
+{
+    if (table_id < a->last_tree)
         return err_set(a->err, QUARTET_CORRUPT, "delta %llu: tables out of order", (unsigned long long)a->in.number);
-    a->last_tree = r->table_id;
-    if (r->table_id >= SYS_TREES_END) {
+    a->last_tree = table_id;
+    if (table_id >= SYS_TREES_END) {
         quartet_status rc = renew_catalog(a);
         if (rc != QUARTET_OK)
             return rc;
-    } else if (r->table_id != SYS_OBJECTS && r->table_id != SYS_COLUMNS && r->table_id != SYS_SETTINGS) {
+    } else if (table_id != SYS_OBJECTS && table_id != SYS_COLUMNS && table_id != SYS_SETTINGS) {
         return err_set(a->err, QUARTET_CORRUPT, "delta %llu writes table %llu, which is not replicated", (unsigned long long)a->in.number,
-                       (unsigned long long)r->table_id);
+                       (unsigned long long)table_id);
     }
-    a->t = catalog_table_by_id(a->catalog, r->table_id);
+    a->t = catalog_table_by_id(a->catalog, table_id);
     a->map = NULL;
     if (a->t == NULL) /* dropped and reclaimed meanwhile: only a replay sees this */
         return a->d->recovering ? QUARTET_OK : misfit(a, "a table that is not known");
@@ -196,16 +208,18 @@ static quartet_status begin_table(struct applying *a, const struct delta_reader 
     const struct table_def *t = a->t;
     a->values = arena_zalloc(&a->tables, t->column_count, sizeof *a->values);
     a->old_values = arena_zalloc(&a->tables, t->column_count, sizeof *a->old_values);
-    if (a->values == NULL || a->old_values == NULL)
+    a->plain = table_plain(t);
+    a->ends = arena_alloc(&a->tables, (t->rows.count + 1u) * sizeof *a->ends);
+    if (a->values == NULL || a->old_values == NULL || a->ends == NULL)
         return arena_fail(&a->tables, a->err);
-    if (r->column_count <= t->rows.count && memcmp(r->column_ids, t->record_ids, r->column_count * sizeof *r->column_ids) == 0)
+    if (column_count <= t->rows.count && memcmp(column_ids, t->record_ids, column_count * sizeof *column_ids) == 0)
         return QUARTET_OK;
-    a->map = arena_zalloc(&a->tables, r->column_count + 1u, sizeof *a->map);
+    a->map = arena_zalloc(&a->tables, column_count + 1u, sizeof *a->map);
     if (a->map == NULL)
         return arena_fail(&a->tables, a->err);
-    for (uint32_t i = 0; i < r->column_count; i++) {
+    for (uint32_t i = 0; i < column_count; i++) {
         uint32_t k = 0;
-        while (k < t->rows.count && t->record_ids[k] != r->column_ids[i])
+        while (k < t->rows.count && t->record_ids[k] != column_ids[i])
             k++;
         if (k == t->rows.count)
             return misfit(a, "a column that is not known");
@@ -254,6 +268,54 @@ static void count_hash(struct applying *a, const struct row *before, const struc
         state_hash_add(&c->add, row_hash(after, &t->rows, t->record_ids, t->id, key, &a->d->chains, &a->hashed));
 }
 
+/* An INSERT's record and index entries; `shown`: op's values as the row shows them. */
+static quartet_status put_inserted(struct applying *a, struct slice key, const struct row_op *op, const struct value *shown)
+{
+    const struct table_def *t = a->t;
+    struct slice record = slice_of(a->record.data, a->record.len);
+    if (a->record.failed || a->hashed.failed)
+        return err_nomem(a->err);
+    if (t->id < SYS_TREES_END) {
+        quartet_status rc = ops_put_copy(&a->ops, t->id, key, record, a->err);
+        return rc == QUARTET_OK ? system_changed(a, key, record, false, true) : rc;
+    }
+    if (t->index_count > 0) {
+        quartet_status rc = decode_key_into(a, key, a->values);
+        for (uint32_t i = 0; i < t->rows.count; i++)
+            a->values[t->record_columns[i]] = i >= op->write_count ? t->rows.columns[i].missing : shown != NULL ? shown[i] : op->writes[i].value;
+        if (rc == QUARTET_OK)
+            rc = apply_entries(&a->ops, t, key, NULL, a->values, &a->entry, a->err);
+        if (rc != QUARTET_OK)
+            return rc;
+    }
+    return ops_put_copy(&a->ops, t->id, key, record, a->err);
+}
+
+/* The same without counters: what the values' bytes are is all there is to know. */
+static quartet_status insert_plain(struct applying *a, struct slice key, const struct row_op *op, const struct apply_values *values)
+{
+    const struct table_def *t = a->t;
+    struct apply_values own = {.ends = a->ends};
+    if (values == NULL) {
+        buf_clear(&a->encoded);
+        for (uint32_t i = 0; i < op->write_count; i++) {
+            value_encode(&a->encoded, &op->writes[i].value);
+            a->ends[i] = (uint32_t)a->encoded.len;
+        }
+        if (a->encoded.failed)
+            return err_nomem(a->err);
+        own.bytes = a->encoded.data;
+        values = &own;
+    }
+    struct row_plain row = {.ver = a->writer.ver, .values = values->bytes, .ends = values->ends, .count = op->write_count};
+    struct record_view view = {.flags = RECORD_LIVE | RECORD_SIMPLE, .ver = row.ver, .value_count = row.count,
+                               .values = slice_of(row.values, row.count > 0 ? row.ends[row.count - 1] : 0)};
+    state_hash_add(&a->changes[a->at_table].add, row_hash_plain(&row, t->record_ids, t->id, key, &a->d->chains, &a->hashed));
+    buf_clear(&a->record);
+    record_put(&a->record, &view);
+    return put_inserted(a, key, op, NULL);
+}
+
 /* An INSERT where nothing was: no need to take a row apart. */
 static quartet_status insert_simple(struct applying *a, struct slice key, struct row_op *op)
 {
@@ -287,23 +349,7 @@ static quartet_status insert_simple(struct applying *a, struct slice key, struct
     count_hash(a, NULL, &row, key);
     buf_clear(&a->record);
     record_put_simple(&a->record, a->writer.ver, shown, op->write_count);
-    if (a->record.failed || a->hashed.failed)
-        return err_nomem(a->err);
-    struct slice record = slice_of(a->record.data, a->record.len);
-    if (t->id < SYS_TREES_END) {
-        quartet_status rc = ops_put_copy(&a->ops, t->id, key, record, a->err);
-        return rc == QUARTET_OK ? system_changed(a, key, record, false, true) : rc;
-    }
-    if (t->index_count > 0) {
-        quartet_status rc = decode_key_into(a, key, a->values);
-        for (uint32_t i = 0; i < n; i++)
-            a->values[t->record_columns[i]] = i < op->write_count ? shown[i] : t->rows.columns[i].missing;
-        if (rc == QUARTET_OK)
-            rc = apply_entries(&a->ops, t, key, NULL, a->values, &a->entry, a->err);
-        if (rc != QUARTET_OK)
-            return rc;
-    }
-    return ops_put_copy(&a->ops, t->id, key, record, a->err);
+    return put_inserted(a, key, op, shown);
 }
 
 static quartet_status show(struct applying *a, const struct row *row, struct slice key, struct value *out)
@@ -359,7 +405,7 @@ static quartet_status merge_row(struct applying *a, struct slice key, struct row
     return rc;
 }
 
-static quartet_status one_row(struct applying *a, struct slice key, struct row_op *op)
+static quartet_status one_row(struct applying *a, struct slice key, struct row_op *op, const struct apply_values *values)
 {
     quartet_status rc = QUARTET_OK;
     for (uint32_t i = 0; a->map != NULL && i < op->write_count; i++)
@@ -370,15 +416,20 @@ static quartet_status one_row(struct applying *a, struct slice key, struct row_o
         return rc;
     buf_clear(&a->old);
     a->rows++;
-    rc = kv_get(a->snap, NULL, a->t->id, key, &a->old, a->err);
-    if (rc == QUARTET_OK)
-        return merge_row(a, key, op);
-    if (rc != QUARTET_NOTFOUND)
-        return rc;
-    err_clear(a->err);
+    if (!kv_top_above(&a->top, a->t->id, key)) {
+        rc = kv_get(a->snap, NULL, a->t->id, key, &a->old, a->err);
+        if (rc == QUARTET_OK)
+            return merge_row(a, key, op);
+        if (rc == QUARTET_NOTFOUND)
+            rc = kv_top_missed(&a->top, a->snap, a->t->id, a->err);
+        if (rc != QUARTET_OK)
+            return rc;
+    }
     if ((op->flags & ROW_OP_INSERT) == 0)
         return QUARTET_OK; /* the row was purged: what the writer saw of it has ended */
-    return a->map == NULL ? insert_simple(a, key, op) : merge_row(a, key, op);
+    if (a->map != NULL)
+        return merge_row(a, key, op);
+    return a->plain ? insert_plain(a, key, op, values) : insert_simple(a, key, op);
 }
 
 static quartet_status one_delta(struct applying *a, struct slice bytes)
@@ -396,7 +447,7 @@ static quartet_status one_delta(struct applying *a, struct slice bytes)
             break;
         if (plant_is(PLANT_HALF_TRANSACTION) && tables++ > 0 && r.tables_left == 0)
             break;
-        rc = begin_table(a, &r);
+        rc = begin_table(a, r.table_id, r.column_ids, r.column_count);
         while (rc == QUARTET_OK && a->t != NULL) {
             struct slice key;
             struct row_op op;
@@ -404,7 +455,7 @@ static quartet_status one_delta(struct applying *a, struct slice bytes)
             rc = delta_next_row(&r, &a->row, &key, &op, &more, a->err);
             if (rc != QUARTET_OK || !more)
                 break;
-            rc = one_row(a, key, &op);
+            rc = one_row(a, key, &op, NULL);
         }
     }
     delta_close(&r);
@@ -540,6 +591,19 @@ quartet_status apply_feed(struct applying *a, struct slice delta, struct err *er
     return one_delta(a, delta);
 }
 
+quartet_status apply_table(struct applying *a, uint64_t table_id, const uint32_t *column_ids, uint32_t column_count, struct err *err)
+{
+    a->err = err;
+    return begin_table(a, table_id, column_ids, column_count);
+}
+
+quartet_status apply_row(struct applying *a, struct slice key, struct row_op *op, const struct apply_values *values, struct err *err)
+{
+    a->err = err;
+    arena_rewind(&a->row, (struct arena_mark){0});
+    return one_row(a, key, op, values);
+}
+
 quartet_status apply_end(struct applying *a, uint64_t number, log_pos end, apply_no *no, struct err *err)
 {
     quartet_status rc = a->prepared ? QUARTET_OK : apply_prepare(a, err);
@@ -565,6 +629,8 @@ void apply_abort(struct applying *a)
     buf_deinit(&a->record);
     buf_deinit(&a->hashed);
     buf_deinit(&a->entry);
+    buf_deinit(&a->encoded);
+    kv_top_deinit(&a->top);
     mem_free(a);
 }
 

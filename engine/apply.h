@@ -17,6 +17,15 @@ struct apply_in {
 struct applying;
 quartet_status apply_begin(db *d, const struct apply_in *in, struct applying **out, struct err *err);
 quartet_status apply_feed(struct applying *a, struct slice delta, struct err *err); /* the bytes are not needed afterwards */
+/* The same without the bytes, for who makes the delta: a table, then its rows, as delta_next_table and delta_next_row would give them. op->writes may be
+ * changed; what it and key point to is not needed afterwards. */
+struct apply_values { /* of an INSERT, as value_encode writes them: column i ends at ends[i] */
+    const uint8_t *bytes;
+    const uint32_t *ends;
+};
+quartet_status apply_table(struct applying *a, uint64_t table_id, const uint32_t *column_ids, uint32_t column_count, struct err *err);
+/* values: NULL where they are not at hand. */
+quartet_status apply_row(struct applying *a, struct slice key, struct row_op *op, const struct apply_values *values, struct err *err);
 quartet_status apply_prepare(struct applying *a, struct err *err); /* all was fed: whatever may fail but for memory is done now. Optional */
 /* number: of the last delta; end: of the log record that completes it. *no gets its apply number. `a` is gone in any case. */
 quartet_status apply_end(struct applying *a, uint64_t number, log_pos end, apply_no *no, struct err *err);

@@ -58,6 +58,10 @@ void ops_deinit(struct apply_ops *o)
 
 quartet_status ops_put_copy(struct apply_ops *o, tree_id tree, struct slice key, struct slice record, struct err *err)
 {
+    if (o->bulk != NULL) { /* which copies */
+        quartet_status rc = o->count > 0 ? ops_pour(o, err) : QUARTET_OK;
+        return rc == QUARTET_OK ? kv_bulk_put(o->bulk, tree, key, record, err) : rc;
+    }
     uint8_t *p = arena_alloc(&o->bytes, key.n + record.n);
     if (p == NULL)
         return arena_fail(&o->bytes, err);

@@ -1,5 +1,6 @@
 /* txn_commit.c - COMMIT: is what was read still so? Then one delta, logged, applied as any delta is, and made durable.
- * Why the delta is applied from its bytes: a peer will apply exactly these, so what this node shows after its own commit is what others will show.
+ * Why each operation goes into the delta's bytes and into apply at once: the bytes tell exactly these operations (a peer reads them back, and every test that
+ *   compares two nodes compares both ways), and taking apart what was just put together was a third of a load's COMMIT.
  * Why in chunks: a large transaction is never whole in memory. Each chunk is merged, logged and forgotten; without the last one, which says that all are
  *   there, the log's others are void, here and at replay, and their numbers are given again.
  * Invariants: nothing fails between the append of what completes it to the log and the end of apply but memory and the disk, and then the database takes no
@@ -34,6 +35,7 @@ struct commit {
     bool open, chunked;
     const struct table_def *table; /* of the writer; NULL: none begun in this chunk */
     struct row_write *writes;
+    uint32_t *ends;      /* as apply_values */
     uint32_t write_cap;
     struct arena arena;
     struct arena row;    /* of one row at a time */
@@ -117,17 +119,6 @@ static quartet_status validate(txn *t, struct err *err)
 
 /* ---- the delta ---- */
 
-static void chunk_begin(struct commit *c)
-{
-    struct delta_head head = {.number = c->number, .stamp = c->stamp, .deps = c->first ? &c->deps : NULL};
-    head.flags = (uint8_t)((c->chunked ? DELTA_MORE : 0) | (c->first ? 0 : DELTA_CONTINUES));
-    c->flags = head.flags;
-    buf_clear(&c->bytes);
-    delta_begin(&c->w, &c->bytes, &c->d->chains, &head);
-    c->open = true;
-    c->table = NULL;
-}
-
 /* Before the first chunk is merged: the own chain has seen what it depends on, as at a receiver. */
 static quartet_status chunks_start(struct commit *c)
 {
@@ -140,6 +131,18 @@ static quartet_status chunks_start(struct commit *c)
     c->seen_kept = true;
     rc = vv_merge(&s->seen, &c->deps, c->err);
     return rc == QUARTET_OK ? apply_begin(c->d, &in, &c->applying, c->err) : rc;
+}
+
+static quartet_status chunk_begin(struct commit *c)
+{
+    struct delta_head head = {.number = c->number, .stamp = c->stamp, .deps = c->first ? &c->deps : NULL};
+    head.flags = (uint8_t)((c->chunked ? DELTA_MORE : 0) | (c->first ? 0 : DELTA_CONTINUES));
+    c->flags = head.flags;
+    buf_clear(&c->bytes);
+    delta_begin(&c->w, &c->bytes, &c->d->chains, &head);
+    c->open = true;
+    c->table = NULL;
+    return c->first ? chunks_start(c) : QUARTET_OK;
 }
 
 static quartet_status log_chunk(struct commit *c)
@@ -161,7 +164,7 @@ static quartet_status log_chunk(struct commit *c)
     return rc;
 }
 
-/* The chunk is merged, then logged. The last one is logged only when nothing can go wrong any longer. */
+/* The rows of the chunk are merged: now it is logged. The last one is logged only when nothing can go wrong any longer. */
 static quartet_status chunk_end(struct commit *c)
 {
     uint32_t limit = c->d->identity.member ? COMMIT_ROW_BYTES_MAX : DELTA_BYTES_MAX;
@@ -170,10 +173,6 @@ static quartet_status chunk_end(struct commit *c)
     quartet_status rc = buf_check(&c->bytes, c->err);
     if (rc == QUARTET_OK && c->bytes.len > limit)
         rc = err_set(c->err, QUARTET_LIMIT, "one row's change has %zu bytes, limit %u", c->bytes.len, limit);
-    if (rc == QUARTET_OK && c->first)
-        rc = chunks_start(c);
-    if (rc == QUARTET_OK)
-        rc = apply_feed(c->applying, slice_of(c->bytes.data, c->bytes.len), c->err);
     if (rc == QUARTET_OK && (c->flags & DELTA_MORE) == 0)
         rc = apply_prepare(c->applying, c->err);
     if (rc == QUARTET_OK)
@@ -192,19 +191,21 @@ static struct value sum_value(const struct row_column *column, __int128 sum)
     return (struct value){.type = VALUE_DECIMAL, .scale = column->scale, .dec = dec_make(sum)}; /* beyond 64 bits */
 }
 
-/* The pending row as a net operation. *empty: nothing is left of it. */
-static quartet_status row_operation(struct commit *c, const struct table_def *t, struct slice record, struct row_op *op, bool *empty)
+/* The pending row as a net operation. *empty: nothing is left of it. *values: of an INSERT, where bytes is not NULL. */
+static quartet_status row_operation(struct commit *c, const struct table_def *t, struct slice record, struct row_op *op, struct apply_values *values, bool *empty)
 {
     struct pending p;
     if (!pending_read(record, &p))
         return err_set(c->err, QUARTET_INTERNAL, "damaged pending row of table %s", t->name);
     *op = (struct row_op){.flags = p.flags, .writes = c->writes};
+    *values = (struct apply_values){.bytes = (p.flags & ROW_OP_INSERT) != 0 && p.live && p.value_count == t->rows.count ? p.values.p : NULL, .ends = c->ends};
     struct bytes_in in = bytes_in(p.values.p, p.values.n);
     for (uint32_t i = 0; p.live && i < p.value_count; i++) {
         struct row_write *w = &c->writes[op->write_count];
         *w = (struct row_write){.column = i};
         if ((p.flags & ROW_OP_INSERT) != 0 || (p.bitmap.p[i / 8] >> (i % 8) & 1) != 0) {
             value_decode(&in, &w->value);
+            c->ends[i] = (uint32_t)(p.values.n - in.left);
             op->write_count++;
         } else {
             value_skip(&in);
@@ -246,8 +247,9 @@ static quartet_status writes_room(struct commit *c, const struct table_def *t)
     if (c->write_cap >= need)
         return QUARTET_OK;
     c->writes = arena_zalloc(&c->arena, need, sizeof *c->writes);
-    c->write_cap = c->writes == NULL ? 0 : need;
-    return c->writes == NULL ? arena_fail(&c->arena, c->err) : QUARTET_OK;
+    c->ends = arena_zalloc(&c->arena, need, sizeof *c->ends);
+    c->write_cap = c->writes == NULL || c->ends == NULL ? 0 : need;
+    return c->write_cap == 0 ? arena_fail(&c->arena, c->err) : QUARTET_OK;
 }
 
 /* An addition must count once: where the row has several lives, it goes to the newest. The snapshot shows the row as it is: it was validated. */
@@ -286,11 +288,12 @@ static quartet_status name_life(struct commit *c, const struct table_def *t, str
 static quartet_status encode_row(struct commit *c, const struct table_def *t, struct slice key, struct slice record)
 {
     struct row_op op;
+    struct apply_values values;
     bool empty = false;
     uint8_t raw[HIDDEN_KEY_BYTES];
     quartet_status rc = writes_room(c, t);
     if (rc == QUARTET_OK)
-        rc = row_operation(c, t, record, &op, &empty);
+        rc = row_operation(c, t, record, &op, &values, &empty);
     if (rc != QUARTET_OK || empty)
         return rc;
     rc = name_life(c, t, key, &op);
@@ -298,16 +301,18 @@ static quartet_status encode_row(struct commit *c, const struct table_def *t, st
         return rc;
     if (c->open && c->chunked && c->bytes.len + record.n + key.n > DELTA_CHUNK_BYTES_MAX)
         rc = chunk_end(c);
-    if (rc != QUARTET_OK)
-        return rc;
-    if (!c->open)
-        chunk_begin(c);
-    if (c->table != t) {
+    if (rc == QUARTET_OK && !c->open)
+        rc = chunk_begin(c);
+    if (rc == QUARTET_OK && c->table != t) {
         delta_table(&c->w, t->id, t->record_ids, t->rows.count);
         c->table = t;
+        rc = apply_table(c->applying, t->id, t->record_ids, t->rows.count, c->err);
     }
-    delta_row(&c->w, final_key(c, t, key, raw), &op);
-    return QUARTET_OK;
+    if (rc != QUARTET_OK)
+        return rc;
+    key = final_key(c, t, key, raw);
+    delta_row(&c->w, key, &op);
+    return apply_row(c->applying, key, &op, values.bytes != NULL ? &values : NULL, c->err);
 }
 
 /* What the chain's writer has applied and its receivers do not know of yet. */
@@ -345,8 +350,9 @@ static quartet_status encode(struct commit *c)
         rc = chunk_end(c);
     if (rc == QUARTET_OK && c->chunked && !c->first) { /* the last chunk says that all are there */
         c->chunked = false;
-        chunk_begin(c);
-        rc = chunk_end(c);
+        rc = chunk_begin(c);
+        if (rc == QUARTET_OK)
+            rc = chunk_end(c);
     }
     return rc;
 }

@@ -2,9 +2,10 @@
 #include "unit/cunit.h"
 
 #include "base/mem.h"
-#include "crdt/delta.h"
+#include "crdt/delta_codec.h"
 #include "unit/crdt/gen.h"
 
+#include <msgpack/pack.h>
 #include <stdio.h>
 
 const char *const unit_suite = "delta";
@@ -295,7 +296,87 @@ static void test_delta_survives_each_failed_allocation(void)
     chain_table_deinit(&chains);
 }
 
+static int append(void *data, const char *p, size_t n)
+{
+    buf_put(data, p, n);
+    return 0;
+}
+
+static void pack_ext(msgpack_packer *pk, uint8_t type, const void *p, size_t n)
+{
+    msgpack_pack_ext_with_body(pk, p, n, (int8_t)type);
+}
+
+static void pack_value(msgpack_packer *pk, const struct value *v)
+{
+    uint8_t raw[17];
+    switch (v->type) {
+    case VALUE_INTEGER:
+        msgpack_pack_int64(pk, v->i);
+        return;
+    case VALUE_REAL:
+        msgpack_pack_double(pk, v->r);
+        return;
+    case VALUE_TEXT:
+        msgpack_pack_str_with_body(pk, v->s.p, v->s.n);
+        return;
+    case VALUE_BLOB:
+        msgpack_pack_bin_with_body(pk, v->s.p, v->s.n);
+        return;
+    case VALUE_JSON:
+        pack_ext(pk, v->type, v->s.p, v->s.n);
+        return;
+    case VALUE_UUID:
+        pack_ext(pk, v->type, v->uuid, sizeof v->uuid);
+        return;
+    case VALUE_DECIMAL:
+        raw[0] = v->scale;
+        pack_ext(pk, v->type, raw, 1 + value_dec_bytes(v->dec, raw + 1));
+        return;
+    case VALUE_NULL:
+        msgpack_pack_nil(pk);
+        return;
+    default:
+        store_be64(raw, (uint64_t)v->i);
+        pack_ext(pk, v->type, raw, 8);
+    }
+}
+
+static void test_delta_packs_as_msgpack_does(void)
+{
+    static const size_t lengths[] = {0, 1, 2, 3, 4, 5, 8, 15, 16, 17, 31, 32, 255, 256, 65535, 65536};
+    static uint8_t bytes[65536];
+    struct prng r;
+    struct buf mine = {0}, theirs = {0};
+    msgpack_packer pk;
+    msgpack_packer_init(&pk, &theirs, append);
+    prng_seed(&r, unit_seed(45));
+    for (uint32_t i = 0; i < 20000; i++) {
+        uint8_t room[GEN_ROOM_BYTES];
+        struct value v = gen_value(&r, room);
+        uint64_t n = prng_u64(&r) >> prng_below(&r, 64);
+        mp_put_value(&mine, &v);
+        pack_value(&pk, &v);
+        mp_put_uint(&mine, n);
+        msgpack_pack_uint64(&pk, n);
+        mp_put_array(&mine, (uint32_t)n);
+        msgpack_pack_array(&pk, (uint32_t)n);
+    }
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        static const uint8_t types[] = {VALUE_TEXT, VALUE_BLOB, VALUE_JSON};
+        for (size_t k = 0; k < 3; k++) {
+            struct value v = {.type = types[k], .s = slice_of(bytes, lengths[i])};
+            mp_put_value(&mine, &v);
+            pack_value(&pk, &v);
+        }
+    }
+    CU_ASSERT(!mine.failed && mine.len == theirs.len && memcmp(mine.data, theirs.data, mine.len) == 0);
+    buf_deinit(&mine);
+    buf_deinit(&theirs);
+}
+
 const struct unit_test unit_tests[] = {
+    {"test_delta_packs_as_msgpack_does", test_delta_packs_as_msgpack_does},
     {"test_delta_round_trips", test_delta_round_trips},
     {"test_delta_open_refuses_truncation_at_each_length", test_delta_open_refuses_truncation_at_each_length},
     {"test_delta_open_stands_damage", test_delta_open_stands_damage},
