@@ -312,6 +312,7 @@ static quartet_status put_entry(struct kv_iter *it, const struct kv_walk *c, str
     struct bytes_in in = bytes_in(view.values.p, view.values.n);
     uint32_t at = 0;
     struct value v = VALUE_NULL_INIT;
+    bool moves = !kv_walk_stays(c);
     for (uint32_t i = 0; i < it->column_count; i++) {
         const struct wanted *w = &it->wanted[i];
         if (w->column < view.value_count && live) {
@@ -326,6 +327,8 @@ static quartet_status put_entry(struct kv_iter *it, const struct kv_walk *c, str
         } else {
             v = live ? it->missing[w->at] : VALUE_NULL_INIT;
         }
+        if (moves && !value_copy(&it->texts, &v))
+            return arena_fail(&it->texts, err);
         block_vec_put(&it->cols[w->at], it->n, &v);
     }
     if (it->want_keys) {

@@ -131,6 +131,11 @@ quartet_status kv_walk_prev(struct kv_walk *w, struct err *err)
     return rc;
 }
 
+bool kv_walk_stays(const struct kv_walk *w)
+{
+    return w->run == NULL || w->in_run.page.p == NULL || w->in_run.page.p != w->in_run.page.own;
+}
+
 void kv_walk_rest(struct kv_walk *w)
 {
     w->buffer = NULL;

@@ -29,6 +29,8 @@ quartet_status kv_walk_seek_before(struct kv_walk *w, tree_id tree, struct slice
 quartet_status kv_walk_seek_last(struct kv_walk *w, struct err *err);
 quartet_status kv_walk_next(struct kv_walk *w, struct err *err);
 quartet_status kv_walk_prev(struct kv_walk *w, struct err *err);
+/* Do the bytes of the entry last as long as its source? Not those of a run's file, which the next page takes the place of. */
+bool kv_walk_stays(const struct kv_walk *w);
 void kv_walk_rest(struct kv_walk *w);   /* hold nothing of the source, keep the memory */
 void kv_walk_deinit(struct kv_walk *w);
 
