@@ -70,6 +70,11 @@ static inline bool block_class_has_values(uint8_t class)
     return class < BLOCK_EMPTY && (class & RECORD_LIVE) != 0;
 }
 bool block_key(const struct block *b, uint32_t row, struct buf *out); /* appended; false: damaged */
+/* Keys that are one ascending integer column (KEY_INT without NULLs) as numbers. false: one is no such key, or damaged. */
+bool block_int_keys(const struct block *b, uint32_t from, uint32_t n, int64_t *out);
+/* Scans read blocks one after the other, and most lie so in memory: ask for what a scan of these columns will read of the next one, if it is
+ * there and made as this one. */
+void block_prefetch_next(const struct block *b, const uint16_t *columns, uint32_t n);
 /* The first row with a key at or after `key` (b->rows: none); *exact: it is that key. */
 bool block_find(const struct block *b, struct slice key, uint32_t *row, bool *exact);
 /* The record, bit by bit as it was put, appended. */

@@ -99,7 +99,8 @@ static inline size_t cells_bytes(size_t n, uint8_t width)
 {
     return (n * width + 7) / 8;
 }
-static inline uint64_t cell_get(const uint8_t *p, uint8_t width, size_t i)
+/* Always inlined: loops over cells know the width, and then this is one load. */
+static inline __attribute__((always_inline)) uint64_t cell_get(const uint8_t *p, uint8_t width, size_t i)
 {
     switch (width) {
     case 1:

@@ -7,6 +7,9 @@
 
 #include "block_format.h"
 
+#define BLOCK_PAGE_OVERHEAD 16u /* of LMDB, in front of a block on its pages */
+#define PREFETCH_COLUMN_BYTES 1024u
+
 static quartet_status damaged(struct err *err, const char *what)
 {
     return err_set(err, QUARTET_CORRUPT, "damaged block: %s", what);
@@ -164,6 +167,71 @@ bool block_key(const struct block *b, uint32_t row, struct buf *out)
         out->len += b->prefix_len + suffix;
     }
     return true;
+}
+
+#define INT_KEY_BYTES 9u /* a mark, then eight bytes big-endian with the sign flipped */
+
+static bool int_key(const uint8_t key[INT_KEY_BYTES], int64_t *out)
+{
+    *out = (int64_t)(load_be64(key + 1) ^ 1ull << 63);
+    return key[0] == 1;
+}
+
+bool block_int_keys(const struct block *b, uint32_t from, uint32_t n, int64_t *out)
+{
+    struct keys k;
+    uint8_t key[INT_KEY_BYTES];
+    QASSERT(from + n <= b->rows);
+    if (!keys_open(b, &k))
+        return false;
+    if (b->key_encoding != KEYS_INT || b->prefix_len + b->suffix_len != INT_KEY_BYTES) {
+        for (uint32_t i = 0; i < n; i++) {
+            size_t suffix;
+            if (!suffix_bytes(b, &k, from + i, &suffix) || b->prefix_len + suffix != INT_KEY_BYTES)
+                return false;
+            key_build(b, &k, from + i, suffix, key);
+            if (!int_key(key, &out[i]))
+                return false;
+        }
+        return true;
+    }
+    memset(key, 0, sizeof key); /* what all have in common, and below it the numbers */
+    memcpy(key, b->prefix, b->prefix_len);
+    uint64_t mask = UINT64_MAX >> (64 - 8 * (b->suffix_len > 0 ? b->suffix_len : 1)), first = k.first, factor = k.factor;
+    int64_t common;
+    if (!int_key(key, &common))
+        return false;
+    if (b->suffix_len == 0)
+        mask = 0;
+    if (b->key_width == 0) {
+        for (uint32_t i = 0; i < n; i++)
+            out[i] = (int64_t)((uint64_t)common ^ ((first + (from + i) * factor) & mask));
+    } else {
+        for (uint32_t i = 0; i < n; i++)
+            out[i] = (int64_t)((uint64_t)common ^ ((first + cell_get(k.cells, b->key_width, from + i) * factor) & mask));
+    }
+    return true;
+}
+
+static void prefetch_bytes(uintptr_t from, size_t n)
+{
+    for (size_t at = 0; at < n; at += 64)
+        __builtin_prefetch((const void *)(from + at));
+}
+
+void block_prefetch_next(const struct block *b, const uint16_t *columns, uint32_t n)
+{
+    uintptr_t next = (uintptr_t)b->p + (b->size + BLOCK_PAGE_OVERHEAD + 4095) / 4096 * 4096; /* never read: only asked for */
+    uint32_t entries = b->about + b->cols;
+    prefetch_bytes(next, BLOCK_HEADER_BYTES + (size_t)entries * BLOCK_COLUMN_BYTES + b->prefix_len + 1);
+    for (uint32_t i = 0; i < n; i++) {
+        if (columns[i] >= b->cols)
+            continue;
+        const uint8_t *dir = b->p + BLOCK_HEADER_BYTES + (size_t)(b->about + columns[i]) * BLOCK_COLUMN_BYTES;
+        size_t at = load_le32(dir), end = b->about + columns[i] + 1 < entries ? load_le32(dir + BLOCK_COLUMN_BYTES) : b->size;
+        size_t bytes = end > at ? end - at : 1; /* columns mostly stand in this order */
+        prefetch_bytes((next + at) & ~(uintptr_t)63, bytes + 63 < PREFETCH_COLUMN_BYTES ? bytes + 63 : PREFETCH_COLUMN_BYTES);
+    }
 }
 
 static uint32_t find_number(const struct block *b, const struct keys *k, struct slice rest, bool *exact)

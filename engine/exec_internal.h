@@ -128,6 +128,15 @@ void xsub_close(struct xsub *s);
 quartet_status xcte_fill(struct exec *e, uint32_t index, struct err *err);
 void xcte_close(struct xcte *c, uint32_t step_count);
 
+/* exec_scan.c: what a sort that wants its first rows only lets a scan below it drop. */
+struct scan_cut {
+    bool on;
+    uint32_t column; /* of the scan */
+    uint8_t flags;
+    uint64_t prefix; /* rows whose key begins with more (cell_key_prefixes) are not wanted */
+};
+void scan_set_cut(struct xnode *scan, const struct scan_cut *cut); /* borrowed */
+
 /* exec_bound.c: the bound of a scan from values. */
 struct bound_state {
     struct key_bound bound;

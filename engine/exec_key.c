@@ -201,6 +201,23 @@ void cell_key_put_vec(struct buf *out, const struct vec *v, uint32_t row, uint8_
     cell_key_put(out, &cell, flags);
 }
 
+bool cell_key_upto(const struct vec *v, const struct batch *in, uint8_t flags, uint64_t most, uint16_t *sel_out, uint32_t *n_out)
+{
+    uint64_t invert = (flags & CELL_KEY_DESC) != 0 ? UINT64_MAX : 0;
+    uint32_t n = 0, rows = in->n;
+    if ((v->type != VALUE_INTEGER && v->type != VALUE_REAL) || v->has_null || v->constant)
+        return false;
+    bool ints = v->type == VALUE_INTEGER;
+    for (uint32_t k = 0; k < rows; k++) {
+        uint32_t row = in->sel != NULL ? in->sel[k] : k;
+        double nearest = ints ? (double)v->i[row] : v->r[row];
+        sel_out[n] = (uint16_t)row; /* may be in->sel: writing never overtakes reading */
+        n += (((uint64_t)TAG_NUMBER << 56 | real_order(nearest) >> 8) ^ invert) <= most;
+    }
+    *n_out = n;
+    return true;
+}
+
 bool cell_key_prefixes(const struct vec *v, const uint16_t *sel, uint32_t n, uint8_t flags,
                        uint64_t *out)
 {

@@ -23,5 +23,9 @@ void cell_key_put_vec(struct buf *out, const struct vec *v, uint32_t row, uint8_
  * row. */
 bool cell_key_prefixes(const struct vec *v, const uint16_t *sel, uint32_t n, uint8_t flags,
                        uint64_t *out);
+/* Rows of `in` whose prefix of `v` is at most `most`, into sel_out, which may be in->sel's own
+ * memory. False: not of these types, or NULLs in it; nothing was put. */
+bool cell_key_upto(const struct vec *v, const struct batch *in, uint8_t flags, uint64_t most,
+                   uint16_t *sel_out, uint32_t *n_out);
 
 #endif

@@ -11,6 +11,8 @@ struct xscan {
     bool started, done;
     struct vec *cols;
     uint8_t *no_nulls; /* keys are never NULL */
+    const struct scan_cut *cut; /* or NULL */
+    bool *late;                 /* columns that nothing asks for before rows were dropped; or NULL */
     uint16_t sel[BATCH_ROWS_MAX];
 };
 
@@ -33,6 +35,37 @@ static void scan_close(struct xnode *x)
     s->scan = NULL;
 }
 
+void scan_set_cut(struct xnode *scan, const struct scan_cut *cut)
+{
+    ((struct xscan *)scan)->cut = cut;
+}
+
+static bool column_is_early(void *arg, const struct expr *e)
+{
+    bool *late = arg;
+    if (e->op == EXPR_COLUMN)
+        late[e->u.column] = false;
+    return e->op != EXPR_SUBQUERY && e->op != EXPR_EXISTS && e->op != EXPR_IN_QUERY;
+}
+
+/* Which columns can wait until the rows that are wanted are known? */
+static quartet_status find_late(struct xscan *s, struct err *err)
+{
+    const struct pscan *p = s->x.p->u.scan;
+    if ((p->filter == NULL && p->bound_filter == NULL && s->cut == NULL) || p->keys || p->index != NULL)
+        return QUARTET_OK;
+    s->late = keep_alloc(s->x.run->e, p->column_count, sizeof *s->late);
+    if (s->late == NULL)
+        return arena_fail(&s->x.run->e->keep, err);
+    memset(s->late, true, p->column_count * sizeof *s->late);
+    if (s->cut != NULL)
+        s->late[s->cut->column] = false;
+    if ((p->filter != NULL && !expr_walk(p->filter, column_is_early, s->late)) ||
+        (p->bound_filter != NULL && !expr_walk(p->bound_filter, column_is_early, s->late)))
+        s->late = NULL; /* a subquery reads whatever it likes */
+    return QUARTET_OK;
+}
+
 static quartet_status scan_start(struct xscan *s, struct err *err)
 {
     const struct pscan *p = s->x.p->u.scan;
@@ -50,8 +83,12 @@ static quartet_status scan_start(struct xscan *s, struct err *err)
         return QUARTET_OK;
     if (s->scan != NULL)
         return table_scan_rebind(s->scan, s->x.run->e->t, bound, err);
+    quartet_status rc = find_late(s, err);
+    if (rc != QUARTET_OK)
+        return rc;
     struct scan_want want = {.columns = p->columns,
                              .column_count = p->column_count,
+                             .late = s->late,
                              .keys = p->keys,
                              .reverse = p->reverse};
     return table_scan_open(s->x.run->e->t, p->table, p->index, bound, &want, &s->scan, err);
@@ -82,6 +119,24 @@ static quartet_status scan_filter(struct xscan *s, const struct expr *filter, st
     return rc;
 }
 
+/* What is left of a batch: by the conditions, and by what the sort above still wants. */
+static quartet_status scan_narrow(struct xscan *s, struct err *err)
+{
+    const struct pscan *p = s->x.p->u.scan;
+    struct batch *out = &s->x.out;
+    quartet_status rc = QUARTET_OK;
+    if (p->bound_filter != NULL && s->bound.inexact)
+        rc = scan_filter(s, p->bound_filter, err);
+    if (rc == QUARTET_OK && p->filter != NULL && out->n > 0)
+        rc = scan_filter(s, p->filter, err);
+    if (rc == QUARTET_OK && s->cut != NULL && s->cut->on && out->n > 0 &&
+        cell_key_upto(&out->cols[s->cut->column], out, s->cut->flags, s->cut->prefix, s->sel, &out->n))
+        out->sel = s->sel;
+    if (rc == QUARTET_OK && s->late != NULL && out->n > 0)
+        rc = table_scan_late(s->scan, out, err);
+    return rc;
+}
+
 static quartet_status scan_next(struct xnode *x, struct err *err)
 {
     struct xscan *s = (struct xscan *)x;
@@ -105,10 +160,8 @@ static quartet_status scan_next(struct xnode *x, struct err *err)
             rc = add_key_column(s, &x->out, err);
         if (!p->bounded)
             tmp_reset(x);
-        if (rc == QUARTET_OK && p->bound_filter != NULL && s->bound.inexact)
-            rc = scan_filter(s, p->bound_filter, err);
-        if (rc == QUARTET_OK && p->filter != NULL && x->out.n > 0)
-            rc = scan_filter(s, p->filter, err);
+        if (rc == QUARTET_OK)
+            rc = scan_narrow(s, err);
         if (rc != QUARTET_OK || x->out.n > 0)
             return rc;
     }

@@ -7,6 +7,7 @@
 #include "exec_internal.h"
 
 #define TOP_ROWS_MAX  100000u /* a larger LIMIT sorts everything */
+#define CUT_ROWS      1000u   /* and twice the LIMIT: so many are kept before they are cut */
 #define INSERTION_RUN 12u
 
 struct sort_rec {
@@ -26,6 +27,7 @@ struct xsort {
     uint64_t limit; /* first rows wanted, OFFSET included; UINT64_MAX: all */
     bool has_cut;
     struct sort_rec cut; /* rows from this key on are not wanted */
+    struct scan_cut scan_cut; /* the same for a scan right below */
     uint32_t at;
     struct buf key;
     struct outvec *cols;
@@ -104,6 +106,24 @@ static quartet_status sort_limit(struct xsort *s, struct err *err)
     return QUARTET_OK;
 }
 
+/* Where the first key is a column of a table that is scanned right below, the scan can drop what sorts behind before it reads the other columns. */
+static void find_scan(struct xsort *s)
+{
+    const struct psort *p = s->x.p->u.sort;
+    struct xnode *below = s->x.child[0];
+    uint32_t column = p->cols[0];
+    for (; below->p->kind == PN_PROJECT; below = below->child[0]) {
+        const struct expr *e = below->p->u.project[column];
+        if (e->op != EXPR_COLUMN)
+            return;
+        column = e->u.column;
+    }
+    if (below->p->kind != PN_SCAN || column >= below->p->u.scan->column_count)
+        return;
+    s->scan_cut = (struct scan_cut){.column = column, .flags = p->flags[0]};
+    scan_set_cut(below, &s->scan_cut);
+}
+
 static quartet_status sort_open(struct xnode *x, struct err *err)
 {
     struct xsort *s = (struct xsort *)x;
@@ -123,6 +143,9 @@ static quartet_status sort_open(struct xnode *x, struct err *err)
     }
     tmp_reset(x);
     quartet_status rc = sort_limit(s, err);
+    s->scan_cut.on = false;
+    if (s->limit != UINT64_MAX)
+        find_scan(s);
     if (rc == QUARTET_OK)
         rc = out_vecs(x, x->p->col_count, err);
     return rc != QUARTET_OK ? rc : child_open(x, 0, err);
@@ -215,6 +238,8 @@ static quartet_status cut(struct xsort *s, struct err *err)
     s->cap = n + 1;
     s->has_cut = true;
     s->cut = recs[n - 1];
+    s->scan_cut.prefix = s->cut.prefix;
+    s->scan_cut.on = true;
     return QUARTET_OK;
 }
 
@@ -245,7 +270,7 @@ static quartet_status take_batch(struct xsort *s, const struct batch *in, struct
     }
     if (rc == QUARTET_OK && kept > 0)
         rc = rows_append_vecs(&s->rows, in->cols, s->sel, kept, err);
-    if (rc == QUARTET_OK && s->limit != UINT64_MAX && s->limit > 0 && s->n > s->limit * 2 + 4096)
+    if (rc == QUARTET_OK && s->limit != UINT64_MAX && s->limit > 0 && s->n > s->limit * 2 + CUT_ROWS)
         rc = cut(s, err);
     return rc;
 }

@@ -228,6 +228,55 @@ quartet_status vec_compare(const struct expr *e, const struct batch *in, const s
 
 /* ---- into a selection ---- */
 
+/* Both ends of a closed interval at once. sel_out may be in->sel: writing never overtakes reading. */
+INLINE uint32_t interval_ints(const struct batch *in, const int64_t *v, int64_t lo, int64_t hi, uint16_t *sel_out)
+{
+    const uint16_t *sel = in->sel;
+    uint64_t width = (uint64_t)hi - (uint64_t)lo;
+    uint32_t n = 0, rows = in->n;
+    for (uint32_t k = 0; k < rows && sel == NULL; k++) {
+        sel_out[n] = (uint16_t)k;
+        n += (uint64_t)v[k] - (uint64_t)lo <= width;
+    }
+    for (uint32_t k = 0; k < rows && sel != NULL; k++) {
+        uint32_t row = sel[k];
+        sel_out[n] = (uint16_t)row;
+        n += (uint64_t)v[row] - (uint64_t)lo <= width;
+    }
+    return n;
+}
+
+/* The ends as integers that belong to the interval. false: none does. */
+static bool closed_interval(const struct expr *low, const struct expr *high, int64_t *lo, int64_t *hi)
+{
+    *lo = low->args[1]->u.value.i;
+    *hi = high->args[1]->u.value.i;
+    if (low->op == EXPR_GT && __builtin_add_overflow(*lo, 1, lo))
+        return false;
+    if (high->op == EXPR_LT && __builtin_sub_overflow(*hi, 1, hi))
+        return false;
+    return *lo <= *hi;
+}
+
+static bool int_constant_beside(const struct expr *e, enum expr_op op, enum expr_op or_op)
+{
+    return (e->op == op || e->op == or_op) && e->arg_count == 2 && e->args[0]->op == EXPR_COLUMN && e->args[1]->op == EXPR_CONST &&
+           e->args[1]->u.value.type == VALUE_INTEGER;
+}
+
+bool vec_interval_filter(const struct expr *low, const struct expr *high, const struct batch *in, uint16_t *sel_out, uint32_t *n_out)
+{
+    int64_t lo, hi;
+    if (!int_constant_beside(low, EXPR_GE, EXPR_GT) || !int_constant_beside(high, EXPR_LE, EXPR_LT) ||
+        low->args[0]->u.column != high->args[0]->u.column)
+        return false;
+    const struct vec *v = &in->cols[low->args[0]->u.column];
+    if (v->type != VALUE_INTEGER || v->has_null || v->constant)
+        return false;
+    *n_out = closed_interval(low, high, &lo, &hi) ? interval_ints(in, v->i, lo, hi, sel_out) : 0;
+    return true;
+}
+
 INLINE bool row_null(const struct vec *v, uint32_t row)
 {
     return v->has_null && v->null[v->constant ? 0 : row] != 0;
@@ -238,8 +287,17 @@ INLINE uint32_t filter_rows(enum expr_op op, enum kind kind, const struct batch 
     const struct vec left = *a, right = *b;
     uint32_t n = 0, rows = in->n;
     const uint16_t *sel = in->sel; /* may be sel_out: writing never overtakes reading */
-    if (sel == NULL && !left.has_null && right.constant && !right.has_null) {
+    bool plain = !left.has_null && !left.constant && right.constant && !right.has_null;
+    if (plain && sel == NULL) {
         for (uint32_t row = 0; row < rows; row++) {
+            sel_out[n] = (uint16_t)row;
+            n += holds_row(op, kind, &left, &right, row, 0);
+        }
+        return n;
+    }
+    if (plain) {
+        for (uint32_t k = 0; k < rows; k++) {
+            uint32_t row = sel[k];
             sel_out[n] = (uint16_t)row;
             n += holds_row(op, kind, &left, &right, row, 0);
         }

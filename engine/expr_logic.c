@@ -203,7 +203,11 @@ static quartet_status filter_and(const struct expr *e, struct expr_ctx *ctx, con
     if (e->arg_count == 0)
         n = sel_all(in, sel_out);
     for (uint32_t k = 0; k < e->arg_count && n > 0; k++) {
-        quartet_status rc = expr_filter(e->args[k], ctx, &rest, sel_out, &n, err);
+        quartet_status rc = QUARTET_OK;
+        if (k + 1 < e->arg_count && vec_interval_filter(e->args[k], e->args[k + 1], &rest, sel_out, &n))
+            k++; /* x >= a AND x <= b, which is what BETWEEN is */
+        else
+            rc = expr_filter(e->args[k], ctx, &rest, sel_out, &n, err);
         if (rc != QUARTET_OK)
             return rc;
         rest = narrowed(in, sel_out, n);

@@ -110,6 +110,8 @@ quartet_status vec_arith(const struct expr *e, const struct batch *in, const str
                          bool *done, struct err *err);
 quartet_status vec_compare(const struct expr *e, const struct batch *in, const struct vec *a, const struct vec *b, struct arena *arena,
                            struct vec *out, bool *done, struct err *err);
+/* The rows for which low (x >= a, x > a) and high (x <= b, x < b) hold, both of one integer column and constants. false: they are not that. */
+bool vec_interval_filter(const struct expr *low, const struct expr *high, const struct batch *in, uint16_t *sel_out, uint32_t *n_out);
 /* The rows for which the comparison holds. */
 bool vec_compare_filter(const struct expr *e, const struct batch *in, const struct vec *a, const struct vec *b, uint16_t *sel_out, uint32_t *n_out);
 

@@ -106,6 +106,8 @@ struct kv_want {
     const uint16_t *columns; /* record columns to yield, in this order; each becomes a vec */
     uint32_t column_count;
     const struct value *missing; /* for each of them: what a record too short for it shows; NULL: NULLs */
+    const bool *late; /* for each of them: it waits for kv_iter_late; NULL: none does */
+    bool int_keys; /* every key is one ascending INTEGER column of its kind (KEY_INT): fill kv_rows.int_keys */
     bool keys;    /* fill kv_rows.keys */
     bool records; /* fill kv_rows.records: whole records */
     bool dead;    /* also rows that are not live (their columns are NULL); needs `records` */
@@ -126,11 +128,14 @@ struct kv_rows {
     struct vec *cols;
     struct slice *keys;
     struct slice *records;
+    int64_t *int_keys;
 };
 quartet_status kv_iter_open(kv_snap *snap, const struct kv_overlay *over, tree_id tree, const struct kv_range *range, const struct kv_want *want,
                             kv_iter **out, struct err *err);
 /* Rows in key order (or reverse), up to BATCH_ROWS_MAX, or `limit` where that is not 0 and less. */
 quartet_status kv_iter_next(kv_iter *it, uint32_t limit, struct kv_rows *out, struct err *err);
+/* Fill the late columns of the last batch for its rows sel[0 .. n-1] (NULL: all), in kv_rows.cols; other rows hold anything. Once a batch. */
+quartet_status kv_iter_late(kv_iter *it, const uint16_t *sel, uint32_t n, struct err *err);
 /* Begin again with another range, maybe of another snapshot; tree, wants and memory stay. After an error it can only be restarted or closed. */
 quartet_status kv_iter_restart(kv_iter *it, kv_snap *snap, const struct kv_overlay *over, const struct kv_range *range, struct err *err);
 void kv_iter_rest(kv_iter *it);  /* hold nothing of the snapshot any longer; kv_iter_restart or kv_iter_close come next */

@@ -13,9 +13,16 @@ struct source {
     bool done;
 };
 
+#define LATE_PARTS_MAX 96u /* a batch of more parts is filled at once */
+#define LATE_SPARSE 32u    /* where one row in so many is wanted, finding it costs no more than filling all */
+
 struct wanted {
     uint16_t column;
     uint16_t at; /* in the caller's order */
+};
+struct part { /* rows of the batch that lie in one block side by side */
+    struct block block;
+    uint32_t from, count, at; /* in the block; in the batch */
 };
 
 struct kv_iter {
@@ -34,6 +41,14 @@ struct kv_iter {
     bool base_open, base_done; /* base_done: no block after the present one */
     struct block block;        /* p NULL: none */
     uint32_t from, to;         /* its rows that are still to come */
+
+    bool *late;          /* by place: waits for kv_iter_late; NULL: none does */
+    struct part *parts;  /* LATE_PARTS_MAX: where the batch's rows lie */
+    uint32_t part_count;
+    bool waiting;        /* late columns of this batch are still to be filled */
+    uint16_t *early;     /* columns that are read of every block */
+    uint32_t early_count;
+    int64_t *int_keys;   /* BATCH_ROWS_MAX, or NULL */
 
     uint32_t n; /* rows of the batch so far */
     struct buf key_bytes, record_bytes;
@@ -166,6 +181,8 @@ static quartet_status block_enter(struct kv_iter *it, struct err *err)
     quartet_status rc = kv_block_open(it->snap->store, it->tree, it->base.block, it->base.block_bytes, &it->block, err);
     if (rc != QUARTET_OK)
         return rc;
+    if (it->n > 0) /* a scan of several blocks */
+        block_prefetch_next(&it->block, it->early, it->early_count);
     it->from = 0;
     it->to = it->block.rows;
     bool exact;
@@ -237,17 +254,104 @@ static void vec_reverse(struct vec *v, uint32_t from, uint32_t to)
     }
 }
 
+static quartet_status put_column(struct kv_iter *it, const struct wanted *w, const struct block *b, uint32_t from, uint32_t count, uint32_t at,
+                                 struct err *err)
+{
+    quartet_status rc = block_column(b, w->column, from, count, &it->cols[w->at], at, &it->missing[w->at], &it->texts, err);
+    if (rc == QUARTET_OK && it->reverse)
+        vec_reverse(&it->cols[w->at], at, at + count);
+    return rc;
+}
+
+/* All rows of a late column, part by part. */
+static quartet_status put_late(struct kv_iter *it, const struct wanted *w, struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    struct vec *v = &it->cols[w->at];
+    v->type = VALUE_NULL;
+    v->has_null = false;
+    for (uint32_t i = 0; i < it->part_count && rc == QUARTET_OK; i++)
+        rc = put_column(it, w, &it->parts[i].block, it->parts[i].from, it->parts[i].count, it->parts[i].at, err);
+    return rc;
+}
+
+static quartet_status put_all_late(struct kv_iter *it, struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; i < it->column_count && it->waiting && rc == QUARTET_OK; i++)
+        if (it->late[it->wanted[i].at])
+            rc = put_late(it, &it->wanted[i], err);
+    it->waiting = false;
+    return rc;
+}
+
+/* Some rows of a late column; all others are zeros. */
+static quartet_status put_some_late(struct kv_iter *it, const struct wanted *w, const uint16_t *sel, uint32_t n, struct err *err)
+{
+    struct vec *v = &it->cols[w->at];
+    const struct part *p = it->parts;
+    memset(v->null, 0, it->n);
+    memset(v->p, 0, it->n * sizeof(struct value));
+    for (uint32_t k = 0; k < n; k++) {
+        while (sel[k] >= p->at + p->count)
+            p++;
+        uint32_t row = sel[k] - p->at;
+        uint32_t at = p->from + (it->reverse ? p->count - 1 - row : row);
+        quartet_status rc = block_column(&p->block, w->column, at, 1, v, sel[k], &it->missing[w->at], &it->texts, err);
+        if (rc != QUARTET_OK)
+            return rc;
+    }
+    return v->type == VEC_MIXED ? put_late(it, w, err) : QUARTET_OK; /* there zeros are no values */
+}
+
+quartet_status kv_iter_late(kv_iter *it, const uint16_t *sel, uint32_t n, struct err *err)
+{
+    if (!it->waiting)
+        return QUARTET_OK;
+    if (sel == NULL || n > it->n / LATE_SPARSE)
+        return put_all_late(it, err);
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; i < it->column_count && rc == QUARTET_OK; i++)
+        if (it->late[it->wanted[i].at])
+            rc = put_some_late(it, &it->wanted[i], sel, n, err);
+    it->waiting = false;
+    return rc;
+}
+
+/* Note where rows lie whose late columns wait. */
+static quartet_status note_part(struct kv_iter *it, uint32_t from, uint32_t count, struct err *err)
+{
+    if (it->waiting && it->part_count == LATE_PARTS_MAX)
+        return put_all_late(it, err);
+    if (it->waiting)
+        it->parts[it->part_count++] = (struct part){.block = it->block, .from = from, .count = count, .at = it->n};
+    return QUARTET_OK;
+}
+
+static quartet_status put_int_keys(struct kv_iter *it, uint32_t from, uint32_t count, struct err *err)
+{
+    int64_t *out = it->int_keys + it->n;
+    if (!block_int_keys(&it->block, from, count, out))
+        return err_set(err, QUARTET_CORRUPT, "%s: damaged block: keys", it->snap->store->name);
+    for (uint32_t a = 0, z = count - 1; it->reverse && a < z; a++, z--) {
+        int64_t swap = out[a];
+        out[a] = out[z];
+        out[z] = swap;
+    }
+    return QUARTET_OK;
+}
+
 /* Append rows from .. from+count-1 of the block, none of which is to be skipped. */
 static quartet_status put_rows(struct kv_iter *it, uint32_t from, uint32_t count, struct err *err)
 {
-    for (uint32_t i = 0; i < it->column_count; i++) {
-        const struct wanted *w = &it->wanted[i];
-        quartet_status rc = block_column(&it->block, w->column, from, count, &it->cols[w->at], it->n, &it->missing[w->at], &it->texts, err);
-        if (rc != QUARTET_OK)
-            return rc;
-        if (it->reverse)
-            vec_reverse(&it->cols[w->at], it->n, it->n + count);
-    }
+    quartet_status status = note_part(it, from, count, err);
+    if (status == QUARTET_OK && it->int_keys != NULL)
+        status = put_int_keys(it, from, count, err);
+    for (uint32_t i = 0; i < it->column_count && status == QUARTET_OK; i++)
+        if (!it->waiting || !it->late[it->wanted[i].at])
+            status = put_column(it, &it->wanted[i], &it->block, from, count, it->n, err);
+    if (status != QUARTET_OK)
+        return status;
     for (uint32_t k = 0; k < count && (it->want_keys || it->want_records); k++) {
         uint32_t row = it->reverse ? from + count - 1 - k : from + k;
         if (it->want_keys) {
@@ -309,6 +413,14 @@ static quartet_status put_entry(struct kv_iter *it, const struct kv_walk *c, str
     bool live = (view.flags & RECORD_LIVE) != 0;
     if (!live && !it->dead)
         return QUARTET_OK;
+    quartet_status rc = put_all_late(it, err); /* its bytes may not wait: no column of this batch does any longer */
+    if (rc != QUARTET_OK)
+        return rc;
+    if (it->int_keys != NULL) {
+        if (c->key.n != 9 || c->key.p[0] != 1)
+            return err_set(err, QUARTET_CORRUPT, "damaged key in the write buffer");
+        it->int_keys[it->n] = (int64_t)(load_be64(c->key.p + 1) ^ 1ull << 63);
+    }
     struct bytes_in in = bytes_in(view.values.p, view.values.n);
     uint32_t at = 0;
     struct value v = VALUE_NULL_INIT;
@@ -438,6 +550,8 @@ quartet_status kv_iter_next(kv_iter *it, uint32_t limit, struct kv_rows *out, st
     uint32_t cap = limit != 0 && limit < BATCH_ROWS_MAX ? limit : BATCH_ROWS_MAX;
     *out = (struct kv_rows){.cols = it->cols};
     it->n = 0;
+    it->waiting = it->late != NULL;
+    it->part_count = 0;
     buf_clear(&it->key_bytes);
     buf_clear(&it->record_bytes);
     arena_rewind(&it->texts, (struct arena_mark){0});
@@ -453,6 +567,7 @@ quartet_status kv_iter_next(kv_iter *it, uint32_t limit, struct kv_rows *out, st
     out->n = it->n;
     out->keys = it->want_keys ? it->keys : NULL;
     out->records = it->want_records ? it->records : NULL;
+    out->int_keys = it->int_keys;
     return QUARTET_OK;
 }
 
@@ -472,6 +587,23 @@ static quartet_status want_columns(struct kv_iter *it, const struct kv_want *wan
             it->wanted[k] = it->wanted[k - 1];
         it->wanted[k] = (struct wanted){.column = want->columns[i], .at = (uint16_t)i};
     }
+    it->early = mem_zalloc(n > 0 ? n : 1, sizeof *it->early);
+    if (it->early == NULL)
+        return err_nomem(err);
+    bool any = false;
+    for (uint32_t i = 0; i < n; i++) {
+        if (want->late == NULL || !want->late[i])
+            it->early[it->early_count++] = want->columns[i];
+        else
+            any = true;
+    }
+    if (!any)
+        return QUARTET_OK;
+    it->late = mem_alloc(n * sizeof *it->late);
+    it->parts = mem_alloc(LATE_PARTS_MAX * sizeof *it->parts);
+    if (it->late == NULL || it->parts == NULL)
+        return err_nomem(err);
+    memcpy(it->late, want->late, n * sizeof *it->late);
     return QUARTET_OK;
 }
 
@@ -535,6 +667,8 @@ quartet_status kv_iter_open(kv_snap *snap, const struct kv_overlay *over, tree_i
         rc = want_bytes(&it->key_ends, &it->keys, err);
     if (rc == QUARTET_OK && it->want_records)
         rc = want_bytes(&it->record_ends, &it->records, err);
+    if (rc == QUARTET_OK && want->int_keys && (it->int_keys = mem_alloc(BATCH_ROWS_MAX * sizeof *it->int_keys)) == NULL)
+        rc = err_nomem(err);
     if (rc == QUARTET_OK)
         rc = kv_iter_restart(it, snap, over, range, err);
     if (rc != QUARTET_OK) {
@@ -560,6 +694,10 @@ void kv_iter_close(kv_iter *it)
     mem_free(it->cols);
     mem_free(it->wanted);
     mem_free(it->missing);
+    mem_free(it->late);
+    mem_free(it->parts);
+    mem_free(it->early);
+    mem_free(it->int_keys);
     mem_free(it->key_ends);
     mem_free(it->record_ends);
     mem_free(it->keys);

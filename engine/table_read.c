@@ -23,6 +23,7 @@ struct table_scan {
     bool want_keys, covering;
     bool point, point_done;   /* the bound names one row; it has been given out */
     uint32_t column_count;
+    struct vec *cols;         /* the iterator's, of the last batch */
     uint32_t *columns;        /* wanted, by table position */
     uint16_t *record_columns; /* want.columns */
     struct value *missing;
@@ -37,6 +38,8 @@ struct table_scan {
     uint32_t keys_wanted;      /* so many of the key's columns must be taken apart */
     struct value *point_cells; /* room for the vectors of a point */
     uint8_t *point_nulls;
+    bool *late;                /* want.late */
+    uint8_t *no_nulls;         /* of int_keys: BATCH_ROWS_MAX zeros */
 };
 
 /* The next piece of the room; with NULL only its bytes are counted. */
@@ -60,6 +63,7 @@ static size_t scan_layout(table_scan *s, uint32_t n, uint8_t *room)
     s->from = scan_piece(room, &at, n, sizeof *s->from);
     s->record_columns = scan_piece(room, &at, n, sizeof *s->record_columns);
     s->point_nulls = scan_piece(room, &at, n, sizeof *s->point_nulls);
+    s->late = scan_piece(room, &at, n, sizeof *s->late);
     return at;
 }
 
@@ -91,6 +95,9 @@ static quartet_status scan_prepare(table_scan *s, const struct scan_want *want, 
         s->record_columns[s->want.column_count++] = (uint16_t)c->record_at;
     }
     bool key_wanted = want->keys || s->want.column_count < n;
+    for (uint32_t i = 0; i < n && want->late != NULL; i++)
+        if (s->from[i] >= 0)
+            s->late[s->from[i]] = want->late[i];
     s->want.reverse = want->reverse;
     s->want_keys = want->keys;
     s->fetch = (struct kv_want){.columns = s->record_columns, .column_count = s->want.column_count, .missing = s->missing};
@@ -101,6 +108,12 @@ static quartet_status scan_prepare(table_scan *s, const struct scan_want *want, 
     }
     s->want.columns = s->record_columns;
     s->want.missing = s->missing;
+    s->want.late = want->late != NULL ? s->late : NULL;
+    if (key_wanted && !want->keys && t->key_count == 1 && t->keys[0].kind == KEY_INT && !t->keys[0].desc) { /* nearly all tables */
+        s->want.int_keys = true;
+        s->no_nulls = mem_zalloc(BATCH_ROWS_MAX, 1);
+        return s->no_nulls != NULL ? QUARTET_OK : err_nomem(err);
+    }
     s->want.keys = key_wanted;
     return QUARTET_OK;
 }
@@ -176,6 +189,7 @@ void table_scan_close(table_scan *s)
     key_span_deinit(&s->span);
     arena_free_all(&s->batch);
     mem_free(s->room);
+    mem_free(s->no_nulls);
     mem_free(s);
 }
 
@@ -244,8 +258,11 @@ static quartet_status next_by_key(table_scan *s, uint32_t limit, struct batch *o
     for (uint32_t i = 0; i < s->column_count; i++)
         if (s->from[i] >= 0)
             s->vecs[i] = rows.cols[s->from[i]];
+        else if (rows.int_keys != NULL)
+            s->vecs[i] = (struct vec){.type = s->table->columns[s->columns[i]].type, .null = s->no_nulls, .i = rows.int_keys};
         else
             keys = true;
+    s->cols = rows.cols;
     if (keys)
         rc = decode_keys(s, rows.keys, rows.n, err);
     if (s->want_keys)
@@ -356,6 +373,17 @@ quartet_status table_scan_next(table_scan *s, uint32_t limit, struct batch *out,
     if (s->point)
         return next_by_point(s, out, err);
     return s->index != NULL ? next_by_index(s, limit, out, err) : next_by_key(s, limit, out, err);
+}
+
+quartet_status table_scan_late(table_scan *s, struct batch *b, struct err *err)
+{
+    if (s->point || s->index != NULL || s->want.late == NULL)
+        return QUARTET_OK;
+    quartet_status rc = kv_iter_late(s->it, b->sel, b->n, err);
+    for (uint32_t i = 0; i < s->column_count && rc == QUARTET_OK; i++)
+        if (s->from[i] >= 0)
+            s->vecs[i] = s->cols[s->from[i]];
+    return rc;
 }
 
 quartet_status table_get(txn *t, const struct table_def *table, struct slice key, struct value *values, struct arena *a, bool *found, struct err *err)

@@ -52,6 +52,7 @@ struct key_bound {
 struct scan_want {
     const uint32_t *columns; /* positions in table_def.columns: become batch columns 0, 1, ... */
     uint32_t column_count;
+    const bool *late;        /* for each of them: it may wait for table_scan_late; NULL: none does */
     bool keys;               /* fill batch.keys (for UPDATE and DELETE) */
     bool reverse;
 };
@@ -60,6 +61,8 @@ struct scan_want {
 quartet_status table_scan_open(txn *t, const struct table_def *table, const struct index_def *index, const struct key_bound *bound,
                                const struct scan_want *want, table_scan **out, struct err *err);
 quartet_status table_scan_next(table_scan *s, uint32_t limit, struct batch *out, struct err *err); /* out->n == 0: the end; limit 0: no wish */
+/* Fill the late columns of the batch just given, for the rows that are left in it. Once a batch, unless none is left. */
+quartet_status table_scan_late(table_scan *s, struct batch *b, struct err *err);
 /* Begin again with another bound, same everything, maybe in another transaction: for index joins, and for statements that run again. */
 quartet_status table_scan_rebind(table_scan *s, txn *t, const struct key_bound *bound, struct err *err);
 /* Hold nothing of the transaction any longer, but keep the memory for table_scan_rebind; NULL is allowed. The catalog of table and index must live on. */

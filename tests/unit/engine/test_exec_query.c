@@ -174,6 +174,47 @@ static void test_exec_query_runs_again(void)
     help_close(d);
 }
 
+static void expect_equal(db *d, const char *sql, const char *same)
+{
+    struct err err = ERR_INIT;
+    struct buf want = {0};
+    OK(query_try(d, same, NULL, &want, &err));
+    buf_u8(&want, 0);
+    expect_rows(d, sql, (const char *)want.data);
+    buf_deinit(&want);
+}
+
+/* Rows that a condition or a sort of the first ones drops before their other columns are read, from blocks with entries of the buffer between them.
+ * The sort on expressions keeps every row until the end. */
+static void test_exec_query_drops_rows_early(void)
+{
+    db *d = help_memory();
+    struct err err = ERR_INIT;
+    run_sql(d, "CREATE TABLE p(id INTEGER PRIMARY KEY, v REAL, n INTEGER, s TEXT, u)");
+    run_sql(d, "INSERT INTO p SELECT value, (value * 7919 % 9973) / 4.0, value * 31 % 101, 'text ' || value % 17, CASE value % 5 WHEN 0 THEN 'x' "
+               "WHEN 1 THEN NULL ELSE value END FROM generate_series(1, 20000)");
+    OK(kv_flush(d->store, &err));
+    for (int round = 0; round < 2; round++) { /* the second time with entries over the blocks */
+        expect_equal(d, "SELECT id, s, u FROM p ORDER BY v DESC, id LIMIT 10", "SELECT id, s, u FROM p ORDER BY 0 + v DESC, 0 + id LIMIT 10");
+        expect_equal(d, "SELECT id, s, u FROM p ORDER BY v, id LIMIT 5 OFFSET 30", "SELECT id, s, u FROM p ORDER BY 0 + v, 0 + id LIMIT 5 OFFSET 30");
+        expect_equal(d, "SELECT id, s, u FROM p WHERE n BETWEEN 3 AND 90 ORDER BY v DESC, id LIMIT 7",
+                     "SELECT id, s, u FROM p WHERE 0 + n BETWEEN 3 AND 90 ORDER BY 0 + v DESC, 0 + id LIMIT 7");
+        expect_equal(d, "SELECT id, s, u FROM p ORDER BY u DESC, id LIMIT 9", "SELECT id, s, u FROM p ORDER BY u || '' IS NULL, u DESC, 0 + id LIMIT 9");
+        expect_equal(d, "SELECT sum(id), count(u), min(s) FROM p WHERE n > 98 AND n <= 99",
+                     "SELECT sum(id), count(u), min(s) FROM p WHERE n = 99");
+        expect_equal(d, "SELECT id, s, u FROM p WHERE v = 1000.5 OR s = 'text 3' AND n = 5", "SELECT id, s, u FROM p WHERE 0 + v = 1000.5 OR s || '' = 'text 3' AND 0 + n = 5");
+        if (round > 0)
+            break;
+        run_sql(d, "UPDATE p SET v = -v, u = 'changed' WHERE id % 1500 = 3");
+        run_sql(d, "DELETE FROM p WHERE id % 977 = 4");
+        run_sql(d, "INSERT INTO p VALUES (30000, 99999, 99, 'last', NULL), (-5, NULL, 99, 'first', 1.5)");
+    }
+    expect_rows(d, "SELECT count(*) FROM p WHERE n > 5 AND n < 5", "0\n");
+    expect_rows(d, "SELECT count(*) FROM p WHERE n > 9223372036854775807 AND n <= 9223372036854775807", "0\n");
+    expect_rows(d, "SELECT id FROM p ORDER BY v DESC LIMIT 1", "30000\n");
+    help_close(d);
+}
+
 const char *const unit_suite = "exec_query";
 const struct unit_test unit_tests[] = {
     {"test_exec_query_many_batches", test_exec_query_many_batches},
@@ -183,5 +224,6 @@ const struct unit_test unit_tests[] = {
     {"test_exec_query_grouping_sets", test_exec_query_grouping_sets},
     {"test_exec_query_stops_when_told", test_exec_query_stops_when_told},
     {"test_exec_query_runs_again", test_exec_query_runs_again},
+    {"test_exec_query_drops_rows_early", test_exec_query_drops_rows_early},
     {NULL, NULL},
 };
