@@ -404,6 +404,11 @@ quartet_status commit_log_trim(commit_log *log, log_pos before, struct err *err)
     return QUARTET_OK;
 }
 
+bool commit_log_is_trimmed(const commit_log *log)
+{
+    return log->segment_count > 0 && log->segments[0]->number > 1;
+}
+
 uint64_t commit_log_bytes(commit_log *log)
 {
     uint64_t n = 0;

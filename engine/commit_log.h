@@ -55,6 +55,7 @@ log_pos commit_log_end(const commit_log *log);
 quartet_status commit_log_read(commit_log *log, log_pos at, enum log_type *type, struct buf *out, log_pos *end, struct err *err);
 /* Segments wholly below `before` may go (are recycled). */
 quartet_status commit_log_trim(commit_log *log, log_pos before, struct err *err);
+bool commit_log_is_trimmed(const commit_log *log); /* its beginning has gone: without a base it tells not all */
 uint64_t commit_log_bytes(commit_log *log); /* held on disk */
 
 #endif

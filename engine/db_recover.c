@@ -260,6 +260,8 @@ quartet_status db_recover(db *d, struct slice checkpoint, struct err *err)
     d->applied_no = kv_published(d->store);
     quartet_status rc = db_checkpoint_read(d, checkpoint, &from, err);
     d->rebuild = d->rebuild || kv_torn(d->store); /* until it is done: flushes during replay say so in their checkpoints */
+    if (rc == QUARTET_OK && checkpoint.n == 0 && commit_log_is_trimmed(d->log))
+        rc = err_set(err, QUARTET_CORRUPT, "%.300s/base.mdb is missing or new, but the log does not go back to the beginning: restore a backup", d->path);
     if (rc == QUARTET_OK)
         rc = first_catalog(d, err);
     if (rc == QUARTET_OK) {

@@ -3,7 +3,8 @@
  *   entries at a price) blocks make up for.
  * Debian's 0.9.24 has bugs that decide the flags here: no MDB_DUPSORT, MDB_WRITEMAP or MDB_NOSYNC; MDB_NOTLS, since a snapshot is no thread's
  *   own; one map size for ever, since mdb_env_set_mapsize pulls pages away under live readers.
- * Layout: one unnamed database. Key: tree id big-endian, separator. Tree 2^64 - 1 is ours: "checkpoint", "format". */
+ * Layout: one unnamed database. Key: tree id big-endian, separator. Tree 2^64 - 1 is ours: "checkpoint", "format", and "sum", that of all other entries, which
+ *   each commit carries along and lmdb_check.c holds against the file at open. */
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
@@ -16,12 +17,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "kv_base.h"
+#include "lmdb_check.h"
 
 #define READERS_MAX 1024u
 #define POOL_MAX 64u
 #define PLENTY_BYTES (64u << 20)
 #define MAP_BYTES_MIN ((size_t)1 << 30)
-#define FORMAT_TEXT "quartet base 2"
+#define FORMAT_TEXT "quartet base 3"
 #define OWN_TREE UINT64_MAX
 
 #if defined(__SANITIZE_THREAD__)
@@ -35,6 +37,7 @@ struct lmdb_base {
     MDB_env *env;
     MDB_dbi dbi;
     bool broken; /* a commit failed in a way that leaves the file in doubt */
+    struct lmdb_sum sum; /* as of the last commit; the writer's */
     pthread_mutex_t lock; /* guards the pool */
     struct base_read *pool;
     uint32_t pool_count;
@@ -50,6 +53,8 @@ struct base_read {
 struct base_write {
     struct lmdb_base *base;
     MDB_txn *txn;
+    MDB_cursor *cursor;
+    struct lmdb_sum sum; /* with what was put and erased so far */
     uint64_t pages; /* at most so many will be written */
 };
 
@@ -283,8 +288,13 @@ static quartet_status lmdb_write_begin(struct kv_base *base, struct base_write *
     if (w == NULL)
         return err_nomem(err);
     w->base = b;
+    w->sum = b->sum;
     int rc = mdb_txn_begin(b->env, NULL, 0, &w->txn);
+    if (rc == 0)
+        rc = mdb_cursor_open(w->txn, b->dbi, &w->cursor);
     if (rc != 0) {
+        if (w->txn != NULL)
+            mdb_txn_abort(w->txn);
         mem_free(w);
         return lmdb_error(b, rc, "a write transaction", err);
     }
@@ -292,31 +302,71 @@ static quartet_status lmdb_write_begin(struct kv_base *base, struct base_write *
     return QUARTET_OK;
 }
 
+static const uint8_t SUM_KEY[] = {255, 255, 255, 255, 255, 255, 255, 255, 's', 'u', 'm'}; /* tree and separator */
+
+/* The entry at the cursor goes into the sum, or out of it. */
+static quartet_status count_entry(struct base_write *w, bool in, struct err *err)
+{
+    MDB_val key, val;
+    uint64_t page = 0;
+    int rc = mdb_cursor_get(w->cursor, &key, &val, MDB_GET_CURRENT);
+    if (rc != 0)
+        return lmdb_error(w->base, rc, "writing", err);
+    if (key.mv_size == sizeof SUM_KEY && memcmp(key.mv_data, SUM_KEY, sizeof SUM_KEY) == 0)
+        return QUARTET_OK;
+    if (lmdb_is_apart(key.mv_size, val.mv_size) && !lmdb_apart_good(val.mv_data, val.mv_size, &page))
+        return err_set(err, QUARTET_CORRUPT, "%s: damaged page of a block: its header", w->base->path); /* LMDB would free what it says */
+    uint64_t hash = lmdb_entry_hash(slice_of(key.mv_data, key.mv_size), slice_of(val.mv_data, val.mv_size), page);
+    w->sum.sum += in ? hash : 0 - hash;
+    w->sum.entries += in ? 1u : UINT64_MAX;
+    return QUARTET_OK;
+}
+
+/* Find an entry that is to be replaced or erased, and take it out of the sum. */
+static quartet_status find_entry(struct base_write *w, struct lmdb_key *k, bool *found, struct err *err)
+{
+    MDB_val key = k->val, val;
+    int rc = mdb_cursor_get(w->cursor, &key, &val, MDB_SET);
+    *found = rc == 0;
+    if (rc != 0 && rc != MDB_NOTFOUND)
+        return lmdb_error(w->base, rc, "writing", err);
+    return *found ? count_entry(w, false, err) : QUARTET_OK;
+}
+
 static quartet_status lmdb_put(struct base_write *w, tree_id tree, struct slice separator, struct slice block, struct err *err)
 {
     struct lmdb_key k;
+    bool found;
     key_make(&k, tree, separator);
     MDB_val val;
     val.mv_size = block.n;
     memcpy(&val.mv_data, &block.p, sizeof val.mv_data); /* LMDB's type has no const; it only reads */
     w->pages += block.n / 4096 + 2;
-    int rc = mdb_put(w->txn, w->base->dbi, &k.val, &val, 0);
-    return rc == 0 ? QUARTET_OK : lmdb_error(w->base, rc, "writing", err);
+    quartet_status status = find_entry(w, &k, &found, err);
+    if (status != QUARTET_OK)
+        return status;
+    int rc = mdb_cursor_put(w->cursor, &k.val, &val, 0);
+    return rc == 0 ? count_entry(w, true, err) : lmdb_error(w->base, rc, "writing", err);
 }
 
 static quartet_status lmdb_del(struct base_write *w, tree_id tree, struct slice separator, struct err *err)
 {
     struct lmdb_key k;
+    bool found;
     key_make(&k, tree, separator);
     w->pages++;
-    int rc = mdb_del(w->txn, w->base->dbi, &k.val, NULL);
-    return rc == 0 || rc == MDB_NOTFOUND ? QUARTET_OK : lmdb_error(w->base, rc, "erasing", err);
+    quartet_status status = find_entry(w, &k, &found, err);
+    if (status != QUARTET_OK || !found)
+        return status;
+    int rc = mdb_cursor_del(w->cursor, 0);
+    return rc == 0 ? QUARTET_OK : lmdb_error(w->base, rc, "erasing", err);
 }
 
 static void lmdb_abort(struct base_write *w)
 {
     if (w == NULL)
         return;
+    mdb_cursor_close(w->cursor);
     mdb_txn_abort(w->txn);
     mem_free(w);
 }
@@ -352,16 +402,24 @@ static quartet_status lmdb_commit(struct base_write *w, struct slice checkpoint,
     quartet_status status = QUARTET_OK;
     if (checkpoint.p != NULL)
         status = lmdb_put(w, OWN_TREE, slice_of("checkpoint", 10), checkpoint, err);
+    uint8_t sum[LMDB_SUM_BYTES];
+    lmdb_sum_encode(&w->sum, sum);
+    if (status == QUARTET_OK)
+        status = lmdb_put(w, OWN_TREE, slice_of("sum", 3), slice_of(sum, sizeof sum), err);
     if (status == QUARTET_OK)
         status = reserve(w, err);
     if (status != QUARTET_OK) {
         lmdb_abort(w);
         return status;
     }
+    struct lmdb_sum now = w->sum;
+    mdb_cursor_close(w->cursor);
     int rc = mdb_txn_commit(w->txn); /* frees it in any case */
     mem_free(w);
-    if (rc == 0)
+    if (rc == 0) {
+        b->sum = now;
         return QUARTET_OK;
+    }
     status = lmdb_error(b, rc, "commit", err);
     /* Where there was no room nothing was synced and nothing refers to the new pages; after a failed sync nobody knows. */
     b->broken = status != QUARTET_FULL && status != QUARTET_NOMEM;
@@ -482,12 +540,20 @@ static quartet_status open_dbi(struct lmdb_base *b, struct err *err)
     return rc == 0 ? QUARTET_OK : lmdb_error(b, rc, "open", err);
 }
 
-/* Open the file b->path, made and given its format where it is missing. */
-static quartet_status open_file(struct env *env, struct lmdb_base *b, struct err *err)
+/* Open the file b->path; a `fresh` one is made and given its format. */
+static quartet_status open_file(struct env *env, struct lmdb_base *b, bool fresh, struct err *err)
 {
+    bool has_sum = true;
+    quartet_status rc = fresh ? QUARTET_OK : lmdb_check(env, b->path, slice_of(SUM_KEY, sizeof SUM_KEY), &b->sum, &has_sum, err);
+    if (rc != QUARTET_OK)
+        return rc;
     int code = open_env(env, b);
-    quartet_status rc = code == 0 ? open_dbi(b, err) : lmdb_error(b, code, "open", err);
-    return rc == QUARTET_OK ? check_format(b, err) : rc;
+    rc = code == 0 ? open_dbi(b, err) : lmdb_error(b, code, "open", err);
+    if (rc == QUARTET_OK)
+        rc = check_format(b, err);
+    if (rc == QUARTET_OK && !has_sum)
+        rc = err_set(err, QUARTET_CORRUPT, "%s: damaged: the sum of its entries is missing", b->path);
+    return rc;
 }
 
 /* A new base is made under another name: a crash within LMDB's first write, which nobody syncs, leaves a file that LMDB takes for damaged for ever. */
@@ -507,7 +573,7 @@ static quartet_status make_file(struct env *env, struct lmdb_base *b, const char
     if (rc == QUARTET_OK)
         rc = path_join(b->path, sizeof b->path, dir, left_over[0], err);
     if (rc == QUARTET_OK)
-        rc = open_file(env, b, err);
+        rc = open_file(env, b, true, err);
     if (b->env != NULL)
         mdb_env_close(b->env);
     b->env = NULL;
@@ -544,7 +610,7 @@ static quartet_status open_at(struct env *env, const char *dir, const char *path
     if (rc == QUARTET_OK && dir != NULL)
         rc = make_file(env, b, dir, err);
     if (rc == QUARTET_OK)
-        rc = open_file(env, b, err);
+        rc = open_file(env, b, dir == NULL && !env->ops->exists(env, path), err);
     if (rc != QUARTET_OK) {
         lmdb_close(&b->base);
         return rc;
