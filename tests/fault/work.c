@@ -188,7 +188,7 @@ bool work_consistent(struct work *w, char *why, size_t n)
 struct drawing {
     struct script *s;
     struct prng prng;
-    uint32_t next_a, next_audit, next_x;
+    uint32_t next_a, next_audit, next_x, next_column;
     bool large;
     struct buf sql;
 };
@@ -256,7 +256,7 @@ static void draw_ddl(struct drawing *w)
         w->next_x++;
         break;
     case 2: buf_printf(&w->sql, "CREATE INDEX IF NOT EXISTS x_index_%u ON x%u (t)", last, last - 1); break;
-    case 3: buf_printf(&w->sql, "ALTER TABLE b ADD COLUMN more%u INTEGER DEFAULT %u", w->next_audit, last); break;
+    case 3: buf_printf(&w->sql, "ALTER TABLE b ADD COLUMN more%u INTEGER DEFAULT %u", w->next_column++, last); break;
     default:
         buf_printf(&w->sql, "BEGIN; DROP TABLE x%u;", last - 1);
         put_audit(w, "dropped");
