@@ -223,6 +223,7 @@ struct bind {
     /* In a trigger: OLD.x and NEW.x are columns of this table, parameters 1 to n and n + 1 to 2 n; NULL: none is. */
     const struct table_def *row_of;
     bool has_old, has_new;
+    bool listing; /* information_schema asks what columns a view has: within that, no view is asked again */
 };
 
 /* bind.c */
@@ -285,6 +286,10 @@ quartet_status bind_join(struct bind *b, struct bsource *l, struct bsource *r, u
 void bind_in_view(const struct view_def *v, struct err *err); /* say in the error which view */
 const struct table_def *bind_find_table(struct bind *b, const struct ast_qname *name,
                                         struct err *err);
+
+/* bind_schema.c: a table of information_schema as the rows it has in the plan's catalog. */
+quartet_status bind_schema_query(struct bind *b, const struct ast_qname *name, struct bquery **out,
+                                 struct err *err);
 
 /* bind_select.c */
 quartet_status bind_query(struct bind *b, struct scope *up, struct scope *container,

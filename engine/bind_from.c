@@ -336,6 +336,29 @@ static quartet_status merge_query(struct bind *b, struct scope *s, const struct 
     return rc;
 }
 
+/* A query whose rows are made apart from the others. */
+static quartet_status query_source(struct bind *b, struct scope *s, struct bquery *q,
+                                   const struct ast_from *f, const char *alias,
+                                   struct bsource **out, struct err *err)
+{
+    uint32_t from = s->count;
+    quartet_status rc = QUARTET_OK;
+    struct bsource *src = source_new(b, SRC_QUERY);
+    if (src == NULL)
+        return arena_fail(b->a, err);
+    src->query = q;
+    src->alias = alias;
+    for (uint32_t i = 0; i < q->dep_count; i++)
+        src->lateral |= b->slots[q->deps[i]].owner == s;
+    for (uint32_t i = 0; i < q->out_count && rc == QUARTET_OK; i++) {
+        struct bcol col = q->shape[i];
+        col.kind = BCOL_SOURCE;
+        rc = source_column(b, s, src, &col, err);
+    }
+    *out = src;
+    return rc != QUARTET_OK ? rc : name_columns(b, s, from, f, err);
+}
+
 static quartet_status bind_from_query(struct bind *b, struct scope *s, const struct ast_from *f,
                                       bool merge, struct bsource **out, struct err *err)
 {
@@ -348,20 +371,7 @@ static quartet_status bind_from_query(struct bind *b, struct scope *s, const str
         rc = merge_query(b, s, q, f->alias.text, out, err);
         return rc != QUARTET_OK ? rc : name_columns(b, s, from, f, err);
     }
-    struct bsource *src = source_new(b, SRC_QUERY);
-    if (src == NULL)
-        return arena_fail(b->a, err);
-    src->query = q;
-    src->alias = f->alias.text;
-    for (uint32_t i = 0; i < q->dep_count; i++)
-        src->lateral |= b->slots[q->deps[i]].owner == s;
-    for (uint32_t i = 0; i < q->out_count && rc == QUARTET_OK; i++) {
-        struct bcol col = q->shape[i];
-        col.kind = BCOL_SOURCE;
-        rc = source_column(b, s, src, &col, err);
-    }
-    *out = src;
-    return rc != QUARTET_OK ? rc : name_columns(b, s, from, f, err);
+    return query_source(b, s, q, f, f->alias.text, out, err);
 }
 
 void bind_in_view(const struct view_def *v, struct err *err)
@@ -474,6 +484,14 @@ static quartet_status bind_from_item(struct bind *b, struct scope *s, const stru
         for (uint32_t i = from; rc == QUARTET_OK && f->alias.text != NULL && i < s->count; i++)
             s->cols[i].table = f->alias.text;
         return rc;
+    }
+    if (name_eq(f->name.schema.text, "information_schema")) {
+        struct bquery *q;
+        rc = bind_schema_query(b, &f->name, &q, err);
+        return rc == QUARTET_OK
+                   ? query_source(b, s, q, f,
+                                  f->alias.text != NULL ? f->alias.text : f->name.name.text, out, err)
+                   : rc;
     }
     struct cte_scope *cte = find_cte(s, &f->name);
     const struct view_def *view = cte == NULL ? catalog_view(b->catalog, f->name.name.text) : NULL;
