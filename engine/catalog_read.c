@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "kv_spill.h"
 
 struct object {
     tree_id id, table_id;
@@ -183,6 +184,14 @@ static quartet_status birth_of(struct reading *r, const struct table_def *t, str
     if (src->pending && src->over != NULL && src->over->own != NULL &&
         kv_own_get(src->over->own, t->id, key, src->over->through, &pending, &version))
         return QUARTET_OK; /* of this transaction: newer than all */
+    if (src->pending && src->over != NULL && src->over->spill != NULL) {
+        struct kv_run_page page = {0};
+        bool found;
+        quartet_status rc = kv_spill_get(src->over->spill, &page, t->id, key, src->over->through, &pending, &version, &found, r->err);
+        kv_run_page_deinit(&page);
+        if (rc != QUARTET_OK || found)
+            return rc; /* likewise */
+    }
     struct record_view view;
     if (record_view(record, &view) && (view.flags & RECORD_SIMPLE) != 0) {
         *out = view.ver;

@@ -158,6 +158,12 @@ static void publish_synced(void *arg)
     db_publish(arg);
 }
 
+struct kv_run_place db_run_place(const db *d)
+{
+    bool memory = d->options.in_memory || d->options.base_in_memory;
+    return (struct kv_run_place){.env = d->env, .dir = memory ? NULL : d->path, .memory_bytes = db_large_bytes(d)};
+}
+
 static quartet_status open_files(db *d, struct err *err)
 {
     struct buf checkpoint = {0};

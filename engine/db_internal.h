@@ -148,6 +148,7 @@ struct table_state *db_table(db *d, tree_id id, struct err *err);     /* made as
 quartet_status db_usable(db *d, struct err *err);
 /* What takes more memory than this goes through files. */
 size_t db_large_bytes(const db *d);
+struct kv_run_place db_run_place(const db *d); /* of such files */
 void db_break(db *d); /* log or store failed: no more commits until it is opened again */
 void db_notify(db *d);
 void db_trim(db *d);  /* a database never in a cluster needs no log below its last checkpoint */

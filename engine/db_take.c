@@ -29,7 +29,7 @@ static const char *wrong_place(const db *d, chain_no chain, const struct chain_s
 static quartet_status chunks_begin(db *d, struct chain_state *s, uint64_t number, log_pos at, struct err *err)
 {
     struct chunk_run c = {.open = true, .first = number, .next = number, .at = at};
-    struct kv_run_place place = {.env = d->env, .dir = d->options.in_memory || d->options.base_in_memory ? NULL : d->path, .memory_bytes = db_large_bytes(d)};
+    struct kv_run_place place = db_run_place(d);
     quartet_status rc = vv_copy(&c.seen, &s->seen, err);
     if (rc == QUARTET_OK)
         rc = kv_run_writer_new(&place, &c.kept, err);

@@ -129,6 +129,8 @@ quartet_status index_fill_own(txn *t, const struct table_def *table, const struc
             if (rc == QUARTET_OK)
                 rc = index_key(table, ix, values, b.keys[r], &t->entry, err);
             if (rc == QUARTET_OK)
+                rc = txn_writable(t, err);
+            if (rc == QUARTET_OK)
                 rc = kv_own_put(t->writes, ix->id, slice_of(t->entry.data, t->entry.len), t->statement, slice_of("", 0), err);
         }
     }

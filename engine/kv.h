@@ -92,12 +92,18 @@ quartet_status kv_snapshot(kv *s, apply_no at, kv_snap **out, struct err *err);
 quartet_status kv_snapshot_latest(kv *s, kv_snap **out, struct err *err);
 void kv_release(kv_snap *snap); /* NULL is allowed */
 apply_no kv_snap_at(const kv_snap *snap);
+void kv_snap_rest(kv_snap *snap); /* before runs of an overlay that was read with it go */
 
 /* A transaction's own writes, laid over a snapshot: entries of `own` with a version at or below `through` hide the store's. */
+typedef struct kv_spill kv_spill;
 struct kv_overlay {
     kv_own *own; /* NULL: none */
     apply_no through;
+    kv_spill *spill; /* those that went to disk; NULL: none */
 };
+/* Who keeps a copy of it beyond a call holds what it names; a transaction may put other things in their place meanwhile. */
+void kv_overlay_hold(const struct kv_overlay *over);
+void kv_overlay_drop(struct kv_overlay *over);
 
 /* The record of a key, appended to `out`. QUARTET_NOTFOUND where there is none (out untouched). */
 quartet_status kv_get(kv_snap *snap, const struct kv_overlay *over, tree_id tree, struct slice key, struct buf *out, struct err *err);

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "kv_internal.h"
+#include "kv_spill.h"
 
 struct source {
     struct kv_walk walk;
@@ -27,6 +28,7 @@ struct part { /* rows of the batch that lie in one block side by side */
 
 struct kv_iter {
     struct kv_snap *snap;
+    struct kv_overlay over; /* held */
     tree_id tree;
     struct buf lo, hi;
     bool hi_open, reverse, dead, want_keys, want_records;
@@ -131,6 +133,15 @@ static quartet_status source_add_own(struct kv_iter *it, kv_own *own, apply_no t
     if (s == NULL)
         return QUARTET_NOMEM;
     kv_walk_set_own(&s->walk, own, through, false);
+    return source_start(it, s, err);
+}
+
+static quartet_status source_add_spill(struct kv_iter *it, uint32_t run, struct err *err)
+{
+    struct source *s = source_new(it, err);
+    if (s == NULL)
+        return QUARTET_NOMEM;
+    kv_spill_walk(it->over.spill, run, it->over.through, &s->walk);
     return source_start(it, s, err);
 }
 
@@ -623,6 +634,7 @@ void kv_iter_rest(kv_iter *it)
     for (uint32_t i = 0; i < it->source_count; i++)
         kv_walk_rest(&it->sources[i].walk);
     it->source_count = 0;
+    kv_overlay_drop(&it->over);
     it->snap = NULL;
 }
 
@@ -640,8 +652,14 @@ quartet_status kv_iter_restart(kv_iter *it, kv_snap *snap, const struct kv_overl
     if (it->lo.failed || it->hi.failed)
         return err_nomem(err);
     quartet_status rc = QUARTET_OK;
+    if (over != NULL) {
+        it->over = *over;
+        kv_overlay_hold(over);
+    }
     if (over != NULL && over->own != NULL && kv_own_entries(over->own) > 0)
         rc = source_add_own(it, over->own, over->through, err);
+    for (uint32_t i = 0; rc == QUARTET_OK && over != NULL && i < kv_spill_runs(over->spill); i++)
+        rc = source_add_spill(it, i, err);
     for (uint32_t i = 0; i < snap->view->count && rc == QUARTET_OK; i++) {
         const struct kv_layer *l = snap->view->layers[i];
         rc = l->run != NULL ? source_add_run(it, l->run, &(struct kv_sight){.through = snap->at}, err) : source_add(it, l->buffer, snap->at, err);

@@ -271,7 +271,7 @@ static quartet_status push_new(struct merge *m, struct err *err)
     struct slice key = m->in->key, record = m->in->record;
     if (record.p == NULL)
         return QUARTET_OK;
-    if (m->in->run != NULL) { /* its page may go with the next step */
+    if (!kv_walk_stays(m->in)) {
         key.p = arena_dup(&m->arena, key.p, key.n);
         record.p = arena_dup(&m->arena, record.p, record.n);
         if (key.p == NULL || record.p == NULL)

@@ -67,6 +67,7 @@ struct chunk {
 };
 
 struct kv_own {
+    uint32_t holders; /* beyond the first */
     struct chunk *newest;
     struct arena nodes;
     struct tree **trees;  /* as they came */
@@ -181,7 +182,17 @@ void kv_own_clear(kv_own *o)
     arena_free_all(&o->nodes);
     mem_free(o->trees);
     mem_free(o->sorted);
-    *o = (struct kv_own){.largest = o->largest};
+    *o = (struct kv_own){.largest = o->largest, .holders = o->holders};
+}
+
+void kv_own_hold(kv_own *o)
+{
+    o->holders++;
+}
+
+bool kv_own_shared(const kv_own *o)
+{
+    return o->holders > 0;
 }
 
 void kv_own_recycle(kv_own *o)
@@ -203,7 +214,7 @@ void kv_own_recycle(kv_own *o)
 
 void kv_own_free(kv_own *o)
 {
-    if (o == NULL)
+    if (o == NULL || o->holders-- > 0)
         return;
     kv_own_clear(o);
     mem_free(o);

@@ -10,7 +10,9 @@
 typedef struct kv_own kv_own;
 
 kv_own *kv_own_new(void); /* NULL: out of memory */
+void kv_own_hold(kv_own *o); /* one more holder, of the same thread; each frees it */
 void kv_own_free(kv_own *o); /* NULL is allowed */
+bool kv_own_shared(const kv_own *o); /* there are several holders */
 void kv_own_clear(kv_own *o); /* forget everything; no cursor lives on */
 void kv_own_recycle(kv_own *o); /* as new, but for a little memory that is kept */
 /* Limits, erasures, versions: as kv_buffer_put. The later put of one (tree, key, version) wins. */

@@ -4,6 +4,7 @@
  * under the lock, so that no slice of a flush can come in between (see base_floor in kv.c). */
 #include "base/mem.h"
 #include "kv_internal.h"
+#include "kv_spill.h"
 
 static struct kv_snap *snap_alloc(struct kv *s)
 {
@@ -114,6 +115,11 @@ void kv_release(kv_snap *snap)
     snap_free(snap);
 }
 
+void kv_snap_rest(kv_snap *snap)
+{
+    kv_run_page_rest(&snap->page);
+}
+
 apply_no kv_snap_at(const kv_snap *snap)
 {
     return snap->at;
@@ -152,6 +158,13 @@ static quartet_status locate(kv_snap *snap, const struct kv_overlay *over, tree_
     if (over != NULL && over->own != NULL && kv_own_get(over->own, tree, key, over->through, record, &version))
         return record->p != NULL ? QUARTET_OK : QUARTET_NOTFOUND;
     quartet_status rc = QUARTET_OK;
+    if (over != NULL && over->spill != NULL) {
+        bool found;
+        rc = kv_spill_get(over->spill, &snap->page, tree, key, over->through, record, &version, &found, err);
+        *passing = true;
+        if (rc != QUARTET_OK || found)
+            return rc != QUARTET_OK || record->p != NULL ? rc : QUARTET_NOTFOUND;
+    }
     for (uint32_t i = 0; i < snap->view->count; i++) {
         const struct kv_layer *l = snap->view->layers[i];
         bool found;

@@ -163,7 +163,9 @@ quartet_status table_scan_open(txn *t, const struct table_def *table, const stru
 quartet_status table_scan_rebind(table_scan *s, txn *t, const struct key_bound *bound, struct err *err)
 {
     s->t = t;
+    kv_overlay_drop(&s->over);
     s->over = txn_overlay(t, t->reads_through);
+    kv_overlay_hold(&s->over);
     return scan_start(s, bound, err);
 }
 
@@ -178,7 +180,7 @@ void table_scan_rest(table_scan *s)
     if (s->it != NULL)
         kv_iter_rest(s->it);
     s->t = NULL;
-    s->over = (struct kv_overlay){0};
+    kv_overlay_drop(&s->over);
 }
 
 void table_scan_close(table_scan *s)
@@ -186,6 +188,7 @@ void table_scan_close(table_scan *s)
     if (s == NULL)
         return;
     kv_iter_close(s->it);
+    kv_overlay_drop(&s->over);
     key_span_deinit(&s->span);
     arena_free_all(&s->batch);
     mem_free(s->room);

@@ -96,6 +96,12 @@ static void txn_free(txn *t)
                 t->taken[i].state->next_key = 0; /* alone: the next one looks at the table, so that numbers have no holes */
         pthread_mutex_unlock(&d->keys_lock);
     }
+    kv_run_page_deinit(&t->page);
+    kv_spill_drop(t->spill);
+    if (t->writes != NULL && kv_own_shared(t->writes)) { /* a scan that has not rested yet */
+        kv_own_free(t->writes);
+        t->writes = NULL;
+    }
     make_spare(t);
     if (!spare_give(d, t))
         memory_free(t);
@@ -195,7 +201,7 @@ void txn_rollback(txn *t)
 
 bool txn_has_writes(const txn *t)
 {
-    return t->writes != NULL && kv_own_entries(t->writes) > 0;
+    return t->spill != NULL || (t->writes != NULL && kv_own_entries(t->writes) > 0);
 }
 
 const struct catalog *txn_catalog(txn *t)
@@ -213,13 +219,39 @@ void txn_set_sync(txn *t, enum log_sync_mode mode)
     t->sync = mode;
 }
 
+/* Own writes in memory become a sorted run on disk. Scans that are under way hold what they read. */
+static quartet_status spill(txn *t, struct err *err)
+{
+    struct kv_run_place place = db_run_place(t->d);
+    kv_own *fresh = NULL;
+    if (kv_own_shared(t->writes) && (fresh = kv_own_new()) == NULL)
+        return err_nomem(err);
+    kv_run_page_rest(&t->page);
+    kv_snap_rest(t->snap);
+    place.memory_bytes = 0;
+    quartet_status rc = kv_spill_add(&t->spill, &place, t->writes, err);
+    if (rc != QUARTET_OK) {
+        kv_own_free(fresh);
+        return rc;
+    }
+    if (fresh == NULL) {
+        kv_own_clear(t->writes);
+    } else {
+        kv_own_free(t->writes);
+        t->writes = fresh;
+    }
+    return QUARTET_OK;
+}
+
 quartet_status txn_writable(txn *t, struct err *err)
 {
     if (t->writes == NULL) {
         t->writes = t->spare_writes != NULL ? t->spare_writes : kv_own_new();
         t->spare_writes = NULL;
     }
-    return t->writes == NULL ? err_nomem(err) : QUARTET_OK;
+    if (t->writes == NULL)
+        return err_nomem(err);
+    return kv_own_bytes(t->writes) > db_large_bytes(t->d) ? spill(t, err) : QUARTET_OK;
 }
 
 quartet_status txn_statement_begin(txn *t, struct err *err)
@@ -251,6 +283,7 @@ static void forget_after(txn *t, apply_no keep)
 {
     if (t->writes != NULL)
         kv_own_rollback(t->writes, keep);
+    kv_spill_rollback(t->spill, keep);
     while (t->own_count > 0 && t->own[t->own_count - 1].statement > keep)
         catalog_unref(t->own[--t->own_count].catalog);
     t->catalog = t->own_count > 0 ? t->own[t->own_count - 1].catalog : t->base;
@@ -431,17 +464,27 @@ bool pending_read(struct slice record, struct pending *out)
 quartet_status txn_row(txn *t, tree_id tree, struct slice key, apply_no through, struct slice *out, bool *own, bool *found, struct err *err)
 {
     apply_no version;
-    *own = false;
+    quartet_status rc = QUARTET_OK;
     *found = false;
-    if (t->writes != NULL && kv_own_get(t->writes, tree, key, through, out, &version)) {
-        *own = true;
+    *own = t->writes != NULL && kv_own_get(t->writes, tree, key, through, out, &version);
+    if (!*own && t->spill != NULL) {
+        rc = kv_spill_get(t->spill, &t->page, tree, key, through, out, &version, own, err);
+        if (rc != QUARTET_OK)
+            return rc;
+        if (*own && out->p != NULL) { /* the page may go with the next look */
+            buf_clear(&t->record);
+            buf_put(&t->record, out->p, out->n);
+            *out = slice_of(t->record.data, t->record.len);
+        }
+    }
+    if (*own) {
         *found = out->p != NULL;
-        return QUARTET_OK;
+        return buf_check(&t->record, err);
     }
     if (kv_top_above(&t->top, tree, key))
         return QUARTET_OK;
     buf_clear(&t->record);
-    quartet_status rc = kv_get(t->snap, NULL, tree, key, &t->record, err);
+    rc = kv_get(t->snap, NULL, tree, key, &t->record, err);
     if (rc == QUARTET_OK) {
         *found = true;
         *out = slice_of(t->record.data, t->record.len);

@@ -64,14 +64,17 @@ static bool changed(const txn *t, tree_id tree, struct slice lo, struct slice hi
 /* Rows that were written were looked at before, and so were the neighbours of entries in UNIQUE indexes. */
 static quartet_status writes_clash(txn *t, bool *clash, struct err *err)
 {
-    struct kv_own_cursor c;
+    struct kv_overlay over = txn_overlay(t, t->statement);
+    struct kv_overlay_walk w;
     struct buf hi = {0};
     tree_id tree = 0;
     bool skip = true;
     const struct index_def *ix = NULL;
-    for (kv_own_seek(&c, t->writes, t->statement, 0, slice_of("", 0)); c.valid && !*clash; kv_own_next(&c)) {
-        if (c.tree != tree) {
-            tree = c.tree;
+    const struct kv_walk *c;
+    quartet_status rc = kv_overlay_start(&w, &over, err);
+    for (; rc == QUARTET_OK && (c = w.blend.at) != NULL && !*clash; rc = kv_blend_next(&w.blend, err)) {
+        if (c->tree != tree) {
+            tree = c->tree;
             ix = NULL;
             skip = !changed(t, tree, slice_of("", 0), slice_of("", 0), true);
             if (!skip && catalog_table_by_id(t->catalog, tree) == NULL) {
@@ -81,9 +84,9 @@ static quartet_status writes_clash(txn *t, bool *clash, struct err *err)
         }
         if (skip)
             continue;
-        size_t n = ix != NULL ? index_prefix(ix, c.key) : c.key.n;
+        size_t n = ix != NULL ? index_prefix(ix, c->key) : c->key.n;
         buf_clear(&hi);
-        buf_put(&hi, c.key.p, n);
+        buf_put(&hi, c->key.p, n);
         bool open = false;
         if (ix == NULL)
             buf_u8(&hi, 0);
@@ -91,11 +94,13 @@ static quartet_status writes_clash(txn *t, bool *clash, struct err *err)
             open = !key_prefix_end(&hi);
         if (hi.failed)
             break;
-        *clash = changed(t, tree, slice_of(c.key.p, n), slice_of(hi.data, hi.len), open);
+        *clash = changed(t, tree, slice_of(c->key.p, n), slice_of(hi.data, hi.len), open);
     }
-    bool failed = hi.failed;
+    if (rc == QUARTET_OK && hi.failed)
+        rc = err_nomem(err);
+    kv_overlay_end(&w);
     buf_deinit(&hi);
-    return failed ? err_nomem(err) : QUARTET_OK;
+    return rc;
 }
 
 static quartet_status validate(txn *t, struct err *err)
@@ -335,17 +340,24 @@ static quartet_status encode(struct commit *c)
     txn *t = c->t;
     tree_id tree = 0;
     const struct table_def *table = NULL;
-    struct kv_own_cursor cur;
-    c->chunked = kv_own_bytes(t->writes) >= COMMIT_CHUNKED_BYTES;
+    struct kv_overlay over = txn_overlay(t, t->statement);
+    struct kv_overlay_walk w = {0};
+    const struct kv_walk *cur;
+    c->chunked = t->spill != NULL || kv_own_bytes(t->writes) >= COMMIT_CHUNKED_BYTES;
     quartet_status rc = new_deps(c);
-    for (kv_own_seek(&cur, t->writes, t->statement, 0, slice_of("", 0)); cur.valid && rc == QUARTET_OK; kv_own_next(&cur)) {
-        if (cur.tree != tree) {
-            tree = cur.tree;
+    if (rc == QUARTET_OK)
+        rc = kv_overlay_start(&w, &over, c->err);
+    while (rc == QUARTET_OK && (cur = w.blend.at) != NULL) {
+        if (cur->tree != tree) {
+            tree = cur->tree;
             table = catalog_table_by_id(t->catalog, tree); /* NULL: an index, or a table dropped by this transaction */
         }
         if (table != NULL)
-            rc = encode_row(c, table, cur.key, cur.record);
+            rc = encode_row(c, table, cur->key, cur->record);
+        if (rc == QUARTET_OK)
+            rc = kv_blend_next(&w.blend, c->err);
     }
+    kv_overlay_end(&w);
     if (rc == QUARTET_OK && c->open)
         rc = chunk_end(c);
     if (rc == QUARTET_OK && c->chunked && !c->first) { /* the last chunk says that all are there */

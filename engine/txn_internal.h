@@ -6,6 +6,7 @@
 #define ENGINE_TXN_INTERNAL_H
 
 #include "db_internal.h"
+#include "kv_spill.h"
 #include "kv_top.h"
 
 #define TXN_READS_MAX 65536u            /* ranges remembered; past it whole trees are */
@@ -38,6 +39,8 @@ struct txn {
     uint32_t own_count, own_cap;
     kv_own *writes;      /* NULL until the first */
     kv_own *spare_writes; /* an empty one, for then */
+    kv_spill *spill;     /* earlier ones that went to disk; NULL: none */
+    struct kv_run_page page; /* of those, at hand */
     apply_no statement;  /* number of the present statement; 0: none yet. Those nested in it have numbers of their own */
     apply_no outermost;  /* number of the statement that all those from it on are nested in */
     apply_no reads_through; /* scans see own writes up to this statement: those before the one that runs */
@@ -64,9 +67,10 @@ struct txn {
 
 static inline struct kv_overlay txn_overlay(const txn *t, apply_no through)
 {
-    return (struct kv_overlay){.own = t->writes, .through = through};
+    return (struct kv_overlay){.own = t->writes, .through = through, .spill = t->spill};
 }
-quartet_status txn_writable(txn *t, struct err *err); /* the buffer is there */
+/* The buffer is there, and has room: a large transaction's goes to disk here. What was got from it (not by scans, which hold it) lasts until this is called. */
+quartet_status txn_writable(txn *t, struct err *err);
 quartet_status txn_note_range(txn *t, tree_id tree, const struct kv_range *range, struct err *err);
 quartet_status txn_note_point(txn *t, tree_id tree, struct slice key, struct err *err);
 quartet_status txn_catalog_refresh(txn *t, struct err *err); /* after DDL wrote system rows */

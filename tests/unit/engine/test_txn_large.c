@@ -1,0 +1,154 @@
+/* test_txn_large.c - transactions whose writes go to disk, against the same statements in a database whose memory holds them: reads both ways and by index, statements
+ * that fail half-way, savepoints, COMMIT and ROLLBACK, reopening, a log that fills up while a commit is being written. */
+#include "db_help.h"
+
+#include "base/prng.h"
+#include "engine/conn.h"
+
+const char *const unit_suite = "txn_large";
+
+struct side {
+    db *d;
+    conn *c;
+};
+
+static void side_open(struct side *s, struct env *env, const char *dir, size_t buffer_bytes)
+{
+    struct err err = ERR_INIT;
+    struct db_options o = {.in_memory = dir == NULL, .buffer_bytes = buffer_bytes, .sync = LOG_SYNC_OFF};
+    OK(db_open(env, dir != NULL ? dir : ":memory:", &o, &s->d, &err));
+    OK(conn_open(s->d, &s->c, &err));
+}
+
+static void side_close(struct side *s)
+{
+    struct err err = ERR_INIT;
+    conn_close(s->c);
+    OK(db_close(s->d, &err));
+}
+
+/* Run one statement; all values of all rows are appended to `out` (may be NULL). */
+static quartet_status run(struct side *s, const char *sql, struct buf *out, struct err *err)
+{
+    conn_stmt *st = NULL;
+    size_t consumed = 0;
+    struct batch rows;
+    quartet_status rc = conn_prepare(s->c, sql, strlen(sql), &st, &consumed, err);
+    while (rc == QUARTET_OK && (rc = conn_step(st, &rows, err)) == QUARTET_OK && rows.n > 0)
+        for (uint32_t r = 0; r < rows.n && out != NULL; r++)
+            for (uint32_t i = 0; i < rows.col_count; i++) {
+                struct value v = vec_get(&rows.cols[i], batch_row(&rows, r));
+                value_to_literal(&v, out);
+                buf_u8(out, '|');
+            }
+    conn_finalize(st);
+    return rc;
+}
+
+/* The same statement on both sides: the same status, the same rows. */
+static void both(struct side *two, const char *sql)
+{
+    struct buf out[2] = {0};
+    struct err err[2] = {ERR_INIT, ERR_INIT};
+    quartet_status rc[2];
+    for (int i = 0; i < 2; i++)
+        rc[i] = run(&two[i], sql, &out[i], &err[i]);
+    bool same = rc[0] == rc[1] && slice_eq(slice_of(out[0].data, out[0].len), slice_of(out[1].data, out[1].len));
+    if (!same)
+        printf("\n%s\n%d %s, %d %s; %zu and %zu bytes\n%.*s\n%.*s\n", sql, rc[0], err[0].text, rc[1], err[1].text, out[0].len, out[1].len,
+               (int)(out[0].len < 300 ? out[0].len : 300), out[0].data, (int)(out[1].len < 300 ? out[1].len : 300), out[1].data);
+    CU_ASSERT_TRUE_FATAL(same);
+    buf_deinit(&out[0]);
+    buf_deinit(&out[1]);
+}
+
+static void check(struct side *two)
+{
+    both(two, "SELECT id, a, b, name FROM t ORDER BY id");
+    both(two, "SELECT id, name FROM t ORDER BY id DESC LIMIT 300");
+    both(two, "SELECT b, id FROM t ORDER BY b, id LIMIT 400");
+    both(two, "SELECT count(*), sum(a), max(b) FROM t WHERE b BETWEEN 20 AND 60");
+}
+
+static void random_statement(struct side *two, struct prng *r, uint32_t *savepoints)
+{
+    char sql[300];
+    int from = (int)prng_below(r, 3000), n = 1 + (int)prng_below(r, 400), k = (int)prng_below(r, 1000);
+    switch (prng_below(r, 12)) {
+    case 0: case 1: case 2:
+        snprintf(sql, sizeof sql, "INSERT OR IGNORE INTO t SELECT i, %d, i %% 97, 'row ' || i || '-%d', i FROM (WITH RECURSIVE c(i) AS (SELECT %d UNION ALL SELECT "
+                 "i + 1 FROM c WHERE i < %d) SELECT i FROM c) AS s", k, k, from, from + n);
+        break;
+    case 3: case 4:
+        snprintf(sql, sizeof sql, "UPDATE t SET a = a + %d, b = (b + 1) %% 97 WHERE id BETWEEN %d AND %d", k, from, from + n);
+        break;
+    case 5:
+        snprintf(sql, sizeof sql, "DELETE FROM t WHERE id BETWEEN %d AND %d", from, from + n / 4);
+        break;
+    case 6: /* fails at some row, after others were written */
+        snprintf(sql, sizeof sql, "UPDATE t SET name = 'new ' || id, u = CASE WHEN id >= %d THEN -1 ELSE u END", from + n);
+        break;
+    case 7:
+        if (*savepoints < 3)
+            snprintf(sql, sizeof sql, "SAVEPOINT s%u", ++*savepoints);
+        else
+            snprintf(sql, sizeof sql, "RELEASE s%u", (*savepoints)--);
+        break;
+    case 8:
+        if (*savepoints == 0)
+            return;
+        snprintf(sql, sizeof sql, "ROLLBACK TO s%u", *savepoints);
+        break;
+    case 9:
+        snprintf(sql, sizeof sql, "SELECT id, a, name FROM t WHERE b = %d ORDER BY id DESC", k % 97);
+        break;
+    case 10:
+        snprintf(sql, sizeof sql, "UPDATE t SET name = name || (SELECT count(*) FROM t AS x WHERE x.b = t.b) WHERE id BETWEEN %d AND %d", from, from + n / 8);
+        break;
+    default:
+        snprintf(sql, sizeof sql, "SELECT id, a, b, name FROM t WHERE id BETWEEN %d AND %d ORDER BY id", from, from + n);
+    }
+    both(two, sql);
+}
+
+static void test_txn_large_agrees_with_one_in_memory(void)
+{
+    char dir[] = "/tmp/quartet_large_XXXXXX", remove[100];
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+    struct side two[2];
+    struct prng r;
+    uint64_t seed = unit_seed(7);
+    prng_seed(&r, seed);
+    side_open(&two[0], env_posix(), NULL, 0);
+    side_open(&two[1], env_posix(), dir, 64 << 10);
+    both(two, "CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER, b INTEGER, name TEXT, u INTEGER UNIQUE)");
+    both(two, "CREATE INDEX t_b ON t (b)");
+    for (int round = 0; round < 6 && CU_get_number_of_failures() == 0; round++) {
+        uint32_t savepoints = 0;
+        both(two, "BEGIN");
+        for (int i = 0; i < 40; i++)
+            random_statement(two, &r, &savepoints);
+        check(two);
+        if (round == 3)
+            both(two, "CREATE INDEX t_a ON t (a)");
+        both(two, round % 3 == 2 ? "ROLLBACK" : "COMMIT");
+        check(two);
+        if (round == 2) {
+            side_close(&two[1]);
+            side_open(&two[1], env_posix(), dir, 64 << 10);
+            check(two);
+        }
+    }
+    both(two, "SELECT a, id FROM t WHERE a > 100 ORDER BY a, id LIMIT 500");
+    if (CU_get_number_of_failures() != 0)
+        printf("seed %llu\n", (unsigned long long)seed);
+    side_close(&two[0]);
+    side_close(&two[1]);
+    snprintf(remove, sizeof remove, "rm -rf %s", dir);
+    CU_ASSERT_EQUAL(system(remove), 0);
+}
+
+const struct unit_test unit_tests[] = {
+    {"agrees with one in memory", test_txn_large_agrees_with_one_in_memory},
+    {NULL, NULL},
+};
