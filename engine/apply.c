@@ -12,6 +12,9 @@
 #include "base/plant.h"
 #include "kv_top.h"
 
+#define APPLY_KEPT_BYTES (64u << 10) /* of each buffer that an apply leaves to the next */
+#define APPLY_KEPT_COUNT 256u
+
 struct hash_change {
     struct table_state *state;
     struct state_hash add, sub;
@@ -39,6 +42,7 @@ struct applying {
     struct buf old, record, hashed, entry, encoded;
     struct value *old_values, *values;
     uint64_t rows;
+    struct table_state *last_state; /* looked up last, maybe by an earlier apply */
     struct err *err;
 };
 
@@ -169,9 +173,10 @@ static struct hash_change *change_of(struct applying *a, tree_id id)
         a->changes = grown;
         a->change_cap = cap;
     }
-    struct table_state *s = db_table(a->d, id, a->err);
+    struct table_state *s = a->last_state != NULL && a->last_state->id == id ? a->last_state : db_table(a->d, id, a->err);
     if (s == NULL)
         return NULL;
+    a->last_state = s; /* states stay where they are */
     a->changes[a->change_count] = (struct hash_change){.state = s};
     return &a->changes[a->change_count++];
 }
@@ -497,13 +502,19 @@ static quartet_status settle_ops(struct applying *a)
     return QUARTET_OK;
 }
 
+static void snap_release(struct applying *a)
+{
+    if (a->in.snap == NULL)
+        kv_release(a->snap);
+    a->snap = NULL;
+}
+
 quartet_status apply_prepare(struct applying *a, struct err *err)
 {
     db *d = a->d;
     a->err = err;
     quartet_status rc = renew_catalog(a); /* where it was DDL only */
-    kv_release(a->snap);
-    a->snap = NULL;
+    snap_release(a);
     struct chain_state *s = db_chain(d, a->in.chain, err);
     if (s == NULL)
         return QUARTET_NOMEM;
@@ -511,7 +522,7 @@ quartet_status apply_prepare(struct applying *a, struct err *err)
         rc = vv_reserve(&d->applied, err);
     if (rc == QUARTET_OK)
         rc = vv_reserve(&s->seen, err);
-    if (rc == QUARTET_OK)
+    if (rc == QUARTET_OK && a->fresh != NULL)
         rc = db_catalog_reserve(d, err);
     if (rc == QUARTET_OK && a->ops.bulk != NULL) {
         rc = ops_pour(&a->ops, err);
@@ -566,9 +577,10 @@ static quartet_status finish(struct applying *a, uint64_t number, log_pos end, a
 quartet_status apply_begin(db *d, const struct apply_in *in, struct applying **out, struct err *err)
 {
     struct chain_state *s = db_chain(d, in->chain, err);
-    struct applying *a = s != NULL ? mem_zalloc(1, sizeof *a) : NULL;
+    struct applying *a = s == NULL ? NULL : d->spare_applying != NULL ? d->spare_applying : mem_zalloc(1, sizeof *a);
     if (a == NULL)
         return err_nomem(err);
+    d->spare_applying = NULL;
     a->d = d;
     a->in = *in;
     a->catalog = d->catalog;
@@ -576,7 +588,8 @@ quartet_status apply_begin(db *d, const struct apply_in *in, struct applying **o
     a->ops.store = d->store;
     a->ops.limit = db_large_bytes(d);
     a->writer = (struct row_writer){.ver = {.stamp = in->stamp, .chain = in->chain}, .seen = &s->seen, .chains = &d->chains};
-    quartet_status rc = kv_snapshot_latest(d->store, &a->snap, err);
+    a->snap = in->snap;
+    quartet_status rc = a->snap != NULL ? QUARTET_OK : kv_snapshot_latest(d->store, &a->snap, err);
     if (rc != QUARTET_OK) {
         apply_abort(a);
         return rc;
@@ -614,13 +627,8 @@ quartet_status apply_end(struct applying *a, uint64_t number, log_pos end, apply
     return rc;
 }
 
-void apply_abort(struct applying *a)
+static void applying_free(struct applying *a)
 {
-    if (a == NULL)
-        return;
-    kv_release(a->snap);
-    catalog_unref(a->fresh);
-    kv_own_free(a->system);
     mem_free(a->changes);
     ops_deinit(&a->ops);
     arena_free_all(&a->tables);
@@ -632,6 +640,57 @@ void apply_abort(struct applying *a)
     buf_deinit(&a->encoded);
     kv_top_deinit(&a->top);
     mem_free(a);
+}
+
+/* All but the memory is as new: a commit of one row would spend more on malloc than on merging. */
+static void make_spare(struct applying *a)
+{
+    struct applying kept = {.tables = a->tables, .row = a->row, .old = a->old, .record = a->record, .hashed = a->hashed, .entry = a->entry,
+                            .last_state = a->last_state};
+    kept.ops.bytes = a->ops.bytes;
+    kv_bulk_abort(a->ops.bulk);
+    if (a->change_cap <= APPLY_KEPT_COUNT) {
+        kept.changes = a->changes;
+        kept.change_cap = a->change_cap;
+    } else {
+        mem_free(a->changes);
+    }
+    if (a->ops.cap <= APPLY_KEPT_COUNT) {
+        kept.ops.ops = a->ops.ops;
+        kept.ops.cap = a->ops.cap;
+    } else {
+        mem_free(a->ops.ops);
+    }
+    *a = kept;
+    struct buf *bufs[] = {&a->old, &a->record, &a->hashed, &a->entry};
+    struct arena *arenas[] = {&a->ops.bytes, &a->tables, &a->row};
+    for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++)
+        buf_recycle(bufs[i], APPLY_KEPT_BYTES);
+    for (size_t i = 0; i < sizeof arenas / sizeof arenas[0]; i++)
+        arena_recycle(arenas[i], APPLY_KEPT_BYTES);
+}
+
+void apply_abort(struct applying *a)
+{
+    if (a == NULL)
+        return;
+    db *d = a->d;
+    snap_release(a);
+    catalog_unref(a->fresh);
+    kv_own_free(a->system);
+    if (d->spare_applying != NULL) {
+        applying_free(a);
+        return;
+    }
+    make_spare(a);
+    d->spare_applying = a;
+}
+
+void apply_free_spare(db *d)
+{
+    if (d->spare_applying != NULL)
+        applying_free(d->spare_applying);
+    d->spare_applying = NULL;
 }
 
 quartet_status apply_transaction(db *d, const struct apply_in *in, const struct slice *deltas, size_t count, log_pos end, apply_no *no, struct err *err)

@@ -9,6 +9,7 @@ struct apply_in {
     chain_no chain;
     uint64_t number;            /* of its first delta: for messages */
     hlc_stamp stamp;
+    kv_snap *snap;              /* of the newest state, borrowed until apply_end or apply_abort; NULL: one is taken */
     bool trusted;               /* made here, or replayed from our own log: values fit their columns */
 };
 /* Merge rows, keep indexes, hashes and catalog up to date, all in one kv_apply or kv_bulk numbered d->applied_no + 1, then raise d->applied. What it depends on

@@ -199,6 +199,8 @@ static void db_free(db *d)
     map_deinit(&d->tables);
     db_publish_end(d);
     txn_free_spares(d);
+    apply_free_spare(d);
+    txn_commit_free_spare(d);
     catalog_unref(d->catalog);
     chain_table_deinit(&d->chains);
     vv_deinit(&d->applied);

@@ -98,6 +98,8 @@ struct db {
 
     pthread_mutex_t commit_lock;
     struct hlc clock;
+    struct applying *spare_applying;   /* apply.c's; NULL: none */
+    struct commit_memory *spare_commit; /* txn_commit.c's; likewise */
     struct chain_table chains;
     struct chain_state **state; /* by chain_no */
     uint32_t state_count, state_cap;
@@ -155,6 +157,9 @@ void db_trim(db *d);  /* a database never in a cluster needs no log below its la
 
 /* txn.c */
 void txn_free_spares(db *d);
+/* apply.c, txn_commit.c: memory that one commit leaves to the next */
+void apply_free_spare(db *d);
+void txn_commit_free_spare(db *d);
 
 /* db_publish.c */
 quartet_status db_pending_add(db *d, apply_no no, log_pos end, bool durable, struct err *err);

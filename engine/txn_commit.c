@@ -14,6 +14,7 @@
 #include "txn_internal.h"
 
 #define COMMIT_CHUNKED_BYTES (96u << 10) /* writes of a transaction from which on it travels in chunks */
+#define COMMIT_KEPT_BYTES (64u << 10)    /* of each buffer that a commit leaves to the next */
 #define COMMIT_ROW_BYTES_MAX (BATCH_PAYLOAD_BYTES_MAX - (2u << 10))
 
 struct commit {
@@ -41,6 +42,13 @@ struct commit {
     struct arena row;    /* of one row at a time */
     struct buf record;   /* likewise */
     struct err *err;
+};
+
+/* A commit's memory, left to the next; under commit_lock. */
+struct commit_memory {
+    struct buf bytes, record;
+    struct vv deps, seen;
+    struct arena arena, row;
 };
 
 /* ---- validation ---- */
@@ -129,6 +137,8 @@ static quartet_status chunks_start(struct commit *c)
 {
     struct chain_state *s = c->d->state[c->d->own];
     struct apply_in in = {.chain = c->d->own, .number = c->number, .stamp = c->stamp, .trusted = true};
+    if (c->t->snap_at == c->d->applied_no) /* nothing came between: the transaction's snapshot is the newest state */
+        in.snap = c->t->snap;
     c->received = s->received;
     quartet_status rc = vv_copy(&c->seen, &s->seen, c->err);
     if (rc != QUARTET_OK)
@@ -422,15 +432,57 @@ static quartet_status commit_locked(struct commit *c, apply_no *no, log_pos *end
     return rc;
 }
 
+static void commit_begin(struct commit *c)
+{
+    struct commit_memory *m = c->d->spare_commit;
+    if (m == NULL)
+        return;
+    c->bytes = m->bytes;
+    c->record = m->record;
+    c->deps = m->deps;
+    c->seen = m->seen;
+    c->arena = m->arena;
+    c->row = m->row;
+    *m = (struct commit_memory){.deps = {0}};
+}
+
+/* commit_lock held. */
 static void commit_end(struct commit *c)
 {
-    buf_deinit(&c->bytes);
+    db *d = c->d;
     apply_abort(c->applying);
-    vv_deinit(&c->seen);
-    vv_deinit(&c->deps);
-    arena_free_all(&c->arena);
-    arena_free_all(&c->row);
-    buf_deinit(&c->record);
+    if (d->spare_commit == NULL)
+        d->spare_commit = mem_zalloc(1, sizeof *d->spare_commit);
+    if (d->spare_commit == NULL) { /* no memory: then nothing is kept */
+        buf_deinit(&c->bytes);
+        buf_deinit(&c->record);
+        vv_deinit(&c->deps);
+        vv_deinit(&c->seen);
+        arena_free_all(&c->arena);
+        arena_free_all(&c->row);
+        return;
+    }
+    buf_recycle(&c->bytes, COMMIT_KEPT_BYTES);
+    buf_recycle(&c->record, COMMIT_KEPT_BYTES);
+    arena_recycle(&c->arena, COMMIT_KEPT_BYTES);
+    arena_recycle(&c->row, COMMIT_KEPT_BYTES);
+    c->deps.count = c->seen.count = 0;
+    *d->spare_commit = (struct commit_memory){.bytes = c->bytes, .record = c->record, .deps = c->deps, .seen = c->seen, .arena = c->arena, .row = c->row};
+}
+
+void txn_commit_free_spare(db *d)
+{
+    struct commit_memory *m = d->spare_commit;
+    if (m == NULL)
+        return;
+    buf_deinit(&m->bytes);
+    buf_deinit(&m->record);
+    vv_deinit(&m->deps);
+    vv_deinit(&m->seen);
+    arena_free_all(&m->arena);
+    arena_free_all(&m->row);
+    mem_free(m);
+    d->spare_commit = NULL;
 }
 
 quartet_status txn_commit_stamped(txn *t, hlc_stamp *stamp, struct err *err)
@@ -447,10 +499,11 @@ quartet_status txn_commit_stamped(txn *t, hlc_stamp *stamp, struct err *err)
     enum log_sync_mode mode = t->sync;
     if (!t->exclusive)
         pthread_mutex_lock(&d->commit_lock);
+    commit_begin(&c);
     quartet_status rc = commit_locked(&c, &no, &end);
+    commit_end(&c);
     pthread_mutex_unlock(&d->commit_lock);
     t->exclusive = false;
-    commit_end(&c);
     txn_rollback(t); /* what is left of it: snapshot and buffers */
     if (rc != QUARTET_OK || no == 0)
         return rc;

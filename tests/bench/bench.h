@@ -49,7 +49,9 @@ struct bench {
     /* `check`: a hash of the outcome that must be equal on both sides; 0: nothing to compare. */
     bool (*run)(struct bench_ctx *c, enum bench_side side, double *figure, uint64_t *check);
 };
-extern const struct bench bench_write_list[], bench_read_list[], bench_merge_list[], bench_size_list[], bench_visible_list[], bench_growth_list[]; /* end with a NULL name */
+extern const struct bench bench_write_list[], bench_read_list[], bench_merge_list[], bench_size_list[], bench_recovery_list[], bench_visible_list[], bench_growth_list[]; /* end with a NULL name */
+
+int bench_recovery_writer(const char *path, const char *rows); /* returns only where it failed */
 
 double bench_now(void); /* seconds, monotonic */
 uint64_t bench_random(uint64_t *state);

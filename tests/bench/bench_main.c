@@ -185,7 +185,7 @@ static bool wanted(const struct options *o, const char *name)
 }
 
 /* The last one takes minutes: it runs only where it is named. */
-static const struct bench *const lists[] = {bench_write_list, bench_merge_list, bench_read_list, bench_size_list, bench_visible_list, bench_growth_list};
+static const struct bench *const lists[] = {bench_write_list, bench_merge_list, bench_read_list, bench_size_list, bench_recovery_list, bench_visible_list, bench_growth_list};
 #define LISTS (sizeof lists / sizeof *lists)
 
 static bool run_all(struct bench_ctx *c, const struct options *o)
@@ -277,6 +277,8 @@ int main(int argc, char **argv)
 {
     static struct bench_ctx c; /* large; one */
     const char *tmp = getenv("TMPDIR");
+    if (argc == 4 && strcmp(argv[1], "--recovery-writer") == 0) /* what the benchmark `recovery` starts, and kills */
+        return bench_recovery_writer(argv[2], argv[3]);
     struct options o = {.runs = 3, .dir = tmp != NULL ? tmp : "/tmp", .names = calloc((size_t)argc, sizeof(char *))};
     c.rows = 1000000;
     c.seconds = 1;
