@@ -646,7 +646,7 @@ static void applying_free(struct applying *a)
 static void make_spare(struct applying *a)
 {
     struct applying kept = {.tables = a->tables, .row = a->row, .old = a->old, .record = a->record, .hashed = a->hashed, .entry = a->entry,
-                            .last_state = a->last_state};
+                            .encoded = a->encoded, .top = {.key = a->top.key}, .last_state = a->last_state};
     kept.ops.bytes = a->ops.bytes;
     kv_bulk_abort(a->ops.bulk);
     if (a->change_cap <= APPLY_KEPT_COUNT) {
@@ -662,7 +662,7 @@ static void make_spare(struct applying *a)
         mem_free(a->ops.ops);
     }
     *a = kept;
-    struct buf *bufs[] = {&a->old, &a->record, &a->hashed, &a->entry};
+    struct buf *bufs[] = {&a->old, &a->record, &a->hashed, &a->entry, &a->encoded, &a->top.key};
     struct arena *arenas[] = {&a->ops.bytes, &a->tables, &a->row};
     for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++)
         buf_recycle(bufs[i], APPLY_KEPT_BYTES);
