@@ -20,6 +20,8 @@
 #include "lmdb_check.h"
 
 #define READERS_MAX 1024u
+#define LOCK_READER_BYTES 64u /* of a reader in LMDB's lock file, and of what stands before them: its size decides how many there are */
+#define LOCK_HEAD_BYTES 128u
 #define POOL_MAX 64u
 #define PLENTY_BYTES (64u << 20)
 #define MAP_BYTES_MIN ((size_t)1 << 30)
@@ -540,11 +542,28 @@ static quartet_status open_dbi(struct lmdb_base *b, struct err *err)
     return rc == 0 ? QUARTET_OK : lmdb_error(b, rc, "open", err);
 }
 
+/* LMDB writes its table of readers through a map of a file with holes: on a full disk the system ends the process for that (SIGBUS). So the file gets its
+ * blocks before. Nobody else has it open: this process holds the directory's lock. */
+static quartet_status fill_lock_file(struct env *env, const struct lmdb_base *b, struct err *err)
+{
+    static const uint8_t zeros[READERS_MAX * LOCK_READER_BYTES + LOCK_HEAD_BYTES];
+    char path[sizeof b->path + 8];
+    struct file *f = NULL;
+    snprintf(path, sizeof path, "%s-lock", b->path);
+    quartet_status rc = env->ops->open(env, path, FILE_WRITE, &f, err);
+    if (rc == QUARTET_OK)
+        rc = env->ops->pwrite(f, zeros, sizeof zeros, 0, err);
+    env->ops->close(f);
+    return rc;
+}
+
 /* Open the file b->path; a `fresh` one is made and given its format. */
 static quartet_status open_file(struct env *env, struct lmdb_base *b, bool fresh, struct err *err)
 {
     bool has_sum = true;
     quartet_status rc = fresh ? QUARTET_OK : lmdb_check(env, b->path, slice_of(SUM_KEY, sizeof SUM_KEY), &b->sum, &has_sum, err);
+    if (rc == QUARTET_OK)
+        rc = fill_lock_file(env, b, err);
     if (rc != QUARTET_OK)
         return rc;
     int code = open_env(env, b);
