@@ -39,6 +39,10 @@ void commit_log_close(commit_log *log); /* does not sync */
  * be called once, right after open. */
 quartet_status commit_log_replay(commit_log *log, log_pos from, quartet_status (*each)(void *arg, const struct log_record *r, struct err *err),
                                  void *arg, struct err *err);
+/* Instead of replay, to look only: nothing is changed, nothing can be appended, commit_log_read works. Calls each() for every valid record from the oldest on. *damaged: all that
+ * follows that record is damage; err says where and what, and the status is QUARTET_OK. */
+quartet_status commit_log_scan(commit_log *log, quartet_status (*each)(void *arg, const struct log_record *r, struct err *err), void *arg, bool *damaged,
+                               struct err *err);
 /* Append one record made of parts (no copying before). Under the owner's commit lock. *end: what to pass to sync. The bytes are
  * handed to the system at the latest by sync (mode OFF: when 1 MiB has gathered). QUARTET_FULL (no room for another segment), LIMIT and NOMEM leave
  * nothing behind and may be tried again; after QUARTET_IO the log is broken and every later append and sync fails. */

@@ -24,6 +24,7 @@ struct scan {
     size_t cap, len;
     uint64_t start; /* of data */
     uint64_t limit; /* nothing can stand at or after this */
+    bool looks;     /* changes nothing */
 };
 
 /* n bytes at `at`, or NULL: past the limit, or an error in *rc. */
@@ -112,14 +113,15 @@ static quartet_status search(struct scan *s, uint64_t from, uint64_t gap, uint64
         }
         if (mark > pos_of(gap))
             return damage(s, gap, "; later records show that it was on disk", err);
-        rc = log_stream_write(s->log, at, zeros, sizeof zeros, err);
-        if (rc == QUARTET_OK)
+        if (!s->looks)
+            rc = log_stream_write(s->log, at, zeros, sizeof zeros, err);
+        if (rc == QUARTET_OK && !s->looks)
             rc = log_stream_sync(s->log, at, at + sizeof zeros, err);
         at = stream_of(r.end);
         s->len = 0;
         erased++;
     }
-    if (rc == QUARTET_OK && erased > 0)
+    if (rc == QUARTET_OK && erased > 0 && !s->looks)
         log_line(s->log->env, LOG_INFO, "log", "%llu unacknowledged records behind the end were dropped", (unsigned long long)erased);
     return rc;
 }
@@ -231,4 +233,37 @@ quartet_status commit_log_replay(commit_log *log, log_pos from, quartet_status (
     }
     log->replayed = rc == QUARTET_OK;
     return rc;
+}
+
+quartet_status commit_log_scan(commit_log *log, quartet_status (*each)(void *arg, const struct log_record *r, struct err *err), void *arg, bool *damaged,
+                               struct err *err)
+{
+    QASSERT(!log->replayed && !log->in_memory);
+    *damaged = false;
+    if (log->segment_count == 0)
+        return QUARTET_OK;
+    const struct segment *last = log->segments[log->segment_count - 1];
+    uint64_t bytes = last->found > SEGMENT_HEADER_BYTES ? last->found - SEGMENT_HEADER_BYTES : 0, at = 0, none;
+    struct scan s = {.log = log, .limit = last->number * SEGMENT_STREAM_BYTES + bytes, .looks = true};
+    log->written = UINT64_MAX; /* so that commit_log_read looks into the files, */
+    atomic_store(&log->end, s.limit); /* all of them */
+    quartet_status rc = start_of(&s, 0, &at, err);
+    while (rc == QUARTET_OK) {
+        struct log_record r;
+        log_pos mark;
+        if (!record_at(&s, at, &r, &mark, &rc, err))
+            break;
+        rc = each(arg, &r, err);
+        at = stream_of(r.end);
+    }
+    if (rc == QUARTET_OK)
+        rc = search(&s, at + 1, at, &none, err);
+    for (size_t i = 0; rc == QUARTET_OK && i < log->segment_count; i++)
+        if (log->segments[i]->prepared == 0 && log->segments[i]->number * SEGMENT_STREAM_BYTES < at)
+            rc = err_set(err, QUARTET_CORRUPT, "%.400s/%08llu, offset 0: damaged header", log->dir, (unsigned long long)log->segments[i]->number);
+    mem_free(s.data);
+    if (rc != QUARTET_CORRUPT)
+        return rc;
+    *damaged = true;
+    return QUARTET_OK;
 }

@@ -125,6 +125,26 @@ QUARTET_API int64_t quartet_column_bytes(quartet_stmt *stmt, int column);    /* 
  * release with quartet_free. */
 QUARTET_API int quartet_restore(const char *backup, const char *dir, char **errmsg);
 
+struct quartet_finding { /* what is wrong, and where; texts are valid during the call, "" where there is none */
+    uint32_t size;
+    const char *file;  /* in the directory: "base.mdb", "log/00000001" */
+    int64_t offset;    /* in the file; -1: not one place */
+    const char *table; /* "table t", "index i of table t" */
+    const char *key;   /* as SQL values, or hexadecimal */
+    const char *what;
+};
+struct quartet_verified { /* what was looked at */
+    uint32_t size;     /* sizeof(struct quartet_verified), set by the caller */
+    uint64_t found, pages, blocks, tables, rows, indexes, entries, records, batches, signatures;
+    int is_backup;     /* it has a backup's manifest, which was checked too */
+    int torn;          /* a crash cut a flush in two, or there is damage: indexes and hashes were not compared */
+};
+/* Check a database that nobody has open, or a backup: checksums, links, signatures, rows against indexes, hashes. Changes nothing. QUARTET_OK: nothing was found;
+ * QUARTET_CORRUPT: found() was called for each finding (the first 1,000); any other: it could not be looked at (QUARTET_BUSY: in use), *errmsg tells, to release with
+ * quartet_free. found, summary and errmsg may be NULL. */
+QUARTET_API int quartet_verify(const char *dir, void (*found)(void *arg, const struct quartet_finding *f), void *arg, struct quartet_verified *summary,
+                               char **errmsg);
+
 /* ---- a cluster node inside a service ---- */
 
 /* Make keys and membership of a cluster of `nodes` (1 to 4) under dir: dir/0 ... dir/3 with node key and membership each, dir/admin.url with the client

@@ -1,0 +1,295 @@
+/* verify_rows.c - what the trees of a base say of each other: the catalog, rows and index entries, state hashes.
+ * Why on the base alone: it and its checkpoint are one state; what the log holds beyond it is not applied, only read (verify_log.c).
+ * Invariants: called after verify_base found no damaged page. A base that a crash left between two slices of a flush is no whole state: then rows are decoded, but not compared, since
+ *   the next opening makes indexes and hashes anew. */
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "catalog_build.h"
+#include "txn_internal.h"
+#include "types.h"
+#include "verify.h"
+
+struct rows {
+    struct verify *v;
+    db *d; /* not an open database: what its checkpoint holds */
+    kv *store;
+    kv_snap *snap;
+    struct catalog *catalog;
+    const struct table_def *t;
+    struct arena arena;
+    struct value *values;
+    struct state_hash hash;
+    uint64_t *entries; /* that the rows ask for, by index */
+    const struct index_def *ix;
+    struct buf key, scratch, record;
+    uint64_t found;
+    struct err *err;
+};
+
+static void finding(struct rows *r, tree_id tree, struct slice key, const char *what)
+{
+    verify_add(r->v, "base.mdb", -1, tree, key, "%.250s", what);
+}
+
+static quartet_status walk(struct rows *r, tree_id tree, bool records, quartet_status (*each)(struct rows *r, struct slice key, struct slice record))
+{
+    struct kv_range all = {.hi_open = true};
+    struct kv_want want = {.keys = true, .records = records, .dead = records};
+    kv_iter *it = NULL;
+    quartet_status rc = kv_iter_open(r->snap, NULL, tree, &all, &want, &it, r->err);
+    while (rc == QUARTET_OK) {
+        struct kv_rows rows;
+        rc = kv_iter_next(it, 0, &rows, r->err);
+        if (rc != QUARTET_OK || rows.n == 0)
+            break;
+        for (uint32_t i = 0; i < rows.n && rc == QUARTET_OK; i++)
+            rc = each(r, rows.keys[i], records ? rows.records[i] : (struct slice){0});
+    }
+    kv_iter_close(it);
+    if (rc == QUARTET_CORRUPT) { /* the block itself was named before */
+        if (r->v->found == 0)
+            finding(r, tree, (struct slice){0}, r->err->text);
+        err_clear(r->err);
+        r->v->torn = true; /* what can no longer be read is not compared */
+        rc = QUARTET_OK;
+    }
+    return rc;
+}
+
+/* Is there the entry that this row asks for? */
+static quartet_status check_entry(struct rows *r, uint32_t i, struct slice key)
+{
+    const struct index_def *ix = &r->t->indexes[i];
+    struct err why = ERR_INIT;
+    quartet_status rc = index_key(r->t, ix, r->values, key, &r->scratch, &why);
+    if (rc == QUARTET_LIMIT)
+        return QUARTET_OK; /* such a row stays out of it */
+    if (rc == QUARTET_OK) {
+        r->entries[i]++;
+        buf_clear(&r->record);
+        rc = kv_get(r->snap, NULL, ix->id, slice_of(r->scratch.data, r->scratch.len), &r->record, &why);
+    }
+    if (rc == QUARTET_NOTFOUND) {
+        char text[256];
+        snprintf(text, sizeof text, "index %.100s has no entry of this row", ix->name);
+        finding(r, r->t->id, key, text);
+        return QUARTET_OK;
+    }
+    if (rc != QUARTET_OK)
+        *r->err = why;
+    return rc;
+}
+
+static quartet_status check_row(struct rows *r, struct slice key, struct slice record)
+{
+    struct err why = ERR_INIT;
+    struct row row;
+    bool live = false;
+    arena_rewind(&r->arena, (struct arena_mark){0});
+    r->values = arena_zalloc(&r->arena, r->t->column_count + 1u, sizeof *r->values);
+    if (r->values == NULL)
+        return arena_fail(&r->arena, r->err);
+    r->v->rows++;
+    quartet_status rc = table_decode(r->t, key, record, r->values, &r->arena, &live, &why);
+    if (rc == QUARTET_OK)
+        rc = row_decode(record, &r->t->rows, &r->arena, &row, &why);
+    if (rc == QUARTET_CORRUPT) {
+        finding(r, r->t->id, key, why.text);
+        return QUARTET_OK;
+    }
+    if (rc != QUARTET_OK) {
+        *r->err = why;
+        return rc;
+    }
+    if (row_live(&row))
+        state_hash_add(&r->hash, row_hash(&row, &r->t->rows, r->t->record_ids, r->t->id, key, &r->d->chains, &r->scratch));
+    if (r->scratch.failed)
+        return err_nomem(r->err);
+    for (uint32_t i = 0; rc == QUARTET_OK && live && !r->v->torn && i < r->t->index_count; i++)
+        rc = check_entry(r, i, key);
+    return rc;
+}
+
+/* An entry whose row is not there, or has other values. */
+static quartet_status check_stray(struct rows *r, struct slice entry, struct slice record)
+{
+    (void)record;
+    r->v->entries++;
+    r->found++;
+    size_t prefix = index_prefix(r->ix, entry);
+    struct slice key = slice_of(entry.p + prefix, entry.n - prefix);
+    struct err why = ERR_INIT;
+    bool live = false;
+    arena_rewind(&r->arena, (struct arena_mark){0});
+    r->values = arena_zalloc(&r->arena, r->t->column_count + 1u, sizeof *r->values);
+    if (r->values == NULL)
+        return arena_fail(&r->arena, r->err);
+    buf_clear(&r->record);
+    quartet_status rc = kv_get(r->snap, NULL, r->t->id, key, &r->record, &why);
+    if (rc == QUARTET_OK)
+        rc = table_decode(r->t, key, slice_of(r->record.data, r->record.len), r->values, &r->arena, &live, &why);
+    if (rc == QUARTET_OK && live)
+        rc = index_key(r->t, r->ix, r->values, key, &r->scratch, &why);
+    if (rc == QUARTET_NOMEM)
+        return err_nomem(r->err);
+    if (rc != QUARTET_OK || !live)
+        finding(r, r->ix->id, entry, "an entry whose row is not there");
+    else if (!slice_eq(slice_of(r->scratch.data, r->scratch.len), entry))
+        finding(r, r->ix->id, entry, "an entry of values that its row does not have");
+    return QUARTET_OK;
+}
+
+static quartet_status check_table(struct rows *r)
+{
+    struct table_state *s = db_table(r->d, r->t->id, r->err);
+    quartet_status rc = s == NULL ? QUARTET_NOMEM : QUARTET_OK;
+    r->hash = (struct state_hash){0};
+    r->entries = mem_zalloc(r->t->index_count + 1u, sizeof *r->entries);
+    if (rc == QUARTET_OK && r->entries == NULL)
+        rc = err_nomem(r->err);
+    if (rc == QUARTET_OK && r->t->id != SYS_GRAVES && r->t->id != SYS_COLUMN_ORDER) /* this node's own, hashed by nobody */
+        rc = walk(r, r->t->id, true, check_row);
+    r->v->tables++;
+    if (rc == QUARTET_OK && !r->v->torn && (r->hash.lo != s->hash.lo || r->hash.hi != s->hash.hi))
+        finding(r, r->t->id, (struct slice){0}, "the state hash of its rows is not the stored one");
+    for (uint32_t i = 0; rc == QUARTET_OK && i < r->t->index_count; i++) {
+        r->ix = &r->t->indexes[i];
+        r->found = 0;
+        r->v->indexes++;
+        if (!r->v->torn)
+            rc = walk(r, r->ix->id, false, check_stray);
+        if (rc == QUARTET_OK && !r->v->torn && r->found != r->entries[i]) {
+            char text[128];
+            snprintf(text, sizeof text, "%llu entries for %llu rows", (unsigned long long)r->found, (unsigned long long)r->entries[i]);
+            finding(r, r->ix->id, (struct slice){0}, text);
+        }
+    }
+    mem_free(r->entries);
+    r->entries = NULL;
+    return rc;
+}
+
+/* ---- names instead of numbers ---- */
+
+static void name_key(struct verify_finding *f, const struct key_column *columns, uint32_t count, struct arena *a)
+{
+    struct bytes_in in = bytes_in(f->raw_key, f->raw_key_bytes);
+    struct buf text = {0};
+    for (uint32_t i = 0; i < count; i++) {
+        struct value v;
+        if (!key_get(&in, &columns[i], &v, a))
+            break;
+        buf_str(&text, i > 0 ? ", " : "");
+        value_to_literal(&v, &text);
+    }
+    if (!in.bad && !text.failed && text.len > 0)
+        snprintf(f->key, sizeof f->key, "%.*s", (int)(text.len < sizeof f->key - 1 ? text.len : sizeof f->key - 1), (const char *)text.data);
+    buf_deinit(&text);
+}
+
+static void name_finding(const struct catalog *c, struct verify_finding *f, struct arena *a)
+{
+    const struct table_def *t;
+    for (uint32_t i = 0; f->tree != 0 && (t = catalog_at_id(c, i)) != NULL; i++) {
+        if (t->id == f->tree) {
+            snprintf(f->table, sizeof f->table, "table %.100s", t->name);
+            if (f->raw_key_bytes > 0 && !t->hidden_key)
+                name_key(f, t->keys, t->key_count, a);
+            return;
+        }
+        for (uint32_t k = 0; k < t->index_count; k++)
+            if (t->indexes[k].id == f->tree) {
+                snprintf(f->table, sizeof f->table, "index %.50s of table %.50s", t->indexes[k].name, t->name);
+                if (f->raw_key_bytes > 0)
+                    name_key(f, t->indexes[k].keys, t->indexes[k].column_count, a);
+                return;
+            }
+    }
+}
+
+/* ---- the stage ---- */
+
+static void stage_free(struct rows *r)
+{
+    struct map_entry *e;
+    db *d = r->d;
+    catalog_unref(r->catalog);
+    kv_release(r->snap);
+    kv_close(r->store);
+    arena_free_all(&r->arena);
+    buf_deinit(&r->key);
+    buf_deinit(&r->scratch);
+    buf_deinit(&r->record);
+    if (d == NULL)
+        return;
+    for (uint32_t i = 0; i < d->state_count; i++)
+        chain_state_free(d->state[i]);
+    mem_free(d->state);
+    for (size_t i = 0; (e = map_at(&d->tables, &i)) != NULL;)
+        mem_free(e->value);
+    map_deinit(&d->tables);
+    chain_table_deinit(&d->chains);
+    vv_deinit(&d->applied);
+    vv_deinit(&d->durable);
+    pthread_mutex_destroy(&d->tables_lock);
+    mem_free(d);
+}
+
+static quartet_status stage(struct rows *r, struct env *env)
+{
+    struct kv_options options = {0};
+    struct buf checkpoint = {0};
+    log_pos from;
+    db *d = mem_zalloc(1, sizeof *d);
+    if (d == NULL)
+        return err_nomem(r->err);
+    if (pthread_mutex_init(&d->tables_lock, NULL) != 0) {
+        mem_free(d);
+        return err_nomem(r->err);
+    }
+    r->d = d;
+    d->env = env;
+    map_init(&d->tables, 1);
+    quartet_status rc = kv_open(env, r->v->dir, &options, NULL, &r->store, &checkpoint, r->err);
+    if (rc == QUARTET_OK)
+        rc = db_checkpoint_read(d, slice_of(checkpoint.data, checkpoint.len), &from, r->err);
+    buf_deinit(&checkpoint);
+    if (rc == QUARTET_OK)
+        r->v->torn = kv_torn(r->store) || d->rebuild;
+    if (rc == QUARTET_OK)
+        rc = kv_snapshot_latest(r->store, &r->snap, r->err);
+    struct catalog_source src = {.snap = r->snap, .chains = &d->chains};
+    return rc == QUARTET_OK ? catalog_read(&src, 1, &r->catalog, r->err) : rc;
+}
+
+quartet_status verify_rows(struct verify *v, struct err *err)
+{
+    struct env env = *v->env;
+    struct rows r = {.v = v, .err = err};
+    char lock[4200];
+    env.threads = false; /* nothing is flushed, so nobody is needed who does it */
+    quartet_status rc = path_join(lock, sizeof lock, v->dir, "base.mdb-lock", err);
+    if (rc != QUARTET_OK)
+        return rc;
+    bool had_lock = v->env->ops->exists(v->env, lock);
+    rc = stage(&r, &env);
+    if (rc == QUARTET_CORRUPT || rc == QUARTET_CANTOPEN) {
+        finding(&r, 0, (struct slice){0}, err->text);
+        err_clear(err);
+        rc = QUARTET_OK;
+    }
+    for (uint32_t i = 0; rc == QUARTET_OK && r.catalog != NULL && (r.t = catalog_at_id(r.catalog, i)) != NULL; i++)
+        rc = check_table(&r);
+    arena_rewind(&r.arena, (struct arena_mark){0});
+    for (size_t i = 0; r.catalog != NULL && i < v->count; i++)
+        name_finding(r.catalog, &v->findings[i], &r.arena);
+    stage_free(&r);
+    if (!had_lock) {
+        struct err ignored = ERR_INIT; /* a backup stays as it was; a lock file more is no harm */
+        (void)v->env->ops->unlink(v->env, lock, &ignored);
+    }
+    return rc;
+}
