@@ -279,6 +279,7 @@ quartet_status verify_rows(struct verify *v, struct err *err)
     if (rc == QUARTET_CORRUPT || rc == QUARTET_CANTOPEN) {
         finding(&r, 0, (struct slice){0}, err->text);
         err_clear(err);
+        v->torn = true; /* nothing could be compared */
         rc = QUARTET_OK;
     }
     for (uint32_t i = 0; rc == QUARTET_OK && r.catalog != NULL && (r.t = catalog_at_id(r.catalog, i)) != NULL; i++)
