@@ -203,7 +203,8 @@ static quartet_status show_status(conn *c, struct arena *a, struct conn_table *o
                    {"remote_rows", s.remote_rows},   {"held_batches", s.held_batches},       {"apply_number", s.apply_no},
                    {"log_bytes", s.log_bytes},       {"buffer_bytes", s.kv.buffer_bytes},    {"frozen_bytes", s.kv.frozen_bytes},
                    {"base_bytes", s.kv.base_bytes},  {"flushes", s.kv.flushes},              {"snapshots", s.kv.snapshots},
-                   {"last_stamp", s.last_stamp}};
+                   {"frozen_runs", s.kv.frozen_runs}, {"oldest_snapshot_lag", s.kv.oldest_snapshot_lag},
+                   {"pinned_bytes", s.kv.pinned_bytes}, {"last_stamp", s.last_stamp}};
     begin_table(&b, a, out, columns, 2);
     for (size_t i = 0; rc == QUARTET_OK && i < sizeof figures / sizeof *figures; i++) {
         struct value row[2] = {text_of(a, figures[i].name), value_int((int64_t)figures[i].value)};

@@ -460,14 +460,44 @@ bool kv_changed_since(kv *s, tree_id tree, const struct kv_range *range, apply_n
     return changed;
 }
 
+static bool layer_in(struct kv_layer *const *layers, uint32_t count, const struct kv_layer *l)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (layers[i] == l)
+            return true;
+    return false;
+}
+
+/* What snapshots hold beyond the present view; each layer once. Lock held. */
+static void count_pinned(struct kv *s, struct kv_stats *out)
+{
+    struct kv_layer *seen[64];
+    uint32_t count = 0;
+    apply_no oldest = UINT64_MAX, published = atomic_load(&s->published);
+    for (const struct kv_snap *n = s->snaps; n != NULL; n = n->older) {
+        oldest = n->at < oldest ? n->at : oldest;
+        for (uint32_t i = 0; i < n->view->count; i++) {
+            struct kv_layer *l = n->view->layers[i];
+            if (count == sizeof seen / sizeof seen[0] || layer_in(s->view->layers, s->view->count, l) || layer_in(seen, count, l))
+                continue;
+            seen[count++] = l;
+            out->pinned_bytes += kv_layer_bytes(l);
+        }
+    }
+    out->oldest_snapshot_lag = oldest < published ? published - oldest : 0;
+}
+
 void kv_stats(kv *s, struct kv_stats *out)
 {
     *out = (struct kv_stats){0};
     pthread_mutex_lock(&s->lock);
     for (uint32_t i = 0; i < s->view->count; i++)
         *(i == 0 ? &out->buffer_bytes : &out->frozen_bytes) += kv_layer_bytes(s->view->layers[i]);
+    for (uint32_t i = 1; i < s->view->count; i++)
+        out->frozen_runs += s->view->layers[i]->run != NULL;
     out->flushes = s->flushes;
     out->snapshots = s->snap_count;
+    count_pinned(s, out);
     out->base_bytes = s->base->ops->bytes(s->base);
     pthread_mutex_unlock(&s->lock);
 }

@@ -153,6 +153,9 @@ bool kv_changed_since(kv *s, tree_id tree, const struct kv_range *range, apply_n
 
 struct kv_stats {
     uint64_t buffer_bytes, frozen_bytes, base_bytes, flushes, snapshots;
+    uint64_t frozen_runs;         /* large transactions among what is frozen */
+    uint64_t oldest_snapshot_lag; /* apply numbers published since the oldest snapshot; 0: there is none */
+    uint64_t pinned_bytes;        /* of flushed buffers and runs that are kept for snapshots only */
 };
 void kv_stats(kv *s, struct kv_stats *out);
 

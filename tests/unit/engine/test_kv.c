@@ -628,6 +628,46 @@ static void test_kv_settle_flushes_a_full_buffer(void)
     buf_deinit(&none);
 }
 
+/* A snapshot that is held while ten buffers are written reads what it began with; what it costs is told. */
+static void test_kv_held_snapshot_reads_its_own(void)
+{
+    struct model m = {.key_count = 1500};
+    struct env env = *env_posix();
+    struct kv_options options = {.in_memory = true, .buffer_bytes = 30000};
+    struct buf stored = {0}, before = {0}, after = {0};
+    struct err err = ERR_INIT;
+    struct kv_stats stats;
+    kv_snap *held;
+    kv *s;
+    apply_no at = 0;
+    env.threads = false;
+    prng_seed(&m.rng, unit_seed(17));
+    CU_ASSERT_EQUAL_FATAL(kv_open(&env, NULL, &options, NULL, &s, &stored, &err), QUARTET_OK);
+    while (at < 20)
+        apply_random(&m, s, ++at);
+    CU_ASSERT_EQUAL_FATAL(kv_snapshot(s, 0, &held, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL(dump(held, NULL, 1, false, &before, &err), QUARTET_OK);
+    do {
+        apply_random(&m, s, ++at);
+        kv_stats(s, &stats);
+    } while (stats.flushes < 10 && at < 3000);
+    CU_ASSERT_TRUE(stats.flushes >= 10);
+    CU_ASSERT_EQUAL(stats.snapshots, 1);
+    CU_ASSERT_EQUAL(stats.oldest_snapshot_lag, at - 20);
+    CU_ASSERT_TRUE(stats.pinned_bytes > 0);
+    CU_ASSERT_EQUAL(dump(held, NULL, 1, false, &after, &err), QUARTET_OK);
+    CU_ASSERT_TRUE(slice_eq(slice_of(before.data, before.len), slice_of(after.data, after.len)));
+    check_gets(&m, held);
+    kv_release(held);
+    kv_stats(s, &stats);
+    CU_ASSERT_EQUAL(stats.pinned_bytes, 0);
+    kv_close(s);
+    buf_deinit(&stored);
+    buf_deinit(&before);
+    buf_deinit(&after);
+    model_free(&m);
+}
+
 static void test_kv_changed_since_sees_ranges(void)
 {
     struct err err = ERR_INIT;
@@ -859,6 +899,7 @@ const struct unit_test unit_tests[] = {
     {"overlay_reads_as_if_it_were_applied", test_kv_overlay_reads_as_if_it_were_applied},
     {"int_keys", test_kv_int_keys},
     {"settle_flushes_a_full_buffer", test_kv_settle_flushes_a_full_buffer},
+    {"held_snapshot_reads_its_own", test_kv_held_snapshot_reads_its_own},
     {"changed_since_sees_ranges", test_kv_changed_since_sees_ranges},
     {"unpublished_is_seen_by_the_writer_only", test_kv_unpublished_is_seen_by_the_writer_only},
     {"survives_failed_allocations", test_kv_survives_failed_allocations},
