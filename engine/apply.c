@@ -479,7 +479,8 @@ static int op_cmp(const struct kv_op *x, const struct kv_op *y)
 static quartet_status settle_ops(struct applying *a)
 {
     struct apply_ops *o = &a->ops;
-    struct kv_op *spare = mem_zalloc(o->count + 1, sizeof *spare);
+    size_t spare_cap = o->count + 1;
+    struct kv_op *spare = mem_zalloc(spare_cap, sizeof *spare);
     if (spare == NULL)
         return err_nomem(a->err);
     for (size_t width = 1; width < o->count; width *= 2) {
@@ -488,10 +489,12 @@ static quartet_status settle_ops(struct applying *a)
             for (size_t k = lo; k < end; k++)
                 spare[k] = i < mid && (j >= end || op_cmp(&o->ops[i], &o->ops[j]) <= 0) ? o->ops[i++] : o->ops[j++];
         }
-        struct kv_op *swap = o->ops;
+        struct kv_op *swap = o->ops; /* each with its own size: the first may have no room for one more */
+        size_t swap_cap = o->cap;
         o->ops = spare;
+        o->cap = spare_cap;
         spare = swap;
-        o->cap = o->count + 1;
+        spare_cap = swap_cap;
     }
     mem_free(spare);
     size_t kept = 0;

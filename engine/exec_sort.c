@@ -1,6 +1,7 @@
 /* exec_sort.c - ORDER BY, whole or its first rows only.
- * Why keys are bytes: memcmp knows no types; eight bytes of each key lie in the record that is
- * moved, and decide nearly always. First rows only: what sorts behind the best N so far is dropped
+ * Why keys are bytes: memcmp knows no types; sixteen bytes of each key lie in the record that is
+ * moved, and decide nearly always, without a cache miss. No key is the beginning of another, so
+ * shorter ones may be padded. First rows only: what sorts behind the best N so far is dropped
  * as it comes; now and then the rest is sorted and cut. */
 #include <string.h>
 
@@ -12,6 +13,7 @@
 
 struct sort_rec {
     uint64_t prefix;    /* the key's first eight bytes, big-endian */
+    uint64_t second;    /* the next eight */
     const uint8_t *key; /* the rest */
     uint32_t len;
     uint32_t row;
@@ -39,6 +41,8 @@ static int rec_cmp(const struct sort_rec *a, const struct sort_rec *b)
 {
     if (a->prefix != b->prefix)
         return a->prefix < b->prefix ? -1 : 1;
+    if (a->second != b->second)
+        return a->second < b->second ? -1 : 1;
     uint32_t n = a->len < b->len ? a->len : b->len;
     int c = n > 0 ? memcmp(a->key, b->key, n) : 0;
     return c != 0 ? c : a->len < b->len ? -1 : a->len > b->len;
@@ -168,11 +172,13 @@ static bool make_rec(struct xsort *s, const struct batch *in, uint32_t row, stru
         cell_key_put_vec(&s->key, &in->cols[p->cols[i]], row, p->flags[i]);
     if (s->key.failed)
         return false;
-    uint8_t head[8] = {0};
-    size_t n = s->key.len < 8 ? s->key.len : 8;
+    uint8_t head[16] = {0};
+    size_t n = s->key.len < sizeof head ? s->key.len : sizeof head;
     memcpy(head, s->key.data, n);
-    *out = (struct sort_rec){
-        .prefix = load_be64(head), .key = s->key.data + n, .len = (uint32_t)(s->key.len - n)};
+    *out = (struct sort_rec){.prefix = load_be64(head),
+                             .second = load_be64(head + 8),
+                             .key = s->key.data + n,
+                             .len = (uint32_t)(s->key.len - n)};
     return true;
 }
 
