@@ -15,6 +15,8 @@
 #define FILL_BYTES (BLOCK_BYTES * 9u / 10u)
 #define SMALL_BYTES (BLOCK_BYTES / 3u)
 #define BLOCK_ROWS_CUT 4096u     /* no more rows in a block, unless they cannot be parted */
+#define ENTRIES_A_LEAF 16u       /* a cautious guess */
+#define TURN_BYTES (256u << 10)  /* of an arena */
 #define CUT_AT_BYTES (BLOCK_BYTES * 3u) /* pending rows of about this size are cut */
 
 struct merge {
@@ -23,8 +25,10 @@ struct merge {
     struct base_write *write;
     struct base_cursor old; /* the run's last block read, or none */
     struct kv_walk *in;     /* the frozen layer */
-    uint64_t pages;
-    struct arena arena;     /* keys and values of pending rows; emptied with the slice */
+    uint64_t runs, values, entries; /* of this slice: see slice_full */
+    struct arena arenas[2]; /* keys and values of pending rows: they take turns, so that memory is used again while it is in the cache */
+    uint32_t turn;          /* the one that is filled */
+    size_t turn_rows;       /* pending rows, the first ones, that live in the other */
     struct buf block;
     struct buf separator, next_separator;
     struct buf upper; /* separator of the block after `old` */
@@ -40,6 +44,27 @@ struct merge {
     tree_id tree;
     struct buf torn; /* the mark that goes with the first slice of several */
 };
+
+/* Pages that LMDB has dirtied: those of values; leaves, which hold some 60 entries at least unless separators are long, and one more for each run. */
+static bool slice_full(const struct merge *m)
+{
+    return m->values + m->entries / ENTRIES_A_LEAF + m->runs >= SLICE_PAGES;
+}
+
+static struct arena *arena_of(struct merge *m)
+{
+    return &m->arenas[m->turn];
+}
+
+/* Between blocks: go over to the other arena where this one is large and nobody is left in that one. */
+static void turn_arenas(struct merge *m)
+{
+    if (arena_of(m)->used_bytes < TURN_BYTES || m->turn_rows > 0)
+        return;
+    m->turn ^= 1;
+    m->turn_rows = m->row_count;
+    arena_rewind(arena_of(m), (struct arena_mark){0});
+}
 
 static double pending_bytes(const struct merge *m)
 {
@@ -103,7 +128,7 @@ static quartet_status erase_stale(struct merge *m, const struct slice *before, s
         if (c == 0)
             break;
         rc = m->base->ops->del(m->write, m->tree, s, err);
-        m->pages++;
+        m->entries++;
     }
     return rc;
 }
@@ -124,13 +149,15 @@ static quartet_status write_block(struct merge *m, size_t n, struct err *err)
         rc = m->base->ops->put(m->write, m->tree, separator, slice_of(m->block.data, m->block.len), err);
     if (rc != QUARTET_OK)
         return rc;
-    m->pages += m->block.len / 4096 + 2;
+    m->values += m->block.len / 4096 + 1;
+    m->entries++;
     size_t bytes = 0;
     for (size_t i = 0; i < n; i++)
         bytes += m->rows[i].bytes;
     m->density = (double)m->block.len / (double)(bytes > 0 ? bytes : 1);
     m->row_bytes -= bytes;
     m->row_count -= n;
+    m->turn_rows -= n < m->turn_rows ? n : m->turn_rows;
     memmove(m->rows, m->rows + n, m->row_count * sizeof *m->rows);
     struct buf swap = m->separator;
     m->separator = m->next_separator;
@@ -249,7 +276,7 @@ static quartet_status read_old(struct merge *m, const struct block *b, struct er
         m->old_rows = grown;
         m->old_cap = b->rows;
     }
-    return block_rows_get(b, 0, b->rows, m->old_rows, &m->arena, err);
+    return block_rows_get(b, 0, b->rows, m->old_rows, arena_of(m), err);
 }
 
 static quartet_status push_old(struct merge *m, uint32_t from, uint32_t to, struct err *err)
@@ -272,14 +299,14 @@ static quartet_status push_new(struct merge *m, struct err *err)
     if (record.p == NULL)
         return QUARTET_OK;
     if (!kv_walk_stays(m->in)) {
-        key.p = arena_dup(&m->arena, key.p, key.n);
-        record.p = arena_dup(&m->arena, record.p, record.n);
+        key.p = arena_dup(arena_of(m), key.p, key.n);
+        record.p = arena_dup(arena_of(m), record.p, record.n);
         if (key.p == NULL || record.p == NULL)
-            return arena_fail(&m->arena, err);
+            return arena_fail(arena_of(m), err);
     }
     quartet_status rc = pending_reserve(m, 1, err);
     if (rc == QUARTET_OK)
-        rc = block_row_from_record(&m->rows[m->row_count], key, record, &m->arena, err);
+        rc = block_row_from_record(&m->rows[m->row_count], key, record, arena_of(m), err);
     if (rc == QUARTET_OK)
         m->row_bytes += m->rows[m->row_count++].bytes;
     return rc;
@@ -307,10 +334,11 @@ static quartet_status cut_plenty(struct merge *m, size_t *retry_at, struct err *
 /* Merge the buffer's entries with the rows of one old block (NULL: none). */
 static quartet_status merge_block(struct merge *m, const struct block *b, struct err *err)
 {
+    turn_arenas(m);
     quartet_status rc = b != NULL ? read_old(m, b, err) : QUARTET_OK;
     uint32_t row = 0;
     size_t retry_at = 0;
-    while (in_reach(m) && m->pages < SLICE_PAGES && rc == QUARTET_OK) {
+    while (in_reach(m) && !slice_full(m) && rc == QUARTET_OK) {
         if (b != NULL && row < b->rows) {
             uint32_t at;
             bool exact;
@@ -321,6 +349,8 @@ static quartet_status merge_block(struct merge *m, const struct block *b, struct
             if (exact)
                 row = at + 1;
         }
+        if (b == NULL || row >= b->rows) /* none of the old rows still waits for its turn */
+            turn_arenas(m);
         if (rc == QUARTET_OK)
             rc = push_new(m, err);
         if (rc == QUARTET_OK)
@@ -337,7 +367,7 @@ static quartet_status merge_block(struct merge *m, const struct block *b, struct
 static quartet_status run_goes_on(struct merge *m, bool *yes, struct err *err)
 {
     *yes = false;
-    if (!m->in->valid || m->in->tree != m->tree || m->pages >= SLICE_PAGES || m->row_count == 0)
+    if (!m->in->valid || m->in->tree != m->tree || slice_full(m) || m->row_count == 0)
         return QUARTET_OK;
     struct block next;
     quartet_status rc = block_open(&next, m->tree, m->old.block, m->old.block_bytes, false, err);
@@ -355,6 +385,7 @@ static quartet_status run_goes_on(struct merge *m, bool *yes, struct err *err)
 static quartet_status merge_run(struct merge *m, struct err *err)
 {
     m->tree = m->in->tree;
+    m->runs++;
     m->separator.len = 0;
     m->has_upper = false;
     quartet_status rc = m->base->ops->seek(&m->old, m->tree, m->in->key, err);
@@ -381,7 +412,7 @@ static quartet_status merge_run(struct merge *m, struct err *err)
 
 static quartet_status slice_begin(struct merge *m, struct err *err)
 {
-    m->pages = 0;
+    m->runs = m->values = m->entries = 0;
     quartet_status rc = m->base->ops->read_begin(m->base, &m->read, err);
     if (rc == QUARTET_OK)
         rc = m->base->ops->cursor_open(m->read, &m->old, err);
@@ -397,10 +428,10 @@ static void slice_end(struct merge *m)
     m->old.read = NULL;
     m->base->ops->read_end(m->read);
     m->read = NULL;
-    m->row_count = m->row_bytes = 0;
+    m->row_count = m->row_bytes = m->turn_rows = 0;
     m->stale.len = m->stale_at = 0;
-    struct arena_mark start = {0};
-    arena_rewind(&m->arena, start);
+    for (int i = 0; i < 2; i++)
+        arena_rewind(&m->arenas[i], (struct arena_mark){0});
 }
 
 /* The old checkpoint, marked, goes with the first slice of several: from then on the base is ahead of it. */
@@ -434,7 +465,7 @@ quartet_status kv_merge_layer(struct kv_base *base, struct kv_walk *in, struct s
             break;
         }
         rc = slice_begin(&m, err);
-        while (rc == QUARTET_OK && m.in->valid && m.pages < SLICE_PAGES)
+        while (rc == QUARTET_OK && m.in->valid && !slice_full(&m))
             rc = merge_run(&m, err);
         if (rc != QUARTET_OK) {
             if (m.write != NULL)
@@ -451,7 +482,8 @@ quartet_status kv_merge_layer(struct kv_base *base, struct kv_walk *in, struct s
         m.write = NULL;
         slice_end(&m);
     } while (rc == QUARTET_OK && m.in->valid);
-    arena_free_all(&m.arena);
+    arena_free_all(&m.arenas[0]);
+    arena_free_all(&m.arenas[1]);
     buf_deinit(&m.block);
     buf_deinit(&m.separator);
     buf_deinit(&m.next_separator);
