@@ -161,35 +161,59 @@ static bool asked_to_stop(void *arg)
     return stop;
 }
 
-/* Merge one frozen layer into the base and take it out of the view. Without the lock. */
-static quartet_status flush_layer(struct kv *s, struct kv_layer *l, struct err *err)
+/* Of the frozen layers those that may be flushed now, the oldest ones, newest of them first. Lock held. */
+static uint32_t flushable(struct kv *s, struct kv_layer **layers)
 {
-    quartet_status rc = s->host.sync_log != NULL ? s->host.sync_log(s->host.ctx, l->last, err) : QUARTET_OK;
+    uint32_t count = 0;
+    while (count + 1 < s->view->count && count < KV_FLUSH_MAX && atomic_load(&s->published) >= s->view->layers[s->view->count - 1 - count]->last)
+        count++;
+    memcpy(layers, s->view->layers + s->view->count - count, count * sizeof *layers);
+    return count;
+}
+
+/* Several layers at once: where the disk is behind, each block of the base is then written once for all of them. */
+static quartet_status merge_layers(struct kv *s, struct kv_layer *const *layers, uint32_t count, struct err *err)
+{
+    const struct buf *checkpoint = &layers[0]->checkpoint;
+    struct kv_walk walks[KV_FLUSH_MAX];
+    memset(walks, 0, sizeof walks);
+    for (uint32_t i = 0; i < count; i++) {
+        if (layers[i]->run != NULL)
+            kv_walk_set_run(&walks[i], layers[i]->run, &(struct kv_sight){.through = UINT64_MAX});
+        else
+            kv_walk_set_buffer(&walks[i], layers[i]->buffer, UINT64_MAX, false);
+    }
+    quartet_status rc = kv_merge_layers(s->base, walks, count, slice_of(checkpoint->data != NULL ? checkpoint->data : (const uint8_t *)"", checkpoint->len),
+                                        asked_to_stop, s, err);
+    for (uint32_t i = 0; i < count; i++)
+        kv_walk_deinit(&walks[i]);
+    return rc;
+}
+
+/* Merge frozen layers, the oldest ones, newest of them first, into the base and take them out of the view. Without the lock. */
+static quartet_status flush_layers(struct kv *s, struct kv_layer *const *layers, uint32_t count, struct err *err)
+{
+    quartet_status rc = s->host.sync_log != NULL ? s->host.sync_log(s->host.ctx, layers[0]->last, err) : QUARTET_OK;
     if (rc != QUARTET_OK)
         return rc;
     pthread_mutex_lock(&s->lock);
-    s->base_floor = l->last;
+    s->base_floor = layers[0]->last;
     pthread_mutex_unlock(&s->lock);
-    struct slice checkpoint = slice_of(l->checkpoint.data != NULL ? l->checkpoint.data : (const uint8_t *)"", l->checkpoint.len);
-    struct kv_walk in = {0};
-    if (l->run != NULL)
-        kv_walk_set_run(&in, l->run, &(struct kv_sight){.through = UINT64_MAX});
-    else
-        kv_walk_set_buffer(&in, l->buffer, UINT64_MAX, false);
-    rc = kv_merge_layer(s->base, &in, checkpoint, asked_to_stop, s, err);
-    kv_walk_deinit(&in);
+    rc = merge_layers(s, layers, count, err);
     if (rc != QUARTET_OK)
         return rc; /* the base is no whole state until another attempt succeeds */
     pthread_mutex_lock(&s->lock);
     s->merging = false;
-    QASSERT(s->view->layers[s->view->count - 1] == l);
-    struct kv_view *old = NULL, *v = view_new(s->view->layers, s->view->count - 1);
+    QASSERT(s->view->count > count && s->view->layers[s->view->count - count] == layers[0]);
+    struct kv_view *old = NULL, *v = view_new(s->view->layers, s->view->count - count);
     if (v != NULL) {
         old = s->view;
         s->view = v;
-        s->flushes++;
-        atomic_fetch_add_explicit(&l->refs, 1, memory_order_relaxed);
-        retire(s, l);
+        s->flushes += count;
+        for (uint32_t i = count; i-- > 0;) {
+            atomic_fetch_add_explicit(&layers[i]->refs, 1, memory_order_relaxed);
+            retire(s, layers[i]);
+        }
     }
     pthread_mutex_unlock(&s->lock);
     kv_view_unref(old);
@@ -213,6 +237,13 @@ static void note_health(struct kv *s, quartet_status rc, const struct err *why)
     pthread_cond_broadcast(&s->done);
 }
 
+static void wait_wake(struct kv *s, uint32_t ms)
+{
+    uint64_t ns = s->env->ops->mono_ns(s->env) + ms * UINT64_C(1000000);
+    struct timespec until = {.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
+    pthread_cond_timedwait(&s->wake, &s->lock, &until);
+}
+
 /* Flush frozen layers, oldest first, until none is left or one fails. Lock held on entry and exit. */
 static quartet_status flush_frozen(struct kv *s, struct err *err)
 {
@@ -221,9 +252,10 @@ static quartet_status flush_frozen(struct kv *s, struct err *err)
         return QUARTET_OK;
     s->flushing = true;
     while (rc == QUARTET_OK && s->view->count > 1 && !s->stop && !s->broken && !s->held) {
-        struct kv_layer *l = s->view->layers[s->view->count - 1];
+        struct kv_layer *layers[KV_FLUSH_MAX];
         atomic_store(&s->publish_wanted, true);
-        if (atomic_load(&s->published) < l->last) {
+        uint32_t count = flushable(s, layers);
+        if (count == 0) {
             if (!s->has_thread)
                 break; /* the writer publishes later and comes back */
             pthread_cond_wait(&s->wake, &s->lock);
@@ -232,9 +264,11 @@ static quartet_status flush_frozen(struct kv *s, struct err *err)
         atomic_store(&s->publish_wanted, false);
         s->merging = true; /* under the lock that `held` was looked at */
         pthread_mutex_unlock(&s->lock);
-        rc = flush_layer(s, l, err);
+        rc = flush_layers(s, layers, count, err);
         pthread_mutex_lock(&s->lock);
         note_health(s, rc, err);
+        if (s->has_thread && s->waiting > 0 && !s->stop && !s->held)
+            wait_wake(s, KV_GATHER_MS);
     }
     s->flushing = false;
     return rc;
@@ -252,10 +286,8 @@ static void *flusher(void *arg)
         struct err err = ERR_INIT;
         if (flush_frozen(s, &err) == QUARTET_OK)
             continue;
-        uint64_t ns = s->env->ops->mono_ns(s->env) + RETRY_MS * 1000000u;
-        struct timespec until = {.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
         if (!s->stop) /* a full disk: try again until there is room */
-            pthread_cond_timedwait(&s->wake, &s->lock, &until);
+            wait_wake(s, RETRY_MS);
     }
     pthread_mutex_unlock(&s->lock);
     return NULL;
@@ -264,8 +296,10 @@ static void *flusher(void *arg)
 bool kv_wait_frozen(struct kv *s, uint32_t frozen)
 {
     pthread_mutex_lock(&s->lock);
+    s->waiting++;
     while (s->has_thread && s->view->count - 1 > frozen && s->health.code == QUARTET_OK)
         pthread_cond_wait(&s->done, &s->lock);
+    s->waiting--;
     bool room = s->view->count - 1 <= frozen && !s->broken;
     pthread_mutex_unlock(&s->lock);
     return room;

@@ -74,9 +74,9 @@ quartet_status kv_base_copy(const struct kv_base *from, struct base_read *read, 
 /* The first byte of a stored checkpoint: is the base as it says, or did slices of a later flush go in? */
 enum { KV_FLUSH_WHOLE = 0, KV_FLUSH_TORN = 1 };
 
-/* kv_merge.c: merge all entries of a frozen layer (`in` is set, and used up) into the base, in slices; the last one stores the checkpoint. May be repeated after a failure.
- * stop (may be NULL): asked between slices; true ends it early with QUARTET_INTERRUPTED. */
-quartet_status kv_merge_layer(struct kv_base *base, struct kv_walk *in, struct slice checkpoint, bool (*stop)(void *arg), void *arg,
+/* kv_merge.c: merge all entries of frozen layers into the base, in slices; the last one stores the checkpoint. `walks`: one for each layer, newest first: of equal
+ * keys the first counts. May be repeated after a failure. stop (may be NULL): asked between slices; true ends it early with QUARTET_INTERRUPTED. */
+quartet_status kv_merge_layers(struct kv_base *base, struct kv_walk *walks, uint32_t count, struct slice checkpoint, bool (*stop)(void *arg), void *arg,
                                struct err *err);
 
 #endif

@@ -9,8 +9,10 @@
 #include "kv.h"
 #include "kv_base.h"
 
-#define KV_FROZEN_MAX 2u /* a writer that would freeze one more waits for the flusher */
-#define KV_RETIRED_MAX 2u
+#define KV_FROZEN_MAX 3u /* a writer that would freeze one more waits for the flusher */
+#define KV_RETIRED_MAX KV_FROZEN_MAX
+#define KV_FLUSH_MAX 4u  /* layers that one flush merges */
+#define KV_GATHER_MS 20u /* how long the flusher gives a waiting writer to freeze its buffer, so that it goes with the others */
 #define KV_SNAP_POOL_MAX 32u
 #define KV_VERIFIED_SLOTS (1u << 16)
 
@@ -62,6 +64,7 @@ struct kv {
     bool broken;                  /* health is for good */
     bool stop;
     bool flushing;                /* someone is at it */
+    uint32_t waiting;             /* writers that wait for room */
     bool merging;                 /* a layer is going into the base: between its slices the base is no whole state */
     bool held;                    /* VACUUM: nothing is flushed meanwhile */
     uint64_t vacuums;

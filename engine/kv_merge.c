@@ -1,4 +1,4 @@
-/* kv_merge.c - the flush: entries of a frozen layer merged into the blocks of the base, in key order, in slices.
+/* kv_merge.c - the flush: entries of frozen layers merged into the blocks of the base, in key order, in slices.
  * Why slices: one transaction for a whole buffer would keep all its dirty pages in memory and triple the file; a slice is bounded, and
  *   whatever stands half merged is hidden by the buffer, which readers lay over the base until the last slice.
  * How: a *run* is a stretch of neighbouring blocks that change. Their rows and the buffer's flow through `pending`, out of which full
@@ -24,7 +24,7 @@ struct merge {
     struct base_read *read;
     struct base_write *write;
     struct base_cursor old; /* the run's last block read, or none */
-    struct kv_walk *in;     /* the frozen layer */
+    struct kv_blend in;     /* the frozen layers */
     uint64_t runs, values, entries; /* of this slice: see slice_full */
     struct arena arenas[2]; /* keys and values of pending rows: they take turns, so that memory is used again while it is in the cache */
     uint32_t turn;          /* the one that is filled */
@@ -295,10 +295,10 @@ static quartet_status push_old(struct merge *m, uint32_t from, uint32_t to, stru
 
 static quartet_status push_new(struct merge *m, struct err *err)
 {
-    struct slice key = m->in->key, record = m->in->record;
+    struct slice key = m->in.at->key, record = m->in.at->record;
     if (record.p == NULL)
         return QUARTET_OK;
-    if (!kv_walk_stays(m->in)) {
+    if (!kv_walk_stays(m->in.at)) {
         key.p = arena_dup(arena_of(m), key.p, key.n);
         record.p = arena_dup(arena_of(m), record.p, record.n);
         if (key.p == NULL || record.p == NULL)
@@ -314,9 +314,9 @@ static quartet_status push_new(struct merge *m, struct err *err)
 
 static bool in_reach(const struct merge *m)
 {
-    if (!m->in->valid || m->in->tree != m->tree)
+    if (m->in.at == NULL || m->in.at->tree != m->tree)
         return false;
-    return !m->has_upper || slice_cmp(m->in->key, slice_of(m->upper.data, m->upper.len)) < 0;
+    return !m->has_upper || slice_cmp(m->in.at->key, slice_of(m->upper.data, m->upper.len)) < 0;
 }
 
 /* Cut full blocks off while there is plenty. *retry_at: how many pending rows it takes until another try is worth while. */
@@ -342,7 +342,7 @@ static quartet_status merge_block(struct merge *m, const struct block *b, struct
         if (b != NULL && row < b->rows) {
             uint32_t at;
             bool exact;
-            if (!block_find(b, m->in->key, &at, &exact))
+            if (!block_find(b, m->in.at->key, &at, &exact))
                 return err_set(err, QUARTET_CORRUPT, "damaged block: keys");
             rc = push_old(m, row, at, err);
             row = at > row ? at : row;
@@ -354,7 +354,7 @@ static quartet_status merge_block(struct merge *m, const struct block *b, struct
         if (rc == QUARTET_OK)
             rc = push_new(m, err);
         if (rc == QUARTET_OK)
-            rc = kv_walk_next(m->in, err);
+            rc = kv_blend_next(&m->in, err);
         if (rc == QUARTET_OK)
             rc = cut_plenty(m, &retry_at, err);
     }
@@ -367,7 +367,7 @@ static quartet_status merge_block(struct merge *m, const struct block *b, struct
 static quartet_status run_goes_on(struct merge *m, bool *yes, struct err *err)
 {
     *yes = false;
-    if (!m->in->valid || m->in->tree != m->tree || slice_full(m) || m->row_count == 0)
+    if (m->in.at == NULL || m->in.at->tree != m->tree || slice_full(m) || m->row_count == 0)
         return QUARTET_OK;
     struct block next;
     quartet_status rc = block_open(&next, m->tree, m->old.block, m->old.block_bytes, false, err);
@@ -375,7 +375,7 @@ static quartet_status run_goes_on(struct merge *m, bool *yes, struct err *err)
         return rc;
     uint32_t at;
     bool exact;
-    if (!block_find(&next, m->in->key, &at, &exact))
+    if (!block_find(&next, m->in.at->key, &at, &exact))
         return err_set(err, QUARTET_CORRUPT, "damaged block: keys");
     *yes = at < next.rows;
     return QUARTET_OK;
@@ -384,14 +384,14 @@ static quartet_status run_goes_on(struct merge *m, bool *yes, struct err *err)
 /* One run, from the buffer's next entry on. */
 static quartet_status merge_run(struct merge *m, struct err *err)
 {
-    m->tree = m->in->tree;
+    m->tree = m->in.at->tree;
     m->runs++;
     m->separator.len = 0;
     m->has_upper = false;
-    quartet_status rc = m->base->ops->seek(&m->old, m->tree, m->in->key, err);
+    quartet_status rc = m->base->ops->seek(&m->old, m->tree, m->in.at->key, err);
     if (rc == QUARTET_OK && !m->old.found)
         rc = merge_block(m, NULL, err);
-    else if (rc == QUARTET_OK && slice_cmp(m->old.separator, m->in->key) <= 0)
+    else if (rc == QUARTET_OK && slice_cmp(m->old.separator, m->in.at->key) <= 0)
         buf_put(&m->separator, m->old.separator.p, m->old.separator.n);
     /* Else the key lies below the first block: that one is extended downwards, its separator becomes the empty one. */
     if (rc == QUARTET_OK)
@@ -452,27 +452,25 @@ static quartet_status torn_mark(struct merge *m, struct slice *out, struct err *
     return QUARTET_OK;
 }
 
-quartet_status kv_merge_layer(struct kv_base *base, struct kv_walk *in, struct slice checkpoint, bool (*stop)(void *arg), void *arg,
+quartet_status kv_merge_layers(struct kv_base *base, struct kv_walk *walks, uint32_t count, struct slice checkpoint, bool (*stop)(void *arg), void *arg,
                                struct err *err)
 {
-    struct merge m = {.base = base, .in = in, .density = 1.0};
-    quartet_status rc = kv_walk_seek(in, 0, slice_of("", 0), err);
-    if (rc != QUARTET_OK)
-        return rc;
-    do {
+    struct merge m = {.base = base, .density = 1.0};
+    quartet_status rc = kv_blend_start(&m.in, walks, count, false, 0, slice_of("", 0), err);
+    while (rc == QUARTET_OK) {
         if (stop != NULL && stop(arg)) {
             rc = err_set(err, QUARTET_INTERRUPTED, "the flush was stopped");
             break;
         }
         rc = slice_begin(&m, err);
-        while (rc == QUARTET_OK && m.in->valid && !slice_full(&m))
+        while (rc == QUARTET_OK && m.in.at != NULL && !slice_full(&m))
             rc = merge_run(&m, err);
         if (rc != QUARTET_OK) {
             if (m.write != NULL)
                 base->ops->abort(m.write);
         } else {
             struct slice stored = checkpoint;
-            if (m.in->valid)
+            if (m.in.at != NULL)
                 rc = torn_mark(&m, &stored, err);
             if (rc == QUARTET_OK)
                 rc = base->ops->commit(m.write, stored, err);
@@ -481,7 +479,10 @@ quartet_status kv_merge_layer(struct kv_base *base, struct kv_walk *in, struct s
         }
         m.write = NULL;
         slice_end(&m);
-    } while (rc == QUARTET_OK && m.in->valid);
+        if (m.in.at == NULL)
+            break;
+    }
+    kv_blend_end(&m.in);
     arena_free_all(&m.arenas[0]);
     arena_free_all(&m.arenas[1]);
     buf_deinit(&m.block);

@@ -668,6 +668,51 @@ static void test_kv_held_snapshot_reads_its_own(void)
     model_free(&m);
 }
 
+/* Three layers are frozen before any of them may be flushed; then one flush merges them: the newest write of a key counts, an erasure too. */
+static void test_kv_flushes_several_layers_as_one(void)
+{
+    struct err err = ERR_INIT;
+    struct env env = *env_posix();
+    struct kv_options options = {.in_memory = true, .buffer_bytes = 4096};
+    struct buf none = {0}, got = {0};
+    struct kv_stats stats = {0};
+    struct kv_snap *snap = NULL;
+    kv *s = NULL;
+    env.threads = true;
+    CU_ASSERT_EQUAL_FATAL(kv_open(&env, NULL, &options, NULL, &s, &none, &err), QUARTET_OK);
+    char keys[120][8];
+    struct kv_op ops[120];
+    for (apply_no at = 1; at <= 3; at++) {
+        size_t n = 0;
+        for (int i = 0; i < 120; i++) { /* layer 1 all keys, 2 every second, 3 every third, where every sixth is erased */
+            int length = snprintf(keys[i], sizeof keys[i], "k%03d", i);
+            struct slice record = at == 3 && i % 6 == 0 ? slice_of(NULL, 0) : slice_of(at == 1 ? "\x3fone" : at == 2 ? "\x3ftwo" : "\x3fsix", 4);
+            if (i % (int)at == 0)
+                ops[n++] = (struct kv_op){.tree = 9, .key = slice_of(keys[i], (size_t)length), .record = record};
+        }
+        CU_ASSERT_EQUAL(kv_apply(s, ops, n, at, &err), QUARTET_OK);
+        kv_settle(s);
+    }
+    kv_stats(s, &stats);
+    CU_ASSERT_EQUAL(stats.flushes, 0);
+    kv_publish(s, 3);
+    CU_ASSERT_EQUAL(kv_flush(s, &err), QUARTET_OK);
+    kv_stats(s, &stats);
+    CU_ASSERT_TRUE(stats.flushes >= 3 && stats.frozen_bytes == 0);
+    CU_ASSERT_EQUAL_FATAL(kv_snapshot(s, 0, &snap, &err), QUARTET_OK);
+    for (int i = 0; i < 120; i++) {
+        buf_clear(&got);
+        quartet_status rc = kv_get(snap, NULL, 9, slice_of(keys[i], strlen(keys[i])), &got, &err);
+        const char *want = i % 3 == 0 ? "\x3fsix" : i % 2 == 0 ? "\x3ftwo" : "\x3fone";
+        CU_ASSERT_EQUAL(rc, i % 6 == 0 ? QUARTET_NOTFOUND : QUARTET_OK);
+        CU_ASSERT_TRUE(rc != QUARTET_OK || (got.len == 4 && memcmp(got.data, want, 4) == 0));
+    }
+    kv_release(snap);
+    kv_close(s);
+    buf_deinit(&got);
+    buf_deinit(&none);
+}
+
 static void test_kv_changed_since_sees_ranges(void)
 {
     struct err err = ERR_INIT;
@@ -900,6 +945,7 @@ const struct unit_test unit_tests[] = {
     {"int_keys", test_kv_int_keys},
     {"settle_flushes_a_full_buffer", test_kv_settle_flushes_a_full_buffer},
     {"held_snapshot_reads_its_own", test_kv_held_snapshot_reads_its_own},
+    {"flushes_several_layers_as_one", test_kv_flushes_several_layers_as_one},
     {"changed_since_sees_ranges", test_kv_changed_since_sees_ranges},
     {"unpublished_is_seen_by_the_writer_only", test_kv_unpublished_is_seen_by_the_writer_only},
     {"survives_failed_allocations", test_kv_survives_failed_allocations},
