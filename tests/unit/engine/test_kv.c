@@ -673,7 +673,7 @@ static void test_kv_flushes_several_layers_as_one(void)
 {
     struct err err = ERR_INIT;
     struct env env = *env_posix();
-    struct kv_options options = {.in_memory = true, .buffer_bytes = 1024};
+    struct kv_options options = {.in_memory = true, .buffer_bytes = 4096};
     struct buf none = {0}, got = {0};
     struct kv_stats stats = {0};
     struct kv_snap *snap = NULL;
