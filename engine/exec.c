@@ -32,6 +32,7 @@ static const struct xkind *const kinds[PNODE_KIND_COUNT] = {
     [PN_SET] = &xkind_set,
     [PN_WITH] = &xkind_with,
     [PN_TEXT] = &xkind_text,
+    [PN_ANALYZE] = &xkind_analyze,
     [PN_INSERT] = &xkind_insert,
     [PN_UPDATE] = &xkind_update,
     [PN_DELETE] = &xkind_delete,
@@ -84,7 +85,7 @@ quartet_status xnode_make(struct exec *e, struct xrun *run, const struct pnode *
             return rc;
     }
     *out = x;
-    return QUARTET_OK;
+    return e->p->measured && p->kind != PN_ANALYZE ? measure_node(x, err) : QUARTET_OK;
 }
 
 quartet_status xrun_make(struct exec *e, struct xrun *run, const struct pnode *p, struct err *err)

@@ -30,6 +30,7 @@ struct xnode {
     struct batch out;
     struct arena tmp;    /* results of expressions, until the next call */
     struct expr_ctx ctx; /* ctx.arena is &tmp */
+    struct measure *measure; /* EXPLAIN ANALYZE; else NULL */
 };
 struct xrun {
     struct exec *e;
@@ -121,6 +122,8 @@ static inline void tmp_reset(struct xnode *x)
 {
     arena_rewind(&x->tmp, (struct arena_mark){0});
 }
+/* exec_analyze.c: from now on the operator counts its rows and its time. */
+quartet_status measure_node(struct xnode *x, struct err *err);
 /* exec_sub.c */
 extern const struct expr_host exec_host;
 void xsub_forget(struct exec *e);
@@ -161,6 +164,6 @@ struct xkind {
 extern const struct xkind xkind_one, xkind_scan, xkind_values, xkind_series, xkind_cte_scan,
     xkind_cte_work, xkind_filter, xkind_project, xkind_hash_join, xkind_loop_join, xkind_index_join,
     xkind_apply, xkind_agg, xkind_window, xkind_sort, xkind_limit, xkind_distinct, xkind_set,
-    xkind_with, xkind_text, xkind_insert, xkind_update, xkind_delete;
+    xkind_with, xkind_text, xkind_analyze, xkind_insert, xkind_update, xkind_delete;
 
 #endif

@@ -680,15 +680,17 @@ static quartet_status plan_top(struct planner *p, const struct ast_stmt *stmt, s
 static quartet_status explain_top(struct planner *p, const struct ast_stmt *stmt, struct err *err)
 {
     struct plan *pl = p->plan;
-    struct pnode *n = pnode_new(p, PN_TEXT, 1, err);
+    bool run = stmt->explain == AST_EXPLAIN_ANALYZE;
+    struct pnode *n = pnode_new(p, run ? PN_ANALYZE : PN_TEXT, 1, err);
     if (n == NULL)
         return err->code;
-    if (stmt->explain != AST_EXPLAIN_PLAN)
-        return err_set_at(err, QUARTET_ERROR, stmt->offset,
-                          "this version has EXPLAIN without ANALYZE or MERGE only");
+    if (stmt->explain == AST_EXPLAIN_MERGE)
+        return err_set_at(err, QUARTET_ERROR, stmt->offset, "this version has no EXPLAIN MERGE");
     quartet_status rc = plan_explain(p, &n->u.text, err);
+    n->child[0] = run ? pl->root : NULL;
     pl->root = n;
-    pl->writes = false;
+    pl->measured = run;
+    pl->writes = pl->writes && run;
     pl->column_count = 1;
     pl->columns = arena_zalloc(p->a, 1, sizeof *pl->columns);
     if (rc == QUARTET_OK && pl->columns == NULL)

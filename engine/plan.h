@@ -19,7 +19,7 @@
     X(ONE)                                                                                         \
     X(SCAN) X(VALUES) X(SERIES) X(CTE_SCAN) X(CTE_WORK) X(FILTER) X(PROJECT) X(HASH_JOIN)          \
         X(LOOP_JOIN) X(INDEX_JOIN) X(APPLY) X(AGG) X(WINDOW) X(SORT) X(LIMIT) X(DISTINCT) X(SET)   \
-            X(WITH) X(TEXT) X(INSERT) X(UPDATE) X(DELETE)
+            X(WITH) X(TEXT) X(ANALYZE) X(INSERT) X(UPDATE) X(DELETE)
 enum pnode_kind {
 #define X(name) PN_##name,
     PNODE_KINDS(X)
@@ -127,8 +127,9 @@ struct pvalues {
     struct expr ***rows;
     uint32_t row_count;
 };
-struct ptext {
+struct ptext { /* TEXT, ANALYZE */
     const char **lines;
+    const struct pnode **nodes; /* which operator a line is about, or NULL */
     uint32_t count;
 };
 struct pcte {
@@ -261,6 +262,7 @@ struct plan {
     uint32_t user_params,
         param_count; /* the slots of outer columns lie behind the user's parameters */
     bool writes;
+    bool measured; /* EXPLAIN ANALYZE: operators count rows and time */
     struct exec *cached; /* one execution that waits to run again */
     struct arena *spare; /* memory that its first run takes and gives back at its end; NULL: none */
 };

@@ -8,17 +8,19 @@
 struct lines {
     struct planner *p;
     struct ptext *text;
-    uint32_t cap;
+    uint32_t cap, node_cap;
 };
 
-static quartet_status add_line(struct lines *l, uint32_t depth, struct buf *b, struct err *err)
+static quartet_status add_line(struct lines *l, uint32_t depth, struct buf *b, const struct pnode *n,
+                               struct err *err)
 {
     struct arena *a = l->p->a;
     char *line;
     if (b->failed)
         return err_nomem(err);
     if (l->text->count >= LINES_MAX ||
-        !bind_grow(a, &l->text->lines, l->text->count, &l->cap, sizeof(char *)))
+        !bind_grow(a, &l->text->lines, l->text->count, &l->cap, sizeof(char *)) ||
+        !bind_grow(a, &l->text->nodes, l->text->count, &l->node_cap, sizeof n))
         return l->text->count >= LINES_MAX ? QUARTET_OK : arena_fail(a, err);
     line = arena_alloc(a, depth * 2 + b->len + 1);
     if (line == NULL)
@@ -26,6 +28,7 @@ static quartet_status add_line(struct lines *l, uint32_t depth, struct buf *b, s
     memset(line, ' ', depth * 2);
     memcpy(line + depth * 2, b->data, b->len);
     line[depth * 2 + b->len] = 0;
+    l->text->nodes[l->text->count] = n;
     l->text->lines[l->text->count++] = line;
     return QUARTET_OK;
 }
@@ -149,6 +152,8 @@ static void put_node(struct buf *b, const struct planner *p, const struct pnode 
     case PN_TEXT:
         buf_str(b, "Text");
         break;
+    case PN_ANALYZE:
+        break;
     case PN_INSERT:
         buf_printf(b, "Insert into %s", n->u.write->table->name);
         break;
@@ -172,13 +177,13 @@ static quartet_status explain_node(struct lines *l, const struct pnode *n, uint3
         return QUARTET_OK;
     put_node(&b, l->p, n);
     buf_printf(&b, " (about %.0f rows)", n->rows);
-    rc = add_line(l, depth, &b, err);
+    rc = add_line(l, depth, &b, n, err);
     if (rc == QUARTET_OK && n->kind == PN_INDEX_JOIN) {
         rc = explain_node(l, n->child[0], depth + 1, err);
         buf_clear(&b);
         put_scan(&b, n->u.join->inner, "Look up");
         if (rc == QUARTET_OK)
-            rc = add_line(l, depth + 1, &b, err);
+            rc = add_line(l, depth + 1, &b, NULL, err);
         buf_deinit(&b);
         return rc;
     }
@@ -195,7 +200,7 @@ static quartet_status titled(struct lines *l, const char *title, const char *nam
 {
     struct buf b = {0};
     buf_printf(&b, "%s%s", title, name);
-    quartet_status rc = add_line(l, 0, &b, err);
+    quartet_status rc = add_line(l, 0, &b, NULL, err);
     buf_deinit(&b);
     return rc != QUARTET_OK ? rc : explain_node(l, n, 1, err);
 }

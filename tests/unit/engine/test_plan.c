@@ -57,7 +57,23 @@ static void test_plan_joins_and_order(void)
     expect_part(d, "EXPLAIN SELECT id, c FROM t WHERE c = 'x' ORDER BY c, id", "Project");
     expect_part(d, "EXPLAIN SELECT id, c FROM t WHERE c = 'x' ORDER BY c COLLATE BINARY, id",
                 "Sort, 2 keys");
-    expect_error(d, "EXPLAIN ANALYZE SELECT 1", QUARTET_ERROR, "EXPLAIN without ANALYZE", -2);
+    expect_error(d, "EXPLAIN MERGE SELECT 1", QUARTET_ERROR, "no EXPLAIN MERGE", -2);
+    help_close(d);
+}
+
+/* It does what the statement does, and tells of every operator. */
+static void test_plan_explain_analyze(void)
+{
+    db *d = help_memory();
+    run_sql(d, "CREATE TABLE n(id INTEGER PRIMARY KEY, x INTEGER)");
+    run_sql(d, "INSERT INTO n SELECT value, value % 10 FROM generate_series(1, 5000)");
+    expect_part(d, "EXPLAIN ANALYZE SELECT count(*) FROM n WHERE id > 100", "(actual 4900 rows, ");
+    expect_part(d, "EXPLAIN ANALYZE SELECT count(*) FROM n a WHERE a.id < 50 AND EXISTS (SELECT 1 FROM n b WHERE b.id = a.x)", "rows in 10 runs, ");
+    expect_part(d, "EXPLAIN ANALYZE SELECT count(*) FROM n WHERE x > 100 AND x < (SELECT max(id) FROM n)", "(never run)");
+    expect_part(d, "EXPLAIN ANALYZE DELETE FROM n WHERE id <= 10 RETURNING id", "Total ");
+    expect_rows(d, "SELECT count(*) FROM n", "4990\n");
+    expect_part(d, "EXPLAIN DELETE FROM n", "Delete from n"); /* which writes nothing */
+    expect_rows(d, "SELECT count(*) FROM n", "4990\n");
     help_close(d);
 }
 
@@ -132,6 +148,7 @@ static void test_plan_limits(void)
 
 const char *const unit_suite = "plan";
 const struct unit_test unit_tests[] = {
+    {"test_plan_explain_analyze", test_plan_explain_analyze},
     {"test_plan_access_paths", test_plan_access_paths},
     {"test_plan_joins_and_order", test_plan_joins_and_order},
     {"test_plan_64_tables", test_plan_64_tables},
