@@ -8,8 +8,10 @@
 
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/plant.h"
+#include "history.h"
 #include "kv_top.h"
 
 #define APPLY_KEPT_BYTES (64u << 10) /* of each buffer that an apply leaves to the next */
@@ -40,6 +42,12 @@ struct applying {
     tree_id last_tree;
     struct arena tables, row;    /* per delta; per row */
     struct buf old, record, hashed, entry, encoded;
+    hlc_stamp newest;            /* of all that was applied before: what is stamped later is late for no row */
+    bool settings;               /* one was changed */
+    hlc_stamp past_from;         /* older history is not written */
+    struct buf past, scratch;
+    kv_past *past_reader;        /* of past_table; NULL: none */
+    tree_id past_table;
     struct value *old_values, *values;
     uint64_t rows;
     struct table_state *last_state; /* looked up last, maybe by an earlier apply */
@@ -119,6 +127,7 @@ static quartet_status place_column(struct applying *a, struct slice key)
 static quartet_status system_changed(struct applying *a, struct slice key, struct slice record, bool was_live, bool live)
 {
     quartet_status rc = system_put(a, a->t->id, key, record);
+    a->settings = a->settings || a->t->id == SYS_SETTINGS;
     if (rc == QUARTET_OK && a->t->id == SYS_COLUMNS && live)
         rc = place_column(a, key);
     if (rc == QUARTET_OK && a->t->id == SYS_OBJECTS && was_live && !live && a->d->identity.member) {
@@ -369,11 +378,108 @@ static quartet_status show(struct applying *a, const struct row *row, struct sli
     return decode_key_into(a, key, out);
 }
 
+/* ---- history: history.h tells what is written ---- */
+
+/* The newest entry of this key; found only where some change advanced it before. */
+static quartet_status newest_entry(struct applying *a, struct slice key, hlc_stamp *stamp, struct slice *entry, bool *found)
+{
+    quartet_status rc = QUARTET_OK;
+    if (a->past_reader == NULL || a->past_table != a->t->id) {
+        kv_past_close(a->past_reader);
+        a->past_reader = NULL;
+        a->past_table = a->t->id;
+        rc = kv_past_open(a->snap, a->t->id, &a->past_reader, a->err);
+    }
+    if (rc == QUARTET_OK)
+        rc = kv_past_seek(a->past_reader, key, 0, a->err);
+    return rc == QUARTET_OK ? kv_past_next(a->past_reader, stamp, entry, found, a->err) : rc;
+}
+
+struct past_change { /* what merging an operation into a row means for its history */
+    bool kept, late;
+    struct history_saved saved;
+    hlc_stamp at;       /* late: of the newest entry, which is to be made whole; 0: nothing is to be done */
+};
+
+/* Before the row is changed. Late operations are written down here, whether they will change anything or not. */
+static quartet_status past_before(struct applying *a, const struct row *row, struct slice key, const struct row_op *op, struct past_change *c)
+{
+    hlc_stamp stamp = a->writer.ver.stamp, at = 0;
+    struct slice entry;
+    bool found = false;
+    *c = (struct past_change){.kept = a->t->id >= SYS_TREES_END && stamp >= a->past_from && a->old.len > 0};
+    if (!c->kept)
+        return QUARTET_OK;
+    quartet_status rc = QUARTET_OK;
+    if (stamp <= a->newest) {
+        rc = newest_entry(a, key, &at, &entry, &found);
+        c->late = rc == QUARTET_OK && ((found && stamp <= at) || stamp <= history_newest(row, &a->t->rows));
+    }
+    if (rc == QUARTET_OK && c->late && found && !history_entry_is_whole(entry))
+        c->at = at;
+    if (rc != QUARTET_OK || !c->late)
+        return rc == QUARTET_OK ? history_save(row, &a->t->rows, op, &a->row, &c->saved, a->err) : rc;
+    buf_clear(&a->past);
+    buf_clear(&a->entry);
+    rc = history_late(row, op, &a->writer, &a->past, &a->scratch, a->err);
+    kv_past_key(&a->entry, key, KV_PAST_LATE, stamp, a->writer.ver.chain);
+    if (rc == QUARTET_OK && (a->past.failed || a->entry.failed))
+        rc = err_nomem(a->err);
+    return rc == QUARTET_OK ? ops_put_copy(&a->ops, kv_past_tree(a->t->id), slice_of(a->entry.data, a->entry.len), slice_of(a->past.data, a->past.len), a->err)
+                            : rc;
+}
+
+/* A late operation changes the row under the newest entry: from now on that one tells by itself what the row was before it. */
+static quartet_status make_whole(struct applying *a, struct slice key, struct buf *out)
+{
+    hlc_stamp at;
+    struct slice entry;
+    bool found;
+    struct row was;
+    struct buf record = {0};
+    quartet_status rc = newest_entry(a, key, &at, &entry, &found);
+    if (rc == QUARTET_OK)
+        rc = row_decode(slice_of(a->old.data, a->old.len), &a->t->rows, &a->row, &was, a->err);
+    if (rc == QUARTET_OK)
+        rc = history_undo(&was, &a->t->rows, entry, &a->row, a->err);
+    if (rc == QUARTET_OK)
+        rc = row_encode(&was, &a->t->rows, &a->d->chains, &record, a->err);
+    if (rc == QUARTET_OK)
+        rc = history_entry_whole(slice_of(record.data, record.len), out, &a->scratch, a->err);
+    buf_deinit(&record);
+    return rc;
+}
+
+/* After it: the past that goes with the row's new record, into a->past; empty: none. */
+static quartet_status past_after(struct applying *a, const struct row *now, struct slice key, struct past_change *c)
+{
+    hlc_stamp stamp = c->late ? c->at : a->writer.ver.stamp;
+    buf_clear(&a->past);
+    if (!c->kept || stamp == 0)
+        return QUARTET_OK;
+    buf_u64(&a->past, stamp); /* kv_past_put, in place */
+    quartet_status rc = c->late ? make_whole(a, key, &a->past)
+                                : history_entry(&c->saved, now, slice_of(a->old.data, a->old.len), &a->past, &a->scratch, a->err);
+    return rc;
+}
+
+static quartet_status put_row(struct applying *a, const struct row *row, struct slice key, struct past_change *past)
+{
+    buf_clear(&a->record);
+    quartet_status rc = row_encode(row, &a->t->rows, &a->d->chains, &a->record, a->err);
+    if (rc == QUARTET_OK)
+        rc = past_after(a, row, key, past);
+    if (rc == QUARTET_OK && (a->record.failed || a->hashed.failed || a->past.failed))
+        rc = err_nomem(a->err);
+    return rc == QUARTET_OK ? ops_put_row(&a->ops, a->t->id, key, slice_of(a->record.data, a->record.len), slice_of(a->past.data, a->past.len), a->err) : rc;
+}
+
 static quartet_status merge_row(struct applying *a, struct slice key, struct row_op *op)
 {
     const struct table_def *t = a->t;
     db *d = a->d;
     struct row row;
+    struct past_change past;
     bool changed, shows = t->index_count > 0 || t->id < SYS_TREES_END;
     struct state_hash before = {0}, after;
     quartet_status rc = row_decode(slice_of(a->old.data, a->old.len), &t->rows, &a->row, &row, a->err);
@@ -387,6 +493,8 @@ static quartet_status merge_row(struct applying *a, struct slice key, struct row
     if (rc == QUARTET_OK && a->hashed.failed)
         rc = err_nomem(a->err);
     if (rc == QUARTET_OK)
+        rc = past_before(a, &row, key, op, &past);
+    if (rc == QUARTET_OK)
         rc = row_apply(&row, &t->rows, op, &a->writer, &a->row, &changed, a->err);
     if (rc != QUARTET_OK || !changed)
         return rc;
@@ -394,15 +502,9 @@ static quartet_status merge_row(struct applying *a, struct slice key, struct row
     after = row_hash(&row, &t->rows, t->record_ids, t->id, key, &d->chains, &a->hashed);
     state_hash_add(&a->changes[a->at_table].sub, before);
     state_hash_add(&a->changes[a->at_table].add, after);
-    buf_clear(&a->record);
-    rc = row_encode(&row, &t->rows, &d->chains, &a->record, a->err);
-    if (rc == QUARTET_OK && (a->record.failed || a->hashed.failed))
-        rc = err_nomem(a->err);
-    struct slice record = slice_of(a->record.data, a->record.len);
-    if (rc == QUARTET_OK)
-        rc = ops_put_copy(&a->ops, t->id, key, record, a->err);
+    rc = put_row(a, &row, key, &past);
     if (rc == QUARTET_OK && t->id < SYS_TREES_END)
-        rc = system_changed(a, key, record, was_live, live);
+        rc = system_changed(a, key, slice_of(a->record.data, a->record.len), was_live, live);
     if (rc == QUARTET_OK && live && t->index_count > 0)
         rc = show(a, &row, key, a->values);
     if (rc == QUARTET_OK && t->index_count > 0)
@@ -574,6 +676,10 @@ static quartet_status finish(struct applying *a, uint64_t number, log_pos end, a
     atomic_fetch_add(&d->rows_written, a->rows);
     if (bulk)
         kv_settle(d->store);
+    if (a->settings && db_history_load(d, a->err) != QUARTET_OK) { /* the transaction is in; the next opening reads it again */
+        log_line(d->env, LOG_WARN, "db", "the settings could not be read: %s", a->err->text);
+        err_clear(a->err);
+    }
     return QUARTET_OK;
 }
 
@@ -591,6 +697,10 @@ quartet_status apply_begin(db *d, const struct apply_in *in, struct applying **o
     a->ops.store = d->store;
     a->ops.limit = db_large_bytes(d);
     a->writer = (struct row_writer){.ver = {.stamp = in->stamp, .chain = in->chain}, .seen = &s->seen, .chains = &d->chains};
+    a->newest = 0;
+    for (uint32_t i = 0; i < d->applied.count; i++)
+        a->newest = d->applied.e[i].stamp > a->newest ? d->applied.e[i].stamp : a->newest;
+    a->past_from = db_history_floor(d);
     a->snap = in->snap;
     quartet_status rc = a->snap != NULL ? QUARTET_OK : kv_snapshot_latest(d->store, &a->snap, err);
     if (rc != QUARTET_OK) {
@@ -642,6 +752,8 @@ static void applying_free(struct applying *a)
     buf_deinit(&a->entry);
     buf_deinit(&a->encoded);
     kv_top_deinit(&a->top);
+    buf_deinit(&a->past);
+    buf_deinit(&a->scratch);
     mem_free(a);
 }
 
@@ -649,7 +761,7 @@ static void applying_free(struct applying *a)
 static void make_spare(struct applying *a)
 {
     struct applying kept = {.tables = a->tables, .row = a->row, .old = a->old, .record = a->record, .hashed = a->hashed, .entry = a->entry,
-                            .encoded = a->encoded, .top = {.key = a->top.key}, .last_state = a->last_state};
+                            .encoded = a->encoded, .top = {.key = a->top.key}, .past = a->past, .scratch = a->scratch, .last_state = a->last_state};
     kept.ops.bytes = a->ops.bytes;
     kv_bulk_abort(a->ops.bulk);
     if (a->change_cap <= APPLY_KEPT_COUNT) {
@@ -665,7 +777,7 @@ static void make_spare(struct applying *a)
         mem_free(a->ops.ops);
     }
     *a = kept;
-    struct buf *bufs[] = {&a->old, &a->record, &a->hashed, &a->entry, &a->encoded, &a->top.key};
+    struct buf *bufs[] = {&a->old, &a->record, &a->hashed, &a->entry, &a->encoded, &a->top.key, &a->past, &a->scratch};
     struct arena *arenas[] = {&a->ops.bytes, &a->tables, &a->row};
     for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++)
         buf_recycle(bufs[i], APPLY_KEPT_BYTES);
@@ -678,6 +790,7 @@ void apply_abort(struct applying *a)
     if (a == NULL)
         return;
     db *d = a->d;
+    kv_past_close(a->past_reader); /* it reads in the snapshot */
     snap_release(a);
     catalog_unref(a->fresh);
     kv_own_free(a->system);

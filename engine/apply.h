@@ -51,6 +51,8 @@ quartet_status ops_commit(struct apply_ops *o, apply_no at, struct err *err); /*
 void ops_deinit(struct apply_ops *o);
 quartet_status ops_put(struct apply_ops *o, tree_id tree, struct slice key, struct slice record, struct err *err); /* slices must live on */
 quartet_status ops_put_copy(struct apply_ops *o, tree_id tree, struct slice key, struct slice record, struct err *err);
+/* The same with what goes into the row's history (kv_op.past; empty: nothing). */
+quartet_status ops_put_row(struct apply_ops *o, tree_id tree, struct slice key, struct slice record, struct slice past, struct err *err);
 quartet_status apply_entries(struct apply_ops *o, const struct table_def *t, struct slice key, const struct value *old, const struct value *fresh,
                              struct buf *scratch, struct err *err);
 /* Entries for all rows of a table, for one index; or an erasure of all entries of a tree. */

@@ -5,12 +5,13 @@
 #include <string.h>
 
 #include "apply.h"
+#include "kv_past.h"
 #include "base/mem.h"
 #include "txn_internal.h"
 
 #define OPS_POUR_BYTES (256u << 10)
 
-quartet_status ops_put(struct apply_ops *o, tree_id tree, struct slice key, struct slice record, struct err *err)
+static quartet_status put(struct apply_ops *o, struct kv_op op, struct err *err)
 {
     if (o->count == o->cap) {
         size_t cap = o->cap == 0 ? 64 : o->cap * 2;
@@ -20,15 +21,38 @@ quartet_status ops_put(struct apply_ops *o, tree_id tree, struct slice key, stru
         o->ops = grown;
         o->cap = cap;
     }
-    o->ops[o->count++] = (struct kv_op){.tree = tree, .key = key, .record = record};
+    o->ops[o->count++] = op;
     return o->store != NULL && o->bytes.used_bytes + o->count * sizeof *o->ops > o->limit ? ops_pour(o, err) : QUARTET_OK;
+}
+
+quartet_status ops_put(struct apply_ops *o, tree_id tree, struct slice key, struct slice record, struct err *err)
+{
+    return put(o, (struct kv_op){.tree = tree, .key = key, .record = record}, err);
+}
+
+/* A run holds pasts as entries of the history tree. */
+static quartet_status pour_past(struct apply_ops *o, const struct kv_op *op, struct err *err)
+{
+    struct buf key = {0};
+    struct slice record;
+    uint64_t stamp;
+    kv_past_take(op->past, &stamp, &record);
+    kv_past_key(&key, op->key, KV_PAST_BEFORE, stamp, 0);
+    quartet_status rc = buf_check(&key, err);
+    if (rc == QUARTET_OK)
+        rc = kv_bulk_put(o->bulk, kv_past_tree(op->tree), slice_of(key.data, key.len), record, err);
+    buf_deinit(&key);
+    return rc;
 }
 
 quartet_status ops_pour(struct apply_ops *o, struct err *err)
 {
     quartet_status rc = o->bulk == NULL ? kv_bulk_begin(o->store, &o->bulk, err) : QUARTET_OK;
-    for (size_t i = 0; i < o->count && rc == QUARTET_OK; i++)
+    for (size_t i = 0; i < o->count && rc == QUARTET_OK; i++) {
         rc = kv_bulk_put(o->bulk, o->ops[i].tree, o->ops[i].key, o->ops[i].record, err);
+        if (rc == QUARTET_OK && o->ops[i].past.n > 0)
+            rc = pour_past(o, &o->ops[i], err);
+    }
     o->count = 0;
     arena_rewind(&o->bytes, (struct arena_mark){0});
     if (o->limit > OPS_POUR_BYTES)
@@ -56,20 +80,34 @@ void ops_deinit(struct apply_ops *o)
     *o = (struct apply_ops){0};
 }
 
-quartet_status ops_put_copy(struct apply_ops *o, tree_id tree, struct slice key, struct slice record, struct err *err)
+quartet_status ops_put_row(struct apply_ops *o, tree_id tree, struct slice key, struct slice record, struct slice past, struct err *err)
 {
+    struct kv_op op = {.tree = tree, .key = key, .record = record, .past = past};
     if (o->bulk != NULL) { /* which copies */
         quartet_status rc = o->count > 0 ? ops_pour(o, err) : QUARTET_OK;
-        return rc == QUARTET_OK ? kv_bulk_put(o->bulk, tree, key, record, err) : rc;
+        if (rc == QUARTET_OK)
+            rc = kv_bulk_put(o->bulk, tree, key, record, err);
+        return rc == QUARTET_OK && past.n > 0 ? pour_past(o, &op, err) : rc;
     }
-    uint8_t *p = arena_alloc(&o->bytes, key.n + record.n);
+    uint8_t *p = arena_alloc(&o->bytes, key.n + record.n + past.n);
     if (p == NULL)
         return arena_fail(&o->bytes, err);
     if (key.n > 0)
         memcpy(p, key.p, key.n);
     if (record.n > 0)
         memcpy(p + key.n, record.p, record.n);
-    return ops_put(o, tree, slice_of(p, key.n), record.p != NULL ? slice_of(p + key.n, record.n) : (struct slice){0}, err);
+    if (past.n > 0)
+        memcpy(p + key.n + record.n, past.p, past.n);
+    op.key = slice_of(p, key.n);
+    if (record.p != NULL)
+        op.record = slice_of(p + key.n, record.n);
+    op.past = slice_of(p + key.n + record.n, past.n);
+    return put(o, op, err);
+}
+
+quartet_status ops_put_copy(struct apply_ops *o, tree_id tree, struct slice key, struct slice record, struct err *err)
+{
+    return ops_put_row(o, tree, key, record, slice_of("", 0), err);
 }
 
 static quartet_status entry(struct apply_ops *o, const struct table_def *t, const struct index_def *ix, struct slice key, const struct value *values,
@@ -209,6 +247,8 @@ quartet_status apply_catalog_change(struct apply_ops *o, kv_snap *snap, const st
                 rc = apply_tree_erase(o, snap, t->indexes[k].id, err);
         if (rc == QUARTET_OK && now == NULL && reclaim)
             rc = erase_rows(o, snap, t->id, err);
+        if (rc == QUARTET_OK && now == NULL && reclaim)
+            rc = erase_rows(o, snap, kv_past_tree(t->id), err);
     }
     for (uint32_t i = 0; rc == QUARTET_OK && (t = catalog_at_id(after, i)) != NULL; i++) {
         const struct table_def *was = catalog_table_by_id(before, t->id);

@@ -65,6 +65,8 @@ struct bsource {
     const struct table_def *table;
     struct bquery *query;
     struct bcte *cte;
+    uint8_t as_of;          /* SRC_TABLE: enum ast_as_of */
+    struct expr *as_of_expr; /* the rows as they were then; NULL: as they are */
     struct expr **args; /* SRC_SERIES: start, stop, step */
     uint32_t arg_count;
     struct bsource *left, *right; /* SRC_JOIN */
@@ -224,6 +226,7 @@ struct bind {
     const struct table_def *row_of;
     bool has_old, has_new;
     bool listing; /* information_schema asks what columns a view has: within that, no view is asked again */
+    const struct ast_from *view_as_of; /* of the view that is being bound, or one around it; or NULL */
 };
 
 /* bind.c */

@@ -405,6 +405,10 @@ static quartet_status bind_view(struct bind *b, struct scope *s, const struct vi
     if (v->ast->columns.count > 0)
         as->column_aliases = v->ast->columns;
     b->view_depth++;
+    const struct ast_from *outer_as_of = b->view_as_of;
+    if (f->as_of != AST_AS_OF_NONE)
+        b->view_as_of = f;
+    as->as_of = AST_AS_OF_NONE;
     uint32_t from = s->count;
     struct scope *up = s->up;
     struct cte_scope *ctes = s->ctes;
@@ -417,6 +421,7 @@ static quartet_status bind_view(struct bind *b, struct scope *s, const struct vi
     s->ctes = ctes;
     b->row_of = row_of;
     b->view_depth--;
+    b->view_as_of = outer_as_of;
     if (rc != QUARTET_OK) {
         bind_in_view(v, err);
         err->sql_offset = f->offset; /* within the view's text it would mean nothing */
@@ -465,6 +470,26 @@ static quartet_status bind_series(struct bind *b, struct scope *s, const struct 
     return rc != QUARTET_OK ? rc : name_columns(b, s, from, f, err);
 }
 
+/* AS OF at the table, or at the view that it stands in. */
+static quartet_status bind_as_of(struct bind *b, struct scope *s, const struct ast_from *f,
+                                 struct bsource *src, struct err *err)
+{
+    struct scope none = {.up = s->up,
+                         .container = s->container,
+                         .query = s->query,
+                         .ctes = s->ctes,
+                         .clause = "AS OF"};
+    if (f->as_of == AST_AS_OF_NONE)
+        f = b->view_as_of;
+    if (f == NULL)
+        return QUARTET_OK;
+    if (src->table->is_system)
+        return err_set_at(err, QUARTET_ERROR, f->offset, "%s has no history to be read AS OF",
+                          src->table->name);
+    src->as_of = f->as_of;
+    return bind_expr(b, &none, f->as_of_expr, &src->as_of_expr, err);
+}
+
 static quartet_status from_list(struct bind *b, struct scope *s, const struct ast_from_list *list,
                                 bool merge, struct bsource **out, struct err *err);
 
@@ -473,8 +498,6 @@ static quartet_status bind_from_item(struct bind *b, struct scope *s, const stru
 {
     uint32_t from = s->count;
     quartet_status rc;
-    if (f->as_of != AST_AS_OF_NONE)
-        return err_set_at(err, QUARTET_ERROR, f->offset, "AS OF is not supported in this version");
     if (f->kind == AST_FROM_QUERY)
         return bind_from_query(b, s, f, merge, out, err);
     if (f->kind == AST_FROM_FUNCTION)
@@ -497,6 +520,9 @@ static quartet_status bind_from_item(struct bind *b, struct scope *s, const stru
     const struct view_def *view = cte == NULL ? catalog_view(b->catalog, f->name.name.text) : NULL;
     if (view != NULL)
         return bind_view(b, s, view, f, merge, out, err);
+    if (cte != NULL && f->as_of != AST_AS_OF_NONE)
+        return err_set_at(err, QUARTET_ERROR, f->offset, "AS OF is for tables and views, %s is neither",
+                          f->name.name.text);
     if (cte != NULL) {
         rc = bind_cte(b, s, cte, f, out, err);
     } else {
@@ -504,6 +530,8 @@ static quartet_status bind_from_item(struct bind *b, struct scope *s, const stru
         if (t == NULL)
             return QUARTET_ERROR;
         rc = bind_table_source(b, s, t, f->alias.text, false, out, err);
+        if (rc == QUARTET_OK)
+            rc = bind_as_of(b, s, f, *out, err);
     }
     return rc != QUARTET_OK ? rc : name_columns(b, s, from, f, err);
 }

@@ -268,6 +268,7 @@ bool conn_planned(const struct ast_stmt *tree)
     case AST_STMT_UPDATE:
     case AST_STMT_DELETE:
     case AST_STMT_TRUNCATE:
+    case AST_STMT_BACKTRACK:
         return true;
     default:
         return tree->explain != AST_EXPLAIN_NONE; /* plan_build says what cannot be explained */

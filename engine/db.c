@@ -168,7 +168,7 @@ static quartet_status open_files(db *d, struct err *err)
 {
     struct buf checkpoint = {0};
     bool in_memory = d->options.in_memory;
-    struct kv_host host = {.ctx = d, .checkpoint = db_checkpoint, .sync_log = sync_log};
+    struct kv_host host = {.ctx = d, .checkpoint = db_checkpoint, .sync_log = sync_log, .past_from = db_history_cut};
     struct kv_options kvo = {.buffer_bytes = d->options.buffer_bytes, .in_memory = in_memory || d->options.base_in_memory};
     quartet_status rc = in_memory ? QUARTET_OK : refuse_backup(d, err);
     if (rc == QUARTET_OK && !in_memory)
@@ -229,6 +229,8 @@ quartet_status db_open(struct env *env, const char *path, const struct db_option
         d->options = *options;
     map_init(&d->tables, env->ops->mono_ns(env));
     atomic_init(&d->catalog_versions, 1);
+    atomic_init(&d->history_ms, DB_HISTORY_MS_DEFAULT);
+    atomic_init(&d->history_from, 0);
     if (pthread_mutex_init(&d->commit_lock, NULL) != 0 || pthread_mutex_init(&d->publish_lock, NULL) != 0 ||
         pthread_mutex_init(&d->seal_lock, NULL) != 0 || pthread_mutex_init(&d->keys_lock, NULL) != 0 ||
         pthread_mutex_init(&d->tables_lock, NULL) != 0) {

@@ -62,6 +62,13 @@ void db_stats(db *d, struct db_stats *out);
 /* Can it take writes? The lasting failure of log or store (disk full, I/O), or QUARTET_OK. */
 quartet_status db_health(db *d, struct err *err);
 
+/* ---- history (history.h) ---- */
+#define DB_HISTORY_MS_DEFAULT (72ull * 3600 * 1000)
+/* Can this stamp still be read? QUARTET_TOO_OLD says how far back is possible. */
+quartet_status db_history_check(db *d, hlc_stamp as_of, struct err *err);
+/* What "as of this time" means as a stamp: everything up to the end of its millisecond. */
+hlc_stamp db_stamp_of_time(int64_t us);
+
 struct conn_node_hooks;
 const struct conn_node_hooks *db_node_hooks(db *d); /* conn.h's; its functions are NULL where no node serves this database */
 

@@ -1,15 +1,16 @@
 /* db_checkpoint.c - what must be known beside the base to go on from it: chains, vectors, clock, hashes, and where the log goes on.
  * Why it is stored with the last slice of a flush: base and checkpoint then always agree, and recovery replays exactly what the base lacks.
- * Format, version 1, all numbers little-endian or LEB128: u8 version; u8 flags (1 has an identity, 2 hashes and indexes must be rebuilt, 4 restored), 32 bytes cluster, u8 slot; u64 clock; u64 log position; varint chains:
+ * Format, version 2, all numbers little-endian or LEB128: u8 version; u8 flags (1 has an identity, 2 hashes and indexes must be rebuilt, 4 restored), 32 bytes cluster, u8 slot; u64 clock; u64 log position; varint chains:
  *   u8 slot, u64 incarnation each; vector applied; for each chain: vector seen, u64 received, 32 bytes its hash, u64 head, u64 its stamp, 32 bytes its hash,
- *   u64 last stamp; varint tables: u64 id, u64 lo, u64 hi; with flag 4 u64 incarnation of the own chain. A vector: varint count, then u16 chain, u64 number, u64 stamp, u64 head.
+ *   u64 last stamp; varint tables: u64 id, u64 lo, u64 hi; u64 the stamp that history goes back to (not in
+ *   version 1, which kept none); with flag 4 u64 incarnation of the own chain. A vector: varint count, then u16 chain, u64 number, u64 stamp, u64 head.
  * Not here: when it is taken (kv.c). */
 #include <string.h>
 
 #include "base/mem.h"
 #include "db_internal.h"
 
-#define CHECKPOINT_VERSION 1u
+#define CHECKPOINT_VERSION 2u
 #define CHECKPOINT_HEAD_BYTES 51u /* up to the chains */
 enum { CHECKPOINT_IDENTITY = 1, CHECKPOINT_REBUILD = 2, CHECKPOINT_RESTORED = 4 };
 
@@ -94,6 +95,8 @@ quartet_status db_checkpoint(void *ctx, apply_no through, struct buf *out, struc
         buf_u64(out, s->hash.hi);
     }
     pthread_mutex_unlock(&d->tables_lock);
+    db_history_raise(d);
+    buf_u64(out, atomic_load(&d->history_from));
     if (d->incarnation != 0)
         buf_u64(out, d->incarnation);
     d->checkpoint_at[d->checkpoints++ & 7] = at;
@@ -136,7 +139,7 @@ static quartet_status get_chains(db *d, struct bytes_in *in, struct err *err)
     return get_vector(in, &d->applied, d->chains.count, err);
 }
 
-static quartet_status get_states(db *d, struct bytes_in *in, struct err *err)
+static quartet_status get_states(db *d, struct bytes_in *in, uint8_t version, struct err *err)
 {
     for (uint32_t i = 0; i < d->chains.count; i++) {
         struct chain_state *s = db_chain(d, (chain_no)i, err);
@@ -160,6 +163,8 @@ static quartet_status get_states(db *d, struct bytes_in *in, struct err *err)
         t->hash.lo = bytes_u64(in);
         t->hash.hi = bytes_u64(in);
     }
+    uint64_t history_from = version == 1 ? d->clock.last + 4 : bytes_u64(in);
+    atomic_store(&d->history_from, history_from);
     if (d->incarnation != 0)
         d->incarnation = bytes_u64(in);
     if (in->bad || in->left != 0)
@@ -174,8 +179,8 @@ quartet_status db_checkpoint_read(db *d, struct slice blob, log_pos *from, struc
     if (blob.n == 0)
         return QUARTET_OK;
     uint8_t version = bytes_u8(&in);
-    if (version != CHECKPOINT_VERSION)
-        return err_set(err, QUARTET_CANTOPEN, "the database has format version %u, this program reads %u", version, CHECKPOINT_VERSION);
+    if (version == 0 || version > CHECKPOINT_VERSION)
+        return err_set(err, QUARTET_CANTOPEN, "the database has format version %u, this program reads up to %u", version, CHECKPOINT_VERSION);
     uint8_t flags = bytes_u8(&in);
     d->has_identity = (flags & CHECKPOINT_IDENTITY) != 0;
     d->rebuild = (flags & CHECKPOINT_REBUILD) != 0;
@@ -189,5 +194,5 @@ quartet_status db_checkpoint_read(db *d, struct slice blob, log_pos *from, struc
         return err_set(err, QUARTET_CORRUPT, "damaged checkpoint: its head");
     memcpy(d->identity.cluster.b, cluster, sizeof d->identity.cluster.b);
     quartet_status rc = get_chains(d, &in, err);
-    return rc == QUARTET_OK ? get_states(d, &in, err) : rc;
+    return rc == QUARTET_OK ? get_states(d, &in, version, err) : rc;
 }

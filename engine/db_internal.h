@@ -123,6 +123,8 @@ struct db {
     bool has_identity;    /* cluster, slot are known (stored); the secret key only after db_set_identity */
     bool can_sign;
     struct vv durable;    /* sealed batches are synced up to here */
+    atomic_uint_fast64_t history_ms;   /* history_retention; 0: none is kept */
+    atomic_uint_fast64_t history_from; /* stamps below it cannot be read any longer, whatever the retention says now; raised under commit_lock */
     uint64_t checkpoints; /* asked for so far */
     log_pos trimmed;
     log_pos checkpoint_at[8]; /* replay positions of the last ones, by number & 7 */
@@ -174,6 +176,13 @@ quartet_status db_checkpoint(void *ctx, apply_no through, struct buf *out, struc
 /* Make the checkpoint that begins at `skip` of `blob` one of a new database that never was in a cluster and has a chain of its own. */
 quartet_status db_checkpoint_renew(struct env *env, struct buf *blob, size_t skip, struct err *err);
 quartet_status db_checkpoint_read(db *d, struct slice blob, log_pos *from, struct err *err);
+
+/* db_history.c: how far back history goes. A time of this node's clock, as a stamp: history stamped below it is not kept. */
+hlc_stamp db_history_floor(db *d);
+void db_history_raise(db *d);  /* the floor is where it is, even if the retention is raised later; under commit_lock */
+uint64_t db_history_cut(void *ctx); /* kv_host.past_from; ctx is the database */
+void db_history_set(db *d, uint64_t retention_ms); /* under commit_lock */
+quartet_status db_history_load(db *d, struct err *err); /* after recovery: the setting */
 
 /* db_recover.c */
 quartet_status db_recover(db *d, struct slice checkpoint, struct err *err);

@@ -277,6 +277,8 @@ quartet_status db_recover(db *d, struct slice checkpoint, struct err *err)
     }
     if (rc == QUARTET_OK)
         rc = after_replay(d, err);
+    if (rc == QUARTET_OK)
+        rc = db_history_load(d, err);
     d->applied_end = commit_log_end(d->log);
     hlc_init(&d->clock, d->identity.slot, d->clock.last);
     d->recovering = false;

@@ -140,6 +140,10 @@ struct scan_cut {
 };
 void scan_set_cut(struct xnode *scan, const struct scan_cut *cut); /* borrowed */
 
+/* exec_history.c: what AS OF or BACKTRACK TO names; kind is enum ast_as_of. */
+quartet_status exec_as_of(uint8_t kind, const struct expr *e, struct expr_ctx *ctx, hlc_stamp *out,
+                          struct err *err);
+
 /* exec_bound.c: the bound of a scan from values. */
 struct bound_state {
     struct key_bound bound;
@@ -164,6 +168,6 @@ struct xkind {
 extern const struct xkind xkind_one, xkind_scan, xkind_values, xkind_series, xkind_cte_scan,
     xkind_cte_work, xkind_filter, xkind_project, xkind_hash_join, xkind_loop_join, xkind_index_join,
     xkind_apply, xkind_agg, xkind_window, xkind_sort, xkind_limit, xkind_distinct, xkind_set,
-    xkind_with, xkind_text, xkind_analyze, xkind_insert, xkind_update, xkind_delete;
+    xkind_with, xkind_text, xkind_analyze, xkind_insert, xkind_update, xkind_delete, xkind_backtrack;
 
 #endif

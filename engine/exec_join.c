@@ -430,10 +430,17 @@ static quartet_status lookup_start(struct xjoin *j, struct err *err)
         bound_eval(&j->bound, s, &j->x.ctx, &j->left, batch_row(&j->left, j->left_at), err);
     if (rc != QUARTET_OK || j->bound.empty)
         return rc;
+    hlc_stamp as_of = 0;
+    if (s->as_of_expr != NULL)
+        rc = exec_as_of(s->as_of, s->as_of_expr, &j->x.ctx, &as_of, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    if (j->scan != NULL)
+        table_scan_at(j->scan, as_of);
     if (j->scan != NULL)
         return table_scan_rebind(j->scan, j->x.run->e->t, &j->bound.bound, err);
     struct scan_want want = {
-        .columns = s->columns, .column_count = s->column_count, .keys = s->keys};
+        .columns = s->columns, .column_count = s->column_count, .keys = s->keys, .as_of = as_of};
     return table_scan_open(j->x.run->e->t, s->table, s->index, &j->bound.bound, &want, &j->scan,
                            err);
 }

@@ -79,8 +79,16 @@ static quartet_status scan_start(struct xscan *s, struct err *err)
         s->done = s->bound.empty;
         bound = &s->bound.bound;
     }
+    hlc_stamp as_of = 0;
+    if (!s->done && p->as_of_expr != NULL) {
+        quartet_status rc = exec_as_of(p->as_of, p->as_of_expr, &s->x.ctx, &as_of, err);
+        if (rc != QUARTET_OK)
+            return rc;
+    }
     if (s->done)
         return QUARTET_OK;
+    if (s->scan != NULL)
+        table_scan_at(s->scan, as_of);
     if (s->scan != NULL)
         return table_scan_rebind(s->scan, s->x.run->e->t, bound, err);
     quartet_status rc = find_late(s, err);
@@ -90,7 +98,8 @@ static quartet_status scan_start(struct xscan *s, struct err *err)
                              .column_count = p->column_count,
                              .late = s->late,
                              .keys = p->keys,
-                             .reverse = p->reverse};
+                             .reverse = p->reverse,
+                             .as_of = as_of};
     return table_scan_open(s->x.run->e->t, p->table, p->index, bound, &want, &s->scan, err);
 }
 

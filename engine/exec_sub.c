@@ -398,8 +398,13 @@ static quartet_status host_subquery(void *arg, const struct expr *node, struct e
     return rc;
 }
 
+static int64_t host_stamp(void *arg, bool stable)
+{
+    return (int64_t)txn_newest_stamp(((struct exec *)arg)->t, stable);
+}
+
 const struct expr_host exec_host = {
-    .now_us = host_now, .random = host_random, .subquery = host_subquery, .raise = host_raise};
+    .now_us = host_now, .stamp = host_stamp, .random = host_random, .subquery = host_subquery, .raise = host_raise};
 
 /* ---- WITH ---- */
 

@@ -141,6 +141,7 @@ struct expr_outer_row {
 /* What the expression asks its statement for. Functions that are NULL make the functions that need them fail with QUARTET_ERROR. */
 struct expr_host {
     int64_t (*now_us)(void *host_arg);
+    int64_t (*stamp)(void *host_arg, bool stable); /* the newest known, or the newest stable one */
     quartet_status (*random)(void *host_arg, void *p, size_t n, struct err *err);
     /* RAISE() in a trigger: an enum ast_raise and its message (empty for IGNORE). Returns the error that ends the statement. */
     quartet_status (*raise)(void *host_arg, int action, struct slice message, struct err *err);

@@ -38,6 +38,17 @@ static quartet_status f_uuid(const struct func_call *call, const struct value *a
     return QUARTET_OK;
 }
 
+/* code 1: the newest stable one. */
+static quartet_status f_stamp(const struct func_call *call, const struct value *args, uint32_t n, struct value *out, struct err *err)
+{
+    const struct expr_host *host = call->ctx->host;
+    (void)args;
+    (void)n;
+    if (host == NULL || host->stamp == NULL)
+        return err_set(err, QUARTET_ERROR, "%s() cannot stand here: it needs a database", call->func->name);
+    return func_int(out, host->stamp(call->ctx->host_arg, call->func->code != 0));
+}
+
 /* ---- printf ---- */
 
 struct spec {
@@ -303,6 +314,8 @@ const struct func func_misc_table[] = {
     {"typeof", 1, 1, FUNC_DETERMINISTIC, VALUE_TEXT, 0, f_typeof},
     {"uuid", 0, 0, 0, VALUE_UUID, 0, f_uuid},
     {"gen_random_uuid", 0, 0, 0, VALUE_UUID, 0, f_uuid},
+    {"quartet_stamp", 0, 0, FUNC_STABLE, VALUE_INTEGER, 0, f_stamp},
+    {"quartet_stable_stamp", 0, 0, FUNC_STABLE, VALUE_INTEGER, 1, f_stamp},
     {"printf", 1, -1, FUNC_DETERMINISTIC, VALUE_TEXT, 0, f_printf},
     {"format", 1, -1, FUNC_DETERMINISTIC, VALUE_TEXT, 0, f_printf},
     {NULL, 0, 0, 0, 0, 0, NULL},

@@ -136,6 +136,7 @@ quartet_status kv_freeze(struct kv *s, struct err *err)
         kv_layer_unref(fresh);
         return rc;
     }
+    active->past_from = s->host.past_from != NULL ? s->host.past_from(s->host.ctx) : 0;
     active->last = s->applied;
     pthread_mutex_lock(&s->lock);
     struct kv_view *old = NULL;
@@ -183,8 +184,9 @@ static quartet_status merge_layers(struct kv *s, struct kv_layer *const *layers,
         else
             kv_walk_set_buffer(&walks[i], layers[i]->buffer, UINT64_MAX, false);
     }
-    quartet_status rc = kv_merge_layers(s->base, walks, count, slice_of(checkpoint->data != NULL ? checkpoint->data : (const uint8_t *)"", checkpoint->len),
-                                        asked_to_stop, s, err);
+    struct kv_merge_how how = {.checkpoint = slice_of(checkpoint->data != NULL ? checkpoint->data : (const uint8_t *)"", checkpoint->len),
+                               .stop = asked_to_stop, .arg = s, .past_from = layers[0]->past_from};
+    quartet_status rc = kv_merge_layers(s->base, walks, count, &how, err);
     for (uint32_t i = 0; i < count; i++)
         kv_walk_deinit(&walks[i]);
     return rc;
@@ -330,7 +332,7 @@ quartet_status kv_apply(kv *s, const struct kv_op *ops, size_t n, apply_no at, s
         make_room(s);
     kv_buffer *b = s->active->buffer;
     for (size_t i = 0; i < n; i++) {
-        quartet_status rc = kv_buffer_put(b, ops[i].tree, ops[i].key, at, ops[i].record, err);
+        quartet_status rc = kv_buffer_put_past(b, ops[i].tree, ops[i].key, at, ops[i].record, ops[i].past, err);
         if (rc == QUARTET_OK)
             continue;
         while (i-- > 0)

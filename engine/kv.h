@@ -25,6 +25,8 @@ struct kv_host {
     quartet_status (*checkpoint)(void *ctx, apply_no through, struct buf *out, struct err *err);
     /* Make the log durable up to the commit `through`; called before the first slice of a flush. */
     quartet_status (*sync_log)(void *ctx, apply_no through, struct err *err);
+    /* Asked right after the checkpoint: pasts stamped below it (kv_past.h) are not kept any longer. NULL: all are. */
+    uint64_t (*past_from)(void *ctx);
 };
 #define KV_BUFFER_BYTES_DEFAULT (64u << 20)
 struct kv_options {
@@ -46,6 +48,7 @@ struct kv_op {
     tree_id tree;
     struct slice key;
     struct slice record; /* p == NULL: erase the entry (index entries; rows are never erased but by purging) */
+    struct slice past;   /* what this version adds to the key's history (kv_past.h); empty: nothing */
 };
 /* Apply operations as one: all or nothing, visible to snapshots taken at `at` or later once kv_publish(at) was called. `at` is above
  * every earlier one. Bytes are copied. Where the buffer is full it is frozen and flushed (by the flusher, or at once without

@@ -75,8 +75,13 @@ quartet_status kv_base_copy(const struct kv_base *from, struct base_read *read, 
 enum { KV_FLUSH_WHOLE = 0, KV_FLUSH_TORN = 1 };
 
 /* kv_merge.c: merge all entries of frozen layers into the base, in slices; the last one stores the checkpoint. `walks`: one for each layer, newest first: of equal
- * keys the first counts. May be repeated after a failure. stop (may be NULL): asked between slices; true ends it early with QUARTET_INTERRUPTED. */
-quartet_status kv_merge_layers(struct kv_base *base, struct kv_walk *walks, uint32_t count, struct slice checkpoint, bool (*stop)(void *arg), void *arg,
-                               struct err *err);
+ * keys the first counts. A key's past (kv_past.h) goes with the slice that its record goes with, or before. May be repeated after a failure. */
+struct kv_merge_how {
+    struct slice checkpoint;
+    bool (*stop)(void *arg); /* NULL, or asked between slices; true ends it early with QUARTET_INTERRUPTED */
+    void *arg;
+    uint64_t past_from;      /* pasts stamped below it are dropped, those met on the way too */
+};
+quartet_status kv_merge_layers(struct kv_base *base, struct kv_walk *walks, uint32_t count, const struct kv_merge_how *how, struct err *err);
 
 #endif

@@ -32,10 +32,11 @@ struct node {
     uint64_t digest;
     uint64_t word0, word1; /* the key's first 16 bytes as big-endian numbers, padded with zeros */
     uint64_t version;
-    uint32_t key_len;
+    uint16_t key_len;
+    uint16_t height;
     uint32_t record_len; /* ERASED: an erasure */
-    uint32_t height;
-    uint32_t bytes_at; /* the key's bytes, then the record's, from the node's start */
+    uint32_t past_len;
+    uint32_t bytes_at; /* the key's bytes, then the record's, then the past's, from the node's start */
     struct slot slots[];
 };
 
@@ -59,6 +60,7 @@ struct kv_buffer {
     _Atomic uint32_t height; /* levels in use */
     _Atomic size_t bytes;
     _Atomic uint64_t entries;
+    atomic_bool has_past; /* some entry brought one */
 };
 
 /* What is looked for: position just before the first node that does not sort below it. */
@@ -145,9 +147,9 @@ static uint64_t slot_digest(const struct node *from, const struct node *to)
     return to != NULL && to->tree == from->tree ? to->digest : UINT64_MAX;
 }
 
-static size_t node_bytes(uint32_t height, size_t key_len, size_t record_len)
+static size_t node_bytes(uint32_t height, size_t key_len, size_t record_len, size_t past_len)
 {
-    size_t n = sizeof(struct node) + height * sizeof(struct slot) + key_len + record_len;
+    size_t n = sizeof(struct node) + height * sizeof(struct slot) + key_len + record_len + past_len;
     return (n + 15) & ~(size_t)15;
 }
 
@@ -206,6 +208,7 @@ kv_buffer *kv_buffer_new(void)
     atomic_init(&b->height, 1);
     atomic_init(&b->bytes, sizeof *b + head_bytes);
     atomic_init(&b->entries, 0);
+    atomic_init(&b->has_past, false);
     fingers_reset(b);
     return b;
 }
@@ -268,12 +271,18 @@ static void finger_seek(struct kv_buffer *b, struct finger *f, const struct prob
 
 quartet_status kv_buffer_put(kv_buffer *b, tree_id tree, struct slice key, apply_no version, struct slice record, struct err *err)
 {
+    return kv_buffer_put_past(b, tree, key, version, record, slice_of(NULL, 0), err);
+}
+
+quartet_status kv_buffer_put_past(kv_buffer *b, tree_id tree, struct slice key, apply_no version, struct slice record, struct slice past,
+                                  struct err *err)
+{
     QASSERT(version >= b->last_version);
     size_t record_len = record.p != NULL ? record.n : 0;
-    if (key.n >= KV_KEY_BYTES_MAX || record_len >= KV_RECORD_BYTES_MAX)
+    if (key.n >= KV_KEY_BYTES_MAX || record_len >= KV_RECORD_BYTES_MAX || past.n >= KV_RECORD_BYTES_MAX)
         return err_set(err, QUARTET_LIMIT, "an entry of %zu key bytes and %zu record bytes is too large", key.n, record_len);
     uint32_t height = random_height(b);
-    struct node *n = node_alloc(b, node_bytes(height, key.n, record_len));
+    struct node *n = node_alloc(b, node_bytes(height, key.n, record_len, past.n));
     if (n == NULL)
         return err_nomem(err);
     struct probe p = probe_make(tree, key, version);
@@ -282,15 +291,20 @@ quartet_status kv_buffer_put(kv_buffer *b, tree_id tree, struct slice key, apply
     n->word0 = p.word0;
     n->word1 = p.word1;
     n->version = version;
-    n->key_len = (uint32_t)key.n;
+    n->key_len = (uint16_t)key.n;
     n->record_len = record.p != NULL ? (uint32_t)record_len : ERASED;
-    n->height = height;
+    n->past_len = (uint32_t)past.n;
+    n->height = (uint16_t)height;
     n->bytes_at = (uint32_t)(sizeof *n + height * sizeof n->slots[0]);
     uint8_t *bytes = (uint8_t *)n + n->bytes_at;
     if (key.n > 0)
         memcpy(bytes, key.p, key.n);
     if (record_len > 0)
         memcpy(bytes + key.n, record.p, record_len);
+    if (past.n > 0) {
+        memcpy(bytes + key.n + record_len, past.p, past.n);
+        atomic_store_explicit(&b->has_past, true, memory_order_relaxed);
+    }
 
     struct finger *f = &b->fingers[tree % FINGERS];
     finger_seek(b, f, &p, height);
@@ -487,6 +501,27 @@ void kv_cursor_prev(struct kv_cursor *c)
     const struct node *n = c->node;
     QASSERT(n != NULL);
     kv_cursor_seek_before(c, c->buffer, c->through, n->tree, slice_of(node_key(n), n->key_len));
+}
+
+bool kv_buffer_past(const struct kv_cursor *c, const void **at, struct slice *past)
+{
+    const struct node *on = c->node, *n = *at == NULL ? on : next_of(*at, 0);
+    QASSERT(on != NULL);
+    if (!atomic_load_explicit(&c->buffer->has_past, memory_order_relaxed))
+        return false;
+    for (; n != NULL && (n == on || same_key(n, on)); n = next_of(n, 0)) {
+        if (n->past_len == 0)
+            continue;
+        *past = slice_of(node_key(n) + n->key_len + (n->record_len == ERASED ? 0 : n->record_len), n->past_len);
+        *at = n;
+        return true;
+    }
+    return false;
+}
+
+bool kv_buffer_has_past(const kv_buffer *b)
+{
+    return atomic_load_explicit(&b->has_past, memory_order_relaxed);
 }
 
 apply_no kv_buffer_last_version(const kv_buffer *b)

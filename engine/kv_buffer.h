@@ -20,6 +20,9 @@ void kv_buffer_free(kv_buffer *b);
 /* Record NULL: an erasure. Bytes are copied. `version` is never below that of an earlier put. Same (tree, key, version) twice: the second
  * wins. QUARTET_LIMIT past the limits above. */
 quartet_status kv_buffer_put(kv_buffer *b, tree_id tree, struct slice key, apply_no version, struct slice record, struct err *err);
+/* With the past of the key: bytes that this version adds to its history (kv_past.h), kept beside the record. Empty: nothing. */
+quartet_status kv_buffer_put_past(kv_buffer *b, tree_id tree, struct slice key, apply_no version, struct slice record, struct slice past,
+                                  struct err *err);
 size_t kv_buffer_bytes(const kv_buffer *b);
 uint64_t kv_buffer_entries(const kv_buffer *b);
 apply_no kv_buffer_last_version(const kv_buffer *b); /* 0 while empty; for the writer */
@@ -45,5 +48,8 @@ void kv_cursor_seek_last(struct kv_cursor *c, const kv_buffer *b, apply_no throu
 void kv_cursor_next(struct kv_cursor *c);
 void kv_cursor_prev(struct kv_cursor *c);
 bool kv_cursor_older(struct kv_cursor *c); /* to the next older version of the same key; false: there is none, it stays */
+/* What the cursor's version and the older ones of its key put as past, newest first. *at NULL begins; false: no more. */
+bool kv_buffer_past(const struct kv_cursor *c, const void **at, struct slice *past);
+bool kv_buffer_has_past(const kv_buffer *b); /* false: no entry has any */
 
 #endif

@@ -22,6 +22,7 @@ struct kv_layer {
     kv_buffer *buffer;     /* NULL: the run */
     kv_run *run;
     apply_no last;         /* frozen: its last version */
+    uint64_t past_from;    /* frozen: pasts stamped below it go; no later than what the checkpoint says */
     struct buf checkpoint; /* frozen: KV_FLUSH_WHOLE, then the owner's, as of `last` */
 };
 /* Which layers lie over the base; never changed, replaced as a whole. */

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "block.h"
 #include "kv_base.h"
+#include "kv_past.h"
 
 #define SLICE_PAGES 3800u        /* LMDB's branch pages come on top: 4,096 in all */
 #define FILL_BYTES (BLOCK_BYTES * 9u / 10u)
@@ -25,6 +26,11 @@ struct merge {
     struct base_write *write;
     struct base_cursor old; /* the run's last block read, or none */
     struct kv_blend in;     /* the frozen layers */
+    tree_id until;          /* only trees up to this one pass */
+    bool endless;           /* a slice has no limit: it is part of another's */
+    uint64_t past_from;     /* pasts stamped below it go */
+    uint32_t walk_count;    /* of in.walks */
+    kv_buffer *past;        /* of the keys that passed in this slice, as entries of the history trees; NULL: none */
     uint64_t runs, values, entries; /* of this slice: see slice_full */
     struct arena arenas[2]; /* keys and values of pending rows: they take turns, so that memory is used again while it is in the cache */
     uint32_t turn;          /* the one that is filled */
@@ -48,7 +54,7 @@ struct merge {
 /* Pages that LMDB has dirtied: those of values; leaves, which hold some 60 entries at least unless separators are long, and one more for each run. */
 static bool slice_full(const struct merge *m)
 {
-    return m->values + m->entries / ENTRIES_A_LEAF + m->runs >= SLICE_PAGES;
+    return !m->endless && m->values + m->entries / ENTRIES_A_LEAF + m->runs >= SLICE_PAGES;
 }
 
 static struct arena *arena_of(struct merge *m)
@@ -279,6 +285,12 @@ static quartet_status read_old(struct merge *m, const struct block *b, struct er
     return block_rows_get(b, 0, b->rows, m->old_rows, arena_of(m), err);
 }
 
+static bool out_of_date(const struct merge *m, struct slice key)
+{
+    uint64_t stamp;
+    return kv_past_is_tree(m->tree) && m->past_from > 0 && kv_past_key_stamp(key, &stamp) && stamp < m->past_from;
+}
+
 static quartet_status push_old(struct merge *m, uint32_t from, uint32_t to, struct err *err)
 {
     if (from >= to)
@@ -286,6 +298,14 @@ static quartet_status push_old(struct merge *m, uint32_t from, uint32_t to, stru
     quartet_status rc = pending_reserve(m, to - from, err);
     if (rc != QUARTET_OK)
         return rc;
+    if (kv_past_is_tree(m->tree) && m->past_from > 0) {
+        for (uint32_t r = from; r < to; r++)
+            if (!out_of_date(m, m->old_rows[r].key)) {
+                m->rows[m->row_count++] = m->old_rows[r];
+                m->row_bytes += m->old_rows[r].bytes;
+            }
+        return QUARTET_OK;
+    }
     memcpy(m->rows + m->row_count, m->old_rows + from, (to - from) * sizeof *m->rows);
     m->row_count += to - from;
     for (uint32_t r = from; r < to; r++)
@@ -296,7 +316,7 @@ static quartet_status push_old(struct merge *m, uint32_t from, uint32_t to, stru
 static quartet_status push_new(struct merge *m, struct err *err)
 {
     struct slice key = m->in.at->key, record = m->in.at->record;
-    if (record.p == NULL)
+    if (record.p == NULL || out_of_date(m, key))
         return QUARTET_OK;
     if (!kv_walk_stays(m->in.at)) {
         key.p = arena_dup(arena_of(m), key.p, key.n);
@@ -312,9 +332,48 @@ static quartet_status push_new(struct merge *m, struct err *err)
     return rc;
 }
 
+/* The pasts of the key that passes by, of all layers that hold it, newest first. */
+static quartet_status gather_past(struct merge *m, struct err *err)
+{
+    struct slice past, record;
+    uint64_t stamp, last = UINT64_MAX;
+    struct buf key = {0};
+    quartet_status rc = QUARTET_OK;
+    const struct kv_walk *at = m->in.at;
+    if (at->record.p == NULL)
+        return rc; /* purged: its history goes with it */
+    for (uint32_t i = 0; i < m->walk_count && rc == QUARTET_OK; i++) {
+        const struct kv_walk *w = &m->in.walks[i];
+        const void *on = NULL;
+        if (!w->valid || w->buffer == NULL || !kv_buffer_has_past(w->buffer) || w->tree != at->tree || !slice_eq(w->key, at->key))
+            continue;
+        while (rc == QUARTET_OK && kv_buffer_past(&w->in_buffer, &on, &past)) {
+            kv_past_take(past, &stamp, &record);
+            if (stamp >= last || stamp < m->past_from)
+                continue; /* of one stamp the newest counts */
+            last = stamp;
+            if (m->past == NULL && (m->past = kv_buffer_new()) == NULL)
+                return err_nomem(err);
+            buf_clear(&key);
+            kv_past_key(&key, at->key, KV_PAST_BEFORE, stamp, 0);
+            rc = buf_check(&key, err);
+            if (rc == QUARTET_OK)
+                rc = kv_buffer_put(m->past, kv_past_tree(at->tree), slice_of(key.data, key.len), 1, record, err);
+            m->entries++;
+        }
+    }
+    buf_deinit(&key);
+    return rc;
+}
+
+static bool more(const struct merge *m)
+{
+    return m->in.at != NULL && m->in.at->tree <= m->until;
+}
+
 static bool in_reach(const struct merge *m)
 {
-    if (m->in.at == NULL || m->in.at->tree != m->tree)
+    if (!more(m) || m->in.at->tree != m->tree)
         return false;
     return !m->has_upper || slice_cmp(m->in.at->key, slice_of(m->upper.data, m->upper.len)) < 0;
 }
@@ -354,6 +413,8 @@ static quartet_status merge_block(struct merge *m, const struct block *b, struct
         if (rc == QUARTET_OK)
             rc = push_new(m, err);
         if (rc == QUARTET_OK)
+            rc = gather_past(m, err);
+        if (rc == QUARTET_OK)
             rc = kv_blend_next(&m->in, err);
         if (rc == QUARTET_OK)
             rc = cut_plenty(m, &retry_at, err);
@@ -367,7 +428,7 @@ static quartet_status merge_block(struct merge *m, const struct block *b, struct
 static quartet_status run_goes_on(struct merge *m, bool *yes, struct err *err)
 {
     *yes = false;
-    if (m->in.at == NULL || m->in.at->tree != m->tree || slice_full(m) || m->row_count == 0)
+    if (!more(m) || m->in.at->tree != m->tree || slice_full(m) || m->row_count == 0)
         return QUARTET_OK;
     struct block next;
     quartet_status rc = block_open(&next, m->tree, m->old.block, m->old.block_bytes, false, err);
@@ -421,8 +482,45 @@ static quartet_status slice_begin(struct merge *m, struct err *err)
     return rc;
 }
 
+static void merge_free(struct merge *m)
+{
+    kv_blend_end(&m->in);
+    arena_free_all(&m->arenas[0]);
+    arena_free_all(&m->arenas[1]);
+    buf_deinit(&m->block);
+    buf_deinit(&m->separator);
+    buf_deinit(&m->next_separator);
+    buf_deinit(&m->upper);
+    buf_deinit(&m->stale);
+    buf_deinit(&m->torn);
+    mem_free(m->rows);
+    mem_free(m->old_rows);
+}
+
+/* What was gathered, into the history trees of the same write transaction. */
+static quartet_status merge_past(struct merge *m, struct err *err)
+{
+    struct kv_walk in = {0};
+    struct merge h = {.base = m->base, .read = m->read, .write = m->write, .until = UINT64_MAX, .endless = true, .walk_count = 0, .density = 1.0, .past_from = m->past_from};
+    if (m->past == NULL)
+        return QUARTET_OK;
+    kv_walk_set_buffer(&in, m->past, UINT64_MAX, false);
+    quartet_status rc = kv_blend_start(&h.in, &in, 1, false, 0, slice_of("", 0), err);
+    if (rc == QUARTET_OK)
+        rc = m->base->ops->cursor_open(h.read, &h.old, err);
+    while (rc == QUARTET_OK && more(&h))
+        rc = merge_run(&h, err);
+    if (h.old.read != NULL)
+        m->base->ops->cursor_close(&h.old);
+    merge_free(&h);
+    kv_walk_deinit(&in);
+    return rc;
+}
+
 static void slice_end(struct merge *m)
 {
+    kv_buffer_free(m->past);
+    m->past = NULL;
     if (m->old.read != NULL)
         m->base->ops->cursor_close(&m->old);
     m->old.read = NULL;
@@ -452,46 +550,57 @@ static quartet_status torn_mark(struct merge *m, struct slice *out, struct err *
     return QUARTET_OK;
 }
 
-quartet_status kv_merge_layers(struct kv_base *base, struct kv_walk *walks, uint32_t count, struct slice checkpoint, bool (*stop)(void *arg), void *arg,
-                               struct err *err)
+/* What passes up to m->until, in slices. `last`: the checkpoint goes with the last of them. */
+static quartet_status merge_slices(struct merge *m, const struct kv_merge_how *how, bool last, struct err *err)
 {
-    struct merge m = {.base = base, .density = 1.0};
-    quartet_status rc = kv_blend_start(&m.in, walks, count, false, 0, slice_of("", 0), err);
-    while (rc == QUARTET_OK) {
-        if (stop != NULL && stop(arg)) {
+    quartet_status rc = QUARTET_OK;
+    do {
+        if (how->stop != NULL && how->stop(how->arg)) {
             rc = err_set(err, QUARTET_INTERRUPTED, "the flush was stopped");
             break;
         }
-        rc = slice_begin(&m, err);
-        while (rc == QUARTET_OK && m.in.at != NULL && !slice_full(&m))
-            rc = merge_run(&m, err);
+        rc = slice_begin(m, err);
+        /* History trees stand last. What was gathered for them goes in before they are met themselves: both in one slice would not see each other. */
+        while (rc == QUARTET_OK && more(m) && !slice_full(m) && (m->past == NULL || !kv_past_is_tree(m->in.at->tree)))
+            rc = merge_run(m, err);
+        if (rc == QUARTET_OK)
+            rc = merge_past(m, err);
         if (rc != QUARTET_OK) {
-            if (m.write != NULL)
-                base->ops->abort(m.write);
+            if (m->write != NULL)
+                m->base->ops->abort(m->write);
         } else {
-            struct slice stored = checkpoint;
-            if (m.in.at != NULL)
-                rc = torn_mark(&m, &stored, err);
+            struct slice stored = how->checkpoint;
+            if (more(m) || !last)
+                rc = torn_mark(m, &stored, err);
             if (rc == QUARTET_OK)
-                rc = base->ops->commit(m.write, stored, err);
+                rc = m->base->ops->commit(m->write, stored, err);
             else
-                base->ops->abort(m.write);
+                m->base->ops->abort(m->write);
         }
-        m.write = NULL;
-        slice_end(&m);
-        if (m.in.at == NULL)
-            break;
+        m->write = NULL;
+        slice_end(m);
+    } while (rc == QUARTET_OK && more(m));
+    return rc;
+}
+
+quartet_status kv_merge_layers(struct kv_base *base, struct kv_walk *walks, uint32_t count, const struct kv_merge_how *how, struct err *err)
+{
+    struct merge m = {.base = base, .until = UINT64_MAX, .walk_count = count, .density = 1.0, .past_from = how->past_from};
+    quartet_status rc = QUARTET_OK;
+    bool runs = false;
+    for (uint32_t i = 0; i < count; i++)
+        runs = runs || walks[i].run != NULL;
+    if (runs) { /* their history stands in trees of its own: before the rows, so that it is there when they are */
+        rc = kv_blend_start(&m.in, walks, count, false, KV_PAST_TREE, slice_of("", 0), err);
+        if (rc == QUARTET_OK && m.in.at != NULL)
+            rc = merge_slices(&m, how, false, err);
+        kv_blend_end(&m.in);
+        m.until = KV_PAST_TREE - 1;
     }
-    kv_blend_end(&m.in);
-    arena_free_all(&m.arenas[0]);
-    arena_free_all(&m.arenas[1]);
-    buf_deinit(&m.block);
-    buf_deinit(&m.separator);
-    buf_deinit(&m.next_separator);
-    buf_deinit(&m.upper);
-    buf_deinit(&m.stale);
-    buf_deinit(&m.torn);
-    mem_free(m.rows);
-    mem_free(m.old_rows);
+    if (rc == QUARTET_OK)
+        rc = kv_blend_start(&m.in, walks, count, false, 0, slice_of("", 0), err);
+    if (rc == QUARTET_OK)
+        rc = merge_slices(&m, how, true, err);
+    merge_free(&m);
     return rc;
 }

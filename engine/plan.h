@@ -19,7 +19,7 @@
     X(ONE)                                                                                         \
     X(SCAN) X(VALUES) X(SERIES) X(CTE_SCAN) X(CTE_WORK) X(FILTER) X(PROJECT) X(HASH_JOIN)          \
         X(LOOP_JOIN) X(INDEX_JOIN) X(APPLY) X(AGG) X(WINDOW) X(SORT) X(LIMIT) X(DISTINCT) X(SET)   \
-            X(WITH) X(TEXT) X(ANALYZE) X(INSERT) X(UPDATE) X(DELETE)
+            X(WITH) X(TEXT) X(ANALYZE) X(INSERT) X(UPDATE) X(DELETE) X(BACKTRACK)
 enum pnode_kind {
 #define X(name) PN_##name,
     PNODE_KINDS(X)
@@ -49,6 +49,8 @@ struct pscan {
     uint32_t column_count;
     bool keys; /* the row's key is the last output, a BLOB */
     bool reverse;
+    uint8_t as_of;           /* enum ast_as_of */
+    struct expr *as_of_expr; /* NULL: the rows as they are */
 };
 enum pjoin_kind { PJ_INNER, PJ_LEFT, PJ_FULL, PJ_SEMI, PJ_ANTI };
 struct pjoin {
@@ -209,6 +211,12 @@ struct pwrite {
     uint32_t returning_count;
 };
 
+struct pbacktrack {
+    const struct table_def *table; /* NULL: all */
+    uint8_t to;                    /* enum ast_as_of */
+    struct expr *expr;
+};
+
 struct pnode {
     uint8_t kind; /* enum pnode_kind */
     double rows;  /* estimated */
@@ -235,6 +243,7 @@ struct pnode {
             uint32_t count;
         } with;
         struct pwrite *write;
+        struct pbacktrack *backtrack;
     } u;
 };
 
@@ -334,6 +343,7 @@ bool plan_scan_ordered(struct pnode *scan, const uint32_t *cids, const uint8_t *
 quartet_status plan_insert(struct planner *p, const struct ast_insert *ast, struct err *err);
 quartet_status plan_update(struct planner *p, const struct ast_update *ast, struct err *err);
 quartet_status plan_delete(struct planner *p, const struct ast_delete *ast, struct err *err);
+quartet_status plan_backtrack(struct planner *p, const struct ast_backtrack *ast, struct err *err);
 quartet_status plan_truncate(struct planner *p, const struct ast_maintenance *ast, struct err *err);
 
 /* plan_effect.c: what else an event does; sets (of `set_count`) are the columns that an UPDATE

@@ -223,8 +223,10 @@ static quartet_status scan_new(struct planner *p, const struct bsource *src, str
     s->alias = src->alias;
     n->u.scan = s;
     n->rows = PLAN_TABLE_ROWS;
+    s->as_of = src->as_of;
     *out = n;
-    return QUARTET_OK;
+    return src->as_of_expr != NULL ? plan_place(p, src->as_of_expr, NULL, 0, &s->as_of_expr, err)
+                                   : QUARTET_OK;
 }
 
 static quartet_status best_way(struct planner *p, const struct bsource *src, struct conj **conjs,
@@ -249,7 +251,7 @@ static quartet_status best_way(struct planner *p, const struct bsource *src, str
             *columns = t->key_columns;
         }
     }
-    for (uint32_t i = 0; i < t->index_count; i++) {
+    for (uint32_t i = 0; i < t->index_count && src->as_of_expr == NULL; i++) { /* indexes hold what is */
         const struct index_def *ix = &t->indexes[i];
         struct way w = judge(ix->columns, ix->column_count, ix->unique, false, *matches);
         if ((w.eq > 0 || w.next != NULL) && w.cost < best->cost) {

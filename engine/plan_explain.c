@@ -68,6 +68,10 @@ static void put_scan(struct buf *b, const struct pscan *s, const char *verb)
                        s->bound.hi_open ? "<" : "<=");
         buf_str(b, ")");
     }
+    if (s->as_of_expr != NULL) {
+        buf_str(b, s->as_of == AST_AS_OF_STAMP ? " as of stamp " : " as of ");
+        expr_print(s->as_of_expr, NULL, NULL, b);
+    }
     if (s->reverse)
         buf_str(b, ", backwards");
     put_filter(b, "where", s->filter);
@@ -159,6 +163,11 @@ static void put_node(struct buf *b, const struct planner *p, const struct pnode 
         break;
     case PN_UPDATE:
         buf_printf(b, "Update %s", n->u.write->table->name);
+        break;
+    case PN_BACKTRACK:
+        buf_printf(b, "Backtrack %s to %s", n->u.backtrack->table != NULL ? n->u.backtrack->table->name : "the database",
+                   n->u.backtrack->to == AST_AS_OF_STAMP ? "stamp " : "");
+        expr_print(n->u.backtrack->expr, NULL, NULL, b);
         break;
     case PN_DELETE:
         buf_printf(b, "Delete from %s", n->u.write->table->name);

@@ -790,3 +790,28 @@ quartet_status plan_truncate(struct planner *p, const struct ast_maintenance *as
         return err_set(err, QUARTET_ERROR, "TRUNCATE needs a table");
     return plan_delete(p, &all, err);
 }
+
+quartet_status plan_backtrack(struct planner *p, const struct ast_backtrack *ast, struct err *err)
+{
+    struct scope none = {.clause = "BACKTRACK"};
+    struct pnode *node = pnode_new(p, PN_BACKTRACK, 0, err);
+    struct pbacktrack *b = arena_zalloc(p->a, 1, sizeof *b);
+    struct expr *to;
+    if (node == NULL || b == NULL)
+        return arena_fail(p->a, err);
+    b->to = ast->to;
+    if (ast->table.name.text != NULL) {
+        b->table = bind_find_table(&p->b, &ast->table, err);
+        if (b->table == NULL)
+            return QUARTET_ERROR;
+        if (b->table->is_system)
+            return err_set(err, QUARTET_ERROR, "%s is read-only", b->table->name);
+    }
+    quartet_status rc = bind_expr(&p->b, &none, ast->value, &to, err);
+    p->words = p->b.col_count / 64 + 1;
+    if (rc == QUARTET_OK)
+        rc = plan_place(p, to, NULL, 0, &b->expr, err);
+    node->u.backtrack = b;
+    p->plan->root = node;
+    return rc;
+}

@@ -2,11 +2,13 @@
  * Why three ways: along the primary key the store's columns are passed on as they are, without a copy; along an index rows are fetched by key, unless the
  *   entries themselves hold all that is wanted; a bound that names one row by its whole primary key is a look-up, for which an iterator would cost more
  *   than the row.
+ * As of a stamp, the present records, dead ones too, are gone through by primary key, and each is taken back to what it was.
  * Invariants: a scan sees the transaction's own writes up to the statement before (no Halloween problem), and remembers its range as read.
  * Not here: writing (table_write.c), which index to use (the planner). */
 #include <string.h>
 
 #include "base/mem.h"
+#include "history.h"
 #include "table_internal.h"
 
 #define REST_COLUMNS_MAX 32u /* a scan of more columns gives up their vectors while it rests */
@@ -40,6 +42,8 @@ struct table_scan {
     uint8_t *point_nulls;
     bool *late;                /* want.late */
     uint8_t *no_nulls;         /* of int_keys: BATCH_ROWS_MAX zeros */
+    struct history_reader past; /* as_of 0: of no use */
+    struct chain_table chains;  /* as of the scan's begin: what versions name */
 };
 
 /* The next piece of the room; with NULL only its bytes are counted. */
@@ -58,13 +62,34 @@ static size_t scan_layout(table_scan *s, uint32_t n, uint8_t *room)
     s->cells = scan_piece(room, &at, n, sizeof *s->cells);
     s->point_cells = scan_piece(room, &at, n, sizeof *s->point_cells);
     s->row = scan_piece(room, &at, s->table->column_count, sizeof *s->row);
-    s->key_slices = scan_piece(room, &at, s->index != NULL ? BATCH_ROWS_MAX : 1u, sizeof *s->key_slices);
+    s->key_slices = scan_piece(room, &at, s->index != NULL || s->past.as_of != 0 ? BATCH_ROWS_MAX : 1u, sizeof *s->key_slices);
     s->columns = scan_piece(room, &at, n, sizeof *s->columns);
     s->from = scan_piece(room, &at, n, sizeof *s->from);
     s->record_columns = scan_piece(room, &at, n, sizeof *s->record_columns);
     s->point_nulls = scan_piece(room, &at, n, sizeof *s->point_nulls);
     s->late = scan_piece(room, &at, n, sizeof *s->late);
     return at;
+}
+
+/* Versions are compared by the chains' identities. */
+static quartet_status past_start(table_scan *s, struct err *err)
+{
+    db *d = s->t->d;
+    quartet_status rc = db_history_check(d, s->past.as_of, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    kv_past_close(s->past.past); /* of another snapshot, maybe */
+    s->past.past = NULL;
+    if (!s->t->exclusive)
+        pthread_mutex_lock(&d->commit_lock);
+    chain_no no;
+    for (uint32_t i = s->chains.count; i < d->chains.count && rc == QUARTET_OK; i++)
+        rc = chain_intern(&s->chains, d->chains.ids[i], &no, err);
+    if (!s->t->exclusive)
+        pthread_mutex_unlock(&d->commit_lock);
+    s->past.chains = &s->chains;
+    s->past.table = s->table;
+    return rc != QUARTET_OK ? rc : kv_past_open(s->t->snap, s->table->id, &s->past.past, err);
 }
 
 static quartet_status scan_prepare(table_scan *s, const struct scan_want *want, struct err *err)
@@ -115,12 +140,14 @@ static quartet_status scan_prepare(table_scan *s, const struct scan_want *want, 
         return s->no_nulls != NULL ? QUARTET_OK : err_nomem(err);
     }
     s->want.keys = key_wanted;
+    if (s->past.as_of != 0)
+        s->want = (struct kv_want){.keys = true, .records = true, .dead = true, .reverse = want->reverse};
     return QUARTET_OK;
 }
 
 static quartet_status scan_start(table_scan *s, const struct key_bound *bound, struct err *err)
 {
-    s->point = s->index == NULL && bound != NULL && bound->lo == NULL && bound->hi == NULL && s->table->key_count > 0 &&
+    s->point = s->index == NULL && s->past.as_of == 0 && bound != NULL && bound->lo == NULL && bound->hi == NULL && s->table->key_count > 0 &&
                bound->prefix_count == s->table->key_count;
     s->point_done = false;
     s->span.point = s->point;
@@ -131,7 +158,10 @@ static quartet_status scan_start(table_scan *s, const struct key_bound *bound, s
     if (s->point)
         return txn_note_point(s->t, s->table->id, range.lo, err);
     tree_id tree = s->index != NULL ? s->index->id : s->table->id;
-    rc = txn_note_range(s->t, tree, &range, err);
+    if (rc == QUARTET_OK && s->past.as_of != 0)
+        rc = past_start(s, err);
+    if (rc == QUARTET_OK)
+        rc = txn_note_range(s->t, tree, &range, err);
     if (rc == QUARTET_OK && s->it != NULL)
         rc = kv_iter_restart(s->it, s->t->snap, &s->over, &range, err);
     else if (rc == QUARTET_OK)
@@ -147,6 +177,8 @@ quartet_status table_scan_open(txn *t, const struct table_def *table, const stru
         return err_nomem(err);
     s->table = table;
     s->index = index;
+    s->past.as_of = want->as_of;
+    QASSERT(want->as_of == 0 || index == NULL);
     s->keys = (struct scan_keys){.table = table, .index = index, .keys = index != NULL ? index->keys : table->keys,
                                  .count = index != NULL ? index->column_count : table->key_count};
     quartet_status rc = scan_prepare(s, want, err);
@@ -165,8 +197,16 @@ quartet_status table_scan_rebind(table_scan *s, txn *t, const struct key_bound *
     s->t = t;
     kv_overlay_drop(&s->over);
     s->over = txn_overlay(t, t->reads_through);
+    if (s->past.as_of != 0)
+        s->over = (struct kv_overlay){0}; /* what is not committed has no stamp yet */
     kv_overlay_hold(&s->over);
     return scan_start(s, bound, err);
+}
+
+void table_scan_at(table_scan *s, hlc_stamp as_of)
+{
+    QASSERT((as_of == 0) == (s->past.as_of == 0));
+    s->past.as_of = as_of;
 }
 
 void table_scan_rest(table_scan *s)
@@ -179,6 +219,8 @@ void table_scan_rest(table_scan *s)
     }
     if (s->it != NULL)
         kv_iter_rest(s->it);
+    kv_past_close(s->past.past);
+    s->past.past = NULL;
     s->t = NULL;
     kv_overlay_drop(&s->over);
 }
@@ -189,6 +231,8 @@ void table_scan_close(table_scan *s)
         return;
     kv_iter_close(s->it);
     kv_overlay_drop(&s->over);
+    kv_past_close(s->past.past);
+    chain_table_deinit(&s->chains);
     key_span_deinit(&s->span);
     arena_free_all(&s->batch);
     mem_free(s->room);
@@ -369,10 +413,77 @@ static quartet_status next_by_index(table_scan *s, uint32_t limit, struct batch 
     return rc;
 }
 
+/* Of a record whose values are what they were. */
+static quartet_status simple_values(table_scan *s, struct slice record, struct err *err)
+{
+    const struct table_def *t = s->table;
+    struct record_view view;
+    if (!record_view(record, &view))
+        return err_set(err, QUARTET_CORRUPT, "damaged record in table %s", t->name);
+    struct bytes_in in = bytes_in(view.values.p, view.values.n);
+    for (uint32_t i = 0; i < t->rows.count; i++) {
+        struct value *v = &s->row[t->record_columns[i]];
+        if (i >= view.value_count)
+            *v = t->rows.columns[i].missing;
+        else if (!value_decode(&in, v))
+            return err_set(err, QUARTET_CORRUPT, "damaged record in table %s", t->name);
+    }
+    return QUARTET_OK;
+}
+
+/* One row as it was, into s->row. */
+static quartet_status past_values(table_scan *s, struct slice key, struct slice record, bool *live, struct err *err)
+{
+    const struct table_def *t = s->table;
+    struct row row;
+    bool simple = history_is_present(record, s->past.as_of);
+    quartet_status rc = simple ? simple_values(s, record, err) : history_row(&s->past, key, record, &s->batch, &row, err);
+    *live = rc == QUARTET_OK && (simple || row_live(&row));
+    if (!*live)
+        return rc;
+    struct bytes_in in = bytes_in(key.p, key.n);
+    for (uint32_t k = 0; k < t->key_count; k++)
+        if (!key_get(&in, &t->keys[k], &s->row[t->key_columns[k]], &s->batch))
+            return damaged_key(s, err);
+    for (uint32_t i = 0; !simple && i < t->rows.count; i++)
+        s->row[t->record_columns[i]] = row_show_column(&row, &t->rows, &s->chains, i);
+    return QUARTET_OK;
+}
+
+static quartet_status next_past(table_scan *s, uint32_t limit, struct batch *out, struct err *err)
+{
+    while (out->n == 0) {
+        struct kv_rows rows;
+        quartet_status rc = kv_iter_next(s->it, limit, &rows, err);
+        if (rc != QUARTET_OK || rows.n == 0)
+            return rc;
+        arena_rewind(&s->batch, (struct arena_mark){0});
+        for (uint32_t i = 0; i < s->column_count; i++)
+            if (!vec_init(&s->vecs[i], s->table->columns[s->columns[i]].type, rows.n, &s->batch))
+                return arena_fail(&s->batch, err);
+        for (uint32_t r = 0; r < rows.n; r++) {
+            bool live = false;
+            rc = past_values(s, rows.keys[r], rows.records[r], &live, err);
+            for (uint32_t i = 0; live && i < s->column_count && rc == QUARTET_OK; i++)
+                if (!vec_set(&s->vecs[i], out->n, &s->row[s->columns[i]], rows.n, &s->batch))
+                    rc = arena_fail(&s->batch, err);
+            if (rc != QUARTET_OK)
+                return rc;
+            if (live)
+                s->key_slices[out->n++] = rows.keys[r];
+        }
+    }
+    if (s->want_keys)
+        out->keys = s->key_slices;
+    return QUARTET_OK;
+}
+
 quartet_status table_scan_next(table_scan *s, uint32_t limit, struct batch *out, struct err *err)
 {
     *out = (struct batch){.col_count = s->column_count, .cols = s->vecs};
     arena_rewind(&s->batch, (struct arena_mark){0});
+    if (s->past.as_of != 0)
+        return next_past(s, limit, out, err);
     if (s->point)
         return next_by_point(s, out, err);
     return s->index != NULL ? next_by_index(s, limit, out, err) : next_by_key(s, limit, out, err);

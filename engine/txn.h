@@ -40,6 +40,9 @@ void txn_rollback_to(txn *t, txn_mark mark);
 
 /* The stable inputs of statements, one reading per transaction and the same when it is run again. */
 int64_t txn_now_us(txn *t);                       /* CURRENT_TIMESTAMP: when the statement's transaction began */
+/* The newest stamp that this node has seen; or, `stable`, one at or below which no transaction will come any more, as far as it can tell (docs/SQL.md,
+ * "quartet_stable_stamp"). */
+hlc_stamp txn_newest_stamp(txn *t, bool stable);
 quartet_status txn_random(txn *t, void *p, size_t n, struct err *err);
 
 /* A bound on index or primary key columns: the first `prefix_count` columns equal `prefix`; then, on the next column, an interval. */
@@ -55,6 +58,7 @@ struct scan_want {
     const bool *late;        /* for each of them: it may wait for table_scan_late; NULL: none does */
     bool keys;               /* fill batch.keys (for UPDATE and DELETE) */
     bool reverse;
+    hlc_stamp as_of;         /* the rows as they were (history.h), of committed transactions only; by primary key. 0: as they are */
 };
 /* Scan the table (index NULL: by primary key) or an index of it, live rows only, in the order of that key. bound NULL: all of it. Memory and the batch's
  * contents belong to the scan: valid until the next call on it. Rows that an index names are fetched by primary key unless the index and key hold all that is wanted. */
@@ -65,6 +69,7 @@ quartet_status table_scan_next(table_scan *s, uint32_t limit, struct batch *out,
 quartet_status table_scan_late(table_scan *s, struct batch *b, struct err *err);
 /* Begin again with another bound, same everything, maybe in another transaction: for index joins, and for statements that run again. */
 quartet_status table_scan_rebind(table_scan *s, txn *t, const struct key_bound *bound, struct err *err);
+void table_scan_at(table_scan *s, hlc_stamp as_of); /* another stamp from the next table_scan_rebind on; not from or to 0 */
 /* Hold nothing of the transaction any longer, but keep the memory for table_scan_rebind; NULL is allowed. The catalog of table and index must live on. */
 void table_scan_rest(table_scan *s);
 void table_scan_close(table_scan *s); /* NULL is allowed */

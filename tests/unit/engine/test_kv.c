@@ -172,8 +172,7 @@ static void apply_random(struct model *m, kv *s, apply_no at)
         if (!f->erased)
             random_record(&m->rng, f->tree, &f->record);
         key_of(m, f->key, &keys[i]);
-        ops[i].tree = f->tree;
-        ops[i].key = slice_of(keys[i].data, keys[i].len);
+        ops[i] = (struct kv_op){.tree = f->tree, .key = slice_of(keys[i].data, keys[i].len)};
         ops[i].record = f->erased ? slice_of(NULL, 0) : slice_of(f->record.data != NULL ? f->record.data : (const uint8_t *)"", f->record.len);
         m->count++;
     }
