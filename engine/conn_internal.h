@@ -105,6 +105,9 @@ quartet_status conn_transaction(conn *c, const struct ast_transaction *a, struct
 quartet_status conn_setting_value(const struct ast_expr *e, char *out, size_t n, struct err *err);
 quartet_status conn_set(conn *c, const struct ast_settings *list, struct err *err);
 quartet_status conn_pragma(conn *c, const struct ast_setting *s, struct arena *a, struct conn_table *out, struct err *err);
+/* conn_history.c */
+quartet_status conn_set_retention(conn *c, const char *text, int64_t offset, struct err *err);
+const char *conn_retention_text(const conn *c, struct arena *a);
 /* conn_show.c */
 quartet_status conn_show(conn *c, const struct ast_show *s, struct arena *a, struct conn_table *out, struct err *err);
 quartet_status conn_show_columns(conn *c, const char *table, struct arena *a, struct conn_table *out, struct err *err);

@@ -207,6 +207,8 @@ static quartet_status set_one(conn *c, const char *name, const char *text, int64
             c->settings.no_foreign_keys = value == 0;
             return QUARTET_OK;
         }
+    } else if (strcasecmp(name, "history_retention") == 0) {
+        return conn_set_retention(c, text, offset, err);
     } else if (strcasecmp(name, "commit_acks") == 0) {
         expected = "0, 1, 2, 3, 'majority' or 'all'";
         if (choose(acks_choices, text, &value)) {
@@ -234,7 +236,7 @@ static quartet_status set_one(conn *c, const char *name, const char *text, int64
                 return QUARTET_OK;
             return err_set_at(err, QUARTET_ERROR, offset,
                               "no such setting: %s; there are synchronous, consistency, consistency_timeout, commit_acks, commit_acks_timeout, "
-                              "statement_timeout, memory_limit and foreign_keys",
+                              "statement_timeout, memory_limit, foreign_keys and history_retention",
                               name);
         }
     }
@@ -275,6 +277,8 @@ const char *conn_setting_text(const conn *c, const char *name, struct arena *a)
         return arena_printf(a, "%u", c->settings.statement_timeout_ms);
     if (strcasecmp(name, "foreign_keys") == 0)
         return c->settings.no_foreign_keys ? "off" : "on";
+    if (strcasecmp(name, "history_retention") == 0)
+        return conn_retention_text(c, a);
     if (strcasecmp(name, "memory_limit") == 0)
         return arena_printf(a, "%llu", (unsigned long long)(c->settings.memory_bytes == 0 ? 1024 : c->settings.memory_bytes >> 20));
     return NULL;

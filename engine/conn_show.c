@@ -167,7 +167,7 @@ static quartet_status show_settings(conn *c, struct arena *a, struct conn_table 
 {
     static const char *const columns[] = {"setting", "value"};
     static const char *const names[] = {"synchronous", "consistency", "consistency_timeout", "commit_acks", "commit_acks_timeout",
-                                        "statement_timeout", "memory_limit", "foreign_keys"};
+                                        "statement_timeout", "memory_limit", "foreign_keys", "history_retention"};
     struct builder b;
     quartet_status rc = QUARTET_OK;
     begin_table(&b, a, out, columns, 2);

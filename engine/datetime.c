@@ -268,7 +268,7 @@ static const struct {
 } units[] = {
     {"microsecond", 0, 1}, {"millisecond", 0, 1000}, {"second", 0, 1000000}, {"minute", 0, 60000000}, {"hour", 0, INT64_C(3600000000)},
     {"day", 0, DATETIME_DAY_US}, {"week", 0, 7 * DATETIME_DAY_US}, {"month", 1, 0}, {"quarter", 3, 0}, {"year", 12, 0},
-    {"sec", 0, 1000000}, {"min", 0, 60000000},
+    {"sec", 0, 1000000}, {"min", 0, 60000000}, {"h", 0, INT64_C(3600000000)},
 };
 
 static bool unit_named(const uint8_t *p, size_t n, int64_t *months, int64_t *us)

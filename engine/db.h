@@ -64,6 +64,7 @@ quartet_status db_health(db *d, struct err *err);
 
 /* ---- history (history.h) ---- */
 #define DB_HISTORY_MS_DEFAULT (72ull * 3600 * 1000)
+uint64_t db_history_ms(db *d); /* history_retention; 0: no history is kept */
 /* Can this stamp still be read? QUARTET_TOO_OLD says how far back is possible. */
 quartet_status db_history_check(db *d, hlc_stamp as_of, struct err *err);
 /* What "as of this time" means as a stamp: everything up to the end of its millisecond. */

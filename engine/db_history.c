@@ -57,6 +57,11 @@ void db_history_set(db *d, uint64_t retention_ms)
     atomic_store(&d->history_ms, retention_ms);
 }
 
+uint64_t db_history_ms(db *d)
+{
+    return atomic_load(&d->history_ms);
+}
+
 quartet_status db_history_check(db *d, hlc_stamp as_of, struct err *err)
 {
     char text[TYPES_NUMBER_TEXT_BYTES];
