@@ -266,7 +266,7 @@ static quartet_status backtrack_next(struct xnode *node, struct err *err)
     if (rc == QUARTET_OK && p->table != NULL)
         return backtrack_table(x, p->table, err);
     const struct table_def *t;
-    for (uint32_t i = 0; rc == QUARTET_OK && (t = catalog_table_at(node->run->e->catalog, i)) != NULL; i++)
+    for (uint32_t i = 0; rc == QUARTET_OK && (t = catalog_table_at(txn_catalog(node->run->e->t), i)) != NULL; i++)
         if (!t->is_system) {
             rc = backtrack_table(x, t, err);
             if (rc == QUARTET_CONSTRAINT)
