@@ -609,6 +609,8 @@ static quartet_status settle_ops(struct applying *a)
 
 static void snap_release(struct applying *a)
 {
+    kv_past_close(a->past_reader); /* it reads in the snapshot */
+    a->past_reader = NULL;
     if (a->in.snap == NULL)
         kv_release(a->snap);
     a->snap = NULL;
@@ -790,7 +792,6 @@ void apply_abort(struct applying *a)
     if (a == NULL)
         return;
     db *d = a->d;
-    kv_past_close(a->past_reader); /* it reads in the snapshot */
     snap_release(a);
     catalog_unref(a->fresh);
     kv_own_free(a->system);
