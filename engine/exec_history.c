@@ -286,4 +286,5 @@ static void backtrack_close(struct xnode *node)
 }
 
 const struct xkind xkind_backtrack = {sizeof(struct xbacktrack),
-                                      {backtrack_open, backtrack_next, backtrack_close}};
+                                      {backtrack_open, backtrack_next, backtrack_close},
+                                      0};
