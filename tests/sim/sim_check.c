@@ -143,6 +143,10 @@ static void check_durable(struct sim *s)
 
 /* ---- the naive model: all signed batches, merged again from scratch ---- */
 
+struct replay_txn {
+    struct replay_txn *next;
+    const struct model_txn *t;
+};
 struct replay {
     struct sim *s;
     struct arena arena;
@@ -150,6 +154,8 @@ struct replay {
     struct chain_table chains;
     struct vv seen[64];       /* by chain number: what its writer had applied, cumulated over its deltas */
     uint64_t done[64];        /* by chain number: deltas taken */
+    struct replay_txn *txns;  /* newest first */
+    uint32_t txn_count;
     struct model_op *ops;     /* of an unfinished transaction */
     uint32_t op_count, op_cap;
     const struct catalog *catalog;
@@ -197,6 +203,12 @@ static bool finish_txn(struct replay *r, chain_no chain, const struct delta_read
                               .ops = r->ops, .op_count = r->op_count};
     r->ops = NULL;
     r->op_count = r->op_cap = 0;
+    struct replay_txn *link = arena_zalloc(&r->arena, 1, sizeof *link);
+    if (link == NULL)
+        return false;
+    *link = (struct replay_txn){.next = r->txns, .t = t};
+    r->txns = link;
+    r->txn_count++;
     return model_add(&r->model, t, &r->err) == QUARTET_OK;
 }
 
@@ -276,6 +288,99 @@ static void compare_row(struct replay *r, const struct table_def *t, const struc
                  shown ? "live" : "absent");
 }
 
+/* ---- history: what the model shows of the transactions up to a stamp, every node must tell AS OF it ---- */
+
+struct past {
+    struct replay *r;
+    uint32_t node;
+    hlc_stamp as_of;
+    struct model_seen known[64];
+    uint32_t known_count;
+    uint64_t rows;
+};
+
+static void compare_past(struct past *p, const struct table_def *t, struct slice key, const struct batch *b, uint32_t row)
+{
+    struct value expected[64];
+    uint32_t births;
+    bool equal = model_show(&p->r->model, t->id, key, p->known, p->known_count, &t->rows, expected, &births);
+    for (uint32_t c = 0; equal && c < t->rows.count; c++) {
+        struct value got = vec_get(&b->cols[t->record_columns[c]], row);
+        equal = value_identical(&expected[c], &got);
+    }
+    p->rows++;
+    if (!equal)
+        sim_fail(p->r->s, "HISTORY: node %u as of stamp %llu and the naive model differ on a row of %s", p->node, (unsigned long long)p->as_of, t->name);
+}
+
+static bool scan_past(struct past *p, txn *reader, const struct table_def *t)
+{
+    struct replay *r = p->r;
+    uint32_t columns[64];
+    table_scan *scan = NULL;
+    for (uint32_t i = 0; i < t->column_count; i++)
+        columns[i] = i;
+    struct scan_want want = {.columns = columns, .column_count = t->column_count, .keys = true, .as_of = p->as_of};
+    quartet_status rc = table_scan_open(reader, t, NULL, NULL, &want, &scan, &r->err);
+    while (rc == QUARTET_OK && r->s->failure[0] == '\0') {
+        struct batch b;
+        rc = table_scan_next(scan, 0, &b, &r->err);
+        if (rc != QUARTET_OK || b.n == 0)
+            break;
+        for (uint32_t row = 0; row < b.n; row++)
+            compare_past(p, t, b.keys[row], &b, row);
+    }
+    table_scan_close(scan);
+    return rc == QUARTET_OK;
+}
+
+static void check_past(struct replay *r, uint32_t at, hlc_stamp as_of)
+{
+    struct past p = {.r = r, .node = at, .as_of = as_of};
+    txn *reader = NULL;
+    uint64_t live = 0;
+    for (uint32_t c = 0; c < r->chains.count && c < 64; c++) {
+        struct model_seen *k = &p.known[p.known_count];
+        *k = (struct model_seen){.chain = r->chains.ids[c]};
+        for (const struct replay_txn *x = r->txns; x != NULL; x = x->next)
+            if (chain_id_cmp(x->t->chain, k->chain) == 0 && x->t->stamp <= as_of && x->t->number > k->number)
+                k->number = x->t->number;
+        p.known_count += k->number > 0;
+    }
+    bool ok = txn_begin(r->s->nodes[at].d, &reader, &r->err) == QUARTET_OK && txn_statement_begin(reader, &r->err) == QUARTET_OK;
+    const struct table_def *t;
+    for (uint32_t i = 0; ok && (t = catalog_table_at(txn_catalog(reader), i)) != NULL; i++)
+        if (!t->is_system && t->column_count < 64)
+            ok = scan_past(&p, reader, t);
+    if (!ok)
+        sim_fail(r->s, "HISTORY: node %u as of stamp %llu: %s", at, (unsigned long long)as_of, r->err.text);
+    for (size_t i = 0; ok && i < r->model.key_count; i++) {
+        const struct model_key *k = r->model.keys[i];
+        struct value shown[64];
+        uint32_t births;
+        t = catalog_table_by_id(txn_catalog(reader), k->table);
+        if (t != NULL && !t->dropped && t->column_count < 64)
+            live += model_show(&r->model, t->id, k->key, p.known, p.known_count, &t->rows, shown, &births);
+    }
+    txn_rollback(reader);
+    if (r->s->failure[0] == '\0' && live != p.rows)
+        sim_fail(r->s, "HISTORY: node %u shows %llu rows as of stamp %llu, the naive model %llu", at, (unsigned long long)p.rows,
+                 (unsigned long long)as_of, (unsigned long long)live);
+}
+
+/* As of two transactions' stamps, each on one node. */
+static void check_pasts(struct replay *r)
+{
+    struct prng random;
+    prng_seed(&random, r->s->o.seed);
+    for (uint32_t i = 0; i < 2 && r->txn_count > 0 && r->s->failure[0] == '\0'; i++) {
+        const struct replay_txn *x = r->txns;
+        for (uint64_t skip = prng_below(&random, r->txn_count); skip > 0; skip--)
+            x = x->next;
+        check_past(r, (uint32_t)prng_below(&random, r->s->o.nodes), x->t->stamp);
+    }
+}
+
 static void check_model(struct sim *s)
 {
     struct replay r = {.s = s, .err = ERR_INIT};
@@ -306,6 +411,8 @@ static void check_model(struct sim *s)
     }
     if (s->failure[0] == '\0' && (uint64_t)rows != live)
         sim_fail(s, "node 0 shows %lld rows, the naive model %llu", (long long)rows, (unsigned long long)live);
+    if (s->failure[0] == '\0')
+        check_pasts(&r);
     for (size_t i = 0; i < 64; i++)
         vv_deinit(&r.seen[i]);
     model_deinit(&r.model);
