@@ -153,6 +153,47 @@ static void test_history_of_one_row_many_times(void)
     help_close(d);
 }
 
+/* Transactions that get into the store as runs, with their history in trees of its own. */
+static void test_history_of_large_transactions(void)
+{
+    enum { ROWS = 400, ROUNDS = 12 };
+    struct err err = ERR_INIT;
+    struct db_options o = {.in_memory = true, .buffer_bytes = 4096};
+    hlc_stamp s[ROUNDS];
+    char text[64];
+    db *d = NULL;
+    OK(db_open(env_posix(), NULL, &o, &d, &err));
+    help_ddl(d, TABLE);
+    help_ddl(d, "CREATE INDEX tn ON t (name, q)");
+    for (int round = 0; round < ROUNDS; round++) {
+        txn *t = NULL;
+        OK(txn_begin(d, &t, &err));
+        for (int64_t i = 1; i <= ROWS; i++) {
+            char id[16];
+            snprintf(id, sizeof id, "%d", (int)i);
+            snprintf(text, sizeof text, "%d", round);
+            if (round == 0)
+                OK(help_insert(t, "t", ROW(id, "a name that is not too short", "0", text), &err));
+            else if (i % 7 != round % 7)
+                OK(help_update(t, "t", i, "q", false, text, &err));
+        }
+        s[round] = commit(t);
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        struct buf want = {0};
+        for (int64_t i = 1; i <= ROWS; i++) {
+            int q = round > 0 && i % 7 == round % 7 ? round - 1 : round;
+            buf_printf(&want, "%d,'a name that is not too short',0,%d;", (int)i, q);
+        }
+        buf_u8(&want, 0);
+        expect_as_of(d, "t", s[round], (const char *)want.data, "large", round);
+        if (round == ROUNDS - 1)
+            help_expect(d, "t", NULL, (const char *)want.data, __FILE__, __LINE__);
+        buf_deinit(&want);
+    }
+    help_close(d);
+}
+
 /* What nobody may ask for any longer is let go by the flush that meets it. */
 static void test_history_ends_with_the_retention(void)
 {
@@ -307,6 +348,7 @@ const char *const unit_suite = "history";
 const struct unit_test unit_tests[] = {
     {"each step", test_history_tells_each_step},
     {"many times", test_history_of_one_row_many_times},
+    {"large", test_history_of_large_transactions},
     {"retention", test_history_ends_with_the_retention},
     {"all members", test_history_is_the_same_on_all_members},
     {NULL, NULL},
