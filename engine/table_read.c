@@ -131,6 +131,10 @@ static quartet_status scan_prepare(table_scan *s, const struct scan_want *want, 
         s->want.keys = true;
         return QUARTET_OK;
     }
+    if (s->past.as_of != 0) {
+        s->want = (struct kv_want){.keys = true, .records = true, .dead = true, .reverse = want->reverse};
+        return QUARTET_OK;
+    }
     s->want.columns = s->record_columns;
     s->want.missing = s->missing;
     s->want.late = want->late != NULL ? s->late : NULL;
@@ -140,8 +144,6 @@ static quartet_status scan_prepare(table_scan *s, const struct scan_want *want, 
         return s->no_nulls != NULL ? QUARTET_OK : err_nomem(err);
     }
     s->want.keys = key_wanted;
-    if (s->past.as_of != 0)
-        s->want = (struct kv_want){.keys = true, .records = true, .dead = true, .reverse = want->reverse};
     return QUARTET_OK;
 }
 
