@@ -474,8 +474,26 @@ bool conn_is_cut_off(const conn_stmt *s)
     return s->state == CONN_CUT_OFF;
 }
 
+/* Between two statements nobody reads through the transaction's snapshot, unless a query streams from it. */
+static void snapshot_busy(conn *c)
+{
+    if (c->steps++ == 0 && c->t != NULL)
+        kv_snap_busy(c->t->snap);
+}
+
+static void snapshot_idle(conn *c)
+{
+    if (--c->steps > 0 || c->t == NULL || c->t->exclusive)
+        return;
+    for (const conn_stmt *s = c->first; s != NULL; s = s->next)
+        if (s->state == CONN_STREAMING && s->own_txn == NULL)
+            return;
+    kv_snap_idle(c->t->snap);
+}
+
 void conn_reset(conn_stmt *s)
 {
+    snapshot_busy(s->c);
     exec_close(s->run);
     s->run = NULL;
     if (s->own_txn != NULL && s->c->rested == NULL) {
@@ -489,6 +507,7 @@ void conn_reset(conn_stmt *s)
         conn_rows_clear(&s->rows);
     s->noted = NULL;
     s->state = CONN_IDLE;
+    snapshot_idle(s->c);
 }
 
 static struct exec_limits limits_of(conn *c)
@@ -744,7 +763,7 @@ static void keep_told_columns(const conn_stmt *s, struct batch *out)
     out->col_count = s->column_count;
 }
 
-quartet_status conn_step(conn_stmt *s, struct batch *out, struct err *err)
+static quartet_status step(conn_stmt *s, struct batch *out, struct err *err)
 {
     *out = (struct batch){.n = 0};
     quartet_status rc = QUARTET_OK;
@@ -770,5 +789,14 @@ quartet_status conn_step(conn_stmt *s, struct batch *out, struct err *err)
         conn_reset(s);
     else
         keep_told_columns(s, out);
+    return rc;
+}
+
+quartet_status conn_step(conn_stmt *s, struct batch *out, struct err *err)
+{
+    conn *c = s->c;
+    snapshot_busy(c);
+    quartet_status rc = step(s, out, err);
+    snapshot_idle(c);
     return rc;
 }

@@ -7,6 +7,8 @@
 #include "txn_internal.h"
 
 #define CONN_SAVEPOINTS_MAX 1000u
+#define CONN_LIMIT_BYTES_MIN ((uint64_t)64 << 10) /* of buffer_bytes and snapshot_bytes */
+#define CONN_LIMIT_BYTES_MAX ((uint64_t)1 << 40)
 #define CONN_RETRIES 3 /* of a lone statement on new snapshots; then it holds the commit lock */
 
 struct conn_savepoint {
@@ -29,6 +31,7 @@ struct conn_rerun {
 struct conn {
     db *d;
     txn *t;                 /* of BEGIN; NULL: none */
+    uint32_t steps;         /* calls under way: the transaction's snapshot is busy; else it is idle unless a query streams from it */
     bool begun_by_savepoint; /* RELEASE of the outermost savepoint commits */
     struct conn_savepoint *savepoints;
     uint32_t savepoint_count, savepoint_cap;

@@ -172,6 +172,42 @@ static bool parse_ms(const char *text, uint32_t *out)
     return true;
 }
 
+/* A whole number of bytes, at least 64 KiB. */
+static bool parse_bytes(const char *text, uint64_t *out)
+{
+    uint64_t v = 0;
+    if (*text == '\0')
+        return false;
+    for (; *text >= '0' && *text <= '9' && v <= UINT32_MAX * UINT64_C(1024); text++)
+        v = v * 10 + (uint64_t)(*text - '0');
+    if (*text != '\0' || v < CONN_LIMIT_BYTES_MIN || v > CONN_LIMIT_BYTES_MAX)
+        return false;
+    *out = v;
+    return true;
+}
+
+/* What is not the session's but the store's, until it is closed. *known: it is one of those. */
+static quartet_status set_limit(conn *c, const char *name, const char *text, int64_t offset, bool *known, struct err *err)
+{
+    struct kv_limits limits;
+    uint64_t bytes = 0;
+    bool buffer = strcasecmp(name, "buffer_bytes") == 0;
+    *known = buffer || strcasecmp(name, "snapshot_bytes") == 0;
+    if (!*known)
+        return QUARTET_OK;
+    if (c->is_client)
+        return err_set_at(err, QUARTET_AUTH, offset, "%s is the node's, not a session's: start quartetd with --%s", name, buffer ? "buffer-bytes" : "snapshot-bytes");
+    if (!parse_bytes(text, &bytes))
+        return err_set_at(err, QUARTET_ERROR, offset, "%s takes a number of bytes from 65536 to 1099511627776, not '%s'", name, text);
+    kv_limits(c->d->store, &limits);
+    if (buffer)
+        limits.buffer_bytes = bytes;
+    else
+        limits.snapshot_bytes = bytes;
+    kv_set_limits(c->d->store, &limits);
+    return QUARTET_OK;
+}
+
 /* Settings that drivers and scripts of other databases send at connect; nothing depends on them here. */
 static bool is_harmless(const char *name)
 {
@@ -189,6 +225,10 @@ static quartet_status set_one(conn *c, const char *name, const char *text, int64
     int value = 0;
     uint32_t number = 0;
     const char *expected;
+    bool known = false;
+    quartet_status rc = set_limit(c, name, text, offset, &known, err);
+    if (known)
+        return rc;
     if (strcasecmp(name, "synchronous") == 0) {
         expected = "'full', 'normal' or 'off'";
         if (choose(sync_choices, text, &value)) {
@@ -236,7 +276,7 @@ static quartet_status set_one(conn *c, const char *name, const char *text, int64
                 return QUARTET_OK;
             return err_set_at(err, QUARTET_ERROR, offset,
                               "no such setting: %s; there are synchronous, consistency, consistency_timeout, commit_acks, commit_acks_timeout, "
-                              "statement_timeout, memory_limit, foreign_keys and history_retention",
+                              "statement_timeout, memory_limit, foreign_keys, history_retention, buffer_bytes and snapshot_bytes",
                               name);
         }
     }
@@ -279,6 +319,12 @@ const char *conn_setting_text(const conn *c, const char *name, struct arena *a)
         return c->settings.no_foreign_keys ? "off" : "on";
     if (strcasecmp(name, "history_retention") == 0)
         return conn_retention_text(c, a);
+    struct kv_limits limits;
+    kv_limits(c->d->store, &limits);
+    if (strcasecmp(name, "buffer_bytes") == 0)
+        return arena_printf(a, "%zu", limits.buffer_bytes);
+    if (strcasecmp(name, "snapshot_bytes") == 0)
+        return arena_printf(a, "%llu", (unsigned long long)limits.snapshot_bytes);
     if (strcasecmp(name, "memory_limit") == 0)
         return arena_printf(a, "%llu", (unsigned long long)(c->settings.memory_bytes == 0 ? 1024 : c->settings.memory_bytes >> 20));
     return NULL;

@@ -167,7 +167,8 @@ static quartet_status show_settings(conn *c, struct arena *a, struct conn_table 
 {
     static const char *const columns[] = {"setting", "value"};
     static const char *const names[] = {"synchronous", "consistency", "consistency_timeout", "commit_acks", "commit_acks_timeout",
-                                        "statement_timeout", "memory_limit", "foreign_keys", "history_retention"};
+                                        "statement_timeout", "memory_limit", "foreign_keys", "history_retention",
+                                        "buffer_bytes", "snapshot_bytes"};
     struct builder b;
     quartet_status rc = QUARTET_OK;
     begin_table(&b, a, out, columns, 2);
@@ -204,7 +205,10 @@ static quartet_status show_status(conn *c, struct arena *a, struct conn_table *o
                    {"log_bytes", s.log_bytes},       {"buffer_bytes", s.kv.buffer_bytes},    {"frozen_bytes", s.kv.frozen_bytes},
                    {"base_bytes", s.kv.base_bytes},  {"flushes", s.kv.flushes},              {"snapshots", s.kv.snapshots},
                    {"frozen_runs", s.kv.frozen_runs}, {"oldest_snapshot_lag", s.kv.oldest_snapshot_lag},
-                   {"pinned_bytes", s.kv.pinned_bytes}, {"last_stamp", s.last_stamp}};
+                   {"oldest_snapshot_seconds", s.kv.oldest_snapshot_ns / 1000000000u},
+                   {"oldest_snapshot_bytes", s.kv.oldest_snapshot_bytes},
+                   {"pinned_bytes", s.kv.pinned_bytes}, {"pinned_base_bytes", s.kv.pinned_base_bytes},
+                   {"snapshots_too_old", s.kv.too_old}, {"last_stamp", s.last_stamp}};
     begin_table(&b, a, out, columns, 2);
     for (size_t i = 0; rc == QUARTET_OK && i < sizeof figures / sizeof *figures; i++) {
         struct value row[2] = {text_of(a, figures[i].name), value_int((int64_t)figures[i].value)};

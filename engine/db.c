@@ -140,7 +140,9 @@ static quartet_status keep_directory(db *d, struct err *err)
 
 size_t db_large_bytes(const db *d)
 {
-    return (d->options.buffer_bytes > 0 ? d->options.buffer_bytes : KV_BUFFER_BYTES_DEFAULT) / 4;
+    struct kv_limits limits;
+    kv_limits(d->store, &limits);
+    return limits.buffer_bytes / 4;
 }
 
 /* A backup stays as it is. */
@@ -169,7 +171,8 @@ static quartet_status open_files(db *d, struct err *err)
     struct buf checkpoint = {0};
     bool in_memory = d->options.in_memory;
     struct kv_host host = {.ctx = d, .checkpoint = db_checkpoint, .sync_log = sync_log, .past_from = db_history_cut};
-    struct kv_options kvo = {.buffer_bytes = d->options.buffer_bytes, .in_memory = in_memory || d->options.base_in_memory};
+    struct kv_options kvo = {.buffer_bytes = d->options.buffer_bytes, .snapshot_bytes = d->options.snapshot_bytes,
+                              .in_memory = in_memory || d->options.base_in_memory};
     quartet_status rc = in_memory ? QUARTET_OK : refuse_backup(d, err);
     if (rc == QUARTET_OK && !in_memory)
         rc = take_lock(d, err);

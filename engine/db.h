@@ -14,6 +14,7 @@ struct db_options {
     bool in_memory;
     bool base_in_memory;         /* the base is kv_mem, the log is durable: the simulator's store; recovery replays the whole log */
     size_t buffer_bytes;         /* 0: the default */
+    uint64_t snapshot_bytes;     /* likewise */
     enum log_sync_mode sync;     /* default LOG_SYNC_FULL; a session may set its own */
 };
 /* Open or create the database in directory `path`. Locks DIR/lock (QUARTET_BUSY: "in use by process N"). Recovers: base, then the log beyond it. */

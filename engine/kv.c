@@ -99,7 +99,7 @@ quartet_status kv_block_open(struct kv *s, tree_id tree, const uint8_t *p, size_
 static bool snapshot_below(const struct kv *s, apply_no at)
 {
     for (const struct kv_snap *n = s->snaps; n != NULL; n = n->older)
-        if (n->at < at)
+        if (n->at < at && n->view != NULL)
             return true;
     return false;
 }
@@ -200,6 +200,7 @@ static quartet_status flush_layers(struct kv *s, struct kv_layer *const *layers,
         return rc;
     pthread_mutex_lock(&s->lock);
     s->base_floor = layers[0]->last;
+    s->flush_began_ns = s->env->ops->mono_ns(s->env);
     pthread_mutex_unlock(&s->lock);
     rc = merge_layers(s, layers, count, err);
     if (rc != QUARTET_OK)
@@ -212,6 +213,7 @@ static quartet_status flush_layers(struct kv *s, struct kv_layer *const *layers,
         old = s->view;
         s->view = v;
         s->flushes += count;
+        s->base_dead = s->base->ops->dead(s->base);
         for (uint32_t i = count; i-- > 0;) {
             atomic_fetch_add_explicit(&layers[i]->refs, 1, memory_order_relaxed);
             retire(s, layers[i]);
@@ -219,7 +221,10 @@ static quartet_status flush_layers(struct kv *s, struct kv_layer *const *layers,
     }
     pthread_mutex_unlock(&s->lock);
     kv_view_unref(old);
-    return v != NULL ? QUARTET_OK : err_nomem(err);
+    if (v == NULL)
+        return err_nomem(err);
+    kv_check_pinned(s);
+    return QUARTET_OK;
 }
 
 /* Note how an attempt ended. Lock held. */
@@ -496,33 +501,6 @@ bool kv_changed_since(kv *s, tree_id tree, const struct kv_range *range, apply_n
     return changed;
 }
 
-static bool layer_in(struct kv_layer *const *layers, uint32_t count, const struct kv_layer *l)
-{
-    for (uint32_t i = 0; i < count; i++)
-        if (layers[i] == l)
-            return true;
-    return false;
-}
-
-/* What snapshots hold beyond the present view; each layer once. Lock held. */
-static void count_pinned(struct kv *s, struct kv_stats *out)
-{
-    struct kv_layer *seen[64];
-    uint32_t count = 0;
-    apply_no oldest = UINT64_MAX, published = atomic_load(&s->published);
-    for (const struct kv_snap *n = s->snaps; n != NULL; n = n->older) {
-        oldest = n->at < oldest ? n->at : oldest;
-        for (uint32_t i = 0; i < n->view->count; i++) {
-            struct kv_layer *l = n->view->layers[i];
-            if (count == sizeof seen / sizeof seen[0] || layer_in(s->view->layers, s->view->count, l) || layer_in(seen, count, l))
-                continue;
-            seen[count++] = l;
-            out->pinned_bytes += kv_layer_bytes(l);
-        }
-    }
-    out->oldest_snapshot_lag = oldest < published ? published - oldest : 0;
-}
-
 void kv_stats(kv *s, struct kv_stats *out)
 {
     *out = (struct kv_stats){0};
@@ -533,7 +511,7 @@ void kv_stats(kv *s, struct kv_stats *out)
         out->frozen_runs += s->view->layers[i]->run != NULL;
     out->flushes = s->flushes;
     out->snapshots = s->snap_count;
-    count_pinned(s, out);
+    kv_count_pinned(s, out);
     out->base_bytes = s->base->ops->bytes(s->base);
     pthread_mutex_unlock(&s->lock);
 }
@@ -578,7 +556,7 @@ quartet_status kv_open(struct env *env, const char *dir, const struct kv_options
         return err_nomem(err);
     s->env = env;
     s->host = host != NULL ? *host : (struct kv_host){0};
-    s->buffer_bytes = options->buffer_bytes > 0 ? options->buffer_bytes : KV_BUFFER_BYTES_DEFAULT;
+    kv_set_limits(s, &(struct kv_limits){.buffer_bytes = options->buffer_bytes, .snapshot_bytes = options->snapshot_bytes});
     s->health = ERR_INIT;
     memcpy(s->name, "memory", 7);
     quartet_status rc = init_locks(s, err);
@@ -593,8 +571,10 @@ quartet_status kv_open(struct env *env, const char *dir, const struct kv_options
     rc = s->view != NULL ? open_base(s, dir, options->in_memory, err) : err_nomem(err);
     if (rc == QUARTET_OK && !s->base->trusted && (s->verified = mem_zalloc(KV_VERIFIED_SLOTS, sizeof *s->verified)) == NULL)
         rc = err_nomem(err);
-    if (rc == QUARTET_OK)
+    if (rc == QUARTET_OK) {
+        s->base_dead = s->base->ops->dead(s->base);
         rc = s->base->ops->checkpoint(s->base, checkpoint, err);
+    }
     if (rc == QUARTET_OK && checkpoint->len > 0) {
         s->torn = checkpoint->data[0] != KV_FLUSH_WHOLE;
         memmove(checkpoint->data, checkpoint->data + 1, --checkpoint->len);

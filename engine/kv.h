@@ -29,8 +29,10 @@ struct kv_host {
     uint64_t (*past_from)(void *ctx);
 };
 #define KV_BUFFER_BYTES_DEFAULT (64u << 20)
+#define KV_SNAPSHOT_BYTES_DEFAULT ((uint64_t)4 << 30)
 struct kv_options {
     size_t buffer_bytes;  /* freeze the buffer at this size; 0: KV_BUFFER_BYTES_DEFAULT */
+    uint64_t snapshot_bytes; /* see kv_limits; 0: KV_SNAPSHOT_BYTES_DEFAULT */
     bool in_memory;       /* base is kv_mem, nothing is written to disk (dir may be NULL) */
 };
 
@@ -40,6 +42,13 @@ quartet_status kv_open(struct env *env, const char *dir, const struct kv_options
                        struct buf *checkpoint, struct err *err);
 /* Flushes nothing: what is in the buffer comes back from the log. NULL is allowed. All snapshots must be gone. */
 void kv_close(kv *s);
+/* What may be changed while it is open, by any thread; 0: the default. */
+struct kv_limits {
+    size_t buffer_bytes;
+    uint64_t snapshot_bytes; /* what snapshots may pin (struct kv_stats), or half the free disk where that is less; then the oldest becomes too old */
+};
+void kv_limits(kv *s, struct kv_limits *out);
+void kv_set_limits(kv *s, const struct kv_limits *limits);
 /* When it was opened: had a crash cut the last flush in two? The base then holds some trees as of the checkpoint and some as of a later state: what one tree says of
  * another (indexes, hashes) must be derived again once the log was replayed. */
 bool kv_torn(const kv *s);
@@ -89,13 +98,18 @@ quartet_status kv_vacuum(kv *s, uint64_t *before, uint64_t *after, struct err *e
  * flusher, without threads by this call); after QUARTET_IO and QUARTET_CORRUPT the database must be opened anew. */
 quartet_status kv_health(kv *s, struct err *err);
 
-/* A view of everything up to `at` (0: all that is published). QUARTET_TOO_OLD: the base has moved past `at`. Cheap; hold it briefly. Thread-safe to take and release; used by one thread. */
+/* A view of everything up to `at` (0: all that is published). QUARTET_TOO_OLD: the base has moved past `at`. Cheap; hold it briefly. Thread-safe to take and release; used by one thread.
+ * Where all snapshots together pin more than snapshot_bytes after a flush, the oldest one, if it was taken before that began, becomes too old: reading it is QUARTET_TOO_OLD from then on, "snapshot too old: held N s, costs N MiB". */
 quartet_status kv_snapshot(kv *s, apply_no at, kv_snap **out, struct err *err);
-/* Everything applied so far, published or not: for the holder of the commit lock only. */
+/* Everything applied so far, published or not: for the holder of the commit lock only. It never becomes too old. */
 quartet_status kv_snapshot_latest(kv *s, kv_snap **out, struct err *err);
 void kv_release(kv_snap *snap); /* NULL is allowed */
 apply_no kv_snap_at(const kv_snap *snap);
 void kv_snap_rest(kv_snap *snap); /* before runs of an overlay that was read with it go */
+/* Held, but not read for a while: no iterator is on it, and nothing that it gave is looked at any longer, so that the store may let go what it pins. Busy
+ * again before it is read. It is busy when taken; each may be called twice. */
+void kv_snap_idle(kv_snap *snap);
+void kv_snap_busy(kv_snap *snap);
 
 /* A transaction's own writes, laid over a snapshot: entries of `own` with a version at or below `through` hide the store's. */
 typedef struct kv_spill kv_spill;
@@ -158,7 +172,11 @@ struct kv_stats {
     uint64_t buffer_bytes, frozen_bytes, base_bytes, flushes, snapshots;
     uint64_t frozen_runs;         /* large transactions among what is frozen */
     uint64_t oldest_snapshot_lag; /* apply numbers published since the oldest snapshot; 0: there is none */
-    uint64_t pinned_bytes;        /* of flushed buffers and runs that are kept for snapshots only */
+    uint64_t pinned_bytes;        /* of flushed buffers and runs that are kept for snapshots only, to be read or to tell what changed */
+    uint64_t pinned_base_bytes;   /* about: what the base's file would be smaller, or could use again, without them */
+    uint64_t oldest_snapshot_ns;  /* how long the oldest one has been held */
+    uint64_t oldest_snapshot_bytes; /* what it pins of both, shared with others or not */
+    uint64_t too_old;             /* snapshots that became so */
 };
 void kv_stats(kv *s, struct kv_stats *out);
 

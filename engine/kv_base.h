@@ -53,6 +53,8 @@ struct kv_base_ops {
 
     quartet_status (*checkpoint)(struct kv_base *b, struct buf *out, struct err *err); /* the last one stored, appended */
     uint64_t (*bytes)(struct kv_base *b);
+    uint64_t (*dead)(struct kv_base *b); /* bytes of the file that are not of the present state: free, or of states that readers hold; 0 in memory */
+    uint64_t (*room)(struct kv_base *b); /* free bytes of the disk; UINT64_MAX in memory, and where it cannot be told */
 };
 struct kv_base {
     const struct kv_base_ops *ops;

@@ -232,6 +232,7 @@ static quartet_status change_base(struct kv *s, struct kv_base *fresh, const cha
     QASSERT(!s->merging);
     struct kv_base *old = s->base;
     s->base = fresh;
+    s->base_dead = fresh->ops->dead(fresh);
     pthread_mutex_unlock(&s->lock);
     kv_base_unref(old);
     return QUARTET_OK;

@@ -24,6 +24,7 @@ struct kv_layer {
     apply_no last;         /* frozen: its last version */
     uint64_t past_from;    /* frozen: pasts stamped below it go; no later than what the checkpoint says */
     struct buf checkpoint; /* frozen: KV_FLUSH_WHOLE, then the owner's, as of `last` */
+    uint64_t counted;      /* kv_pinned.c's, under the lock */
 };
 /* Which layers lie over the base; never changed, replaced as a whole. */
 struct kv_view {
@@ -37,7 +38,8 @@ struct kv {
     struct kv_host host;
     struct kv_base *base;  /* replaced under the lock while nothing is being flushed */
     char *dir;             /* of temporary files; NULL: all in memory */
-    size_t buffer_bytes;
+    _Atomic size_t buffer_bytes;
+    _Atomic uint64_t snapshot_bytes;
     bool torn;             /* kv_torn */
     char name[256];        /* of the base, for messages */
     _Atomic uint64_t *verified; /* KV_VERIFIED_SLOTS marks of blocks whose checksum was looked at; NULL: trusted */
@@ -60,6 +62,9 @@ struct kv {
     struct kv_snap *pool;
     uint32_t pool_count;
     uint64_t snap_count, flushes, attempts;
+    uint64_t base_dead;           /* bytes of the base that are not of its present state, after the last flush */
+    uint64_t flush_began_ns;      /* the present or the last one */
+    uint64_t count_round, too_old; /* kv_pinned.c's */
     struct err health;            /* code QUARTET_OK: well */
     atomic_bool unwell;           /* health is not well: to be read without the lock */
     bool broken;                  /* health is for good */
@@ -74,11 +79,19 @@ struct kv {
     pthread_t thread;
 };
 
+/* May the store take from a snapshot what it pins? Between the two it does, under the lock. */
+enum { KV_SNAP_BUSY, KV_SNAP_IDLE, KV_SNAP_TAKEN };
+
 struct kv_snap {
     struct kv *store;
-    struct kv_view *view;
+    struct kv_view *view; /* NULL: too old, and let go, with base and read */
     struct kv_base *base; /* counted */
     struct base_read *read;
+    atomic_uint use;       /* KV_SNAP_BUSY, ... */
+    atomic_bool too_old;
+    bool kept;             /* never becomes too old: the writer's */
+    uint64_t taken_ns, base_dead; /* when; the store's then */
+    uint64_t held_ns, cost; /* when it became too old */
     apply_no at;
     struct kv_snap *newer, *older; /* in the store's list; newer is the pool's link too */
     bool has_cursor;
@@ -97,6 +110,16 @@ bool kv_wait_frozen(struct kv *s, uint32_t frozen);
 /* For the writer: freeze the active buffer. */
 quartet_status kv_freeze(struct kv *s, struct err *err);
 void kv_view_unref(struct kv_view *v); /* NULL is allowed */
+/* kv_pinned.c: after a flush, without the lock: are snapshots too old? */
+void kv_check_pinned(struct kv *s);
+void kv_count_pinned(struct kv *s, struct kv_stats *out); /* lock held */
+quartet_status kv_snap_too_old(const struct kv_snap *snap, struct err *err);
+static inline quartet_status kv_snap_check(const struct kv_snap *snap, struct err *err)
+{
+    return atomic_load_explicit(&snap->too_old, memory_order_acquire) ? kv_snap_too_old(snap, err) : QUARTET_OK;
+}
+/* kv_snap.c: flushed layers are kept for snapshots older than they; take out those that none is left for, for the caller to unref. Lock held. */
+uint32_t kv_drop_retired(struct kv *s, struct kv_layer **dropped);
 quartet_status kv_vacuum_clean(struct env *env, const char *dir, struct err *err); /* what a killed VACUUM left behind goes */
 /* Open a block of the base; its checksum is looked at the first time. */
 quartet_status kv_block_open(struct kv *s, tree_id tree, const uint8_t *p, size_t n, struct block *out, struct err *err);

@@ -566,7 +566,9 @@ quartet_status kv_iter_next(kv_iter *it, uint32_t limit, struct kv_rows *out, st
     buf_clear(&it->key_bytes);
     buf_clear(&it->record_bytes);
     arena_rewind(&it->texts, (struct arena_mark){0});
-    quartet_status rc = cells_alloc(it, err);
+    quartet_status rc = kv_snap_check(it->snap, err);
+    if (rc == QUARTET_OK)
+        rc = cells_alloc(it, err);
     if (rc == QUARTET_OK)
         rc = fill(it, cap, err);
     if (rc == QUARTET_OK && it->want_keys)
@@ -641,6 +643,9 @@ void kv_iter_rest(kv_iter *it)
 quartet_status kv_iter_restart(kv_iter *it, kv_snap *snap, const struct kv_overlay *over, const struct kv_range *range, struct err *err)
 {
     kv_iter_rest(it);
+    quartet_status rc = kv_snap_check(snap, err);
+    if (rc != QUARTET_OK)
+        return rc;
     it->snap = snap;
     it->base_done = false;
     it->from = it->to = 0;
@@ -651,7 +656,6 @@ quartet_status kv_iter_restart(kv_iter *it, kv_snap *snap, const struct kv_overl
     buf_put(&it->hi, range->hi.p, range->hi_open ? 0 : range->hi.n);
     if (it->lo.failed || it->hi.failed)
         return err_nomem(err);
-    quartet_status rc = QUARTET_OK;
     if (over != NULL) {
         it->over = *over;
         kv_overlay_hold(over);

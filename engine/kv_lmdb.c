@@ -463,6 +463,27 @@ static uint64_t lmdb_bytes(struct kv_base *base)
     return (uint64_t)(info.me_last_pgno + 1) * stat.ms_psize;
 }
 
+static uint64_t lmdb_dead(struct kv_base *base)
+{
+    struct lmdb_base *b = (struct lmdb_base *)(void *)base;
+    MDB_envinfo info;
+    MDB_stat stat;
+    if (mdb_env_info(b->env, &info) != 0 || mdb_env_stat(b->env, &stat) != 0)
+        return 0;
+    uint64_t pages = info.me_last_pgno + 1, live = stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
+    return pages > live ? (pages - live) * stat.ms_psize : 0;
+}
+
+static uint64_t lmdb_room(struct kv_base *base)
+{
+    struct lmdb_base *b = (struct lmdb_base *)(void *)base;
+    struct statvfs disk;
+    int fd;
+    if (mdb_env_get_fd(b->env, &fd) != 0 || fstatvfs(fd, &disk) != 0)
+        return UINT64_MAX;
+    return (uint64_t)disk.f_bavail * disk.f_frsize;
+}
+
 static const struct kv_base_ops lmdb_ops = {
     .close = lmdb_close,
     .read_begin = lmdb_read_begin,
@@ -481,6 +502,8 @@ static const struct kv_base_ops lmdb_ops = {
     .abort = lmdb_abort,
     .checkpoint = lmdb_checkpoint,
     .bytes = lmdb_bytes,
+    .dead = lmdb_dead,
+    .room = lmdb_room,
 };
 
 /* Reserve the map: all of it, or as much as the system grants. */

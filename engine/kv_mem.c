@@ -482,6 +482,18 @@ static uint64_t mem_bytes(struct kv_base *base)
     return n;
 }
 
+static uint64_t mem_dead(struct kv_base *base)
+{
+    (void)base;
+    return 0;
+}
+
+static uint64_t mem_room(struct kv_base *base)
+{
+    (void)base;
+    return UINT64_MAX;
+}
+
 static const struct kv_base_ops mem_ops = {
     .close = mem_close,
     .read_begin = mem_read_begin,
@@ -500,6 +512,8 @@ static const struct kv_base_ops mem_ops = {
     .abort = mem_abort,
     .checkpoint = mem_checkpoint,
     .bytes = mem_bytes,
+    .dead = mem_dead,
+    .room = mem_room,
 };
 
 quartet_status kv_mem_open(struct kv_base **out, struct err *err)

@@ -23,15 +23,16 @@ static void snap_free(struct kv_snap *n)
     mem_free(n);
 }
 
-static quartet_status take(struct kv *s, apply_no at, struct kv_snap **out, struct err *err)
+static quartet_status take(struct kv *s, apply_no at, bool kept, struct kv_snap **out, struct err *err)
 {
+    uint64_t now_ns = s->env->ops->mono_ns(s->env);
     pthread_mutex_lock(&s->lock);
     quartet_status rc = QUARTET_OK;
     struct kv_snap *n = snap_alloc(s);
     if (n == NULL)
         rc = err_nomem(err);
     if (rc == QUARTET_OK) {
-        *n = (struct kv_snap){.store = s, .page = n->page, .at = at != 0 ? at : atomic_load_explicit(&s->published, memory_order_acquire)};
+        *n = (struct kv_snap){.store = s, .page = n->page, .kept = kept, .taken_ns = now_ns, .base_dead = s->base_dead, .at = at != 0 ? at : atomic_load_explicit(&s->published, memory_order_acquire)};
         if (n->at < s->base_floor)
             rc = err_set(err, QUARTET_TOO_OLD, "apply number %llu is no longer kept", (unsigned long long)n->at);
     }
@@ -57,22 +58,21 @@ static quartet_status take(struct kv *s, apply_no at, struct kv_snap **out, stru
 
 quartet_status kv_snapshot(kv *s, apply_no at, kv_snap **out, struct err *err)
 {
-    return take(s, at, out, err);
+    return take(s, at, false, out, err);
 }
 
 quartet_status kv_snapshot_latest(kv *s, kv_snap **out, struct err *err)
 {
-    return take(s, s->applied, out, err);
+    return take(s, s->applied, true, out, err);
 }
 
-/* Flushed layers are kept for snapshots older than they; drop those that none is left for. Lock held. */
-static uint32_t drop_retired(struct kv *s, struct kv_layer **dropped)
+uint32_t kv_drop_retired(struct kv *s, struct kv_layer **dropped)
 {
     uint32_t count = 0;
     while (s->retired_count > 0) {
         struct kv_layer *oldest = s->retired[s->retired_count - 1];
         for (const struct kv_snap *n = s->snaps; n != NULL; n = n->older)
-            if (n->at < oldest->last)
+            if (n->at < oldest->last && n->view != NULL)
                 return count;
         s->forgotten = oldest->last;
         s->retired_count--;
@@ -85,13 +85,16 @@ void kv_release(kv_snap *snap)
 {
     if (snap == NULL)
         return;
+    kv_snap_busy(snap);
     struct kv *s = snap->store;
     struct kv_view *view = snap->view;
     struct kv_layer *dropped[KV_RETIRED_MAX];
-    if (snap->has_cursor)
-        snap->base->ops->cursor_close(&snap->cursor);
-    snap->base->ops->read_end(snap->read);
-    kv_base_unref(snap->base);
+    if (view != NULL) {
+        if (snap->has_cursor)
+            snap->base->ops->cursor_close(&snap->cursor);
+        snap->base->ops->read_end(snap->read);
+        kv_base_unref(snap->base);
+    }
     kv_run_page_rest(&snap->page);
     pthread_mutex_lock(&s->lock);
     if (snap->older != NULL)
@@ -101,7 +104,7 @@ void kv_release(kv_snap *snap)
     else
         s->snaps = snap->older;
     s->snap_count--;
-    uint32_t dropped_count = drop_retired(s, dropped);
+    uint32_t dropped_count = kv_drop_retired(s, dropped);
     if (s->pool_count < KV_SNAP_POOL_MAX) {
         snap->newer = s->pool;
         s->pool = snap;
@@ -155,9 +158,11 @@ static quartet_status locate(kv_snap *snap, const struct kv_overlay *over, tree_
 {
     apply_no version;
     *passing = false;
+    quartet_status rc = kv_snap_check(snap, err);
+    if (rc != QUARTET_OK)
+        return rc;
     if (over != NULL && over->own != NULL && kv_own_get(over->own, tree, key, over->through, record, &version))
         return record->p != NULL ? QUARTET_OK : QUARTET_NOTFOUND;
-    quartet_status rc = QUARTET_OK;
     if (over != NULL && over->spill != NULL) {
         bool found;
         rc = kv_spill_get(over->spill, &snap->page, tree, key, over->through, record, &version, &found, err);

@@ -51,6 +51,10 @@ static void put_metrics(struct node *n, struct buf *out)
     put_metric(out, "quartet_base_bytes", "gauge", "base on disk", (double)s.kv.base_bytes);
     put_metric(out, "quartet_flushes_total", "counter", "buffers flushed into the base", (double)s.kv.flushes);
     put_metric(out, "quartet_snapshots", "gauge", "snapshots held", (double)s.kv.snapshots);
+    put_metric(out, "quartet_oldest_snapshot_seconds", "gauge", "how long the oldest snapshot has been held", (double)s.kv.oldest_snapshot_ns / 1e9);
+    put_metric(out, "quartet_pinned_bytes", "gauge", "flushed buffers kept for snapshots", (double)s.kv.pinned_bytes);
+    put_metric(out, "quartet_pinned_base_bytes", "gauge", "of the base kept for snapshots", (double)s.kv.pinned_base_bytes);
+    put_metric(out, "quartet_snapshots_too_old_total", "counter", "snapshots that pinned too much", (double)s.kv.too_old);
     if (server_view(n->server, &view, &err) != QUARTET_OK)
         return; /* out of memory: the figures above are still true */
     put_metric(out, "quartet_sessions", "gauge", "client sessions", view.sessions);

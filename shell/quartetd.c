@@ -2,6 +2,7 @@
  * Everything it does goes through quartet.h: a service can embed a node in the same way. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -21,9 +22,10 @@ static void usage(FILE *out)
           "           makes DIR/0 ... DIR/N-1 (key and membership of each node), DIR/root.key and DIR/admin.url;\n"
           "           N is 1 to 4 (4). One --host for all nodes on one machine (127.0.0.1), then node K uses PORT + K (7401)\n"
           "           and HTTP port + K (7501); or one --host per node, then all use the same ports.\n"
-          "       quartetd --dir DIR/SLOT [--backup-dir DIR] [--die-with-parent]\n"
+          "       quartetd --dir DIR/SLOT [--backup-dir DIR] [--buffer-bytes N] [--snapshot-bytes N] [--die-with-parent]\n"
           "           runs the node until SIGINT or SIGTERM. With --backup-dir clients may say BACKUP TO 'NAME', which makes\n"
-          "           DIR/NAME on this machine; without it they may not.\n",
+          "           DIR/NAME on this machine; without it they may not. --buffer-bytes (67108864): of the write buffer in memory;\n"
+          "           --snapshot-bytes (4294967296): what open transactions may hold before the oldest one fails.\n",
           out);
 }
 
@@ -120,7 +122,32 @@ static int wait_for_end(const sigset_t *set)
     }
 }
 
-static int run_node(const char *dir, const char *backups)
+struct limit_options { /* NULL: the default */
+    const char *buffer_bytes, *snapshot_bytes;
+};
+
+static bool set_limits(quartet_db *db, const struct limit_options *o)
+{
+    const struct {
+        const char *name, *value;
+    } limits[] = {{"buffer_bytes", o->buffer_bytes}, {"snapshot_bytes", o->snapshot_bytes}};
+    bool ok = true;
+    for (size_t i = 0; i < sizeof limits / sizeof *limits && ok; i++) {
+        char sql[100];
+        long number;
+        if (limits[i].value == NULL)
+            continue;
+        ok = parse_number(limits[i].value, 0, LONG_MAX, &number);
+        snprintf(sql, sizeof sql, "SET %s = %ld", limits[i].name, ok ? number : 0);
+        if (!ok)
+            fprintf(stderr, "quartetd: %s takes a number of bytes, not '%s'\n", limits[i].name, limits[i].value);
+        else if (!(ok = quartet_exec(db, sql, NULL, NULL, NULL) == QUARTET_OK))
+            fprintf(stderr, "quartetd: %s\n", quartet_errmsg(db));
+    }
+    return ok;
+}
+
+static int run_node(const char *dir, const char *backups, const struct limit_options *limits)
 {
     sigset_t set;
     sigemptyset(&set);
@@ -138,6 +165,8 @@ static int run_node(const char *dir, const char *backups)
         fprintf(stderr, "quartetd: %s\n", db != NULL ? quartet_errmsg(db) : "out of memory");
         goto done;
     }
+    if (!set_limits(db, limits))
+        goto done;
     struct quartet_node_config config = {.size = sizeof config, .backups = backups};
     if (quartet_node_start(db, &config, &node) != QUARTET_OK) {
         fprintf(stderr, "quartetd: %s\n", quartet_errmsg(db));
@@ -159,9 +188,14 @@ int main(int argc, char **argv)
     if (argc >= 2 && strcmp(argv[1], "init") == 0)
         return run_init(argc, argv);
     const char *dir = NULL, *backups = NULL;
+    struct limit_options limits = {0};
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--backup-dir") == 0 && i + 1 < argc) {
             backups = argv[++i];
+        } else if (strcmp(argv[i], "--buffer-bytes") == 0 && i + 1 < argc) {
+            limits.buffer_bytes = argv[++i];
+        } else if (strcmp(argv[i], "--snapshot-bytes") == 0 && i + 1 < argc) {
+            limits.snapshot_bytes = argv[++i];
         } else if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc) {
             dir = argv[++i];
         } else if (strcmp(argv[i], "--die-with-parent") == 0) {
@@ -182,5 +216,5 @@ int main(int argc, char **argv)
         usage(stderr);
         return EXIT_USAGE;
     }
-    return run_node(dir, backups);
+    return run_node(dir, backups, &limits);
 }
