@@ -273,7 +273,6 @@ quartet_status db_recover(db *d, struct slice checkpoint, struct err *err)
     if (rc == QUARTET_OK && d->rebuild) {
         log_line(d->env, LOG_WARN, "db", "%s: a crash cut a flush in two: hashes and indexes are made anew", d->path);
         rc = apply_rebuild(d, err);
-        d->rebuild = rc != QUARTET_OK;
     }
     if (rc == QUARTET_OK)
         rc = after_replay(d, err);
