@@ -85,7 +85,7 @@ quartet_status conn_maintenance(conn *c, const struct ast_stmt *tree, struct are
     if (values == NULL)
         return arena_fail(a, err);
     if (c->t != NULL)
-        return err_set(err, QUARTET_MISUSE, "%s is not for inside a transaction", ast_stmt_kind_name(tree->kind));
+        return err_set(err, QUARTET_ERROR, "%s is not for inside a transaction", ast_stmt_kind_name(tree->kind));
     conn_maintenance_columns(tree, out);
     out->row_count = 1;
     out->values = values;
