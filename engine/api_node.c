@@ -27,8 +27,9 @@ int quartet_cluster_init(const char *dir, int nodes, const char *const *addresse
     return (int)rc;
 }
 
-static quartet_status start(quartet_db *q, const char *keys, const char *backups, struct quartet_node *out, struct err *err)
+static quartet_status start(quartet_db *q, const struct quartet_node_config *config, struct quartet_node *out, struct err *err)
 {
+    const char *keys = config->keys;
     char path[NODE_PATH_BYTES_MAX];
     const char *dir = api_shared_path(q->shared);
     if (dir[0] == '\0')
@@ -37,7 +38,9 @@ static quartet_status start(quartet_db *q, const char *keys, const char *backups
         return err_set(err, QUARTET_MISUSE, "this database is served by a node already");
     quartet_status rc = keys == NULL ? path_join(path, sizeof path, dir, "keys", err) : QUARTET_OK;
     if (rc == QUARTET_OK)
-        rc = node_start(conn_db(q->local), keys == NULL ? path : keys, backups, &out->n, err);
+        rc = db_set_retention(conn_db(q->local), config->log_bytes_max, config->log_archive, err);
+    if (rc == QUARTET_OK)
+        rc = node_start(conn_db(q->local), keys == NULL ? path : keys, config->backups, &out->n, err);
     if (rc == QUARTET_OK && !api_shared_set_node(q->shared, out->n)) {
         node_stop(out->n);
         rc = err_set(err, QUARTET_MISUSE, "this database is served by a node already");
@@ -66,7 +69,7 @@ int quartet_node_start(quartet_db *q, const struct quartet_node_config *config, 
         return api_fail(q, &err, NULL, 0);
     }
     n->db = q;
-    quartet_status rc = start(q, full.keys, full.backups, n, &err);
+    quartet_status rc = start(q, &full, n, &err);
     if (rc != QUARTET_OK) {
         mem_free(n);
         return api_fail(q, &err, NULL, 0);

@@ -394,6 +394,25 @@ quartet_status commit_log_read(commit_log *log, log_pos at, enum log_type *type,
     return in_memory ? rc : read_stored(log, stream, type, out, end, err);
 }
 
+quartet_status commit_log_archive(commit_log *log, const char *dir, struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    if (strlen(dir) >= sizeof log->archive)
+        return err_set(err, QUARTET_LIMIT, "log archive: the path has %zu bytes, limit %zu", strlen(dir), sizeof log->archive - 1);
+    if (dir[0] != '\0')
+        rc = log->env->ops->mkdir(log->env, dir, err);
+    if (dir[0] != '\0' && rc == QUARTET_OK)
+        rc = env_sync_parent(log->env, dir, err);
+    if (rc != QUARTET_OK) {
+        err_prefix(err, "log archive");
+        return rc;
+    }
+    pthread_mutex_lock(&log->prepare_lock);
+    memcpy(log->archive, dir, strlen(dir) + 1);
+    pthread_mutex_unlock(&log->prepare_lock);
+    return QUARTET_OK;
+}
+
 quartet_status commit_log_trim(commit_log *log, log_pos before, struct err *err)
 {
     if (!log->in_memory)
@@ -402,6 +421,18 @@ quartet_status commit_log_trim(commit_log *log, log_pos before, struct err *err)
     log_mem_trim(&log->mem, before);
     pthread_mutex_unlock(&log->lock);
     return QUARTET_OK;
+}
+
+log_pos commit_log_start(commit_log *log)
+{
+    log_pos at = 0;
+    pthread_mutex_lock(&log->lock);
+    if (log->in_memory)
+        at = (log_pos)log->mem.first * LOG_MEM_CHUNK_BYTES;
+    else if (log->segment_count > 0)
+        at = (log_pos)log->segments[0]->number * LOG_SEGMENT_BYTES;
+    pthread_mutex_unlock(&log->lock);
+    return at;
 }
 
 bool commit_log_is_trimmed(const commit_log *log)

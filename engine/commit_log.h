@@ -58,7 +58,10 @@ log_pos commit_log_end(const commit_log *log);
 /* Read one record back (its payload appended to `out`); thread-safe. QUARTET_NOTFOUND below the oldest kept. */
 quartet_status commit_log_read(commit_log *log, log_pos at, enum log_type *type, struct buf *out, log_pos *end, struct err *err);
 /* Segments wholly below `before` may go (are recycled). */
+/* Segments that may go are moved into the directory `dir` (made, with its parent there; copied where it is on another file system); "": they are used again. */
+quartet_status commit_log_archive(commit_log *log, const char *dir, struct err *err);
 quartet_status commit_log_trim(commit_log *log, log_pos before, struct err *err);
+log_pos commit_log_start(commit_log *log); /* all records that begin at or after it are kept */
 bool commit_log_is_trimmed(const commit_log *log); /* its beginning has gone: without a base it tells not all */
 uint64_t commit_log_bytes(commit_log *log); /* held on disk */
 

@@ -183,6 +183,9 @@ static quartet_status open_files(db *d, struct err *err)
     if (rc == QUARTET_OK)
         rc = commit_log_open(d->env, d->path, in_memory, &d->log, err);
     if (rc == QUARTET_OK)
+        rc = db_set_retention(d, d->options.log_bytes_max, d->options.log_archive, err);
+    d->options.log_archive = NULL;
+    if (rc == QUARTET_OK)
         commit_log_on_sync(d->log, publish_synced, d);
     if (rc == QUARTET_OK)
         rc = db_recover(d, slice_of(checkpoint.data, checkpoint.len), err);
@@ -208,6 +211,9 @@ static void db_free(db *d)
     chain_table_deinit(&d->chains);
     vv_deinit(&d->applied);
     vv_deinit(&d->durable);
+    for (uint32_t i = 0; i < SLOTS_MAX; i++)
+        vv_deinit(&d->peer_has[i]);
+    mem_free(d->owns);
     kv_close(d->store);
     commit_log_close(d->log);
     d->env->ops->close(d->lock_file);
@@ -255,22 +261,6 @@ quartet_status db_open(struct env *env, const char *path, const struct db_option
     return QUARTET_OK;
 }
 
-void db_trim(db *d)
-{
-    struct kv_stats s;
-    struct err ignored = ERR_INIT;
-    if (d->has_identity || d->options.in_memory || d->options.base_in_memory)
-        return;
-    kv_stats(d->store, &s);
-    if (s.flushes == 0 || s.flushes > d->checkpoints || d->checkpoints - s.flushes >= 8)
-        return;
-    log_pos at = d->checkpoint_at[(s.flushes - 1) & 7];
-    if (at <= d->trimmed)
-        return;
-    d->trimmed = at;
-    (void)commit_log_trim(d->log, at, &ignored); /* keeping too much is no harm, and the next one tries again */
-}
-
 quartet_status db_close(db *d, struct err *err)
 {
     quartet_status rc = QUARTET_OK;
@@ -282,9 +272,9 @@ quartet_status db_close(db *d, struct err *err)
             pthread_mutex_lock(&d->commit_lock);
             db_publish(d);
             rc = kv_flush(d->store, err);
+            pthread_mutex_unlock(&d->commit_lock);
             if (rc == QUARTET_OK)
                 db_trim(d);
-            pthread_mutex_unlock(&d->commit_lock);
         }
     }
     db_free(d);
@@ -300,8 +290,8 @@ void db_tick(db *d)
         rc = take_held(d, &err);
     if (rc != QUARTET_OK)
         log_line(d->env, LOG_WARN, "db", "%s", err.text);
-    db_trim(d);
     pthread_mutex_unlock(&d->commit_lock);
+    db_trim(d);
 }
 
 void db_stats(db *d, struct db_stats *out)

@@ -10,11 +10,14 @@
 #include "crdt/delta_sign.h"
 #include "txn.h"
 
+#define DB_LOG_BYTES_MAX_DEFAULT ((uint64_t)4 << 30)
 struct db_options {
     bool in_memory;
     bool base_in_memory;         /* the base is kv_mem, the log is durable: the simulator's store; recovery replays the whole log */
     size_t buffer_bytes;         /* 0: the default */
     uint64_t snapshot_bytes;     /* likewise */
+    uint64_t log_bytes_max;      /* 0: DB_LOG_BYTES_MAX_DEFAULT; see db_set_retention */
+    const char *log_archive;     /* NULL: none; used during db_open only */
     enum log_sync_mode sync;     /* default LOG_SYNC_FULL; a session may set its own */
 };
 /* Open or create the database in directory `path`. Locks DIR/lock (QUARTET_BUSY: "in use by process N"). Recovers: base, then the log beyond it. */
@@ -48,6 +51,13 @@ quartet_status db_vectors(db *d, struct buf *applied, struct buf *durable, struc
 quartet_status db_sync_remote(db *d, struct err *err); /* make what was delivered durable; called at most every few ms */
 /* Have all of these (an encoded vector) been applied? For session tokens. */
 bool db_covers(db *d, struct slice encoded_vv);
+
+/* ---- how much of the log is kept: what recovery needs, and what a member lacks ---- */
+/* Which other slots are members, a bit each. Until it is told, and until each of them has told with db_peer_has what is on its disk, a member's log is kept. */
+void db_set_peers(db *d, uint8_t others);
+quartet_status db_peer_has(db *d, uint8_t slot, struct slice encoded_vv, struct err *err); /* replaces what it told before */
+/* Past bytes_max (0: the default) what a member lacks goes too. Segments go into the directory `archive` (made as needed) instead of being used again; NULL or "": none. */
+quartet_status db_set_retention(db *d, uint64_t bytes_max, const char *archive, struct err *err);
 /* The state hash over all tables, with the vector it belongs to (encoded, appended). */
 quartet_status db_state_hash(db *d, struct state_hash *out, struct buf *at, struct err *err);
 quartet_status db_table_hashes(db *d, void (*each)(void *arg, const struct table_def *t, struct state_hash h), void *arg, struct err *err);

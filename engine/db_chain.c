@@ -51,6 +51,12 @@ void chain_drop_local(struct chain_state *s, uint64_t through)
         s->local_start = 0;
 }
 
+void chain_drop_again(struct chain_state *s, uint64_t from)
+{
+    while (s->local_count > 0 && s->local[s->local_start + s->local_count - 1].number >= from)
+        s->local_count--;
+}
+
 void chunk_run_free(struct chunk_run *c)
 {
     kv_run_writer_free(c->kept);

@@ -1,16 +1,19 @@
 /* db_checkpoint.c - what must be known beside the base to go on from it: chains, vectors, clock, hashes, and where the log goes on.
  * Why it is stored with the last slice of a flush: base and checkpoint then always agree, and recovery replays exactly what the base lacks.
- * Format, version 2, all numbers little-endian or LEB128: u8 version; u8 flags (1 has an identity, 2 hashes and indexes must be rebuilt, 4 restored), 32 bytes cluster, u8 slot; u64 clock; u64 log position; varint chains:
+ * Format, version 3, all numbers little-endian or LEB128: u8 version; u8 flags (1 has an identity, 2 hashes and indexes must be rebuilt, 4 restored), 32 bytes cluster, u8 slot; u64 clock; u64 log position; varint chains:
  *   u8 slot, u64 incarnation each; vector applied; for each chain: vector seen, u64 received, 32 bytes its hash, u64 head, u64 its stamp, 32 bytes its hash,
  *   u64 last stamp; varint tables: u64 id, u64 lo, u64 hi; u64 the stamp that history goes back to (not in
- *   version 1, which kept none); with flag 4 u64 incarnation of the own chain. A vector: varint count, then u16 chain, u64 number, u64 stamp, u64 head.
+ *   version 1, which kept none); with flag 1 the index of the log below the position, see put_index (from version 3 on); with flag 4 u64 incarnation of the own chain.
+ *   A vector: varint count, then u16 chain, u64 number, u64 stamp, u64 head.
  * Not here: when it is taken (kv.c). */
 #include <string.h>
 
 #include "base/mem.h"
 #include "db_internal.h"
 
-#define CHECKPOINT_VERSION 2u
+#define CHECKPOINT_VERSION 3u
+#define CHECKPOINT_VERSION_INDEX 3u /* the first with an index of the log */
+#define CHECKPOINT_AT 43u /* where the log position stands */
 #define CHECKPOINT_HEAD_BYTES 51u /* up to the chains */
 enum { CHECKPOINT_IDENTITY = 1, CHECKPOINT_REBUILD = 2, CHECKPOINT_RESTORED = 4 };
 
@@ -43,7 +46,7 @@ static quartet_status get_vector(struct bytes_in *in, struct vv *v, uint32_t cha
 }
 
 /* Replay must see what was taken from the log and is not in the base: whole batches of which a part waits, and unfinished transactions. */
-static log_pos replay_from(const db *d)
+log_pos db_replay_from(const db *d)
 {
     log_pos at = d->applied_end;
     if (d->taking != NULL && d->taking->logged && d->taking->at < at)
@@ -57,12 +60,68 @@ static log_pos replay_from(const db *d)
     return at;
 }
 
+log_pos db_base_at(db *d)
+{
+    uint8_t head[KV_FLUSHED_BYTES];
+    return kv_flushed(d->store, head) >= CHECKPOINT_HEAD_BYTES ? load_le64(head + CHECKPOINT_AT) : d->opened_at;
+}
+
+/* Of one chain what stands below `at`: u8 1 poisoned; varint batches: varint first less that of the one before, varint 2 * count + 1 where it is a LOG_SEAL, varint low
+ * less the low before, varint at less low; varint unsigned deltas: u64 number, u64 stamp, u64 at, varint end less at, varint 2 * bytes + 1 where its transaction goes on. */
+static void put_chain_index(struct buf *out, const struct chain_state *s, log_pos at)
+{
+    size_t batches = s->batch_count, locals = s->local_count;
+    uint64_t number = 0;
+    log_pos low = 0;
+    while (batches > 0 && s->batches[batches - 1].at >= at)
+        batches--;
+    while (locals > 0 && s->local[s->local_start + locals - 1].at >= at)
+        locals--;
+    buf_u8(out, s->poisoned);
+    buf_varint(out, batches);
+    for (size_t i = 0; i < batches; i++) {
+        const struct batch_at *b = &s->batches[i];
+        buf_varint(out, b->first - number); /* ascend: chain_add_batch */
+        buf_varint(out, (uint64_t)b->count << 1 | b->is_seal);
+        buf_varint(out, b->low - low);
+        buf_varint(out, b->at - b->low);
+        number = b->first;
+        low = b->low;
+    }
+    buf_varint(out, locals);
+    for (size_t i = 0; i < locals; i++) {
+        const struct local_delta *x = &s->local[s->local_start + i];
+        buf_u64(out, x->number);
+        buf_u64(out, x->stamp);
+        buf_u64(out, x->at);
+        buf_varint(out, x->end - x->at);
+        buf_varint(out, (uint64_t)x->n << 1 | x->more);
+    }
+}
+
+/* What the log below `at` says, which is not read again: u8 is the next known; u16 the chain of what this node wrote last there; 32 bytes hash of the header that this
+ * slot signed last; then each chain's; u64 bytes of all this. What stands at or above `at` is not told: replay finds it. */
+static void put_index(struct buf *out, const db *d, log_pos at)
+{
+    static const struct chain_state none;
+    const struct own_since *own = NULL;
+    size_t start = out->len;
+    for (uint32_t i = 0; i < d->own_count && d->owns[i].at < at; i++)
+        own = &d->owns[i];
+    buf_u8(out, own != NULL);
+    buf_u16(out, own != NULL ? own->chain : 0);
+    buf_put(out, d->own_head, sizeof d->own_head);
+    for (uint32_t i = 0; i < d->chains.count; i++)
+        put_chain_index(out, i < d->state_count && d->state[i] != NULL ? d->state[i] : &none, at);
+    buf_u64(out, out->len - start);
+}
+
 quartet_status db_checkpoint(void *ctx, apply_no through, struct buf *out, struct err *err)
 {
     db *d = ctx;
     static const struct chain_state none;
     QASSERT(through == d->applied_no); /* a buffer is frozen before the next transaction enters it */
-    log_pos at = replay_from(d);
+    log_pos at = db_replay_from(d);
     buf_u8(out, CHECKPOINT_VERSION);
     buf_u8(out, (uint8_t)((d->has_identity ? CHECKPOINT_IDENTITY : 0) | (d->rebuild ? CHECKPOINT_REBUILD : 0) |
                          (d->incarnation != 0 ? CHECKPOINT_RESTORED : 0)));
@@ -97,17 +156,28 @@ quartet_status db_checkpoint(void *ctx, apply_no through, struct buf *out, struc
     pthread_mutex_unlock(&d->tables_lock);
     db_history_raise(d);
     buf_u64(out, atomic_load(&d->history_from));
+    if (d->has_identity)
+        put_index(out, d, at);
     if (d->incarnation != 0)
         buf_u64(out, d->incarnation);
-    d->checkpoint_at[d->checkpoints++ & 7] = at;
     return buf_check(out, err);
+}
+
+/* The log does not go along, so its index means nothing. */
+static quartet_status drop_index(struct buf *blob, size_t least, struct err *err)
+{
+    uint64_t n = blob->len >= least + 8 ? load_le64(blob->data + blob->len - 8) : UINT64_MAX;
+    if (n > blob->len - least - 8)
+        return err_set(err, QUARTET_CORRUPT, "damaged checkpoint: the index of the log has another length");
+    blob->len -= (size_t)n + 8;
+    return QUARTET_OK;
 }
 
 quartet_status db_checkpoint_renew(struct env *env, struct buf *blob, size_t skip, struct err *err)
 {
     uint64_t incarnation = 0;
     uint8_t *p = blob->data + skip;
-    if (blob->len < skip + CHECKPOINT_HEAD_BYTES || p[0] != CHECKPOINT_VERSION)
+    if (blob->len < skip + CHECKPOINT_HEAD_BYTES || p[0] == 0 || p[0] > CHECKPOINT_VERSION)
         return err_set(err, QUARTET_CORRUPT, "damaged checkpoint: its head, or another version's");
     quartet_status rc = QUARTET_OK;
     while (rc == QUARTET_OK && incarnation <= 1)
@@ -116,6 +186,10 @@ quartet_status db_checkpoint_renew(struct env *env, struct buf *blob, size_t ski
         return rc;
     if ((p[1] & CHECKPOINT_RESTORED) != 0 && blob->len >= skip + CHECKPOINT_HEAD_BYTES + 8)
         blob->len -= 8; /* it was restored before */
+    if ((p[1] & CHECKPOINT_IDENTITY) != 0 && p[0] >= CHECKPOINT_VERSION_INDEX)
+        rc = drop_index(blob, skip + CHECKPOINT_HEAD_BYTES, err);
+    if (rc != QUARTET_OK)
+        return rc;
     p[1] = (uint8_t)((p[1] & ~CHECKPOINT_IDENTITY) | CHECKPOINT_RESTORED);
     memset(p + 2, 0, 33);  /* cluster and slot */
     memset(p + 43, 0, 8);  /* the log begins anew */
@@ -139,7 +213,66 @@ static quartet_status get_chains(db *d, struct bytes_in *in, struct err *err)
     return get_vector(in, &d->applied, d->chains.count, err);
 }
 
-static quartet_status get_states(db *d, struct bytes_in *in, uint8_t version, struct err *err)
+static quartet_status get_chain_index(struct bytes_in *in, struct chain_state *s, log_pos from, struct err *err)
+{
+    uint64_t number = 0;
+    log_pos low = 0;
+    s->poisoned = bytes_u8(in) != 0;
+    uint32_t n = bytes_count(in, 4);
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; i < n && rc == QUARTET_OK && !in->bad; i++) {
+        struct batch_at b = {.first = number + bytes_varint(in)};
+        uint64_t count = bytes_varint(in);
+        b.count = (uint32_t)(count >> 1);
+        b.is_seal = (count & 1) != 0;
+        b.low = low + bytes_varint(in);
+        b.at = b.low + bytes_varint(in);
+        if (in->bad || b.first <= number || count >> 1 == 0 || count >> 33 != 0 || b.at < b.low || b.at >= from)
+            return err_set(err, QUARTET_CORRUPT, "damaged checkpoint: the index of the log, batch %u", i);
+        number = b.first;
+        low = b.low;
+        rc = chain_add_batch(s, b, err);
+    }
+    n = rc == QUARTET_OK ? bytes_count(in, 26) : 0;
+    for (uint32_t i = 0; i < n && rc == QUARTET_OK && !in->bad; i++) {
+        struct local_delta x = {.number = bytes_u64(in)};
+        x.stamp = bytes_u64(in);
+        x.at = bytes_u64(in);
+        x.end = x.at + bytes_varint(in);
+        uint64_t bytes = bytes_varint(in);
+        x.n = (uint32_t)(bytes >> 1);
+        x.more = (bytes & 1) != 0;
+        if (in->bad || x.number <= s->head_number || x.end <= x.at || x.end > from || bytes >> 33 != 0)
+            return err_set(err, QUARTET_CORRUPT, "damaged checkpoint: the index of the log, delta %u", i);
+        rc = chain_add_local(s, x, err);
+    }
+    return rc;
+}
+
+static quartet_status get_index(db *d, struct bytes_in *in, log_pos from, struct err *err)
+{
+    size_t left = in->left;
+    bool known = bytes_u8(in) != 0;
+    chain_no own = bytes_u16(in);
+    const uint8_t *head = bytes_take(in, sizeof d->own_head);
+    if (in->bad || (known && own >= d->chains.count))
+        return err_set(err, QUARTET_CORRUPT, "damaged checkpoint: the index of the log");
+    memcpy(d->own_head, head, sizeof d->own_head);
+    quartet_status rc = QUARTET_OK;
+    if (known) {
+        d->own = own;
+        d->own_chain_known = true;
+        rc = db_own_since(d, 0, own, err);
+    }
+    for (uint32_t i = 0; i < d->chains.count && rc == QUARTET_OK; i++)
+        rc = get_chain_index(in, d->state[i], from, err);
+    left -= in->left;
+    if (rc == QUARTET_OK && (bytes_u64(in) != left || in->bad))
+        rc = err_set(err, QUARTET_CORRUPT, "damaged checkpoint: the index of the log has another length");
+    return rc;
+}
+
+static quartet_status get_states(db *d, struct bytes_in *in, uint8_t version, log_pos from, struct err *err)
 {
     for (uint32_t i = 0; i < d->chains.count; i++) {
         struct chain_state *s = db_chain(d, (chain_no)i, err);
@@ -165,6 +298,9 @@ static quartet_status get_states(db *d, struct bytes_in *in, uint8_t version, st
     }
     uint64_t history_from = version == 1 ? d->clock.last + 4 : bytes_u64(in);
     atomic_store(&d->history_from, history_from);
+    quartet_status rc = d->has_identity && version >= CHECKPOINT_VERSION_INDEX && !in->bad ? get_index(d, in, from, err) : QUARTET_OK;
+    if (rc != QUARTET_OK)
+        return rc;
     if (d->incarnation != 0)
         d->incarnation = bytes_u64(in);
     if (in->bad || in->left != 0)
@@ -194,5 +330,8 @@ quartet_status db_checkpoint_read(db *d, struct slice blob, log_pos *from, struc
         return err_set(err, QUARTET_CORRUPT, "damaged checkpoint: its head");
     memcpy(d->identity.cluster.b, cluster, sizeof d->identity.cluster.b);
     quartet_status rc = get_chains(d, &in, err);
-    return rc == QUARTET_OK ? get_states(d, &in, version, err) : rc;
+    rc = rc == QUARTET_OK ? get_states(d, &in, version, *from, err) : rc;
+    if (d->has_identity && version < CHECKPOINT_VERSION_INDEX)
+        *from = 0; /* peers may ask for any batch: the index of all that is kept is made from the whole log */
+    return rc;
 }

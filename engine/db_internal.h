@@ -28,6 +28,11 @@ struct batch_at { /* where a sealed batch stands in the log */
     uint32_t count;
     bool is_seal; /* LOG_SEAL: put together from LOG_LOCAL records; otherwise LOG_REMOTE, as received */
     log_pos at;
+    log_pos low;  /* the first of the records that it is read from; in a chain at and low ascend */
+};
+struct own_since { /* which chain LOG_LOCAL records from this position on belong to */
+    log_pos at;
+    chain_no chain;
 };
 struct local_delta { /* in the log, not signed yet */
     uint64_t number;
@@ -125,9 +130,14 @@ struct db {
     struct vv durable;    /* sealed batches are synced up to here */
     atomic_uint_fast64_t history_ms;   /* history_retention; 0: none is kept */
     atomic_uint_fast64_t history_from; /* stamps below it cannot be read any longer, whatever the retention says now; raised under commit_lock */
-    uint64_t checkpoints; /* asked for so far */
-    log_pos trimmed;
-    log_pos checkpoint_at[8]; /* replay positions of the last ones, by number & 7 */
+    struct own_since *owns; /* by position */
+    uint32_t own_count, own_cap;
+    log_pos opened_at;    /* where the checkpoint that was found let the replay begin */
+    bool peers_known;     /* db_set_peers was called */
+    uint8_t peers, peers_told; /* bits by slot: other members, and those of them that told what they have */
+    struct vv peer_has[SLOTS_MAX]; /* on their disks */
+    _Atomic log_pos trim_looked; /* end of the log when db_trim_due did something last */
+    log_pos forced_at;    /* the log was cut here though somebody lacks what went; 0: never */
 
     _Atomic(txn *) spare_txns[DB_SPARE_TXNS];
 
@@ -155,7 +165,11 @@ size_t db_large_bytes(const db *d);
 struct kv_run_place db_run_place(const db *d); /* of such files */
 void db_break(db *d); /* log or store failed: no more commits until it is opened again */
 void db_notify(db *d);
-void db_trim(db *d);  /* a database never in a cluster needs no log below its last checkpoint */
+
+/* db_trim.c */
+void db_trim(db *d);     /* let go of the log that neither recovery nor a peer needs. Takes commit_lock */
+void db_trim_due(db *d); /* the same where much was written since; after a commit */
+void db_trim_index(db *d, log_pos start); /* under commit_lock: forget the batches that need anything below it */
 
 /* txn.c */
 void txn_free_spares(db *d);
@@ -176,6 +190,8 @@ quartet_status db_checkpoint(void *ctx, apply_no through, struct buf *out, struc
 /* Make the checkpoint that begins at `skip` of `blob` one of a new database that never was in a cluster and has a chain of its own. */
 quartet_status db_checkpoint_renew(struct env *env, struct buf *blob, size_t skip, struct err *err);
 quartet_status db_checkpoint_read(db *d, struct slice blob, log_pos *from, struct err *err);
+log_pos db_replay_from(const db *d); /* where a replay would have to begin that goes on from the present state */
+log_pos db_base_at(db *d);           /* the same of the state that the base on disk holds */
 
 /* db_history.c: how far back history goes. A time of this node's clock, as a stamp: history stamped below it is not kept. */
 hlc_stamp db_history_floor(db *d);
@@ -188,11 +204,13 @@ quartet_status db_history_load(db *d, struct err *err); /* after recovery: the s
 quartet_status db_recover(db *d, struct slice checkpoint, struct err *err);
 quartet_status db_head_durable(db *d, chain_no chain, struct err *err); /* what is signed of it is synced */
 quartet_status db_own_start(db *d, struct err *err); /* under commit_lock: write the incarnation before its first delta */
+quartet_status db_own_since(db *d, log_pos at, chain_no chain, struct err *err);
 
 /* db_chain.c, db_take.c; under commit_lock */
 quartet_status chain_add_batch(struct chain_state *s, struct batch_at at, struct err *err);
 quartet_status chain_add_local(struct chain_state *s, struct local_delta x, struct err *err);
 void chain_drop_local(struct chain_state *s, uint64_t through);
+void chain_drop_again(struct chain_state *s, uint64_t from); /* numbers from there on were given again */
 void chain_drop_unfinished(struct chain_state *s); /* a run of chunks that will never end */
 void chunk_run_free(struct chunk_run *c);
 uint64_t chain_next(const db *d, chain_no chain);  /* the number that may be taken next */

@@ -38,6 +38,20 @@ static quartet_status write_meta(db *d, const struct buf *b, struct err *err)
     return rc;
 }
 
+quartet_status db_own_since(db *d, log_pos at, chain_no chain, struct err *err)
+{
+    if (d->own_count == d->own_cap) {
+        uint32_t cap = d->own_cap == 0 ? 4 : d->own_cap * 2;
+        struct own_since *grown = mem_realloc(d->owns, cap, sizeof *grown);
+        if (grown == NULL)
+            return err_nomem(err);
+        d->owns = grown;
+        d->own_cap = cap;
+    }
+    d->owns[d->own_count++] = (struct own_since){.at = at, .chain = chain};
+    return QUARTET_OK;
+}
+
 quartet_status db_own_start(db *d, struct err *err)
 {
     if (d->own_started)
@@ -53,6 +67,8 @@ quartet_status db_own_start(db *d, struct err *err)
         rc = chain_intern(&d->chains, id, &d->own, err);
     if (rc == QUARTET_OK && db_chain(d, d->own, err) == NULL)
         rc = QUARTET_NOMEM;
+    if (rc == QUARTET_OK && d->identity.member)
+        rc = db_own_since(d, commit_log_end(d->log), d->own, err);
     if (rc != QUARTET_OK)
         return rc;
     if (d->identity.member) {
@@ -67,9 +83,9 @@ quartet_status db_own_start(db *d, struct err *err)
     return rc;
 }
 
-static quartet_status replay_meta(db *d, struct slice payload, struct err *err)
+static quartet_status replay_meta(db *d, const struct log_record *r, struct err *err)
 {
-    struct bytes_in in = bytes_in(payload.p, payload.n);
+    struct bytes_in in = bytes_in(r->payload.p, r->payload.n);
     uint8_t kind = bytes_u8(&in);
     if (kind == META_INCARNATION) {
         struct chain_id id = {.slot = bytes_u8(&in)};
@@ -78,7 +94,7 @@ static quartet_status replay_meta(db *d, struct slice payload, struct err *err)
             return err_set(err, QUARTET_CORRUPT, "log: a damaged record of an incarnation");
         quartet_status rc = chain_intern(&d->chains, id, &d->own, err);
         d->own_chain_known = rc == QUARTET_OK;
-        return rc;
+        return rc == QUARTET_OK ? db_own_since(d, r->at, d->own, err) : rc;
     }
     if (kind != META_IDENTITY)
         return QUARTET_OK; /* of a later version: it says nothing that this one must know */
@@ -117,6 +133,7 @@ static quartet_status replay_local(db *d, const struct log_record *r, struct err
     if ((flags & DELTA_CONTINUES) == 0 && s->chunks.open)
         chain_drop_unfinished(s); /* a commit that a crash cut off: its numbers were given again */
     quartet_status rc = QUARTET_OK;
+    chain_drop_again(s, x.number); /* what a commit that failed left in the log */
     if (d->identity.member && x.number > s->head_number)
         rc = chain_add_local(s, x, err);
     if ((x.stamp & ~(hlc_stamp)3) > d->clock.last)
@@ -142,6 +159,7 @@ static quartet_status replay_seal(db *d, const struct log_record *r, struct err 
     at.first = bytes_u64(&in);
     at.count = bytes_u32(&in);
     const uint8_t *hash = bytes_take(&in, 32), *header = bytes_take(&in, BATCH_HEADER_BYTES + BATCH_SIGNATURE_BYTES);
+    at.low = bytes_u64(&in);
     if (in.bad || at.count == 0)
         return err_set(err, QUARTET_CORRUPT, "log: a damaged record of a signature");
     quartet_status rc = chain_intern(&d->chains, id, &no, err);
@@ -173,7 +191,7 @@ static quartet_status replay_remote(db *d, const struct log_record *r, struct er
     if (s == NULL)
         return rc != QUARTET_OK ? rc : QUARTET_NOMEM;
     uint64_t last = h.first + h.count - 1;
-    rc = chain_add_batch(s, (struct batch_at){.first = h.first, .count = h.count, .at = r->at}, err);
+    rc = chain_add_batch(s, (struct batch_at){.first = h.first, .count = h.count, .at = r->at, .low = r->at}, err);
     if (rc != QUARTET_OK)
         return rc;
     if (last >= s->head_number) {
@@ -213,7 +231,7 @@ static quartet_status replay_one(void *arg, const struct log_record *r, struct e
     db *d = p->d;
     p->records++;
     switch (r->type) {
-    case LOG_META: return replay_meta(d, r->payload, err);
+    case LOG_META: return replay_meta(d, r, err);
     case LOG_LOCAL: return replay_local(d, r, err);
     case LOG_SEAL: return replay_seal(d, r, err);
     case LOG_REMOTE: return replay_remote(d, r, err);
@@ -265,9 +283,7 @@ quartet_status db_recover(db *d, struct slice checkpoint, struct err *err)
     if (rc == QUARTET_OK)
         rc = first_catalog(d, err);
     if (rc == QUARTET_OK) {
-        if (d->has_identity)
-            from = 0; /* peers may ask for any batch: the index of all that is kept is made anew */
-        d->applied_end = from;
+        d->applied_end = d->opened_at = from;
         rc = commit_log_replay(d->log, from, replay_one, &p, err);
     }
     if (rc == QUARTET_OK && d->rebuild) {
@@ -278,6 +294,8 @@ quartet_status db_recover(db *d, struct slice checkpoint, struct err *err)
         rc = after_replay(d, err);
     if (rc == QUARTET_OK)
         rc = db_history_load(d, err);
+    if (rc == QUARTET_OK)
+        db_trim_index(d, commit_log_start(d->log)); /* the checkpoint may be older than the last trimming */
     d->applied_end = commit_log_end(d->log);
     hlc_init(&d->clock, d->identity.slot, d->clock.last);
     d->recovering = false;

@@ -247,7 +247,7 @@ quartet_status db_sync_remote(db *d, struct err *err)
     log_pos end = commit_log_end(d->log);
     for (uint32_t i = 0; i < d->state_count && rc == QUARTET_OK; i++) {
         const struct chain_state *s = d->state[i];
-        if (s != NULL && s->batch_count > 0)
+        if (s != NULL && s->head_number > 0)
             rc = vv_raise(&v, (struct vv_entry){.chain = (chain_no)i, .number = s->head_number, .stamp = s->head_stamp, .head = load_le64(s->head)}, err);
     }
     pthread_mutex_unlock(&d->commit_lock);

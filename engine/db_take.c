@@ -153,7 +153,7 @@ static quartet_status log_batch(db *d, struct held_batch *b, struct err *err)
     struct slice part = slice_of(b->bytes, b->n);
     quartet_status rc = commit_log_append(d->log, LOG_REMOTE, &part, 1, &b->at, &b->end, err);
     if (rc == QUARTET_OK)
-        rc = chain_add_batch(s, (struct batch_at){.first = b->first, .count = b->header.count, .at = b->at}, err);
+        rc = chain_add_batch(s, (struct batch_at){.first = b->first, .count = b->header.count, .at = b->at, .low = b->at}, err);
     if (rc != QUARTET_OK) {
         db_break(d);
         return rc;

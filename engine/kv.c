@@ -192,6 +192,15 @@ static quartet_status merge_layers(struct kv *s, struct kv_layer *const *layers,
     return rc;
 }
 
+/* Lock held. */
+static void note_flushed(struct kv *s, const struct buf *checkpoint)
+{
+    if (checkpoint->len == 0)
+        return;
+    s->flushed_bytes = checkpoint->len - 1 < KV_FLUSHED_BYTES ? checkpoint->len - 1 : KV_FLUSHED_BYTES;
+    memcpy(s->flushed, checkpoint->data + 1, s->flushed_bytes);
+}
+
 /* Merge frozen layers, the oldest ones, newest of them first, into the base and take them out of the view. Without the lock. */
 static quartet_status flush_layers(struct kv *s, struct kv_layer *const *layers, uint32_t count, struct err *err)
 {
@@ -214,6 +223,7 @@ static quartet_status flush_layers(struct kv *s, struct kv_layer *const *layers,
         s->view = v;
         s->flushes += count;
         s->base_dead = s->base->ops->dead(s->base);
+        note_flushed(s, &layers[0]->checkpoint);
         for (uint32_t i = count; i-- > 0;) {
             atomic_fetch_add_explicit(&layers[i]->refs, 1, memory_order_relaxed);
             retire(s, layers[i]);
@@ -514,6 +524,15 @@ void kv_stats(kv *s, struct kv_stats *out)
     kv_count_pinned(s, out);
     out->base_bytes = s->base->ops->bytes(s->base);
     pthread_mutex_unlock(&s->lock);
+}
+
+size_t kv_flushed(kv *s, uint8_t *out)
+{
+    pthread_mutex_lock(&s->lock);
+    size_t n = s->flushed_bytes;
+    memcpy(out, s->flushed, n);
+    pthread_mutex_unlock(&s->lock);
+    return n;
 }
 
 static quartet_status start_thread(struct kv *s, struct err *err)

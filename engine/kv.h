@@ -179,5 +179,8 @@ struct kv_stats {
     uint64_t too_old;             /* snapshots that became so */
 };
 void kv_stats(kv *s, struct kv_stats *out);
+/* The first bytes, at most KV_FLUSHED_BYTES, of the owner's checkpoint that the last finished flush stored; the count. 0: nothing was flushed since it was opened. */
+#define KV_FLUSHED_BYTES 64u
+size_t kv_flushed(kv *s, uint8_t *out);
 
 #endif

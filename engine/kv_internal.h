@@ -65,6 +65,8 @@ struct kv {
     uint64_t base_dead;           /* bytes of the base that are not of its present state, after the last flush */
     uint64_t flush_began_ns;      /* the present or the last one */
     uint64_t count_round, too_old; /* kv_pinned.c's */
+    uint8_t flushed[KV_FLUSHED_BYTES]; /* of the checkpoint that the last flush stored */
+    size_t flushed_bytes;
     struct err health;            /* code QUARTET_OK: well */
     atomic_bool unwell;           /* health is not well: to be read without the lock */
     bool broken;                  /* health is for good */

@@ -33,6 +33,7 @@ struct commit_log {
     bool in_memory;
     bool replayed;
     char dir[LOG_PATH_BYTES_MAX]; /* DIR/log */
+    char archive[LOG_PATH_BYTES_MAX]; /* "": none; guarded by prepare_lock */
     uint64_t id;                  /* salt: records of another log are not valid in this one */
 
     pthread_mutex_t lock; /* guards what follows, but not the files' contents */
@@ -91,6 +92,8 @@ quartet_status log_segments_trim(struct commit_log *log, uint64_t before, struct
 /* Recovery found the end: segments wholly past it that are not fit for use go. */
 quartet_status log_segments_settle(struct commit_log *log, uint64_t end, struct err *err);
 quartet_status log_segments_write_headers(struct commit_log *log, uint64_t from, struct err *err); /* once more, from the segment of `from` on */
+/* log_archive.c: move the file into log->archive, or copy it there. *gone: it was moved. */
+quartet_status log_segment_archive(struct commit_log *log, const char *path, bool *gone, struct err *err);
 /* "DIR/log/00000001, offset 4711" for messages. */
 void log_place_text(const struct commit_log *log, uint64_t stream, char *out, size_t n);
 

@@ -4,6 +4,7 @@
  * Why recycled: an old segment is such a prepared file already; its old records are not valid under another number, since checksums are
  *   salted with the position.
  * Invariants: a segment's header is on disk before a record goes in; numbers have no gaps. */
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -389,27 +390,50 @@ quartet_status log_stream_sync(struct commit_log *log, uint64_t from, uint64_t t
     return rc;
 }
 
-/* Turn a segment's file into a spare, or remove it where there are enough. */
-static quartet_status recycle(struct commit_log *log, uint64_t number, bool whole, struct err *err)
+/* Archive a segment's file, or turn it into a spare, or remove it where there are enough. *gone: it does not stand under its number any longer. */
+static quartet_status recycle(struct commit_log *log, uint64_t number, bool whole, bool *gone, struct err *err)
 {
     char from[LOG_PATH_BYTES_MAX + 32], to[LOG_PATH_BYTES_MAX + 32];
+    *gone = false;
     pthread_mutex_lock(&log->lock);
     uint64_t which = log->spare_count;
     pthread_mutex_unlock(&log->lock);
     quartet_status rc = segment_path(log, number, from, sizeof from, err);
-    if (rc != QUARTET_OK)
+    if (rc == QUARTET_OK && whole && log->archive[0] != '\0')
+        rc = log_segment_archive(log, from, gone, err);
+    if (rc != QUARTET_OK || *gone)
         return rc;
-    if (!whole || which >= SPARES_MAX)
-        return log->env->ops->unlink(log->env, from, err);
+    if (!whole || which >= SPARES_MAX) {
+        rc = log->env->ops->unlink(log->env, from, err);
+        *gone = rc == QUARTET_OK;
+        return rc;
+    }
     rc = spare_path(log, which, to, sizeof to, err);
     if (rc == QUARTET_OK)
         rc = log->env->ops->rename(log->env, from, to, err);
     if (rc != QUARTET_OK)
         return rc;
+    *gone = true;
     pthread_mutex_lock(&log->lock);
     log->spare_count = which + 1;
     pthread_mutex_unlock(&log->lock);
     return QUARTET_OK;
+}
+
+/* Out of the table, once nobody reads it. prepare_lock held, so its file is not used again meanwhile. */
+static void forget_first(struct commit_log *log)
+{
+    pthread_mutex_lock(&log->lock);
+    struct segment *s = log->segments[0];
+    log->segment_count--;
+    memmove(log->segments, log->segments + 1, log->segment_count * sizeof log->segments[0]);
+    while (s->pins > 0) {
+        pthread_mutex_unlock(&log->lock);
+        sched_yield();
+        pthread_mutex_lock(&log->lock);
+    }
+    pthread_mutex_unlock(&log->lock);
+    segment_free(log, s);
 }
 
 quartet_status log_segments_trim(struct commit_log *log, uint64_t before, struct err *err)
@@ -419,17 +443,16 @@ quartet_status log_segments_trim(struct commit_log *log, uint64_t before, struct
     while (rc == QUARTET_OK) {
         pthread_mutex_lock(&log->lock);
         struct segment *first = log->segment_count > 1 ? log->segments[0] : NULL;
-        bool go = first != NULL && (first->number + 1) * SEGMENT_STREAM_BYTES <= before && first->pins == 0 &&
-                  (first->number + 1) * SEGMENT_STREAM_BYTES <= atomic_load(&log->synced);
-        if (go) {
-            log->segment_count--;
-            memmove(log->segments, log->segments + 1, log->segment_count * sizeof log->segments[0]);
-        }
+        bool gone, go = first != NULL && (first->number + 1) * SEGMENT_STREAM_BYTES <= before && first->pins == 0 &&
+                        (first->number + 1) * SEGMENT_STREAM_BYTES <= atomic_load(&log->synced);
         pthread_mutex_unlock(&log->lock);
         if (!go)
             break;
-        rc = recycle(log, first->number, first->prepared == LOG_SEGMENT_BYTES, err);
-        segment_free(log, first);
+        rc = recycle(log, first->number, first->prepared == LOG_SEGMENT_BYTES, &gone, err);
+        if (gone)
+            forget_first(log);
+        if (rc == QUARTET_OK) /* one after the other, else a crash could leave a gap */
+            rc = log->env->ops->sync_dir(log->env, log->dir, err);
     }
     pthread_mutex_unlock(&log->prepare_lock);
     return rc;
@@ -465,7 +488,8 @@ quartet_status log_segments_settle(struct commit_log *log, uint64_t end, struct 
         struct segment *last = log->segments[log->segment_count - 1];
         if (last->prepared != 0)
             break;
-        rc = recycle(log, last->number, false, err);
+        bool gone;
+        rc = recycle(log, last->number, false, &gone, err);
         segment_free(log, last);
         log->segment_count--;
     }

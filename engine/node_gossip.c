@@ -127,12 +127,27 @@ static void peer_link(void *ctx, uint8_t slot, bool connected)
     log_line(g->env, LOG_INFO, "gossip", "node %u is %s", (unsigned)slot, connected ? "connected" : "not connected any more");
 }
 
+/* What it has need not be kept for it. */
+static void note_disk(struct node_gossip *g, uint8_t slot, const struct gossip_status *s)
+{
+    struct buf b = {0};
+    struct err err = ERR_INIT;
+    idvec_encode(&b, &s->disk);
+    quartet_status rc = buf_check(&b, &err);
+    if (rc == QUARTET_OK)
+        rc = db_peer_has(g->d, slot, slice_of(b.data, b.len), &err);
+    if (rc != QUARTET_OK) /* then more is kept */
+        log_line(g->env, LOG_WARN, "gossip", "what node %u has: %s", (unsigned)slot, err.text);
+    buf_deinit(&b);
+}
+
 /* Once every member has told what it knows of our slot, and we have it all, assigned keys may go on after the highest known. */
 static void peer_status(void *ctx, uint8_t slot, const struct gossip_status *s)
 {
     struct node_gossip *g = ctx;
     if (g->told_status != NULL)
         g->told_status(g->news_ctx, slot, s);
+    note_disk(g, slot, s);
     if (g->identity.members_answered)
         return;
     struct buf applied = {0}, durable = {0};
@@ -181,7 +196,7 @@ static void peer_fault(void *ctx, uint8_t slot, const char *text)
 static void too_old(void *ctx, uint8_t slot, struct chain_id chain, uint64_t from)
 {
     struct node_gossip *g = ctx;
-    log_line(g->env, LOG_ERROR, "gossip", "node %u no longer has delta %llu of slot %u in its log", (unsigned)slot, (unsigned long long)from,
+    log_line(g->env, LOG_ERROR, "gossip", "node %u no longer has delta %llu of slot %u in its log (its log_bytes_max was passed while this node was away)", (unsigned)slot, (unsigned long long)from,
              (unsigned)chain.slot);
 }
 
@@ -197,6 +212,13 @@ quartet_status node_gossip_init(struct node_gossip *g, db *d, const struct membe
     quartet_status rc = member_doc_copy(&g->doc, doc, err);
     if (rc == QUARTET_OK)
         rc = db_set_identity(d, &g->identity, err);
+    if (rc == QUARTET_OK) {
+        uint8_t others = 0;
+        for (uint32_t i = 0; i < doc->node_count; i++)
+            if (doc->nodes[i].slot != key->slot)
+                others |= (uint8_t)(1u << doc->nodes[i].slot);
+        db_set_peers(d, others);
+    }
     if (rc != QUARTET_OK)
         node_gossip_deinit(g);
     return rc;

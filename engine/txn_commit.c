@@ -516,6 +516,7 @@ quartet_status txn_commit_stamped(txn *t, hlc_stamp *stamp, struct err *err)
     atomic_fetch_add(&d->commits, 1);
     if (kv_published(d->store) < no) /* whoever synced for many has shown them all */
         db_pending_done(d, no);
+    db_trim_due(d);
     db_notify(d);
     return QUARTET_OK;
 }

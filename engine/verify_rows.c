@@ -231,6 +231,7 @@ static void stage_free(struct rows *r)
     for (size_t i = 0; (e = map_at(&d->tables, &i)) != NULL;)
         mem_free(e->value);
     map_deinit(&d->tables);
+    mem_free(d->owns);
     chain_table_deinit(&d->chains);
     vv_deinit(&d->applied);
     vv_deinit(&d->durable);

@@ -155,6 +155,8 @@ struct quartet_node_config {
     uint32_t size;            /* sizeof(struct quartet_node_config): lets later versions add fields */
     const char *keys;         /* directory with node.key and member.qm; NULL: the database's own directory + "/keys" */
     const char *backups;      /* an existing directory: clients may make backups in it, by a plain name; NULL: they may not */
+    const char *log_archive;  /* segments of the log that are not needed any longer go into this directory; NULL: they are used again */
+    uint64_t log_bytes_max;   /* past this the log lets go even of what a member lacks; 0: 4 GiB */
 };
 /* Make an open embedded database a member of its cluster, until stopped. The database must be empty or belong to this member. */
 QUARTET_API int quartet_node_start(quartet_db *db, const struct quartet_node_config *config, quartet_node **node);

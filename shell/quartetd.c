@@ -15,6 +15,7 @@
 
 #define EXIT_USAGE 64
 #define NODES_MAX 4
+#define LOG_BYTES_LEAST (64L << 20) /* four segments */
 
 static void usage(FILE *out)
 {
@@ -22,10 +23,13 @@ static void usage(FILE *out)
           "           makes DIR/0 ... DIR/N-1 (key and membership of each node), DIR/root.key and DIR/admin.url;\n"
           "           N is 1 to 4 (4). One --host for all nodes on one machine (127.0.0.1), then node K uses PORT + K (7401)\n"
           "           and HTTP port + K (7501); or one --host per node, then all use the same ports.\n"
-          "       quartetd --dir DIR/SLOT [--backup-dir DIR] [--buffer-bytes N] [--snapshot-bytes N] [--die-with-parent]\n"
+          "       quartetd --dir DIR/SLOT [--backup-dir DIR] [--buffer-bytes N] [--snapshot-bytes N] [--log-bytes-max N] [--log-archive DIR]\n"
+          "                [--die-with-parent]\n"
           "           runs the node until SIGINT or SIGTERM. With --backup-dir clients may say BACKUP TO 'NAME', which makes\n"
           "           DIR/NAME on this machine; without it they may not. --buffer-bytes (67108864): of the write buffer in memory;\n"
-          "           --snapshot-bytes (4294967296): what open transactions may hold before the oldest one fails.\n",
+          "           --snapshot-bytes (4294967296): what open transactions may hold before the oldest one fails. The log is kept\n"
+          "           until all members have it, or until it passes --log-bytes-max (4294967296); with --log-archive segments\n"
+          "           that go are moved into that directory.\n",
           out);
 }
 
@@ -147,7 +151,7 @@ static bool set_limits(quartet_db *db, const struct limit_options *o)
     return ok;
 }
 
-static int run_node(const char *dir, const char *backups, const struct limit_options *limits)
+static int run_node(const char *dir, const struct quartet_node_config *config, const struct limit_options *limits)
 {
     sigset_t set;
     sigemptyset(&set);
@@ -167,8 +171,7 @@ static int run_node(const char *dir, const char *backups, const struct limit_opt
     }
     if (!set_limits(db, limits))
         goto done;
-    struct quartet_node_config config = {.size = sizeof config, .backups = backups};
-    if (quartet_node_start(db, &config, &node) != QUARTET_OK) {
+    if (quartet_node_start(db, config, &node) != QUARTET_OK) {
         fprintf(stderr, "quartetd: %s\n", quartet_errmsg(db));
         goto done;
     }
@@ -187,15 +190,22 @@ int main(int argc, char **argv)
 {
     if (argc >= 2 && strcmp(argv[1], "init") == 0)
         return run_init(argc, argv);
-    const char *dir = NULL, *backups = NULL;
+    const char *dir = NULL;
+    struct quartet_node_config config = {.size = sizeof config};
     struct limit_options limits = {0};
+    long bytes = 0;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--backup-dir") == 0 && i + 1 < argc) {
-            backups = argv[++i];
+            config.backups = argv[++i];
         } else if (strcmp(argv[i], "--buffer-bytes") == 0 && i + 1 < argc) {
             limits.buffer_bytes = argv[++i];
         } else if (strcmp(argv[i], "--snapshot-bytes") == 0 && i + 1 < argc) {
             limits.snapshot_bytes = argv[++i];
+        } else if (strcmp(argv[i], "--log-archive") == 0 && i + 1 < argc) {
+            config.log_archive = argv[++i];
+        } else if (strcmp(argv[i], "--log-bytes-max") == 0 && i + 1 < argc && parse_number(argv[i + 1], LOG_BYTES_LEAST, LONG_MAX, &bytes)) {
+            config.log_bytes_max = (uint64_t)bytes;
+            i++;
         } else if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc) {
             dir = argv[++i];
         } else if (strcmp(argv[i], "--die-with-parent") == 0) {
@@ -216,5 +226,5 @@ int main(int argc, char **argv)
         usage(stderr);
         return EXIT_USAGE;
     }
-    return run_node(dir, backups, &limits);
+    return run_node(dir, &config, &limits);
 }

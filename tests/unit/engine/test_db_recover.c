@@ -1,64 +1,12 @@
 /* test_db_recover.c - what is there after closing, after a crash (a copy of the files of an open database), after a crash within a flush; incarnations and
  *   identity over restarts. */
-#include <dirent.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "cluster_help.h"
+#include "dir_help.h"
 #include "engine/apply.h"
-
-static void path_of(char *out, size_t n, const char *dir, const char *name)
-{
-    CU_ASSERT_FATAL(snprintf(out, n, "%s/%s", dir, name) < (int)n);
-}
-
-static void new_dir(char out[64])
-{
-    snprintf(out, 64, "/tmp/quartet-test-XXXXXX");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(out));
-}
-
-static void copy_file(const char *from, const char *to)
-{
-    FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
-    static char buf[1 << 16];
-    CU_ASSERT_PTR_NOT_NULL_FATAL(in);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(out);
-    for (size_t n; (n = fread(buf, 1, sizeof buf, in)) > 0;)
-        CU_ASSERT_EQUAL_FATAL(fwrite(buf, 1, n, out), n);
-    fclose(in);
-    fclose(out);
-}
-
-/* Copy or remove a directory. Its depth is two. */
-static void walk_dir(const char *from, const char *to)
-{
-    char a[512], b[512];
-    struct stat st;
-    DIR *d = opendir(from);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(d);
-    for (struct dirent *e; (e = readdir(d)) != NULL;) {
-        if (e->d_name[0] == '.')
-            continue;
-        path_of(a, sizeof a, from, e->d_name);
-        if (to != NULL)
-            path_of(b, sizeof b, to, e->d_name);
-        CU_ASSERT_EQUAL_FATAL(stat(a, &st), 0);
-        if (S_ISDIR(st.st_mode)) {
-            if (to != NULL)
-                (void)mkdir(b, 0700);
-            walk_dir(a, to != NULL ? b : NULL);
-        } else if (to != NULL) {
-            copy_file(a, b);
-        } else {
-            (void)unlink(a);
-        }
-    }
-    closedir(d);
-    if (to == NULL)
-        (void)rmdir(from);
-}
 
 static db *open_dir(const char *dir, size_t buffer_bytes)
 {
