@@ -1,13 +1,19 @@
 /* kv_buffer.c - a versioned ordered map in memory: a skip list (Pugh 1990) whose nodes lie in chunks.
  * Why: one writer and many readers without locks; entries that never move let readers keep slices of them.
- * Order: tree ascending, key ascending, version descending; of two entries with one version the later put stands first.
+ * Order: tree ascending, key ascending; a key's versions hang on its one node, newest first, of two with one version the later put.
+ * Why versions are no nodes of their own: an update of a key that is here costs no place in the list, and walks meet each key once.
+ * Why hints beside the list: a search in a large list costs a cache miss for each of its last ten steps or so, which was a third of the time of an UPDATE of
+ *   a random row. The hints are a hash table that may forget (a slot holds one node, the last that was put), so it needs no chains, and nobody
+ *   relies on it: whoever finds nothing there searches. Nodes are never freed while the buffer lives, and each is compared before it is believed.
  * A slot holds, beside the link, a digest of the next node's key: most nodes that are too far are known as such without the cache miss of looking
  *   at them, which is what a search in a large list costs.
- * Invariants: a node is linked bottom up with release stores once it is complete, so a reader that follows acquire loads sees whole
- *   nodes only. Versions never go down from put to put. Fingers (where the last put of a tree went) make puts in key order cost O(1). */
+ * Invariants: a node is linked bottom up with release stores once it is complete, and so is a version to its node, so a reader that follows acquire loads sees
+ *   whole ones only. A node is never unlinked; one without versions is passed over. Versions never go down from put to put.
+ *   Fingers (where the last put of a tree went) make puts in key order cost O(1). */
 #include "kv_buffer.h"
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -19,6 +25,9 @@
 #define CHUNK_BYTES_MIN 4096u
 #define CHUNK_BYTES_MAX (256u << 10)
 #define ERASED UINT32_MAX
+#define HINT_KEYS_MIN 512u /* below it a search is short */
+#define HINT_BITS_MAX 20u
+#define HINT_ADDRESS_BITS 48u /* a node that lies above has no hint */
 
 struct slot {
     _Atomic(struct node *) next;
@@ -27,17 +36,30 @@ struct slot {
     _Atomic uint64_t digest;
 };
 
+/* One record of a key. `jump` leads far back (Myers 1983: skips of ever more versions), so that the one that an old snapshot sees is found in a logarithm
+ * of steps where a key was written very often. The oldest one jumps to itself. */
+struct version {
+    const struct version *older, *jump;
+    uint64_t version;
+    uint32_t record_len; /* ERASED: an erasure */
+    uint32_t depth;      /* versions below it */
+    uint32_t past_len;
+    uint8_t record[]; /* then the past's bytes */
+};
+
 struct node {
     uint64_t tree;
-    uint64_t digest;
     uint64_t word0, word1; /* the key's first 16 bytes as big-endian numbers, padded with zeros */
-    uint64_t version;
-    uint16_t key_len;
-    uint16_t height;
-    uint32_t record_len; /* ERASED: an erasure */
-    uint32_t past_len;
-    uint32_t bytes_at; /* the key's bytes, then the record's, then the past's, from the node's start */
-    struct slot slots[];
+    _Atomic(const struct version *) newest; /* NULL: all were taken back */
+    uint32_t key_len;
+    uint32_t height;
+    struct slot slots[]; /* then the key's bytes */
+};
+
+struct hints { /* by the lower bits of probe_hash */
+    struct hints *older; /* readers may be in it still */
+    uint32_t bits;
+    _Atomic uint64_t at[]; /* the node's address, and above HINT_ADDRESS_BITS the hash's uppermost bits: a key that is not here costs no look at a node. 0: none */
 };
 
 struct chunk {
@@ -54,6 +76,8 @@ struct kv_buffer {
     struct chunk *newest;
     struct node *head; /* before everything, of full height */
     struct finger fingers[FINGERS];
+    _Atomic(struct hints *) hints; /* NULL: none yet */
+    uint64_t keys;
     uint64_t rng;
     uint64_t last_version;
     uint64_t tree_last[TREE_SLOTS]; /* the last version put into any tree of the slot */
@@ -65,20 +89,40 @@ struct kv_buffer {
 
 /* What is looked for: position just before the first node that does not sort below it. */
 struct probe {
-    uint64_t tree, digest, word0, word1, version;
+    uint64_t tree, digest, word0, word1;
     struct slice key;
 };
 
-static struct probe probe_make(tree_id tree, struct slice key, apply_no version)
+static struct probe probe_make(tree_id tree, struct slice key)
 {
-    struct probe p = {.tree = tree, .word0 = kv_key_word(key, 0), .word1 = kv_key_word(key, 8), .version = version, .key = key};
+    struct probe p = {.tree = tree, .word0 = kv_key_word(key, 0), .word1 = kv_key_word(key, 8), .key = key};
     p.digest = kv_digest(key, p.word0, p.word1);
     return p;
 }
 
 static const uint8_t *node_key(const struct node *n)
 {
-    return (const uint8_t *)n + n->bytes_at;
+    return (const uint8_t *)&n->slots[n->height];
+}
+
+static uint64_t node_digest(const struct node *n)
+{
+    return kv_digest(slice_of(node_key(n), n->key_len), n->word0, n->word1);
+}
+
+static struct probe probe_of(const struct node *n)
+{
+    return (struct probe){.tree = n->tree, .digest = node_digest(n), .word0 = n->word0, .word1 = n->word1, .key = slice_of(node_key(n), n->key_len)};
+}
+
+/* For hints. The lowest six bits of an integer key change these bits of the hash only: puts in order stay within a few cache lines. */
+static uint64_t probe_hash(const struct probe *p)
+{
+    uint64_t first = p->word0 << 8 | p->word1 >> 56;
+    uint64_t tail = p->key.n > 16 ? kv_key_word(slice_of(p->key.p + p->key.n - 8, 8), 0) : p->key.n;
+    uint64_t h = ((first >> 6) + p->tree) * 0x9E3779B97F4A7C15u + (p->word1 << 8) * 0xC2B2AE3D27D4EB4Fu;
+    h = (h ^ h >> 32 ^ tail) * 0x9E3779B97F4A7C15u;
+    return h ^ h >> 32 ^ (first & 63u);
 }
 
 /* Order of the node's (tree, key) against the probe's. */
@@ -99,11 +143,18 @@ static int node_key_cmp(const struct node *n, const struct probe *p)
     return n->key_len < p->key.n ? -1 : n->key_len > p->key.n;
 }
 
-/* Does the node stand before the place of the probe, the first entry of its key with a version at or below the probe's? */
 static inline bool node_before(const struct node *n, const struct probe *p)
 {
-    int c = node_key_cmp(n, p);
-    return c < 0 || (c == 0 && n->version > p->version);
+    return node_key_cmp(n, p) < 0;
+}
+
+/* The newest one at or below `through`, NULL: none. */
+static const struct version *version_at(const struct node *n, apply_no through)
+{
+    const struct version *v = atomic_load_explicit(&n->newest, memory_order_acquire);
+    while (v != NULL && v->version > through)
+        v = v->older != NULL && v->jump->version > through ? v->jump : v->older;
+    return v;
 }
 
 static inline struct node *next_of(const struct node *n, uint32_t level)
@@ -144,13 +195,28 @@ static struct node *walk_own(struct node *x, uint32_t level, const struct probe 
 /* What a slot of `from` says about `to`. */
 static uint64_t slot_digest(const struct node *from, const struct node *to)
 {
-    return to != NULL && to->tree == from->tree ? to->digest : UINT64_MAX;
+    return to != NULL && to->tree == from->tree ? node_digest(to) : UINT64_MAX;
 }
 
-static size_t node_bytes(uint32_t height, size_t key_len, size_t record_len, size_t past_len)
+static size_t node_bytes(uint32_t height, size_t key_len)
 {
-    size_t n = sizeof(struct node) + height * sizeof(struct slot) + key_len + record_len + past_len;
-    return (n + 15) & ~(size_t)15;
+    return (sizeof(struct node) + height * sizeof(struct slot) + key_len + 7) & ~(size_t)7;
+}
+
+/* What a put gives to a key. */
+struct entry {
+    apply_no version;
+    struct slice record, past;
+};
+
+static size_t record_bytes(const struct entry *e)
+{
+    return e->record.p != NULL ? e->record.n : 0;
+}
+
+static size_t version_bytes(const struct entry *e)
+{
+    return (offsetof(struct version, record) + record_bytes(e) + e->past.n + 7) & ~(size_t)7;
 }
 
 static struct chunk *chunk_new(struct kv_buffer *b, size_t need)
@@ -171,14 +237,14 @@ static struct chunk *chunk_new(struct kv_buffer *b, size_t need)
     return c;
 }
 
-static struct node *node_alloc(struct kv_buffer *b, size_t bytes)
+static void *chunk_alloc(struct kv_buffer *b, size_t bytes) /* multiples of 8 */
 {
     struct chunk *c = b->newest;
     if ((c == NULL || c->cap - c->used < bytes) && (c = chunk_new(b, bytes)) == NULL)
         return NULL;
-    struct node *n = (struct node *)(void *)(c->data + c->used);
+    void *p = c->data + c->used;
     c->used += bytes;
-    return n;
+    return p;
 }
 
 static void fingers_reset(struct kv_buffer *b)
@@ -221,9 +287,58 @@ void kv_buffer_free(kv_buffer *b)
         older = c->older;
         mem_free(c);
     }
+    for (struct hints *h = atomic_load_explicit(&b->hints, memory_order_relaxed), *older; h != NULL; h = older) {
+        older = h->older;
+        mem_free(h);
+    }
     mem_free(b->head);
     mem_free(b);
 }
+
+/* ---- hints ---- */
+
+/* The probe's node, if the hints know it. */
+static struct node *hinted(const struct kv_buffer *b, const struct probe *p)
+{
+    struct hints *h = atomic_load_explicit(&b->hints, memory_order_acquire);
+    if (h == NULL)
+        return NULL;
+    uint64_t hash = probe_hash(p), hint = atomic_load_explicit(&h->at[hash & (((uint64_t)1 << h->bits) - 1)], memory_order_acquire);
+    if (hint == 0 || (hint ^ hash) >> HINT_ADDRESS_BITS != 0)
+        return NULL;
+    struct node *n = (struct node *)(uintptr_t)(hint & (((uint64_t)1 << HINT_ADDRESS_BITS) - 1));
+    return node_key_cmp(n, p) == 0 ? n : NULL;
+}
+
+static void hint_at(struct kv_buffer *b, const struct probe *p, struct node *n)
+{
+    struct hints *h = atomic_load_explicit(&b->hints, memory_order_relaxed);
+    uint64_t hash = probe_hash(p), address = (uintptr_t)n;
+    if (h != NULL && address >> HINT_ADDRESS_BITS == 0)
+        atomic_store_explicit(&h->at[hash & (((uint64_t)1 << h->bits) - 1)], hash >> HINT_ADDRESS_BITS << HINT_ADDRESS_BITS | address, memory_order_release);
+}
+
+/* One to two slots a key. What one slot held goes to both that may hold it now. Without memory the old ones go on. */
+static void hints_grow(struct kv_buffer *b)
+{
+    struct hints *old = atomic_load_explicit(&b->hints, memory_order_relaxed);
+    uint64_t room = old == NULL ? HINT_KEYS_MIN : (uint64_t)1 << old->bits;
+    if (b->keys < room || (old != NULL && old->bits == HINT_BITS_MAX))
+        return;
+    uint32_t bits = old == NULL ? 10 : old->bits + 1;
+    size_t bytes = sizeof *old + (sizeof old->at[0] << bits);
+    struct hints *h = mem_alloc(bytes);
+    if (h == NULL)
+        return;
+    h->older = old;
+    h->bits = bits;
+    for (size_t i = 0; i < (size_t)1 << bits; i++)
+        atomic_init(&h->at[i], old == NULL ? 0 : atomic_load_explicit(&old->at[i & (((size_t)1 << old->bits) - 1)], memory_order_relaxed));
+    atomic_store_explicit(&b->hints, h, memory_order_release);
+    atomic_fetch_add_explicit(&b->bytes, bytes, memory_order_relaxed);
+}
+
+/* ---- puts ---- */
 
 static uint32_t random_height(struct kv_buffer *b)
 {
@@ -269,6 +384,78 @@ static void finger_seek(struct kv_buffer *b, struct finger *f, const struct prob
         f->prev[i] = x = walk_own(x, i, p, &in_tree);
 }
 
+/* Complete, on top of the node's versions. */
+static void push_version(struct kv_buffer *b, struct node *n, struct version *v, const struct entry *e)
+{
+    const struct version *older = atomic_load_explicit(&n->newest, memory_order_relaxed);
+    *v = (struct version){.older = older, .jump = v, .version = e->version, .past_len = (uint32_t)e->past.n,
+                          .record_len = e->record.p != NULL ? (uint32_t)e->record.n : ERASED};
+    if (older != NULL) {
+        const struct version *far = older->jump;
+        v->jump = older->depth - far->depth == far->depth - far->jump->depth ? far->jump : older;
+        v->depth = older->depth + 1;
+    }
+    if (record_bytes(e) > 0)
+        memcpy(v->record, e->record.p, e->record.n);
+    if (e->past.n > 0) {
+        memcpy(v->record + record_bytes(e), e->past.p, e->past.n);
+        atomic_store_explicit(&b->has_past, true, memory_order_relaxed);
+    }
+    atomic_store_explicit(&n->newest, v, memory_order_release);
+    b->last_version = e->version;
+    b->tree_last[n->tree % TREE_SLOTS] = e->version;
+    atomic_fetch_add_explicit(&b->entries, 1, memory_order_relaxed);
+}
+
+/* A complete node goes where the finger is. */
+static void link_node(struct kv_buffer *b, struct finger *f, struct node *n)
+{
+    if (n->height > atomic_load_explicit(&b->height, memory_order_relaxed))
+        atomic_store_explicit(&b->height, n->height, memory_order_relaxed);
+    uint64_t digest = node_digest(n);
+    for (uint32_t i = 0; i < n->height; i++) {
+        struct node *prev = f->prev[i], *next = atomic_load_explicit(&prev->slots[i].next, memory_order_relaxed);
+        bool same_tree = prev != b->head && prev->tree == n->tree; /* then what prev knows holds for n, and next need not be looked at */
+        atomic_init(&n->slots[i].next, next);
+        atomic_init(&n->slots[i].digest,
+                    same_tree ? atomic_load_explicit(&prev->slots[i].digest, memory_order_relaxed) : slot_digest(n, next));
+        atomic_store_explicit(&prev->slots[i].digest, same_tree ? digest : UINT64_MAX, memory_order_relaxed);
+        atomic_store_explicit(&prev->slots[i].next, n, memory_order_release);
+        f->prev[i] = n;
+    }
+}
+
+static quartet_status put_new(struct kv_buffer *b, struct finger *f, const struct probe *p, uint32_t height, const struct entry *e, struct err *err)
+{
+    size_t own = node_bytes(height, p->key.n);
+    struct node *n = chunk_alloc(b, own + version_bytes(e)); /* together: they are mostly read together */
+    if (n == NULL)
+        return err_nomem(err);
+    n->tree = p->tree;
+    n->word0 = p->word0;
+    n->word1 = p->word1;
+    n->key_len = (uint32_t)p->key.n;
+    n->height = height;
+    atomic_init(&n->newest, NULL);
+    if (p->key.n > 0)
+        memcpy(&n->slots[height], p->key.p, p->key.n);
+    push_version(b, n, (struct version *)(void *)((uint8_t *)n + own), e);
+    link_node(b, f, n);
+    b->keys++;
+    hints_grow(b);
+    hint_at(b, p, n);
+    return QUARTET_OK;
+}
+
+/* Is the probe's place just behind the last put, as with puts in order? Costs no cache miss. */
+static bool at_finger(const struct kv_buffer *b, const struct finger *f, const struct probe *p)
+{
+    const struct node *prev = f->prev[0];
+    if (prev == b->head || prev->tree != p->tree || !node_before(prev, p))
+        return false;
+    return next_of(prev, 0) == NULL || atomic_load_explicit(&prev->slots[0].digest, memory_order_relaxed) > p->digest;
+}
+
 quartet_status kv_buffer_put(kv_buffer *b, tree_id tree, struct slice key, apply_no version, struct slice record, struct err *err)
 {
     return kv_buffer_put_past(b, tree, key, version, record, slice_of(NULL, 0), err);
@@ -281,48 +468,22 @@ quartet_status kv_buffer_put_past(kv_buffer *b, tree_id tree, struct slice key, 
     size_t record_len = record.p != NULL ? record.n : 0;
     if (key.n >= KV_KEY_BYTES_MAX || record_len >= KV_RECORD_BYTES_MAX || past.n >= KV_RECORD_BYTES_MAX)
         return err_set(err, QUARTET_LIMIT, "an entry of %zu key bytes and %zu record bytes is too large", key.n, record_len);
-    uint32_t height = random_height(b);
-    struct node *n = node_alloc(b, node_bytes(height, key.n, record_len, past.n));
-    if (n == NULL)
-        return err_nomem(err);
-    struct probe p = probe_make(tree, key, version);
-    n->tree = tree;
-    n->digest = p.digest;
-    n->word0 = p.word0;
-    n->word1 = p.word1;
-    n->version = version;
-    n->key_len = (uint16_t)key.n;
-    n->record_len = record.p != NULL ? (uint32_t)record_len : ERASED;
-    n->past_len = (uint32_t)past.n;
-    n->height = (uint16_t)height;
-    n->bytes_at = (uint32_t)(sizeof *n + height * sizeof n->slots[0]);
-    uint8_t *bytes = (uint8_t *)n + n->bytes_at;
-    if (key.n > 0)
-        memcpy(bytes, key.p, key.n);
-    if (record_len > 0)
-        memcpy(bytes + key.n, record.p, record_len);
-    if (past.n > 0) {
-        memcpy(bytes + key.n + record_len, past.p, past.n);
-        atomic_store_explicit(&b->has_past, true, memory_order_relaxed);
-    }
-
+    struct entry e = {.version = version, .record = record, .past = past};
+    struct probe p = probe_make(tree, key);
     struct finger *f = &b->fingers[tree % FINGERS];
-    finger_seek(b, f, &p, height);
-    if (height > atomic_load_explicit(&b->height, memory_order_relaxed))
-        atomic_store_explicit(&b->height, height, memory_order_relaxed);
-    for (uint32_t i = 0; i < height; i++) {
-        struct node *prev = f->prev[i], *next = atomic_load_explicit(&prev->slots[i].next, memory_order_relaxed);
-        bool same_tree = prev != b->head && prev->tree == tree; /* then what prev knows holds for n, and next need not be looked at */
-        atomic_init(&n->slots[i].next, next);
-        atomic_init(&n->slots[i].digest,
-                    same_tree ? atomic_load_explicit(&prev->slots[i].digest, memory_order_relaxed) : slot_digest(n, next));
-        atomic_store_explicit(&prev->slots[i].digest, same_tree ? n->digest : UINT64_MAX, memory_order_relaxed);
-        atomic_store_explicit(&prev->slots[i].next, n, memory_order_release);
-        f->prev[i] = n;
+    struct node *n = at_finger(b, f, &p) ? NULL : hinted(b, &p);
+    if (n == NULL) {
+        uint32_t height = random_height(b);
+        finger_seek(b, f, &p, height);
+        n = next_of(f->prev[0], 0);
+        if (n == NULL || node_key_cmp(n, &p) != 0)
+            return put_new(b, f, &p, height, &e, err);
+        hint_at(b, &p, n);
     }
-    b->last_version = version;
-    b->tree_last[tree % TREE_SLOTS] = version;
-    atomic_fetch_add_explicit(&b->entries, 1, memory_order_relaxed);
+    struct version *v = chunk_alloc(b, version_bytes(&e));
+    if (v == NULL)
+        return err_nomem(err);
+    push_version(b, n, v, &e);
     return QUARTET_OK;
 }
 
@@ -355,133 +516,114 @@ static struct node *first_at(const kv_buffer *b, const struct probe *p)
     return n;
 }
 
-static struct slice node_record(const struct node *n)
+static struct slice version_record(const struct version *v)
 {
-    if (n->record_len == ERASED)
-        return (struct slice){.p = NULL, .n = 0};
-    return slice_of(node_key(n) + n->key_len, n->record_len);
+    return v->record_len == ERASED ? (struct slice){.p = NULL, .n = 0} : slice_of(v->record, v->record_len);
+}
+
+/* The probe's own node, NULL: there is none. */
+static struct node *node_of(const struct kv_buffer *b, const struct probe *p)
+{
+    struct node *n = hinted(b, p);
+    if (n == NULL)
+        n = first_at(b, p);
+    return n != NULL && node_key_cmp(n, p) == 0 ? n : NULL;
 }
 
 bool kv_buffer_get(const kv_buffer *b, tree_id tree, struct slice key, apply_no through, struct slice *record, apply_no *version)
 {
-    struct probe p = probe_make(tree, key, through);
-    const struct node *n = first_at(b, &p);
-    if (n == NULL || node_key_cmp(n, &p) != 0)
+    struct probe p = probe_make(tree, key);
+    const struct node *n = node_of(b, &p);
+    const struct version *v = n != NULL ? version_at(n, through) : NULL;
+    if (v == NULL)
         return false;
-    *record = node_record(n);
-    *version = n->version;
+    *record = version_record(v);
+    *version = v->version;
     return true;
-}
-
-static void unlink_node(struct kv_buffer *b, struct node *n)
-{
-    struct probe p = {.tree = n->tree, .digest = n->digest, .word0 = n->word0, .word1 = n->word1, .version = n->version, .key = slice_of(node_key(n), n->key_len)};
-    struct node *x = b->head;
-    for (uint32_t i = HEIGHT_MAX; i-- > 0;) {
-        for (struct node *y; (y = step(b, x, i, &p)) != NULL;)
-            x = y;
-        if (i >= n->height)
-            continue;
-        struct node *y = x; /* several puts of one version stand side by side */
-        while (next_of(y, i) != n)
-            y = next_of(y, i);
-        atomic_store_explicit(&y->slots[i].digest, slot_digest(y, next_of(n, i)), memory_order_relaxed);
-        atomic_store_explicit(&y->slots[i].next, next_of(n, i), memory_order_release);
-    }
-    atomic_fetch_sub_explicit(&b->entries, 1, memory_order_relaxed);
 }
 
 void kv_buffer_take_back(kv_buffer *b, tree_id tree, struct slice key, apply_no version)
 {
-    struct probe p = probe_make(tree, key, version);
-    struct node *n = first_at(b, &p);
-    if (n == NULL || node_key_cmp(n, &p) != 0 || n->version != version)
+    struct probe p = probe_make(tree, key);
+    struct node *n = node_of(b, &p);
+    const struct version *v = n != NULL ? atomic_load_explicit(&n->newest, memory_order_relaxed) : NULL;
+    if (v == NULL || v->version != version)
         return;
-    unlink_node(b, n);
-    fingers_reset(b);
+    atomic_store_explicit(&n->newest, v->older, memory_order_release);
+    atomic_fetch_sub_explicit(&b->entries, 1, memory_order_relaxed);
 }
 
-static void cursor_on(struct kv_cursor *c, const struct node *n)
+/* ---- cursors ---- */
+
+static void cursor_on(struct kv_cursor *c, const struct node *n, const struct version *v)
 {
     c->node = n;
-    if (n == NULL)
-        return;
+    c->at = v;
     c->tree = n->tree;
     c->key = slice_of(node_key(n), n->key_len);
-    c->record = node_record(n);
-    c->version = n->version;
+    c->record = version_record(v);
+    c->version = v->version;
 }
 
-/* The first entry from `n` on that is visible; n is the first of its key that may be. */
+/* The first entry from `n` on that is visible. */
 static void cursor_settle(struct kv_cursor *c, const struct node *n)
 {
-    while (n != NULL && n->version > c->through)
-        n = next_of(n, 0);
-    cursor_on(c, n);
+    for (; n != NULL; n = next_of(n, 0)) {
+        const struct version *v = version_at(n, c->through);
+        if (v != NULL) {
+            cursor_on(c, n, v);
+            return;
+        }
+    }
+    c->node = NULL;
 }
 
 void kv_cursor_seek(struct kv_cursor *c, const kv_buffer *b, apply_no through, tree_id tree, struct slice key)
 {
-    struct probe p = probe_make(tree, key, through);
+    struct probe p = probe_make(tree, key);
     c->buffer = b;
     c->through = through;
     cursor_settle(c, first_at(b, &p));
-}
-
-static bool same_key(const struct node *a, const struct node *b)
-{
-    return a->tree == b->tree && a->word0 == b->word0 && a->word1 == b->word1 && a->key_len == b->key_len &&
-           (a->key_len <= 16 || memcmp(node_key(a) + 16, node_key(b) + 16, a->key_len - 16) == 0);
 }
 
 void kv_cursor_next(struct kv_cursor *c)
 {
     const struct node *from = c->node;
     QASSERT(from != NULL);
-    const struct node *n = next_of(from, 0);
-    while (n != NULL && same_key(n, from)) /* older versions of the key just seen */
-        n = next_of(n, 0);
-    cursor_settle(c, n);
+    cursor_settle(c, next_of(from, 0));
 }
 
 bool kv_cursor_older(struct kv_cursor *c)
 {
-    const struct node *from = c->node;
-    QASSERT(from != NULL);
-    const struct node *n = next_of(from, 0);
-    while (n != NULL && n->version == from->version && same_key(n, from)) /* an earlier put of the same version */
-        n = next_of(n, 0);
-    if (n == NULL || !same_key(n, from))
-        return false;
-    cursor_on(c, n);
-    return true;
+    QASSERT(c->node != NULL);
+    const struct version *from = c->at, *v = from->older;
+    while (v != NULL && v->version == from->version) /* an earlier put of the same version */
+        v = v->older;
+    if (v != NULL)
+        cursor_on(c, c->node, v);
+    return v != NULL;
 }
 
-/* The last visible entry at or before `n`, which is the oldest version of its key. */
+/* The last visible entry at or before `n`, which may be the head. */
 static void settle_back(struct kv_cursor *c, const struct node *n)
 {
-    const kv_buffer *b = c->buffer;
-    for (;;) {
-        if (n == b->head) {
-            c->node = NULL;
+    while (n != c->buffer->head) {
+        const struct version *v = version_at(n, c->through);
+        if (v != NULL) {
+            cursor_on(c, n, v);
             return;
         }
-        struct probe p = {.tree = n->tree, .digest = n->digest, .word0 = n->word0, .word1 = n->word1, .version = c->through, .key = slice_of(node_key(n), n->key_len)};
-        const struct node *seen = first_at(b, &p);
-        if (seen != NULL && same_key(seen, n)) {
-            cursor_on(c, seen);
-            return;
-        }
-        p.version = UINT64_MAX;
-        n = search(b, &p);
+        struct probe p = probe_of(n);
+        n = search(c->buffer, &p);
     }
+    c->node = NULL;
 }
 
 void kv_cursor_seek_before(struct kv_cursor *c, const kv_buffer *b, apply_no through, tree_id tree, struct slice key)
 {
     c->buffer = b;
     c->through = through;
-    struct probe p = probe_make(tree, key, UINT64_MAX);
+    struct probe p = probe_make(tree, key);
     settle_back(c, search(b, &p));
 }
 
@@ -505,18 +647,17 @@ void kv_cursor_prev(struct kv_cursor *c)
 
 bool kv_buffer_past(const struct kv_cursor *c, const void **at, struct slice *past)
 {
-    const struct node *on = c->node, *n = *at == NULL ? on : next_of(*at, 0);
-    QASSERT(on != NULL);
-    if (!atomic_load_explicit(&c->buffer->has_past, memory_order_relaxed))
+    QASSERT(c->node != NULL);
+    if (!kv_buffer_has_past(c->buffer))
         return false;
-    for (; n != NULL && (n == on || same_key(n, on)); n = next_of(n, 0)) {
-        if (n->past_len == 0)
-            continue;
-        *past = slice_of(node_key(n) + n->key_len + (n->record_len == ERASED ? 0 : n->record_len), n->past_len);
-        *at = n;
-        return true;
-    }
-    return false;
+    const struct version *v = *at == NULL ? c->at : ((const struct version *)*at)->older;
+    while (v != NULL && v->past_len == 0)
+        v = v->older;
+    if (v == NULL)
+        return false;
+    *past = slice_of(v->record + version_record(v).n, v->past_len);
+    *at = v;
+    return true;
 }
 
 bool kv_buffer_has_past(const kv_buffer *b)

@@ -1,6 +1,6 @@
 /* kv_buffer.h - a versioned ordered map in memory: the write buffer of the store (a transaction's own writes: kv_own.h).
  *
- * A skip list in an arena: (tree, key) ascending, versions descending. One writer; readers take no lock and see every entry whose
+ * A skip list of keys in an arena, (tree, key) ascending, a key's versions descending. One writer; readers take no lock and see every entry whose
  * put returned before their version was published. Entries are never moved or freed while the buffer lives. */
 #ifndef ENGINE_KV_BUFFER_H
 #define ENGINE_KV_BUFFER_H
@@ -28,7 +28,7 @@ uint64_t kv_buffer_entries(const kv_buffer *b);
 apply_no kv_buffer_last_version(const kv_buffer *b); /* 0 while empty; for the writer */
 /* false: nothing of the tree was put with a version above `since`. true: perhaps. For the writer. */
 bool kv_buffer_tree_changed(const kv_buffer *b, tree_id tree, apply_no since);
-/* Unlink one entry that no snapshot can see yet: an apply that failed half way. Its memory stays, since readers may stand on it. */
+/* Take the key's newest entry away, which no snapshot can see yet: an apply that failed half way. Its memory stays, since readers may stand on it. */
 void kv_buffer_take_back(kv_buffer *b, tree_id tree, struct slice key, apply_no version);
 /* Newest version at or below `through`. false: none. *record.p is NULL for an erasure. */
 bool kv_buffer_get(const kv_buffer *b, tree_id tree, struct slice key, apply_no through, struct slice *record, apply_no *version);
@@ -38,6 +38,7 @@ struct kv_cursor {
     const kv_buffer *buffer;
     apply_no through;
     const void *node; /* NULL: the end */
+    const void *at;   /* the entry among those of its key */
     tree_id tree;
     struct slice key, record; /* record.p NULL: an erasure */
     apply_no version;

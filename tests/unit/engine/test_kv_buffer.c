@@ -1,6 +1,8 @@
 /* test_kv_buffer.c - the write buffer against a naive model: order, versions, cursors both ways. */
 #include "unit/cunit.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,6 +173,134 @@ static void test_kv_buffer_take_back_unlinks_one(void)
     kv_buffer_free(b);
 }
 
+/* More keys than the hints begin with, some written very often: every version is found by its number, taken back or not. */
+#define MANY_KEYS 5000u
+#define MANY_PUTS 40000u
+
+static struct slice many_key(uint32_t i, uint8_t raw[28])
+{
+    memset(raw, 'x', 28);
+    store_be64(raw + (i % 2 == 0 ? 0 : 18), i * 0x9E3779B97F4A7C15u);
+    return slice_of(raw, i % 2 == 0 ? 9 : 28);
+}
+
+static void test_kv_buffer_finds_each_version_of_many_keys(void)
+{
+    struct err err = ERR_INIT;
+    struct prng r;
+    prng_seed(&r, unit_seed(2));
+    kv_buffer *b = kv_buffer_new();
+    uint32_t *of = malloc(MANY_PUTS * sizeof *of); /* put v, numbered from 1, went to key of[v - 1]; UINT32_MAX: was taken back */
+    for (uint32_t v = 1; v <= MANY_PUTS; v++) {
+        uint8_t raw[28];
+        uint32_t key = (uint32_t)prng_below(&r, prng_chance(&r, 0.3) ? 3 : MANY_KEYS);
+        of[v - 1] = key;
+        CU_ASSERT_EQUAL(kv_buffer_put(b, 300 + key % 3, many_key(key, raw), v, slice_of(&v, sizeof v), &err), QUARTET_OK);
+        if (prng_chance(&r, 0.05)) {
+            kv_buffer_take_back(b, 300 + key % 3, many_key(key, raw), v);
+            of[v - 1] = UINT32_MAX;
+        }
+    }
+    for (uint32_t i = 0; i < 3000; i++) {
+        uint8_t raw[28];
+        uint32_t through = (uint32_t)prng_below(&r, MANY_PUTS + 1), want = through;
+        uint32_t key = (uint32_t)prng_below(&r, i % 2 == 0 ? 3 : MANY_KEYS), got = 0;
+        while (want > 0 && of[want - 1] != key)
+            want--;
+        struct slice record = {0};
+        apply_no version = 0;
+        bool found = kv_buffer_get(b, 300 + key % 3, many_key(key, raw), through, &record, &version);
+        CU_ASSERT_EQUAL(found, want > 0);
+        CU_ASSERT_EQUAL(version, want);
+        if (found && record.n == sizeof got)
+            memcpy(&got, record.p, sizeof got);
+        CU_ASSERT_EQUAL(got, want);
+    }
+    uint32_t entries = 0, left = 0;
+    struct kv_cursor c;
+    for (kv_cursor_seek(&c, b, UINT64_MAX, 0, slice_of(NULL, 0)); c.node != NULL; kv_cursor_next(&c))
+        do
+            entries++;
+        while (kv_cursor_older(&c));
+    for (uint32_t v = 0; v < MANY_PUTS; v++)
+        left += of[v] != UINT32_MAX;
+    CU_ASSERT_EQUAL(entries, left);
+    CU_ASSERT_EQUAL(kv_buffer_entries(b), left);
+    free(of);
+    kv_buffer_free(b);
+}
+
+static void test_kv_buffer_passes_over_keys_taken_back(void)
+{
+    struct err err = ERR_INIT;
+    kv_buffer *b = kv_buffer_new();
+    struct kv_cursor c;
+    const char *names[] = {"a", "b", "c"};
+    for (uint32_t i = 0; i < 3; i++)
+        CU_ASSERT_EQUAL(kv_buffer_put(b, 5, slice_of(names[i], 1), 1, slice_of("r", 1), &err), QUARTET_OK);
+    kv_buffer_take_back(b, 5, slice_of("b", 1), 1);
+    CU_ASSERT_EQUAL(kv_buffer_entries(b), 2);
+    kv_cursor_seek(&c, b, 9, 5, slice_of("b", 1));
+    CU_ASSERT_TRUE(c.node != NULL && c.key.p[0] == 'c');
+    kv_cursor_prev(&c);
+    CU_ASSERT_TRUE(c.node != NULL && c.key.p[0] == 'a');
+    kv_buffer_take_back(b, 5, slice_of("c", 1), 1);
+    kv_cursor_seek_last(&c, b, 9);
+    CU_ASSERT_TRUE(c.node != NULL && c.key.p[0] == 'a');
+    kv_cursor_next(&c);
+    CU_ASSERT_TRUE(c.node == NULL);
+    kv_buffer_free(b);
+}
+
+/* A reader sees all that was put before its version was published, while the list and the hints grow. */
+struct reading {
+    const kv_buffer *b;
+    _Atomic uint32_t published;
+    _Atomic uint32_t wrong;
+};
+
+static uint32_t reading_key(uint32_t v) /* of put v: every second one is of a key that was there */
+{
+    return v % 2 == 1 ? v / 2 : v * 7u % (v / 2 + 1u);
+}
+
+static void *read_along(void *arg)
+{
+    struct reading *s = arg;
+    struct prng r;
+    prng_seed(&r, 77);
+    for (uint32_t through; (through = atomic_load(&s->published)) < MANY_PUTS;) {
+        if (through == 0)
+            continue;
+        uint8_t raw[28];
+        uint32_t v = 1 + (uint32_t)prng_below(&r, through);
+        struct slice record;
+        apply_no version;
+        uint32_t got;
+        if (!kv_buffer_get(s->b, 9, many_key(reading_key(v), raw), v, &record, &version) || version != v || record.n != sizeof got ||
+            (memcpy(&got, record.p, sizeof got), got != v))
+            atomic_fetch_add(&s->wrong, 1);
+    }
+    return NULL;
+}
+
+static void test_kv_buffer_is_read_while_it_grows(void)
+{
+    struct err err = ERR_INIT;
+    kv_buffer *b = kv_buffer_new();
+    struct reading s = {.b = b};
+    pthread_t reader;
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&reader, NULL, read_along, &s), 0);
+    for (uint32_t v = 1; v <= MANY_PUTS; v++) {
+        uint8_t raw[28];
+        CU_ASSERT_EQUAL(kv_buffer_put(b, 9, many_key(reading_key(v), raw), v, slice_of(&v, sizeof v), &err), QUARTET_OK);
+        atomic_store(&s.published, v);
+    }
+    pthread_join(reader, NULL);
+    CU_ASSERT_EQUAL(atomic_load(&s.wrong), 0);
+    kv_buffer_free(b);
+}
+
 static void test_kv_buffer_tells_which_trees_changed(void)
 {
     struct err err = ERR_INIT;
@@ -218,6 +348,9 @@ static void test_kv_buffer_survives_failed_allocations(void)
 const struct unit_test unit_tests[] = {
     {"agrees_with_model", test_kv_buffer_agrees_with_model},
     {"take_back_unlinks_one", test_kv_buffer_take_back_unlinks_one},
+    {"finds_each_version_of_many_keys", test_kv_buffer_finds_each_version_of_many_keys},
+    {"passes_over_keys_taken_back", test_kv_buffer_passes_over_keys_taken_back},
+    {"is_read_while_it_grows", test_kv_buffer_is_read_while_it_grows},
     {"tells_which_trees_changed", test_kv_buffer_tells_which_trees_changed},
     {"limits", test_kv_buffer_limits},
     {"survives_failed_allocations", test_kv_buffer_survives_failed_allocations},
