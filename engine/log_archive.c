@@ -3,6 +3,7 @@
  * Invariants: a segment leaves the log only when the archive has it. What stands in the archive under the number is never written over by something else: a log's numbers
  *   are not used twice, and a copy that a crash left is the same one.
  * Not here: which segments may go (db_trim.c). */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -49,8 +50,10 @@ static quartet_status copy_file(struct env *env, const char *from, const char *t
 quartet_status log_segment_archive(struct commit_log *log, const char *path, bool *gone, struct err *err)
 {
     char to[LOG_PATH_BYTES_MAX + 64];
+    char name[64];
     struct err why = ERR_INIT;
-    quartet_status rc = path_join(to, sizeof to, log->archive, strrchr(path, '/') + 1, err);
+    snprintf(name, sizeof name, "%016llx-%s", (unsigned long long)log->id, strrchr(path, '/') + 1); /* several logs may share an archive */
+    quartet_status rc = path_join(to, sizeof to, log->archive, name, err);
     if (rc != QUARTET_OK)
         return rc;
     *gone = log->env->ops->rename(log->env, path, to, &why) == QUARTET_OK;

@@ -176,17 +176,22 @@ static void write_much(db *d, int *id, int rows)
     free(name);
 }
 
-static uint32_t count_segments(const char *dir, uint32_t from)
+static uint32_t count_segments(const char *dir)
 {
     char path[600];
     struct stat st;
     uint32_t n = 0;
-    for (;; n++) {
-        snprintf(path, sizeof path, "%s/%08u", dir, from + n);
-        if (stat(path, &st) != 0)
-            return n;
-        CU_ASSERT_EQUAL(st.st_size, LOG_SEGMENT_BYTES);
+    DIR *d = opendir(dir);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(d);
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        if (e->d_name[0] == '.')
+            continue;
+        path_of(path, sizeof path, dir, e->d_name);
+        CU_ASSERT(stat(path, &st) == 0 && st.st_size == LOG_SEGMENT_BYTES && strlen(e->d_name) == 25);
+        n++;
     }
+    closedir(d);
+    return n;
 }
 
 /* On disk: kept for a member, let go when it has it, archived, opened again without what went, and past the limit let go in any case. */
@@ -223,7 +228,7 @@ static void test_retention_trims_a_members_log(void)
     db_stats(d, &s);
     CU_ASSERT(s.log_bytes <= 2u * LOG_SEGMENT_BYTES); /* the last one, and what is made ahead */
     CU_ASSERT_EQUAL(gives(d, &c->pool, 0, &same), QUARTET_TOO_OLD);
-    CU_ASSERT(count_segments(place, 1) >= 3);
+    CU_ASSERT(count_segments(place) >= 3);
     walk_dir(dir, copy); /* killed now: its checkpoint is older than the trimming */
     help_put(d, "t", ROW("-1", "after", "1"));
     cluster_seal(c, 0);
