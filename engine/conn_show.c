@@ -207,7 +207,7 @@ static quartet_status show_status(conn *c, struct arena *a, struct conn_table *o
                    {"frozen_runs", s.kv.frozen_runs}, {"oldest_snapshot_lag", s.kv.oldest_snapshot_lag},
                    {"oldest_snapshot_seconds", s.kv.oldest_snapshot_ns / 1000000000u},
                    {"oldest_snapshot_bytes", s.kv.oldest_snapshot_bytes},
-                   {"pinned_bytes", s.kv.pinned_bytes}, {"pinned_base_bytes", s.kv.pinned_base_bytes},
+                   {"pinned_bytes", s.kv.pinned_bytes}, {"pinned_memory_bytes", s.kv.pinned_memory_bytes}, {"pinned_base_bytes", s.kv.pinned_base_bytes},
                    {"snapshots_too_old", s.kv.too_old}, {"last_stamp", s.last_stamp}};
     begin_table(&b, a, out, columns, 2);
     for (size_t i = 0; rc == QUARTET_OK && i < sizeof figures / sizeof *figures; i++) {

@@ -17,6 +17,7 @@ void kv_layer_unref(struct kv_layer *l)
 {
     if (l == NULL || atomic_fetch_sub_explicit(&l->refs, 1, memory_order_acq_rel) != 1)
         return;
+    kv_layer_unref(l->moved); /* a run's, which has none */
     kv_buffer_free(l->buffer);
     kv_run_free(l->run);
     buf_deinit(&l->checkpoint);
@@ -51,8 +52,7 @@ uint64_t kv_layer_bytes(const struct kv_layer *l)
     return l->run != NULL ? kv_run_bytes(l->run) : kv_buffer_bytes(l->buffer);
 }
 
-/* A view of these layers, each with a new reference. */
-static struct kv_view *view_new(struct kv_layer *const *layers, uint32_t count)
+struct kv_view *kv_view_new(struct kv_layer *const *layers, uint32_t count)
 {
     struct kv_view *v = mem_zalloc(1, sizeof *v + count * sizeof v->layers[0]);
     if (v == NULL)
@@ -68,7 +68,7 @@ static struct kv_view *view_new(struct kv_layer *const *layers, uint32_t count)
 
 struct kv_view *kv_view_replace(struct kv *s, struct kv_layer *const *layers, uint32_t count)
 {
-    struct kv_view *v = view_new(layers, count), *old = s->view;
+    struct kv_view *v = kv_view_new(layers, count), *old = s->view;
     if (v == NULL)
         return NULL;
     s->view = v;
@@ -217,7 +217,7 @@ static quartet_status flush_layers(struct kv *s, struct kv_layer *const *layers,
     pthread_mutex_lock(&s->lock);
     s->merging = false;
     QASSERT(s->view->count > count && s->view->layers[s->view->count - count] == layers[0]);
-    struct kv_view *old = NULL, *v = view_new(s->view->layers, s->view->count - count);
+    struct kv_view *old = NULL, *v = kv_view_new(s->view->layers, s->view->count - count);
     if (v != NULL) {
         old = s->view;
         s->view = v;
@@ -585,7 +585,7 @@ quartet_status kv_open(struct env *env, const char *dir, const struct kv_options
     }
     s->active = kv_layer_new(NULL);
     if (s->active != NULL)
-        s->view = view_new(&s->active, 1);
+        s->view = kv_view_new(&s->active, 1);
     kv_layer_unref(s->active); /* the view holds it */
     rc = s->view != NULL ? open_base(s, dir, options->in_memory, err) : err_nomem(err);
     if (rc == QUARTET_OK && !s->base->trusted && (s->verified = mem_zalloc(KV_VERIFIED_SLOTS, sizeof *s->verified)) == NULL)

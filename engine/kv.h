@@ -173,6 +173,7 @@ struct kv_stats {
     uint64_t frozen_runs;         /* large transactions among what is frozen */
     uint64_t oldest_snapshot_lag; /* apply numbers published since the oldest snapshot; 0: there is none */
     uint64_t pinned_bytes;        /* of flushed buffers and runs that are kept for snapshots only, to be read or to tell what changed */
+    uint64_t pinned_memory_bytes; /* those of them that are in memory: past 4 x buffer_bytes buffers go to a file without a name */
     uint64_t pinned_base_bytes;   /* about: what the base's file would be smaller, or could use again, without them */
     uint64_t oldest_snapshot_ns;  /* how long the oldest one has been held */
     uint64_t oldest_snapshot_bytes; /* what it pins of both, shared with others or not */

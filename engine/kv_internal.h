@@ -25,6 +25,7 @@ struct kv_layer {
     uint64_t past_from;    /* frozen: pasts stamped below it go; no later than what the checkpoint says */
     struct buf checkpoint; /* frozen: KV_FLUSH_WHOLE, then the owner's, as of `last` */
     uint64_t counted;      /* kv_pinned.c's, under the lock */
+    struct kv_layer *moved; /* likewise: a flushed buffer's entries as a run on disk, for snapshots that read on; NULL: not moved. Holds a reference */
 };
 /* Which layers lie over the base; never changed, replaced as a whole. */
 struct kv_view {
@@ -67,6 +68,7 @@ struct kv {
     uint64_t count_round, too_old; /* kv_pinned.c's */
     uint8_t flushed[KV_FLUSHED_BYTES]; /* of the checkpoint that the last flush stored */
     size_t flushed_bytes;
+    _Atomic uint64_t moves;       /* layers moved to disk so far; changed under the lock */
     struct err health;            /* code QUARTET_OK: well */
     atomic_bool unwell;           /* health is not well: to be read without the lock */
     bool broken;                  /* health is for good */
@@ -94,6 +96,7 @@ struct kv_snap {
     bool kept;             /* never becomes too old: the writer's */
     uint64_t taken_ns, base_dead; /* when; the store's then */
     uint64_t held_ns, cost; /* when it became too old */
+    uint64_t moves;        /* of the store, when its view was looked at */
     apply_no at;
     struct kv_snap *newer, *older; /* in the store's list; newer is the pool's link too */
     bool has_cursor;
@@ -112,7 +115,9 @@ bool kv_wait_frozen(struct kv *s, uint32_t frozen);
 /* For the writer: freeze the active buffer. */
 quartet_status kv_freeze(struct kv *s, struct err *err);
 void kv_view_unref(struct kv_view *v); /* NULL is allowed */
-/* kv_pinned.c: after a flush, without the lock: are snapshots too old? */
+/* Of these layers, each with a new reference; NULL: out of memory. */
+struct kv_view *kv_view_new(struct kv_layer *const *layers, uint32_t count);
+/* kv_pinned.c: after a flush, without the lock: are snapshots too old, are pinned buffers to go to disk? */
 void kv_check_pinned(struct kv *s);
 void kv_count_pinned(struct kv *s, struct kv_stats *out); /* lock held */
 quartet_status kv_snap_too_old(const struct kv_snap *snap, struct err *err);

@@ -32,7 +32,7 @@ static quartet_status take(struct kv *s, apply_no at, bool kept, struct kv_snap 
     if (n == NULL)
         rc = err_nomem(err);
     if (rc == QUARTET_OK) {
-        *n = (struct kv_snap){.store = s, .page = n->page, .kept = kept, .taken_ns = now_ns, .base_dead = s->base_dead, .at = at != 0 ? at : atomic_load_explicit(&s->published, memory_order_acquire)};
+        *n = (struct kv_snap){.store = s, .page = n->page, .kept = kept, .taken_ns = now_ns, .base_dead = s->base_dead, .moves = s->moves, .at = at != 0 ? at : atomic_load_explicit(&s->published, memory_order_acquire)};
         if (n->at < s->base_floor)
             rc = err_set(err, QUARTET_TOO_OLD, "apply number %llu is no longer kept", (unsigned long long)n->at);
     }

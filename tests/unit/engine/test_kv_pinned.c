@@ -253,6 +253,148 @@ static void test_kv_pinned_base_bytes(void)
     side_close(&d);
 }
 
+/* ---- buffers that go to disk ---- */
+
+#define HELD 20u
+#define MOVE_BUFFER 30000u
+
+struct held {
+    kv_snap *snap;
+    uint32_t versions[KEYS];
+};
+
+static bool spins(struct side *d, uint64_t until)
+{
+    return d->env.ops->mono_ns(&d->env) < until;
+}
+
+/* Snapshots of many moments, idle and one with scans open across it all, while many buffers are written. */
+static void move_run(bool threads, uint64_t seed)
+{
+    struct side d;
+    struct err err = ERR_INIT;
+    struct held held[HELD], open;
+    side_open(&d, true, threads, &(struct kv_options){.buffer_bytes = MOVE_BUFFER}, seed);
+    for (int i = 0; i < 20; i++)
+        write_some(&d, 16);
+    CU_ASSERT_EQUAL_FATAL(kv_snapshot(d.s, 0, &open.snap, &err), QUARTET_OK);
+    memcpy(open.versions, d.versions, sizeof open.versions);
+    kv_iter *scans[2] = {scan_open(open.snap, false), scan_open(open.snap, true)};
+    uint32_t next[2] = {0, KEYS - 1};
+    CU_ASSERT_TRUE(scan_on(scans[0], open.versions, &next[0], 5, false));
+    CU_ASSERT_TRUE(scan_on(scans[1], open.versions, &next[1], 5, true));
+    for (uint32_t i = 0; i < HELD; i++) {
+        write_some(&d, 16);
+        CU_ASSERT_EQUAL_FATAL(kv_snapshot(d.s, 0, &held[i].snap, &err), QUARTET_OK);
+        memcpy(held[i].versions, d.versions, sizeof held[i].versions);
+        if (i % 3 != 0) /* one that has read something, and one that has not */
+            CU_ASSERT_EQUAL(look(held[i].snap, &err), QUARTET_OK);
+        kv_snap_idle(held[i].snap);
+        write_flushes(&d, 1);
+    }
+    struct kv_stats stats = stats_of(&d);
+    uint64_t most = 4 * MOVE_BUFFER + (threads ? 5 : 2) * 40000u, until = d.env.ops->mono_ns(&d.env) + UINT64_C(30000000000);
+    while (threads && stats.pinned_memory_bytes > most && spins(&d, until)) {
+        write_flushes(&d, 1);
+        stats = stats_of(&d);
+    }
+    CU_ASSERT_TRUE(stats.pinned_memory_bytes <= most); /* the open scans' own on top of four */
+    CU_ASSERT_TRUE(stats.pinned_bytes > stats.pinned_memory_bytes);
+    CU_ASSERT_EQUAL(stats.too_old, 0);
+    CU_ASSERT_TRUE(scan_on(scans[0], open.versions, &next[0], 0, false));
+    CU_ASSERT_TRUE(scan_on(scans[1], open.versions, &next[1], 0, true));
+    kv_iter_close(scans[0]);
+    kv_iter_close(scans[1]);
+    CU_ASSERT_TRUE(shows(open.snap, open.versions));
+    kv_snap_idle(open.snap); /* it takes what was moved meanwhile */
+    kv_snap_busy(open.snap);
+    CU_ASSERT_TRUE(shows(open.snap, open.versions));
+    for (uint32_t i = 0; i < HELD; i++) {
+        kv_snap_busy(held[i].snap);
+        CU_ASSERT_TRUE(shows(held[i].snap, held[i].versions));
+        struct kv_range all = {.hi_open = true};
+        CU_ASSERT_TRUE(kv_changed_since(d.s, TREE, &all, kv_snap_at(held[i].snap)));
+        if (i % 2 == 0)
+            kv_snap_idle(held[i].snap);
+        kv_release(held[i].snap);
+    }
+    kv_release(open.snap);
+    stats = stats_of(&d);
+    CU_ASSERT_EQUAL(stats.pinned_bytes, 0);
+    CU_ASSERT_EQUAL(stats.pinned_memory_bytes, 0);
+    side_close(&d);
+}
+
+static void test_kv_pinned_buffers_move(void)
+{
+    for (uint64_t k = 0; k < 3; k++) {
+        move_run(false, unit_seed(10 + k));
+        move_run(true, unit_seed(20 + k));
+    }
+}
+
+struct crowd {
+    struct side d;
+    pthread_mutex_t lock; /* of d.versions */
+    atomic_bool stop, wrong;
+    atomic_uint rounds;
+};
+
+/* Take a snapshot, be idle while others write, look, again a few times. */
+static void *crowd_reader(void *arg)
+{
+    struct crowd *c = arg;
+    struct held h;
+    struct err err = ERR_INIT;
+    while (!atomic_load(&c->stop) && !atomic_load(&c->wrong)) {
+        pthread_mutex_lock(&c->lock);
+        bool good = kv_snapshot(c->d.s, 0, &h.snap, &err) == QUARTET_OK;
+        memcpy(h.versions, c->d.versions, sizeof h.versions);
+        pthread_mutex_unlock(&c->lock);
+        for (int i = 0; i < 3 && good; i++) {
+            kv_snap_idle(h.snap);
+            uint64_t until = stats_of(&c->d).flushes + 2;
+            while (!atomic_load(&c->stop) && stats_of(&c->d).flushes < until)
+                usleep(100);
+            kv_snap_busy(h.snap);
+            good = shows(h.snap, h.versions);
+        }
+        if (!good)
+            atomic_store(&c->wrong, true);
+        else
+            kv_release(h.snap);
+        atomic_fetch_add(&c->rounds, 1);
+    }
+    return NULL;
+}
+
+static void test_kv_pinned_crowd(void)
+{
+    struct crowd c = {0};
+    pthread_t threads[6];
+    pthread_mutex_init(&c.lock, NULL);
+    side_open(&c.d, true, true, &(struct kv_options){.buffer_bytes = 8000}, unit_seed(40));
+    for (uint32_t i = 0; i < 6; i++)
+        CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL, crowd_reader, &c), 0);
+    uint64_t until = c.d.env.ops->mono_ns(&c.d.env) + UINT64_C(60000000000);
+    bool moved = false;
+    while ((atomic_load(&c.rounds) < 24 || !moved) && !atomic_load(&c.wrong) && spins(&c.d, until)) {
+        pthread_mutex_lock(&c.lock);
+        write_some(&c.d, 16);
+        pthread_mutex_unlock(&c.lock);
+        struct kv_stats stats = stats_of(&c.d);
+        moved = moved || stats.pinned_memory_bytes < stats.pinned_bytes;
+    }
+    atomic_store(&c.stop, true);
+    for (uint32_t i = 0; i < 6; i++)
+        pthread_join(threads[i], NULL);
+    CU_ASSERT_FALSE(atomic_load(&c.wrong));
+    CU_ASSERT_TRUE(moved);
+    CU_ASSERT_EQUAL(stats_of(&c.d).pinned_bytes, 0);
+    side_close(&c.d);
+    pthread_mutex_destroy(&c.lock);
+}
+
 /* ---- through connections ---- */
 
 static quartet_status run(conn *c, const char *sql, int64_t *first, struct err *err)
@@ -311,6 +453,8 @@ static void test_kv_pinned_connection_goes_on(void)
 const struct unit_test unit_tests[] = {
     {"too_old", test_kv_pinned_too_old},
     {"base_bytes", test_kv_pinned_base_bytes},
+    {"buffers_move", test_kv_pinned_buffers_move},
+    {"crowd", test_kv_pinned_crowd},
     {"connection_goes_on", test_kv_pinned_connection_goes_on},
     {NULL, NULL},
 };
