@@ -646,7 +646,7 @@ static quartet_status run_body(conn_stmt *s, txn *t, struct err *err)
     return rc;
 }
 
-/* A lone statement that writes: again on a new snapshot where another transaction came between. */
+/* A lone statement that writes: again on a new snapshot where another transaction came between, or its own has become too old (one that holds the commit lock does not). */
 static quartet_status run_alone(conn_stmt *s, struct err *err)
 {
     conn *c = s->c;
@@ -665,10 +665,13 @@ static quartet_status run_alone(conn_stmt *s, struct err *err)
             rc = run_body(s, t, err);
         if (rc != QUARTET_OK) {
             txn_rollback(t);
-            return rc;
+            if (rc != QUARTET_TOO_OLD || attempt >= CONN_RETRIES)
+                return rc;
+            err_clear(err);
+            continue;
         }
         rc = txn_commit_stamped(t, &stamp, err);
-        if (rc != QUARTET_SERIALIZATION)
+        if (rc != QUARTET_SERIALIZATION && (rc != QUARTET_TOO_OLD || attempt >= CONN_RETRIES))
             return rc == QUARTET_OK ? conn_committed(c, stamp, err) : rc;
         err_clear(err);
     }
