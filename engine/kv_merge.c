@@ -13,6 +13,8 @@
 #include "kv_past.h"
 
 #define SLICE_PAGES 3800u        /* LMDB's branch pages come on top: 4,096 in all */
+#define SLICE_PAGES_MIN 256u
+#define SLICE_PART 24u           /* of a small base a slice takes this part: pages are copied before they are free, and the file never shrinks */
 #define FILL_BYTES (BLOCK_BYTES * 9u / 10u)
 #define SMALL_BYTES (BLOCK_BYTES / 3u)
 #define BLOCK_ROWS_CUT 4096u     /* no more rows in a block, unless they cannot be parted */
@@ -31,6 +33,7 @@ struct merge {
     uint64_t past_from;     /* pasts stamped below it go */
     uint32_t walk_count;    /* of in.walks */
     kv_buffer *past;        /* of the keys that passed in this slice, as entries of the history trees; NULL: none */
+    uint64_t slice_pages;           /* as many pages as a slice may dirty */
     uint64_t runs, values, entries; /* of this slice: see slice_full */
     struct arena arenas[2]; /* keys and values of pending rows: they take turns, so that memory is used again while it is in the cache */
     uint32_t turn;          /* the one that is filled */
@@ -54,7 +57,7 @@ struct merge {
 /* Pages that LMDB has dirtied: those of values; leaves, which hold some 60 entries at least unless separators are long, and one more for each run. */
 static bool slice_full(const struct merge *m)
 {
-    return !m->endless && m->values + m->entries / ENTRIES_A_LEAF + m->runs >= SLICE_PAGES;
+    return !m->endless && m->values + m->entries / ENTRIES_A_LEAF + m->runs >= m->slice_pages;
 }
 
 static struct arena *arena_of(struct merge *m)
@@ -473,7 +476,9 @@ static quartet_status merge_run(struct merge *m, struct err *err)
 
 static quartet_status slice_begin(struct merge *m, struct err *err)
 {
+    uint64_t part = m->base->ops->bytes(m->base) / 4096 / SLICE_PART;
     m->runs = m->values = m->entries = 0;
+    m->slice_pages = part < SLICE_PAGES_MIN ? SLICE_PAGES_MIN : part > SLICE_PAGES ? SLICE_PAGES : part;
     quartet_status rc = m->base->ops->read_begin(m->base, &m->read, err);
     if (rc == QUARTET_OK)
         rc = m->base->ops->cursor_open(m->read, &m->old, err);
