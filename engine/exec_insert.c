@@ -198,7 +198,7 @@ static quartet_status insert_all_values(struct xwrite *w, const struct pvalues *
         if (rc == QUARTET_OK)
             rc = insert_row(w, NULL, k, err);
     }
-    return rc;
+    return rc == QUARTET_OK ? effects_end(w, err) : rc;
 }
 
 static quartet_status insert_next(struct xnode *x, struct err *err)
