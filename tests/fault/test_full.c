@@ -19,7 +19,7 @@
 #include "fault/disk.h"
 #include "fault/work.h"
 
-#define DISK "48m"
+#define DISK "64m"
 #define WAIT_S 20
 #define ROWS_MAX 60
 
