@@ -27,6 +27,8 @@ int quartet_cluster_init(const char *dir, int nodes, const char *const *addresse
     return (int)rc;
 }
 
+#define NODE_LOG_BYTES_MIN (UINT64_C(1) << 30) /* until nodes hand each other snapshots */
+
 static quartet_status start(quartet_db *q, const struct quartet_node_config *config, struct quartet_node *out, struct err *err)
 {
     const char *keys = config->keys;
@@ -37,6 +39,8 @@ static quartet_status start(quartet_db *q, const struct quartet_node_config *con
     if (api_shared_node(q->shared) != NULL)
         return err_set(err, QUARTET_MISUSE, "this database is served by a node already");
     quartet_status rc = keys == NULL ? path_join(path, sizeof path, dir, "keys", err) : QUARTET_OK;
+    if (rc == QUARTET_OK)
+        db_set_log_floor(conn_db(q->local), config->log_bytes_min > 0 ? config->log_bytes_min : NODE_LOG_BYTES_MIN);
     if (rc == QUARTET_OK)
         rc = db_set_retention(conn_db(q->local), config->log_bytes_max, config->log_archive, err);
     if (rc == QUARTET_OK)

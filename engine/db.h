@@ -16,6 +16,7 @@ struct db_options {
     bool base_in_memory;         /* the base is kv_mem, the log is durable: the simulator's store; recovery replays the whole log */
     size_t buffer_bytes;         /* 0: the default */
     uint64_t snapshot_bytes;     /* likewise */
+    uint64_t log_bytes_min;      /* of a member's log so much stays, also what everybody has: for an empty node in the place of a lost one; at most log_bytes_max */
     uint64_t log_bytes_max;      /* 0: DB_LOG_BYTES_MAX_DEFAULT; see db_set_retention */
     const char *log_archive;     /* NULL: none; used during db_open only */
     enum log_sync_mode sync;     /* default LOG_SYNC_FULL; a session may set its own */
@@ -57,6 +58,7 @@ bool db_covers(db *d, struct slice encoded_vv);
 void db_set_peers(db *d, uint8_t others);
 quartet_status db_peer_has(db *d, uint8_t slot, struct slice encoded_vv, struct err *err); /* replaces what it told before */
 /* Past bytes_max (0: the default) what a member lacks goes too. Segments go into the directory `archive` (made as needed) instead of being used again; NULL or "": none. */
+void db_set_log_floor(db *d, uint64_t bytes); /* log_bytes_min */
 quartet_status db_set_retention(db *d, uint64_t bytes_max, const char *archive, struct err *err);
 /* The state hash over all tables, with the vector it belongs to (encoded, appended). */
 quartet_status db_state_hash(db *d, struct state_hash *out, struct buf *at, struct err *err);

@@ -109,12 +109,22 @@ void db_trim_index(db *d, log_pos start)
     }
 }
 
+void db_set_log_floor(db *d, uint64_t bytes)
+{
+    pthread_mutex_lock(&d->commit_lock);
+    d->options.log_bytes_min = bytes;
+    pthread_mutex_unlock(&d->commit_lock);
+}
+
 /* What may go, rounded down to where a segment begins; 0: nothing. */
 static log_pos choose(db *d)
 {
     uint64_t grain = d->options.in_memory ? 1 : LOG_SEGMENT_BYTES;
     log_pos own = own_needs(d), peers = d->has_identity ? peers_need(d) : UINT64_MAX, end = commit_log_end(d->log);
     log_pos forced = end + grain > d->options.log_bytes_max ? end + grain - d->options.log_bytes_max : 0;
+    log_pos floor = end > d->options.log_bytes_min ? end - d->options.log_bytes_min : 0;
+    if (d->has_identity && peers > floor)
+        peers = floor;
     log_pos at = peers > forced ? peers : forced;
     at = (own < at ? own : at) / grain * grain;
     log_pos start = commit_log_start(d->log);

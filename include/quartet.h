@@ -156,6 +156,7 @@ struct quartet_node_config {
     const char *keys;         /* directory with node.key and member.qm; NULL: the database's own directory + "/keys" */
     const char *backups;      /* an existing directory: clients may make backups in it, by a plain name; NULL: they may not */
     const char *log_archive;  /* segments of the log that are not needed any longer go into this directory; NULL: they are used again */
+    uint64_t log_bytes_min;   /* so much of the log stays even where every member has it, for a new node in the place of a lost one; 0: 1 GiB */
     uint64_t log_bytes_max;   /* past this the log lets go even of what a member lacks; 0: 4 GiB */
 };
 /* Make an open embedded database a member of its cluster, until stopped. The database must be empty or belong to this member. */

@@ -23,13 +23,13 @@ static void usage(FILE *out)
           "           makes DIR/0 ... DIR/N-1 (key and membership of each node), DIR/root.key and DIR/admin.url;\n"
           "           N is 1 to 4 (4). One --host for all nodes on one machine (127.0.0.1), then node K uses PORT + K (7401)\n"
           "           and HTTP port + K (7501); or one --host per node, then all use the same ports.\n"
-          "       quartetd --dir DIR/SLOT [--backup-dir DIR] [--buffer-bytes N] [--snapshot-bytes N] [--log-bytes-max N] [--log-archive DIR]\n"
-          "                [--die-with-parent]\n"
+          "       quartetd --dir DIR/SLOT [--backup-dir DIR] [--buffer-bytes N] [--snapshot-bytes N]\n"
+          "                [--log-bytes-min N] [--log-bytes-max N] [--log-archive DIR] [--die-with-parent]\n"
           "           runs the node until SIGINT or SIGTERM. With --backup-dir clients may say BACKUP TO 'NAME', which makes\n"
           "           DIR/NAME on this machine; without it they may not. --buffer-bytes (67108864): of the write buffer in memory;\n"
           "           --snapshot-bytes (4294967296): what open transactions may hold before the oldest one fails. The log is kept\n"
-          "           until all members have it, or until it passes --log-bytes-max (4294967296); with --log-archive segments\n"
-          "           that go are moved into that directory.\n",
+          "           until all members have it, at least --log-bytes-min of it (1073741824) and at most --log-bytes-max\n"
+          "           (4294967296); with --log-archive segments that go are moved into that directory.\n",
           out);
 }
 
@@ -205,6 +205,9 @@ int main(int argc, char **argv)
             config.log_archive = argv[++i];
         } else if (strcmp(argv[i], "--log-bytes-max") == 0 && i + 1 < argc && parse_number(argv[i + 1], LOG_BYTES_LEAST, LONG_MAX, &bytes)) {
             config.log_bytes_max = (uint64_t)bytes;
+            i++;
+        } else if (strcmp(argv[i], "--log-bytes-min") == 0 && i + 1 < argc && parse_number(argv[i + 1], 1, LONG_MAX, &bytes)) {
+            config.log_bytes_min = (uint64_t)bytes;
             i++;
         } else if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc) {
             dir = argv[++i];
