@@ -187,6 +187,8 @@ static quartet_status merge_layers(struct kv *s, struct kv_layer *const *layers,
     struct kv_merge_how how = {.checkpoint = slice_of(checkpoint->data != NULL ? checkpoint->data : (const uint8_t *)"", checkpoint->len),
                                .stop = asked_to_stop, .arg = s, .past_from = layers[0]->past_from};
     quartet_status rc = kv_merge_layers(s->base, walks, count, &how, err);
+    if (rc == QUARTET_CORRUPT && strstr(err->text, s->name) == NULL)
+        err_prefix(err, s->name); /* a block tells of itself only */
     for (uint32_t i = 0; i < count; i++)
         kv_walk_deinit(&walks[i]);
     return rc;

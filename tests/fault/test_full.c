@@ -19,7 +19,7 @@
 #include "fault/disk.h"
 #include "fault/work.h"
 
-#define DISK "64m"
+#define DISK "48m"
 #define WAIT_S 20
 #define ROWS_MAX 60
 
@@ -222,7 +222,7 @@ int main(int argc, char **argv)
     struct err err = ERR_INIT;
     char why[600];
     if (work_open(&r.w, &err) != QUARTET_OK ||
-        work_sql(&r.w, "CREATE TABLE f (n INTEGER, k INTEGER, v TEXT, PRIMARY KEY (n, k)); CREATE TABLE done (n INTEGER PRIMARY KEY, rows INTEGER, bytes INTEGER)", NULL,
+        work_sql(&r.w, "SET history_retention = 0; CREATE TABLE f (n INTEGER, k INTEGER, v TEXT, PRIMARY KEY (n, k)); CREATE TABLE done (n INTEGER PRIMARY KEY, rows INTEGER, bytes INTEGER)", NULL,
                  &err) != QUARTET_OK)
         fail(&r, "the tables", err.text);
     for (uint64_t k = 0; k < rounds && r.failures == 0; k++)
