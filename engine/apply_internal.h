@@ -1,0 +1,76 @@
+/* apply_internal.h - one apply at work, and what its parts ask of each other; only for apply*.c.
+ *
+ * apply.c takes a transaction from its first delta to the store, apply_row.c merges one row, apply_system.c rows of the system tables and what they make of the
+ * catalog, apply_past.c writes history beside a changed row, apply_index.c keeps entries. */
+#ifndef ENGINE_APPLY_INTERNAL_H
+#define ENGINE_APPLY_INTERNAL_H
+
+#include "apply.h"
+#include "history.h"
+#include "kv_past.h"
+#include "kv_top.h"
+
+struct hash_change {
+    struct table_state *state;
+    struct state_hash add, sub;
+    bool reset;
+};
+struct applying {
+    db *d;
+    struct apply_in in;
+    bool prepared;
+    struct row_writer writer;
+    struct apply_ops ops;
+    kv_snap *snap;
+    struct catalog *fresh;       /* made on the way; NULL: d->catalog is still right */
+    const struct catalog *catalog;
+    kv_own *system;              /* merged system rows, laid over the snapshot; NULL: none touched */
+    struct hash_change *changes;
+    size_t change_count, change_cap, at_table; /* at_table: of the present table */
+    const struct table_def *t;
+    uint32_t *map;               /* the delta's column -> record column; NULL: the same */
+    bool plain;                  /* the table is the user's, its columns' ids ascend, none is a COUNTER: row_hash_plain */
+    uint32_t *ends;              /* plain: room for apply_values.ends */
+    struct kv_top top;           /* as of snap */
+    tree_id last_tree;
+    struct arena tables, row;    /* per delta; per row */
+    struct buf old, record, hashed, entry, encoded;
+    hlc_stamp newest;            /* of all that was applied before: what is stamped later is late for no row */
+    bool settings;               /* one was changed */
+    hlc_stamp past_from;         /* older history is not written */
+    struct buf past, scratch;
+    kv_past *past_reader;        /* of past_table; NULL: none */
+    tree_id past_table;
+    struct value *old_values, *values;
+    uint64_t rows;
+    struct table_state *last_state; /* looked up last, maybe by an earlier apply */
+    struct err *err;
+};
+
+/* QUARTET_CORRUPT with the delta's number and the table's name. */
+quartet_status apply_misfit(struct applying *a, const char *what);
+
+/* apply_row.c */
+struct hash_change *apply_change_of(struct applying *a, tree_id id); /* NULL: out of memory, told in a->err */
+quartet_status apply_begin_table(struct applying *a, uint64_t table_id, const uint32_t *column_ids, uint32_t column_count);
+quartet_status apply_one_row(struct applying *a, struct slice key, struct row_op *op, const struct apply_values *values);
+
+/* apply_system.c */
+/* After a system row changed. In a cluster the definition of a dropped table is kept, since writes to it may still be under way. */
+quartet_status apply_system_changed(struct applying *a, struct slice key, struct slice record, bool was_live, bool live);
+/* All system rows of the delta are merged: what do they make of the schema? */
+quartet_status apply_renew_catalog(struct applying *a);
+
+/* apply_past.c */
+struct past_change { /* what merging an operation into a row means for its history */
+    bool kept, late;
+    struct history_saved saved;
+    hlc_stamp at;       /* late: of the newest entry, which is to be made whole; 0: nothing is to be done */
+};
+
+/* Before the row is changed. Late operations are written down here, whether they will change anything or not. */
+quartet_status apply_past_before(struct applying *a, const struct row *row, struct slice key, const struct row_op *op, struct past_change *c);
+/* After it: the past that goes with the row's new record, into a->past; empty: none. */
+quartet_status apply_past_after(struct applying *a, const struct row *now, struct slice key, struct past_change *c);
+
+#endif

@@ -1,0 +1,78 @@
+/* apply_past.c - what apply writes into a row's history beside its new record; history.h tells what it is.
+ * Why the newest entry is looked at only for late operations: all others come after everything that is known, so the row as it is is the state before them. */
+#include "apply_internal.h"
+
+/* The newest entry of this key; found only where some change advanced it before. */
+static quartet_status newest_entry(struct applying *a, struct slice key, hlc_stamp *stamp, struct slice *entry, bool *found)
+{
+    quartet_status rc = QUARTET_OK;
+    if (a->past_reader == NULL || a->past_table != a->t->id) {
+        kv_past_close(a->past_reader);
+        a->past_reader = NULL;
+        a->past_table = a->t->id;
+        rc = kv_past_open(a->snap, a->t->id, &a->past_reader, a->err);
+    }
+    if (rc == QUARTET_OK)
+        rc = kv_past_seek(a->past_reader, key, 0, a->err);
+    return rc == QUARTET_OK ? kv_past_next(a->past_reader, stamp, entry, found, a->err) : rc;
+}
+
+quartet_status apply_past_before(struct applying *a, const struct row *row, struct slice key, const struct row_op *op, struct past_change *c)
+{
+    hlc_stamp stamp = a->writer.ver.stamp, at = 0;
+    struct slice entry;
+    bool found = false;
+    *c = (struct past_change){.kept = a->t->id >= SYS_TREES_END && stamp >= a->past_from && a->old.len > 0};
+    if (!c->kept)
+        return QUARTET_OK;
+    quartet_status rc = QUARTET_OK;
+    if (stamp <= a->newest) {
+        rc = newest_entry(a, key, &at, &entry, &found);
+        c->late = rc == QUARTET_OK && ((found && stamp <= at) || stamp <= history_newest(row, &a->t->rows));
+    }
+    if (rc == QUARTET_OK && c->late && found && !history_entry_is_whole(entry))
+        c->at = at;
+    if (rc != QUARTET_OK || !c->late)
+        return rc == QUARTET_OK ? history_save(row, &a->t->rows, op, &a->row, &c->saved, a->err) : rc;
+    buf_clear(&a->past);
+    buf_clear(&a->entry);
+    rc = history_late(row, op, &a->writer, &a->past, &a->scratch, a->err);
+    kv_past_key(&a->entry, key, KV_PAST_LATE, stamp, a->writer.ver.chain);
+    if (rc == QUARTET_OK && (a->past.failed || a->entry.failed))
+        rc = err_nomem(a->err);
+    return rc == QUARTET_OK ? ops_put_copy(&a->ops, kv_past_tree(a->t->id), slice_of(a->entry.data, a->entry.len), slice_of(a->past.data, a->past.len), a->err)
+                            : rc;
+}
+
+/* A late operation changes the row under the newest entry: from now on that one tells by itself what the row was before it. */
+static quartet_status make_whole(struct applying *a, struct slice key, struct buf *out)
+{
+    hlc_stamp at;
+    struct slice entry;
+    bool found;
+    struct row was;
+    struct buf record = {0};
+    quartet_status rc = newest_entry(a, key, &at, &entry, &found);
+    if (rc == QUARTET_OK)
+        rc = row_decode(slice_of(a->old.data, a->old.len), &a->t->rows, &a->row, &was, a->err);
+    if (rc == QUARTET_OK)
+        rc = history_undo(&was, &a->t->rows, entry, &a->row, a->err);
+    if (rc == QUARTET_OK)
+        rc = row_encode(&was, &a->t->rows, &a->d->chains, &record, a->err);
+    if (rc == QUARTET_OK)
+        rc = history_entry_whole(slice_of(record.data, record.len), out, &a->scratch, a->err);
+    buf_deinit(&record);
+    return rc;
+}
+
+quartet_status apply_past_after(struct applying *a, const struct row *now, struct slice key, struct past_change *c)
+{
+    hlc_stamp stamp = c->late ? c->at : a->writer.ver.stamp;
+    buf_clear(&a->past);
+    if (!c->kept || stamp == 0)
+        return QUARTET_OK;
+    buf_u64(&a->past, stamp); /* kv_past_put, in place */
+    quartet_status rc = c->late ? make_whole(a, key, &a->past)
+                                : history_entry(&c->saved, now, slice_of(a->old.data, a->old.len), &a->past, &a->scratch, a->err);
+    return rc;
+}
