@@ -306,7 +306,7 @@ quartet_status apply_rebuild(db *d, struct err *err)
             rc = QUARTET_NOMEM;
             break;
         }
-        if (t->id != SYS_GRAVES && t->id != SYS_COLUMN_ORDER)
+        if (!system_is_local(t->id))
             rc = walk(snap, t->id, true, hash_row, &f, err);
         if (rc == QUARTET_OK)
             s->hash = f.hash;

@@ -12,6 +12,11 @@
 
 #define SYS_COLUMN_ORDER 5u /* local: in which order this node learnt of added columns = their place in records */
 #define SYS_TREES_END 256u
+/* Whether a system table is this node's own: made by apply, neither replicated nor part of the state hash. */
+static inline bool system_is_local(tree_id id)
+{
+    return id == SYS_GRAVES || id == SYS_COLUMN_ORDER;
+}
 #define CATALOG_COLUMN_ADDED (1u << 16) /* ids of added columns begin here */
 
 /* Column positions of the system tables. */

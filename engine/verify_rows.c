@@ -150,7 +150,7 @@ static quartet_status check_table(struct rows *r)
     r->entries = mem_zalloc(r->t->index_count + 1u, sizeof *r->entries);
     if (rc == QUARTET_OK && r->entries == NULL)
         rc = err_nomem(r->err);
-    if (rc == QUARTET_OK && r->t->id != SYS_GRAVES && r->t->id != SYS_COLUMN_ORDER) /* this node's own, hashed by nobody */
+    if (rc == QUARTET_OK && !system_is_local(r->t->id))
         rc = walk(r, r->t->id, true, check_row);
     r->v->tables++;
     if (rc == QUARTET_OK && !r->v->torn && (r->hash.lo != s->hash.lo || r->hash.hi != s->hash.hi))
