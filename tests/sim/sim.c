@@ -1,5 +1,5 @@
 /* sim.c - one seed from beginning to end: options, nodes, faults, the clock, the two phases. See sim.h. */
-#include "sim/sim.h"
+#include "sim/sim_load.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -31,6 +31,11 @@ void sim_options_draw(struct sim_options *o, uint64_t seed)
     o->large = prng_chance(&r, 0.3) ? 200 : 20;
     o->concurrent_ddl = prng_chance(&r, 0.3);
     o->buffer_bytes = prng_chance(&r, 0.5) ? 64u << 10 : 0;
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < sim_load_count; i++) /* now this, now that is what nearly all clients do */
+        total += o->weights[i] = prng_chance(&r, 0.2) ? 0 : sim_loads[i]->weight * (1 + (uint32_t)prng_below(&r, 4));
+    if (total == 0)
+        o->weights[0] = 1;
 }
 
 void sim_options_print(const struct sim_options *o)
@@ -40,6 +45,9 @@ void sim_options_print(const struct sim_options *o)
            (unsigned long long)o->seed, o->nodes, o->transactions, (double)o->run_us / 1e6, o->keys, o->loss, o->repeat,
            (double)o->delay_us_min / 1e3, (double)o->delay_us_max / 1e3, o->partition, o->crash, o->power_loss, o->clock_jump, o->link_cut, o->large,
            o->concurrent_ddl ? "tables made on two nodes" : "tables made on one node", o->buffer_bytes);
+    printf("  loads:");
+    for (uint32_t i = 0; i < sim_load_count; i++)
+        printf(" %s %u%s", sim_loads[i]->name, o->weights[i], i + 1 < sim_load_count ? "," : "\n");
 }
 
 void sim_fail(struct sim *s, const char *format, ...)

@@ -17,6 +17,7 @@
 #define SIM_TICK_US 50000u
 #define SIM_HEAL_US 120000000u /* the healed cluster must agree within this */
 #define SIM_WRITES_MAX 4096u   /* of one node */
+#define SIM_LOADS_MAX 32u
 
 /* What the seed decides; all of it is printed with a failure. */
 struct sim_options {
@@ -25,6 +26,7 @@ struct sim_options {
     uint32_t transactions;      /* asked for in all */
     uint64_t run_us;            /* length of the first phase */
     uint32_t keys;              /* rows that everybody writes */
+    uint32_t weights[SIM_LOADS_MAX]; /* of each load (sim_load.h); 0: left out */
     double loss, repeat;        /* per message */
     uint64_t delay_us_min, delay_us_max;
     double partition, crash, clock_jump, link_cut; /* chance per simulated second */
@@ -48,7 +50,6 @@ struct sim_node {
     uint64_t starts;
     uint64_t next;                    /* number of the next transaction */
     uint8_t told[SIM_WRITES_MAX];     /* 1: acknowledged; 2: failed or cut off, so that its outcome is open */
-    bool wrote_pair;                  /* its present transaction wrote pa and pb */
     uint64_t held_us;                 /* down until then */
 };
 
@@ -109,6 +110,7 @@ void sim_work_step(struct sim *s, uint8_t slot); /* one transaction on one node 
 quartet_status sim_sql(struct sim_node *n, const char *sql, int64_t *number, struct err *err);
 void sim_check_now(struct sim *s, uint8_t slot); /* what must hold in every snapshot of every node */
 bool sim_converged(struct sim *s);
+void sim_check_model(struct sim *s);             /* the naive model of all batches against the nodes */
 void sim_check_end(struct sim *s);               /* all nodes alike, nothing acknowledged lost, and the naive model's answer */
 
 #endif

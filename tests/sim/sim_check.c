@@ -1,39 +1,25 @@
 /* sim_check.c - the checkers: what must hold in every snapshot, and what must hold at the end (../docs/ARCHITECTURE.md, "How we know"). */
-#include "sim/sim.h"
+#include "sim/sim_load.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
-#include "merge/model.h"
-
-static const struct {
-    const char *what, *sql; /* counts offences */
-} invariants[] = {
-    {"half a transaction is visible (pa, pb)",
-     "SELECT (SELECT count(*) FROM pa LEFT JOIN pb ON pa.id = pb.id WHERE pb.id IS NULL OR pa.v <> pb.v) + "
-     "(SELECT count(*) FROM pb LEFT JOIN pa ON pa.id = pb.id WHERE pa.id IS NULL)"},
-    {"an effect is visible before its cause (cz)", "SELECT count(*) FROM cz c LEFT JOIN cz d ON d.id = c.dep WHERE c.dep IS NOT NULL AND d.id IS NULL"},
-    {"a counter differs from the sum of its changes (cnt, journal)",
-     "SELECT count(*) FROM cnt LEFT JOIN (SELECT id, sum(d) AS s FROM journal GROUP BY id) j ON j.id = cnt.id WHERE cnt.n <> coalesce(j.s, 0)"},
-    {"an index disagrees with its table (t_b)",
-     "SELECT (SELECT count(*) FROM t WHERE b >= 0 AND b <= 9) - (SELECT count(*) FROM t WHERE b + 0 >= 0 AND b + 0 <= 9)"},
-};
 
 void sim_check_now(struct sim *s, uint8_t slot)
 {
     struct sim_node *n = &s->nodes[slot];
-    for (size_t i = 0; i < sizeof invariants / sizeof *invariants && s->failure[0] == '\0'; i++) {
-        struct err err = ERR_INIT;
-        int64_t offences = 0;
-        quartet_status rc = sim_sql(n, invariants[i].sql, &offences, &err);
-        if (rc == QUARTET_ERROR && strstr(err.text, "no such table") != NULL)
-            return; /* the schema has not arrived yet */
-        if (rc != QUARTET_OK && !n->env.dead)
-            sim_fail(s, "node %u cannot be read: %s", (unsigned)slot, err.text);
-        else if (rc == QUARTET_OK && offences != 0)
-            sim_fail(s, "node %u: %s: %lld times", (unsigned)slot, invariants[i].what, (long long)offences);
-    }
+    for (uint32_t i = 0; i < sim_load_count; i++)
+        for (const struct sim_invariant *v = sim_loads[i]->invariants; v != NULL && v->what != NULL && s->failure[0] == '\0'; v++) {
+            struct err err = ERR_INIT;
+            int64_t offences = 0;
+            quartet_status rc = sim_sql(n, v->sql, &offences, &err);
+            if (rc == QUARTET_ERROR && strstr(err.text, "no such table") != NULL)
+                return; /* the schema has not arrived yet */
+            if (rc != QUARTET_OK && !n->env.dead)
+                sim_fail(s, "node %u cannot be read: %s", (unsigned)slot, err.text);
+            else if (rc == QUARTET_OK && offences != 0)
+                sim_fail(s, "node %u: %s: %lld times", (unsigned)slot, v->what, (long long)offences);
+        }
 }
 
 static bool vector_of(struct sim_node *n, struct idvec *out, struct err *err)
@@ -70,12 +56,6 @@ bool sim_converged(struct sim *s)
 
 /* ---- the end ---- */
 
-static const char *const dumps[] = {
-    "SELECT * FROM journal ORDER BY node, k", "SELECT * FROM cnt ORDER BY id", "SELECT * FROM pa ORDER BY id",
-    "SELECT * FROM pb ORDER BY id",           "SELECT * FROM cz ORDER BY id",  "SELECT * FROM t ORDER BY id",
-    "SELECT id, a, b FROM t WHERE b >= 0 ORDER BY b, a, id",
-};
-
 static quartet_status dump(struct sim_node *n, const char *sql, struct buf *out, struct err *err)
 {
     conn_stmt *stmt = NULL;
@@ -92,24 +72,31 @@ static quartet_status dump(struct sim_node *n, const char *sql, struct buf *out,
     return rc == QUARTET_OK ? buf_check(out, err) : rc;
 }
 
+static void check_dump(struct sim *s, const char *sql)
+{
+    struct buf first = {0};
+    struct err err = ERR_INIT;
+    for (uint32_t k = 0; k < s->o.nodes && s->failure[0] == '\0'; k++) {
+        struct buf mine = {0};
+        if (dump(&s->nodes[k], sql, &mine, &err) != QUARTET_OK)
+            sim_fail(s, "node %u: %s: %s", k, sql, err.text);
+        else if (k > 0 && !slice_eq(slice_of(first.data, first.len), slice_of(mine.data, mine.len)))
+            sim_fail(s, "DIVERGED: node %u and node 0 answer differently to: %s", k, sql);
+        if (k == 0)
+            first = mine;
+        else
+            buf_deinit(&mine);
+    }
+    buf_deinit(&first);
+}
+
 static void check_alike(struct sim *s)
 {
     struct err err = ERR_INIT;
-    for (size_t q = 0; q < sizeof dumps / sizeof *dumps; q++) {
-        struct buf first = {0};
-        for (uint32_t k = 0; k < s->o.nodes && s->failure[0] == '\0'; k++) {
-            struct buf mine = {0};
-            if (dump(&s->nodes[k], dumps[q], &mine, &err) != QUARTET_OK)
-                sim_fail(s, "node %u: %s: %s", k, dumps[q], err.text);
-            else if (k > 0 && !slice_eq(slice_of(first.data, first.len), slice_of(mine.data, mine.len)))
-                sim_fail(s, "DIVERGED: node %u and node 0 answer differently to: %s", k, dumps[q]);
-            if (k == 0)
-                first = mine;
-            else
-                buf_deinit(&mine);
-        }
-        buf_deinit(&first);
-    }
+    check_dump(s, "SELECT * FROM journal ORDER BY node, k");
+    for (uint32_t i = 0; i < sim_load_count; i++)
+        for (const char *const *sql = sim_loads[i]->dumps; sql != NULL && *sql != NULL; sql++)
+            check_dump(s, *sql);
     struct state_hash first = {0};
     for (uint32_t k = 0; k < s->o.nodes && s->failure[0] == '\0'; k++) {
         struct state_hash h;
@@ -141,286 +128,6 @@ static void check_durable(struct sim *s)
         }
 }
 
-/* ---- the naive model: all signed batches, merged again from scratch ---- */
-
-struct replay_txn {
-    struct replay_txn *next;
-    const struct model_txn *t;
-};
-struct replay {
-    struct sim *s;
-    struct arena arena;
-    struct model model;
-    struct chain_table chains;
-    struct vv seen[64];       /* by chain number: what its writer had applied, cumulated over its deltas */
-    uint64_t done[64];        /* by chain number: deltas taken */
-    struct replay_txn *txns;  /* newest first */
-    uint32_t txn_count;
-    struct model_op *ops;     /* of an unfinished transaction */
-    uint32_t op_count, op_cap;
-    const struct catalog *catalog;
-    struct err err;
-};
-
-static bool add_op(struct replay *r, const struct table_def *t, const struct delta_reader *d, struct slice key, const struct row_op *op)
-{
-    if (r->op_count == r->op_cap) {
-        uint32_t cap = r->op_cap == 0 ? 64 : r->op_cap * 2;
-        struct model_op *grown = arena_alloc(&r->arena, cap * sizeof *grown);
-        if (grown == NULL)
-            return false;
-        if (r->op_count > 0)
-            memcpy(grown, r->ops, r->op_count * sizeof *grown);
-        r->ops = grown;
-        r->op_cap = cap;
-    }
-    struct row_write *writes = arena_alloc(&r->arena, (op->write_count + 1) * sizeof *writes);
-    uint32_t count = 0;
-    if (writes == NULL)
-        return false;
-    for (uint32_t i = 0; i < op->write_count; i++)
-        for (uint32_t c = 0; c < t->rows.count; c++)
-            if (t->record_ids[c] == d->column_ids[op->writes[i].column]) {
-                writes[count] = op->writes[i];
-                writes[count++].column = c;
-            }
-    r->ops[r->op_count++] = (struct model_op){.table = t->id, .key = key, .flags = op->flags, .writes = writes, .write_count = count,
-                                                .life_chain = op->life_chain, .life_stamp = op->life_stamp};
-    return true;
-}
-
-static bool finish_txn(struct replay *r, chain_no chain, const struct delta_reader *d)
-{
-    struct vv *seen = &r->seen[chain];
-    struct model_seen *list = arena_alloc(&r->arena, (seen->count + 1) * sizeof *list);
-    struct model_txn *t = arena_zalloc(&r->arena, 1, sizeof *t);
-    if (list == NULL || t == NULL)
-        return false;
-    for (uint32_t i = 0; i < seen->count; i++)
-        list[i] = (struct model_seen){.chain = r->chains.ids[seen->e[i].chain], .number = seen->e[i].number};
-    list[seen->count] = (struct model_seen){.chain = r->chains.ids[chain], .number = d->number - 1};
-    *t = (struct model_txn){.chain = r->chains.ids[chain], .number = d->number, .stamp = d->stamp, .seen = list, .seen_count = seen->count + 1,
-                              .ops = r->ops, .op_count = r->op_count};
-    r->ops = NULL;
-    r->op_count = r->op_cap = 0;
-    struct replay_txn *link = arena_zalloc(&r->arena, 1, sizeof *link);
-    if (link == NULL)
-        return false;
-    *link = (struct replay_txn){.next = r->txns, .t = t};
-    r->txns = link;
-    r->txn_count++;
-    return model_add(&r->model, t, &r->err) == QUARTET_OK;
-}
-
-static bool take_rows(struct replay *r, struct delta_reader *d)
-{
-    const struct table_def *t = catalog_table_by_id(r->catalog, d->table_id);
-    bool more = true;
-    while (more) {
-        struct slice key;
-        struct row_op op;
-        if (delta_next_row(d, &r->arena, &key, &op, &more, &r->err) != QUARTET_OK)
-            return false;
-        if (more && t != NULL && !t->is_system && !add_op(r, t, d, key, &op))
-            return false;
-    }
-    return true;
-}
-
-static bool take_delta(struct replay *r, chain_no chain, struct slice bytes)
-{
-    struct delta_reader d;
-    bool more = true;
-    if (delta_open(&d, bytes, &r->chains, &r->err) != QUARTET_OK)
-        return false;
-    bool ok = r->chains.count <= 64 && vv_merge(&r->seen[chain], &d.deps, &r->err) == QUARTET_OK;
-    while (ok && more)
-        ok = delta_next_table(&d, &r->arena, &more, &r->err) == QUARTET_OK && (!more || take_rows(r, &d));
-    if (ok && (d.flags & DELTA_MORE) == 0)
-        ok = finish_txn(r, chain, &d);
-    r->done[chain] = d.number;
-    delta_close(&d);
-    return ok;
-}
-
-/* A chain's batches are taken in their order; which chain comes first does not matter to the model. */
-static bool take_batches(struct replay *r)
-{
-    struct sim *s = r->s;
-    for (size_t i = 0; i < s->batch_count; i++) {
-        struct batch_header h;
-        struct slice payload, delta;
-        chain_no chain;
-        if (batch_parse(slice_of(s->batches[i].bytes, s->batches[i].n), &h, &payload, &r->err) != QUARTET_OK ||
-            chain_intern(&r->chains, h.chain, &chain, &r->err) != QUARTET_OK || chain >= 64)
-            return false;
-        if (h.first + h.count - 1 <= r->done[chain])
-            continue; /* signed again after a crash: the same deltas */
-        if (h.first != r->done[chain] + 1) {
-            err_set(&r->err, QUARTET_INTERNAL, "a hole in a chain of slot %u: %llu after %llu", (unsigned)h.chain.slot, (unsigned long long)h.first,
-                    (unsigned long long)r->done[chain]);
-            return false;
-        }
-        struct bytes_in in = bytes_in(payload.p, payload.n);
-        while (batch_next_delta(&in, &delta))
-            if (!take_delta(r, chain, delta))
-                return false;
-    }
-    return true;
-}
-
-static void compare_row(struct replay *r, const struct table_def *t, const struct model_key *k, txn *reader, uint64_t *live)
-{
-    struct value expected[64], got[64];
-    bool found = false;
-    uint32_t births = 0;
-    bool shown = model_show(&r->model, t->id, k->key, NULL, 0, &t->rows, expected, &births);
-    *live += shown;
-    if (table_get(reader, t, k->key, got, &r->arena, &found, &r->err) != QUARTET_OK) {
-        sim_fail(r->s, "node 0: %s", r->err.text);
-        return;
-    }
-    bool equal = shown == found;
-    for (uint32_t c = 0; equal && shown && c < t->rows.count; c++)
-        equal = value_identical(&expected[c], &got[t->record_columns[c]]);
-    if (!equal)
-        sim_fail(r->s, "node 0 and the naive model differ on a row of %s: %s there, %s in the model", t->name, found ? "live" : "absent",
-                 shown ? "live" : "absent");
-}
-
-/* ---- history: what the model shows of the transactions up to a stamp, every node must tell AS OF it ---- */
-
-struct past {
-    struct replay *r;
-    uint32_t node;
-    hlc_stamp as_of;
-    struct model_seen known[64];
-    uint32_t known_count;
-    uint64_t rows;
-};
-
-static void compare_past(struct past *p, const struct table_def *t, struct slice key, const struct batch *b, uint32_t row)
-{
-    struct value expected[64];
-    uint32_t births;
-    bool equal = model_show(&p->r->model, t->id, key, p->known, p->known_count, &t->rows, expected, &births);
-    for (uint32_t c = 0; equal && c < t->rows.count; c++) {
-        struct value got = vec_get(&b->cols[t->record_columns[c]], row);
-        equal = value_identical(&expected[c], &got);
-    }
-    p->rows++;
-    if (!equal)
-        sim_fail(p->r->s, "HISTORY: node %u as of stamp %llu and the naive model differ on a row of %s", p->node, (unsigned long long)p->as_of, t->name);
-}
-
-static bool scan_past(struct past *p, txn *reader, const struct table_def *t)
-{
-    struct replay *r = p->r;
-    uint32_t columns[64];
-    table_scan *scan = NULL;
-    for (uint32_t i = 0; i < t->column_count; i++)
-        columns[i] = i;
-    struct scan_want want = {.columns = columns, .column_count = t->column_count, .keys = true, .as_of = p->as_of};
-    quartet_status rc = table_scan_open(reader, t, NULL, NULL, &want, &scan, &r->err);
-    while (rc == QUARTET_OK && r->s->failure[0] == '\0') {
-        struct batch b;
-        rc = table_scan_next(scan, 0, &b, &r->err);
-        if (rc != QUARTET_OK || b.n == 0)
-            break;
-        for (uint32_t row = 0; row < b.n; row++)
-            compare_past(p, t, b.keys[row], &b, row);
-    }
-    table_scan_close(scan);
-    return rc == QUARTET_OK;
-}
-
-static void check_past(struct replay *r, uint32_t at, hlc_stamp as_of)
-{
-    struct past p = {.r = r, .node = at, .as_of = as_of};
-    txn *reader = NULL;
-    uint64_t live = 0;
-    for (uint32_t c = 0; c < r->chains.count && c < 64; c++) {
-        struct model_seen *k = &p.known[p.known_count];
-        *k = (struct model_seen){.chain = r->chains.ids[c]};
-        for (const struct replay_txn *x = r->txns; x != NULL; x = x->next)
-            if (chain_id_cmp(x->t->chain, k->chain) == 0 && x->t->stamp <= as_of && x->t->number > k->number)
-                k->number = x->t->number;
-        p.known_count += k->number > 0;
-    }
-    bool ok = txn_begin(r->s->nodes[at].d, &reader, &r->err) == QUARTET_OK && txn_statement_begin(reader, &r->err) == QUARTET_OK;
-    const struct table_def *t;
-    for (uint32_t i = 0; ok && (t = catalog_table_at(txn_catalog(reader), i)) != NULL; i++)
-        if (!t->is_system && t->column_count < 64)
-            ok = scan_past(&p, reader, t);
-    if (!ok)
-        sim_fail(r->s, "HISTORY: node %u as of stamp %llu: %s", at, (unsigned long long)as_of, r->err.text);
-    for (size_t i = 0; ok && i < r->model.key_count; i++) {
-        const struct model_key *k = r->model.keys[i];
-        struct value shown[64];
-        uint32_t births;
-        t = catalog_table_by_id(txn_catalog(reader), k->table);
-        if (t != NULL && !t->dropped && t->column_count < 64)
-            live += model_show(&r->model, t->id, k->key, p.known, p.known_count, &t->rows, shown, &births);
-    }
-    txn_rollback(reader);
-    if (r->s->failure[0] == '\0' && live != p.rows)
-        sim_fail(r->s, "HISTORY: node %u shows %llu rows as of stamp %llu, the naive model %llu", at, (unsigned long long)p.rows,
-                 (unsigned long long)as_of, (unsigned long long)live);
-}
-
-/* As of two transactions' stamps, each on one node. */
-static void check_pasts(struct replay *r)
-{
-    struct prng random;
-    prng_seed(&random, r->s->o.seed);
-    for (uint32_t i = 0; i < 2 && r->txn_count > 0 && r->s->failure[0] == '\0'; i++) {
-        const struct replay_txn *x = r->txns;
-        for (uint64_t skip = prng_below(&random, r->txn_count); skip > 0; skip--)
-            x = x->next;
-        check_past(r, (uint32_t)prng_below(&random, r->s->o.nodes), x->t->stamp);
-    }
-}
-
-static void check_model(struct sim *s)
-{
-    struct replay r = {.s = s, .err = ERR_INIT};
-    struct catalog *catalog = db_catalog(s->nodes[0].d);
-    txn *reader = NULL;
-    r.catalog = catalog;
-    model_init(&r.model);
-    if (!take_batches(&r))
-        sim_fail(s, "the naive model cannot take the batches: %s", r.err.text);
-    else if (txn_begin(s->nodes[0].d, &reader, &r.err) != QUARTET_OK || txn_statement_begin(reader, &r.err) != QUARTET_OK)
-        sim_fail(s, "node 0: %s", r.err.text);
-    uint64_t live = 0;
-    for (size_t i = 0; i < r.model.key_count && s->failure[0] == '\0'; i++) {
-        const struct table_def *t = catalog_table_by_id(catalog, r.model.keys[i]->table);
-        if (t != NULL && !t->dropped && t->rows.count < 64 && t->column_count < 64)
-            compare_row(&r, t, r.model.keys[i], reader, &live);
-    }
-    txn_rollback(reader);
-    static const char *const tables[] = {"journal", "cnt", "pa", "pb", "cz", "t"};
-    int64_t rows = 0;
-    for (size_t i = 0; i < sizeof tables / sizeof *tables && s->failure[0] == '\0'; i++) {
-        char sql[64];
-        int64_t count = 0;
-        snprintf(sql, sizeof sql, "SELECT count(*) FROM %s", tables[i]);
-        if (sim_sql(&s->nodes[0], sql, &count, &r.err) != QUARTET_OK)
-            sim_fail(s, "node 0: %s", r.err.text);
-        rows += count;
-    }
-    if (s->failure[0] == '\0' && (uint64_t)rows != live)
-        sim_fail(s, "node 0 shows %lld rows, the naive model %llu", (long long)rows, (unsigned long long)live);
-    if (s->failure[0] == '\0')
-        check_pasts(&r);
-    for (size_t i = 0; i < 64; i++)
-        vv_deinit(&r.seen[i]);
-    model_deinit(&r.model);
-    chain_table_deinit(&r.chains);
-    arena_free_all(&r.arena);
-    catalog_unref(catalog);
-}
-
 void sim_check_end(struct sim *s)
 {
     for (uint8_t k = 0; k < s->o.nodes && s->failure[0] == '\0'; k++)
@@ -430,5 +137,5 @@ void sim_check_end(struct sim *s)
     if (s->failure[0] == '\0')
         check_durable(s);
     if (s->failure[0] == '\0')
-        check_model(s);
+        sim_check_model(s);
 }
