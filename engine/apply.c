@@ -101,6 +101,8 @@ quartet_status apply_prepare(struct applying *a, struct err *err)
     db *d = a->d;
     a->err = err;
     quartet_status rc = apply_renew_catalog(a); /* where it was DDL only */
+    if (rc == QUARTET_OK)
+        rc = apply_conflicts_sweep(a);
     snap_release(a);
     struct chain_state *s = db_chain(d, a->in.chain, err);
     if (s == NULL)
@@ -140,6 +142,8 @@ static quartet_status finish(struct applying *a, uint64_t number, log_pos end, a
     if (rc != QUARTET_OK)
         return rc;
     *no = ++d->applied_no;
+    d->conflicts_kept += a->conflicts;
+    d->conflicts_kept -= a->swept < d->conflicts_kept ? a->swept : d->conflicts_kept;
     d->applied_end = end;
     for (size_t i = 0; i < a->change_count; i++) {
         if (a->changes[i].reset)

@@ -43,6 +43,7 @@ struct applying {
     tree_id past_table;
     struct value *old_values, *values;
     uint64_t rows;
+    uint64_t conflicts, swept;   /* rows of SYS_CONFLICTS that it writes, and lets go */
     struct table_state *last_state; /* looked up last, maybe by an earlier apply */
     struct err *err;
 };
@@ -72,5 +73,21 @@ struct past_change { /* what merging an operation into a row means for its histo
 quartet_status apply_past_before(struct applying *a, const struct row *row, struct slice key, const struct row_op *op, struct past_change *c);
 /* After it: the past that goes with the row's new record, into a->past; empty: none. */
 quartet_status apply_past_after(struct applying *a, const struct row *now, struct slice key, struct past_change *c);
+
+/* The stamp of the newest change of a row that history knows; 0: it knows none. */
+quartet_status apply_past_newest(struct applying *a, struct slice key, hlc_stamp *out);
+
+/* apply_conflicts.c */
+struct conflict_set { /* what an operation clashes with; in the row's arena */
+    bool looked;
+    bool to_dead_row; /* it writes to what has ended */
+    struct clash *clashes;
+    uint32_t count;
+};
+quartet_status apply_conflicts_before(struct applying *a, const struct row *row, const struct row_op *op, struct conflict_set *out);
+/* Once the row is changed: writes down who lost. Uses a->record. */
+quartet_status apply_conflicts_after(struct applying *a, const struct row *row, struct slice key, const struct row_op *op, bool changed,
+                                     const struct conflict_set *set);
+quartet_status apply_conflicts_sweep(struct applying *a); /* all rows are merged: let go of those that are too old or too many */
 
 #endif

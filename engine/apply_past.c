@@ -17,6 +17,15 @@ static quartet_status newest_entry(struct applying *a, struct slice key, hlc_sta
     return rc == QUARTET_OK ? kv_past_next(a->past_reader, stamp, entry, found, a->err) : rc;
 }
 
+quartet_status apply_past_newest(struct applying *a, struct slice key, hlc_stamp *out)
+{
+    struct slice entry;
+    bool found = false;
+    quartet_status rc = newest_entry(a, key, out, &entry, &found);
+    *out = rc == QUARTET_OK && found ? *out : 0;
+    return rc;
+}
+
 quartet_status apply_past_before(struct applying *a, const struct row *row, struct slice key, const struct row_op *op, struct past_change *c)
 {
     hlc_stamp stamp = a->writer.ver.stamp, at = 0;

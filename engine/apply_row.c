@@ -46,7 +46,7 @@ quartet_status apply_begin_table(struct applying *a, uint64_t table_id, const ui
         quartet_status rc = apply_renew_catalog(a);
         if (rc != QUARTET_OK)
             return rc;
-    } else if (table_id != SYS_OBJECTS && table_id != SYS_COLUMNS && table_id != SYS_SETTINGS) {
+    } else if (table_id != SYS_OBJECTS && table_id != SYS_COLUMNS && table_id != SYS_SETTINGS && table_id != SYS_RESOLVED) {
         return err_set(a->err, QUARTET_CORRUPT, "delta %llu writes table %llu, which is not replicated", (unsigned long long)a->in.number,
                        (unsigned long long)table_id);
     }
@@ -233,6 +233,7 @@ static quartet_status merge_row(struct applying *a, struct slice key, struct row
     db *d = a->d;
     struct row row;
     struct past_change past;
+    struct conflict_set conflicts;
     bool changed, shows = t->index_count > 0 || t->id < SYS_TREES_END;
     struct state_hash before = {0}, after;
     quartet_status rc = row_decode(slice_of(a->old.data, a->old.len), &t->rows, &a->row, &row, a->err);
@@ -248,7 +249,11 @@ static quartet_status merge_row(struct applying *a, struct slice key, struct row
     if (rc == QUARTET_OK)
         rc = apply_past_before(a, &row, key, op, &past);
     if (rc == QUARTET_OK)
+        rc = apply_conflicts_before(a, &row, op, &conflicts);
+    if (rc == QUARTET_OK)
         rc = row_apply(&row, &t->rows, op, &a->writer, &a->row, &changed, a->err);
+    if (rc == QUARTET_OK)
+        rc = apply_conflicts_after(a, &row, key, op, changed, &conflicts);
     if (rc != QUARTET_OK || !changed)
         return rc;
     bool live = row_live(&row);

@@ -45,6 +45,14 @@ static const struct table_def *next_table(const struct rows *r, uint32_t *at)
     return t;
 }
 
+static const struct view_def *next_view(const struct rows *r, uint32_t *at)
+{
+    const struct view_def *v;
+    while ((v = catalog_view_at(r->b->catalog, (*at)++)) != NULL && v->is_system)
+        ;
+    return v;
+}
+
 static quartet_status schemata(struct rows *r)
 {
     struct value own[] = {text("def"), text("main")}, standard[] = {text("def"), text("information_schema")};
@@ -61,7 +69,7 @@ static quartet_status tables(struct rows *r)
         struct value c[] = {text("def"), text("main"), text(t->name), text("BASE TABLE")};
         rc = add(r, c);
     }
-    for (uint32_t i = 0; rc == QUARTET_OK && (v = catalog_view_at(r->b->catalog, i)) != NULL; i++) {
+    for (uint32_t i = 0; rc == QUARTET_OK && (v = next_view(r, &i)) != NULL;) {
         struct value c[] = {text("def"), text("main"), text(v->name), text("VIEW")};
         rc = add(r, c);
     }
@@ -72,7 +80,7 @@ static quartet_status views(struct rows *r)
 {
     quartet_status rc = QUARTET_OK;
     const struct view_def *v;
-    for (uint32_t i = 0; rc == QUARTET_OK && (v = catalog_view_at(r->b->catalog, i)) != NULL; i++) {
+    for (uint32_t i = 0; rc == QUARTET_OK && (v = next_view(r, &i)) != NULL;) {
         struct value c[] = {text("def"), text("main"), text(v->name), text(v->sql), text("NO")};
         rc = add(r, c);
     }
@@ -147,7 +155,7 @@ static quartet_status columns(struct rows *r)
     const struct view_def *v;
     for (uint32_t i = 0; rc == QUARTET_OK && (t = next_table(r, &i)) != NULL;)
         rc = table_columns(r, t);
-    for (uint32_t i = 0; rc == QUARTET_OK && !r->b->listing && (v = catalog_view_at(r->b->catalog, i)) != NULL; i++)
+    for (uint32_t i = 0; rc == QUARTET_OK && !r->b->listing && (v = next_view(r, &i)) != NULL;)
         rc = view_columns(r, v);
     return rc;
 }

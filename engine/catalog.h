@@ -100,6 +100,7 @@ struct view_def {
     const char *name;
     tree_id id;
     const char *sql;                    /* canonical CREATE VIEW */
+    bool is_system;                     /* quartet_...: every catalog has it */
     const struct ast_create_view *ast;  /* read-only: statements of all connections bind it; NULL: a newer version's, not readable here */
 };
 

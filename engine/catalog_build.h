@@ -11,16 +11,41 @@
 #include "kv.h"
 
 #define SYS_COLUMN_ORDER 5u /* local: in which order this node learnt of added columns = their place in records */
+#define SYS_CONFLICTS 8u    /* local: quartet_conflict_log, what concurrent writes overrode */
+#define SYS_RESOLVED 9u     /* replicated: conflicts that somebody settled by RESOLVE CONFLICT */
 #define SYS_TREES_END 256u
+#define SYS_VIEW_CONFLICTS 200u /* views that every catalog has */
+#define SYS_VIEW_HOT_CELLS 201u
+#define CONFLICTS_MAX 1000000u /* rows of quartet_conflict_log; the oldest go first */
+#define CONFLICTS_KEPT_MS ((uint64_t)7 * 24 * 3600 * 1000)
 /* Whether a system table is this node's own: made by apply, neither replicated nor part of the state hash. */
 static inline bool system_is_local(tree_id id)
 {
-    return id == SYS_GRAVES || id == SYS_COLUMN_ORDER;
+    return id == SYS_GRAVES || id == SYS_COLUMN_ORDER || id == SYS_CONFLICTS;
 }
 #define CATALOG_COLUMN_ADDED (1u << 16) /* ids of added columns begin here */
 
 /* Column positions of the system tables. */
 enum { OBJ_ID, OBJ_KIND, OBJ_NAME, OBJ_TABLE_ID, OBJ_SQL, OBJ_COLUMNS };
+enum {
+    CONFLICT_LOSING_STAMP,
+    CONFLICT_ID,
+    CONFLICT_AT,
+    CONFLICT_TABLE_ID,
+    CONFLICT_COLUMN_ID,
+    CONFLICT_KEY,
+    CONFLICT_TABLE_NAME,
+    CONFLICT_KEY_TEXT,
+    CONFLICT_COLUMN_NAME,
+    CONFLICT_RULE,
+    CONFLICT_WINNING_VALUE,
+    CONFLICT_LOSING_VALUE,
+    CONFLICT_WINNING_STAMP,
+    CONFLICT_WINNING_NODE,
+    CONFLICT_LOSING_NODE,
+    CONFLICT_COLUMNS
+};
+enum { RESOLVED_LOSING_STAMP, RESOLVED_ID, RESOLVED_AT, RESOLVED_COLUMNS };
 enum { COL_TABLE_ID, COL_ID, COL_NAME, COL_SQL, COL_COLUMNS };
 enum { ORDER_TABLE_ID, ORDER_ID, ORDER_POSITION, ORDER_COLUMNS };
 

@@ -61,6 +61,11 @@ static const struct {
     {SYS_SETTINGS, "quartet_settings", "CREATE TABLE quartet_settings (name TEXT PRIMARY KEY, value TEXT)"},
     {SYS_COLUMN_ORDER, "quartet_column_order",
      "CREATE TABLE quartet_column_order (table_id INTEGER, id INTEGER, position INTEGER, PRIMARY KEY (table_id, id))"},
+    {SYS_CONFLICTS, "quartet_conflict_log",
+     "CREATE TABLE quartet_conflict_log (losing_stamp INTEGER, id INTEGER, at TIMESTAMP, table_id INTEGER, column_id INTEGER, key BLOB, table_name TEXT, "
+     "row_key TEXT, column_name TEXT, rule TEXT, winning_value, losing_value, winning_stamp INTEGER, winning_node INTEGER, losing_node INTEGER, "
+     "PRIMARY KEY (losing_stamp, id))"},
+    {SYS_RESOLVED, "quartet_resolved", "CREATE TABLE quartet_resolved (losing_stamp INTEGER, id INTEGER, at TIMESTAMP, PRIMARY KEY (losing_stamp, id))"},
 };
 #define SYSTEM_TABLE_COUNT (sizeof system_tables / sizeof system_tables[0])
 
@@ -107,7 +112,7 @@ static const char *namespace_of(const struct object *o)
 
 static quartet_status view_add(struct reading *r, const struct object *o)
 {
-    const struct catalog *old = r->src->old;
+    const struct catalog *old = r->src == NULL ? NULL : r->src->old;
     if (r->view_count == r->view_cap) {
         uint32_t cap = r->view_cap == 0 ? 8 : r->view_cap * 2;
         struct view_box **grown = mem_realloc(r->views, cap, sizeof *grown);
@@ -131,6 +136,18 @@ static quartet_status view_add(struct reading *r, const struct object *o)
     return rc;
 }
 
+/* What people read of system tables. */
+static const struct object system_views[] = {
+    {.id = SYS_VIEW_CONFLICTS, .kind = "view", .name = "quartet_conflicts",
+     .sql = "CREATE VIEW quartet_conflicts AS SELECT c.id AS id, c.at AS at, c.table_name AS table_name, c.row_key AS row_key, c.column_name AS column_name, "
+            "c.rule AS rule, c.winning_value AS winning_value, c.losing_value AS losing_value, c.winning_node AS winning_node, c.losing_node AS losing_node, "
+            "c.winning_stamp AS winning_stamp, c.losing_stamp AS losing_stamp, r.id IS NOT NULL AS resolved FROM quartet_conflict_log AS c "
+            "LEFT JOIN quartet_resolved AS r ON r.losing_stamp = c.losing_stamp AND r.id = c.id"},
+    {.id = SYS_VIEW_HOT_CELLS, .kind = "view", .name = "quartet_hot_cells",
+     .sql = "CREATE VIEW quartet_hot_cells AS SELECT table_name AS table_name, row_key AS row_key, column_name AS column_name, count(*) AS conflicts, "
+            "min(at) AS first_at, max(at) AS last_at FROM quartet_conflict_log GROUP BY table_id, key, column_id"},
+};
+
 static quartet_status system_boxes(struct reading *r)
 {
     for (size_t i = 0; i < SYSTEM_TABLE_COUNT; i++) {
@@ -139,7 +156,10 @@ static quartet_status system_boxes(struct reading *r)
         if (rc != QUARTET_OK)
             return rc;
     }
-    return QUARTET_OK;
+    quartet_status rc = QUARTET_OK;
+    for (size_t i = 0; i < sizeof system_views / sizeof system_views[0] && rc == QUARTET_OK; i++)
+        rc = view_add(r, &system_views[i]);
+    return rc;
 }
 
 static void reading_end(struct reading *r)

@@ -17,7 +17,7 @@ quartet_status view_box_new(tree_id id, const char *name, const char *sql, struc
     if (b == NULL)
         return err_nomem(err);
     atomic_init(&b->refs, 1);
-    b->def = (struct view_def){.id = id, .name = arena_strndup(&b->arena, name, strlen(name)), .sql = arena_strndup(&b->arena, sql, strlen(sql))};
+    b->def = (struct view_def){.id = id, .is_system = id < SYS_TREES_END, .name = arena_strndup(&b->arena, name, strlen(name)), .sql = arena_strndup(&b->arena, sql, strlen(sql))};
     quartet_status rc = b->def.name == NULL || b->def.sql == NULL ? arena_fail(&b->arena, err) : QUARTET_OK;
     if (rc == QUARTET_OK)
         rc = parse_sql(&b->arena, sql, strlen(sql), NULL, &stmt, &consumed, err);

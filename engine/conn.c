@@ -269,6 +269,7 @@ bool conn_planned(const struct ast_stmt *tree)
     case AST_STMT_DELETE:
     case AST_STMT_TRUNCATE:
     case AST_STMT_BACKTRACK:
+    case AST_STMT_RESOLVE:
         return true;
     default:
         return tree->explain != AST_EXPLAIN_NONE; /* plan_build says what cannot be explained */

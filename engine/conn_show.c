@@ -71,6 +71,8 @@ static quartet_status show_views(const struct catalog *catalog, struct arena *a,
     quartet_status rc = QUARTET_OK;
     begin_table(&b, a, out, columns, 2);
     for (uint32_t i = 0; rc == QUARTET_OK && (v = catalog_view_at(catalog, i)) != NULL; i++) {
+        if (v->is_system)
+            continue;
         struct value row[2] = {text_of(a, v->name), text_of(a, v->sql)};
         rc = add_row(&b, row, err);
     }

@@ -128,6 +128,8 @@ struct db {
     bool has_identity;    /* cluster, slot are known (stored); the secret key only after db_set_identity */
     bool can_sign;
     struct vv durable;    /* sealed batches are synced up to here */
+    bool conflicts_counted;
+    uint64_t conflicts_kept; /* rows of SYS_CONFLICTS, once they were counted; replays may count one twice */
     atomic_uint_fast64_t history_ms;   /* history_retention; 0: none is kept */
     atomic_uint_fast64_t history_from; /* stamps below it cannot be read any longer, whatever the retention says now; raised under commit_lock */
     struct own_since *owns; /* by position */

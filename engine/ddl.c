@@ -208,6 +208,8 @@ static quartet_status create_view(struct ddl *x, const struct ast_stmt *stmt)
         return ddl_unsupported(x, "CREATE TEMPORARY VIEW");
     if (stmt->params.count > 0)
         return err_set_at(x->err, QUARTET_ERROR, c.name.name.offset, "a view cannot have parameters");
+    if (old != NULL && old->is_system)
+        return err_set_at(x->err, QUARTET_READONLY, c.name.name.offset, "%s is read-only", old->name);
     if (old != NULL && c.or_replace)
         rc = drop_object(x, old->id);
     else
@@ -416,6 +418,8 @@ static quartet_status drop_view(struct ddl *x, const struct ast_qname *q, bool i
         return err_set_at(x->err, QUARTET_ERROR, q->name.offset, "%s is a table: use DROP TABLE", q->name.text);
     if (v == NULL)
         return if_exists ? QUARTET_OK : err_set_at(x->err, QUARTET_ERROR, q->name.offset, "no such view: %s", q->name.text);
+    if (v->is_system)
+        return err_set_at(x->err, QUARTET_READONLY, q->name.offset, "%s is read-only", v->name);
     quartet_status rc = drop_object(x, v->id);
     return rc == QUARTET_OK ? txn_catalog_refresh(x->t, x->err) : rc;
 }

@@ -37,6 +37,7 @@ static const struct xkind *const kinds[PNODE_KIND_COUNT] = {
     [PN_UPDATE] = &xkind_update,
     [PN_DELETE] = &xkind_delete,
     [PN_BACKTRACK] = &xkind_backtrack,
+    [PN_RESOLVE] = &xkind_resolve,
 };
 
 void *keep_alloc(struct exec *e, size_t count, size_t size)

@@ -673,9 +673,11 @@ static quartet_status plan_top(struct planner *p, const struct ast_stmt *stmt, s
         return plan_truncate(p, stmt->u.maintenance, err);
     case AST_STMT_BACKTRACK:
         return plan_backtrack(p, stmt->u.backtrack, err);
+    case AST_STMT_RESOLVE:
+        return plan_resolve(p, stmt->u.resolve, err);
     default:
         return err_set_at(err, QUARTET_ERROR, stmt->offset,
-                          "EXPLAIN works on SELECT, INSERT, UPDATE, DELETE, TRUNCATE and BACKTRACK");
+                          "EXPLAIN works on SELECT, INSERT, UPDATE, DELETE, TRUNCATE, BACKTRACK and RESOLVE CONFLICT");
     }
 }
 

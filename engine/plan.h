@@ -19,7 +19,7 @@
     X(ONE)                                                                                         \
     X(SCAN) X(VALUES) X(SERIES) X(CTE_SCAN) X(CTE_WORK) X(FILTER) X(PROJECT) X(HASH_JOIN)          \
         X(LOOP_JOIN) X(INDEX_JOIN) X(APPLY) X(AGG) X(WINDOW) X(SORT) X(LIMIT) X(DISTINCT) X(SET)   \
-            X(WITH) X(TEXT) X(ANALYZE) X(INSERT) X(UPDATE) X(DELETE) X(BACKTRACK)
+            X(WITH) X(TEXT) X(ANALYZE) X(INSERT) X(UPDATE) X(DELETE) X(BACKTRACK) X(RESOLVE)
 enum pnode_kind {
 #define X(name) PN_##name,
     PNODE_KINDS(X)
@@ -211,6 +211,10 @@ struct pwrite {
     uint32_t returning_count;
 };
 
+struct presolve {
+    struct expr *id;
+    bool using_loser;
+};
 struct pbacktrack {
     const struct table_def *table; /* NULL: all */
     uint8_t to;                    /* enum ast_as_of */
@@ -244,6 +248,7 @@ struct pnode {
         } with;
         struct pwrite *write;
         struct pbacktrack *backtrack;
+        struct presolve *resolve;
     } u;
 };
 
@@ -343,6 +348,7 @@ bool plan_scan_ordered(struct pnode *scan, const uint32_t *cids, const uint8_t *
 quartet_status plan_insert(struct planner *p, const struct ast_insert *ast, struct err *err);
 quartet_status plan_update(struct planner *p, const struct ast_update *ast, struct err *err);
 quartet_status plan_delete(struct planner *p, const struct ast_delete *ast, struct err *err);
+quartet_status plan_resolve(struct planner *p, const struct ast_resolve *ast, struct err *err);
 quartet_status plan_backtrack(struct planner *p, const struct ast_backtrack *ast, struct err *err);
 quartet_status plan_truncate(struct planner *p, const struct ast_maintenance *ast, struct err *err);
 

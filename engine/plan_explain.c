@@ -169,6 +169,11 @@ static void put_node(struct buf *b, const struct planner *p, const struct pnode 
                    n->u.backtrack->to == AST_AS_OF_STAMP ? "stamp " : "");
         expr_print(n->u.backtrack->expr, NULL, NULL, b);
         break;
+    case PN_RESOLVE:
+        buf_printf(b, "Resolve conflict ");
+        expr_print(n->u.resolve->id, NULL, NULL, b);
+        buf_str(b, n->u.resolve->using_loser ? " using the loser" : " using the winner");
+        break;
     case PN_DELETE:
         buf_printf(b, "Delete from %s", n->u.write->table->name);
         break;

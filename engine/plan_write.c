@@ -791,6 +791,24 @@ quartet_status plan_truncate(struct planner *p, const struct ast_maintenance *as
     return plan_delete(p, &all, err);
 }
 
+quartet_status plan_resolve(struct planner *p, const struct ast_resolve *ast, struct err *err)
+{
+    struct scope none = {.clause = "RESOLVE CONFLICT"};
+    struct pnode *node = pnode_new(p, PN_RESOLVE, 0, err);
+    struct presolve *r = arena_zalloc(p->a, 1, sizeof *r);
+    struct expr *id;
+    if (node == NULL || r == NULL)
+        return arena_fail(p->a, err);
+    r->using_loser = ast->using_loser;
+    quartet_status rc = bind_expr(&p->b, &none, ast->id, &id, err);
+    p->words = p->b.col_count / 64 + 1;
+    if (rc == QUARTET_OK)
+        rc = plan_place(p, id, NULL, 0, &r->id, err);
+    node->u.resolve = r;
+    p->plan->root = node;
+    return rc;
+}
+
 quartet_status plan_backtrack(struct planner *p, const struct ast_backtrack *ast, struct err *err)
 {
     struct scope none = {.clause = "BACKTRACK"};

@@ -20,7 +20,7 @@ static inline quartet_status query_try(db *d, const char *sql, const struct exec
     size_t consumed;
     quartet_status rc = parse_sql(&a, sql, strlen(sql), NULL, &stmt, &consumed, err);
     if (rc == QUARTET_OK && (stmt->kind > AST_STMT_DELETE && stmt->kind != AST_STMT_TRUNCATE &&
-                             stmt->kind != AST_STMT_BACKTRACK)) {
+                             stmt->kind != AST_STMT_BACKTRACK && stmt->kind != AST_STMT_RESOLVE)) {
         arena_free_all(&a);
         return help_try_ddl(d, sql, err);
     }

@@ -97,8 +97,11 @@ static void test_view_reaches_others(void)
     for (uint32_t i = 0; i < 2; i++) {
         struct catalog *cat = db_catalog(c->d[i]);
         expect_rows(c->d[i], "SELECT count(*) FROM v", "3\n");
-        CU_ASSERT_PTR_NOT_NULL(catalog_view_at(cat, 1));
-        CU_ASSERT_PTR_NULL(catalog_view_at(cat, 2));
+        uint32_t users = 0;
+        const struct view_def *v;
+        for (uint32_t k = 0; (v = catalog_view_at(cat, k)) != NULL; k++)
+            users += !v->is_system;
+        CU_ASSERT_EQUAL(users, 2);
         CU_ASSERT((catalog_view(cat, "x") != NULL) != (catalog_table(cat, "x") != NULL)); /* one of them has the name */
         catalog_unref(cat);
     }

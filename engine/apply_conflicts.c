@@ -1,0 +1,278 @@
+/* apply_conflicts.c - what concurrent writes overrode: rows of quartet_conflict_log, written beside the row that they are about.
+ * "Concurrent" is decided by vectors, never by clocks: the writer that comes had not seen the version that stands here (and whoever wrote that one cannot have
+ *   seen what comes, since a delta is applied after all that its writer had seen).
+ * Why no vector is asked of the other side, and nothing is written where nothing clashes: a row that one node writes after the other costs a look into a vector.
+ * Invariants: an entry is named by (table, key, column, losing version), so that each node gives it the same id, and a replay writes it over itself.
+ *   After a torn flush, rows may be ahead of what is replayed; then only what changes the row is taken for a conflict.
+ * Not here: what merging does (crdt/row.c), RESOLVE CONFLICT (exec_resolve.c). */
+#include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "apply_internal.h"
+#include "base/mem.h"
+#include "types.h"
+
+#define SWEEP_ROWS 256u /* let go in one transaction at most */
+
+struct clash { /* a column whose present version the writer had not seen */
+    uint32_t column; /* of the record */
+    struct ver ver;
+    struct value value;
+};
+
+static bool overrides(const struct table_def *t, uint32_t column)
+{
+    return t->rows.columns[column].kind == ROW_LWW; /* the other kinds lose nothing */
+}
+
+/* A life that the writer saw and that goes on. */
+static bool reaches_any(const struct row *row, const struct row_writer *w)
+{
+    for (uint32_t i = 0; i < row->life_count; i++)
+        if (!row->lives[i].ended && row_writer_saw(w, row->lives[i].birth))
+            return true;
+    return false;
+}
+
+static void note(struct applying *a, const struct row *row, uint32_t column, struct conflict_set *out)
+{
+    const struct row_cell *cell = row_shown_cell(row, &a->d->chains, column);
+    if (!overrides(a->t, column) || cell->ver.stamp == 0 || ver_eq(cell->ver, a->writer.ver) || row_writer_saw(&a->writer, cell->ver))
+        return;
+    out->clashes[out->count++] = (struct clash){.column = column, .ver = cell->ver, .value = cell->value};
+}
+
+quartet_status apply_conflicts_before(struct applying *a, const struct row *row, const struct row_op *op, struct conflict_set *out)
+{
+    const struct table_def *t = a->t;
+    *out = (struct conflict_set){0};
+    if (t->id < SYS_TREES_END || a->in.chain == a->d->own || row->life_count == 0)
+        return QUARTET_OK; /* who writes here has seen what is here */
+    out->looked = true;
+    bool deletes = (op->flags & ROW_OP_DELETE) != 0, inserts = (op->flags & ROW_OP_INSERT) != 0;
+    if (!deletes && !inserts && !reaches_any(row, &a->writer)) {
+        out->to_dead_row = true;
+        return QUARTET_OK;
+    }
+    if (!row_live(row))
+        return QUARTET_OK;
+    out->clashes = arena_alloc(&a->row, (t->rows.count + 1u) * sizeof *out->clashes);
+    if (out->clashes == NULL)
+        return arena_fail(&a->row, a->err);
+    if (deletes)
+        for (uint32_t i = 0; i < t->rows.count; i++)
+            note(a, row, i, out);
+    else
+        for (uint32_t i = 0; i < op->write_count; i++)
+            note(a, row, op->writes[i].column, out);
+    return QUARTET_OK;
+}
+
+static const struct value *written(const struct row_op *op, uint32_t column)
+{
+    for (uint32_t i = 0; i < op->write_count; i++)
+        if (op->writes[i].column == column)
+            return &op->writes[i].value;
+    return NULL;
+}
+
+static uint64_t conflict_id(const struct applying *a, struct slice key, uint32_t column_id, struct ver losing)
+{
+    struct chain_id chain = chain_id_of(&a->d->chains, losing.chain);
+    uint8_t b[29];
+    store_le64(b, a->t->id);
+    store_le32(b + 8, column_id);
+    store_le64(b + 12, losing.stamp);
+    store_le64(b + 20, chain.incarnation);
+    b[28] = chain.slot;
+    return XXH3_64bits_withSeed(b, sizeof b, XXH3_64bits(key.p, key.n)) & INT64_MAX;
+}
+
+/* A key as SQL literals: 7, or 'a', 2. NULL for a hidden one. */
+static quartet_status key_text(struct applying *a, struct slice key, struct value *out)
+{
+    const struct table_def *t = a->t;
+    struct bytes_in in = bytes_in(key.p, key.n);
+    struct buf text = {0};
+    *out = VALUE_NULL_INIT;
+    for (uint32_t i = 0; i < t->key_count && !t->hidden_key; i++) {
+        struct value v;
+        if (!key_get(&in, &t->keys[i], &v, &a->row)) {
+            buf_deinit(&text);
+            return apply_misfit(a, "a damaged key");
+        }
+        if (i > 0)
+            buf_str(&text, ", ");
+        value_to_literal(&v, &text);
+    }
+    void *copy = t->hidden_key || text.failed ? NULL : arena_dup(&a->row, text.data, text.len);
+    size_t n = text.len;
+    buf_deinit(&text);
+    if (t->hidden_key)
+        return QUARTET_OK;
+    if (copy == NULL)
+        return err_nomem(a->err);
+    *out = value_text(copy, n);
+    return QUARTET_OK;
+}
+
+struct outcome {
+    uint32_t column;
+    struct ver losing;
+    hlc_stamp winning; /* 0: not known */
+    struct value lost, won;
+    const char *rule;
+};
+
+static struct value stamp_value(hlc_stamp s)
+{
+    return s == 0 ? VALUE_NULL_INIT : value_int((int64_t)s);
+}
+
+static struct value slot_value(hlc_stamp s)
+{
+    return s == 0 ? VALUE_NULL_INIT : value_int(hlc_slot(s));
+}
+
+static quartet_status put(struct applying *a, struct slice key, const struct outcome *o)
+{
+    const struct table_def *t = a->t, *log = catalog_table_by_id(a->catalog, SYS_CONFLICTS);
+    const char *column = t->columns[t->record_columns[o->column]].name;
+    uint32_t column_id = t->record_ids[o->column];
+    struct value row[CONFLICT_COLUMNS], values[CONFLICT_COLUMNS];
+    hlc_stamp later = o->winning > o->losing.stamp ? o->winning : o->losing.stamp;
+    row[CONFLICT_LOSING_STAMP] = value_int((int64_t)o->losing.stamp);
+    row[CONFLICT_ID] = value_int((int64_t)conflict_id(a, key, column_id, o->losing));
+    row[CONFLICT_AT] = (struct value){.type = VALUE_TIMESTAMP, .i = (int64_t)hlc_ms(later) * 1000};
+    row[CONFLICT_TABLE_ID] = value_int((int64_t)t->id);
+    row[CONFLICT_COLUMN_ID] = value_int(column_id);
+    row[CONFLICT_KEY] = (struct value){.type = VALUE_BLOB, .s = key};
+    row[CONFLICT_TABLE_NAME] = value_text(t->name, strlen(t->name));
+    row[CONFLICT_COLUMN_NAME] = value_text(column, strlen(column));
+    row[CONFLICT_RULE] = value_text(o->rule, strlen(o->rule));
+    row[CONFLICT_WINNING_VALUE] = o->won;
+    row[CONFLICT_LOSING_VALUE] = o->lost;
+    row[CONFLICT_WINNING_STAMP] = stamp_value(o->winning);
+    row[CONFLICT_WINNING_NODE] = slot_value(o->winning);
+    row[CONFLICT_LOSING_NODE] = slot_value(o->losing.stamp);
+    quartet_status rc = key_text(a, key, &row[CONFLICT_KEY_TEXT]);
+    struct buf log_key = {0};
+    if (rc == QUARTET_OK)
+        rc = table_key(log, row, &log_key, a->err);
+    for (uint32_t i = 0; i < log->rows.count; i++)
+        values[i] = row[log->record_columns[i]];
+    buf_clear(&a->record);
+    record_put_simple(&a->record, a->writer.ver, values, log->rows.count);
+    if (rc == QUARTET_OK && (a->record.failed || log_key.failed))
+        rc = err_nomem(a->err);
+    if (rc == QUARTET_OK)
+        rc = ops_put_copy(&a->ops, SYS_CONFLICTS, slice_of(log_key.data, log_key.len), slice_of(a->record.data, a->record.len), a->err);
+    buf_deinit(&log_key);
+    a->conflicts++;
+    return rc;
+}
+
+/* A write that found no life of those it saw: they were ended by somebody who had not seen it. */
+static quartet_status put_lost_writes(struct applying *a, struct slice key, const struct row_op *op)
+{
+    struct outcome o = {.losing = a->writer.ver, .rule = "DELETE over UPDATE", .won = VALUE_NULL_INIT};
+    quartet_status rc = apply_past_newest(a, key, &o.winning);
+    for (uint32_t i = 0; i < op->write_count && rc == QUARTET_OK; i++) {
+        o.column = op->writes[i].column;
+        o.lost = op->writes[i].value;
+        if (overrides(a->t, o.column))
+            rc = put(a, key, &o);
+    }
+    return rc;
+}
+
+quartet_status apply_conflicts_after(struct applying *a, const struct row *row, struct slice key, const struct row_op *op, bool changed,
+                                     const struct conflict_set *set)
+{
+    quartet_status rc = QUARTET_OK;
+    if (!set->looked || (!changed && a->d->recovering && kv_torn(a->d->store)))
+        return QUARTET_OK;
+    if (set->to_dead_row)
+        return changed ? QUARTET_OK : put_lost_writes(a, key, op);
+    bool live = row_live(row);
+    for (uint32_t i = 0; i < set->count && rc == QUARTET_OK; i++) {
+        const struct clash *c = &set->clashes[i];
+        const struct value *mine = written(op, c->column);
+        struct ver shown = live ? row_shown_cell(row, &a->d->chains, c->column)->ver : (struct ver){0};
+        struct outcome o = {.column = c->column, .losing = c->ver, .winning = a->writer.ver.stamp, .lost = c->value, .won = VALUE_NULL_INIT, .rule = "DELETE over UPDATE"};
+        if (mine != NULL && value_identical(mine, &c->value))
+            continue; /* nobody lost anything */
+        if (live && ver_eq(shown, c->ver)) {
+            if (mine == NULL)
+                continue; /* the row lives on with it */
+            o.losing = a->writer.ver;
+            o.winning = c->ver.stamp;
+            o.lost = *mine;
+            o.won = c->value;
+            o.rule = "latest write";
+        } else if (mine != NULL) {
+            o.won = *mine;
+            o.rule = "latest write";
+        }
+        rc = put(a, key, &o);
+    }
+    return rc;
+}
+
+/* ---- letting go ---- */
+
+/* How many there are: counted once, then kept. */
+static quartet_status count_all(struct applying *a)
+{
+    struct kv_range all = {.hi_open = true};
+    struct kv_want want = {.keys = true};
+    kv_iter *it = NULL;
+    uint64_t n = 0;
+    quartet_status rc = kv_iter_open(a->snap, NULL, SYS_CONFLICTS, &all, &want, &it, a->err);
+    while (rc == QUARTET_OK) {
+        struct kv_rows rows;
+        rc = kv_iter_next(it, 0, &rows, a->err);
+        if (rc != QUARTET_OK || rows.n == 0)
+            break;
+        n += rows.n;
+    }
+    kv_iter_close(it);
+    if (rc == QUARTET_OK) {
+        a->d->conflicts_kept = n;
+        a->d->conflicts_counted = true;
+    }
+    return rc;
+}
+
+quartet_status apply_conflicts_sweep(struct applying *a)
+{
+    if (a->conflicts == 0)
+        return QUARTET_OK;
+    quartet_status rc = a->d->conflicts_counted ? QUARTET_OK : count_all(a);
+    if (rc != QUARTET_OK)
+        return rc;
+    uint64_t now = env_wall_ms(a->d->env), kept = a->d->conflicts_kept + a->conflicts;
+    hlc_stamp cut = now > CONFLICTS_KEPT_MS ? hlc_make(now - CONFLICTS_KEPT_MS, 0, 0) : 0;
+    const struct table_def *log = catalog_table_by_id(a->catalog, SYS_CONFLICTS);
+    struct kv_range all = {.hi_open = true};
+    struct kv_want want = {.keys = true};
+    kv_iter *it = NULL;
+    struct kv_rows rows = {0};
+    a->swept = 0;
+    rc = kv_iter_open(a->snap, NULL, SYS_CONFLICTS, &all, &want, &it, a->err);
+    if (rc == QUARTET_OK)
+        rc = kv_iter_next(it, SWEEP_ROWS, &rows, a->err);
+    for (uint32_t i = 0; i < rows.n && rc == QUARTET_OK; i++) {
+        struct bytes_in in = bytes_in(rows.keys[i].p, rows.keys[i].n);
+        struct value stamp;
+        if (!key_get(&in, &log->keys[0], &stamp, &a->row))
+            rc = apply_misfit(a, "a damaged key of a conflict");
+        if (rc != QUARTET_OK || ((hlc_stamp)stamp.i >= cut && kept - a->swept <= CONFLICTS_MAX))
+            break;
+        rc = ops_put_copy(&a->ops, SYS_CONFLICTS, rows.keys[i], (struct slice){0}, a->err);
+        a->swept++;
+    }
+    kv_iter_close(it);
+    return rc;
+}
