@@ -36,15 +36,16 @@ void sim_options_draw(struct sim_options *o, uint64_t seed)
         total += o->weights[i] = prng_chance(&r, 0.2) ? 0 : sim_loads[i]->weight * (1 + (uint32_t)prng_below(&r, 4));
     if (total == 0)
         o->weights[0] = 1;
+    o->cheap_signature = prng_chance(&r, 0.9);
 }
 
 void sim_options_print(const struct sim_options *o)
 {
     printf("seed %llu: %u nodes, %u transactions in %.0f s on %u keys; loss %.2f, repeat %.2f, delay %.1f to %.1f ms; per second: partition %.2f, "
-           "crash %.2f (power loss %.2f), clock jump %.2f, link cut %.2f; large %u rows, %s, buffer %zu\n",
+           "crash %.2f (power loss %.2f), clock jump %.2f, link cut %.2f; large %u rows, %s, buffer %zu, %s\n",
            (unsigned long long)o->seed, o->nodes, o->transactions, (double)o->run_us / 1e6, o->keys, o->loss, o->repeat,
            (double)o->delay_us_min / 1e3, (double)o->delay_us_max / 1e3, o->partition, o->crash, o->power_loss, o->clock_jump, o->link_cut, o->large,
-           o->concurrent_ddl ? "tables made on two nodes" : "tables made on one node", o->buffer_bytes);
+           o->concurrent_ddl ? "tables made on two nodes" : "tables made on one node", o->buffer_bytes, o->cheap_signature ? "cheap signatures" : "Ed25519");
     printf("  loads:");
     for (uint32_t i = 0; i < sim_load_count; i++)
         printf(" %s %u%s", sim_loads[i]->name, o->weights[i], i + 1 < sim_load_count ? "," : "\n");
@@ -247,7 +248,7 @@ static void set_clocks(struct sim *s)
     }
 }
 
-static void one_tick(struct sim *s)
+void sim_tick(struct sim *s)
 {
     uint64_t end = s->now_us + SIM_TICK_US;
     /* Messages fall due between ticks. */
@@ -273,12 +274,12 @@ static bool first_phase(struct sim *s)
         return false;
     if (!s->o.concurrent_ddl || prng_chance(&s->prng, 0.5)) /* the others learn the schema, or not yet */
         for (int i = 0; i < 40 && s->failure[0] == '\0'; i++)
-            one_tick(s);
+            sim_tick(s);
     uint64_t end = s->now_us + s->o.run_us;
     double due = 0;
     while (s->now_us < end && s->failure[0] == '\0') {
         sim_faults(s);
-        one_tick(s);
+        sim_tick(s);
         for (due += per_tick; due >= 1 && s->failure[0] == '\0'; due -= 1) {
             uint8_t slot = (uint8_t)prng_below(&s->prng, s->o.nodes);
             if (s->nodes[slot].up)
@@ -300,7 +301,7 @@ static bool second_phase(struct sim *s)
         s->nodes[k].clock_offset_us = 0;
     uint64_t until = s->now_us + SIM_HEAL_US;
     do
-        one_tick(s);
+        sim_tick(s);
     while (s->failure[0] == '\0' && s->now_us < until && !(sim_converged(s)));
     if (s->failure[0] == '\0' && !sim_converged(s))
         sim_fail(s, "NOT CONVERGED: %u s after all faults ended the vectors still differ", SIM_HEAL_US / 1000000u);
@@ -327,9 +328,10 @@ static bool make_members(struct sim *s)
     return rc == QUARTET_OK;
 }
 
-bool sim_run(struct sim *s, const struct sim_options *o, bool trace)
+bool sim_begin(struct sim *s, const struct sim_options *o, bool trace)
 {
     *s = (struct sim){.o = *o, .trace = trace};
+    sim_sign_cheaply(o->cheap_signature);
     prng_seed(&s->prng, o->seed);
     for (uint8_t k = 0; k < o->nodes; k++) {
         struct sim_node *n = &s->nodes[k];
@@ -343,7 +345,12 @@ bool sim_run(struct sim *s, const struct sim_options *o, bool trace)
     bool ok = make_members(s);
     for (uint8_t k = 0; ok && k < o->nodes; k++)
         ok = sim_start_node(s, k);
-    if (ok && first_phase(s) && second_phase(s))
+    return ok;
+}
+
+bool sim_run(struct sim *s, const struct sim_options *o, bool trace)
+{
+    if (sim_begin(s, o, trace) && first_phase(s) && second_phase(s))
         sim_check_end(s);
     return s->failure[0] == '\0';
 }

@@ -34,6 +34,7 @@ struct sim_options {
     uint32_t large;             /* rows of a large transaction */
     bool concurrent_ddl;        /* two nodes make the same tables without knowing of each other */
     size_t buffer_bytes;        /* small: flushes in the middle of everything */
+    bool cheap_signature;       /* batches are signed with a keyed hash (sim_sign.c): a third of the time goes into Ed25519 otherwise */
 };
 
 struct sim_node {
@@ -90,6 +91,9 @@ struct sim {
 
 void sim_options_draw(struct sim_options *o, uint64_t seed);
 void sim_options_print(const struct sim_options *o);
+/* The nodes, started and without tables; time moves by sim_tick only. false: s->failure says why. sim_free in any case. */
+bool sim_begin(struct sim *s, const struct sim_options *o, bool trace);
+void sim_tick(struct sim *s); /* SIM_TICK_US: messages, restarts, links, each node's worker */
 /* Run one seed. true: nothing broke. s->failure says what did. */
 bool sim_run(struct sim *s, const struct sim_options *o, bool trace);
 void sim_free(struct sim *s);
@@ -109,7 +113,9 @@ void sim_work_step(struct sim *s, uint8_t slot); /* one transaction on one node 
 /* One statement; *number gets the first value of the first row as an integer (may be NULL). */
 quartet_status sim_sql(struct sim_node *n, const char *sql, int64_t *number, struct err *err);
 void sim_check_now(struct sim *s, uint8_t slot); /* what must hold in every snapshot of every node */
+bool sim_same_vectors(struct sim *s, uint8_t a, uint8_t b); /* have both nodes applied the same? */
 bool sim_converged(struct sim *s);
+void sim_sign_cheaply(bool cheap);               /* for the process, until it is said otherwise */
 void sim_check_model(struct sim *s);             /* the naive model of all batches against the nodes */
 void sim_check_end(struct sim *s);               /* all nodes alike, nothing acknowledged lost, and the naive model's answer */
 

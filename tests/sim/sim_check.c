@@ -33,6 +33,17 @@ static bool vector_of(struct sim_node *n, struct idvec *out, struct err *err)
     return ok;
 }
 
+bool sim_same_vectors(struct sim *s, uint8_t a, uint8_t b)
+{
+    struct idvec one = {0}, other = {0};
+    struct err err = ERR_INIT;
+    bool equal = s->nodes[a].up && s->nodes[b].up && vector_of(&s->nodes[a], &one, &err) && vector_of(&s->nodes[b], &other, &err) &&
+                 idvec_equal(&one, &other);
+    idvec_deinit(&one);
+    idvec_deinit(&other);
+    return equal;
+}
+
 bool sim_converged(struct sim *s)
 {
     struct idvec first = {0}, other = {0};

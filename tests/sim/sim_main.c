@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/plant.h"
 #include "sim/sim.h"
+#include "suite/suite.h"
 
 struct arguments {
     uint64_t seed, runs;
@@ -106,6 +107,9 @@ static bool run_seed(const struct arguments *a, uint64_t seed, struct sim *s, co
 
 int main(int argc, char **argv)
 {
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--schema") == 0 || strcmp(argv[i], "--workload") == 0)
+            return suite_main(argc, argv);
     struct arguments a = {.seed = 1, .runs = 100};
     struct sim *s = mem_zalloc(1, sizeof *s);
     if (s == NULL || !parse(argc, argv, &a)) {
