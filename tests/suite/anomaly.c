@@ -23,7 +23,7 @@ static const struct {
     [ANOMALY_OVERSPEND] = {"overspending", "Both took from one counter, each on the strength of a value that the other's change is missing from; together they took too much."},
     [ANOMALY_WRITE_SKEW] = {"write skew", "Each decided on what the other was changing at that moment, and wrote elsewhere."},
     [ANOMALY_STALE_READ] = {"stale read", "One decided on a value that the other had already changed elsewhere."},
-    [ANOMALY_MIXED_ROW] = {"mixed row", "They wrote different columns of one row; columns merge one by one, so the row holds some of each."},
+    [ANOMALY_MIXED_ROW] = {"mixed row", "They did not write the same columns of one row; columns merge one by one, so the row holds some of each."},
     [ANOMALY_COMBINED] = {"combined effect", "Neither read or overwrote what the other wrote; each is right alone, and the sum is not."},
 };
 
@@ -49,8 +49,8 @@ static bool same_rows(const struct write_result *x, const struct write_result *y
     return true;
 }
 
-/* The steps of a schedule before write `a`, without write b; then a; then, if they are to meet, a's node and b's; then b. */
-static void put_in_order(const struct schedule *s, const struct outcome *o, uint32_t a, uint32_t b, bool met, struct schedule *out)
+/* The steps of a schedule before writes a and b; then a, or not; then their nodes meet; then b. So b has seen all that a's node knew, with a or without. */
+static void put_in_order(const struct schedule *s, const struct outcome *o, uint32_t a, uint32_t b, bool with_a, struct schedule *out)
 {
     const struct write_result *wa = &o->writes[a], *wb = &o->writes[b];
     uint32_t last = wa->step > wb->step ? wa->step : wb->step;
@@ -65,11 +65,12 @@ static void put_in_order(const struct schedule *s, const struct outcome *o, uint
     }
     struct step x = s->steps[wa->step];
     x.kind = STEP_RUN;
-    out->steps[out->count++] = x;
-    if (met)
-        out->steps[out->count++] = (struct step){.kind = STEP_MEET, .node = wa->node, .other = wb->node};
+    if (with_a)
+        out->steps[out->count++] = x;
+    out->steps[out->count++] = (struct step){.kind = STEP_MEET, .node = wa->node, .other = wb->node};
     x = s->steps[wb->step];
     x.kind = STEP_RUN;
+    x.id = SUITE_STEPS_MAX; /* its time, the same in both, after all others' */
     out->steps[out->count++] = x;
 }
 
@@ -82,7 +83,7 @@ static bool depends(struct suite *u, const struct schedule *s, const struct outc
     bool ok = suite_replay(u, &c, &without);
     put_in_order(s, o, a, b, true, &c);
     ok = suite_replay(u, &c, &with) && ok;
-    bool differs = ok && without.write_count > 0 && with.write_count == without.write_count &&
+    bool differs = ok && without.write_count > 0 && with.write_count > 0 &&
                    !same_rows(&without.writes[without.write_count - 1], &with.writes[with.write_count - 1]);
     outcome_free(&without);
     outcome_free(&with);
@@ -128,10 +129,27 @@ static const struct cell_change *cell_of(const struct row_change *r, const char 
     return NULL;
 }
 
-/* Both wrote one row. */
-static void same_row(struct diagnosis *d, const struct row_change *ra, const struct row_change *rb, bool ab, bool ba)
+/* Does this write touch a column that the invariant asks about? Where the query names none of the row's, all count. */
+static bool matters(const struct row_change *r, const struct cell_change *c, const char *query)
 {
-    uint32_t set = 0, added = 0;
+    bool any = false;
+    for (uint32_t i = 0; query != NULL && i < r->cell_count; i++)
+        any = any || (!r->cells[i].key && mentions(query, r->cells[i].column));
+    return !c->key && (!any || mentions(query, c->column));
+}
+
+static void name_columns(struct diagnosis *d, const struct row_change *r, const struct row_change *only_with, const char *query)
+{
+    for (uint32_t i = 0; i < r->cell_count; i++)
+        if (matters(r, &r->cells[i], query) && (only_with == NULL || cell_of(only_with, r->cells[i].column) != NULL))
+            name_column(d, r->cells[i].column);
+}
+
+/* Both wrote one row. */
+static void same_row(struct diagnosis *d, const struct row_change *ra, const struct row_change *rb, bool ab, bool ba, const char *query)
+{
+    uint32_t set = 0, added = 0, alone = 0;
+    enum anomaly kind;
     if (ra->insert && rb->insert) {
         clash(d, ANOMALY_KEY_COLLISION, ra, rb);
         return;
@@ -142,30 +160,29 @@ static void same_row(struct diagnosis *d, const struct row_change *ra, const str
     }
     for (uint32_t i = 0; i < ra->cell_count; i++) {
         const struct cell_change *other = cell_of(rb, ra->cells[i].column);
-        if (other != NULL && !other->key) {
-            set += !ra->cells[i].add && !other->add;
-            added += ra->cells[i].add || other->add;
-        }
+        bool counts = matters(ra, &ra->cells[i], query);
+        alone += counts && other == NULL;
+        set += counts && other != NULL && !ra->cells[i].add && !other->add;
+        added += counts && other != NULL && (ra->cells[i].add || other->add);
     }
-    if (set > 0)
-        clash(d, ab || ba ? ANOMALY_LOST_UPDATE : ANOMALY_OVERWRITE, ra, rb);
-    else if (added > 0 && (ab || ba))
-        clash(d, ANOMALY_OVERSPEND, ra, rb);
-    else if (added > 0)
-        clash(d, ANOMALY_COMBINED, ra, rb);
+    for (uint32_t i = 0; i < rb->cell_count; i++)
+        alone += matters(rb, &rb->cells[i], query) && cell_of(ra, rb->cells[i].column) == NULL;
+    if (alone > 0)
+        kind = ab && ba && set == 0 ? ANOMALY_WRITE_SKEW : ANOMALY_MIXED_ROW;
+    else if (set > 0)
+        kind = ab || ba ? ANOMALY_LOST_UPDATE : ANOMALY_OVERWRITE;
     else
-        clash(d, ab && ba ? ANOMALY_WRITE_SKEW : ANOMALY_MIXED_ROW, ra, rb);
-    bool shared = set > 0 || added > 0;
-    for (uint32_t i = 0; d->row_a == ra && d->row_b == rb && i < ra->cell_count; i++)
-        if (!ra->cells[i].key && (!shared || cell_of(rb, ra->cells[i].column) != NULL))
-            name_column(d, ra->cells[i].column);
-    for (uint32_t i = 0; !shared && d->row_a == ra && d->row_b == rb && i < rb->cell_count; i++)
-        if (!rb->cells[i].key)
-            name_column(d, rb->cells[i].column);
+        kind = added > 0 && (ab || ba) ? ANOMALY_OVERSPEND : ANOMALY_COMBINED;
+    clash(d, kind, ra, rb);
+    if (d->row_a != ra || d->row_b != rb)
+        return;
+    name_columns(d, ra, alone > 0 ? NULL : rb, query);
+    if (alone > 0)
+        name_columns(d, rb, NULL, query);
 }
 
 /* They wrote different rows. */
-static void other_row(struct diagnosis *d, const struct row_change *ra, const struct row_change *rb)
+static void other_row(struct diagnosis *d, const struct row_change *ra, const struct row_change *rb, const char *query)
 {
     for (uint32_t i = 0; ra->del && !rb->del && strcmp(ra->table, rb->table) != 0 && i < rb->cell_count; i++) {
         const char *v = rb->cells[i].value;
@@ -181,14 +198,15 @@ static void other_row(struct diagnosis *d, const struct row_change *ra, const st
     uint32_t equal = 0;
     for (uint32_t i = 0; ra->insert && rb->insert && strcmp(ra->table, rb->table) == 0 && i < ra->cell_count; i++) {
         const struct cell_change *other = cell_of(rb, ra->cells[i].column);
-        equal += other != NULL && strcmp(other->value, ra->cells[i].value) == 0 && strcmp(other->value, "NULL") != 0;
+        equal += other != NULL && (matters(ra, &ra->cells[i], query) || ra->cells[i].key) && strcmp(other->value, ra->cells[i].value) == 0 && strcmp(other->value, "NULL") != 0;
     }
     if (equal == 0)
         return;
     clash(d, ANOMALY_DUPLICATE, ra, rb);
     for (uint32_t i = 0; d->row_a == ra && d->row_b == rb && i < ra->cell_count; i++) {
         const struct cell_change *other = cell_of(rb, ra->cells[i].column);
-        if (other != NULL && strcmp(other->value, ra->cells[i].value) == 0 && strcmp(other->value, "NULL") != 0)
+        if (other != NULL && (matters(ra, &ra->cells[i], query) || ra->cells[i].key) && strcmp(other->value, ra->cells[i].value) == 0 &&
+            strcmp(other->value, "NULL") != 0)
             name_column(d, ra->cells[i].column);
     }
 }
@@ -203,11 +221,11 @@ static void judge_pair(const struct outcome *o, uint32_t a, uint32_t b, bool ab,
             if (query != NULL && !mentions(query, ra->table) && !mentions(query, rb->table))
                 continue; /* what clashes there is not what broke */
             if (strcmp(ra->table, rb->table) == 0 && strcmp(ra->key, rb->key) == 0) {
-                same_row(&mine, ra, rb, ab, ba);
+                same_row(&mine, ra, rb, ab, ba, query);
             } else {
-                other_row(&mine, ra, rb);
+                other_row(&mine, ra, rb, query);
                 if (strcmp(ra->table, rb->table) != 0)
-                    other_row(&mine, rb, ra);
+                    other_row(&mine, rb, ra, query);
             }
         }
     enum anomaly by_reads = ab && ba ? ANOMALY_WRITE_SKEW : ab || ba ? ANOMALY_STALE_READ : ANOMALY_COMBINED;
@@ -239,7 +257,7 @@ static void explain(const struct suite *u, const struct outcome *o, struct diagn
     char where[256] = "";
     int n = 0;
     for (uint32_t i = 0; i < d->column_count && n >= 0 && (size_t)n < sizeof where; i++)
-        n += snprintf(where + n, sizeof where - (size_t)n, "%s%s", i > 0 ? ", " : " Column ", d->columns[i]);
+        n += snprintf(where + n, sizeof where - (size_t)n, "%s%s", i > 0 ? ", " : d->column_count > 1 ? " Columns " : " Column ", d->columns[i]);
     if (d->row_a != NULL && n >= 0 && (size_t)n < sizeof where)
         snprintf(where + n, sizeof where - (size_t)n, "%s%s%s%s.", n > 0 ? " of table " : " Table ", d->row_a->table,
                  d->row_b != NULL && strcmp(d->row_b->key, d->row_a->key) == 0 ? ", row " : "",
@@ -256,11 +274,33 @@ static bool concurrent(const struct outcome *o, uint32_t a, uint32_t b)
     return o->writes[a].committed && o->writes[b].committed && !(o->writes[a].saw >> b & 1) && !(o->writes[b].saw >> a & 1);
 }
 
+/* Does it break as well where every transaction has seen all those before it? Then no merge is to blame. */
+static bool breaks_in_turn(struct suite *u, const struct schedule *s, uint32_t invariant)
+{
+    struct schedule c = {.seed = s->seed, .nodes = s->nodes};
+    struct outcome out;
+    for (uint32_t i = 0; i < s->count; i++)
+        if ((s->steps[i].kind == STEP_RUN || s->steps[i].kind == STEP_BEGIN) && c.count + s->nodes < SUITE_STEPS_MAX) {
+            c.steps[c.count] = s->steps[i];
+            c.steps[c.count++].kind = STEP_RUN;
+            for (uint8_t k = 0; k < s->nodes; k++)
+                if (k != s->steps[i].node)
+                    c.steps[c.count++] = (struct step){.kind = STEP_MEET, .node = s->steps[i].node, .other = k};
+        }
+    bool broken = suite_replay(u, &c, &out) && out.breaks[invariant].broken;
+    outcome_free(&out);
+    return broken;
+}
+
 void suite_diagnose(struct suite *u, const struct schedule *s, const struct outcome *o, uint32_t invariant, struct diagnosis *d)
 {
     bool dep[SUITE_WRITES_MAX][SUITE_WRITES_MAX] = {{false}};
     const char *query = u->w.invariants[invariant].sql;
     *d = (struct diagnosis){.kind = ANOMALY_NONE_CONCURRENT};
+    if (breaks_in_turn(u, s, invariant)) {
+        explain(u, o, d);
+        return;
+    }
     for (uint32_t a = 0; a < o->write_count; a++)
         for (uint32_t b = a + 1; b < o->write_count; b++)
             if (concurrent(o, a, b)) {

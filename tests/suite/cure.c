@@ -39,20 +39,64 @@ static struct cure *new_cure(struct trial *t, const char *what)
     return c;
 }
 
-/* With the changed schema or session in u: does the schedule hold, and how many runs? Runs that the engine refuses to begin are a refusal. */
+static bool holds_here(struct trial *t, const struct schedule *s, struct cure *c)
+{
+    struct outcome o;
+    bool ok = suite_replay(t->u, s, &o);
+    bool holds = ok && !o.breaks[t->invariant].broken;
+    if (!ok) {
+        c->verdict = CURE_REFUSED;
+        c->detail = arena_printf(&t->u->arena, "%s", o.fault);
+    }
+    outcome_free(&o);
+    return holds;
+}
+
+/* The same, where the network is cut from the beginning, each node for itself as far as one cut does that. */
+static bool holds_cut(struct trial *t, struct cure *c)
+{
+    bool holds = true;
+    for (uint8_t k = 0; holds && k < t->s->nodes && t->s->count < SUITE_STEPS_MAX; k++) {
+        struct schedule s = *t->s;
+        memmove(&s.steps[1], &s.steps[0], s.count * sizeof s.steps[0]);
+        s.steps[0] = (struct step){.kind = STEP_CUT, .other = (uint8_t)(1u << k)};
+        s.count++;
+        holds = holds_here(t, &s, c);
+    }
+    return holds;
+}
+
+/* The same, all transactions begun before any has ended. */
+static bool holds_open(struct trial *t, struct cure *c)
+{
+    struct schedule s = *t->s;
+    bool begun[SIM_NODES_MAX] = {false};
+    for (uint32_t i = 0; i < t->s->count && s.count < SUITE_STEPS_MAX; i++)
+        if (s.steps[i].kind == STEP_RUN && !begun[s.steps[i].node]) {
+            begun[s.steps[i].node] = true;
+            s.steps[i].kind = STEP_BEGIN;
+            s.steps[s.count++] = (struct step){.kind = STEP_COMMIT, .node = s.steps[i].node};
+        }
+    return holds_here(t, &s, c);
+}
+
+/* With the changed schema or session in u: does the schedule hold, also at its worst, and do further runs? What the engine refuses is a refusal. */
 static void try_it(struct trial *t, struct cure *c)
 {
     struct suite *u = t->u;
     struct outcome o;
     uint64_t held = 0, tried = 0, done = 0, asked = 0;
-    bool ok = suite_replay(u, t->s, &o);
-    bool holds = ok && !o.breaks[t->invariant].broken;
-    if (!ok) {
-        c->verdict = CURE_REFUSED;
-        c->detail = arena_printf(&u->arena, "%s", o.fault);
-    }
-    outcome_free(&o);
-    for (uint64_t run = 0; ok && holds && run < TRIAL_RUNS; run++) {
+    c->verdict = CURE_NOT_ENOUGH;
+    c->detail = "this schedule still breaks";
+    if (!holds_here(t, t->s, c))
+        return;
+    c->detail = "this schedule holds, but not while the network is cut";
+    if (!holds_cut(t, c))
+        return;
+    c->detail = "this schedule holds, but not where the transactions are open at the same time";
+    if (!holds_open(t, c))
+        return;
+    for (uint64_t run = 0; run < TRIAL_RUNS; run++) {
         struct schedule s;
         if (schedule_draw(u, run + 16, &s, t->err) != QUARTET_OK)
             break;
@@ -62,12 +106,9 @@ static void try_it(struct trial *t, struct cure *c)
             done += o.writes[i].committed;
         outcome_free(&o);
     }
-    if (!ok)
-        return;
-    c->verdict = holds && held == tried ? CURE_HELPS : CURE_NOT_ENOUGH;
-    c->detail = !holds ? "this schedule still breaks"
-                       : arena_printf(&u->arena, "this schedule holds, and so do %llu of %llu further runs, in which %llu of %llu transactions committed",
-                                      (unsigned long long)held, (unsigned long long)tried, (unsigned long long)done, (unsigned long long)asked);
+    c->verdict = held == tried ? CURE_HELPS : CURE_NOT_ENOUGH;
+    c->detail = arena_printf(&u->arena, "this schedule holds, and so do %llu of %llu further runs, in which %llu of %llu transactions committed",
+                             (unsigned long long)held, (unsigned long long)tried, (unsigned long long)done, (unsigned long long)asked);
 }
 
 /* ---- changing the schema ---- */
@@ -157,20 +198,22 @@ static const char *const *changed_schema(struct trial *t, const struct edit *edi
     return hit == edit_count ? list : NULL;
 }
 
-static void try_edits(struct trial *t, const struct edit *e, uint32_t count, const char *what)
+/* True: it helps. */
+static bool try_edits(struct trial *t, const struct edit *e, uint32_t count, const char *what)
 {
     struct cure *c = new_cure(t, what);
     if (c == NULL)
-        return;
+        return false;
     t->u->schema = changed_schema(t, e, count);
     if (t->u->schema != NULL)
         try_it(t, c);
     t->u->schema = NULL;
+    return c->verdict == CURE_HELPS;
 }
 
-static void try_edit(struct trial *t, const struct edit *e, const char *what)
+static bool try_edit(struct trial *t, const struct edit *e, const char *what)
 {
-    try_edits(t, e, 1, what);
+    return try_edits(t, e, 1, what);
 }
 
 static void try_session(struct trial *t, const char *sql)
@@ -228,15 +271,17 @@ static void cures_for_column(struct trial *t, const struct diagnosis *d)
         struct edit e = {.table = table, .columns = {c}, .column_count = 1};
         if (def != NULL && def->column_kind == AST_COLUMN_COUNTER) {
             e.column_check = ">= 0";
-            try_edit(t, &e, arena_printf(a, "table %s: %s COUNTER CHECK (%s >= 0), a counter that keeps its bound", table, c, c));
+            (void)try_edit(t, &e, arena_printf(a, "table %s: %s COUNTER CHECK (%s >= 0), a counter that keeps its bound", table, c, c));
         } else if (is_number(def)) {
             e.kind = AST_COLUMN_COUNTER;
-            try_edit(t, &e, arena_printf(a, "table %s: %s COUNTER", table, c));
+            if (try_edit(t, &e, arena_printf(a, "table %s: %s COUNTER", table, c)))
+                continue;
             e.column_check = ">= 0";
-            try_edit(t, &e, arena_printf(a, "table %s: %s COUNTER CHECK (%s >= 0), a counter that keeps its bound", table, c, c));
+            if (try_edit(t, &e, arena_printf(a, "table %s: %s COUNTER CHECK (%s >= 0), a counter that keeps its bound", table, c, c)))
+                continue;
             e.column_check = NULL;
             e.kind = AST_COLUMN_MAXIMUM;
-            try_edit(t, &e, arena_printf(a, "table %s: %s MAXIMUM", table, c));
+            (void)try_edit(t, &e, arena_printf(a, "table %s: %s MAXIMUM", table, c));
         } else if (new_cure(t, arena_printf(a, "table %s: %s SET (add and remove members by set_add, set_remove), or MULTIVALUE to keep both texts", table, c)) != NULL) {
             t->out->item[t->out->count - 1].detail = "not tried: the transactions' statements change with it";
         }
@@ -251,7 +296,7 @@ static void cures_for_row(struct trial *t, const struct diagnosis *d)
         return;
     e.constraint = arena_printf(&t->u->arena, "MERGE TOGETHER (%s)", columns);
     if (e.constraint != NULL)
-        try_edit(t, &e, arena_printf(&t->u->arena, "table %s: %s", e.table, e.constraint));
+        (void)try_edit(t, &e, arena_printf(&t->u->arena, "table %s: %s", e.table, e.constraint));
 }
 
 static void cures_for_duplicate(struct trial *t, const struct diagnosis *d)
@@ -261,11 +306,11 @@ static void cures_for_duplicate(struct trial *t, const struct diagnosis *d)
     for (uint32_t i = 0; i < d->column_count; i++) {
         e.constraint = arena_printf(a, "UNIQUE (%s)", d->columns[i]);
         if (e.constraint != NULL)
-            try_edit(t, &e, arena_printf(a, "table %s: %s; of two rows that claim a value one shows and the other is quarantined", e.table, e.constraint));
+            (void)try_edit(t, &e, arena_printf(a, "table %s: %s; of two rows that claim a value one shows and the other is quarantined", e.table, e.constraint));
     }
     const char *all = d->column_count > 1 ? list_columns(t, d) : NULL;
     if (all != NULL && (e.constraint = arena_printf(a, "UNIQUE (%s)", all)) != NULL)
-        try_edit(t, &e, arena_printf(a, "table %s: %s; of two rows that claim a value one shows and the other is quarantined", e.table, e.constraint));
+        (void)try_edit(t, &e, arena_printf(a, "table %s: %s; of two rows that claim a value one shows and the other is quarantined", e.table, e.constraint));
     struct cure *c = new_cure(t, arena_printf(a, "table %s: make these columns (%s) the primary key: two rows with one value are then one row", e.table,
                                               all != NULL ? all : d->columns[0]));
     if (c != NULL)
@@ -280,18 +325,18 @@ static void cures_for_dangling(struct trial *t, const struct diagnosis *d)
     struct edit one = {.table = child, .constraint = fk};
     if (fk == NULL)
         return;
-    try_edit(t, &one, arena_printf(a, "table %s: %s; a row whose parent is gone is an orphan, which does not show", child, fk));
+    (void)try_edit(t, &one, arena_printf(a, "table %s: %s; a row whose parent is gone is an orphan, which does not show", child, fk));
     const char *keep = arena_printf(a, "FOREIGN KEY (%s) REFERENCES %s ON MERGE KEEP PARENT", d->parent_column, parent);
     if (keep == NULL)
         return;
     struct edit both[2] = {{.table = child, .constraint = keep}, {.table = parent, .updates_win = true}};
-    try_edits(t, both, 2, arena_printf(a, "table %s: %s, and table %s: UPDATES WIN; then the parent stays", child, keep, parent));
+    (void)try_edits(t, both, 2, arena_printf(a, "table %s: %s, and table %s: UPDATES WIN; then the parent stays", child, keep, parent));
 }
 
 static void cures_for_delete(struct trial *t, const struct diagnosis *d)
 {
     struct edit e = {.table = d->row_a->table, .updates_win = true};
-    try_edit(t, &e, arena_printf(&t->u->arena, "table %s: UPDATES WIN", e.table));
+    (void)try_edit(t, &e, arena_printf(&t->u->arena, "table %s: UPDATES WIN", e.table));
 }
 
 static void untried(struct trial *t, const char *what)

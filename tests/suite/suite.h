@@ -100,11 +100,11 @@ enum anomaly {
     ANOMALY_OVERWRITE,
     ANOMALY_DANGLING,
     ANOMALY_DUPLICATE,
+    ANOMALY_MIXED_ROW,
     ANOMALY_LONG_FORK,
     ANOMALY_OVERSPEND,
     ANOMALY_WRITE_SKEW,
     ANOMALY_STALE_READ,
-    ANOMALY_MIXED_ROW,
     ANOMALY_COMBINED,
     ANOMALY_COUNT
 };
@@ -112,7 +112,7 @@ struct diagnosis {
     enum anomaly kind;
     uint32_t a, b;           /* positions in outcome.writes */
     const struct row_change *row_a, *row_b; /* the rows that clash; may be NULL */
-    const char *columns[8];  /* what clashes: the columns of row_a's table */
+    const char *columns[8];  /* what clashes: the columns of row_a's table, if possible only those that the invariant names */
     uint32_t column_count;
     const char *parent_column; /* DANGLING: the column of row_b that names row_a */
     char text[768];          /* for people: two or three sentences */
