@@ -9,6 +9,7 @@
 #include "backup.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/plant.h"
 
 #include <sodium.h>
 
@@ -286,11 +287,16 @@ void db_tick(db *d)
     struct err err = ERR_INIT;
     pthread_mutex_lock(&d->commit_lock);
     quartet_status rc = db_usable(d, &err); /* without threads this also tries a flush again that failed */
+    log_pos before = commit_log_end(d->log);
     if (rc == QUARTET_OK && d->held != NULL)
         rc = take_held(d, &err);
+    bool released = commit_log_end(d->log) > before && !plant_is(PLANT_HELD_NOT_SYNCED);
     if (rc != QUARTET_OK)
         log_line(d->env, LOG_WARN, "db", "%s", err.text);
     pthread_mutex_unlock(&d->commit_lock);
+    /* Nobody has just delivered these, so nobody would ask for them to be made durable, and peers are told of what is durable only. */
+    if (rc == QUARTET_OK && released && db_sync_remote(d, &err) != QUARTET_OK)
+        log_line(d->env, LOG_WARN, "db", "%s", err.text);
     db_trim(d);
 }
 

@@ -610,3 +610,52 @@ uint64_t fault_env_file_bytes(const struct fault_env *f, const char *path)
     const struct fault_file *x = map_get(&f->files, path, strlen(path));
     return x != NULL ? x->bytes : 0;
 }
+
+bool fault_env_flip_any(struct fault_env *f, struct prng *r)
+{
+    for (int tries = 0; tries < 200; tries++) {
+        struct map_entry *e = NULL;
+        size_t at = 0, count = 0;
+        for (size_t i = 0; (e = map_at(&f->files, &i)) != NULL;)
+            count++;
+        uint64_t pick = count > 0 ? prng_below(r, count) : 0;
+        while ((e = map_at(&f->files, &at)) != NULL && pick > 0)
+            pick--;
+        const struct fault_file *x = e != NULL ? e->value : NULL;
+        if (x == NULL || x->page_count == 0 || x->bytes == 0)
+            continue;
+        uint64_t p = prng_below(r, x->page_count), offset = prng_below(r, PAGE_BYTES);
+        if (x->pages[p] != NULL && p * PAGE_BYTES + offset < x->bytes && x->pages[p]->now[offset] != 0)
+            return fault_env_flip(f, x->path, p * PAGE_BYTES + offset, (uint8_t)(1u << prng_below(r, 8)));
+    }
+    return false;
+}
+
+void fault_env_erase(struct fault_env *f)
+{
+    struct map_entry *e;
+    for (size_t i = 0; (e = map_at(&f->files, &i)) != NULL;) {
+        struct fault_file *x = e->value;
+        QASSERT(x->open_count == 0);
+        drop_file(f, x->path);
+    }
+    for (size_t i = 0; (e = map_at(&f->dirs, &i)) != NULL;)
+        (void)map_remove(&f->dirs, e->key, e->key_len); /* the value is only f */
+}
+
+void fault_env_swap_files(struct fault_env *a, struct fault_env *b)
+{
+    struct map files = a->files, dirs = a->dirs;
+    uint64_t used = a->used_bytes;
+    a->files = b->files;
+    a->dirs = b->dirs;
+    a->used_bytes = b->used_bytes;
+    b->files = files;
+    b->dirs = dirs;
+    b->used_bytes = used;
+    struct map_entry *e;
+    for (size_t i = 0; (e = map_at(&a->files, &i)) != NULL;)
+        ((struct fault_file *)e->value)->f = a;
+    for (size_t i = 0; (e = map_at(&b->files, &i)) != NULL;)
+        ((struct fault_file *)e->value)->f = b;
+}

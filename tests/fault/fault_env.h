@@ -46,6 +46,10 @@ void fault_env_restart(struct fault_env *f, bool keep_unsynced);
 quartet_status fault_env_copy_files(struct fault_env *to, const struct fault_env *from, struct err *err);
 /* Change one byte on disk: *size tells how long the file is. false: no such file or offset. */
 bool fault_env_flip(struct fault_env *f, const char *path, uint64_t offset, uint8_t mask);
+/* Change a byte that is not 0 in some file below the root, as damage does that matters. false: none was found. */
+bool fault_env_flip_any(struct fault_env *f, struct prng *r);
+void fault_env_erase(struct fault_env *f); /* all files and directories; none may be open */
+void fault_env_swap_files(struct fault_env *a, struct fault_env *b); /* the two machines change disks; no file may be open */
 uint64_t fault_env_file_bytes(const struct fault_env *f, const char *path);
 
 #endif

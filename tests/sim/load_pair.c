@@ -7,7 +7,13 @@ static quartet_status run(struct sim *s, struct sim_node *n, struct sim_txn *t, 
 {
     static const char *const pair[] = {"pa", "pb"};
     quartet_status rc = QUARTET_OK;
-    (void)s; /* nothing is drawn */
+    int64_t a = 0, b = 0;
+    rc = sim_sqlf(n, &a, err, "SELECT v FROM pa WHERE id = %llu", (unsigned long long)t->id);
+    sim_time_passes(s);
+    if (rc == QUARTET_OK)
+        rc = sim_sqlf(n, &b, err, "SELECT v FROM pb WHERE id = %llu", (unsigned long long)t->id);
+    if (rc == QUARTET_OK && a != b)
+        sim_fail(s, "node %u: half a transaction is visible within a transaction (pa, pb)", (unsigned)n->slot);
     for (size_t i = 0; rc == QUARTET_OK && i < 2; i++)
         rc = sim_sqlf(n, NULL, err, "INSERT INTO %s (id, v) VALUES (%llu, %llu) ON CONFLICT (id) DO UPDATE SET v = excluded.v", pair[i],
                       (unsigned long long)t->id, (unsigned long long)t->unique);

@@ -10,6 +10,26 @@
 
 #define SIM_LOG_BYTES_MAX (256u << 10)
 
+/* Nine faults of ten seeds are the plain ones; each of the others is in some seeds only, so that it does not hide what the rest would show. */
+static void draw_faults(struct sim_options *o, struct prng *r)
+{
+    static const struct {
+        uint8_t kind;
+        double seeds, most; /* in how many seeds, and up to how often per second */
+    } how[] = {
+        {SIM_FAULT_LINK, 0.5, 1},      {SIM_FAULT_PARTITION, 0.6, 0.5}, {SIM_FAULT_CRASH, 0.6, 0.4},   {SIM_FAULT_CLOCK, 0.3, 0.5},
+        {SIM_FAULT_HOUR, 0.12, 0.3},   {SIM_FAULT_FREEZE, 0.1, 0.5},    {SIM_FAULT_PAUSE, 0.3, 0.5},   {SIM_FAULT_FULL, 0.1, 0.3},
+        {SIM_FAULT_IO, 0.15, 0.3},     {SIM_FAULT_FLIP, 0.1, 0.3},      {SIM_FAULT_LIE, 0.1, 0.3},     {SIM_FAULT_LOSE, 0.1, 0.2},
+        {SIM_FAULT_BACKUP, 0.15, 0.5}, {SIM_FAULT_RESTORE, 0.15, 0.3},  {SIM_FAULT_MEMORY, 0.15, 2},
+    };
+    _Static_assert(sizeof how / sizeof *how == SIM_FAULT_COUNT, "one line for each");
+    for (size_t i = 0; i < sizeof how / sizeof *how; i++) {
+        bool in = prng_chance(r, how[i].seeds);
+        double rate = prng_unit(r) * how[i].most;
+        o->faults[how[i].kind] = in ? rate : 0;
+    }
+}
+
 void sim_options_draw(struct sim_options *o, uint64_t seed)
 {
     struct prng r;
@@ -21,32 +41,37 @@ void sim_options_draw(struct sim_options *o, uint64_t seed)
     o->keys = 2 + (uint32_t)prng_below(&r, 12);
     o->loss = prng_chance(&r, 0.5) ? prng_unit(&r) * 0.3 : 0;
     o->repeat = prng_chance(&r, 0.5) ? prng_unit(&r) * 0.3 : 0;
+    o->corrupt = prng_chance(&r, 0.2) ? prng_unit(&r) * 0.05 : 0;
     o->delay_us_min = prng_below(&r, 2000);
     o->delay_us_max = o->delay_us_min + (prng_chance(&r, 0.5) ? prng_below(&r, 400000) : prng_below(&r, 5000));
-    o->partition = prng_chance(&r, 0.6) ? prng_unit(&r) * 0.5 : 0;
-    o->crash = prng_chance(&r, 0.6) ? prng_unit(&r) * 0.4 : 0;
-    o->clock_jump = prng_chance(&r, 0.3) ? prng_unit(&r) * 0.5 : 0;
-    o->link_cut = prng_chance(&r, 0.5) ? prng_unit(&r) : 0;
+    draw_faults(o, &r);
     o->power_loss = prng_unit(&r);
+    o->slow = prng_chance(&r, 0.3) ? prng_unit(&r) * 0.3 : 0;
     o->large = prng_chance(&r, 0.3) ? 200 : 20;
     o->concurrent_ddl = prng_chance(&r, 0.3);
     o->buffer_bytes = prng_chance(&r, 0.5) ? 64u << 10 : 0;
+    o->cheap_signature = prng_chance(&r, 0.9);
     uint64_t total = 0;
-    for (uint32_t i = 0; i < sim_load_count; i++) /* now this, now that is what nearly all clients do */
-        total += o->weights[i] = prng_chance(&r, 0.2) ? 0 : sim_loads[i]->weight * (1 + (uint32_t)prng_below(&r, 4));
+    for (uint32_t i = 0; i < sim_load_count; i++) { /* now this, now that is what nearly all clients do */
+        bool in = prng_chance(&r, 0.8);
+        uint32_t scale = 1 + (uint32_t)prng_below(&r, 4);
+        total += o->weights[i] = in ? sim_loads[i]->weight * scale : 0;
+    }
     if (total == 0)
         o->weights[0] = 1;
-    o->cheap_signature = prng_chance(&r, 0.9);
 }
 
 void sim_options_print(const struct sim_options *o)
 {
-    printf("seed %llu: %u nodes, %u transactions in %.0f s on %u keys; loss %.2f, repeat %.2f, delay %.1f to %.1f ms; per second: partition %.2f, "
-           "crash %.2f (power loss %.2f), clock jump %.2f, link cut %.2f; large %u rows, %s, buffer %zu, %s\n",
-           (unsigned long long)o->seed, o->nodes, o->transactions, (double)o->run_us / 1e6, o->keys, o->loss, o->repeat,
-           (double)o->delay_us_min / 1e3, (double)o->delay_us_max / 1e3, o->partition, o->crash, o->power_loss, o->clock_jump, o->link_cut, o->large,
+    printf("seed %llu: %u nodes, %u transactions in %.0f s on %u keys; loss %.2f, repeat %.2f, corrupt %.2f, delay %.1f to %.1f ms; large %u rows, "
+           "slow %.2f, %s, buffer %zu, %s\n  faults per second:",
+           (unsigned long long)o->seed, o->nodes, o->transactions, (double)o->run_us / 1e6, o->keys, o->loss, o->repeat, o->corrupt,
+           (double)o->delay_us_min / 1e3, (double)o->delay_us_max / 1e3, o->large, o->slow,
            o->concurrent_ddl ? "tables made on two nodes" : "tables made on one node", o->buffer_bytes, o->cheap_signature ? "cheap signatures" : "Ed25519");
-    printf("  loads:");
+    for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++)
+        if (o->faults[i] > 0)
+            printf(" %s %.2f,", sim_fault_name(i), o->faults[i]);
+    printf(" of crashes by power loss %.2f\n  loads:", o->power_loss);
     for (uint32_t i = 0; i < sim_load_count; i++)
         printf(" %s %u%s", sim_loads[i]->name, o->weights[i], i + 1 < sim_load_count ? "," : "\n");
 }
@@ -80,6 +105,19 @@ static void keep_log(void *arg, int level, const char *component, const char *li
     buf_printf(&s->log, "%10.6f node %u %d %s: %s\n", (double)s->now_us / 1e6, (unsigned)n->slot, level, component, line);
 }
 
+bool sim_event(struct sim *s, const char *what, uint8_t slot)
+{
+    uint64_t e = s->next_event++;
+    s->event_txns = 0;
+    uint64_t parts[2] = {s->o.seed, e};
+    prng_seed(&s->prng, hash64(parts, sizeof parts, 2));
+    if (s->leave_out != NULL && (e >= SIM_EVENTS_MAX || s->leave_out[e]))
+        return false;
+    if (s->narrate)
+        printf("  event %4llu at %7.3f s, node %u: %s\n", (unsigned long long)e, (double)s->now_us / 1e6, (unsigned)slot, what);
+    return true;
+}
+
 /* ---- nodes ---- */
 
 bool sim_start_node(struct sim *s, uint8_t slot)
@@ -88,6 +126,7 @@ bool sim_start_node(struct sim *s, uint8_t slot)
     struct err err = ERR_INIT;
     struct gossip_host host;
     struct db_options options = {.base_in_memory = true, .buffer_bytes = s->o.buffer_bytes};
+    uint64_t parts[3] = {s->o.seed, slot, n->starts};
     quartet_status rc = db_open(&n->env.env, "/db", &options, &n->d, &err);
     if (rc == QUARTET_OK)
         rc = node_gossip_init(&n->host, n->d, &s->doc, &n->key, &err);
@@ -95,13 +134,16 @@ bool sim_start_node(struct sim *s, uint8_t slot)
         rc = conn_open(n->d, &n->c, &err);
     if (rc == QUARTET_OK) {
         node_gossip_host(&n->host, &host);
-        rc = gossip_new(slot, prng_u64(&s->prng), &host, &n->g, &err);
+        rc = gossip_new(slot, hash64(parts, sizeof parts, 3), &host, &n->g, &err);
     }
     n->up = rc == QUARTET_OK;
     n->starts++;
     sim_note(s, "start", slot, (uint64_t)rc);
+    if (rc != QUARTET_OK && n->damaged) /* found out, as it should be */
+        return sim_start_damaged(s, slot);
     if (rc != QUARTET_OK)
         sim_fail(s, "node %u cannot start: %s", (unsigned)slot, err.text);
+    n->damaged = false;
     return n->up;
 }
 
@@ -168,71 +210,17 @@ static void node_round(struct sim *s, uint8_t slot)
         rc = gossip_disk_moved(n->g, s->now_us, &err);
     if (rc == QUARTET_OK)
         rc = gossip_tick(n->g, s->now_us, &err);
-    if (rc != QUARTET_OK && !n->env.dead)
+    bool excused = n->env.dead || n->sick || (rc == QUARTET_FULL && n->env.disk_bytes > 0);
+    if (rc != QUARTET_OK && !excused)
         sim_fail(s, "node %u: %s", (unsigned)slot, err.text);
     sim_pump(s, slot);
-}
-
-/* ---- faults ---- */
-
-static void cut_some(struct sim *s)
-{
-    uint8_t a = (uint8_t)prng_below(&s->prng, s->o.nodes), b = (uint8_t)prng_below(&s->prng, s->o.nodes);
-    bool both = prng_chance(&s->prng, 0.5);
-    s->blocked[a][b] = !s->blocked[a][b];
-    if (both)
-        s->blocked[b][a] = s->blocked[a][b];
-    sim_note(s, "link", (uint64_t)a << 8 | b, s->blocked[a][b]);
-}
-
-/* Each node falls on one side or the other; all sides the same heals. */
-static void partition(struct sim *s)
-{
-    uint64_t side = prng_below(&s->prng, 1u << s->o.nodes);
-    for (uint8_t a = 0; a < s->o.nodes; a++)
-        for (uint8_t b = 0; b < s->o.nodes; b++)
-            s->blocked[a][b] = a != b && (side >> a & 1) != (side >> b & 1);
-    s->partitions++;
-    sim_note(s, "partition", side, 0);
-}
-
-static void crash(struct sim *s)
-{
-    uint8_t slot = (uint8_t)prng_below(&s->prng, s->o.nodes);
-    struct sim_node *n = &s->nodes[slot];
-    if (!n->up)
-        return;
-    s->crashes++;
-    if (prng_chance(&s->prng, 0.5)) { /* in the middle of the next writes rather than between them */
-        n->env.crash_at_write = n->env.writes + n->env.syncs + 1 + prng_below(&s->prng, 6);
-        for (int i = 0; i < 3 && !n->env.dead; i++)
-            sim_work_step(s, slot);
-    }
-    sim_stop_node(s, slot);
-    n->held_us = s->now_us + prng_below(&s->prng, 3000000);
-}
-
-void sim_faults(struct sim *s)
-{
-    double per_tick = (double)SIM_TICK_US / 1e6;
-    if (prng_chance(&s->prng, s->o.link_cut * per_tick))
-        cut_some(s);
-    if (prng_chance(&s->prng, s->o.partition * per_tick))
-        partition(s);
-    if (prng_chance(&s->prng, s->o.crash * per_tick))
-        crash(s);
-    if (prng_chance(&s->prng, s->o.clock_jump * per_tick)) {
-        uint8_t slot = (uint8_t)prng_below(&s->prng, s->o.nodes);
-        s->nodes[slot].clock_offset_us = prng_between(&s->prng, -2000000, 2000000);
-        sim_note(s, "clock", slot, (uint64_t)s->nodes[slot].clock_offset_us);
-    }
 }
 
 static void restart_due(struct sim *s)
 {
     for (uint8_t k = 0; k < s->o.nodes && s->failure[0] == '\0'; k++)
         if (!s->nodes[k].up && (s->healed || s->now_us >= s->nodes[k].held_us)) {
-            fault_env_restart(&s->nodes[k].env, !prng_chance(&s->prng, s->o.power_loss));
+            fault_env_restart(&s->nodes[k].env, s->nodes[k].keep_unsynced);
             sim_start_node(s, k);
         }
 }
@@ -244,7 +232,8 @@ static void set_clocks(struct sim *s)
     for (uint32_t k = 0; k < s->o.nodes; k++) {
         struct fault_env *f = &s->nodes[k].env;
         f->mono_ns = 1000000000u + s->now_us * 1000u;
-        f->wall_us = (uint64_t)((int64_t)(1800000000000000u + s->now_us) + s->nodes[k].clock_offset_us);
+        if (!s->nodes[k].frozen)
+            f->wall_us = (uint64_t)((int64_t)(1800000000000000u + s->now_us) + s->nodes[k].clock_offset_us);
     }
 }
 
@@ -263,48 +252,90 @@ void sim_tick(struct sim *s)
     restart_due(s);
     sim_net_links(s);
     for (uint8_t k = 0; k < s->o.nodes && s->failure[0] == '\0'; k++)
-        if (s->nodes[k].up)
+        if (s->nodes[k].up && s->nodes[k].paused_us <= s->now_us)
             node_round(s, k);
+}
+
+static void work(struct sim *s)
+{
+    uint8_t slot = (uint8_t)prng_below(&s->plan, s->o.nodes);
+    const struct sim_load *load = sim_load_draw(s);
+    if (sim_event(s, load->name, slot) && s->nodes[slot].up && s->nodes[slot].paused_us <= s->now_us)
+        sim_work_step(s, slot, load);
 }
 
 static bool first_phase(struct sim *s)
 {
     double per_tick = (double)s->o.transactions * (double)SIM_TICK_US / (double)s->o.run_us;
+    bool spread = prng_chance(&s->plan, 0.5);
     if (!sim_work_schema(s))
         return false;
-    if (!s->o.concurrent_ddl || prng_chance(&s->prng, 0.5)) /* the others learn the schema, or not yet */
-        for (int i = 0; i < 40 && s->failure[0] == '\0'; i++)
-            sim_tick(s);
-    uint64_t end = s->now_us + s->o.run_us;
-    double due = 0;
-    while (s->now_us < end && s->failure[0] == '\0') {
+    for (int i = 0; (!s->o.concurrent_ddl || spread) && i < 40 && s->failure[0] == '\0'; i++)
+        sim_tick(s); /* the others learn the schema, or not yet */
+    s->schema_batches = s->batch_count;
+    double due = 0; /* counted in ticks, not by the clock: some transactions let time pass, and what falls due must not depend on them */
+    for (uint64_t tick = 0; tick < s->o.run_us / SIM_TICK_US && s->failure[0] == '\0'; tick++) {
         sim_faults(s);
         sim_tick(s);
-        for (due += per_tick; due >= 1 && s->failure[0] == '\0'; due -= 1) {
-            uint8_t slot = (uint8_t)prng_below(&s->prng, s->o.nodes);
-            if (s->nodes[slot].up)
-                sim_work_step(s, slot);
-        }
-        uint8_t reader = (uint8_t)prng_below(&s->prng, s->o.nodes);
-        if (s->nodes[reader].up && prng_chance(&s->prng, 0.3))
+        sim_faults_pass(s);
+        for (due += per_tick; due >= 1 && s->failure[0] == '\0'; due -= 1)
+            work(s);
+        uint8_t reader = (uint8_t)prng_below(&s->plan, s->o.nodes);
+        if (prng_chance(&s->plan, 0.3) && s->nodes[reader].up && s->failure[0] == '\0')
             sim_check_now(s, reader);
     }
     return s->failure[0] == '\0';
 }
 
+/* Who has how much of which chain, for a failure's text. */
+static void put_vectors(struct sim *s, struct buf *out)
+{
+    for (uint8_t k = 0; k < s->o.nodes; k++) {
+        struct err err = ERR_INIT;
+        buf_printf(out, "; node %u%s:", (unsigned)k, s->nodes[k].up ? "" : " is down");
+        for (int durable = 0; durable < 2 && s->nodes[k].up; durable++) {
+            struct idvec v;
+            if (sim_vector(&s->nodes[k], durable == 1, &v, &err))
+                for (uint32_t i = 0; i < v.count; i++)
+                    buf_printf(out, "%s %u/%04x %llu", i == 0 && durable == 1 ? ", on disk" : "", (unsigned)v.e[i].chain.slot,
+                               (unsigned)(v.e[i].chain.incarnation & 0xffff), (unsigned long long)v.e[i].number);
+            idvec_deinit(&v);
+        }
+    }
+    buf_u8(out, 0);
+}
+
+static void converge(struct sim *s)
+{
+    uint64_t until = s->now_us + SIM_HEAL_US;
+    do
+        sim_tick(s);
+    while (s->failure[0] == '\0' && s->now_us < until && !sim_converged(s));
+    if (s->failure[0] == '\0' && !sim_converged(s)) {
+        struct buf text = {0};
+        put_vectors(s, &text);
+        sim_fail(s, "NOT CONVERGED: %u s after all faults ended the vectors still differ%s", SIM_HEAL_US / 1000000u,
+                 text.failed ? "" : (const char *)text.data);
+        buf_deinit(&text);
+    }
+}
+
+/* The healed cluster agrees, takes a transaction on every node, and agrees again. */
 static bool second_phase(struct sim *s)
 {
     s->healed = true;
     memset(s->blocked, 0, sizeof s->blocked);
     s->o.delay_us_max = s->o.delay_us_min + 1000;
-    for (uint32_t k = 0; k < s->o.nodes; k++)
-        s->nodes[k].clock_offset_us = 0;
-    uint64_t until = s->now_us + SIM_HEAL_US;
-    do
-        sim_tick(s);
-    while (s->failure[0] == '\0' && s->now_us < until && !(sim_converged(s)));
-    if (s->failure[0] == '\0' && !sim_converged(s))
-        sim_fail(s, "NOT CONVERGED: %u s after all faults ended the vectors still differ", SIM_HEAL_US / 1000000u);
+    s->o.slow = 0;
+    sim_faults_end(s);
+    converge(s);
+    for (uint8_t k = 0; k < s->o.nodes && s->failure[0] == '\0'; k++) {
+        const struct sim_load *load = sim_load_draw(s);
+        if (sim_event(s, load->name, k))
+            sim_work_step(s, k, load);
+    }
+    if (s->failure[0] == '\0')
+        converge(s);
     return s->failure[0] == '\0';
 }
 
@@ -332,15 +363,18 @@ bool sim_begin(struct sim *s, const struct sim_options *o, bool trace)
 {
     *s = (struct sim){.o = *o, .trace = trace};
     sim_sign_cheaply(o->cheap_signature);
-    prng_seed(&s->prng, o->seed);
+    prng_seed(&s->plan, o->seed);
     for (uint8_t k = 0; k < o->nodes; k++) {
         struct sim_node *n = &s->nodes[k];
         n->sim = s;
         n->slot = k;
-        fault_env_init(&n->env, prng_u64(&s->prng));
+        fault_env_init(&n->env, prng_u64(&s->plan));
         n->env.on_log = keep_log;
         n->env.on_log_arg = n;
+        for (uint8_t to = 0; to < o->nodes; to++)
+            prng_seed(&s->net[k][to], prng_u64(&s->plan));
     }
+    prng_seed(&s->prng, prng_u64(&s->plan));
     set_clocks(s);
     bool ok = make_members(s);
     for (uint8_t k = 0; ok && k < o->nodes; k++)
@@ -348,9 +382,12 @@ bool sim_begin(struct sim *s, const struct sim_options *o, bool trace)
     return ok;
 }
 
-bool sim_run(struct sim *s, const struct sim_options *o, bool trace)
+bool sim_run(struct sim *s, const struct sim_options *o, const bool *leave_out, bool narrate, bool trace)
 {
-    if (sim_begin(s, o, trace) && first_phase(s) && second_phase(s))
+    bool ok = sim_begin(s, o, trace);
+    s->leave_out = leave_out;
+    s->narrate = narrate;
+    if (ok && first_phase(s) && second_phase(s))
         sim_check_end(s);
     return s->failure[0] == '\0';
 }
@@ -360,6 +397,8 @@ void sim_free(struct sim *s)
     for (uint8_t k = 0; k < s->o.nodes; k++) {
         sim_stop_node(s, k);
         fault_env_deinit(&s->nodes[k].env);
+        if (s->nodes[k].has_aside)
+            fault_env_deinit(&s->nodes[k].aside);
     }
     sim_net_clear(s);
     for (size_t i = 0; i < s->batch_count; i++)

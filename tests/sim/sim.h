@@ -18,6 +18,8 @@
 #define SIM_HEAL_US 120000000u /* the healed cluster must agree within this */
 #define SIM_WRITES_MAX 4096u   /* of one node */
 #define SIM_LOADS_MAX 32u
+#define SIM_FAULT_KINDS_MAX 24u
+#define SIM_EVENTS_MAX 4096u
 
 /* What the seed decides; all of it is printed with a failure. */
 struct sim_options {
@@ -27,15 +29,41 @@ struct sim_options {
     uint64_t run_us;            /* length of the first phase */
     uint32_t keys;              /* rows that everybody writes */
     uint32_t weights[SIM_LOADS_MAX]; /* of each load (sim_load.h); 0: left out */
-    double loss, repeat;        /* per message */
+    double loss, repeat, corrupt; /* per message */
     uint64_t delay_us_min, delay_us_max;
-    double partition, crash, clock_jump, link_cut; /* chance per simulated second */
+    double faults[SIM_FAULT_KINDS_MAX]; /* by enum sim_fault: chance per simulated second */
     double power_loss;          /* of crashes: unsynced sectors are decided anew; the others are mere kills */
+    double slow;                /* of transactions: time passes, and others' arrive, before COMMIT */
     uint32_t large;             /* rows of a large transaction */
     bool concurrent_ddl;        /* two nodes make the same tables without knowing of each other */
     size_t buffer_bytes;        /* small: flushes in the middle of everything */
     bool cheap_signature;       /* batches are signed with a keyed hash (sim_sign.c): a third of the time goes into Ed25519 otherwise */
 };
+
+/* Faults that come by themselves, sim_fault.c. */
+#define SIM_FAULTS(X)                                                                                           \
+    X(LINK, "link cut")        /* one direction of one link, or both; or it is mended */                         \
+    X(PARTITION, "partition")  /* each node falls on one side or the other */                                    \
+    X(CRASH, "crash")          /* between two writes or in the middle of them; by power loss or kill */          \
+    X(CLOCK, "clock jump")     /* up to two seconds, either way */                                               \
+    X(HOUR, "hour jump")       /* an hour, either way */                                                         \
+    X(FREEZE, "frozen clock")  /* wall time stands still; or goes on */                                          \
+    X(PAUSE, "pause")          /* as SIGSTOP: nothing is done and nothing heard */                               \
+    X(FULL, "full disk")       /* and some time later there is room again */                                     \
+    X(IO, "I/O error")         /* a write or an fsync fails; the node starts again */                            \
+    X(FLIP, "bit flip")        /* in a file of a node that is down */                                            \
+    X(LIE, "lying fsync")      /* it says yes and does nothing; then the power goes */                           \
+    X(LOSE, "lost disk")       /* the node starts with an empty one */                                           \
+    X(BACKUP, "backup")        /* a copy of a node's files as they are */                                        \
+    X(RESTORE, "old backup")   /* the node goes on with that copy; its disk is put aside, and comes back with the next */ \
+    X(MEMORY, "out of memory") /* in the middle of a transaction */
+enum sim_fault {
+#define X(name, text) SIM_FAULT_##name,
+    SIM_FAULTS(X)
+#undef X
+        SIM_FAULT_COUNT
+};
+_Static_assert(SIM_FAULT_COUNT <= SIM_FAULT_KINDS_MAX, "room for a chance of each");
 
 struct sim_node {
     struct sim *sim;
@@ -50,8 +78,16 @@ struct sim_node {
     struct member_key key;
     uint64_t starts;
     uint64_t next;                    /* number of the next transaction */
-    uint8_t told[SIM_WRITES_MAX];     /* 1: acknowledged; 2: failed or cut off, so that its outcome is open */
+    uint8_t told[SIM_WRITES_MAX];     /* 1: acknowledged; 2: failed or cut off, or on a lost disk alone, so that its outcome is open */
     uint64_t held_us;                 /* down until then */
+    bool keep_unsynced;               /* when it starts again: it was killed, not cut off from power */
+    bool frozen;
+    uint64_t paused_us, full_us;      /* until then */
+    bool sick;                        /* a write or fsync was made to fail: it may say so, and starts again */
+    bool damaged;                     /* its files may be: it may refuse to start, and then gets an empty disk */
+    bool memory;                      /* an allocation of its transaction is made to fail */
+    struct fault_env aside;           /* an older copy of its files, or the newer one while that is in use */
+    bool has_aside;
 };
 
 struct sim_message {
@@ -60,16 +96,29 @@ struct sim_message {
     uint32_t epoch; /* of the link; older ones are lost with it */
     size_t n;
     uint8_t *bytes; /* owned */
+    bool corrupt;   /* a bit of it was changed on the way */
 };
 
 struct sim_batch { /* every batch that any node has signed, as it was */
     uint8_t *bytes;
     size_t n;
+    bool maybe_lost; /* when a disk was lost nobody else had it: it may be gone with it, or come after all */
 };
 
+/* A run's transactions and faults are events, numbered in the order in which they fall due. When each falls due is drawn from one stream of random
+ * numbers, what it does from a stream of its own: so any of them can be left out and the others stay what they are. That is how a failing run is made short. */
 struct sim {
     struct sim_options o;
-    struct prng prng;
+    struct prng plan; /* which events fall due, and when */
+    struct prng prng; /* of the event at hand */
+    struct prng net[SIM_NODES_MAX][SIM_NODES_MAX];
+    uint64_t next_event;
+    uint32_t event_txns;   /* transactions of the event at hand */
+    const bool *leave_out; /* by event number, SIM_EVENTS_MAX of them; NULL: nothing */
+    bool narrate;          /* print each event that takes place */
+    uint64_t skipped_us;   /* time that was leapt over at the end, so that stamps from the future come due */
+    bool future;           /* some clock was an hour ahead */
+    size_t schema_batches; /* how many batches there were when the tables were made */
     uint64_t now_us;
     bool healed;
     struct member_doc doc;
@@ -83,7 +132,7 @@ struct sim {
     struct sim_batch *batches;
     size_t batch_count, batch_cap;
     uint64_t event_hash, events;
-    uint64_t committed, failed_txns, crashes, partitions, messages, lost, flips;
+    uint64_t committed, failed_txns, crashes, partitions, messages, lost, replaced;
     char failure[2048]; /* empty: none so far */
     bool trace;
     struct buf log;     /* the nodes' log lines, told with a failure */
@@ -95,7 +144,9 @@ void sim_options_print(const struct sim_options *o);
 bool sim_begin(struct sim *s, const struct sim_options *o, bool trace);
 void sim_tick(struct sim *s); /* SIM_TICK_US: messages, restarts, links, each node's worker */
 /* Run one seed. true: nothing broke. s->failure says what did. */
-bool sim_run(struct sim *s, const struct sim_options *o, bool trace);
+bool sim_run(struct sim *s, const struct sim_options *o, const bool *leave_out, bool narrate, bool trace);
+/* Of a run that fails: the fewest events and the plainest network with which it still does. leave_out has room for SIM_EVENTS_MAX. */
+void sim_shrink(struct sim_options *o, uint64_t events, bool *leave_out, uint64_t *runs);
 void sim_free(struct sim *s);
 
 /* for the files of the simulator */
@@ -107,9 +158,17 @@ void sim_pump(struct sim *s, uint8_t slot);      /* send what gossip wants to se
 void sim_net_links(struct sim *s);               /* (re)connect or cut, as blocked and up say */
 void sim_net_deliver(struct sim *s);             /* all that is due */
 void sim_net_clear(struct sim *s);
-void sim_faults(struct sim *s);                  /* once a tick */
+void sim_faults(struct sim *s);                  /* once a tick: those that fall due */
+void sim_faults_end(struct sim *s);              /* no more of them, and what they left is put right */
+void sim_faults_pass(struct sim *s);             /* disks have room again, nodes that failed stop */
+bool sim_start_damaged(struct sim *s, uint8_t slot); /* it could not start: an empty disk, and again */
+/* The next event: true, its random numbers are ready and it may take place; false: it is left out. */
+bool sim_event(struct sim *s, const char *what, uint8_t slot);
+const char *sim_fault_name(uint32_t kind);
+bool sim_vector(struct sim_node *n, bool durable, struct idvec *out, struct err *err); /* *out is initialised by it */
 bool sim_work_schema(struct sim *s);
-void sim_work_step(struct sim *s, uint8_t slot); /* one transaction on one node */
+struct sim_load;
+void sim_work_step(struct sim *s, uint8_t slot, const struct sim_load *load); /* one transaction on one node */
 /* One statement; *number gets the first value of the first row as an integer (may be NULL). */
 quartet_status sim_sql(struct sim_node *n, const char *sql, int64_t *number, struct err *err);
 void sim_check_now(struct sim *s, uint8_t slot); /* what must hold in every snapshot of every node */

@@ -22,14 +22,15 @@ void sim_check_now(struct sim *s, uint8_t slot)
         }
 }
 
-static bool vector_of(struct sim_node *n, struct idvec *out, struct err *err)
+bool sim_vector(struct sim_node *n, bool durable, struct idvec *out, struct err *err)
 {
-    struct buf applied = {0}, durable = {0};
-    bool ok = db_vectors(n->d, &applied, &durable, err) == QUARTET_OK;
-    struct bytes_in in = bytes_in(applied.data, applied.len);
+    struct buf applied = {0}, disk = {0};
+    *out = (struct idvec){0};
+    bool ok = db_vectors(n->d, &applied, &disk, err) == QUARTET_OK;
+    struct bytes_in in = durable ? bytes_in(disk.data, disk.len) : bytes_in(applied.data, applied.len);
     ok = ok && idvec_decode(&in, out, err) == QUARTET_OK;
     buf_deinit(&applied);
-    buf_deinit(&durable);
+    buf_deinit(&disk);
     return ok;
 }
 
@@ -37,7 +38,7 @@ bool sim_same_vectors(struct sim *s, uint8_t a, uint8_t b)
 {
     struct idvec one = {0}, other = {0};
     struct err err = ERR_INIT;
-    bool equal = s->nodes[a].up && s->nodes[b].up && vector_of(&s->nodes[a], &one, &err) && vector_of(&s->nodes[b], &other, &err) &&
+    bool equal = s->nodes[a].up && s->nodes[b].up && sim_vector(&s->nodes[a], false, &one, &err) && sim_vector(&s->nodes[b], false, &other, &err) &&
                  idvec_equal(&one, &other);
     idvec_deinit(&one);
     idvec_deinit(&other);
@@ -48,9 +49,9 @@ bool sim_converged(struct sim *s)
 {
     struct idvec first = {0}, other = {0};
     struct err err = ERR_INIT;
-    bool equal = s->nodes[0].up && vector_of(&s->nodes[0], &first, &err);
+    bool equal = s->nodes[0].up && sim_vector(&s->nodes[0], false, &first, &err);
     for (uint32_t k = 1; k < s->o.nodes && equal; k++) {
-        equal = s->nodes[k].up && vector_of(&s->nodes[k], &other, &err) && idvec_equal(&first, &other);
+        equal = s->nodes[k].up && sim_vector(&s->nodes[k], false, &other, &err) && idvec_equal(&first, &other);
         idvec_deinit(&other);
         other = (struct idvec){0};
     }
@@ -58,6 +59,8 @@ bool sim_converged(struct sim *s)
     for (size_t i = 0; i < s->batch_count && equal; i++) {
         struct batch_header h;
         struct slice payload;
+        if (s->batches[i].maybe_lost)
+            continue;
         equal = batch_parse(slice_of(s->batches[i].bytes, s->batches[i].n), &h, &payload, &err) == QUARTET_OK &&
                 idvec_number(&first, h.chain) >= h.first + h.count - 1;
     }

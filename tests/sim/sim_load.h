@@ -37,13 +37,16 @@ struct sim_load {
     uint32_t weight;                  /* how often, beside the others; the seed scales it and may leave a load out */
 };
 
-extern const struct sim_load sim_load_rows, sim_load_counter, sim_load_pair, sim_load_causal;
+extern const struct sim_load sim_load_rows, sim_load_counter, sim_load_pair, sim_load_causal, sim_load_serial;
 
 extern const struct sim_load *const sim_loads[]; /* sim_load_count of them, at most SIM_LOADS_MAX */
 extern const uint32_t sim_load_count;
 
+const struct sim_load *sim_load_draw(struct sim *s); /* by weight, from s->plan */
 bool sim_load_derives(const char *table); /* is it one of any load's derived_tables? */
 
+/* For bodies: now and then time passes here, and others' transactions arrive in the middle of this one. */
+void sim_time_passes(struct sim *s);
 /* For bodies: one statement made by printf. */
 quartet_status sim_sqlf(struct sim_node *n, int64_t *number, struct err *err, const char *format, ...) __attribute__((format(printf, 4, 5)));
 

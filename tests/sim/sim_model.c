@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "engine/types.h"
 #include "merge/model.h"
 
 struct replay_txn {
@@ -22,6 +23,7 @@ struct replay {
     struct model_op *ops;     /* of an unfinished transaction */
     uint32_t op_count, op_cap;
     const struct catalog *catalog;
+    struct idvec vector;      /* of node 0, with which all agree */
     struct err err;
 };
 
@@ -106,30 +108,74 @@ static bool take_delta(struct replay *r, chain_no chain, struct slice bytes)
     return ok;
 }
 
+/* What went with a disk is no part of the history. */
+static bool is_known(struct replay *r, const struct sim_batch *b)
+{
+    struct batch_header h;
+    struct slice payload;
+    return !b->maybe_lost || (batch_parse(slice_of(b->bytes, b->n), &h, &payload, &r->err) == QUARTET_OK &&
+                              idvec_number(&r->vector, h.chain) >= h.first + h.count - 1);
+}
+
 /* A chain's batches are taken in their order; which chain comes first does not matter to the model. */
+static bool take_batch(struct replay *r, struct slice bytes)
+{
+    struct batch_header h;
+    struct slice payload, delta;
+    chain_no chain;
+    if (batch_parse(bytes, &h, &payload, &r->err) != QUARTET_OK || chain_intern(&r->chains, h.chain, &chain, &r->err) != QUARTET_OK || chain >= 64)
+        return false;
+    if (h.first + h.count - 1 <= r->done[chain])
+        return true; /* signed again after a crash: the same deltas */
+    if (h.first != r->done[chain] + 1) {
+        err_set(&r->err, QUARTET_INTERNAL, "a hole in a chain of slot %u: %llu after %llu", (unsigned)h.chain.slot, (unsigned long long)h.first,
+                (unsigned long long)r->done[chain]);
+        return false;
+    }
+    struct bytes_in in = bytes_in(payload.p, payload.n);
+    while (batch_next_delta(&in, &delta))
+        if (!take_delta(r, chain, delta))
+            return false;
+    return true;
+}
+
+/* What was signed and never told by its node, because it fell over in that moment, is in the log all the same, and so at all nodes. */
+static bool take_untold(struct replay *r)
+{
+    bool ok = true;
+    for (uint32_t i = 0; i < r->vector.count && ok; i++) {
+        const struct chain_id id = r->vector.e[i].chain;
+        chain_no chain;
+        ok = chain_intern(&r->chains, id, &chain, &r->err) == QUARTET_OK && chain < 64;
+        while (ok && r->done[chain] < r->vector.e[i].number) {
+            struct buf bytes = {0};
+            uint32_t count = 0;
+            ok = db_read_batches(r->s->nodes[0].d, id, r->done[chain] + 1, 1, &bytes, &count, &r->err) == QUARTET_OK && bytes.len > 4;
+            uint8_t *copy = ok ? arena_dup(&r->arena, bytes.data + 4, load_le32(bytes.data)) : NULL;
+            ok = copy != NULL && take_batch(r, slice_of(copy, load_le32(bytes.data)));
+            buf_deinit(&bytes);
+        }
+    }
+    return ok;
+}
+
 static bool take_batches(struct replay *r)
 {
     struct sim *s = r->s;
-    for (size_t i = 0; i < s->batch_count; i++) {
-        struct batch_header h;
-        struct slice payload, delta;
-        chain_no chain;
-        if (batch_parse(slice_of(s->batches[i].bytes, s->batches[i].n), &h, &payload, &r->err) != QUARTET_OK ||
-            chain_intern(&r->chains, h.chain, &chain, &r->err) != QUARTET_OK || chain >= 64)
+    for (size_t i = 0; i < s->batch_count; i++)
+        if (is_known(r, &s->batches[i]) && !take_batch(r, slice_of(s->batches[i].bytes, s->batches[i].n)))
             return false;
-        if (h.first + h.count - 1 <= r->done[chain])
-            continue; /* signed again after a crash: the same deltas */
-        if (h.first != r->done[chain] + 1) {
-            err_set(&r->err, QUARTET_INTERNAL, "a hole in a chain of slot %u: %llu after %llu", (unsigned)h.chain.slot, (unsigned long long)h.first,
-                    (unsigned long long)r->done[chain]);
-            return false;
-        }
-        struct bytes_in in = bytes_in(payload.p, payload.n);
-        while (batch_next_delta(&in, &delta))
-            if (!take_delta(r, chain, delta))
-                return false;
-    }
-    return true;
+    return take_untold(r);
+}
+
+static void put_value(struct buf *out, const struct value *v)
+{
+    if (v == NULL)
+        buf_str(out, "no row");
+    else if (v->type == VALUE_NULL)
+        buf_str(out, "NULL");
+    else
+        value_to_text(v, out);
 }
 
 static void compare_row(struct replay *r, const struct table_def *t, const struct model_key *k, txn *reader, uint64_t *live)
@@ -146,9 +192,18 @@ static void compare_row(struct replay *r, const struct table_def *t, const struc
     bool equal = shown == found;
     for (uint32_t c = 0; equal && shown && c < t->rows.count; c++)
         equal = value_identical(&expected[c], &got[t->record_columns[c]]);
-    if (!equal)
-        sim_fail(r->s, "node 0 and the naive model differ on a row of %s: %s there, %s in the model", t->name, found ? "live" : "absent",
-                 shown ? "live" : "absent");
+    if (equal)
+        return;
+    struct buf text = {0};
+    for (uint32_t c = 0; c < t->rows.count; c++) {
+        buf_printf(&text, "%s%s ", c > 0 ? ", " : "", t->columns[t->record_columns[c]].name);
+        put_value(&text, found ? &got[t->record_columns[c]] : NULL);
+        buf_str(&text, " | ");
+        put_value(&text, shown ? &expected[c] : NULL);
+    }
+    buf_u8(&text, 0);
+    sim_fail(r->s, "node 0 and the naive model differ on a row of %s (node | model): %s", t->name, text.failed ? "?" : (const char *)text.data);
+    buf_deinit(&text);
 }
 
 /* ---- history: what the model shows of the transactions up to a stamp, every node must tell AS OF it ---- */
@@ -251,7 +306,7 @@ void sim_check_model(struct sim *s)
     txn *reader = NULL;
     r.catalog = catalog;
     model_init(&r.model);
-    if (!take_batches(&r))
+    if (!sim_vector(&s->nodes[0], false, &r.vector, &r.err) || !take_batches(&r))
         sim_fail(s, "the naive model cannot take the batches: %s", r.err.text);
     else if (txn_begin(s->nodes[0].d, &reader, &r.err) != QUARTET_OK || txn_statement_begin(reader, &r.err) != QUARTET_OK)
         sim_fail(s, "node 0: %s", r.err.text);
@@ -278,6 +333,7 @@ void sim_check_model(struct sim *s)
         check_pasts(&r);
     for (size_t i = 0; i < 64; i++)
         vv_deinit(&r.seen[i]);
+    idvec_deinit(&r.vector);
     model_deinit(&r.model);
     chain_table_deinit(&r.chains);
     arena_free_all(&r.arena);

@@ -51,15 +51,30 @@ static struct sim_message pop(struct sim *s)
     return top;
 }
 
+/* A relay that alters a signed batch. The rest of a message is not signed, the connection vouches for it. */
+static bool tamper(struct sim_message *m, struct prng *r)
+{
+    const uint8_t *batch = memmem(m->bytes, m->n, "QRTB", 4);
+    if (batch == NULL)
+        return false;
+    size_t from = (size_t)(batch - m->bytes);
+    m->bytes[from + prng_below(r, m->n - from)] ^= (uint8_t)(1u << prng_below(r, 8));
+    return true;
+}
+
 static void send_copy(struct sim *s, uint8_t from, uint8_t to, struct slice bytes)
 {
-    uint64_t delay = (uint64_t)prng_between(&s->prng, (int64_t)s->o.delay_us_min, (int64_t)s->o.delay_us_max);
+    struct prng *r = &s->net[from][to];
+    uint64_t delay = (uint64_t)prng_between(r, (int64_t)s->o.delay_us_min, (int64_t)s->o.delay_us_max);
     struct sim_message m = {.at_us = s->now_us + delay, .order = s->order++, .from = from, .to = to, .epoch = s->epoch[from][to], .n = bytes.n};
     m.bytes = mem_dup(bytes.p, bytes.n);
-    if (m.bytes == NULL)
+    if (m.bytes == NULL) {
         sim_fail(s, "the simulator is out of memory");
-    else
-        push(s, m);
+        return;
+    }
+    if (!s->healed && prng_chance(r, s->o.corrupt))
+        m.corrupt = tamper(&m, r);
+    push(s, m);
 }
 
 void sim_pump(struct sim *s, uint8_t slot)
@@ -68,13 +83,14 @@ void sim_pump(struct sim *s, uint8_t slot)
     struct slice message;
     for (uint8_t to = 0; to < s->o.nodes; to++)
         while (n->up && to != slot && gossip_peek(n->g, to, &message)) {
-            bool lost = !s->healed && prng_chance(&s->prng, s->o.loss);
+            struct prng *r = &s->net[slot][to];
+            bool lost = !s->healed && prng_chance(r, s->o.loss);
             s->messages++;
             if (lost || s->blocked[slot][to])
                 s->lost++;
             else
                 send_copy(s, slot, to, message);
-            if (!lost && !s->healed && prng_chance(&s->prng, s->o.repeat))
+            if (!lost && !s->healed && prng_chance(r, s->o.repeat))
                 send_copy(s, slot, to, message);
             gossip_pop(n->g, to);
         }
@@ -115,9 +131,15 @@ void sim_net_deliver(struct sim *s)
     while (s->queue_count > 0 && s->queue[0].at_us <= s->now_us && s->failure[0] == '\0') {
         struct sim_message m = pop(s);
         struct sim_node *n = &s->nodes[m.to];
+        if (n->up && n->paused_us > s->now_us) { /* it hears of it when it goes on */
+            m.at_us = n->paused_us;
+            push(s, m);
+            continue;
+        }
         struct err err = ERR_INIT;
         if (n->up && s->linked[m.to][m.from] && s->epoch[m.from][m.to] == m.epoch && !s->blocked[m.from][m.to]) {
             sim_note(s, "message", (uint64_t)m.from << 8 | m.to, hash64(m.bytes, m.n, 1));
+            uint64_t refused = n->host.refused;
             quartet_status rc = gossip_input(n->g, m.from, slice_of(m.bytes, m.n), s->now_us, &err);
             if (rc == QUARTET_NOMEM)
                 sim_fail(s, "node %u is out of memory", (unsigned)m.to);
@@ -126,7 +148,7 @@ void sim_net_deliver(struct sim *s)
                 sim_note(s, "link fault", m.to, (uint64_t)rc);
                 disconnect_side(s, m.to, m.from);
                 disconnect_side(s, m.from, m.to);
-                if (n->host.refused > 0)
+                if (n->host.refused > refused && !m.corrupt)
                     sim_fail(s, "node %u refused an honest batch: %s", (unsigned)m.to, err.text);
             }
             sim_pump(s, m.to);

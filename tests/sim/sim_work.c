@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/mem.h"
+
 /* Made last: who has it has the tables of all loads. */
 static const char journal[] = "CREATE TABLE journal (node INTEGER, k INTEGER, id INTEGER, d INTEGER, PRIMARY KEY (node, k))";
 
@@ -50,16 +52,26 @@ bool sim_work_schema(struct sim *s)
     return true;
 }
 
-static const struct sim_load *draw_load(struct sim *s)
+const struct sim_load *sim_load_draw(struct sim *s)
 {
     uint64_t total = 0;
     for (uint32_t i = 0; i < sim_load_count; i++)
         total += s->o.weights[i];
-    uint64_t at = prng_below(&s->prng, total);
+    uint64_t at = prng_below(&s->plan, total);
     uint32_t i = 0;
     while (at >= s->o.weights[i])
         at -= s->o.weights[i++];
     return sim_loads[i];
+}
+
+/* The event's random numbers stay its own. */
+void sim_time_passes(struct sim *s)
+{
+    if (!prng_chance(&s->prng, s->o.slow))
+        return;
+    struct prng own = s->prng;
+    sim_tick(s);
+    s->prng = own;
 }
 
 static quartet_status run_txn(struct sim *s, struct sim_node *n, const struct sim_load *load, struct sim_txn *t, struct err *err)
@@ -70,18 +82,41 @@ static quartet_status run_txn(struct sim *s, struct sim_node *n, const struct si
     if (rc == QUARTET_OK)
         rc = sim_sqlf(n, NULL, err, "INSERT INTO journal (node, k, id, d) VALUES (%u, %llu, %llu, %lld)", (unsigned)n->slot, (unsigned long long)t->k,
                       (unsigned long long)t->id, (long long)t->d);
+    if (rc == QUARTET_OK)
+        sim_time_passes(s);
     return rc == QUARTET_OK ? sim_sql(n, "COMMIT", NULL, err) : rc;
 }
 
-void sim_work_step(struct sim *s, uint8_t slot)
+/* An error on a node that nothing is wrong with is a failure of the run. */
+static bool is_excused(const struct sim_node *n, quartet_status rc, bool memory_failed)
+{
+    if (n->env.dead || n->sick || rc == QUARTET_OK || rc == QUARTET_SERIALIZATION)
+        return true;
+    return (rc == QUARTET_FULL && n->env.disk_bytes > 0) || (rc == QUARTET_NOMEM && memory_failed);
+}
+
+void sim_work_step(struct sim *s, uint8_t slot, const struct sim_load *load)
 {
     struct sim_node *n = &s->nodes[slot];
     struct err err = ERR_INIT;
     if (n->next >= SIM_WRITES_MAX || sim_sql(n, "SELECT count(*) FROM journal", NULL, &err) != QUARTET_OK)
         return; /* the schema has not arrived yet */
-    const struct sim_load *load = draw_load(s);
-    struct sim_txn t = {.k = n->next++, .id = prng_below(&s->prng, s->o.keys), .unique = 1 + (s->committed + s->failed_txns) * 16};
+    struct sim_txn t = {.k = n->next++, .id = prng_below(&s->prng, s->o.keys), .unique = 1 + (s->next_event * 4 + s->event_txns++) * 16};
+    double slow = s->o.slow;
+    uint64_t fail_at = 1 + prng_below(&s->prng, 600);
+    bool memory = n->memory;
+    n->memory = false;
+    if (memory) {
+        s->o.slow = 0; /* what fails is to be this node's, in this transaction */
+        mem_fail_at(fail_at, false);
+    }
     quartet_status rc = run_txn(s, n, load, &t, &err);
+    memory = memory && mem_fail_hits() > 0;
+    mem_fail_at(0, false);
+    s->o.slow = slow;
+    struct err health = ERR_INIT;
+    if (memory && n->up && db_health(n->d, &health) != QUARTET_OK)
+        n->sick = true; /* it struck the made-up disk's own memory in a write: that is an I/O error, and the node starts again */
     bool refused = rc != QUARTET_OK && rc != QUARTET_SERIALIZATION && load->may_fail != NULL && load->may_fail(rc, &err);
     n->told[t.k] = rc == QUARTET_OK ? 1 : 2;
     if (rc == QUARTET_OK && load->committed != NULL)
@@ -95,6 +130,6 @@ void sim_work_step(struct sim *s, uint8_t slot)
         struct err ignored = ERR_INIT;
         (void)sim_sql(n, "ROLLBACK", NULL, &ignored); /* a node that is going down cannot do even that */
     }
-    if (rc != QUARTET_OK && !n->env.dead && rc != QUARTET_SERIALIZATION && !refused)
+    if (!refused && !is_excused(n, rc, memory))
         sim_fail(s, "node %u: transaction %llu (%s) failed on a healthy node: %s", (unsigned)slot, (unsigned long long)t.k, load->name, err.text);
 }
