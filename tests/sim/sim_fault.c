@@ -213,6 +213,8 @@ static void break_disk(struct sim *s, uint8_t slot)
 {
     struct sim_node *n = &s->nodes[slot];
     uint64_t at = 1 + prng_below(&s->prng, 6);
+    if (n->sick)
+        return; /* one at a time: the first that strikes ends it */
     n->sick = true;
     if (prng_chance(&s->prng, 0.7))
         n->env.fail_sync_at = at;
@@ -321,9 +323,9 @@ void sim_faults_end(struct sim *s)
         n->frozen = n->memory = false;
         n->paused_us = n->full_us = 0;
         n->env.disk_bytes = 0;
-        n->env.lying_sync = false; /* what it lied about counts as written: the power did not go */
         if (n->sick && n->up)
             stop_for_a_while(s, k, false);
+        n->env.lying_sync = false; /* what it lied about counts as written: the power did not go */
     }
     if (s->future) { /* stamps from the future come due: all clocks go on by an hour */
         s->skipped_us = (uint64_t)HOUR_US + 10000000u;
