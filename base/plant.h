@@ -6,16 +6,49 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PLANTS(X)                                                                                               \
-    X(ARRIVAL_WINS)       /* of two writes to a register, the one that arrives last wins */                     \
-    X(DELETE_ENDS_UNSEEN) /* a DELETE also ends births that its writer had not seen */                          \
-    X(COUNTER_REPLACES)   /* a counter's change replaces what its chain added before */                         \
-    X(NO_DEPENDENCY_WAIT) /* a delta is applied before what it depends on */                                    \
-    X(ACK_BEFORE_SYNC)    /* a commit is acknowledged before it is on disk */                                   \
-    X(NO_PULL)            /* what a push did not bring is never asked for */                                    \
-    X(CLOCK_NOT_OBSERVED) /* stamps do not heed the stamps that were received */                                \
-    X(HALF_TRANSACTION)   /* the last of several tables of a transaction is left out */                         \
-    X(HELD_NOT_SYNCED)    /* what was held back and is taken later is never made durable, so nobody hears of it */
+#define PLANTS(X) \
+    X(ARRIVAL_WINS)       /* of two writes to a register, the one that arrives last wins */ \
+    X(DELETE_ENDS_UNSEEN) /* a DELETE also ends births that its writer had not seen */ \
+    X(COUNTER_REPLACES)   /* a counter's change replaces what its chain added before */ \
+    X(NO_DEPENDENCY_WAIT) /* a delta is applied before what it depends on */ \
+    X(ACK_BEFORE_SYNC)    /* a commit is acknowledged before it is on disk */ \
+    X(NO_PULL)            /* what a push did not bring is never asked for */ \
+    X(CLOCK_NOT_OBSERVED) /* stamps do not heed the stamps that were received */ \
+    X(HALF_TRANSACTION)   /* the last of several tables of a transaction is left out */ \
+    X(HELD_NOT_SYNCED)    /* what was held back and is taken later is never made durable, so nobody hears of it */ \
+    X(WRITES_ONE_LIFE)    /* a write reaches one of the births that its writer saw, not all */ \
+    X(WRITES_UNSEEN)      /* a write also reaches births that its writer had not seen */ \
+    X(ADDS_TO_ALL)        /* an addition to one birth of several counts in each */ \
+    X(LOCAL_ORDER)        /* writes are ordered by numbers that each node gives to chains for itself */ \
+    X(NULL_IGNORED)       /* setting a column to NULL is not merged */ \
+    X(FIRST_VALUE_LOST)   /* a counter does not begin with what the INSERT gave it */ \
+    X(DELETE_ENDS_ONE)    /* a DELETE ends one of the births that it saw, not all */ \
+    X(SHOWS_OLDEST)       /* of several births the oldest shows */ \
+    X(CLOCK_GOES_BACK)    /* stamps follow the wall clock, also where it goes back */ \
+    X(SEEN_FORGOTTEN)     /* what a peer had seen is not kept from delta to delta */ \
+    X(CLOCK_FORGOTTEN)    /* after a restart stamps do not heed those of before */ \
+    X(NO_DEPENDENCIES)    /* a delta does not say what it depends on */ \
+    X(NO_VALIDATION)      /* COMMIT does not look whether what was read has changed */ \
+    X(INDEX_READS_FREE)   /* what was read by index is not validated */ \
+    X(SYNC_ERROR_IGNORED) /* a commit whose fsync failed is acknowledged */ \
+    X(SAVEPOINT_KEEPS)    /* ROLLBACK TO a savepoint takes nothing back */ \
+    X(HASH_KEEPS_OLD)     /* the state hash keeps what a row was before */ \
+    X(INDEX_KEEPS_OLD)    /* an index keeps the entries of values that are gone */ \
+    X(INDEX_MISSES_PEERS) /* an index does not follow what peers change */ \
+    X(PAST_LOST)          /* what a row was before is not kept */ \
+    X(SHIPS_UNSYNCED)     /* a delta is shipped before it is on its origin's disk */ \
+    X(NOT_LINKED)         /* a batch does not name the one before it */ \
+    X(ONE_INCARNATION)    /* every run of a node goes on with the same chain */ \
+    X(PEERS_NOT_REPLAYED) /* recovery leaves out what peers wrote */ \
+    X(TAIL_NOT_SIGNED)    /* what was not signed before a crash never is */ \
+    X(SIGNED_ANEW)        /* after a crash everything is signed again, in other batches */ \
+    X(NO_SIGNATURE_CHECK) /* a wrong signature is taken */ \
+    X(NO_PAYLOAD_CHECK)   /* a payload that was altered on the way is taken */ \
+    X(NO_LOG_CHECKSUM)    /* recovery does not check the records of the log */ \
+    X(PULL_NOT_REPEATED)  /* a request that is lost on the way is not sent again */ \
+    X(PULL_ONE_LATE)      /* the first delta that is missing is not asked for */ \
+    X(HELD_DROPPED)       /* what must wait for something else is dropped and counts as received */ \
+    X(GAP_TAKEN)          /* a batch is taken though the one before it is missing */
 
 enum plant {
     PLANT_NONE,

@@ -3,6 +3,7 @@
  *   relay can neither alter nor drop from the middle. A batch's hash covers header and signature: it names the bytes as sent.
  * Not here: whether a batch links to the one before and whether the chain's owner is a member (engine, gossip). */
 #include "delta_sign.h"
+#include "base/plant.h"
 
 #include <sodium.h>
 #include <string.h>
@@ -112,10 +113,10 @@ quartet_status batch_verify(struct slice bytes, const struct batch_header *heade
     QASSERT(bytes.n == SIGNED_BYTES + payload.n); /* what batch_parse took */
     if (memcmp(header->cluster.b, cluster->b, sizeof cluster->b) != 0)
         return err_set(err, QUARTET_AUTH, "batch: from another cluster");
-    if (crypto_sign_verify_detached(bytes.p + BATCH_HEADER_BYTES, bytes.p, BATCH_HEADER_BYTES, public_key) != 0)
+    if (!plant_is(PLANT_NO_SIGNATURE_CHECK) && crypto_sign_verify_detached(bytes.p + BATCH_HEADER_BYTES, bytes.p, BATCH_HEADER_BYTES, public_key) != 0)
         return err_set(err, QUARTET_AUTH, "batch: its signature is wrong");
     blake(hash, payload.p, payload.n);
-    if (memcmp(hash, header->payload_hash, sizeof hash) != 0)
+    if (!plant_is(PLANT_NO_PAYLOAD_CHECK) && memcmp(hash, header->payload_hash, sizeof hash) != 0)
         return err_set(err, QUARTET_CORRUPT, "batch: its payload was altered");
     return QUARTET_OK;
 }

@@ -24,7 +24,7 @@ quartet_status hlc_next(struct hlc *c, uint64_t now_ms, hlc_stamp *out, struct e
     if (now_ms > MS_MAX || c->last > UINT64_MAX - SLOT_BITS - STEP)
         return err_set(err, QUARTET_LIMIT, "the clock is past the last stamp (year 4199)");
     uint64_t wall = now_ms << 18;
-    c->last = wall > c->last ? wall : c->last + STEP;
+    c->last = wall > c->last || plant_is(PLANT_CLOCK_GOES_BACK) ? wall : c->last + STEP;
     *out = c->last | c->slot;
     return QUARTET_OK;
 }

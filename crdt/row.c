@@ -177,7 +177,7 @@ static quartet_status give_birth(struct row *row, const struct row_schema *schem
         }
         struct row_part part = {.chain = w->ver.chain, .last = w->ver.stamp};
         part.sum = dec_make(row_counter_number(&schema->columns[write->column], &write->value));
-        if (dec_get(part.sum) != 0 && !put_part(cell, w->chains, part, false, a))
+        if (dec_get(part.sum) != 0 && !plant_is(PLANT_FIRST_VALUE_LOST) && !put_part(cell, w->chains, part, false, a))
             return arena_fail(a, err);
     }
     *changed = true;
@@ -188,7 +188,7 @@ static quartet_status give_birth(struct row *row, const struct row_schema *schem
 /* Whether additions are for this life. */
 static bool adds_to(const struct row_life *life, const struct row_op *op, const struct row_writer *w)
 {
-    return (op->flags & ROW_OP_ADD_TO) == 0 ||
+    return (op->flags & ROW_OP_ADD_TO) == 0 || plant_is(PLANT_ADDS_TO_ALL) ||
            (life->birth.stamp == op->life_stamp && chain_id_cmp(chain_id_of(w->chains, life->birth.chain), op->life_chain) == 0);
 }
 
@@ -198,11 +198,13 @@ static quartet_status write_life(struct row_life *life, const struct row_schema 
     bool takes_adds = adds_to(life, op, w);
     for (uint32_t i = 0; i < op->write_count; i++) {
         const struct row_write *write = &op->writes[i];
+        if (plant_is(PLANT_NULL_IGNORED) && write->value.type == VALUE_NULL)
+            continue;
         struct row_cell *cell = &life->cells[write->column];
         if (write->add != is_counter(schema, write->column) || (write->add && !takes_adds))
             continue; /* for another life, or made for another kind of column: the same nothing on every node */
         if (!write->add) {
-            if (ver_cmp(w->chains, w->ver, cell->ver) <= 0 && !plant_is(PLANT_ARRIVAL_WINS))
+            if (plant_is(PLANT_LOCAL_ORDER) ? w->ver.chain < cell->ver.chain : ver_cmp(w->chains, w->ver, cell->ver) <= 0 && !plant_is(PLANT_ARRIVAL_WINS))
                 continue;
             cell->ver = w->ver;
             cell->value = write->value;
@@ -234,6 +236,8 @@ quartet_status row_apply(struct row *row, const struct row_schema *schema, const
             if (!row->lives[i].ended && (row_writer_saw(writer, row->lives[i].birth) || plant_is(PLANT_DELETE_ENDS_UNSEEN))) {
                 end_life(&row->lives[i]);
                 *changed = true;
+                if (plant_is(PLANT_DELETE_ENDS_ONE))
+                    break;
             }
         if (*changed)
             tidy(row);
@@ -242,10 +246,10 @@ quartet_status row_apply(struct row *row, const struct row_schema *schema, const
         return give_birth(row, schema, op, writer, a, changed, err);
     for (uint32_t i = 0; i < row->life_count; i++) {
         struct row_life *life = &row->lives[i];
-        if (life->ended || !row_writer_saw(writer, life->birth))
+        if (life->ended || (!row_writer_saw(writer, life->birth) && !plant_is(PLANT_WRITES_UNSEEN)))
             continue;
         quartet_status rc = write_life(life, schema, op, writer, a, changed, err);
-        if (rc != QUARTET_OK)
+        if (rc != QUARTET_OK || plant_is(PLANT_WRITES_ONE_LIFE))
             return rc;
     }
     return QUARTET_OK;
@@ -346,7 +350,7 @@ const struct row_cell *row_shown_cell(const struct row *row, const struct chain_
     const struct row_cell *newest = NULL;
     for (uint32_t i = 0; i < row->life_count; i++) {
         const struct row_life *life = &row->lives[i];
-        if (!life->ended && (newest == NULL || ver_cmp(chains, life->cells[column].ver, newest->ver) > 0))
+        if (!life->ended && (newest == NULL || (!plant_is(PLANT_SHOWS_OLDEST) && ver_cmp(chains, life->cells[column].ver, newest->ver) > 0)))
             newest = &life->cells[column];
     }
     QASSERT(newest != NULL);

@@ -7,6 +7,7 @@
 #include "apply.h"
 #include "kv_past.h"
 #include "base/mem.h"
+#include "base/plant.h"
 #include "txn_internal.h"
 
 #define OPS_POUR_BYTES (256u << 10)
@@ -134,7 +135,7 @@ quartet_status apply_entries(struct apply_ops *o, const struct table_def *t, str
             same = value_identical(&old[ix->columns[k]], &fresh[ix->columns[k]]);
         if (same)
             continue;
-        if (old != NULL)
+        if (old != NULL && !plant_is(PLANT_INDEX_KEEPS_OLD))
             rc = entry(o, t, ix, key, old, false, scratch, err);
         if (rc == QUARTET_OK && fresh != NULL)
             rc = entry(o, t, ix, key, fresh, true, scratch, err);

@@ -5,6 +5,7 @@
 
 #include "apply_internal.h"
 #include "base/mem.h"
+#include "base/plant.h"
 
 struct hash_change *apply_change_of(struct applying *a, tree_id id)
 {
@@ -224,7 +225,7 @@ static quartet_status put_row(struct applying *a, const struct row *row, struct 
         rc = apply_past_after(a, row, key, past);
     if (rc == QUARTET_OK && (a->record.failed || a->hashed.failed || a->past.failed))
         rc = err_nomem(a->err);
-    return rc == QUARTET_OK ? ops_put_row(&a->ops, a->t->id, key, slice_of(a->record.data, a->record.len), slice_of(a->past.data, a->past.len), a->err) : rc;
+    return rc == QUARTET_OK ? ops_put_row(&a->ops, a->t->id, key, slice_of(a->record.data, a->record.len), slice_of(a->past.data, plant_is(PLANT_PAST_LOST) ? 0 : a->past.len), a->err) : rc;
 }
 
 static quartet_status merge_row(struct applying *a, struct slice key, struct row_op *op)
@@ -258,14 +259,15 @@ static quartet_status merge_row(struct applying *a, struct slice key, struct row
         return rc;
     bool live = row_live(&row);
     after = row_hash(&row, &t->rows, t->record_ids, t->id, key, &d->chains, &a->hashed);
-    state_hash_add(&a->changes[a->at_table].sub, before);
+    if (!plant_is(PLANT_HASH_KEEPS_OLD))
+        state_hash_add(&a->changes[a->at_table].sub, before);
     state_hash_add(&a->changes[a->at_table].add, after);
     rc = put_row(a, &row, key, &past);
     if (rc == QUARTET_OK && t->id < SYS_TREES_END)
         rc = apply_system_changed(a, key, slice_of(a->record.data, a->record.len), was_live, live);
     if (rc == QUARTET_OK && live && t->index_count > 0)
         rc = show(a, &row, key, a->values);
-    if (rc == QUARTET_OK && t->index_count > 0)
+    if (rc == QUARTET_OK && t->index_count > 0 && (a->in.trusted || !plant_is(PLANT_INDEX_MISSES_PEERS)))
         rc = apply_entries(&a->ops, t, key, was_live ? a->old_values : NULL, live ? a->values : NULL, &a->entry, a->err);
     return rc;
 }

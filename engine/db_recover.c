@@ -8,6 +8,7 @@
 #include "apply.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/plant.h"
 
 enum meta_kind { META_INCARNATION = 1, META_IDENTITY = 2 }; /* first byte of LOG_META: u8 slot, u64 incarnation; 32 bytes cluster, u8 slot */
 
@@ -62,6 +63,8 @@ quartet_status db_own_start(db *d, struct err *err)
         id = (struct chain_id){.slot = d->identity.slot};
         while (rc == QUARTET_OK && id.incarnation <= NEVER_CLUSTERED.incarnation)
             rc = d->env->ops->random(d->env, &id.incarnation, sizeof id.incarnation, err);
+        if (plant_is(PLANT_ONE_INCARNATION))
+            id.incarnation = 7;
     }
     if (rc == QUARTET_OK)
         rc = chain_intern(&d->chains, id, &d->own, err);
@@ -134,9 +137,9 @@ static quartet_status replay_local(db *d, const struct log_record *r, struct err
         chain_drop_unfinished(s); /* a commit that a crash cut off: its numbers were given again */
     quartet_status rc = QUARTET_OK;
     chain_drop_again(s, x.number); /* what a commit that failed left in the log */
-    if (d->identity.member && x.number > s->head_number)
+    if (d->identity.member && x.number > s->head_number && !plant_is(PLANT_TAIL_NOT_SIGNED))
         rc = chain_add_local(s, x, err);
-    if ((x.stamp & ~(hlc_stamp)3) > d->clock.last)
+    if ((x.stamp & ~(hlc_stamp)3) > d->clock.last && !plant_is(PLANT_CLOCK_FORGOTTEN))
         d->clock.last = x.stamp & ~(hlc_stamp)3;
     if (rc != QUARTET_OK || x.number <= vv_number(&d->applied, d->own))
         return rc;
@@ -167,6 +170,8 @@ static quartet_status replay_seal(db *d, const struct log_record *r, struct err 
     if (s == NULL)
         return rc != QUARTET_OK ? rc : QUARTET_NOMEM;
     uint64_t last = at.first + at.count - 1;
+    if (plant_is(PLANT_SIGNED_ANEW))
+        return QUARTET_OK;
     rc = chain_add_batch(s, at, err);
     chain_drop_local(s, last);
     memcpy(d->own_head, hash, sizeof d->own_head);
@@ -203,7 +208,7 @@ static quartet_status replay_remote(db *d, const struct log_record *r, struct er
         s->received = last;
         memcpy(s->received_hash, h.hash, sizeof s->received_hash);
     }
-    if (last <= vv_number(&d->applied, no) || s->poisoned)
+    if (last <= vv_number(&d->applied, no) || s->poisoned || plant_is(PLANT_PEERS_NOT_REPLAYED))
         return QUARTET_OK;
     struct held_batch *b = held_new(no, &h, r->payload, err);
     bool rest, bad;

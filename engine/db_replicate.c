@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/plant.h"
 #include "db_internal.h"
 
 /* Where a batch stands with what is here. commit_lock held. */
@@ -18,7 +19,7 @@ static enum deliver_result place(db *d, const struct batch_header *h, const stru
     }
     if (last <= received)
         return DELIVER_DUPLICATE;
-    if (h->first > received + 1) {
+    if (h->first > received + 1 && !plant_is(PLANT_GAP_TAKEN)) {
         *need = received + 1;
         return DELIVER_GAP;
     }
@@ -73,7 +74,7 @@ static quartet_status take(db *d, struct slice bytes, const struct batch_header 
     memcpy(s->received_hash, h->hash, sizeof s->received_hash);
     s->poisoned = bad;
     *result = bad ? DELIVER_REFUSED : rest ? DELIVER_HELD : DELIVER_APPLIED;
-    if (rest && !bad)
+    if (rest && !bad && !plant_is(PLANT_HELD_DROPPED))
         held_add(d, b);
     else
         mem_free(b);

@@ -125,11 +125,11 @@ quartet_status take_delta(db *d, chain_no chain, struct slice bytes, log_pos at,
         err_clear(err);
         *result = TAKE_WAITS; /* from the future: until its time has come */
     } else {
-        if (d->recovering && (r.stamp & ~(hlc_stamp)3) > d->clock.last)
+        if (d->recovering && !plant_is(PLANT_CLOCK_FORGOTTEN) && (r.stamp & ~(hlc_stamp)3) > d->clock.last)
             d->clock.last = r.stamp & ~(hlc_stamp)3;
         bool more = (r.flags & DELTA_MORE) != 0;
         rc = more && !s->chunks.open ? chunks_begin(d, s, r.number, at, err) : QUARTET_OK;
-        if (rc == QUARTET_OK)
+        if (rc == QUARTET_OK && !plant_is(PLANT_SEEN_FORGOTTEN))
             rc = vv_merge(&s->seen, &r.deps, err);
         if (rc == QUARTET_OK)
             rc = more ? keep_chunk(d, s, &r, bytes, err) : apply_run(d, chain, &r, bytes, end, trusted, err);

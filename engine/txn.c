@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/plant.h"
 
 /* A transaction that ended is kept with its memory for the next: a commit of one row would spend a third of its time in malloc and free. */
 static txn *spare_take(db *d)
@@ -306,7 +307,8 @@ txn_mark txn_savepoint(txn *t)
 void txn_rollback_to(txn *t, txn_mark mark)
 {
     QASSERT(mark <= t->statement);
-    forget_after(t, mark);
+    if (!plant_is(PLANT_SAVEPOINT_KEEPS))
+        forget_after(t, mark);
 }
 
 int64_t txn_now_us(txn *t)

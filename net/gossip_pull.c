@@ -46,7 +46,7 @@ static quartet_status send_pull(struct gossip *g, struct gossip_peer_state *p, u
     for (uint32_t i = 0; i < p->want_count; i++) {
         wire_put_u64(out, p->wants[i].chain.slot);
         wire_put_u64(out, p->wants[i].chain.incarnation);
-        wire_put_u64(out, p->wants[i].from);
+        wire_put_u64(out, p->wants[i].from + plant_is(PLANT_PULL_ONE_LATE));
     }
     quartet_status rc = gossip_send_scratch(g, p, true, err);
     if (rc != QUARTET_OK)
@@ -54,7 +54,7 @@ static quartet_status send_pull(struct gossip *g, struct gossip_peer_state *p, u
     p->pulling = true;
     p->pull_progress = false;
     p->pull_id = g->next_pull_id;
-    p->pull_deadline_us = now_us + GOSSIP_PULL_TIMEOUT_US + 3 * p->rtt_us;
+    p->pull_deadline_us = plant_is(PLANT_PULL_NOT_REPEATED) ? UINT64_MAX : now_us + GOSSIP_PULL_TIMEOUT_US + 3 * p->rtt_us;
     g->counters.pulls_sent++;
     return QUARTET_OK;
 }

@@ -19,7 +19,7 @@ static void draw_faults(struct sim_options *o, struct prng *r)
     } how[] = {
         {SIM_FAULT_LINK, 0.5, 1},      {SIM_FAULT_PARTITION, 0.6, 0.5}, {SIM_FAULT_CRASH, 0.6, 0.4},   {SIM_FAULT_CLOCK, 0.3, 0.5},
         {SIM_FAULT_HOUR, 0.12, 0.3},   {SIM_FAULT_FREEZE, 0.1, 0.5},    {SIM_FAULT_PAUSE, 0.3, 0.5},   {SIM_FAULT_FULL, 0.1, 0.3},
-        {SIM_FAULT_IO, 0.15, 0.3},     {SIM_FAULT_FLIP, 0.1, 0.3},      {SIM_FAULT_LIE, 0.1, 0.3},     {SIM_FAULT_LOSE, 0.1, 0.2},
+        {SIM_FAULT_IO, 0.15, 0.3},     {SIM_FAULT_FLIP, 0.1, 0.3},      {SIM_FAULT_LIE, 0.1, 0.3},     {SIM_FAULT_LOSE, 0.2, 0.3},
         {SIM_FAULT_BACKUP, 0.15, 0.5}, {SIM_FAULT_RESTORE, 0.15, 0.3},  {SIM_FAULT_MEMORY, 0.15, 2},
     };
     _Static_assert(sizeof how / sizeof *how == SIM_FAULT_COUNT, "one line for each");
