@@ -1,5 +1,5 @@
 /* plant.h - planted bugs: mistakes made on purpose, to prove that the simulator finds them. Only in builds with PLANTED_BUGS=ON;
- * in every other build plant_is() is the constant false and costs nothing. `quartet-check --plant all` looks for each (docs/CHECK.md has the table). */
+ * in every other build plant_is() is the constant false and costs nothing. `quartet-check --plant all` looks for each (docs/SIMULATOR.md has the table). */
 #ifndef BASE_PLANT_H
 #define BASE_PLANT_H
 

@@ -24,6 +24,8 @@ struct replay {
     uint32_t op_count, op_cap;
     const struct catalog *catalog;
     struct idvec vector;      /* of node 0, with which all agree */
+    uint8_t head[64][32];     /* by chain number: the hash of its last batch */
+    hlc_stamp newest[64];     /* by chain number: the stamp of its last transaction */
     struct err err;
 };
 
@@ -92,13 +94,25 @@ static bool take_rows(struct replay *r, struct delta_reader *d)
     return true;
 }
 
+/* Stamps of a chain grow, but for the chunks of one transaction, and each is greater than those of all that its writer had seen. */
+static bool stamp_follows(struct replay *r, chain_no chain, const struct delta_reader *d)
+{
+    hlc_stamp floor = r->newest[chain];
+    for (uint32_t i = 0; i < d->deps.count; i++)
+        floor = d->deps.e[i].stamp > floor ? d->deps.e[i].stamp : floor;
+    bool follows = (d->flags & DELTA_CONTINUES) != 0 ? d->stamp == r->newest[chain] : d->stamp > floor;
+    r->newest[chain] = d->stamp;
+    return follows || err_set(&r->err, QUARTET_INTERNAL, "delta %llu of slot %u is stamped %llu, not above %llu, which it or its writer had seen",
+                              (unsigned long long)d->number, (unsigned)hlc_slot(d->stamp), (unsigned long long)d->stamp, (unsigned long long)floor) == QUARTET_OK;
+}
+
 static bool take_delta(struct replay *r, chain_no chain, struct slice bytes)
 {
     struct delta_reader d;
     bool more = true;
     if (delta_open(&d, bytes, &r->chains, &r->err) != QUARTET_OK)
         return false;
-    bool ok = r->chains.count <= 64 && vv_merge(&r->seen[chain], &d.deps, &r->err) == QUARTET_OK;
+    bool ok = stamp_follows(r, chain, &d) && r->chains.count <= 64 && vv_merge(&r->seen[chain], &d.deps, &r->err) == QUARTET_OK;
     while (ok && more)
         ok = delta_next_table(&d, &r->arena, &more, &r->err) == QUARTET_OK && (!more || take_rows(r, &d));
     if (ok && (d.flags & DELTA_MORE) == 0)
@@ -117,6 +131,19 @@ static bool is_known(struct replay *r, const struct sim_batch *b)
                               idvec_number(&r->vector, h.chain) >= h.first + h.count - 1);
 }
 
+/* Each batch is signed by its slot, and names the one before it of its chain by hash. */
+static bool links(struct replay *r, struct slice bytes, const struct batch_header *h, struct slice payload, chain_no chain)
+{
+    const struct member_node *origin = member_find_slot(&r->s->doc, h->chain.slot);
+    if (origin == NULL)
+        return err_set(&r->err, QUARTET_INTERNAL, "a batch of slot %u, which is no member", (unsigned)h->chain.slot) == QUARTET_OK;
+    if (h->first > 1 && memcmp(h->prev, r->head[chain], sizeof r->head[chain]) != 0)
+        return err_set(&r->err, QUARTET_INTERNAL, "batch %llu of slot %u does not link to the one before", (unsigned long long)h->first,
+                       (unsigned)h->chain.slot) == QUARTET_OK;
+    memcpy(r->head[chain], h->hash, sizeof r->head[chain]);
+    return batch_verify(bytes, h, payload, &r->s->doc.cluster, origin->public_key, &r->err) == QUARTET_OK;
+}
+
 /* A chain's batches are taken in their order; which chain comes first does not matter to the model. */
 static bool take_batch(struct replay *r, struct slice bytes)
 {
@@ -132,6 +159,8 @@ static bool take_batch(struct replay *r, struct slice bytes)
                 (unsigned long long)r->done[chain]);
         return false;
     }
+    if (!links(r, bytes, &h, payload, chain))
+        return false;
     struct bytes_in in = bytes_in(payload.p, payload.n);
     while (batch_next_delta(&in, &delta))
         if (!take_delta(r, chain, delta))
