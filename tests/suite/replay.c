@@ -618,9 +618,11 @@ static quartet_status verify_stmt(struct suite *u, conn *c, const struct wl_txn 
             rc = err_set(&told, QUARTET_ERROR, "%s is neither drawn nor let before: draw %s in 1..9; or let %s = SELECT ...;", name != NULL ? name : "?",
                          name != NULL ? name + 1 : "x", name != NULL ? name + 1 : "x");
     }
+    if (rc == QUARTET_OK && st == NULL)
+        rc = err_set(&told, QUARTET_ERROR, "here should stand a statement");
     if (rc == QUARTET_OK && s->kind == LINE_LET && conn_column_count(st) < s->name_count)
         rc = err_set(&told, QUARTET_ERROR, "the query has %u columns for %u names", conn_column_count(st), s->name_count);
-    if (rc == QUARTET_OK && st != NULL && conn_stmt_ends(st))
+    if (rc == QUARTET_OK && conn_stmt_ends(st))
         rc = err_set(&told, QUARTET_ERROR, "the suite itself says BEGIN and COMMIT; a transaction that should end without effect uses require");
     conn_finalize(st);
     return rc == QUARTET_OK ? rc : err_set(err, QUARTET_ERROR, "%s:%u: %s", u->w.file, s->line, told.text);

@@ -104,6 +104,12 @@ end
 invariant i
   SELECT 1 WHERE 0;
 end'
+bad empty_let 2 'here should stand a statement' <<<'transaction t
+  let x = ;
+end
+invariant i
+  SELECT 1 WHERE 0;
+end'
 bad empty 1 'no transaction' </dev/null
 expect 2 missing --schema cases/nothing.sql --workload cases/duplicate.workload
 says missing nothing.sql
@@ -113,5 +119,19 @@ head -c 2000000 /dev/zero | tr '\0' ' ' >"$out/large.workload"
 expect 2 large --schema cases/all.sql --workload "$out/large.workload"
 printf 'transaction t\n\0end' >"$out/binary.workload"
 expect 2 binary --schema cases/all.sql --workload "$out/binary.workload"
+# Wherever a file is cut off, and whatever byte of it is another: an answer, never a crash.
+size=$(stat -c %s $e/shop_naive.workload)
+for ((n = 0; n < size; n += 61)); do
+    head -c $n $e/shop_naive.workload >"$out/cut.workload"
+    "$check" --schema $e/shop_naive.sql --workload "$out/cut.workload" --runs 1 >/dev/null 2>"$out/cut.err"
+    rc=$?
+    [ $rc -le 2 ] || { fail "cut at byte $n: exit status $rc"; cat "$out/cut.err"; }
+    for byte in "'" ';' ':' '(' '\377'; do
+        { head -c $n $e/shop_naive.workload; printf "$byte"; tail -c +$((n + 2)) $e/shop_naive.workload; } >"$out/cut.workload"
+        "$check" --schema $e/shop_naive.sql --workload "$out/cut.workload" --runs 1 >/dev/null 2>"$out/cut.err"
+        rc=$?
+        [ $rc -le 2 ] || { fail "byte $n changed to $byte: exit status $rc"; cat "$out/cut.err"; }
+    done
+done
 [ $failed = 0 ] && echo "the suite for users: all as it should be"
 exit $failed
