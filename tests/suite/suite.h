@@ -85,6 +85,11 @@ void outcome_free(struct outcome *out);
 /* Ask a node whether schema and statements mean something; QUARTET_OK, or a text that begins with FILE:LINE. */
 quartet_status suite_verify(struct suite *u, struct err *err);
 
+/* ---- writes.c ---- */
+/* Add to w->rows what the deltas of this batch write, if it is of this slot. Memory in the arena. */
+bool suite_take_batch(struct arena *a, const struct sim_batch *b, uint8_t slot, const struct catalog *catalog, struct write_result *w, struct err *err);
+const char *suite_value_text(struct arena *a, const struct value *v); /* never NULL */
+
 /* ---- schedule.c ---- */
 quartet_status schedule_draw(struct suite *u, uint64_t run, struct schedule *out, struct err *err);
 /* Make it as short as it gets while this invariant still breaks; *out is then what the shortest does. */
