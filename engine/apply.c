@@ -162,6 +162,10 @@ static quartet_status finish(struct applying *a, uint64_t number, log_pos end, a
     atomic_fetch_add(&d->rows_written, a->rows);
     if (bulk)
         kv_settle(d->store);
+    if (a->closings && !d->recovering && db_closings_load(d, a->err) != QUARTET_OK) {
+        log_line(d->env, LOG_WARN, "db", "quartet_closings could not be read: %s", a->err->text);
+        err_clear(a->err);
+    }
     if (a->settings && db_history_load(d, a->err) != QUARTET_OK) { /* the transaction is in; the next opening reads it again */
         log_line(d->env, LOG_WARN, "db", "the settings could not be read: %s", a->err->text);
         err_clear(a->err);

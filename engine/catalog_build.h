@@ -13,6 +13,7 @@
 #define SYS_COLUMN_ORDER 5u /* local: in which order this node learnt of added columns = their place in records */
 #define SYS_CONFLICTS 8u    /* local: quartet_conflict_log, what concurrent writes overrode */
 #define SYS_RESOLVED 9u     /* replicated: conflicts that somebody settled by RESOLVE CONFLICT */
+#define SYS_CLOSINGS 10u    /* replicated: up to where members have chains whose writer runs no more (db_close.c) */
 #define SYS_TREES_END 256u
 #define SYS_VIEW_CONFLICTS 200u /* views that every catalog has */
 #define SYS_VIEW_HOT_CELLS 201u
@@ -46,6 +47,7 @@ enum {
     CONFLICT_COLUMNS
 };
 enum { RESOLVED_LOSING_STAMP, RESOLVED_ID, RESOLVED_AT, RESOLVED_COLUMNS };
+enum { CLOSING_SLOT, CLOSING_INCARNATION, CLOSING_MEMBER, CLOSING_NUMBER, CLOSING_SUCCESSOR, CLOSING_COLUMNS };
 enum { COL_TABLE_ID, COL_ID, COL_NAME, COL_SQL, COL_COLUMNS };
 enum { ORDER_TABLE_ID, ORDER_ID, ORDER_POSITION, ORDER_COLUMNS };
 

@@ -65,6 +65,8 @@ static const struct {
      "CREATE TABLE quartet_conflict_log (losing_stamp INTEGER, id INTEGER, at TIMESTAMP, table_id INTEGER, column_id INTEGER, key BLOB, table_name TEXT, "
      "row_key TEXT, column_name TEXT, rule TEXT, winning_value, losing_value, winning_stamp INTEGER, winning_node INTEGER, losing_node INTEGER, "
      "PRIMARY KEY (losing_stamp, id))"},
+    {SYS_CLOSINGS, "quartet_closings",
+     "CREATE TABLE quartet_closings (slot INTEGER, incarnation INTEGER, member INTEGER, number INTEGER, successor INTEGER, PRIMARY KEY (slot, incarnation, member))"},
     {SYS_RESOLVED, "quartet_resolved", "CREATE TABLE quartet_resolved (losing_stamp INTEGER, id INTEGER, at TIMESTAMP, PRIMARY KEY (losing_stamp, id))"},
 };
 #define SYSTEM_TABLE_COUNT (sizeof system_tables / sizeof system_tables[0])

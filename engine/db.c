@@ -67,6 +67,9 @@ quartet_status db_usable(db *d, struct err *err)
 {
     if (atomic_load(&d->broken))
         return err_set(err, QUARTET_IO, "an earlier write to the log or the store failed: open the database again");
+    if (d->fenced)
+        return err_set(err, QUARTET_READONLY, "the cluster goes on without this directory, whose slot was taken over or restored elsewhere: it can be read and dumped. "
+                                              "Stop this node; what only it holds can be written to a file by `quartet dump`, and an empty directory joins again");
     return kv_health(d->store, err);
 }
 
@@ -212,6 +215,7 @@ static void db_free(db *d)
     chain_table_deinit(&d->chains);
     vv_deinit(&d->applied);
     vv_deinit(&d->durable);
+    mem_free(d->closings);
     for (uint32_t i = 0; i < SLOTS_MAX; i++)
         vv_deinit(&d->peer_has[i]);
     mem_free(d->owns);
@@ -297,6 +301,7 @@ void db_tick(db *d)
     /* Nobody has just delivered these, so nobody would ask for them to be made durable, and peers are told of what is durable only. */
     if (rc == QUARTET_OK && released && db_sync_remote(d, &err) != QUARTET_OK)
         log_line(d->env, LOG_WARN, "db", "%s", err.text);
+    db_close_tick(d);
     db_trim(d);
 }
 

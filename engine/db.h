@@ -41,9 +41,10 @@ quartet_status db_set_identity(db *d, const struct db_identity *id, struct err *
 /* ---- replication, called by the node ---- */
 /* Sign what is durable and not signed yet, as batches; emit() gets each (bytes valid during the call). */
 quartet_status db_seal(db *d, void (*emit)(void *arg, struct slice batch, const struct batch_header *h), void *arg, struct err *err);
-enum deliver_result { DELIVER_APPLIED, DELIVER_DUPLICATE, DELIVER_GAP, DELIVER_HELD, DELIVER_REFUSED };
+enum deliver_result { DELIVER_APPLIED, DELIVER_DUPLICATE, DELIVER_GAP, DELIVER_HELD, DELIVER_LATER, DELIVER_REFUSED };
 /* Take a peer's batch, as received: verify against `public_key` (of the slot in its header), log, apply (or hold until what it depends on is here: HELD batches
- * are retried by themselves). GAP: *need is the first number missing of that chain. REFUSED: err says why (forged, altered, wrong cluster, ...). */
+ * are retried by themselves). GAP: *need is the first number missing of that chain. LATER: it cannot be told yet whether it is
+ * to be taken; ask again. REFUSED: err says why (forged, altered, wrong cluster, ...). */
 quartet_status db_deliver(db *d, struct slice batch, const uint8_t *public_key, enum deliver_result *result, uint64_t *need, struct err *err);
 /* Sealed batches of a chain from number `from` on, appended to out with a u32 length before each, as many as fit in max_bytes (at least one). NOTFOUND: none. */
 quartet_status db_read_batches(db *d, struct chain_id chain, uint64_t from, size_t max_bytes, struct buf *out, uint32_t *count, struct err *err);

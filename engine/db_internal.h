@@ -57,6 +57,7 @@ struct chain_state {     /* by chain_no */
     hlc_stamp head_stamp;
     uint8_t head[32];    /* hash of the header that ends there */
     hlc_stamp last_stamp; /* of the last delta that was taken, chunks included */
+    uint64_t vouched;    /* a delta of another chain that came, and could not be applied yet, depends on this number (db_close.c) */
     bool poisoned;       /* a signed batch held a damaged delta: nothing more is taken */
     struct batch_at *batches;
     size_t batch_count, batch_cap;
@@ -138,6 +139,9 @@ struct db {
     bool peers_known;     /* db_set_peers was called */
     uint8_t peers, peers_told; /* bits by slot: other members, and those of them that told what they have */
     struct vv peer_has[SLOTS_MAX]; /* on their disks */
+    struct closing *closings;      /* db_close.c; by no order */
+    uint32_t closing_count;
+    bool fenced;          /* the cluster has left this directory behind: no more writes */
     _Atomic log_pos trim_looked; /* end of the log when db_trim_due did something last */
     log_pos forced_at;    /* the log was cut here though somebody lacks what went; 0: never */
 
@@ -172,6 +176,14 @@ void db_notify(db *d);
 void db_trim(db *d);     /* let go of the log that neither recovery nor a peer needs. Takes commit_lock */
 void db_trim_due(db *d); /* the same where much was written since; after a commit */
 void db_trim_index(db *d, log_pos start); /* under commit_lock: forget the batches that need anything below it */
+
+/* db_close.c; under commit_lock but for the tick */
+quartet_status db_closings_load(db *d, struct err *err); /* quartet_closings changed, or it was opened */
+bool db_chain_ends(const db *d, chain_no chain, uint64_t *number); /* this node takes nothing of the chain beyond *number */
+/* All members agreed: nothing of the chain lies beyond *number, and *successor, a chain of the same slot, goes on for it. */
+bool db_chain_closed(const db *d, chain_no chain, uint64_t *number, struct chain_id *successor);
+void db_close_look(db *d); /* was this directory left behind? Asked again when it is told who the members are */
+void db_close_tick(db *d);
 
 /* txn.c */
 void txn_free_spares(db *d);

@@ -300,6 +300,8 @@ quartet_status db_recover(db *d, struct slice checkpoint, struct err *err)
     if (rc == QUARTET_OK)
         rc = db_history_load(d, err);
     if (rc == QUARTET_OK)
+        rc = db_closings_load(d, err);
+    if (rc == QUARTET_OK)
         db_trim_index(d, commit_log_start(d->log)); /* the checkpoint may be older than the last trimming */
     d->applied_end = commit_log_end(d->log);
     hlc_init(&d->clock, d->identity.slot, d->clock.last);

@@ -12,13 +12,23 @@
 /* Where a batch stands with what is here. commit_lock held. */
 static enum deliver_result place(db *d, const struct batch_header *h, const struct chain_state *s, uint64_t *need, struct err *err)
 {
-    uint64_t received = s == NULL ? 0 : s->received, last = h->first + h->count - 1;
+    uint64_t received = s == NULL ? 0 : s->received, last = h->first + h->count - 1, end;
+    chain_no no;
     if (s != NULL && s->poisoned) {
         err_set(err, QUARTET_CORRUPT, "this chain holds a damaged delta: nothing more is taken from it");
         return DELIVER_REFUSED;
     }
     if (last <= received)
         return DELIVER_DUPLICATE;
+    if (chain_find(&d->chains, h->chain, &no) && db_chain_ends(d, no, &end) && last > end) {
+        uint64_t at;
+        struct chain_id successor;
+        if (!db_chain_closed(d, no, &at, &successor))
+            return DELIVER_LATER;
+        err_set(err, QUARTET_AUTH, "a batch up to %llu of a chain that was closed at %llu: its slot was taken over since", (unsigned long long)last,
+                (unsigned long long)end);
+        return DELIVER_REFUSED;
+    }
     if (h->first > received + 1 && !plant_is(PLANT_GAP_TAKEN)) {
         *need = received + 1;
         return DELIVER_GAP;

@@ -106,6 +106,16 @@ static quartet_status apply_run(db *d, chain_no chain, const struct delta_reader
     return rc;
 }
 
+/* Somebody who wrote on top of it has it: so it is not beyond what all agree on, even if this node has agreed to less. */
+static void vouch(db *d, const struct vv *deps)
+{
+    for (uint32_t i = 0; i < deps->count; i++) {
+        struct chain_state *s = deps->e[i].chain < d->state_count ? d->state[deps->e[i].chain] : NULL;
+        if (s != NULL && deps->e[i].number > s->vouched)
+            s->vouched = deps->e[i].number;
+    }
+}
+
 quartet_status take_delta(db *d, chain_no chain, struct slice bytes, log_pos at, log_pos end, bool trusted, enum take_result *result, struct err *err)
 {
     struct delta_reader r;
@@ -121,6 +131,7 @@ quartet_status take_delta(db *d, chain_no chain, struct slice bytes, log_pos at,
         err_set(err, QUARTET_CORRUPT, "delta %llu: %s", (unsigned long long)r.number, wrong);
     } else if (!vv_covers(&d->applied, &r.deps) && !plant_is(PLANT_NO_DEPENDENCY_WAIT)) {
         *result = TAKE_WAITS;
+        vouch(d, &r.deps);
     } else if (!d->recovering && hlc_observe(&d->clock, env_wall_ms(d->env), r.stamp, err) != QUARTET_OK) {
         err_clear(err);
         *result = TAKE_WAITS; /* from the future: until its time has come */
@@ -173,6 +184,7 @@ static bool may_take(db *d, struct slice bytes)
     struct hlc clock = d->clock;
     if (delta_open(&r, bytes, &d->chains, &ignored) != QUARTET_OK)
         return true; /* take_delta says what is wrong */
+    vouch(d, &r.deps);
     bool may = (vv_covers(&d->applied, &r.deps) || plant_is(PLANT_NO_DEPENDENCY_WAIT)) && hlc_observe(&clock, env_wall_ms(d->env), r.stamp, &ignored) == QUARTET_OK;
     delta_close(&r);
     return may;

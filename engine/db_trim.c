@@ -18,6 +18,7 @@ void db_set_peers(db *d, uint8_t others)
     pthread_mutex_lock(&d->commit_lock);
     d->peers = others;
     d->peers_known = true;
+    db_close_look(d);
     pthread_mutex_unlock(&d->commit_lock);
 }
 

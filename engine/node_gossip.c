@@ -27,6 +27,8 @@ static enum gossip_verdict verdict_of(enum deliver_result result)
         return GOSSIP_GAP;
     case DELIVER_HELD:
         return GOSSIP_HELD;
+    case DELIVER_LATER:
+        return GOSSIP_BUSY;
     case DELIVER_REFUSED:
         break;
     }

@@ -1,0 +1,272 @@
+/* test_close.c - chains whose writer runs no more: closed where all agree; clones, restored backups, lost disks and disks that come back. */
+#include "cluster_help.h"
+#include "dir_help.h"
+#include "query_help.h"
+
+#define NODES 3u
+
+static db *open_member(struct cluster *c, const char *dir)
+{
+    struct err err = ERR_INIT;
+    struct db_options o = {.buffer_bytes = 0};
+    db *d = NULL;
+    OK(db_open(env_posix(), dir, &o, &d, &err));
+    OK(db_set_identity(d, &c->id[0], &err));
+    db_set_peers(d, 6);
+    return d;
+}
+
+/* Slot 0 lives on disk in `dir`, the others in memory. */
+static struct cluster *start(const char *dir)
+{
+    struct prng r;
+    struct cluster *c = cluster_new(NODES);
+    prng_seed(&r, 3);
+    help_close(c->d[0]);
+    c->d[0] = open_member(c, dir);
+    for (uint32_t i = 1; i < NODES; i++)
+        db_set_peers(c->d[i], (uint8_t)(7u & ~(1u << i)));
+    run_sql(c->d[0], "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)");
+    cluster_exchange(c, &r);
+    return c;
+}
+
+/* Everybody hears of everything, and says what there is to say, until nothing is left to be said. */
+static void settle(struct cluster *c, uint64_t seed)
+{
+    struct prng r;
+    prng_seed(&r, seed);
+    for (int round = 0; round < 6; round++) {
+        cluster_exchange(c, &r);
+        for (uint32_t i = 0; i < c->count; i++)
+            db_tick(c->d[i]);
+    }
+    cluster_exchange(c, &r);
+}
+
+static struct chain_id own_chain(db *d)
+{
+    return chain_id_of(&d->chains, d->own);
+}
+
+static void expect_closed(struct cluster *c, struct chain_id id, uint64_t number, struct chain_id successor)
+{
+    for (uint32_t i = 0; i < c->count; i++) {
+        chain_no no;
+        uint64_t at = 0;
+        struct chain_id next = {0};
+        CU_ASSERT_FATAL(chain_find(&c->d[i]->chains, id, &no));
+        CU_ASSERT(db_chain_closed(c->d[i], no, &at, &next));
+        CU_ASSERT_EQUAL(at, number);
+        CU_ASSERT_EQUAL(chain_id_cmp(next, successor), 0);
+    }
+}
+
+static uint64_t number_of(db *d, struct chain_id id)
+{
+    chain_no no;
+    return chain_find(&d->chains, id, &no) ? vv_number(&d->applied, no) : 0;
+}
+
+static const char *const tables[] = {"t", NULL};
+
+static void test_close_after_a_restart(void)
+{
+    char dir[64];
+    new_dir(dir);
+    struct cluster *c = start(dir);
+    struct chain_id chains[4];
+    uint64_t numbers[4];
+    for (int life = 0; life < 4; life++) {
+        char sql[64];
+        snprintf(sql, sizeof sql, "INSERT INTO t VALUES (%d, 'life')", life);
+        run_sql(c->d[0], sql);
+        settle(c, 10u + (uint64_t)life);
+        chains[life] = own_chain(c->d[0]);
+        numbers[life] = number_of(c->d[0], chains[life]);
+        if (life > 0)
+            expect_closed(c, chains[life - 1], numbers[life - 1], chains[life]);
+        if (life < 3) {
+            help_close(c->d[0]);
+            c->d[0] = open_member(c, dir);
+        }
+    }
+    for (uint32_t i = 0; i < NODES; i++) {
+        expect_rows(c->d[i], "SELECT count(*), count(DISTINCT incarnation) FROM quartet_closings", "9|3\n");
+        CU_ASSERT(!c->d[i]->fenced);
+    }
+    cluster_expect_equal(c, tables, 0);
+    cluster_free(c);
+    walk_dir(dir, NULL);
+}
+
+static void test_close_waits_for_a_member_that_is_away(void)
+{
+    char dir[64];
+    new_dir(dir);
+    struct prng r;
+    struct cluster *c = start(dir);
+    prng_seed(&r, 4);
+    struct chain_id old = own_chain(c->d[0]);
+    help_close(c->d[0]);
+    c->d[0] = open_member(c, dir);
+    db *away = c->d[2];
+    c->d[2] = NULL;
+    c->count = 2;
+    settle(c, 5);
+    chain_no no;
+    uint64_t at;
+    struct chain_id next;
+    CU_ASSERT_FATAL(chain_find(&c->d[1]->chains, old, &no));
+    CU_ASSERT(!db_chain_closed(c->d[1], no, &at, &next));
+    expect_rows(c->d[1], "SELECT member FROM quartet_closings ORDER BY member", "0\n1\n");
+    c->d[2] = away;
+    c->count = NODES;
+    settle(c, 6);
+    expect_closed(c, old, number_of(c->d[0], old), own_chain(c->d[0]));
+    cluster_free(c);
+    walk_dir(dir, NULL);
+}
+
+/* A copy of the directory is started beside the original, which goes on. The newer one has the slot; the other writes no more once it hears of it. */
+static void test_close_a_clone_takes_the_slot(void)
+{
+    char dir[2][64];
+    new_dir(dir[0]);
+    new_dir(dir[1]);
+    struct cluster *c = start(dir[0]);
+    struct err err = ERR_INIT;
+    struct chain_id first = own_chain(c->d[0]);
+    OK(db_sync_remote(c->d[0], &err));
+    walk_dir(dir[1], NULL);
+    CU_ASSERT_EQUAL_FATAL(mkdir(dir[1], 0700), 0);
+    walk_dir(dir[0], dir[1]);
+    db *original = c->d[0];
+    c->d[0] = open_member(c, dir[1]);
+    run_sql(c->d[0], "INSERT INTO t VALUES (1, 'clone')");
+    settle(c, 7);
+    uint64_t at = number_of(c->d[1], first);
+    expect_closed(c, first, at, own_chain(c->d[0]));
+    run_sql(original, "INSERT INTO t VALUES (2, 'original')"); /* it has heard of nothing */
+    uint32_t before = c->pool.count;
+    OK(db_seal(original, pool_add, &c->pool, &err));
+    CU_ASSERT_EQUAL_FATAL(c->pool.count, before + 1);
+    for (uint32_t i = 1; i < NODES; i++) {
+        enum deliver_result result;
+        uint64_t need;
+        OK(db_deliver(c->d[i], slice_of(c->pool.bytes[before], c->pool.n[before]), c->public_key[0], &result, &need, &err));
+        CU_ASSERT_EQUAL(result, DELIVER_REFUSED);
+        CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "taken over"));
+        err_clear(&err);
+    }
+    c->pool.slot[before] = 0;
+    c->pool.count = before; /* nobody relays it */
+    free(c->pool.bytes[before]);
+    for (uint32_t i = 0; i < before && !original->fenced; i++) { /* the original hears of the others */
+        enum deliver_result result;
+        uint64_t need;
+        OK(db_deliver(original, slice_of(c->pool.bytes[i], c->pool.n[i]), c->public_key[c->pool.slot[i]], &result, &need, &err));
+        err_clear(&err);
+    }
+    CU_ASSERT(original->fenced);
+    expect_error(original, "INSERT INTO t VALUES (3, 'more')", QUARTET_READONLY, "taken over", -2);
+    expect_part(original, "SELECT v FROM t WHERE id = 2", "original"); /* it can be read */
+    for (uint32_t i = 0; i < NODES; i++)
+        expect_rows(c->d[i], "SELECT id, v FROM t", "1|clone\n");
+    help_close(original);
+    cluster_free(c);
+    walk_dir(dir[0], NULL);
+    walk_dir(dir[1], NULL);
+}
+
+/* An old copy comes back in the place of what was lost: it takes its own lost tail from the others, and goes on behind it. */
+static void test_close_of_a_restored_backup(void)
+{
+    char dir[2][64];
+    new_dir(dir[0]);
+    new_dir(dir[1]);
+    struct cluster *c = start(dir[0]);
+    struct err err = ERR_INIT;
+    struct chain_id first = own_chain(c->d[0]);
+    OK(db_sync_remote(c->d[0], &err));
+    walk_dir(dir[1], NULL);
+    CU_ASSERT_EQUAL_FATAL(mkdir(dir[1], 0700), 0);
+    walk_dir(dir[0], dir[1]);
+    for (int i = 0; i < 5; i++) {
+        char sql[64];
+        snprintf(sql, sizeof sql, "INSERT INTO t VALUES (%d, 'tail')", i);
+        run_sql(c->d[0], sql);
+    }
+    settle(c, 8);
+    uint64_t number = number_of(c->d[0], first);
+    help_close(c->d[0]);
+    c->d[0] = open_member(c, dir[1]);
+    CU_ASSERT(number_of(c->d[0], first) < number);
+    for (uint32_t i = 0; i < c->pool.count; i++) { /* its own batches as well: cluster_exchange leaves those out */
+        enum deliver_result result;
+        uint64_t need;
+        OK(db_deliver(c->d[0], slice_of(c->pool.bytes[i], c->pool.n[i]), c->public_key[c->pool.slot[i]], &result, &need, &err));
+        err_clear(&err);
+    }
+    CU_ASSERT_EQUAL(number_of(c->d[0], first), number);
+    settle(c, 9);
+    expect_closed(c, first, number, own_chain(c->d[0]));
+    expect_rows(c->d[0], "SELECT count(*) FROM t", "5\n");
+    cluster_expect_equal(c, tables, 0);
+    cluster_free(c);
+    walk_dir(dir[0], NULL);
+    walk_dir(dir[1], NULL);
+}
+
+/* The slot goes on with an empty disk, then the old one returns, with transactions that nobody else has. */
+static void test_close_and_the_lost_disk_returns(void)
+{
+    char dir[2][64];
+    new_dir(dir[0]);
+    new_dir(dir[1]);
+    struct cluster *c = start(dir[0]);
+    struct err err = ERR_INIT;
+    struct chain_id first = own_chain(c->d[0]);
+    uint64_t shared = number_of(c->d[1], first);
+    run_sql(c->d[0], "INSERT INTO t VALUES (1, 'never sent')");
+    db *old = c->d[0];
+    c->d[0] = open_member(c, dir[1]);
+    for (uint32_t i = 0; i < c->pool.count; i++) {
+        enum deliver_result result;
+        uint64_t need;
+        OK(db_deliver(c->d[0], slice_of(c->pool.bytes[i], c->pool.n[i]), c->public_key[c->pool.slot[i]], &result, &need, &err));
+    }
+    settle(c, 11);
+    expect_closed(c, first, shared, own_chain(c->d[0]));
+    help_close(old);
+    old = open_member(c, dir[0]); /* it returns as another incarnation, and hears of the close */
+    for (uint32_t i = 0; i < c->pool.count; i++) {
+        enum deliver_result result;
+        uint64_t need;
+        if (old->fenced)
+            break;
+        OK(db_deliver(old, slice_of(c->pool.bytes[i], c->pool.n[i]), c->public_key[c->pool.slot[i]], &result, &need, &err));
+        err_clear(&err);
+    }
+    CU_ASSERT(old->fenced);
+    help_close(old);
+    old = open_member(c, dir[0]); /* and knows it when it is opened the next time */
+    CU_ASSERT(old->fenced);
+    expect_error(old, "INSERT INTO t VALUES (3, 'more')", QUARTET_READONLY, "quartet dump", -2);
+    expect_rows(old, "SELECT v FROM t", "never sent\n");
+    help_close(old);
+    cluster_expect_equal(c, tables, 0);
+    cluster_free(c);
+    walk_dir(dir[0], NULL);
+    walk_dir(dir[1], NULL);
+}
+
+const char *const unit_suite = "close";
+const struct unit_test unit_tests[] = {
+    {"restart", test_close_after_a_restart},
+    {"away", test_close_waits_for_a_member_that_is_away},
+    {"clone", test_close_a_clone_takes_the_slot},
+    {"backup", test_close_of_a_restored_backup},
+    {"lost disk", test_close_and_the_lost_disk_returns},
+    {NULL, NULL},
+};
