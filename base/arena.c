@@ -12,13 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ARENA_POISONS 1
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define ARENA_POISONS 1
-#endif
 #ifdef ARENA_POISONS
 #include <sanitizer/asan_interface.h>
 #else
@@ -26,17 +19,9 @@
 #define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
 #endif
 
-#define ARENA_ALIGN_BYTES 16u
 #define ARENA_CHUNK_BYTES_MIN 4064u /* with its header and malloc's, one page */
 #define ARENA_CHUNK_BYTES_MAX (1024u * 1024u)
 #define ARENA_SPARE_BYTES_MAX (128u * 1024u) /* more than that is not kept for the next one */
-
-struct arena_chunk {
-    _Alignas(ARENA_ALIGN_BYTES) struct arena_chunk *older;
-    struct arena_chunk *spare;
-    size_t cap;
-    size_t at;
-};
 
 static uint8_t *chunk_data(struct arena_chunk *c)
 {
@@ -113,10 +98,10 @@ static bool arena_grow(struct arena *a, size_t need, size_t waste)
     return true;
 }
 
-void *arena_alloc(struct arena *a, size_t bytes)
+void *arena_alloc_slow(struct arena *a, size_t bytes)
 {
-    a->over_limit = false;
     size_t need = bytes != 0 ? bytes : 1u;
+    a->over_limit = need > SIZE_MAX / 2u && a->limit_bytes != 0;
     if (need > SIZE_MAX / 2u)
         return NULL;
     need = (need + ARENA_ALIGN_BYTES - 1u) & ~(size_t)(ARENA_ALIGN_BYTES - 1u);
@@ -139,19 +124,6 @@ void *arena_alloc(struct arena *a, size_t bytes)
     c->at += need;
     a->used_bytes += need;
     ASAN_UNPOISON_MEMORY_REGION(p, bytes != 0 ? bytes : 1u);
-    return p;
-}
-
-void *arena_zalloc(struct arena *a, size_t count, size_t size)
-{
-    size_t bytes;
-    if (!mem_mul(count, size, &bytes)) {
-        a->over_limit = a->limit_bytes != 0;
-        return NULL;
-    }
-    void *p = arena_alloc(a, bytes);
-    if (p != NULL)
-        memset(p, 0, bytes);
     return p;
 }
 

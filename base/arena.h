@@ -7,7 +7,16 @@
 
 #include "status.h"
 
-struct arena_chunk;
+#include <string.h>
+
+#define ARENA_ALIGN_BYTES 16u
+
+struct arena_chunk { /* of arena.c; here only for what is compiled into every caller */
+    _Alignas(ARENA_ALIGN_BYTES) struct arena_chunk *older;
+    struct arena_chunk *spare;
+    size_t cap;
+    size_t at;
+};
 
 struct arena {
     size_t limit_bytes; /* 0: no limit */
@@ -22,8 +31,40 @@ struct arena_mark {
     size_t used_bytes;
 };
 
-void *arena_alloc(struct arena *a, size_t bytes);
-void *arena_zalloc(struct arena *a, size_t count, size_t size); /* zeroed; checks count * size */
+void *arena_alloc_slow(struct arena *a, size_t bytes); /* of arena_alloc: a new chunk, or what went wrong */
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ARENA_POISONS 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define ARENA_POISONS 1
+#endif
+
+/* A statement that runs once makes a hundred small objects: what they cost is a good part of it, so this is compiled into the callers. */
+static inline void *arena_alloc(struct arena *a, size_t bytes)
+{
+#ifndef ARENA_POISONS
+    struct arena_chunk *c = a->chunks;
+    size_t need = (bytes + ARENA_ALIGN_BYTES - 1u) & ~(size_t)(ARENA_ALIGN_BYTES - 1u);
+    /* need - 1: of no bytes (or of so many that the sum wrapped) it is the largest number. Without a limit limit_bytes - 1 is that, too. */
+    if (c != NULL && need - 1u < c->cap - c->at && a->used_bytes + need - 1u <= a->limit_bytes - 1u) {
+        void *p = (uint8_t *)c + sizeof *c + c->at;
+        c->at += need;
+        a->used_bytes += need;
+        return p;
+    }
+#endif
+    return arena_alloc_slow(a, bytes);
+}
+
+/* Zeroed; checks count * size. */
+static inline void *arena_zalloc(struct arena *a, size_t count, size_t size)
+{
+    size_t bytes;
+    void *p = __builtin_mul_overflow(count, size, &bytes) ? arena_alloc_slow(a, SIZE_MAX) : arena_alloc(a, bytes);
+    return p != NULL ? memset(p, 0, bytes) : NULL;
+}
 void *arena_dup(struct arena *a, const void *p, size_t bytes);
 char *arena_strndup(struct arena *a, const char *s, size_t n);  /* adds a NUL */
 char *arena_printf(struct arena *a, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -8,7 +8,7 @@
 
 static const uint8_t NOTHING[1] = {0}; /* pointer arithmetic on NULL is undefined, even by zero */
 
-int slice_cmp(struct slice a, struct slice b)
+int slice_cmp_long(struct slice a, struct slice b)
 {
     size_t n = a.n < b.n ? a.n : b.n;
     int order = n != 0 ? memcmp(a.p, b.p, n) : 0;

@@ -5,16 +5,12 @@
 
 #include <string.h>
 
-void *ast_alloc(struct parse_ctx *cx, size_t bytes)
+void *ast_alloc_failed(struct parse_ctx *cx, size_t bytes)
 {
     QASSERT(bytes <= sizeof cx->sink);
-    void *p = cx->rc == QUARTET_OK ? arena_alloc(cx->arena, bytes) : NULL;
-    if (p == NULL) {
-        if (cx->rc == QUARTET_OK)
-            cx->rc = arena_fail(cx->arena, cx->err);
-        p = cx->sink;
-    }
-    return memset(p, 0, bytes);
+    if (cx->rc == QUARTET_OK)
+        cx->rc = arena_fail(cx->arena, cx->err);
+    return memset(cx->sink, 0, bytes);
 }
 
 void *ast_grow(struct parse_ctx *cx, void *items, uint32_t count, uint32_t *cap, size_t size)

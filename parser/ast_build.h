@@ -70,7 +70,13 @@ static inline uint32_t ast_max(uint32_t a, uint32_t b)
 {
     return a > b ? a : b;
 }
-void *ast_alloc(struct parse_ctx *cx, size_t bytes); /* zeroed; cx->sink after a failure */
+void *ast_alloc_failed(struct parse_ctx *cx, size_t bytes);
+/* Zeroed; cx->sink after a failure. */
+static inline void *ast_alloc(struct parse_ctx *cx, size_t bytes)
+{
+    void *p = cx->rc == QUARTET_OK ? arena_alloc(cx->arena, bytes) : NULL;
+    return p != NULL ? memset(p, 0, bytes) : ast_alloc_failed(cx, bytes);
+}
 /* Room for one more item; NULL after a failure. */
 void *ast_grow(struct parse_ctx *cx, void *items, uint32_t count, uint32_t *cap, size_t size);
 uint16_t ast_height(struct parse_ctx *cx, uint32_t children,
