@@ -1,6 +1,7 @@
 /* keyword.c - the words that mean something to the grammar.
- * Why a table per first letter: a lookup compares lengths first and seldom more than one word,
- * there is no hash to be kept in step by a generator, and a new keyword is one line. */
+ * Why a table per first letter, the shortest first: a lookup compares lengths first and seldom more
+ * than one word, ends at the first longer one, there is no hash to be kept in step by a generator,
+ * and a new keyword is one entry. */
 #include "parser/lex.h"
 
 #include <string.h>
@@ -20,197 +21,117 @@ struct keyword {
         word, sizeof word - 1, TK_##code                                                           \
     }
 static const struct keyword keywords_a[] = {
-    K("ABORT", ABORT),
-    K("ACTION", ACTION),
-    K("ADD", ADD),
-    K("AFTER", AFTER),
-    K("ALL", ALL),
-    K("ALTER", ALTER),
-    K("ALWAYS", ALWAYS),
-    K("ANALYZE", ANALYZE),
-    K("AND", AND),
-    K("ANY", ANY),
-    K("AS", AS),
-    K("ASC", ASC),
-    K("ATTACH", ATTACH),
-    K("AUTOINCREMENT", AUTOINCR),
+    K("AS", AS), K("ADD", ADD), K("ALL", ALL), K("AND", AND), K("ANY", ANY), K("ASC", ASC),
+    K("ABORT", ABORT), K("AFTER", AFTER), K("ALTER", ALTER), K("ACTION", ACTION),
+    K("ALWAYS", ALWAYS), K("ATTACH", ATTACH), K("ANALYZE", ANALYZE), K("AUTOINCREMENT", AUTOINCR),
     K("AUTO_INCREMENT", AUTOINCR),
 };
 static const struct keyword keywords_b[] = {
-    K("BACKTRACK", BACKTRACK), K("BACKUP", BACKUP), K("BEFORE", BEFORE), K("BEGIN", BEGIN),
-    K("BETWEEN", BETWEEN),     K("BOTH", BOTH),     K("BY", BY),
+    K("BY", BY), K("BOTH", BOTH), K("BEGIN", BEGIN), K("BACKUP", BACKUP), K("BEFORE", BEFORE),
+    K("BETWEEN", BETWEEN), K("BACKTRACK", BACKTRACK),
 };
 static const struct keyword keywords_c[] = {
-    K("CASCADE", CASCADE),
-    K("CASE", CASE),
-    K("CAST", CAST),
-    K("CHARACTER", CHARACTER),
-    K("CHARSET", CHARSET),
-    K("CHECK", CHECK),
-    K("COLLATE", COLLATE),
-    K("COLUMN", COLUMN),
-    K("COMMENT", COMMENT),
-    K("COMMIT", COMMIT),
-    K("CONCURRENTLY", CONCURRENTLY),
-    K("CONFLICT", CONFLICT),
-    K("CONSTRAINT", CONSTRAINT),
-    K("COPY", COPY),
-    K("COUNTER", COUNTER),
-    K("CREATE", CREATE),
-    K("CROSS", CROSS),
-    K("CUBE", CUBE),
-    K("CURRENT", CURRENT),
-    K("CURRENT_DATE", CTIME),
-    K("CURRENT_TIME", CTIME),
-    K("CURRENT_TIMESTAMP", CTIME),
+    K("CASE", CASE), K("CAST", CAST), K("COPY", COPY), K("CUBE", CUBE), K("CHECK", CHECK),
+    K("CROSS", CROSS), K("COLUMN", COLUMN), K("COMMIT", COMMIT), K("CREATE", CREATE),
+    K("CASCADE", CASCADE), K("CHARSET", CHARSET), K("COLLATE", COLLATE), K("COMMENT", COMMENT),
+    K("COUNTER", COUNTER), K("CURRENT", CURRENT), K("CONFLICT", CONFLICT),
+    K("CHARACTER", CHARACTER), K("CONSTRAINT", CONSTRAINT), K("CONCURRENTLY", CONCURRENTLY),
+    K("CURRENT_DATE", CTIME), K("CURRENT_TIME", CTIME), K("CURRENT_TIMESTAMP", CTIME),
 };
 static const struct keyword keywords_d[] = {
-    K("DATA", DATA),         K("DATABASE", DATABASE),
-    K("DATE", DATE),         K("DATETIME", DATE),
-    K("DEFAULT", DEFAULT),   K("DEFERRABLE", DEFERRABLE),
-    K("DEFERRED", DEFERRED), K("DELETE", DELETE),
-    K("DESC", DESC),         K("DESCRIBE", DESCRIBE),
-    K("DETACH", DETACH),     K("DISTINCT", DISTINCT),
-    K("DIV", DIV),           K("DO", DO),
-    K("DROP", DROP),         K("DUPLICATE", DUPLICATE),
+    K("DO", DO), K("DIV", DIV), K("DATA", DATA), K("DATE", DATE), K("DESC", DESC),
+    K("DROP", DROP), K("DELETE", DELETE), K("DETACH", DETACH), K("DEFAULT", DEFAULT),
+    K("DATABASE", DATABASE), K("DATETIME", DATE), K("DEFERRED", DEFERRED),
+    K("DESCRIBE", DESCRIBE), K("DISTINCT", DISTINCT), K("DUPLICATE", DUPLICATE),
+    K("DEFERRABLE", DEFERRABLE),
 };
 static const struct keyword keywords_e[] = {
-    K("EACH", EACH),           K("ELSE", ELSE),     K("END", END),
-    K("ESCAPE", ESCAPE),       K("EXCEPT", EXCEPT), K("EXCLUDE", EXCLUDE),
-    K("EXCLUSIVE", EXCLUSIVE), K("EXISTS", EXISTS), K("EXPLAIN", EXPLAIN),
+    K("END", END), K("EACH", EACH), K("ELSE", ELSE), K("ESCAPE", ESCAPE), K("EXCEPT", EXCEPT),
+    K("EXISTS", EXISTS), K("EXCLUDE", EXCLUDE), K("EXPLAIN", EXPLAIN), K("EXCLUSIVE", EXCLUSIVE),
 };
 static const struct keyword keywords_f[] = {
-    K("FAIL", FAIL),   K("FALSE", FALSE),         K("FETCH", FETCH), K("FILTER", FILTER),
-    K("FIRST", FIRST), K("FOLLOWING", FOLLOWING), K("FOR", FOR),     K("FOREIGN", FOREIGN),
-    K("FROM", FROM),   K("FULL", FULL),
+    K("FOR", FOR), K("FAIL", FAIL), K("FROM", FROM), K("FULL", FULL), K("FALSE", FALSE),
+    K("FETCH", FETCH), K("FIRST", FIRST), K("FILTER", FILTER), K("FOREIGN", FOREIGN),
+    K("FOLLOWING", FOLLOWING),
 };
 static const struct keyword keywords_g[] = {
-    K("GENERATED", GENERATED), K("GLOB", LIKE_KW),      K("GLOBAL", GLOBAL),
-    K("GROUP", GROUP),         K("GROUPING", GROUPING), K("GROUPS", GROUPS),
+    K("GLOB", LIKE_KW), K("GROUP", GROUP), K("GLOBAL", GLOBAL), K("GROUPS", GROUPS),
+    K("GROUPING", GROUPING), K("GENERATED", GENERATED),
 };
 static const struct keyword keywords_h[] = {
     K("HAVING", HAVING),
 };
 static const struct keyword keywords_i[] = {
-    K("IDENTITY", IDENTITY),   K("IF", IF),
-    K("IGNORE", IGNORE),       K("ILIKE", LIKE_KW),
-    K("IMMEDIATE", IMMEDIATE), K("IN", IN),
-    K("INDEX", INDEX),         K("INDEXED", INDEXED),
-    K("INITIALLY", INITIALLY), K("INNER", INNER),
-    K("INSERT", INSERT),       K("INSTEAD", INSTEAD),
-    K("INTERSECT", INTERSECT), K("INTERVAL", INTERVAL),
-    K("INTO", INTO),           K("IS", IS),
-    K("ISNULL", ISNULL),
+    K("IF", IF), K("IN", IN), K("IS", IS), K("INTO", INTO), K("ILIKE", LIKE_KW),
+    K("INDEX", INDEX), K("INNER", INNER), K("IGNORE", IGNORE), K("INSERT", INSERT),
+    K("ISNULL", ISNULL), K("INDEXED", INDEXED), K("INSTEAD", INSTEAD), K("IDENTITY", IDENTITY),
+    K("INTERVAL", INTERVAL), K("IMMEDIATE", IMMEDIATE), K("INITIALLY", INITIALLY),
+    K("INTERSECT", INTERSECT),
 };
 static const struct keyword keywords_j[] = {
-    K("JOIN", JOIN),
-    K("JSON", DATE),
+    K("JOIN", JOIN), K("JSON", DATE),
 };
 static const struct keyword keywords_k[] = {
-    K("KEEP", KEEP),
-    K("KEY", KEY),
+    K("KEY", KEY), K("KEEP", KEEP),
 };
 static const struct keyword keywords_l[] = {
-    K("LAST", LAST),   K("LATERAL", LATERAL), K("LEADING", LEADING),
-    K("LEFT", LEFT),   K("LIKE", LIKE),       K("LIMIT", LIMIT),
-    K("LOCAL", LOCAL), K("LOCALTIME", CTIME), K("LOCALTIMESTAMP", CTIME),
-    K("LOSE", LOSE),   K("LOSER", LOSER),     K("LWW", LWW),
+    K("LWW", LWW), K("LAST", LAST), K("LEFT", LEFT), K("LIKE", LIKE), K("LOSE", LOSE),
+    K("LIMIT", LIMIT), K("LOCAL", LOCAL), K("LOSER", LOSER), K("LATERAL", LATERAL),
+    K("LEADING", LEADING), K("LOCALTIME", CTIME), K("LOCALTIMESTAMP", CTIME),
 };
 static const struct keyword keywords_m[] = {
-    K("MATCH", MATCH),           K("MATERIALIZED", MATERIALIZED), K("MAXIMUM", MAXIMUM),
-    K("MERGE", MERGE),           K("MINIMUM", MINIMUM),           K("MOD", MOD),
-    K("MULTIVALUE", MULTIVALUE),
+    K("MOD", MOD), K("MATCH", MATCH), K("MERGE", MERGE), K("MAXIMUM", MAXIMUM),
+    K("MINIMUM", MINIMUM), K("MULTIVALUE", MULTIVALUE), K("MATERIALIZED", MATERIALIZED),
 };
 static const struct keyword keywords_n[] = {
-    K("NAMES", NAMES),     K("NATURAL", NATURAL), K("NEXT", NEXT), K("NO", NO),       K("NOT", NOT),
-    K("NOTHING", NOTHING), K("NOTNULL", NOTNULL), K("NULL", NULL), K("NULLS", NULLS),
+    K("NO", NO), K("NOT", NOT), K("NEXT", NEXT), K("NULL", NULL), K("NAMES", NAMES),
+    K("NULLS", NULLS), K("NATURAL", NATURAL), K("NOTHING", NOTHING), K("NOTNULL", NOTNULL),
 };
 static const struct keyword keywords_o[] = {
-    K("OF", OF),       K("OFFSET", OFFSET), K("ON", ON),       K("ONLY", ONLY), K("OR", OR),
-    K("ORDER", ORDER), K("OTHERS", OTHERS), K("OUTER", OUTER), K("OVER", OVER),
+    K("OF", OF), K("ON", ON), K("OR", OR), K("ONLY", ONLY), K("OVER", OVER), K("ORDER", ORDER),
+    K("OUTER", OUTER), K("OFFSET", OFFSET), K("OTHERS", OTHERS),
 };
 static const struct keyword keywords_p[] = {
-    K("PARENT", PARENT), K("PARTITION", PARTITION), K("PLAN", PLAN),
-    K("PRAGMA", PRAGMA), K("PRECEDING", PRECEDING), K("PRIMARY", PRIMARY),
+    K("PLAN", PLAN), K("PARENT", PARENT), K("PRAGMA", PRAGMA), K("PRIMARY", PRIMARY),
+    K("PARTITION", PARTITION), K("PRECEDING", PRECEDING),
 };
 static const struct keyword keywords_q[] = {
-    K("QUALIFY", QUALIFY),
-    K("QUERY", QUERY),
+    K("QUERY", QUERY), K("QUALIFY", QUALIFY),
 };
 static const struct keyword keywords_r[] = {
-    K("RAISE", RAISE),
-    K("RANGE", RANGE),
-    K("READ", READ),
-    K("RECURSIVE", RECURSIVE),
+    K("ROW", ROW), K("READ", READ), K("ROWS", ROWS), K("RAISE", RAISE), K("RANGE", RANGE),
+    K("RIGHT", RIGHT), K("RLIKE", LIKE_KW), K("REGEXP", LIKE_KW), K("RENAME", RENAME),
+    K("ROLLUP", ROLLUP), K("REINDEX", REINDEX), K("RELEASE", RELEASE), K("REPLACE", REPLACE),
+    K("RESOLVE", RESOLVE), K("RESPECT", RESPECT), K("RESTRICT", RESTRICT),
+    K("ROLLBACK", ROLLBACK), K("RECURSIVE", RECURSIVE), K("RETURNING", RETURNING),
     K("REFERENCES", REFERENCES),
-    K("REGEXP", LIKE_KW),
-    K("REINDEX", REINDEX),
-    K("RELEASE", RELEASE),
-    K("RENAME", RENAME),
-    K("REPLACE", REPLACE),
-    K("RESOLVE", RESOLVE),
-    K("RESPECT", RESPECT),
-    K("RESTRICT", RESTRICT),
-    K("RETURNING", RETURNING),
-    K("RIGHT", RIGHT),
-    K("RLIKE", LIKE_KW),
-    K("ROLLBACK", ROLLBACK),
-    K("ROLLUP", ROLLUP),
-    K("ROW", ROW),
-    K("ROWS", ROWS),
 };
 static const struct keyword keywords_s[] = {
-    K("SAVEPOINT", SAVEPOINT),
-    K("SCHEMA", SCHEMA),
-    K("SELECT", SELECT),
-    K("SESSION", SESSION),
-    K("SET", SET),
-    K("SETS", SETS),
-    K("SHARE", SHARE),
-    K("SHOW", SHOW),
-    K("SIMILAR", SIMILAR),
-    K("SOME", SOME),
-    K("STAMP", STAMP),
-    K("START", START),
-    K("STDIN", STDIN),
-    K("STDOUT", STDOUT),
-    K("STORED", STORED),
-    K("STRICT", STRICT),
+    K("SET", SET), K("SETS", SETS), K("SHOW", SHOW), K("SOME", SOME), K("SHARE", SHARE),
+    K("STAMP", STAMP), K("START", START), K("STDIN", STDIN), K("SCHEMA", SCHEMA),
+    K("SELECT", SELECT), K("STDOUT", STDOUT), K("STORED", STORED), K("STRICT", STRICT),
+    K("SESSION", SESSION), K("SIMILAR", SIMILAR), K("SAVEPOINT", SAVEPOINT),
     K("SYMMETRIC", SYMMETRIC),
 };
 static const struct keyword keywords_t[] = {
-    K("TABLE", TABLE),
-    K("TEMP", TEMP),
-    K("TEMPORARY", TEMP),
-    K("THEN", THEN),
-    K("TIES", TIES),
-    K("TIME", TIME),
-    K("TIMESTAMP", DATE),
-    K("TO", TO),
-    K("TOGETHER", TOGETHER),
-    K("TRAILING", TRAILING),
+    K("TO", TO), K("TEMP", TEMP), K("THEN", THEN), K("TIES", TIES), K("TIME", TIME),
+    K("TRUE", TRUE), K("TYPE", TYPE), K("TABLE", TABLE), K("TRIGGER", TRIGGER),
+    K("TOGETHER", TOGETHER), K("TRAILING", TRAILING), K("TRUNCATE", TRUNCATE),
+    K("TRY_CAST", TRYCAST), K("TEMPORARY", TEMP), K("TIMESTAMP", DATE),
     K("TRANSACTION", TRANSACTION),
-    K("TRIGGER", TRIGGER),
-    K("TRUE", TRUE),
-    K("TRUNCATE", TRUNCATE),
-    K("TRY_CAST", TRYCAST),
-    K("TYPE", TYPE),
 };
 static const struct keyword keywords_u[] = {
-    K("UNBOUNDED", UNBOUNDED), K("UNION", UNION),     K("UNIQUE", UNIQUE), K("UNSIGNED", UNSIGNED),
-    K("UPDATE", UPDATE),       K("UPDATES", UPDATES), K("USE", USE),       K("USING", USING),
-    K("UUID", DATE),
+    K("USE", USE), K("UUID", DATE), K("UNION", UNION), K("USING", USING), K("UNIQUE", UNIQUE),
+    K("UPDATE", UPDATE), K("UPDATES", UPDATES), K("UNSIGNED", UNSIGNED),
+    K("UNBOUNDED", UNBOUNDED),
 };
 static const struct keyword keywords_v[] = {
-    K("VACUUM", VACUUM),
-    K("VALUES", VALUES),
-    K("VIEW", VIEW),
-    K("VIRTUAL", VIRTUAL),
+    K("VIEW", VIEW), K("VACUUM", VACUUM), K("VALUES", VALUES), K("VIRTUAL", VIRTUAL),
 };
 static const struct keyword keywords_w[] = {
-    K("WHEN", WHEN),     K("WHERE", WHERE), K("WIN", WIN),       K("WINDOW", WINDOW),
-    K("WINNER", WINNER), K("WITH", WITH),   K("WITHIN", WITHIN), K("WITHOUT", WITHOUT),
-    K("WORK", WORK),     K("WRITE", WRITE),
+    K("WIN", WIN), K("WHEN", WHEN), K("WITH", WITH), K("WORK", WORK), K("WHERE", WHERE),
+    K("WRITE", WRITE), K("WINDOW", WINDOW), K("WINNER", WINNER), K("WITHIN", WITHIN),
+    K("WITHOUT", WITHOUT),
 };
 static const struct keyword keywords_x[] = {
     K("XOR", XOR),
@@ -240,8 +161,10 @@ int keyword_find(const char *p, size_t n)
     bool folded = false;
     for (size_t i = 0; i < letters[letter].count; i++) {
         const struct keyword *k = &letters[letter].words[i];
-        if (k->n != n)
+        if (k->n < n)
             continue;
+        if (k->n > n)
+            break;
         if (!folded) {
             for (size_t j = 0; j < n; j++)
                 upper[j] = (char)(p[j] >= 'a' && p[j] <= 'z' ? p[j] - 32 : p[j]);
