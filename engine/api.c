@@ -118,6 +118,7 @@ int quartet_close(quartet_db *q)
         remote_close(q->far);
     }
     buf_deinit(&q->message);
+    mem_free(q->spare);
     mem_free(q);
     return (int)rc;
 }
@@ -270,11 +271,12 @@ int quartet_prepare(quartet_db *q, const char *sql, int64_t nbytes, quartet_stmt
     if (checked != QUARTET_OK)
         return checked;
     size_t n = nbytes < 0 ? strlen(sql) : strnlen(sql, (size_t)nbytes), consumed = n;
-    quartet_stmt *s = mem_zalloc(1, sizeof *s);
+    quartet_stmt *s = q->spare != NULL ? memset(q->spare, 0, sizeof *s) : mem_zalloc(1, sizeof *s);
     if (s == NULL) {
         err_nomem(&err);
         return api_fail(q, &err, NULL, 0);
     }
+    q->spare = NULL;
     s->db = q;
     quartet_status rc = QUARTET_OK;
     if (api_copy_is(sql, n))
@@ -393,6 +395,9 @@ int quartet_finalize(quartet_stmt *s)
     for (uint32_t i = 0; i < s->text_count; i++)
         buf_deinit(&s->texts[i]);
     mem_free(s->texts);
-    mem_free(s);
+    if (q->spare == NULL)
+        q->spare = s;
+    else
+        mem_free(s);
     return (int)last;
 }

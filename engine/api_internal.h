@@ -24,6 +24,7 @@ struct quartet_db {
     void *notice_arg;
     char where[256];
     quartet_stmt *first;    /* all statements */
+    quartet_stmt *spare;    /* a finalized one's memory, for the next; NULL: none */
     struct quartet_copy_io copy_io;
     int interrupted;        /* atomic; for COPY, which runs statements of its own */
     int64_t copied;         /* rows of the last statement where that was COPY, else -1 */

@@ -37,11 +37,11 @@ void conn_close(conn *c)
     arena_free_all(&c->spare_text);
     arena_free_all(&c->spare_plan);
     arena_free_all(&c->spare_run);
+    mem_free(c->spare_stmt);
     conn_end_txn(c);
     mem_free(c->savepoints);
     conn_rerun_clear(c);
     buf_deinit(&c->rerun.randoms);
-    buf_deinit(&c->rerun.scratch);
     buf_deinit(&c->token);
     mem_free(c);
 }
@@ -366,9 +366,10 @@ quartet_status conn_prepare(conn *c, const char *sql, size_t n, conn_stmt **out,
 {
     *out = NULL;
     *consumed = n;
-    conn_stmt *s = mem_zalloc(1, sizeof *s);
+    conn_stmt *s = c->spare_stmt != NULL ? memset(c->spare_stmt, 0, sizeof *s) : mem_zalloc(1, sizeof *s);
     if (s == NULL)
         return err_nomem(err);
+    c->spare_stmt = NULL;
     s->c = c;
     s->next = c->first;
     if (c->first != NULL)
@@ -402,7 +403,10 @@ void conn_finalize(conn_stmt *s)
     arena_free_all(&s->batch_arena);
     arena_give(&s->plan_arena, &s->c->spare_plan);
     arena_give(&s->arena, &s->c->spare_text);
-    mem_free(s);
+    if (s->c->spare_stmt == NULL)
+        s->c->spare_stmt = s;
+    else
+        mem_free(s);
 }
 
 const char *conn_sql(const conn_stmt *s, size_t *n)

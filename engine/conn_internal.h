@@ -25,7 +25,6 @@ struct conn_rerun {
     bool off;           /* too much to note: it will not be run again */
     bool running;       /* it is being run again: nothing is noted */
     struct buf randoms; /* what random() and uuid() drew, in order */
-    struct buf scratch;
 };
 
 struct conn {
@@ -45,6 +44,7 @@ struct conn {
     void *notice_arg;
     conn_stmt *first;       /* all statements of the connection */
     struct arena spare_text, spare_plan, spare_run; /* memory of finalized statements, for the next one */
+    conn_stmt *spare_stmt;  /* likewise; NULL: none */
     txn *rested;            /* of the last lone read, to use again; NULL: none */
     bool is_client;         /* of a node: it may name no path */
     const char *backup_dir; /* where a client's BACKUP goes; NULL: nowhere */

@@ -67,29 +67,49 @@ struct rerun_entry *conn_rerun_note(conn_stmt *s)
     return e;
 }
 
-static uint64_t digest_row(uint64_t seed, const struct value *values, uint32_t count, struct buf *scratch)
+/* splitmix64's finish: one to one, so two values that differ never meet at once. */
+static uint64_t digest_word(uint64_t h, uint64_t x)
 {
-    buf_clear(scratch);
-    for (uint32_t i = 0; i < count; i++)
-        value_encode(scratch, &values[i]);
-    return hash64(scratch->data != NULL ? scratch->data : (const uint8_t *)"", scratch->len, seed + 1);
+    h = (h ^ x) + 0x9e3779b97f4a7c15u;
+    h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9u;
+    h = (h ^ (h >> 27)) * 0x94d049bb133111ebu;
+    return h ^ (h >> 31);
 }
 
-/* Take rows into an entry's digest. False: out of memory, and the transaction will not be run again. */
-static bool take_rows(struct rerun_entry *e, const struct batch *b, uint32_t columns, uint64_t at_most, struct buf *scratch)
+static uint64_t digest_value(uint64_t h, const struct value *v)
+{
+    uint64_t half[2];
+    h = digest_word(h, v->type == VALUE_DECIMAL ? (uint64_t)v->scale << 8 | v->type : v->type);
+    switch (v->type) {
+    case VALUE_NULL:
+        return h;
+    case VALUE_TEXT:
+    case VALUE_BLOB:
+    case VALUE_JSON:
+        return hash64(v->s.n > 0 ? v->s.p : (const uint8_t *)"", v->s.n, digest_word(h, v->s.n));
+    case VALUE_DECIMAL:
+        return digest_word(digest_word(h, v->dec.lo), (uint64_t)v->dec.hi);
+    case VALUE_UUID:
+        memcpy(half, v->uuid, sizeof half);
+        return digest_word(digest_word(h, half[0]), half[1]);
+    case VALUE_REAL:
+        memcpy(half, &v->r, sizeof v->r);
+        return digest_word(h, half[0]);
+    default:
+        return digest_word(h, (uint64_t)v->i);
+    }
+}
+
+/* Take rows into an entry's digest. */
+static void take_rows(struct rerun_entry *e, const struct batch *b, uint32_t columns, uint64_t at_most)
 {
     for (uint32_t k = 0; k < b->n && e->rows < at_most; k++) {
-        buf_clear(scratch);
         for (uint32_t c = 0; c < columns; c++) {
             struct value v = vec_get(&b->cols[c], batch_row(b, k));
-            value_encode(scratch, &v);
+            e->digest = digest_value(e->digest, &v);
         }
-        if (scratch->failed)
-            return false;
-        e->digest = hash64(scratch->data != NULL ? scratch->data : (const uint8_t *)"", scratch->len, e->digest + 1);
         e->rows++;
     }
-    return true;
 }
 
 void conn_rerun_rows(conn_stmt *s, const struct batch *b)
@@ -98,8 +118,8 @@ void conn_rerun_rows(conn_stmt *s, const struct batch *b)
         return;
     if (b->n == 0)
         s->noted->ended = true;
-    else if (!take_rows(s->noted, b, s->column_count, UINT64_MAX, &s->c->rerun.scratch))
-        s->c->rerun.off = true;
+    else
+        take_rows(s->noted, b, s->column_count, UINT64_MAX);
 }
 
 void conn_rerun_ended(conn_stmt *s, quartet_status rc)
@@ -112,7 +132,8 @@ void conn_rerun_ended(conn_stmt *s, quartet_status rc)
     e->last_insert_id = s->c->last_insert_id;
     if (s->state != CONN_STREAMING) /* all rows of a statement that writes are its result, whether they are fetched or not */
         for (uint64_t i = 0; rc == QUARTET_OK && i < s->rows.count; i++) {
-            e->digest = digest_row(e->digest, s->rows.rows[i], s->rows.column_count, &s->c->rerun.scratch);
+            for (uint32_t c = 0; c < s->rows.column_count; c++)
+                e->digest = digest_value(e->digest, &s->rows.rows[i][c]);
             e->rows++;
         }
 }
@@ -135,8 +156,7 @@ static quartet_status run_entry(conn *c, const struct rerun_entry *was, bool *sa
             now.ended = rc == QUARTET_OK;
             break;
         }
-        if (!take_rows(&now, &rows, s->column_count, wanted, &c->rerun.scratch))
-            rc = err_nomem(err);
+        take_rows(&now, &rows, s->column_count, wanted);
         if (now.rows >= wanted)
             break;
     }

@@ -119,14 +119,18 @@ quartet_status exec_check(struct exec *e, struct err *err)
 static quartet_status exec_new(struct plan *p, const struct exec_limits *limits, struct exec **out,
                                struct err *err)
 {
-    struct exec *e = mem_zalloc(1, sizeof *e);
-    if (e == NULL)
-        return err_nomem(err);
-    e->p = p;
+    struct arena keep = {0};
     if (p->spare != NULL) { /* memory of an earlier statement */
-        e->keep = *p->spare;
+        keep = *p->spare;
         *p->spare = (struct arena){0};
     }
+    struct exec *e = arena_zalloc(&keep, 1, sizeof *e);
+    if (e == NULL) {
+        arena_free_all(&keep);
+        return err_nomem(err);
+    }
+    e->p = p;
+    e->keep = keep; /* which holds the execution itself, too */
     e->limits = *limits;
     e->param_count = p->param_count;
     e->params = keep_alloc(e, p->param_count, sizeof *e->params);
@@ -172,10 +176,10 @@ void exec_destroy(struct exec *e)
         xcte_close(&e->ctes[i], e->p->ctes[i].step_count);
     arena_free_all(&e->main.data);
     arena_free_all(&e->tmp);
-    if (e->p->spare != NULL)
-        arena_give(&e->keep, e->p->spare);
-    arena_free_all(&e->keep);
-    mem_free(e);
+    struct arena keep = e->keep, *spare = e->p->spare;
+    if (spare != NULL)
+        arena_give(&keep, spare);
+    arena_free_all(&keep);
 }
 
 quartet_status exec_open(plan *p, txn *t, const struct value *params, uint32_t param_count,

@@ -32,7 +32,6 @@ struct table_scan {
     int32_t *from;            /* wanted column -> its place among want.columns, or -1: decoded from the key */
     struct vec *vecs;
     struct slice *key_slices;
-    void *room;                /* what the pointers here point to */
     struct arena batch;        /* of one batch */
     struct kv_want fetch;      /* of rows that are looked up */
     struct value *cells;       /* by fetch.columns */
@@ -54,15 +53,16 @@ static void *scan_piece(uint8_t *room, size_t *at, size_t count, size_t size)
     return p;
 }
 
-static size_t scan_layout(table_scan *s, uint32_t n, uint8_t *room)
+/* Where the pointers of a scan point to: into the room behind it, since statements that run once make many scans. */
+static size_t scan_layout(table_scan *s, uint32_t n, uint32_t table_columns, bool many_keys, uint8_t *room)
 {
-    size_t at = 0;
+    size_t at = (sizeof *s + 15) & ~(size_t)15;
     s->vecs = scan_piece(room, &at, n, sizeof *s->vecs);
     s->missing = scan_piece(room, &at, n, sizeof *s->missing);
     s->cells = scan_piece(room, &at, n, sizeof *s->cells);
     s->point_cells = scan_piece(room, &at, n, sizeof *s->point_cells);
-    s->row = scan_piece(room, &at, s->table->column_count, sizeof *s->row);
-    s->key_slices = scan_piece(room, &at, s->index != NULL || s->past.as_of != 0 ? BATCH_ROWS_MAX : 1u, sizeof *s->key_slices);
+    s->row = scan_piece(room, &at, table_columns, sizeof *s->row);
+    s->key_slices = scan_piece(room, &at, many_keys ? BATCH_ROWS_MAX : 1u, sizeof *s->key_slices);
     s->columns = scan_piece(room, &at, n, sizeof *s->columns);
     s->from = scan_piece(room, &at, n, sizeof *s->from);
     s->record_columns = scan_piece(room, &at, n, sizeof *s->record_columns);
@@ -97,10 +97,6 @@ static quartet_status scan_prepare(table_scan *s, const struct scan_want *want, 
     const struct table_def *t = s->table;
     uint32_t n = want->column_count;
     s->column_count = n;
-    s->room = mem_zalloc(scan_layout(s, n, NULL), 1); /* in one piece: statements that run once make many scans */
-    if (s->room == NULL)
-        return err_nomem(err);
-    (void)scan_layout(s, n, s->room);
     s->covering = s->index != NULL;
     for (uint32_t i = 0; i < n; i++) {
         const struct column_def *c = &t->columns[want->columns[i]];
@@ -174,9 +170,12 @@ static quartet_status scan_start(table_scan *s, const struct key_bound *bound, s
 quartet_status table_scan_open(txn *t, const struct table_def *table, const struct index_def *index, const struct key_bound *bound,
                                const struct scan_want *want, table_scan **out, struct err *err)
 {
-    table_scan *s = mem_zalloc(1, sizeof *s);
+    table_scan counted; /* only its pointers are set, to nothing */
+    bool many_keys = index != NULL || want->as_of != 0;
+    table_scan *s = mem_zalloc(scan_layout(&counted, want->column_count, table->column_count, many_keys, NULL), 1);
     if (s == NULL)
         return err_nomem(err);
+    (void)scan_layout(s, want->column_count, table->column_count, many_keys, (uint8_t *)s);
     s->table = table;
     s->index = index;
     s->past.as_of = want->as_of;
@@ -237,7 +236,6 @@ void table_scan_close(table_scan *s)
     chain_table_deinit(&s->chains);
     key_span_deinit(&s->span);
     arena_free_all(&s->batch);
-    mem_free(s->room);
     mem_free(s->no_nulls);
     mem_free(s);
 }
