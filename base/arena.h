@@ -62,7 +62,9 @@ static inline void *arena_alloc(struct arena *a, size_t bytes)
 static inline void *arena_zalloc(struct arena *a, size_t count, size_t size)
 {
     size_t bytes;
-    void *p = __builtin_mul_overflow(count, size, &bytes) ? arena_alloc_slow(a, SIZE_MAX) : arena_alloc(a, bytes);
+    if (__builtin_mul_overflow(count, size, &bytes))
+        return arena_alloc_slow(a, SIZE_MAX); /* NULL, and the reason is set */
+    void *p = arena_alloc(a, bytes);
     return p != NULL ? memset(p, 0, bytes) : NULL;
 }
 void *arena_dup(struct arena *a, const void *p, size_t bytes);
