@@ -196,6 +196,48 @@ const char *quartet_where(quartet_db *q)
 
 /* ---- exec ---- */
 
+/* Of exactly n bytes. */
+static int prepare(quartet_db *q, const char *sql, size_t n, quartet_stmt **out, const char **tail)
+{
+    struct err err = ERR_INIT;
+    size_t consumed = n;
+    int checked = api_check(q);
+    if (checked != QUARTET_OK)
+        return checked;
+    quartet_stmt *s = q->spare != NULL ? memset(q->spare, 0, sizeof *s) : mem_zalloc(1, sizeof *s);
+    if (s == NULL) {
+        err_nomem(&err);
+        return api_fail(q, &err, NULL, 0);
+    }
+    q->spare = NULL;
+    s->db = q;
+    quartet_status rc = QUARTET_OK;
+    if (api_copy_is(sql, n))
+        rc = api_copy_prepare(sql, n, &s->copy, &consumed, &err);
+    else if (q->local != NULL)
+        rc = conn_prepare(q->local, sql, n, &s->local, &consumed, &err);
+    else
+        rc = remote_prepare(q->far, sql, n, &s->far, &consumed, &err);
+    if (rc == QUARTET_OK && consumed > QUARTET_SQL_BYTES_MAX) {
+        rc = err_set(&err, QUARTET_LIMIT, "a statement of %zu bytes, limit %u", consumed, QUARTET_SQL_BYTES_MAX);
+        conn_finalize(s->local);
+        remote_finalize(s->far);
+        api_copy_free(s->copy);
+    }
+    if (tail != NULL)
+        *tail = sql + (consumed < n ? consumed : n);
+    if (rc != QUARTET_OK || (s->local == NULL && s->far == NULL && s->copy == NULL)) {
+        mem_free(s);
+        return rc == QUARTET_OK ? QUARTET_OK : api_fail(q, &err, sql, n);
+    }
+    s->next = q->first;
+    if (q->first != NULL)
+        q->first->prev = s;
+    q->first = s;
+    *out = s;
+    return QUARTET_OK;
+}
+
 static char *row_text(quartet_stmt *stmt, int column)
 {
     /* The callback's signature is SQLite's, char **; it does not write. */
@@ -230,10 +272,11 @@ int quartet_exec(quartet_db *q, const char *sql, int (*callback)(void *arg, int 
         *errmsg = NULL;
     if (q == NULL || sql == NULL)
         return QUARTET_MISUSE;
-    for (const char *tail = sql; rc == QUARTET_OK && *tail != '\0';) {
+    const char *end = sql + strlen(sql); /* once: a script of n statements would be gone through n times */
+    for (const char *tail = sql; rc == QUARTET_OK && tail < end;) {
         quartet_stmt *stmt = NULL;
         const char *next = tail;
-        rc = quartet_prepare(q, tail, -1, &stmt, &next);
+        rc = prepare(q, tail, (size_t)(end - tail), &stmt, &next);
         if (rc == QUARTET_OK && stmt == NULL)
             break;
         if (rc == QUARTET_OK) {
@@ -260,49 +303,13 @@ void quartet_free(void *p)
 
 int quartet_prepare(quartet_db *q, const char *sql, int64_t nbytes, quartet_stmt **out, const char **tail)
 {
-    struct err err = ERR_INIT;
     if (out != NULL)
         *out = NULL;
     if (tail != NULL)
         *tail = sql;
     if (q == NULL || sql == NULL || out == NULL)
         return QUARTET_MISUSE;
-    int checked = api_check(q);
-    if (checked != QUARTET_OK)
-        return checked;
-    size_t n = nbytes < 0 ? strlen(sql) : strnlen(sql, (size_t)nbytes), consumed = n;
-    quartet_stmt *s = q->spare != NULL ? memset(q->spare, 0, sizeof *s) : mem_zalloc(1, sizeof *s);
-    if (s == NULL) {
-        err_nomem(&err);
-        return api_fail(q, &err, NULL, 0);
-    }
-    q->spare = NULL;
-    s->db = q;
-    quartet_status rc = QUARTET_OK;
-    if (api_copy_is(sql, n))
-        rc = api_copy_prepare(sql, n, &s->copy, &consumed, &err);
-    else if (q->local != NULL)
-        rc = conn_prepare(q->local, sql, n, &s->local, &consumed, &err);
-    else
-        rc = remote_prepare(q->far, sql, n, &s->far, &consumed, &err);
-    if (rc == QUARTET_OK && consumed > QUARTET_SQL_BYTES_MAX) {
-        rc = err_set(&err, QUARTET_LIMIT, "a statement of %zu bytes, limit %u", consumed, QUARTET_SQL_BYTES_MAX);
-        conn_finalize(s->local);
-        remote_finalize(s->far);
-        api_copy_free(s->copy);
-    }
-    if (tail != NULL)
-        *tail = sql + (consumed < n ? consumed : n);
-    if (rc != QUARTET_OK || (s->local == NULL && s->far == NULL && s->copy == NULL)) {
-        mem_free(s);
-        return rc == QUARTET_OK ? QUARTET_OK : api_fail(q, &err, sql, n);
-    }
-    s->next = q->first;
-    if (q->first != NULL)
-        q->first->prev = s;
-    q->first = s;
-    *out = s;
-    return QUARTET_OK;
+    return prepare(q, sql, nbytes < 0 ? strlen(sql) : strnlen(sql, (size_t)nbytes), out, tail);
 }
 
 int quartet_complete(const char *sql)
