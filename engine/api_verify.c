@@ -50,7 +50,7 @@ int quartet_verify(const char *dir, void (*found)(void *arg, const struct quarte
     if (summary != NULL && summary->size == sizeof *summary)
         *summary = (struct quartet_verified){.size = sizeof *summary, .found = v.found, .pages = v.pages, .blocks = v.blocks, .tables = v.tables,
                                              .rows = v.rows, .indexes = v.indexes, .entries = v.entries, .records = v.records, .batches = v.batches,
-                                             .signatures = v.signatures, .is_backup = v.backup, .torn = v.torn};
+                                             .signatures = v.signatures, .is_backup = v.backup, .unread = v.unread};
     if (rc == QUARTET_OK && v.found > 0)
         rc = err_set(&err, QUARTET_CORRUPT, "%llu findings", (unsigned long long)v.found);
     verify_deinit(&v);

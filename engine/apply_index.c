@@ -298,7 +298,6 @@ quartet_status apply_rebuild(db *d, struct err *err)
 {
     kv_snap *snap = NULL;
     const struct table_def *t;
-    d->rebuild = true; /* none of this is in the log: a flush that takes half of it says so in its checkpoint */
     quartet_status rc = kv_snapshot_latest(d->store, &snap, err);
     for (uint32_t i = 0; rc == QUARTET_OK && (t = catalog_at_id(d->catalog, i)) != NULL; i++) {
         struct table_state *s = db_table(d, t->id, err);
@@ -316,6 +315,5 @@ quartet_status apply_rebuild(db *d, struct err *err)
             rc = rebuild_index(d, snap, t, &t->indexes[k], err);
     }
     kv_release(snap);
-    d->rebuild = rc != QUARTET_OK;
     return rc;
 }

@@ -282,7 +282,6 @@ quartet_status db_recover(db *d, struct slice checkpoint, struct err *err)
     d->recovering = true;
     d->applied_no = kv_published(d->store);
     quartet_status rc = db_checkpoint_read(d, checkpoint, &from, err);
-    d->rebuild = d->rebuild || kv_torn(d->store); /* until it is done: flushes during replay say so in their checkpoints */
     if (rc == QUARTET_OK && checkpoint.n == 0 && commit_log_is_trimmed(d->log))
         rc = err_set(err, QUARTET_CORRUPT, "%.300s/base.mdb is missing or new, but the log does not go back to the beginning: restore a backup", d->path);
     if (rc == QUARTET_OK)
@@ -290,10 +289,6 @@ quartet_status db_recover(db *d, struct slice checkpoint, struct err *err)
     if (rc == QUARTET_OK) {
         d->applied_end = d->opened_at = from;
         rc = commit_log_replay(d->log, from, replay_one, &p, err);
-    }
-    if (rc == QUARTET_OK && d->rebuild) {
-        log_line(d->env, LOG_WARN, "db", "%s: a crash cut a flush in two: hashes and indexes are made anew", d->path);
-        rc = apply_rebuild(d, err);
     }
     if (rc == QUARTET_OK)
         rc = after_replay(d, err);

@@ -166,10 +166,62 @@ static bool asked_to_stop(void *arg)
 static uint32_t flushable(struct kv *s, struct kv_layer **layers)
 {
     uint32_t count = 0;
-    while (count + 1 < s->view->count && count < KV_FLUSH_MAX && atomic_load(&s->published) >= s->view->layers[s->view->count - 1 - count]->last)
+    if (s->journal.id != 0)
+        count = s->journal_layers;
+    while (s->journal.id == 0 && count + 1 < s->view->count && count < KV_FLUSH_MAX && atomic_load(&s->published) >= s->view->layers[s->view->count - 1 - count]->last)
         count++;
     memcpy(layers, s->view->layers + s->view->count - count, count * sizeof *layers);
     return count;
+}
+
+static void walks_set(struct kv_walk *walks, struct kv_layer *const *layers, uint32_t count)
+{
+    memset(walks, 0, count * sizeof *walks);
+    for (uint32_t i = 0; i < count; i++) {
+        if (layers[i]->run != NULL)
+            kv_walk_set_run(&walks[i], layers[i]->run, &(struct kv_sight){.through = UINT64_MAX});
+        else
+            kv_walk_set_buffer(&walks[i], layers[i]->buffer, UINT64_MAX, false);
+    }
+}
+
+static void walks_deinit(struct kv_walk *walks, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        kv_walk_deinit(&walks[i]);
+}
+
+struct flushing {
+    struct kv *s;
+    struct kv_layer *const *layers;
+    uint32_t count;
+};
+
+/* Before the first of several slices: from here on only the journal knows how to get to a whole state. */
+static quartet_status write_journal(void *arg, struct buf *mark, struct err *err)
+{
+    const struct flushing *f = arg;
+    struct kv *s = f->s;
+    quartet_status rc = QUARTET_OK;
+    if (s->journal.id == 0) {
+        struct kv_walk walks[2 * KV_FLUSH_MAX];
+        const struct buf *checkpoint = &f->layers[0]->checkpoint;
+        walks_set(walks, f->layers, f->count);
+        walks_set(walks + f->count, f->layers, f->count);
+        struct kv_journal_of of = {.walks = walks, .again = walks + f->count, .count = f->count, .past_from = f->layers[0]->past_from,
+                                   .checkpoint = slice_of(checkpoint->data, checkpoint->len)};
+        rc = kv_journal_write(s->env, s->dir, &of, &s->journal, err);
+        walks_deinit(walks, 2 * f->count);
+        s->journal_layers = f->count;
+    }
+    if (rc == QUARTET_OK)
+        kv_journal_mark(&s->journal, mark);
+    return rc;
+}
+
+static bool flushing_stop(void *arg)
+{
+    return asked_to_stop(((struct flushing *)arg)->s);
 }
 
 /* Several layers at once: where the disk is behind, each block of the base is then written once for all of them. */
@@ -177,20 +229,18 @@ static quartet_status merge_layers(struct kv *s, struct kv_layer *const *layers,
 {
     const struct buf *checkpoint = &layers[0]->checkpoint;
     struct kv_walk walks[KV_FLUSH_MAX];
-    memset(walks, 0, sizeof walks);
-    for (uint32_t i = 0; i < count; i++) {
-        if (layers[i]->run != NULL)
-            kv_walk_set_run(&walks[i], layers[i]->run, &(struct kv_sight){.through = UINT64_MAX});
-        else
-            kv_walk_set_buffer(&walks[i], layers[i]->buffer, UINT64_MAX, false);
-    }
+    struct flushing f = {s, layers, count};
+    walks_set(walks, layers, count);
     struct kv_merge_how how = {.checkpoint = slice_of(checkpoint->data != NULL ? checkpoint->data : (const uint8_t *)"", checkpoint->len),
-                               .stop = asked_to_stop, .arg = s, .past_from = layers[0]->past_from};
+                               .torn = s->base->trusted ? NULL : write_journal, .stop = flushing_stop, .arg = &f, .past_from = layers[0]->past_from};
     quartet_status rc = kv_merge_layers(s->base, walks, count, &how, err);
     if (rc == QUARTET_CORRUPT && strstr(err->text, s->name) == NULL)
         err_prefix(err, s->name); /* a block tells of itself only */
-    for (uint32_t i = 0; i < count; i++)
-        kv_walk_deinit(&walks[i]);
+    walks_deinit(walks, count);
+    if (rc == QUARTET_OK && s->journal.id != 0) {
+        kv_journal_remove(s->env, s->dir, &s->journal);
+        s->journal.id = 0;
+    }
     return rc;
 }
 
@@ -206,7 +256,8 @@ static void note_flushed(struct kv *s, const struct buf *checkpoint)
 /* Merge frozen layers, the oldest ones, newest of them first, into the base and take them out of the view. Without the lock. */
 static quartet_status flush_layers(struct kv *s, struct kv_layer *const *layers, uint32_t count, struct err *err)
 {
-    quartet_status rc = s->host.sync_log != NULL ? s->host.sync_log(s->host.ctx, layers[0]->last, err) : QUARTET_OK;
+    /* Where there is a journal the log was synced before it was written; the log may not even be open yet. */
+    quartet_status rc = s->host.sync_log != NULL && s->journal.id == 0 ? s->host.sync_log(s->host.ctx, layers[0]->last, err) : QUARTET_OK;
     if (rc != QUARTET_OK)
         return rc;
     pthread_mutex_lock(&s->lock);
@@ -569,6 +620,59 @@ static quartet_status open_base(struct kv *s, const char *dir, bool in_memory, s
     return rc == QUARTET_OK ? kv_lmdb_open(s->env, dir, &s->base, err) : rc;
 }
 
+/* What a crash cut in two is a frozen layer again. */
+static quartet_status resume_flush(struct kv *s, struct buf *checkpoint, struct err *err)
+{
+    struct buf mark = *checkpoint;
+    kv_run *run = NULL;
+    uint64_t past_from = 0;
+    struct kv_layer *l = NULL;
+    struct kv_view *v = NULL;
+    *checkpoint = (struct buf){0};
+    quartet_status rc = kv_journal_open(s->env, s->dir, slice_of(mark.data, mark.len), &s->journal, &run, &past_from, checkpoint, err);
+    buf_deinit(&mark);
+    if (rc != QUARTET_OK)
+        return rc;
+    l = kv_layer_new(run);
+    if (l == NULL) {
+        kv_run_free(run);
+        return err_nomem(err);
+    }
+    l->last = 1;
+    l->past_from = past_from;
+    buf_put(&l->checkpoint, checkpoint->data, checkpoint->len);
+    rc = buf_check(&l->checkpoint, err);
+    if (rc == QUARTET_OK && (v = kv_view_new((struct kv_layer *[]){s->active, l}, 2)) == NULL)
+        rc = err_nomem(err);
+    kv_layer_unref(l);
+    if (rc != QUARTET_OK)
+        return rc;
+    kv_view_unref(s->view);
+    s->view = v;
+    s->torn = true;
+    s->journal_layers = 1;
+    s->applied = 1;
+    atomic_store(&s->published, 1);
+    log_line(s->env, LOG_WARN, "store", "%s: a crash cut a flush in two: it is finished now", s->name);
+    return QUARTET_OK;
+}
+
+/* Read the checkpoint, and what of a flush is not in the base yet. */
+static quartet_status open_state(struct kv *s, struct buf *checkpoint, struct err *err)
+{
+    quartet_status rc = s->base->ops->checkpoint(s->base, checkpoint, err);
+    if (rc == QUARTET_OK && checkpoint->len > 0 && checkpoint->data[0] != KV_FLUSH_WHOLE) {
+        rc = resume_flush(s, checkpoint, err);
+        if (rc == QUARTET_CORRUPT && strstr(err->text, s->dir) == NULL)
+            err_prefix(err, s->name);
+    }
+    if (rc == QUARTET_OK && s->dir != NULL)
+        rc = kv_journal_clean(s->env, s->dir, &s->journal, err);
+    if (rc == QUARTET_OK && checkpoint->len > 0)
+        memmove(checkpoint->data, checkpoint->data + 1, --checkpoint->len);
+    return rc;
+}
+
 quartet_status kv_open(struct env *env, const char *dir, const struct kv_options *options, const struct kv_host *host, kv **out,
                        struct buf *checkpoint, struct err *err)
 {
@@ -594,11 +698,7 @@ quartet_status kv_open(struct env *env, const char *dir, const struct kv_options
         rc = err_nomem(err);
     if (rc == QUARTET_OK) {
         s->base_dead = s->base->ops->dead(s->base);
-        rc = s->base->ops->checkpoint(s->base, checkpoint, err);
-    }
-    if (rc == QUARTET_OK && checkpoint->len > 0) {
-        s->torn = checkpoint->data[0] != KV_FLUSH_WHOLE;
-        memmove(checkpoint->data, checkpoint->data + 1, --checkpoint->len);
+        rc = open_state(s, checkpoint, err);
     }
     if (rc == QUARTET_OK && env->threads)
         rc = start_thread(s, err);

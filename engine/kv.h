@@ -49,8 +49,7 @@ struct kv_limits {
 };
 void kv_limits(kv *s, struct kv_limits *out);
 void kv_set_limits(kv *s, const struct kv_limits *limits);
-/* When it was opened: had a crash cut the last flush in two? The base then holds some trees as of the checkpoint and some as of a later state: what one tree says of
- * another (indexes, hashes) must be derived again once the log was replayed. */
+/* When it was opened: had a crash cut the last flush in two? It is finished since then (kv_journal.h); nobody else need care. */
 bool kv_torn(const kv *s);
 
 struct kv_op {

@@ -73,17 +73,21 @@ void kv_base_unref(struct kv_base *b);                     /* closes it with the
 quartet_status kv_base_copy(const struct kv_base *from, struct base_read *read, struct kv_base *to, struct slice checkpoint, bool (*stop)(void *arg),
                             void *arg, struct err *err);
 
-/* The first byte of a stored checkpoint: is the base as it says, or did slices of a later flush go in? */
+/* The first byte of a stored checkpoint: is the base as it says, or did slices of a later flush go in? Then the rest is kv_journal.h's. */
 enum { KV_FLUSH_WHOLE = 0, KV_FLUSH_TORN = 1 };
 
 /* kv_merge.c: merge all entries of frozen layers into the base, in slices; the last one stores the checkpoint. `walks`: one for each layer, newest first: of equal
  * keys the first counts. A key's past (kv_past.h) goes with the slice that its record goes with, or before. May be repeated after a failure. */
 struct kv_merge_how {
     struct slice checkpoint;
+    quartet_status (*torn)(void *arg, struct buf *mark, struct err *err); /* NULL, or called before the first slice that is not the last: what to store with it */
     bool (*stop)(void *arg); /* NULL, or asked between slices; true ends it early with QUARTET_INTERRUPTED */
     void *arg;
     uint64_t past_from;      /* pasts stamped below it are dropped, those met on the way too */
 };
+/* Of the key that the blend over `count` layers stands on: the pasts that lie beside its records, newest first, of each stamp the one that counts. */
+quartet_status kv_merge_pasts(const struct kv_blend *in, uint32_t count, uint64_t from,
+                              quartet_status (*each)(void *arg, uint64_t stamp, struct slice record, struct err *err), void *arg, struct err *err);
 quartet_status kv_merge_layers(struct kv_base *base, struct kv_walk *walks, uint32_t count, const struct kv_merge_how *how, struct err *err);
 
 #endif

@@ -8,6 +8,7 @@
 #include "block.h"
 #include "kv.h"
 #include "kv_base.h"
+#include "kv_journal.h"
 
 #define KV_FROZEN_MAX 3u /* a writer that would freeze one more waits for the flusher */
 #define KV_RETIRED_MAX KV_FROZEN_MAX
@@ -42,6 +43,8 @@ struct kv {
     _Atomic size_t buffer_bytes;
     _Atomic uint64_t snapshot_bytes;
     bool torn;             /* kv_torn */
+    struct kv_journal journal; /* of the flush that is at work or failed in the middle; the flusher's */
+    uint32_t journal_layers;   /* how many, the oldest ones, it is of: they are flushed together until that succeeds */
     char name[256];        /* of the base, for messages */
     _Atomic uint64_t *verified; /* KV_VERIFIED_SLOTS marks of blocks whose checksum was looked at; NULL: trusted */
 

@@ -51,7 +51,8 @@ struct merge {
     struct buf stale;  /* separators of blocks read and not written again: u32 length, bytes */
     size_t stale_at;
     tree_id tree;
-    struct buf torn; /* the mark that goes with the first slice of several */
+    bool torn; /* the mark was stored with an earlier slice */
+    struct buf key;
 };
 
 /* Pages that LMDB has dirtied: those of values; leaves, which hold some 60 entries at least unless separators are long, and one more for each run. */
@@ -335,38 +336,68 @@ static quartet_status push_new(struct merge *m, struct err *err)
     return rc;
 }
 
-/* The pasts of the key that passes by, of all layers that hold it, newest first. */
-static quartet_status gather_past(struct merge *m, struct err *err)
+/* Does a run that is newer than layer `below` tell of this stamp? Runs hold pasts in history trees. */
+static quartet_status told_in_run(const struct kv_blend *in, uint32_t below, uint64_t stamp, bool *told, struct err *err)
+{
+    struct kv_run_page page = {0};
+    struct buf key = {0};
+    struct slice record;
+    apply_no version;
+    quartet_status rc = QUARTET_OK;
+    *told = false;
+    for (uint32_t i = 0; i < below && rc == QUARTET_OK && !*told; i++) {
+        if (in->walks[i].run == NULL)
+            continue;
+        buf_clear(&key);
+        kv_past_key(&key, in->at->key, KV_PAST_BEFORE, stamp, 0);
+        rc = buf_check(&key, err);
+        if (rc == QUARTET_OK)
+            rc = kv_run_get(in->walks[i].run, &page, kv_past_tree(in->at->tree), slice_of(key.data, key.len), &in->walks[i].sight, &record, &version, told, err);
+    }
+    kv_run_page_deinit(&page);
+    buf_deinit(&key);
+    return rc;
+}
+
+quartet_status kv_merge_pasts(const struct kv_blend *in, uint32_t count, uint64_t from,
+                              quartet_status (*each)(void *arg, uint64_t stamp, struct slice record, struct err *err), void *arg, struct err *err)
 {
     struct slice past, record;
     uint64_t stamp, last = UINT64_MAX;
-    struct buf key = {0};
     quartet_status rc = QUARTET_OK;
-    const struct kv_walk *at = m->in.at;
+    const struct kv_walk *at = in->at;
     if (at->record.p == NULL)
         return rc; /* purged: its history goes with it */
-    for (uint32_t i = 0; i < m->walk_count && rc == QUARTET_OK; i++) {
-        const struct kv_walk *w = &m->in.walks[i];
+    for (uint32_t i = 0; i < count && rc == QUARTET_OK; i++) {
+        const struct kv_walk *w = &in->walks[i];
         const void *on = NULL;
         if (!w->valid || w->buffer == NULL || !kv_buffer_has_past(w->buffer) || w->tree != at->tree || !slice_eq(w->key, at->key))
             continue;
         while (rc == QUARTET_OK && kv_buffer_past(&w->in_buffer, &on, &past)) {
+            bool told;
             kv_past_take(past, &stamp, &record);
-            if (stamp >= last || stamp < m->past_from)
+            if (stamp >= last || stamp < from)
                 continue; /* of one stamp the newest counts */
             last = stamp;
-            if (m->past == NULL && (m->past = kv_buffer_new()) == NULL)
-                return err_nomem(err);
-            buf_clear(&key);
-            kv_past_key(&key, at->key, KV_PAST_BEFORE, stamp, 0);
-            rc = buf_check(&key, err);
-            if (rc == QUARTET_OK)
-                rc = kv_buffer_put(m->past, kv_past_tree(at->tree), slice_of(key.data, key.len), 1, record, err);
-            m->entries++;
+            rc = told_in_run(in, i, stamp, &told, err);
+            if (rc == QUARTET_OK && !told)
+                rc = each(arg, stamp, record, err);
         }
     }
-    buf_deinit(&key);
     return rc;
+}
+
+/* A past of the key that passes by goes into the history trees at the end of the slice. */
+static quartet_status gather_past(void *arg, uint64_t stamp, struct slice record, struct err *err)
+{
+    struct merge *m = arg;
+    if (m->past == NULL && (m->past = kv_buffer_new()) == NULL)
+        return err_nomem(err);
+    m->entries++;
+    buf_clear(&m->key);
+    kv_past_key(&m->key, m->in.at->key, KV_PAST_BEFORE, stamp, 0);
+    quartet_status rc = buf_check(&m->key, err);
+    return rc == QUARTET_OK ? kv_buffer_put(m->past, kv_past_tree(m->in.at->tree), slice_of(m->key.data, m->key.len), 1, record, err) : rc;
 }
 
 static bool more(const struct merge *m)
@@ -416,7 +447,7 @@ static quartet_status merge_block(struct merge *m, const struct block *b, struct
         if (rc == QUARTET_OK)
             rc = push_new(m, err);
         if (rc == QUARTET_OK)
-            rc = gather_past(m, err);
+            rc = kv_merge_pasts(&m->in, m->walk_count, m->past_from, gather_past, m, err);
         if (rc == QUARTET_OK)
             rc = kv_blend_next(&m->in, err);
         if (rc == QUARTET_OK)
@@ -497,7 +528,7 @@ static void merge_free(struct merge *m)
     buf_deinit(&m->next_separator);
     buf_deinit(&m->upper);
     buf_deinit(&m->stale);
-    buf_deinit(&m->torn);
+    buf_deinit(&m->key);
     mem_free(m->rows);
     mem_free(m->old_rows);
 }
@@ -537,22 +568,20 @@ static void slice_end(struct merge *m)
         arena_rewind(&m->arenas[i], (struct arena_mark){0});
 }
 
-/* The old checkpoint, marked, goes with the first slice of several: from then on the base is ahead of it. */
-static quartet_status torn_mark(struct merge *m, struct slice *out, struct err *err)
+/* Commit a slice that is not the last one. With the first of them goes the mark: from then on the base is no state that ever was. */
+static quartet_status commit_part(struct merge *m, const struct kv_merge_how *how, struct err *err)
 {
-    *out = slice_of(NULL, 0);
-    if (m->torn.len > 0)
-        return QUARTET_OK; /* it is there */
-    quartet_status rc = m->base->ops->checkpoint(m->base, &m->torn, err);
-    if (rc == QUARTET_OK && m->torn.len == 0)
-        buf_u8(&m->torn, KV_FLUSH_TORN);
+    struct buf mark = {0};
+    quartet_status rc = m->torn || how->torn == NULL ? QUARTET_OK : how->torn(how->arg, &mark, err);
     if (rc == QUARTET_OK)
-        rc = buf_check(&m->torn, err);
-    if (rc != QUARTET_OK)
-        return rc;
-    m->torn.data[0] = KV_FLUSH_TORN;
-    *out = slice_of(m->torn.data, m->torn.len);
-    return QUARTET_OK;
+        rc = buf_check(&mark, err);
+    if (rc == QUARTET_OK)
+        rc = m->base->ops->commit(m->write, slice_of(mark.len > 0 ? mark.data : NULL, mark.len), err);
+    else
+        m->base->ops->abort(m->write);
+    m->torn = rc == QUARTET_OK;
+    buf_deinit(&mark);
+    return rc;
 }
 
 /* What passes up to m->until, in slices. `last`: the checkpoint goes with the last of them. */
@@ -570,18 +599,10 @@ static quartet_status merge_slices(struct merge *m, const struct kv_merge_how *h
             rc = merge_run(m, err);
         if (rc == QUARTET_OK)
             rc = merge_past(m, err);
-        if (rc != QUARTET_OK) {
-            if (m->write != NULL)
-                m->base->ops->abort(m->write);
-        } else {
-            struct slice stored = how->checkpoint;
-            if (more(m) || !last)
-                rc = torn_mark(m, &stored, err);
-            if (rc == QUARTET_OK)
-                rc = m->base->ops->commit(m->write, stored, err);
-            else
-                m->base->ops->abort(m->write);
-        }
+        if (rc == QUARTET_OK)
+            rc = more(m) || !last ? commit_part(m, how, err) : m->base->ops->commit(m->write, how->checkpoint, err);
+        else if (m->write != NULL)
+            m->base->ops->abort(m->write);
         m->write = NULL;
         slice_end(m);
     } while (rc == QUARTET_OK && more(m));

@@ -1,7 +1,7 @@
-/* kv_run.c - writing a sorted run: pages closed one after the other, kept in memory or streamed to an unlinked file.
+/* kv_run.c - writing a sorted run: pages closed one after the other, kept in memory or streamed to a file, unlinked unless it was given a name.
  * Why: entries that come in order need no tree to be found again; a page costs a copy of its bytes, the index one entry a page. A skip list costs ten times that.
  * Why lanes: a transaction writes several trees at once, each in its order; every tree has an open page of its own, and the index is put in order at the end.
- * Invariants: within a tree pages are closed in order. A file's name is gone before its first byte is written.
+ * Invariants: within a tree pages are closed in order. A file that was given no name has none before its first byte is written.
  * Not here: reading (kv_run_read.c), entries in no order (kv_sort.c). */
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,35 +47,49 @@ uint64_t run_key_hash(tree_id tree, struct slice key)
     return XXH3_64bits_withSeed(key.p, key.n, tree);
 }
 
-quartet_status kv_run_writer_new(const struct kv_run_place *place, kv_run_writer **out, struct err *err)
+/* A file that nobody else can open and no crash leaves behind; or one with a name. */
+static quartet_status file_make(struct kv_run_writer *w, struct err *err)
+{
+    struct env *env = w->place.env;
+    uint64_t number;
+    char name[32], path[4096];
+    quartet_status rc = w->place.name == NULL ? env->ops->random(env, &number, sizeof number, err) : QUARTET_OK;
+    if (rc != QUARTET_OK)
+        return rc;
+    if (w->place.name == NULL)
+        snprintf(name, sizeof name, KV_RUN_FILE_PREFIX "%016llx", (unsigned long long)number);
+    rc = path_join(path, sizeof path, w->place.dir, w->place.name != NULL ? w->place.name : name, err);
+    if (rc == QUARTET_OK)
+        rc = env->ops->open(env, path, FILE_CREATE_NEW, &w->run->file, err);
+    return rc == QUARTET_OK && w->place.name == NULL ? env->ops->unlink(env, path, err) : rc;
+}
+
+static kv_run_writer *writer_new(const struct kv_run_place *place)
 {
     struct kv_run_writer *w = mem_zalloc(1, sizeof *w);
     if (w != NULL)
         w->run = mem_zalloc(1, sizeof *w->run);
     if (w == NULL || w->run == NULL) {
         mem_free(w);
-        return err_nomem(err);
+        return NULL;
     }
     w->place = *place;
     w->run->env = place->env;
-    *out = w;
-    return QUARTET_OK;
+    return w;
 }
 
-/* A file that nobody else can open and no crash leaves behind. */
-static quartet_status file_make(struct kv_run_writer *w, struct err *err)
+quartet_status kv_run_writer_new(const struct kv_run_place *place, kv_run_writer **out, struct err *err)
 {
-    struct env *env = w->place.env;
-    uint64_t number;
-    char name[32], path[4096];
-    quartet_status rc = env->ops->random(env, &number, sizeof number, err);
-    if (rc != QUARTET_OK)
+    struct kv_run_writer *w = writer_new(place);
+    if (w == NULL)
+        return err_nomem(err);
+    quartet_status rc = place->name != NULL ? file_make(w, err) : QUARTET_OK;
+    if (rc != QUARTET_OK) {
+        kv_run_writer_free(w);
         return rc;
-    snprintf(name, sizeof name, KV_RUN_FILE_PREFIX "%016llx", (unsigned long long)number);
-    rc = path_join(path, sizeof path, w->place.dir, name, err);
-    if (rc == QUARTET_OK)
-        rc = env->ops->open(env, path, FILE_CREATE_NEW, &w->run->file, err);
-    return rc == QUARTET_OK ? env->ops->unlink(env, path, err) : rc;
+    }
+    *out = w;
+    return QUARTET_OK;
 }
 
 static quartet_status out_flush(struct kv_run_writer *w, struct err *err)
@@ -111,6 +125,7 @@ static quartet_status spill(struct kv_run_writer *w, struct err *err)
     }
     return rc;
 }
+
 
 static quartet_status filter_make(struct kv_run *r, struct run_page *p, const struct buf *hashes, struct err *err)
 {
@@ -183,6 +198,7 @@ static quartet_status page_close(struct kv_run_writer *w, struct lane *l, struct
     store_le64(l->page.data, 0);
     store_le32(l->page.data + 8, p->bytes);
     store_le32(l->page.data + 12, count);
+    store_le64(l->page.data + 16, l->tree);
     rc = filter_make(r, p, &l->hashes, err);
     if (rc == QUARTET_OK && r->file == NULL) {
         p->p = mem_dup(l->page.data, l->page.len);
@@ -358,6 +374,104 @@ quartet_status kv_run_finish(kv_run_writer *w, apply_no shift, kv_run **out, str
         *out = r;
         w->run = NULL;
     }
+    kv_run_writer_free(w);
+    return rc;
+}
+
+quartet_status kv_run_keep(kv_run *r, struct slice tail, struct err *err)
+{
+    QASSERT(r->file != NULL);
+    quartet_status rc = r->env->ops->pwrite(r->file, tail.p, tail.n, r->bytes, err);
+    return rc == QUARTET_OK ? r->env->ops->sync(r->file, err) : rc;
+}
+
+/* ---- a run with a name again ---- */
+
+/* The page's entries, all of which must lie in it: hashes of their keys for the filter, the last key and the newest version for its tree. */
+static bool page_entries(struct lane *l, uint32_t count)
+{
+    size_t end = l->page.len - (size_t)count * 4;
+    buf_put(&l->offsets, l->page.data + end, (size_t)count * 4);
+    l->page.len = end; /* as while it was written */
+    for (uint32_t i = 0; i < count && !l->offsets.failed; i++) {
+        size_t at = load_le32(l->offsets.data + (size_t)i * 4);
+        if (at < RUN_HEAD_BYTES || at > end)
+            return false;
+        struct bytes_in in = bytes_in(l->page.data + at, end - at);
+        apply_no version = bytes_varint(&in);
+        uint64_t key = bytes_varint(&in), record = bytes_varint(&in);
+        const uint8_t *p = bytes_take(&in, key);
+        (void)bytes_take(&in, record > 0 ? record - 1 : 0); /* in.bad tells */
+        if (in.bad || key > KV_KEY_BYTES_MAX || record > (uint64_t)KV_RECORD_BYTES_MAX + 1)
+            return false;
+        buf_u64(&l->hashes, run_key_hash(l->tree, slice_of(p, key)));
+        buf_clear(&l->last);
+        buf_put(&l->last, p, key);
+        l->newest = version > l->newest ? version : l->newest;
+    }
+    return true;
+}
+
+/* The page at w->out_at into the index. */
+static quartet_status page_in(struct kv_run_writer *w, uint64_t left, struct err *err)
+{
+    struct kv_run *r = w->run;
+    uint8_t head[RUN_HEAD_BYTES];
+    size_t got = 0;
+    quartet_status rc = r->env->ops->pread(r->file, head, sizeof head, w->out_at, &got, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    uint32_t bytes = load_le32(head + 8), count = load_le32(head + 12);
+    if (got != sizeof head || bytes > left || bytes > KV_RUN_PAGE_BYTES_MAX || count == 0 || bytes < sizeof head || count > (bytes - sizeof head) / 4)
+        return err_set(err, QUARTET_CORRUPT, "damaged page at byte %llu", (unsigned long long)w->out_at);
+    struct lane *l = lane_of(w, load_le64(head + 16), err);
+    if (l == NULL)
+        return QUARTET_NOMEM;
+    buf_clear(&l->page);
+    buf_clear(&l->offsets);
+    buf_clear(&l->hashes);
+    if (buf_reserve(&l->page, bytes) == NULL)
+        return err_nomem(err);
+    rc = r->env->ops->pread(r->file, l->page.data, bytes, w->out_at, &got, err);
+    l->page.len = bytes;
+    if (rc == QUARTET_OK && (got != bytes || load_le64(l->page.data) != XXH3_64bits_withSeed(l->page.data + 8, bytes - 8, l->tree) || !page_entries(l, count)))
+        rc = err_set(err, QUARTET_CORRUPT, "damaged page at byte %llu", (unsigned long long)w->out_at);
+    if (rc == QUARTET_OK && (l->offsets.failed || l->hashes.failed || l->last.failed))
+        rc = err_nomem(err);
+    if (rc != QUARTET_OK)
+        return rc;
+    struct entry_view first = entry_at(l, 0);
+    rc = index_add(r, l->tree, first.key, first.version, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    struct run_page *p = &r->pages[r->page_count];
+    p->count = count;
+    p->bytes = bytes;
+    p->at = w->out_at;
+    rc = filter_make(r, p, &l->hashes, err);
+    buf_clear(&l->page);
+    r->page_count += rc == QUARTET_OK;
+    r->entries += count;
+    r->bytes += bytes;
+    w->out_at += bytes;
+    return rc;
+}
+
+quartet_status kv_run_open(const struct kv_run_place *place, uint64_t bytes, kv_run **out, struct err *err)
+{
+    char path[4096];
+    struct kv_run_writer *w = writer_new(place);
+    if (w == NULL)
+        return err_nomem(err);
+    quartet_status rc = path_join(path, sizeof path, place->dir, place->name, err);
+    if (rc == QUARTET_OK)
+        rc = place->env->ops->open(place->env, path, FILE_READ, &w->run->file, err);
+    while (rc == QUARTET_OK && w->out_at < bytes)
+        rc = page_in(w, bytes - w->out_at, err);
+    if (rc == QUARTET_CORRUPT)
+        err_prefix(err, path);
+    if (rc == QUARTET_OK) /* nothing is open any longer, so it writes nothing */
+        return kv_run_finish(w, 0, out, err);
     kv_run_writer_free(w);
     return rc;
 }

@@ -9,6 +9,7 @@
 #include "kv_buffer.h"
 
 #define KV_RUN_FILE_PREFIX "run-" /* of names of files that a crash between making and unlinking left behind */
+#define KV_RUN_PAGE_BYTES_MAX (KV_RECORD_BYTES_MAX + KV_KEY_BYTES_MAX + (64u << 10))
 
 typedef struct kv_run kv_run;
 typedef struct kv_run_writer kv_run_writer;
@@ -17,6 +18,7 @@ struct kv_run_place {
     struct env *env;
     const char *dir;     /* of the file; NULL: all in memory */
     size_t memory_bytes; /* more than this goes to the file */
+    const char *name;    /* the file is made at once and keeps this name; NULL: one that is gone before its first byte is written */
 };
 
 /* env and dir are borrowed until the writer is gone. */
@@ -31,6 +33,10 @@ quartet_status kv_run_take_back(kv_run_writer *w, tree_id tree,
 uint64_t kv_run_writer_bytes(const kv_run_writer *w);
 /* The writer is gone in any case. Every version is raised by `shift`: for who learns the number at the end. */
 quartet_status kv_run_finish(kv_run_writer *w, apply_no shift, kv_run **out, struct err *err);
+/* Of a run with a name: put `tail` behind its pages and make the file durable; its entry in the directory is the caller's care. */
+quartet_status kv_run_keep(kv_run *r, struct slice tail, struct err *err);
+/* Such a run again, from its file: `bytes` of pages, all of which are looked at. QUARTET_CORRUPT, QUARTET_NOTFOUND, QUARTET_IO: of the file. */
+quartet_status kv_run_open(const struct kv_run_place *place, uint64_t bytes, kv_run **out, struct err *err);
 void kv_run_writer_free(kv_run_writer *w); /* without finishing; NULL is allowed */
 void kv_run_free(kv_run *r);               /* NULL is allowed; nobody reads it any longer */
 

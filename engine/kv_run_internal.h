@@ -1,6 +1,6 @@
 /* kv_run_internal.h - how a run lies in memory and in its file; for kv_run.c (writing) and kv_run_read.c.
  *
- * Page: u64 checksum of all that follows (XXH3, seeded with the tree id; 0 in memory), u32 bytes, u32 entries; then the entries: varint version, varint key
+ * Page: u64 checksum of all that follows (XXH3, seeded with the tree id; 0 in memory), u32 bytes, u32 entries, u64 tree id; then the entries: varint version, varint key
  * length, varint record length + 1 (0: an erasure), key, record; then for each entry a u32: where it begins. Pages of the file follow one another without gaps. */
 #ifndef ENGINE_KV_RUN_INTERNAL_H
 #define ENGINE_KV_RUN_INTERNAL_H
@@ -10,7 +10,7 @@
 #include "kv_run.h"
 
 #define RUN_PAGE_BYTES (16u << 10) /* a page is closed once it has more; a large entry has one of its own */
-#define RUN_HEAD_BYTES 16u
+#define RUN_HEAD_BYTES 24u
 #define RUN_FILTER_BITS 10u        /* for each entry of a page: one look in a hundred is in vain */
 
 /* What is known of a page without looking at it. */

@@ -32,7 +32,8 @@ struct verify {
     struct verify_finding *findings; /* owned */
     size_t count, cap;
     uint64_t found;                  /* all of them */
-    bool backup, torn, damaged_pages;
+    bool backup, damaged_pages;
+    bool unread; /* damage was in the way: not everything was compared */
     uint64_t pages, blocks, rows, entries, tables, indexes, records, batches, signatures; /* looked at */
 };
 

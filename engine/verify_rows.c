@@ -1,7 +1,6 @@
 /* verify_rows.c - what the trees of a base say of each other: the catalog, rows and index entries, state hashes.
  * Why on the base alone: it and its checkpoint are one state; what the log holds beyond it is not applied, only read (verify_log.c).
- * Invariants: called after verify_base found no damaged page. A base that a crash left between two slices of a flush is no whole state: then rows are decoded, but not compared, since
- *   the next opening makes indexes and hashes anew. */
+ * Invariants: called after verify_base found no damaged page. What a crash cut off of a flush is read from its journal, as at any opening. */
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -53,7 +52,7 @@ static quartet_status walk(struct rows *r, tree_id tree, bool records, quartet_s
         if (r->v->found == 0)
             finding(r, tree, (struct slice){0}, r->err->text);
         err_clear(r->err);
-        r->v->torn = true; /* what can no longer be read is not compared */
+        r->v->unread = true; /* what can no longer be read is not compared */
         rc = QUARTET_OK;
     }
     return rc;
@@ -108,7 +107,7 @@ static quartet_status check_row(struct rows *r, struct slice key, struct slice r
         state_hash_add(&r->hash, row_hash(&row, &r->t->rows, r->t->record_ids, r->t->id, key, &r->d->chains, &r->scratch));
     if (r->scratch.failed)
         return err_nomem(r->err);
-    for (uint32_t i = 0; rc == QUARTET_OK && live && !r->v->torn && i < r->t->index_count; i++)
+    for (uint32_t i = 0; rc == QUARTET_OK && live && !r->v->unread && i < r->t->index_count; i++)
         rc = check_entry(r, i, key);
     return rc;
 }
@@ -153,15 +152,15 @@ static quartet_status check_table(struct rows *r)
     if (rc == QUARTET_OK && !system_is_local(r->t->id))
         rc = walk(r, r->t->id, true, check_row);
     r->v->tables++;
-    if (rc == QUARTET_OK && !r->v->torn && (r->hash.lo != s->hash.lo || r->hash.hi != s->hash.hi))
+    if (rc == QUARTET_OK && !r->v->unread && (r->hash.lo != s->hash.lo || r->hash.hi != s->hash.hi))
         finding(r, r->t->id, (struct slice){0}, "the state hash of its rows is not the stored one");
     for (uint32_t i = 0; rc == QUARTET_OK && i < r->t->index_count; i++) {
         r->ix = &r->t->indexes[i];
         r->found = 0;
         r->v->indexes++;
-        if (!r->v->torn)
+        if (!r->v->unread)
             rc = walk(r, r->ix->id, false, check_stray);
-        if (rc == QUARTET_OK && !r->v->torn && r->found != r->entries[i]) {
+        if (rc == QUARTET_OK && !r->v->unread && r->found != r->entries[i]) {
             char text[128];
             snprintf(text, sizeof text, "%llu entries for %llu rows", (unsigned long long)r->found, (unsigned long long)r->entries[i]);
             finding(r, r->ix->id, (struct slice){0}, text);
@@ -259,8 +258,6 @@ static quartet_status stage(struct rows *r, struct env *env)
         rc = db_checkpoint_read(d, slice_of(checkpoint.data, checkpoint.len), &from, r->err);
     buf_deinit(&checkpoint);
     if (rc == QUARTET_OK)
-        r->v->torn = kv_torn(r->store) || d->rebuild;
-    if (rc == QUARTET_OK)
         rc = kv_snapshot_latest(r->store, &r->snap, r->err);
     struct catalog_source src = {.snap = r->snap, .chains = &d->chains};
     return rc == QUARTET_OK ? catalog_read(&src, 1, &r->catalog, r->err) : rc;
@@ -280,7 +277,7 @@ quartet_status verify_rows(struct verify *v, struct err *err)
     if (rc == QUARTET_CORRUPT || rc == QUARTET_CANTOPEN) {
         finding(&r, 0, (struct slice){0}, err->text);
         err_clear(err);
-        v->torn = true; /* nothing could be compared */
+        v->unread = true; /* nothing could be compared */
         rc = QUARTET_OK;
     }
     for (uint32_t i = 0; rc == QUARTET_OK && r.catalog != NULL && (r.t = catalog_at_id(r.catalog, i)) != NULL; i++)

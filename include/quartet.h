@@ -137,7 +137,7 @@ struct quartet_verified { /* what was looked at */
     uint32_t size;     /* sizeof(struct quartet_verified), set by the caller */
     uint64_t found, pages, blocks, tables, rows, indexes, entries, records, batches, signatures;
     int is_backup;     /* it has a backup's manifest, which was checked too */
-    int torn;          /* a crash cut a flush in two, or there is damage: indexes and hashes were not compared */
+    int unread;        /* damage was in the way: not all rows, indexes and hashes were compared */
 };
 /* Check a database that nobody has open, or a backup: checksums, links, signatures, rows against indexes, hashes. Changes nothing. QUARTET_OK: nothing was found;
  * QUARTET_CORRUPT: found() was called for each finding (the first 1,000); any other: it could not be looked at (QUARTET_BUSY: in use), *errmsg tells, to release with

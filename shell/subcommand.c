@@ -68,16 +68,15 @@ static void print_verified(const struct quartet_verified *s, bool json)
                "\"log_records\": %llu, \"batches\": %llu, \"signatures\": %llu, \"compared\": %s}\n",
                s->found > 0 ? "\n" : "", (unsigned long long)s->found, (unsigned long long)s->pages, (unsigned long long)s->blocks,
                (unsigned long long)s->tables, (unsigned long long)s->rows, (unsigned long long)s->indexes, (unsigned long long)s->entries,
-               (unsigned long long)s->records, (unsigned long long)s->batches, (unsigned long long)s->signatures, s->torn ? "false" : "true");
+               (unsigned long long)s->records, (unsigned long long)s->batches, (unsigned long long)s->signatures, s->unread ? "false" : "true");
         return;
     }
     printf("%s%llu pages, %llu blocks, %llu tables with %llu rows, %llu indexes with %llu entries, %llu log records, %llu batches, %llu signatures\n",
            s->is_backup ? "a backup: " : "", (unsigned long long)s->pages, (unsigned long long)s->blocks, (unsigned long long)s->tables,
            (unsigned long long)s->rows, (unsigned long long)s->indexes, (unsigned long long)s->entries, (unsigned long long)s->records,
            (unsigned long long)s->batches, (unsigned long long)s->signatures);
-    if (s->torn)
-        printf("rows, indexes and hashes were not compared: %s\n",
-               s->found > 0 ? "there is damage" : "a crash cut a flush in two, and the next opening makes them anew");
+    if (s->unread)
+        printf("rows, indexes and hashes were not compared: there is damage\n");
     if (s->found == 0)
         printf("nothing is wrong\n");
     else

@@ -128,7 +128,7 @@ static void test_sound(void)
     sound(path_of("b"));
     sound(path_of("r"));
     CU_ASSERT_EQUAL(quartet_verify(path_of("d"), NULL, NULL, &s, NULL), QUARTET_OK);
-    CU_ASSERT(s.rows >= 2900 && s.entries == 2400 && s.records > 3 && s.pages > 2 && s.blocks > 10 && s.indexes == 1 && !s.torn && !s.is_backup);
+    CU_ASSERT(s.rows >= 2900 && s.entries == 2400 && s.records > 3 && s.pages > 2 && s.blocks > 10 && s.indexes == 1 && !s.unread && !s.is_backup);
     quartet_db *q = NULL;
     CU_ASSERT_EQUAL(quartet_open(path_of("d"), &q), QUARTET_OK); /* it can still be opened, and is told to be in use */
     CU_ASSERT_EQUAL(quartet_verify(path_of("d"), NULL, NULL, NULL, NULL), QUARTET_BUSY);
