@@ -14,6 +14,7 @@
 struct db_options {
     bool in_memory;
     bool base_in_memory;         /* the base is kv_mem, the log is durable: the simulator's store; recovery replays the whole log */
+    uint32_t slice_pages;        /* kv_options */
     size_t buffer_bytes;         /* 0: the default */
     uint64_t snapshot_bytes;     /* likewise */
     uint64_t log_bytes_min;      /* of a member's log so much stays, also what everybody has: for an empty node in the place of a lost one; at most log_bytes_max */

@@ -232,7 +232,8 @@ static quartet_status merge_layers(struct kv *s, struct kv_layer *const *layers,
     struct flushing f = {s, layers, count};
     walks_set(walks, layers, count);
     struct kv_merge_how how = {.checkpoint = slice_of(checkpoint->data != NULL ? checkpoint->data : (const uint8_t *)"", checkpoint->len),
-                               .torn = s->base->trusted ? NULL : write_journal, .stop = flushing_stop, .arg = &f, .past_from = layers[0]->past_from};
+                               .torn = s->base->trusted ? NULL : write_journal, .stop = flushing_stop, .arg = &f,
+                               .past_from = layers[0]->past_from, .slice_pages = s->slice_pages};
     quartet_status rc = kv_merge_layers(s->base, walks, count, &how, err);
     if (rc == QUARTET_CORRUPT && strstr(err->text, s->name) == NULL)
         err_prefix(err, s->name); /* a block tells of itself only */
@@ -681,6 +682,7 @@ quartet_status kv_open(struct env *env, const char *dir, const struct kv_options
         return err_nomem(err);
     s->env = env;
     s->host = host != NULL ? *host : (struct kv_host){0};
+    s->slice_pages = options->slice_pages;
     kv_set_limits(s, &(struct kv_limits){.buffer_bytes = options->buffer_bytes, .snapshot_bytes = options->snapshot_bytes});
     s->health = ERR_INIT;
     memcpy(s->name, "memory", 7);

@@ -33,6 +33,7 @@ struct kv_host {
 struct kv_options {
     size_t buffer_bytes;  /* freeze the buffer at this size; 0: KV_BUFFER_BYTES_DEFAULT */
     uint64_t snapshot_bytes; /* see kv_limits; 0: KV_SNAPSHOT_BYTES_DEFAULT */
+    uint32_t slice_pages; /* of a flush's transaction, about; 0: what is good. Few of them make tests cut between slices */
     bool in_memory;       /* base is kv_mem, nothing is written to disk (dir may be NULL) */
 };
 

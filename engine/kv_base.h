@@ -84,6 +84,7 @@ struct kv_merge_how {
     bool (*stop)(void *arg); /* NULL, or asked between slices; true ends it early with QUARTET_INTERRUPTED */
     void *arg;
     uint64_t past_from;      /* pasts stamped below it are dropped, those met on the way too */
+    uint32_t slice_pages;    /* as many pages, about, as a slice dirties; 0: what is good for a base of its size */
 };
 /* Of the key that the blend over `count` layers stands on: the pasts that lie beside its records, newest first, of each stamp the one that counts. */
 quartet_status kv_merge_pasts(const struct kv_blend *in, uint32_t count, uint64_t from,

@@ -42,6 +42,7 @@ struct kv {
     char *dir;             /* of temporary files; NULL: all in memory */
     _Atomic size_t buffer_bytes;
     _Atomic uint64_t snapshot_bytes;
+    uint32_t slice_pages;  /* 0: what is good */
     bool torn;             /* kv_torn */
     struct kv_journal journal; /* of the flush that is at work or failed in the middle; the flusher's */
     uint32_t journal_layers;   /* how many, the oldest ones, it is of: they are flushed together until that succeeds */

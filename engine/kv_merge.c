@@ -14,6 +14,7 @@
 
 #define SLICE_PAGES 3800u        /* LMDB's branch pages come on top: 4,096 in all */
 #define SLICE_PAGES_MIN 256u
+#define SLICE_PAGES_LEAST 4u     /* a run must get on in its slice */
 #define SLICE_PART 24u           /* of a small base a slice takes this part: pages are copied before they are free, and the file never shrinks */
 #define FILL_BYTES (BLOCK_BYTES * 9u / 10u)
 #define SMALL_BYTES (BLOCK_BYTES / 3u)
@@ -505,11 +506,13 @@ static quartet_status merge_run(struct merge *m, struct err *err)
     return rc == QUARTET_OK ? emit_rest(m, !m->has_upper, err) : rc;
 }
 
-static quartet_status slice_begin(struct merge *m, struct err *err)
+static quartet_status slice_begin(struct merge *m, const struct kv_merge_how *how, struct err *err)
 {
     uint64_t part = m->base->ops->bytes(m->base) / 4096 / SLICE_PART;
     m->runs = m->values = m->entries = 0;
     m->slice_pages = part < SLICE_PAGES_MIN ? SLICE_PAGES_MIN : part > SLICE_PAGES ? SLICE_PAGES : part;
+    if (how->slice_pages > 0)
+        m->slice_pages = how->slice_pages < SLICE_PAGES_LEAST ? SLICE_PAGES_LEAST : how->slice_pages;
     quartet_status rc = m->base->ops->read_begin(m->base, &m->read, err);
     if (rc == QUARTET_OK)
         rc = m->base->ops->cursor_open(m->read, &m->old, err);
@@ -593,7 +596,7 @@ static quartet_status merge_slices(struct merge *m, const struct kv_merge_how *h
             rc = err_set(err, QUARTET_INTERRUPTED, "the flush was stopped");
             break;
         }
-        rc = slice_begin(m, err);
+        rc = slice_begin(m, how, err);
         /* History trees stand last. What was gathered for them goes in before they are met themselves: both in one slice would not see each other. */
         while (rc == QUARTET_OK && more(m) && !slice_full(m) && (m->past == NULL || !kv_past_is_tree(m->in.at->tree)))
             rc = merge_run(m, err);

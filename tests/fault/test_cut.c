@@ -203,6 +203,7 @@ static int run(const struct options *o, uint64_t seed, uint64_t *checked)
     r = (struct run){.o = o, .seed = seed};
     prng_seed(&r.prng, seed);
     r.db.buffer_bytes = buffers[prng_below(&r.prng, 4)];
+    r.db.slice_pages = prng_chance(&r.prng, 0.5) ? 4 + (uint32_t)prng_below(&r.prng, 8) : 0; /* flushes of many slices */
     r.db.sync = prng_chance(&r.prng, 0.8) ? LOG_SYNC_FULL : prng_chance(&r.prng, 0.5) ? LOG_SYNC_NORMAL : LOG_SYNC_OFF;
     script_make(&r.script, seed, (uint32_t)o->steps, true);
     work_dir_begin(r.dir, sizeof r.dir, "cut");

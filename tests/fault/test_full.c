@@ -216,6 +216,7 @@ int main(int argc, char **argv)
         return 77;
     }
     r.w = (struct work){.env = env_posix(), .options = {.buffer_bytes = buffers[prng_below(&r.prng, 3)]}};
+    r.w.options.slice_pages = prng_chance(&r.prng, 0.5) ? 4 + (uint32_t)prng_below(&r.prng, 60) : 0; /* flushes of many slices */
     snprintf(r.w.path, sizeof r.w.path, "%.490s/db", r.dir);
     snprintf(r.filler, sizeof r.filler, "%s/filler", r.dir);
     snprintf(r.backup, sizeof r.backup, "%s/backup", r.dir);

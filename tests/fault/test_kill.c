@@ -214,6 +214,7 @@ static _Noreturn void live(struct shared *sh, const char *dir, uint64_t seed, ui
     pthread_t threads[SESSIONS];
     prng_seed(&r, seed * 7919 + round);
     w.options.buffer_bytes = buffers[prng_below(&r, 4)];
+    w.options.slice_pages = prng_chance(&r, 0.5) ? 4 + (uint32_t)prng_below(&r, 60) : 0; /* flushes of many slices */
     snprintf(w.path, sizeof w.path, "%s", dir);
     step(sh);
     if (work_open(&w, &err) != QUARTET_OK) {

@@ -370,7 +370,7 @@ struct options {
 
 static uint64_t sweep(const struct options *o, const struct kind *k, const struct script *s, bool *failed)
 {
-    struct run r = {.kind = k, .script = s, .seed = o->seed, .db = {.buffer_bytes = o->seed % 2 == 0 ? 4096 : 0}};
+    struct run r = {.kind = k, .script = s, .seed = o->seed, .db = {.buffer_bytes = o->seed % 2 == 0 ? 4096 : 0, .slice_pages = o->seed % 2 == 0 ? 4 : 0}};
     struct prng p;
     uint64_t tried = 0, misses = 0;
     prng_seed(&p, o->seed ^ (uint64_t)(k - kinds));
