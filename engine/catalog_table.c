@@ -4,7 +4,7 @@
  * Invariants: column ids 0, 1, ... are those of CREATE TABLE, added columns bring their own; the record holds the non-key columns in that order, then the added
  *   ones in the order in which this node learnt of them, so that records written before stay readable.
  * Not here: whether a definition is allowed for users (ddl.c asks table_box_new and reports its errors). */
-#include "catalog_build.h"
+#include "catalog_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,27 +15,6 @@
 #include "base/mem.h"
 #include "parser/parse.h"
 #include "types.h"
-
-struct build {
-    struct arena *a;
-    const struct table_source *src;
-    struct ast_create_table *ast;
-    struct ast_stmt *stmt;
-    struct table_def *t;
-    struct column_def *columns;
-    struct index_def *indexes;
-    struct check_def *checks;
-    struct foreign_key_def *fks;
-    uint32_t total;       /* columns ever, in the order of the definition and of ALTER TABLE; what follows is by that order */
-    uint32_t *place;      /* position in columns */
-    bool *dropped, *overridden;
-    const char **first_name;
-    const struct ast_expr **first_default;
-    uint32_t check_cap, fk_cap, index_cap;
-    const struct ast_constraint *primary; /* NULL: hidden key */
-    int32_t primary_column;               /* where it stands at a column; else -1 */
-    struct err *err;
-};
 
 tree_id object_id(const char *kind, const char *name, const char *sql, uint64_t dropped)
 {
@@ -84,99 +63,13 @@ static struct key_column key_of(const struct column_def *c, bool desc)
     return k;
 }
 
-static quartet_status nomem(struct build *b)
+quartet_status build_parse(struct build *b, const char *sql, struct ast_stmt **out)
 {
-    return arena_fail(b->a, b->err);
-}
-
-/* A literal as a value of the column's type. */
-static quartet_status constant_value(struct build *b, const struct column_def *c, const struct ast_expr *e, struct value *out)
-{
-    bool negative = false;
-    *out = VALUE_NULL_INIT;
-    while (e->kind == AST_EXPR_UNARY && (e->op == AST_OP_NEG || e->op == AST_OP_POS)) {
-        negative ^= e->op == AST_OP_NEG;
-        e = e->u.binary.left;
-    }
-    switch (e->kind) {
-    case AST_EXPR_NULL: return QUARTET_OK;
-    case AST_EXPR_BOOL: case AST_EXPR_INTEGER:
-        if (negative && e->u.integer == INT64_MIN)
-            return err_set_at(b->err, QUARTET_ERROR, e->offset, "integer overflow in DEFAULT of column %s", c->name);
-        *out = value_int(negative ? -e->u.integer : e->u.integer);
-        break;
-    case AST_EXPR_REAL:
-        *out = (struct value){.type = VALUE_REAL, .r = negative ? -e->u.real.value : e->u.real.value};
-        if (c->type == VALUE_DECIMAL) { /* exactly as written */
-            const char *text = e->u.real.text;
-            char *all = arena_printf(b->a, "%s%s", negative && text[0] != '-' ? "-" : "", negative && text[0] == '-' ? text + 1 : text);
-            if (all == NULL)
-                return nomem(b);
-            *out = value_text(all, strlen(all));
-        }
-        break;
-    case AST_EXPR_STRING: *out = value_text(e->u.string.p, e->u.string.n); break;
-    case AST_EXPR_TYPED: *out = value_text(e->u.typed.text, strlen(e->u.typed.text)); break;
-    case AST_EXPR_BLOB: *out = (struct value){.type = VALUE_BLOB, .s = {(const uint8_t *)e->u.string.p, e->u.string.n}}; break;
-    default:
-        return err_set_at(b->err, QUARTET_ERROR, e->offset, "the DEFAULT of an added column must be a constant (column %s)", c->name);
-    }
-    struct type_decl decl = {.type = c->type, .precision = c->precision, .scale = c->scale, .is_boolean = c->is_boolean, .length = c->length};
-    return types_convert(&decl, c->name, out, b->a, b->err);
-}
-
-static quartet_status column_kind(struct build *b, struct column_def *c, const struct ast_column_def *def)
-{
-    if (def->column_kind == AST_COLUMN_LWW)
-        return QUARTET_OK;
-    if (def->column_kind != AST_COLUMN_COUNTER)
-        return err_set_at(b->err, QUARTET_ERROR, def->name.offset, "column %s: only COUNTER columns and plain ones are supported by this version", c->name);
-    if (c->type == VALUE_REAL)
-        return err_set_at(b->err, QUARTET_ERROR, def->name.offset,
-                          "column %s: a COUNTER cannot be REAL, since its sum would depend on the order of additions; use DECIMAL(p, s)", c->name);
-    if (c->is_boolean || (c->type != VALUE_INTEGER && !(c->type == VALUE_DECIMAL && c->precision > 0)))
-        return err_set_at(b->err, QUARTET_ERROR, def->name.offset, "column %s: a COUNTER must be INTEGER or DECIMAL(p, s)", c->name);
-    c->kind = ROW_COUNTER;
-    return QUARTET_OK;
-}
-
-static quartet_status build_column(struct build *b, uint32_t at, uint32_t id, const struct ast_column_def *def)
-{
-    struct column_def *c = &b->columns[at];
-    *c = (struct column_def){.name = def->name.text, .id = id, .key_at = -1, .record_at = -1, .type = VALUE_NULL};
-    for (uint32_t i = 0; i < at && i < b->t->visible_count; i++)
-        if (at < b->t->visible_count && name_cmp(b->columns[i].name, c->name) == 0)
-            return err_set_at(b->err, QUARTET_ERROR, def->name.offset, "column %s stands twice in table %s", c->name, b->src->name);
-    struct type_decl decl;
-    quartet_status rc = types_from_name(def->type.text, def->type.arg_count, def->type.arg, &decl, b->err);
-    if (rc != QUARTET_OK)
-        return rc;
-    c->type = decl.type;
-    c->precision = decl.precision;
-    c->scale = decl.scale;
-    c->is_boolean = decl.is_boolean;
-    c->length = decl.length;
-    struct buf text = {0};
-    if (def->type.text != NULL)
-        ast_print_type(&def->type, &text);
-    rc = buf_check(&text, b->err);
-    c->declared = rc == QUARTET_OK ? arena_strndup(b->a, (const char *)text.data, text.len) : NULL;
-    buf_deinit(&text);
-    if (rc != QUARTET_OK)
-        return rc;
-    if (c->declared == NULL)
-        return nomem(b);
-    c->not_null = def->not_null == 1;
-    c->default_expr = def->default_value;
-    if (def->generated != NULL)
-        return err_set_at(b->err, QUARTET_ERROR, def->name.offset, "column %s: generated columns are not supported by this version", c->name);
-    if (def->collate.text != NULL) {
-        if (name_cmp(def->collate.text, "NOCASE") == 0)
-            c->nocase = true;
-        else if (name_cmp(def->collate.text, "BINARY") != 0)
-            return err_set_at(b->err, QUARTET_ERROR, def->collate.offset, "no such collation: %s (BINARY and NOCASE are known)", def->collate.text);
-    }
-    return column_kind(b, c, def);
+    size_t consumed;
+    quartet_status rc = parse_sql(b->a, sql, strlen(sql), NULL, out, &consumed, b->err);
+    if (rc == QUARTET_OK && *out == NULL)
+        rc = err_set(b->err, QUARTET_CORRUPT, "table %s: empty definition", b->src->name);
+    return rc;
 }
 
 /* A column by the name that a definition gives it: one of CREATE TABLE by the name it was created with, any other by the one it has. */
@@ -195,7 +88,7 @@ static quartet_status constraint_columns(struct build *b, const struct ast_const
     *at = arena_zalloc(b->a, *n + 1u, sizeof **at);
     *desc = arena_zalloc(b->a, *n + 1u, sizeof **desc);
     if (*at == NULL || *desc == NULL)
-        return nomem(b);
+        return build_nomem(b);
     if (own >= 0) {
         (*at)[0] = (uint32_t)own;
         (*desc)[0] = c->key_dir == AST_SORT_DESC;
@@ -228,7 +121,7 @@ static quartet_status index_fill(struct build *b, struct index_def *ix, const ui
 {
     struct key_column *keys = arena_zalloc(b->a, n + 1u, sizeof *keys);
     if (keys == NULL)
-        return nomem(b);
+        return build_nomem(b);
     for (uint32_t i = 0; i < n; i++)
         keys[i] = key_of(&b->columns[at[i]], desc[i]);
     ix->keys = keys;
@@ -260,7 +153,7 @@ static quartet_status build_implied(struct build *b, const struct ast_constraint
     if (ix->name == NULL)
         ix->name = arena_printf(b->a, "%s_%s_%u", b->src->name, unique ? "unique" : "index", b->t->index_count + 1);
     if (ix->name == NULL)
-        return nomem(b);
+        return build_nomem(b);
     rc = index_fill(b, ix, at, desc, n);
     if (rc == QUARTET_OK)
         b->t->index_count++;
@@ -339,7 +232,7 @@ static quartet_status build_check(struct build *b, struct ast_constraint *c)
     if (rc != QUARTET_OK)
         return rc;
     if (k->text == NULL)
-        return nomem(b);
+        return build_nomem(b);
     for (uint32_t i = 0; i < b->t->column_count; i++)
         if (b->columns[i].kind == ROW_COUNTER && text_names(k->text, b->columns[i].name))
             return err_set_at(b->err, QUARTET_ERROR, c->offset, "a CHECK over the COUNTER column %s is not supported by this version", b->columns[i].name);
@@ -355,7 +248,7 @@ static quartet_status build_foreign_key(struct build *b, struct ast_constraint *
     const struct ast_references *r = c->references;
     const char **parent = r->columns.count > 0 ? arena_zalloc(b->a, r->columns.count, sizeof *parent) : NULL;
     if (at == NULL || (r->columns.count > 0 && parent == NULL))
-        return nomem(b);
+        return build_nomem(b);
     if (own >= 0)
         at[0] = (uint32_t)own;
     for (uint32_t i = 0; own < 0 && i < n; i++) {
@@ -390,7 +283,7 @@ static quartet_status build_primary(struct build *b)
         return rc;
     struct key_column *keys = arena_zalloc(b->a, n + 1u, sizeof *keys);
     if (keys == NULL)
-        return nomem(b);
+        return build_nomem(b);
     for (uint32_t i = 0; i < n; i++) {
         struct column_def *c = &b->columns[at[i]];
         if (c->kind != ROW_LWW)
@@ -411,62 +304,10 @@ static quartet_status build_primary(struct build *b)
     return QUARTET_OK;
 }
 
-/* Record positions: base columns in order, then added ones as `order` says. */
-static quartet_status build_record(struct build *b, uint32_t base)
-{
-    struct table_def *t = b->t;
-    uint32_t n = 0;
-    struct row_column *rows = arena_zalloc(b->a, t->column_count + 1u, sizeof *rows);
-    uint32_t *columns = arena_zalloc(b->a, t->column_count + 1u, sizeof *columns);
-    uint32_t *ids = arena_zalloc(b->a, t->column_count + 1u, sizeof *ids);
-    bool *placed = arena_zalloc(b->a, t->column_count + 1u, sizeof *placed);
-    if (rows == NULL || columns == NULL || ids == NULL || placed == NULL)
-        return nomem(b);
-    for (uint32_t i = 0; i < base; i++)
-        if (b->columns[b->place[i]].key_at < 0)
-            columns[n++] = i;
-    for (uint32_t k = base; k < t->column_count; k++) { /* few: the smallest order that is left */
-        uint32_t best = UINT32_MAX;
-        for (uint32_t i = base; i < t->column_count; i++)
-            if (!placed[i] && (best == UINT32_MAX || b->src->added[i - base].order < b->src->added[best - base].order))
-                best = i;
-        placed[best] = true;
-        columns[n++] = best;
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t at = columns[i];
-        struct column_def *c = &b->columns[b->place[at]];
-        columns[i] = b->place[at];
-        c->record_at = (int32_t)i;
-        ids[i] = c->id;
-        rows[i] = (struct row_column){.kind = c->kind, .scale = c->scale, .is_decimal = c->type == VALUE_DECIMAL, .missing = VALUE_NULL_INIT};
-        if (at >= base && b->first_default[at] != NULL) { /* a later SET DEFAULT is for new rows */
-            quartet_status rc = constant_value(b, c, b->first_default[at], &rows[i].missing);
-            if (rc != QUARTET_OK)
-                return rc;
-        }
-        if (at >= base && c->kind == ROW_COUNTER && rows[i].missing.type == VALUE_NULL)
-            rows[i].missing = c->type == VALUE_DECIMAL ? (struct value){.type = VALUE_DECIMAL, .scale = c->scale} : value_int(0);
-    }
-    t->rows = (struct row_schema){.columns = rows, .count = n};
-    t->record_columns = columns;
-    t->record_ids = ids;
-    return QUARTET_OK;
-}
-
-static quartet_status parse_one(struct build *b, const char *sql, struct ast_stmt **out)
-{
-    size_t consumed;
-    quartet_status rc = parse_sql(b->a, sql, strlen(sql), NULL, out, &consumed, b->err);
-    if (rc == QUARTET_OK && *out == NULL)
-        rc = err_set(b->err, QUARTET_CORRUPT, "table %s: empty definition", b->src->name);
-    return rc;
-}
-
 static quartet_status build_created_index(struct build *b, const struct table_index *src)
 {
     struct ast_stmt *stmt;
-    quartet_status rc = parse_one(b, src->sql, &stmt);
+    quartet_status rc = build_parse(b, src->sql, &stmt);
     if (rc != QUARTET_OK)
         return rc;
     if (stmt->kind != AST_STMT_CREATE_INDEX)
@@ -487,7 +328,7 @@ static quartet_status build_created_index(struct build *b, const struct table_in
     struct index_def *ix = &b->indexes[b->t->index_count];
     *ix = (struct index_def){.id = src->id, .unique = ast->unique, .name = arena_strndup(b->a, src->name, strlen(src->name))};
     if (ix->name == NULL)
-        return nomem(b);
+        return build_nomem(b);
     rc = index_fill(b, ix, at, desc, n);
     if (rc == QUARTET_OK)
         b->t->index_count++;
@@ -537,51 +378,12 @@ static quartet_status build_constraint(struct build *b, struct ast_constraint *c
     }
 }
 
-static quartet_status parse_column(struct build *b, const char *definition, struct ast_column_def **out)
-{
-    char *sql = arena_printf(b->a, "ALTER TABLE x ADD COLUMN %s", definition);
-    struct ast_stmt *stmt;
-    if (sql == NULL)
-        return nomem(b);
-    quartet_status rc = parse_one(b, sql, &stmt);
-    if (rc != QUARTET_OK)
-        return rc;
-    if (stmt->kind != AST_STMT_ALTER_TABLE || stmt->u.alter->action_count != 1 || stmt->u.alter->action[0].column == NULL)
-        return err_set(b->err, QUARTET_CORRUPT, "table %s: damaged definition of a column", b->src->name);
-    *out = stmt->u.alter->action[0].column;
-    return QUARTET_OK;
-}
-
-/* Parse the added columns and hang them into the tree, so that constraints and the printed definition show them. */
-static quartet_status parse_added(struct build *b)
-{
-    for (uint32_t i = 0; i < b->src->added_count; i++) {
-        struct ast_column_def *column;
-        quartet_status rc = parse_column(b, b->src->added[i].sql, &column);
-        if (rc != QUARTET_OK)
-            return rc;
-        struct ast_column_defs *defs = &b->ast->columns;
-        struct ast_column_def **grown = arena_zalloc(b->a, defs->count + 1u, sizeof *grown);
-        if (grown == NULL)
-            return nomem(b);
-        if (defs->count > 0)
-            memcpy(grown, defs->item, defs->count * sizeof *grown);
-        grown[defs->count] = column;
-        grown[defs->count]->name.text = arena_strndup(b->a, b->src->added[i].name, strlen(b->src->added[i].name));
-        if (grown[defs->count]->name.text == NULL)
-            return nomem(b);
-        grown[defs->count]->name.len = (uint32_t)strlen(b->src->added[i].name);
-        *defs = (struct ast_column_defs){.item = grown, .count = defs->count + 1, .cap = defs->count + 1};
-    }
-    return QUARTET_OK;
-}
-
 /* One whose text this version cannot read (a newer member's) is left out: it runs where it can be read, at its origin. */
 static quartet_status build_triggers(struct build *b)
 {
     struct trigger_def *triggers = arena_zalloc(b->a, b->src->trigger_count + 1u, sizeof *triggers);
     if (triggers == NULL)
-        return nomem(b);
+        return build_nomem(b);
     b->t->triggers = triggers;
     for (uint32_t i = 0; i < b->src->trigger_count; i++) {
         const struct table_trigger *from = &b->src->triggers[i];
@@ -591,7 +393,7 @@ static quartet_status build_triggers(struct build *b)
         *to = (struct trigger_def){.id = from->id, .name = arena_strndup(b->a, from->name, strlen(from->name)),
                                    .sql = arena_strndup(b->a, from->sql, strlen(from->sql))};
         if (to->name == NULL || to->sql == NULL)
-            return nomem(b);
+            return build_nomem(b);
         quartet_status rc = parse_sql(b->a, to->sql, strlen(to->sql), NULL, &stmt, &consumed, b->err);
         if (rc == QUARTET_NOMEM)
             return rc;
@@ -621,118 +423,16 @@ static quartet_status build_text(struct build *b)
     if (rc == QUARTET_OK) {
         b->t->sql = arena_strndup(b->a, (const char *)text.data, text.len);
         if (b->t->sql == NULL)
-            rc = nomem(b);
+            rc = build_nomem(b);
     }
     buf_deinit(&text);
     return rc;
 }
 
-static uint32_t column_id(const struct build *b, uint32_t i, uint32_t base)
-{
-    return i < base ? i : b->src->added[i - base].id;
-}
-
-/* Put what ALTER TABLE made of a column into the tree. */
-static quartet_status override_column(struct build *b, uint32_t i, uint32_t base)
-{
-    const struct table_override *o = NULL;
-    for (uint32_t k = 0; k < b->src->override_count; k++)
-        if (b->src->overrides[k].id == column_id(b, i, base))
-            o = &b->src->overrides[k];
-    if (o == NULL)
-        return QUARTET_OK;
-    b->overridden[i] = true;
-    b->dropped[i] = *o->sql == '\0';
-    if (b->dropped[i])
-        return QUARTET_OK;
-    struct ast_column_def *def;
-    quartet_status rc = parse_column(b, o->sql, &def);
-    if (rc != QUARTET_OK)
-        return rc;
-    def->name.text = arena_strndup(b->a, o->name, strlen(o->name));
-    def->name.len = (uint32_t)strlen(o->name);
-    b->ast->columns.item[i] = def;
-    return def->name.text == NULL ? nomem(b) : QUARTET_OK;
-}
-
-/* Two columns that were renamed alike on two nodes: the one that stands later gets a suffix. */
-static quartet_status settle_column(struct build *b, uint32_t i, uint32_t base)
-{
-    struct ast_column_defs *defs = &b->ast->columns;
-    for (uint32_t k = 0; k < i; k++) {
-        if (b->dropped[k] || (!b->overridden[i] && !b->overridden[k]) || name_cmp(defs->item[k]->name.text, defs->item[i]->name.text) != 0)
-            continue;
-        char *name = arena_printf(b->a, "%s_%x", defs->item[i]->name.text, column_id(b, i, base));
-        if (name == NULL)
-            return nomem(b);
-        defs->item[i]->name.text = name;
-        defs->item[i]->name.len = (uint32_t)strlen(name);
-        return QUARTET_OK;
-    }
-    return QUARTET_OK;
-}
-
-/* Which columns there are, under which names, and where: the visible ones first. */
-static quartet_status place_columns(struct build *b, uint32_t base)
-{
-    uint32_t n = b->total = b->ast->columns.count;
-    b->place = arena_zalloc(b->a, n, sizeof *b->place);
-    b->dropped = arena_zalloc(b->a, n, sizeof *b->dropped);
-    b->overridden = arena_zalloc(b->a, n, sizeof *b->overridden);
-    b->first_name = arena_zalloc(b->a, n, sizeof *b->first_name);
-    b->first_default = arena_zalloc(b->a, n, sizeof *b->first_default);
-    b->columns = arena_zalloc(b->a, n, sizeof *b->columns);
-    if (b->place == NULL || b->dropped == NULL || b->overridden == NULL || b->first_name == NULL || b->first_default == NULL || b->columns == NULL)
-        return nomem(b);
-    b->t->columns = b->columns;
-    bool any = false;
-    for (uint32_t i = 0; i < n; i++) {
-        b->first_name[i] = b->ast->columns.item[i]->name.text;
-        b->first_default[i] = b->ast->columns.item[i]->default_value;
-        quartet_status rc = override_column(b, i, base);
-        if (rc == QUARTET_OK && !b->dropped[i])
-            rc = settle_column(b, i, base);
-        if (rc != QUARTET_OK)
-            return rc;
-        any |= !b->dropped[i];
-    }
-    if (!any)
-        b->dropped[0] = false; /* two nodes dropped the last two: one stays */
-    uint32_t at = 0;
-    for (int hidden = 0; hidden < 2; hidden++)
-        for (uint32_t i = 0; i < n; i++) {
-            if (b->dropped[i] == (hidden != 0))
-                b->place[i] = at++;
-            b->t->visible_count += hidden == 0 && !b->dropped[i];
-        }
-    return QUARTET_OK;
-}
-
-static quartet_status build_columns(struct build *b, uint32_t base)
-{
-    for (int hidden = 0; hidden < 2; hidden++)
-        for (uint32_t i = 0; i < b->total; i++) {
-            if (b->dropped[i] != (hidden != 0))
-                continue;
-            struct column_def *c = &b->columns[b->place[i]];
-            quartet_status rc = build_column(b, b->place[i], column_id(b, i, base), b->ast->columns.item[i]);
-            if (rc != QUARTET_OK)
-                return rc;
-            c->first_name = b->first_name[i];
-            b->t->column_count++;
-            if (hidden == 0)
-                continue;
-            c->name = c->first_name = "";
-            c->not_null = false;
-            c->default_expr = NULL;
-        }
-    return QUARTET_OK;
-}
-
 static quartet_status build_table(struct build *b)
 {
     struct table_def *t = b->t;
-    quartet_status rc = parse_one(b, b->src->sql, &b->stmt);
+    quartet_status rc = build_parse(b, b->src->sql, &b->stmt);
     if (rc != QUARTET_OK)
         return rc;
     if (b->stmt->kind != AST_STMT_CREATE_TABLE)
@@ -741,16 +441,14 @@ static quartet_status build_table(struct build *b)
     uint32_t base = b->ast->columns.count;
     if (base == 0)
         return err_set(b->err, QUARTET_ERROR, "table %s has no columns", b->src->name);
-    rc = parse_added(b);
+    rc = build_added(b);
     if (rc != QUARTET_OK)
         return rc;
     uint32_t total = b->ast->columns.count;
     if (total > ROW_COLUMNS_MAX)
         return err_set(b->err, QUARTET_LIMIT, "table %s has %u columns, limit %u", b->src->name, total, ROW_COLUMNS_MAX);
     t->first_name = b->ast->name.name.text;
-    rc = place_columns(b, base);
-    if (rc == QUARTET_OK)
-        rc = build_columns(b, base);
+    rc = build_columns(b, base);
     if (rc != QUARTET_OK)
         return rc;
     rc = each_constraint(b, find_primary);
@@ -764,7 +462,7 @@ static quartet_status build_table(struct build *b)
     b->fks = arena_zalloc(b->a, b->fk_cap + 1u, sizeof *b->fks);
     b->indexes = arena_zalloc(b->a, b->index_cap + b->src->index_count + 1u, sizeof *b->indexes);
     if (b->checks == NULL || b->fks == NULL || b->indexes == NULL)
-        return nomem(b);
+        return build_nomem(b);
     t->checks = b->checks;
     t->foreign_keys = b->fks;
     t->indexes = b->indexes;
@@ -810,7 +508,7 @@ quartet_status table_box_new(const struct table_source *source, struct table_box
     box->def.is_system = source->is_system;
     box->def.dropped = source->dropped;
     box->def.name = arena_strndup(&box->arena, source->name, strlen(source->name));
-    quartet_status rc = box->def.name == NULL ? nomem(&b) : build_table(&b);
+    quartet_status rc = box->def.name == NULL ? build_nomem(&b) : build_table(&b);
     if (rc != QUARTET_OK) {
         table_box_unref(box);
         return rc;
