@@ -3,7 +3,6 @@
  *   seen what comes, since a delta is applied after all that its writer had seen).
  * Why no vector is asked of the other side, and nothing is written where nothing clashes: a row that one node writes after the other costs a look into a vector.
  * Invariants: an entry is named by (table, key, column, losing version), so that each node gives it the same id, and a replay writes it over itself.
- *   After a torn flush, rows may be ahead of what is replayed; then only what changes the row is taken for a conflict.
  * Not here: what merging does (crdt/row.c), RESOLVE CONFLICT (exec_resolve.c). */
 #include <string.h>
 #define XXH_INLINE_ALL
@@ -191,7 +190,7 @@ quartet_status apply_conflicts_after(struct applying *a, const struct row *row, 
                                      const struct conflict_set *set)
 {
     quartet_status rc = QUARTET_OK;
-    if (!set->looked || (!changed && a->d->recovering && kv_torn(a->d->store)))
+    if (!set->looked)
         return QUARTET_OK;
     if (set->to_dead_row)
         return changed ? QUARTET_OK : put_lost_writes(a, key, op);
