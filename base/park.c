@@ -4,12 +4,19 @@
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 void park_wait(const _Atomic uint32_t *word, uint32_t seen, uint32_t bits)
 {
     /* Whatever it returns (woken, word changed, a signal), the caller looks again. */
     (void)syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, seen, NULL, NULL, bits);
+}
+
+void park_wait_until(const _Atomic uint32_t *word, uint32_t seen, uint32_t bits, uint64_t until_ns)
+{
+    struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u), .tv_nsec = (long)(until_ns % 1000000000u)};
+    (void)syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, seen, &until, NULL, bits); /* likewise; a time, not a span, with bits */
 }
 
 void park_wake(const _Atomic uint32_t *word, uint32_t count, uint32_t bits)

@@ -12,6 +12,8 @@
 
 /* Sleep unless *word has moved on from `seen`. May return without cause: the caller looks again. bits is not 0. */
 void park_wait(const _Atomic uint32_t *word, uint32_t seen, uint32_t bits);
+/* No longer than until this time of the system's monotonic clock. */
+void park_wait_until(const _Atomic uint32_t *word, uint32_t seen, uint32_t bits, uint64_t until_ns);
 void park_wake(const _Atomic uint32_t *word, uint32_t count, uint32_t bits);
 
 #endif

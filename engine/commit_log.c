@@ -16,6 +16,9 @@
 #include "base/park.h"
 #include "log_internal.h"
 
+#define GATHER_PART 1u       /* the next round is waited for no longer than the time of a sync, divided by this */
+#define GATHER_SKIP_MAX 64u  /* rounds that do not wait, after waits in vain */
+
 static void *preparer(void *arg)
 {
     struct commit_log *log = arg;
@@ -244,11 +247,41 @@ static uint32_t round_bit(uint32_t round)
     return 1u << (round % 32);
 }
 
+/* A round began at `began` and ended: for how many should the next one wait, and how long? Those whom this one let go come back soon if they commit one
+ * thing after the other, and a round without them would make them wait for a whole one more. Lock held. */
+static void expect(struct commit_log *log, uint64_t began, uint32_t covered)
+{
+    uint64_t now = log->env->ops->mono_ns(log->env), took = now - began;
+    log->sync_ns = log->sync_ns == 0 ? took : log->sync_ns - log->sync_ns / 8 + took / 8;
+    log->expected = 1;
+    if (log->skip > 0) {
+        log->skip--;
+        return;
+    }
+    log->expected = covered + log->waiters;
+    log->gather_until = now + log->sync_ns / GATHER_PART;
+}
+
+/* A round begins. Were those who were waited for there? A wait in vain is paid for by rounds that wait for nobody. Lock held. */
+static uint32_t muster(struct commit_log *log)
+{
+    uint32_t covered = log->waiters;
+    if (log->expected > 1 && covered >= log->expected)
+        log->vain /= 2;
+    else if (log->expected > 1 && log->gathered) {
+        log->vain = log->vain < GATHER_SKIP_MAX / 2 ? log->vain * 2 + 1 : GATHER_SKIP_MAX;
+        log->skip = log->vain;
+    }
+    log->waiters = 0;
+    log->gathered = false;
+    return covered;
+}
+
 /* Write and sync for everybody who waits: the leader. Lock held on entry and exit, not in between. Nobody else is syncing. */
 static quartet_status lead(struct commit_log *log, struct err *err)
 {
     quartet_status rc = QUARTET_OK;
-    uint64_t from = atomic_load(&log->synced);
+    uint64_t from = atomic_load(&log->synced), began = log->env->ops->mono_ns(log->env);
     uint32_t me = ++log->rounds;
     log->syncing = true;
     log->sync_to = UINT64_MAX; /* what is appended until the records are taken is taken */
@@ -258,6 +291,7 @@ static quartet_status lead(struct commit_log *log, struct err *err)
     }
     log->sync_to = log->fill_start + log->fill.len;
     uint64_t to = log->sync_to;
+    uint32_t covered = muster(log);
     if (rc == QUARTET_OK && log->fill.len > 0)
         rc = hand_over(log, false, err);
     pthread_mutex_unlock(&log->lock);
@@ -270,29 +304,49 @@ static quartet_status lead(struct commit_log *log, struct err *err)
         return synced ? fail(log, err) : rc;
     atomic_store(&log->synced, to);
     atomic_store(&log->round, me);
+    expect(log, began, covered);
+    bool more = log->waiters > 0;
     pthread_mutex_unlock(&log->lock);
-    /* One of those who came meanwhile leads the next round at once, so that the disk has work; then what is durable is shown, then all whom this round
-     * covers return, by one call. */
-    park_wake(&log->round, 1, round_bit(me + 1));
+    /* One of those who came meanwhile sees to the next round; then what is durable is shown, then all whom this round covers return, by one call. */
+    if (more)
+        park_wake(&log->round, 1, round_bit(me + 1));
     if (log->on_sync != NULL)
         log->on_sync(log->on_sync_arg);
-    park_wake(&log->round, PARK_ALL, round_bit(me));
+    if (covered > 1)
+        park_wake(&log->round, PARK_ALL, round_bit(me));
     pthread_mutex_lock(&log->lock);
     return QUARTET_OK;
+}
+
+/* Nobody syncs: may the next round begin? Lock held. */
+static bool complete(struct commit_log *log)
+{
+    return log->waiters >= log->expected || log->env->ops->mono_ns(log->env) >= log->gather_until;
 }
 
 static quartet_status sync_full(struct commit_log *log, uint64_t upto, struct err *err)
 {
     quartet_status rc = QUARTET_OK;
+    uint32_t guard = 0; /* the round that this thread sees to where nobody else does; 0: none */
     pthread_mutex_lock(&log->lock);
+    log->waiters++;
     while (rc == QUARTET_OK && atomic_load(&log->synced) < upto) {
         rc = broken(log, err);
-        if (rc == QUARTET_OK && !log->syncing) {
+        if (rc == QUARTET_OK && !log->syncing && complete(log)) {
             rc = lead(log, err);
         } else if (rc == QUARTET_OK) {
-            uint32_t seen = atomic_load(&log->round), mine = upto <= log->sync_to ? log->rounds : log->rounds + 1;
+            uint32_t seen = atomic_load(&log->round), mine = log->syncing && upto <= log->sync_to ? log->rounds : log->rounds + 1;
+            uint64_t until = 0;
+            if (!log->syncing && (!log->gathered || guard == mine)) {
+                log->gathered = true;
+                guard = mine;
+                until = log->gather_until;
+            }
             pthread_mutex_unlock(&log->lock);
-            park_wait(&log->round, seen, round_bit(mine));
+            if (until != 0)
+                park_wait_until(&log->round, seen, round_bit(mine), until);
+            else
+                park_wait(&log->round, seen, round_bit(mine));
             if (atomic_load(&log->synced) >= upto)
                 return QUARTET_OK;
             pthread_mutex_lock(&log->lock);

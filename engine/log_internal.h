@@ -52,6 +52,12 @@ struct commit_log {
     uint64_t sync_to;         /* syncing: what it will make durable */
     uint32_t rounds;          /* syncs begun */
     _Atomic uint32_t round;   /* syncs ended, to sleep on; in the lock */
+    uint32_t waiters;         /* who came for a sync that no round covers yet */
+    uint32_t expected;        /* with so many of them the next round begins ... */
+    uint64_t gather_until;    /* ... or at this time, by the system's clock */
+    bool gathered;            /* one of them sleeps only until then */
+    uint32_t skip, vain;      /* rounds that wait for nobody: left, and how many the last wait in vain cost */
+    uint64_t sync_ns;         /* what a round takes of late */
     void (*on_sync)(void *arg);
     void *on_sync_arg;
     struct err broken;        /* code QUARTET_OK: well */

@@ -2,6 +2,8 @@
 #include "unit/cunit.h"
 
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -558,6 +560,78 @@ static void test_commit_log_threads_all_learn_of_a_failed_sync(void)
     }
 }
 
+/* A clock that moves with the disk: a sync takes a second of it, looking at it ten microseconds. */
+static atomic_uint_fast64_t slow_clock, slow_syncs;
+static const struct env_ops *slow_under;
+
+static uint64_t slow_mono_ns(struct env *env)
+{
+    (void)env; /* the table's signature */
+    return atomic_fetch_add(&slow_clock, 10000u);
+}
+
+static quartet_status slow_sync(struct file *file, struct err *err)
+{
+    for (int i = 0; i < 2; i++)
+        sched_yield(); /* so that others come meanwhile */
+    atomic_fetch_add(&slow_clock, 1000000000u);
+    atomic_fetch_add(&slow_syncs, 1u);
+    return slow_under->sync(file, err);
+}
+
+static void *commit_full(void *arg)
+{
+    struct worker *w = arg;
+    struct err err = ERR_INIT;
+    for (uint32_t i = 0; i < w->commits && !w->failed; i++) {
+        uint8_t text[8];
+        store_le32(text, w->number);
+        store_le32(text + 4, i);
+        struct slice part = slice_of(text, 8);
+        log_pos at, end;
+        pthread_mutex_lock(w->order);
+        quartet_status rc = commit_log_append(w->log, LOG_LOCAL, &part, 1, &at, &end, &err);
+        pthread_mutex_unlock(w->order);
+        if (rc == QUARTET_OK)
+            rc = commit_log_sync(w->log, end, LOG_SYNC_FULL, &err);
+        w->failed = rc != QUARTET_OK || commit_log_synced(w->log) < end;
+    }
+    return NULL;
+}
+
+/* Who was let go by one sync is back before the next begins: else two halves of the sessions would take turns, each waiting for two syncs a commit. */
+static void test_commit_log_a_round_waits_for_those_of_the_last(void)
+{
+    struct fault_env f;
+    struct err err = ERR_INIT;
+    struct tally tally = {0};
+    commit_log *log = NULL;
+    pthread_mutex_t order = PTHREAD_MUTEX_INITIALIZER;
+    pthread_t threads[8];
+    struct worker workers[8];
+    fault_env_init(&f, 1);
+    f.env.threads = true;
+    struct env_ops slow = *f.env.ops;
+    slow_under = f.env.ops;
+    slow.mono_ns = slow_mono_ns;
+    slow.sync = slow_sync;
+    f.env.ops = &slow;
+    CU_ASSERT_EQUAL_FATAL(commit_log_open(&f.env, "/d", false, &log, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL_FATAL(commit_log_replay(log, 0, tally_each, &tally, &err), QUARTET_OK);
+    slow_syncs = 0;
+    for (uint32_t i = 0; i < 8; i++) {
+        workers[i] = (struct worker){.log = log, .order = &order, .number = i, .commits = 40};
+        CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL, commit_full, &workers[i]), 0);
+    }
+    for (uint32_t i = 0; i < 8; i++) {
+        pthread_join(threads[i], NULL);
+        CU_ASSERT_FALSE(workers[i].failed);
+    }
+    CU_ASSERT_TRUE(slow_syncs < 60);
+    commit_log_close(log);
+    fault_env_deinit(&f);
+}
+
 /* What each level promises: FULL survives the loss of power, NORMAL the end of the process, OFF nothing but a close. */
 static void test_commit_log_levels_keep_what_they_promise(void)
 {
@@ -666,6 +740,7 @@ const struct unit_test unit_tests[] = {
     {"trim_recycles_segments", test_commit_log_trim_recycles_segments},
     {"missing_segment_is_damage", test_commit_log_missing_segment_is_damage},
     {"threads_share_syncs", test_commit_log_threads_share_syncs},
+    {"a_round_waits_for_those_of_the_last", test_commit_log_a_round_waits_for_those_of_the_last},
     {"threads_all_learn_of_a_failed_sync", test_commit_log_threads_all_learn_of_a_failed_sync},
     {"levels_keep_what_they_promise", test_commit_log_levels_keep_what_they_promise},
     {"survives_failed_allocations", test_commit_log_survives_failed_allocations},
