@@ -24,3 +24,13 @@ void park_wake(const _Atomic uint32_t *word, uint32_t count, uint32_t bits)
     int n = count > INT32_MAX ? INT32_MAX : (int)count;
     (void)syscall(SYS_futex, word, FUTEX_WAKE_BITSET | FUTEX_PRIVATE_FLAG, n, NULL, NULL, bits); /* how many slept is of no use */
 }
+
+bool park_mutex_init(pthread_mutex_t *m)
+{
+    pthread_mutexattr_t attr;
+    if (pthread_mutexattr_init(&attr) != 0)
+        return false;
+    bool good = pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP) == 0 && pthread_mutex_init(m, &attr) == 0;
+    pthread_mutexattr_destroy(&attr);
+    return good;
+}

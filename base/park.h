@@ -5,7 +5,9 @@
 #ifndef BASE_PARK_H
 #define BASE_PARK_H
 
+#include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define PARK_ALL UINT32_MAX /* of bits: every group; of count: every sleeper */
@@ -15,5 +17,8 @@ void park_wait(const _Atomic uint32_t *word, uint32_t seen, uint32_t bits);
 /* No longer than until this time of the system's monotonic clock. */
 void park_wait_until(const _Atomic uint32_t *word, uint32_t seen, uint32_t bits, uint64_t until_ns);
 void park_wake(const _Atomic uint32_t *word, uint32_t count, uint32_t bits);
+
+/* A mutex that is held for a microsecond at a time: who finds it taken looks again for a moment before it sleeps, since sleeping and being woken cost several. */
+bool park_mutex_init(pthread_mutex_t *m);
 
 #endif

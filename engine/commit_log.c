@@ -16,7 +16,6 @@
 #include "base/park.h"
 #include "log_internal.h"
 
-#define GATHER_PART 1u       /* the next round is waited for no longer than the time of a sync, divided by this */
 #define GATHER_SKIP_MAX 64u  /* rounds that do not wait, after waits in vain */
 
 static void *preparer(void *arg)
@@ -44,7 +43,7 @@ static void *preparer(void *arg)
 
 static quartet_status init_locks(struct commit_log *log, struct err *err)
 {
-    bool good = pthread_mutex_init(&log->lock, NULL) == 0 && pthread_mutex_init(&log->prepare_lock, NULL) == 0 &&
+    bool good = park_mutex_init(&log->lock) && pthread_mutex_init(&log->prepare_lock, NULL) == 0 &&
                 pthread_cond_init(&log->change, NULL) == 0 && pthread_cond_init(&log->prepare_wake, NULL) == 0;
     return good ? QUARTET_OK : err_nomem(err);
 }
@@ -247,34 +246,32 @@ static uint32_t round_bit(uint32_t round)
     return 1u << (round % 32);
 }
 
-/* A round began at `began` and ended: for how many should the next one wait, and how long? Those whom this one let go come back soon if they commit one
- * thing after the other, and a round without them would make them wait for a whole one more. Lock held. */
-static void expect(struct commit_log *log, uint64_t began, uint32_t covered)
+/* A round began at `began` and ended: for how many should the next one wait, and how long? Those who were let go come back soon if they commit one thing
+ * after the other, and a round without them would make them wait for a whole one more. Lock held. */
+static void expect(struct commit_log *log, uint64_t began)
 {
     uint64_t now = log->env->ops->mono_ns(log->env), took = now - began;
+    uint32_t seen = log->covered + log->waiters;
     log->sync_ns = log->sync_ns == 0 ? took : log->sync_ns - log->sync_ns / 8 + took / 8;
-    log->expected = 1;
-    if (log->skip > 0) {
-        log->skip--;
-        return;
-    }
-    log->expected = covered + log->waiters;
-    log->gather_until = now + log->sync_ns / GATHER_PART;
+    log->sessions = seen > log->sessions ? seen : log->sessions;
+    log->expected = log->skip > 0 ? 1 : log->sessions;
+    log->skip -= log->skip > 0;
+    log->gather_until = now + log->sync_ns;
 }
 
 /* A round begins. Were those who were waited for there? A wait in vain is paid for by rounds that wait for nobody. Lock held. */
-static uint32_t muster(struct commit_log *log)
+static void muster(struct commit_log *log)
 {
-    uint32_t covered = log->waiters;
-    if (log->expected > 1 && covered >= log->expected)
+    log->covered = log->waiters;
+    if (log->expected > 1 && log->covered >= log->expected) {
         log->vain /= 2;
-    else if (log->expected > 1 && log->gathered) {
+    } else if (log->expected > 1) {
+        log->sessions = log->covered;
         log->vain = log->vain < GATHER_SKIP_MAX / 2 ? log->vain * 2 + 1 : GATHER_SKIP_MAX;
         log->skip = log->vain;
     }
     log->waiters = 0;
     log->gathered = false;
-    return covered;
 }
 
 /* Write and sync for everybody who waits: the leader. Lock held on entry and exit, not in between. Nobody else is syncing. */
@@ -291,7 +288,7 @@ static quartet_status lead(struct commit_log *log, struct err *err)
     }
     log->sync_to = log->fill_start + log->fill.len;
     uint64_t to = log->sync_to;
-    uint32_t covered = muster(log);
+    muster(log);
     if (rc == QUARTET_OK && log->fill.len > 0)
         rc = hand_over(log, false, err);
     pthread_mutex_unlock(&log->lock);
@@ -304,35 +301,38 @@ static quartet_status lead(struct commit_log *log, struct err *err)
         return synced ? fail(log, err) : rc;
     atomic_store(&log->synced, to);
     atomic_store(&log->round, me);
-    expect(log, began, covered);
-    bool more = log->waiters > 0;
+    expect(log, began);
+    bool more = log->waiters > 0, several = log->covered > 1;
     pthread_mutex_unlock(&log->lock);
     /* One of those who came meanwhile sees to the next round; then what is durable is shown, then all whom this round covers return, by one call. */
     if (more)
         park_wake(&log->round, 1, round_bit(me + 1));
     if (log->on_sync != NULL)
         log->on_sync(log->on_sync_arg);
-    if (covered > 1)
+    if (several)
         park_wake(&log->round, PARK_ALL, round_bit(me));
     pthread_mutex_lock(&log->lock);
     return QUARTET_OK;
 }
 
-/* Nobody syncs: may the next round begin? Lock held. */
-static bool complete(struct commit_log *log)
+/* Nobody syncs: may the next round begin? Where somebody watches the time others need not. Lock held. */
+static bool complete(const struct commit_log *log, bool watches)
 {
-    return log->waiters >= log->expected || log->env->ops->mono_ns(log->env) >= log->gather_until;
+    return log->waiters >= log->expected || ((watches || !log->gathered) && log->env->ops->mono_ns(log->env) >= log->gather_until);
 }
 
 static quartet_status sync_full(struct commit_log *log, uint64_t upto, struct err *err)
 {
     quartet_status rc = QUARTET_OK;
-    uint32_t guard = 0; /* the round that this thread sees to where nobody else does; 0: none */
+    uint32_t guard = 0; /* the round whose time this thread watches; 0: none */
     pthread_mutex_lock(&log->lock);
-    log->waiters++;
+    if (log->syncing && log->sync_to != UINT64_MAX && upto <= log->sync_to)
+        log->covered++; /* its record was taken before it came here */
+    else if (atomic_load(&log->synced) < upto)
+        log->waiters++;
     while (rc == QUARTET_OK && atomic_load(&log->synced) < upto) {
         rc = broken(log, err);
-        if (rc == QUARTET_OK && !log->syncing && complete(log)) {
+        if (rc == QUARTET_OK && !log->syncing && complete(log, guard == log->rounds + 1)) {
             rc = lead(log, err);
         } else if (rc == QUARTET_OK) {
             uint32_t seen = atomic_load(&log->round), mine = log->syncing && upto <= log->sync_to ? log->rounds : log->rounds + 1;

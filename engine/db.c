@@ -9,6 +9,7 @@
 #include "backup.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/park.h"
 #include "base/plant.h"
 
 #include <sodium.h>
@@ -245,7 +246,7 @@ quartet_status db_open(struct env *env, const char *path, const struct db_option
     atomic_init(&d->catalog_versions, 1);
     atomic_init(&d->history_ms, DB_HISTORY_MS_DEFAULT);
     atomic_init(&d->history_from, 0);
-    if (pthread_mutex_init(&d->commit_lock, NULL) != 0 || pthread_mutex_init(&d->publish_lock, NULL) != 0 ||
+    if (!park_mutex_init(&d->commit_lock) || !park_mutex_init(&d->publish_lock) ||
         pthread_mutex_init(&d->seal_lock, NULL) != 0 || pthread_mutex_init(&d->keys_lock, NULL) != 0 ||
         pthread_mutex_init(&d->tables_lock, NULL) != 0) {
         map_deinit(&d->tables);

@@ -352,8 +352,10 @@ static quartet_status told_in_run(const struct kv_blend *in, uint32_t below, uin
         buf_clear(&key);
         kv_past_key(&key, in->at->key, KV_PAST_BEFORE, stamp, 0);
         rc = buf_check(&key, err);
-        if (rc == QUARTET_OK)
-            rc = kv_run_get(in->walks[i].run, &page, kv_past_tree(in->at->tree), slice_of(key.data, key.len), &in->walks[i].sight, &record, &version, told, err);
+        if (rc == QUARTET_OK) {
+            struct kv_run_probe probe = kv_run_probe_of(kv_past_tree(in->at->tree), slice_of(key.data, key.len));
+            rc = kv_run_get(in->walks[i].run, &page, &probe, &in->walks[i].sight, &record, &version, told, err);
+        }
     }
     kv_run_page_deinit(&page);
     buf_deinit(&key);

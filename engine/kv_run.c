@@ -17,7 +17,10 @@ struct lane {
     tree_id tree;
     struct buf page;     /* open; empty: none */
     struct buf offsets;  /* u32 each */
-    struct buf hashes;   /* u64 each, for the filter */
+    struct buf hashes;   /* u64 each, of the open section, for its filter */
+    struct run_section *sections;
+    uint32_t section_count, section_cap;
+    bool section_open;   /* of the last one: its filter is still to be made */
     struct buf last;     /* key of the last entry put */
     apply_no last_version, newest;
     bool any, closed;    /* has entries; has closed pages */
@@ -126,18 +129,46 @@ static quartet_status spill(struct kv_run_writer *w, struct err *err)
     return rc;
 }
 
-
-static quartet_status filter_make(struct kv_run *r, struct run_page *p, const struct buf *hashes, struct err *err)
+/* The page that was closed last begins a section. */
+static quartet_status section_begin(struct lane *l, const struct run_page *p, struct err *err)
 {
-    p->filter_words = p->count * RUN_FILTER_BITS / 64 + 1;
-    p->filter = arena_zalloc(&r->keys, p->filter_words, sizeof *p->filter);
-    if (p->filter == NULL)
-        return arena_fail(&r->keys, err);
-    for (uint32_t i = 0; i < p->count; i++) {
-        uint64_t h = load_le64(hashes->data + (size_t)i * 8);
-        p->filter[run_filter_slot(h, p->filter_words)] |= run_filter_mask(h);
+    if (l->section_count == l->section_cap) {
+        uint32_t cap = l->section_cap == 0 ? 4 : l->section_cap * 2;
+        struct run_section *grown = mem_realloc(l->sections, cap, sizeof *grown);
+        if (grown == NULL)
+            return err_nomem(err);
+        l->sections = grown;
+        l->section_cap = cap;
     }
+    l->sections[l->section_count++] = (struct run_section){.word = p->word, .key = p->key, .key_len = p->key_len};
+    l->section_open = true;
     return QUARTET_OK;
+}
+
+static quartet_status section_close(struct kv_run *r, struct lane *l, struct err *err)
+{
+    struct run_section *s = &l->sections[l->section_count - 1];
+    size_t count = l->hashes.len / 8;
+    s->blocks = (uint32_t)(count * RUN_FILTER_BITS / (32u * RUN_FILTER_LANES) + 1);
+    s->filter = arena_zalloc(&r->keys, (size_t)s->blocks * RUN_FILTER_LANES, sizeof *s->filter);
+    if (s->filter == NULL)
+        return arena_fail(&r->keys, err);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t h = load_le64(l->hashes.data + i * 8);
+        uint32_t *block = run_filter_block(s->filter, s->blocks, h);
+        for (uint32_t k = 0; k < RUN_FILTER_LANES; k++)
+            block[k] |= run_filter_bit(h, k);
+    }
+    buf_clear(&l->hashes);
+    l->section_open = false;
+    return QUARTET_OK;
+}
+
+/* A page was closed, its hashes are the last ones: it goes on with the section that is open, or begins one, and closes it once that is large enough. */
+static quartet_status section_page(struct kv_run *r, struct lane *l, const struct run_page *p, struct err *err)
+{
+    quartet_status rc = l->section_open ? QUARTET_OK : section_begin(l, p, err);
+    return rc == QUARTET_OK && l->hashes.len >= 8u * RUN_SECTION_ENTRIES ? section_close(r, l, err) : rc;
 }
 
 /* Begin an entry of the index with the page's first key. */
@@ -199,7 +230,7 @@ static quartet_status page_close(struct kv_run_writer *w, struct lane *l, struct
     store_le32(l->page.data + 8, p->bytes);
     store_le32(l->page.data + 12, count);
     store_le64(l->page.data + 16, l->tree);
-    rc = filter_make(r, p, &l->hashes, err);
+    rc = section_page(r, l, p, err);
     if (rc == QUARTET_OK && r->file == NULL) {
         p->p = mem_dup(l->page.data, l->page.len);
         if (p->p == NULL)
@@ -215,7 +246,6 @@ static quartet_status page_close(struct kv_run_writer *w, struct lane *l, struct
     r->bytes += p->bytes;
     buf_clear(&l->page);
     buf_clear(&l->offsets);
-    buf_clear(&l->hashes);
     return r->file == NULL && w->place.dir != NULL && r->memory_bytes > w->place.memory_bytes ? spill(w, err) : QUARTET_OK;
 }
 
@@ -344,13 +374,16 @@ static quartet_status trees_make(struct kv_run_writer *w, struct err *err)
     }
     for (uint32_t i = 0; i < r->tree_count; i++) {
         struct run_tree *t = &r->trees[i];
-        const struct lane *l = lane_of(w, t->tree, err);
+        struct lane *l = lane_of(w, t->tree, err);
         QASSERT(l != NULL);
         const void *copy = arena_dup(&r->keys, l->last.data, l->last.len);
         if (copy == NULL)
             return arena_fail(&r->keys, err);
         t->last = slice_of(copy, l->last.len);
         t->newest = l->newest;
+        t->sections = l->sections;
+        t->section_count = l->section_count;
+        l->sections = NULL;
     }
     return QUARTET_OK;
 }
@@ -359,8 +392,11 @@ quartet_status kv_run_finish(kv_run_writer *w, apply_no shift, kv_run **out, str
 {
     struct kv_run *r = w->run;
     quartet_status rc = w->failed ? err_set(err, QUARTET_MISUSE, "a run that could not be written goes no further") : QUARTET_OK;
-    for (uint32_t i = 0; i < w->lane_count && rc == QUARTET_OK; i++)
+    for (uint32_t i = 0; i < w->lane_count && rc == QUARTET_OK; i++) {
         rc = page_close(w, &w->lanes[i], err);
+        if (rc == QUARTET_OK && w->lanes[i].section_open)
+            rc = section_close(r, &w->lanes[i], err);
+    }
     if (rc == QUARTET_OK && r->file != NULL)
         rc = out_flush(w, err);
     if (rc == QUARTET_OK) {
@@ -429,7 +465,6 @@ static quartet_status page_in(struct kv_run_writer *w, uint64_t left, struct err
         return QUARTET_NOMEM;
     buf_clear(&l->page);
     buf_clear(&l->offsets);
-    buf_clear(&l->hashes);
     if (buf_reserve(&l->page, bytes) == NULL)
         return err_nomem(err);
     rc = r->env->ops->pread(r->file, l->page.data, bytes, w->out_at, &got, err);
@@ -448,7 +483,7 @@ static quartet_status page_in(struct kv_run_writer *w, uint64_t left, struct err
     p->count = count;
     p->bytes = bytes;
     p->at = w->out_at;
-    rc = filter_make(r, p, &l->hashes, err);
+    rc = section_page(r, l, p, err);
     buf_clear(&l->page);
     r->page_count += rc == QUARTET_OK;
     r->entries += count;
@@ -470,7 +505,7 @@ quartet_status kv_run_open(const struct kv_run_place *place, uint64_t bytes, kv_
         rc = page_in(w, bytes - w->out_at, err);
     if (rc == QUARTET_CORRUPT)
         err_prefix(err, path);
-    if (rc == QUARTET_OK) /* nothing is open any longer, so it writes nothing */
+    if (rc == QUARTET_OK) /* no page is open any longer, so it writes nothing and closes sections */
         return kv_run_finish(w, 0, out, err);
     kv_run_writer_free(w);
     return rc;
@@ -485,6 +520,7 @@ void kv_run_writer_free(kv_run_writer *w)
         buf_deinit(&w->lanes[i].offsets);
         buf_deinit(&w->lanes[i].hashes);
         buf_deinit(&w->lanes[i].last);
+        mem_free(w->lanes[i].sections);
     }
     mem_free(w->lanes);
     buf_deinit(&w->out);
@@ -500,6 +536,8 @@ void kv_run_free(kv_run *r)
         mem_free(r->pages[i].p);
     if (r->file != NULL)
         r->env->ops->close(r->file);
+    for (uint32_t i = 0; i < r->tree_count; i++)
+        mem_free(r->trees[i].sections);
     mem_free(r->pages);
     mem_free(r->trees);
     arena_free_all(&r->keys);

@@ -69,8 +69,16 @@ struct kv_run_page {
 void kv_run_page_rest(struct kv_run_page *page); /* hold none, keep the memory: before a run goes */
 void kv_run_page_deinit(struct kv_run_page *page);
 
+/* A key to look for, in any number of runs. The key's bytes are borrowed. */
+struct kv_run_probe {
+    tree_id tree;
+    struct slice key;
+    uint64_t word, hash;
+};
+struct kv_run_probe kv_run_probe_of(tree_id tree, struct slice key);
+
 /* The newest version in sight. *found false: none. record->p is NULL for an erasure. QUARTET_IO, QUARTET_CORRUPT: of the file. */
-quartet_status kv_run_get(const kv_run *r, struct kv_run_page *page, tree_id tree, struct slice key, const struct kv_sight *sight, struct slice *record,
+quartet_status kv_run_get(const kv_run *r, struct kv_run_page *page, const struct kv_run_probe *probe, const struct kv_sight *sight, struct slice *record,
                           apply_no *version, bool *found, struct err *err);
 
 /* Walk as with kv_cursor: on the newest version in sight of one key, or at the end. {0} before the first seek; deinit at the end. key and record last until the

@@ -11,7 +11,9 @@
 
 #define RUN_PAGE_BYTES (16u << 10) /* a page is closed once it has more; a large entry has one of its own */
 #define RUN_HEAD_BYTES 24u
-#define RUN_FILTER_BITS 10u        /* for each entry of a page: one look in a hundred is in vain */
+#define RUN_SECTION_ENTRIES (8u << 10) /* pages of one tree with so many entries share a filter */
+#define RUN_FILTER_BITS 17u        /* for each entry: one look in a thousand is in vain, and that costs reading a page */
+#define RUN_FILTER_LANES 8u        /* 32-bit words of a filter's block; a key has a bit in each */
 
 /* What is known of a page without looking at it. */
 struct run_page {
@@ -20,15 +22,23 @@ struct run_page {
     const uint8_t *key; /* of the first entry */
     uint32_t key_len;
     uint32_t count, bytes;
-    uint32_t filter_words;
     apply_no version;   /* of the first entry, not shifted */
     uint8_t *p;         /* NULL: in the file */
     uint64_t at;        /* there */
-    uint64_t *filter;   /* which keys are in it, perhaps */
+};
+/* Neighbouring pages of one tree, and which keys are in them, perhaps. */
+struct run_section {
+    uint64_t word;      /* as run_page's, of the first page */
+    const uint8_t *key;
+    uint32_t key_len;
+    uint32_t blocks;    /* of the filter */
+    uint32_t *filter;
 };
 struct run_tree {
     tree_id tree;
     uint32_t first, end; /* its pages */
+    struct run_section *sections; /* ascending */
+    uint32_t section_count;
     struct slice last;   /* key */
     apply_no newest;     /* version, not shifted */
 };
@@ -46,14 +56,16 @@ struct kv_run {
 
 uint64_t run_word(struct slice key);
 uint64_t run_key_hash(tree_id tree, struct slice key);
-/* Bits of a filter of `words` words. */
-static inline uint64_t run_filter_slot(uint64_t hash, uint32_t words)
+
+/* A split block filter (as in Parquet files): one line of the cache is looked at, whatever the filter's size. */
+static inline uint32_t *run_filter_block(uint32_t *filter, uint32_t blocks, uint64_t hash)
 {
-    return ((hash >> 32) * words) >> 32;
+    return filter + (size_t)(((hash >> 32) * blocks) >> 32) * RUN_FILTER_LANES;
 }
-static inline uint64_t run_filter_mask(uint64_t hash)
+static inline uint32_t run_filter_bit(uint64_t hash, uint32_t lane)
 {
-    return (uint64_t)1 << (hash & 63) | (uint64_t)1 << (hash >> 6 & 63) | (uint64_t)1 << (hash >> 12 & 63) | (uint64_t)1 << (hash >> 18 & 63);
+    static const uint32_t salt[RUN_FILTER_LANES] = {0x47b6137bu, 0x44974d91u, 0x8824ad5bu, 0xa2b7289du, 0x705495c7u, 0x2df1424bu, 0x9efc4947u, 0x5c6bfb31u};
+    return (uint32_t)1 << (((uint32_t)hash * salt[lane]) >> 27);
 }
 
 #endif

@@ -1,6 +1,6 @@
 /* kv_run_read.c - reading a sorted run: one page at hand for each reader, found through the index in memory.
- * Why a page a reader and no cache: the system caches the file; what it costs is a copy of 16 KiB and its checksum, and the filter of a page spares it for
- *   keys that are not there.
+ * Why a page a reader and no cache: the system caches the file; what it costs is a copy of 16 KiB and its checksum, and filters, each of a
+ *   stretch of pages, spare it for keys that are not there.
  * Invariants: neighbouring pages are compared by the index's keys, which stay, never by keys of a page that is no longer at hand. */
 #include <string.h>
 #include <xxhash.h>
@@ -151,42 +151,44 @@ static quartet_status locate(const struct kv_run *r, struct kv_run_page *h, cons
     return QUARTET_OK;
 }
 
-static bool filter_has(const struct run_page *p, uint64_t hash)
+/* false: no page has an entry of the key. A key's versions may go on over several sections: then the last of them has it, too. */
+static bool may_have(const struct run_tree *t, const struct kv_run_probe *p)
 {
-    uint64_t mask = run_filter_mask(hash);
-    return (p->filter[run_filter_slot(hash, p->filter_words)] & mask) == mask;
-}
-
-/* false: no page has an entry of the key. A key's versions may go on over several pages. */
-static bool may_have(const struct kv_run *r, const struct run_tree *t, struct slice key)
-{
-    if (slice_cmp(key, t->last) > 0)
+    if (slice_cmp(p->key, t->last) > 0)
         return false;
-    uint64_t word = run_word(key), hash = run_key_hash(t->tree, key);
-    uint32_t lo = t->first, hi = t->end;
-    while (lo < hi) { /* the first page that begins after the key */
+    uint32_t lo = 0, hi = t->section_count;
+    while (lo < hi) { /* the first section that begins after the key */
         uint32_t mid = lo + (hi - lo) / 2;
-        const struct run_page *p = &r->pages[mid];
-        if (p->word < word || (p->word == word && slice_cmp(slice_of(p->key, p->key_len), key) <= 0))
+        const struct run_section *s = &t->sections[mid];
+        if (s->word < p->word || (s->word == p->word && slice_cmp(slice_of(s->key, s->key_len), p->key) <= 0))
             lo = mid + 1;
         else
             hi = mid;
     }
-    if (lo == t->first)
+    if (lo == 0)
         return false;
-    const struct run_page *p = &r->pages[lo - 1];
-    return filter_has(p, hash); /* where it goes over several pages, the last one has it, too */
+    const struct run_section *s = &t->sections[lo - 1];
+    const uint32_t *block = run_filter_block(s->filter, s->blocks, p->hash);
+    bool has = true;
+    for (uint32_t k = 0; k < RUN_FILTER_LANES; k++)
+        has = has && (block[k] & run_filter_bit(p->hash, k)) != 0;
+    return has;
 }
 
-quartet_status kv_run_get(const kv_run *r, struct kv_run_page *page, tree_id tree, struct slice key, const struct kv_sight *sight, struct slice *record,
+struct kv_run_probe kv_run_probe_of(tree_id tree, struct slice key)
+{
+    return (struct kv_run_probe){.tree = tree, .key = key, .word = run_word(key), .hash = run_key_hash(tree, key)};
+}
+
+quartet_status kv_run_get(const kv_run *r, struct kv_run_page *page, const struct kv_run_probe *probe, const struct kv_sight *sight, struct slice *record,
                           apply_no *version, bool *found, struct err *err)
 {
-    const struct run_tree *t = tree_find(r, tree);
+    const struct run_tree *t = tree_find(r, probe->tree);
     *found = false;
-    if (t == NULL || t->tree != tree || !may_have(r, t, key))
+    if (t == NULL || t->tree != probe->tree || !may_have(t, probe))
         return QUARTET_OK;
     uint32_t index, at;
-    quartet_status rc = locate(r, page, t, key, sight->through, &index, &at, err);
+    quartet_status rc = locate(r, page, t, probe->key, sight->through, &index, &at, err);
     while (rc == QUARTET_OK && index < t->end) {
         struct entry e;
         rc = page_load(page, r, index, err);
@@ -194,7 +196,7 @@ quartet_status kv_run_get(const kv_run *r, struct kv_run_page *page, tree_id tre
             break;
         if (!entry_at(page, at, &e))
             return damaged(r, index, err);
-        if (!slice_eq(e.key, key))
+        if (!slice_eq(e.key, probe->key))
             break;
         if (sees(sight, e.version)) {
             *record = e.record;

@@ -173,10 +173,14 @@ static quartet_status locate(kv_snap *snap, const struct kv_overlay *over, tree_
     for (uint32_t i = 0; i < snap->view->count; i++) {
         const struct kv_layer *l = snap->view->layers[i];
         bool found;
-        if (l->run == NULL)
+        if (l->run == NULL) {
             found = kv_buffer_get(l->buffer, tree, key, snap->at, record, &version);
-        else if ((rc = kv_run_get(l->run, &snap->page, tree, key, &(struct kv_sight){.through = snap->at}, record, &version, &found, err)) != QUARTET_OK)
-            return rc;
+        } else {
+            struct kv_run_probe probe = kv_run_probe_of(tree, key);
+            rc = kv_run_get(l->run, &snap->page, &probe, &(struct kv_sight){.through = snap->at}, record, &version, &found, err);
+            if (rc != QUARTET_OK)
+                return rc;
+        }
         *passing = l->run != NULL;
         if (found)
             return record->p != NULL ? QUARTET_OK : QUARTET_NOTFOUND;

@@ -64,10 +64,11 @@ quartet_status kv_spill_get(const kv_spill *set, struct kv_run_page *page, tree_
                             apply_no *version, bool *found, struct err *err)
 {
     struct kv_sight sight = sight_of(set, through);
+    struct kv_run_probe probe = kv_run_probe_of(tree, key);
     quartet_status rc = QUARTET_OK;
     *found = false;
     for (uint32_t i = 0; i < set->count && rc == QUARTET_OK && !*found; i++)
-        rc = kv_run_get(set->runs[i]->run, page, tree, key, &sight, record, version, found, err);
+        rc = kv_run_get(set->runs[i]->run, page, &probe, &sight, record, version, found, err);
     return rc;
 }
 

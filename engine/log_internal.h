@@ -52,7 +52,9 @@ struct commit_log {
     uint64_t sync_to;         /* syncing: what it will make durable */
     uint32_t rounds;          /* syncs begun */
     _Atomic uint32_t round;   /* syncs ended, to sleep on; in the lock */
-    uint32_t waiters;         /* who came for a sync that no round covers yet */
+    uint32_t waiters;         /* who came for a sync and is in no round yet */
+    uint32_t covered;         /* who is in the present round, or was in the last */
+    uint32_t sessions;        /* the most that were seen at a time, since a wait for them was in vain */
     uint32_t expected;        /* with so many of them the next round begins ... */
     uint64_t gather_until;    /* ... or at this time, by the system's clock */
     bool gathered;            /* one of them sleeps only until then */

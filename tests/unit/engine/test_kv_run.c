@@ -153,7 +153,8 @@ static void check_run(const kv_run *run, struct prng *r, const struct entry *e, 
         struct slice record;
         apply_no version;
         bool found;
-        CU_ASSERT_EQUAL(kv_run_get(run, &page, probe.tree, key_of(&probe), sight, &record, &version, &found, &err), QUARTET_OK);
+        struct kv_run_probe look = kv_run_probe_of(probe.tree, key_of(&probe));
+        CU_ASSERT_EQUAL(kv_run_get(run, &page, &look, sight, &record, &version, &found, &err), QUARTET_OK);
         bool is = first < m && want[first].tree == probe.tree && slice_eq(key_of(&want[first]), key_of(&probe));
         CU_ASSERT_EQUAL(found, is);
         if (found && is)
@@ -226,6 +227,7 @@ struct bad_env {
     struct env env;
     struct env_ops ops;
     uint64_t writes, fail_at; /* the write that fails; 0: none */
+    uint64_t reads;
     bool flip;
 };
 
@@ -243,6 +245,7 @@ static quartet_status bad_write(struct file *f, const void *p, size_t n, uint64_
 static quartet_status bad_read(struct file *f, void *p, size_t n, uint64_t offset, size_t *got, struct err *err)
 {
     quartet_status rc = env_posix()->ops->pread(f, p, n, offset, got, err);
+    bad.reads++;
     if (rc == QUARTET_OK && bad.flip && *got > 100)
         ((uint8_t *)p)[99] ^= 1;
     return rc;
@@ -304,6 +307,58 @@ static void test_kv_run_full_disks_and_damage_are_told(void)
     rmdir(dir);
 }
 
+static bool run_has(const kv_run *run, struct kv_run_page *page, tree_id tree, uint64_t number)
+{
+    uint8_t key[8];
+    struct slice record;
+    apply_no version;
+    bool found = false;
+    struct err err = ERR_INIT;
+    store_be64(key, number);
+    struct kv_run_probe probe = kv_run_probe_of(tree, slice_of(key, 8));
+    CU_ASSERT_EQUAL(kv_run_get(run, page, &probe, &(struct kv_sight){.through = UINT64_MAX}, &record, &version, &found, &err), QUARTET_OK);
+    return found;
+}
+
+/* Several sections of several trees: what is there is found, and what is not there is hardly ever looked for in a page. */
+static void test_kv_run_filters_spare_pages(void)
+{
+    char dir[] = "/tmp/quartet_run_XXXXXX";
+    struct err err = ERR_INIT;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+    bad = (struct bad_env){.env = *env_posix(), .ops = *env_posix()->ops};
+    bad.ops.pwrite = bad_write;
+    bad.ops.pread = bad_read;
+    bad.env.ops = &bad.ops;
+    struct kv_run_place place = {.env = &bad.env, .dir = dir};
+    kv_run_writer *w;
+    kv_run *run = NULL;
+    CU_ASSERT_EQUAL_FATAL(kv_run_writer_new(&place, &w, &err), QUARTET_OK);
+    for (uint64_t i = 0; i < 40000; i++) {
+        uint8_t key[8];
+        store_be64(key, i * 2);
+        for (tree_id tree = 5; tree <= 7; tree++)
+            if (tree != 6 || i < 12000)
+                CU_ASSERT_EQUAL_FATAL(kv_run_put(w, tree, slice_of(key, 8), 1, slice_of(filler, 20), &err), QUARTET_OK);
+    }
+    CU_ASSERT_EQUAL_FATAL(kv_run_finish(w, 0, &run, &err), QUARTET_OK);
+    struct kv_run_page page = {0};
+    uint64_t missed = 0, invented = 0;
+    for (uint64_t i = 0; i < 40000; i++) {
+        missed += !run_has(run, &page, 5, i * 2) + !run_has(run, &page, 7, i * 2);
+        missed += run_has(run, &page, 6, i * 2) != (i < 12000);
+    }
+    bad.reads = 0;
+    for (uint64_t i = 0; i < 40000; i++)
+        invented += run_has(run, &page, 5, (i * 7919 % 40000) * 2 + 1) + run_has(run, &page, 9, i * 2);
+    CU_ASSERT_EQUAL(missed, 0);
+    CU_ASSERT_EQUAL(invented, 0);
+    CU_ASSERT_TRUE(bad.reads < 200);
+    kv_run_page_deinit(&page);
+    kv_run_free(run);
+    rmdir(dir);
+}
+
 static void test_kv_run_survives_failing_memory(void)
 {
     bool done = false;
@@ -336,6 +391,7 @@ const struct unit_test unit_tests[] = {
     {"kv_run agrees with a sorted array", test_kv_run_agrees_with_a_sorted_array},
     {"kv_run takes entries in order only", test_kv_run_takes_order_only},
     {"kv_run: full disks and damage are told", test_kv_run_full_disks_and_damage_are_told},
+    {"kv_run filters spare pages", test_kv_run_filters_spare_pages},
     {"kv_run survives failing memory", test_kv_run_survives_failing_memory},
     {NULL, NULL},
 };
