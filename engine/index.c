@@ -75,10 +75,12 @@ quartet_status index_check_unique(txn *t, const struct table_def *table, const s
     range.hi_open = !key_prefix_end(&hi);
     range.hi = slice_of(hi.data, hi.len);
     kv_iter *it = NULL;
-    struct kv_overlay over = txn_overlay(t, t->statement);
+    struct kv_overlay over;
     struct kv_want want = {.keys = true};
     struct kv_rows rows = {0};
-    rc = hi.failed ? err_nomem(err) : kv_iter_open(t->snap, &over, ix->id, &range, &want, &it, err);
+    rc = hi.failed ? err_nomem(err) : txn_overlay(t, t->statement, &over, err);
+    if (rc == QUARTET_OK)
+        rc = kv_iter_open(t->snap, &over, ix->id, &range, &want, &it, err);
     if (rc == QUARTET_OK)
         rc = kv_iter_next(it, 2, &rows, err);
     for (uint32_t i = 0; rc == QUARTET_OK && i < rows.n && !*taken; i++) {

@@ -344,6 +344,21 @@ bool kv_own_get(kv_own *o, tree_id tree, struct slice key, apply_no through, str
     return true;
 }
 
+bool kv_own_peek(const kv_own *o, tree_id tree, struct slice key, apply_no through, struct slice *record, apply_no *version)
+{
+    uint32_t n = tree_place(o, tree);
+    if (n == o->tree_count || o->sorted[n]->id != tree)
+        return false;
+    struct probe p = {.key = key, .digest = kv_digest_of(key)};
+    struct place at = place_in(descend(o->sorted[n], &p, NULL), &p);
+    const struct entry *e = at.exact ? version_at(at.leaf->e[at.at], through) : NULL;
+    if (e == NULL)
+        return false;
+    *record = entry_record(e);
+    *version = e->version;
+    return true;
+}
+
 /* ---- put ---- */
 
 static size_t entry_bytes(size_t key_len, size_t record_len)

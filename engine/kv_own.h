@@ -23,6 +23,8 @@ size_t kv_own_largest(const kv_own *o);          /* the most bytes that the key 
 apply_no kv_own_last_version(const kv_own *o);   /* 0 while empty */
 /* Newest version at or below `through`. false: none. *record.p is NULL for an erasure. */
 bool kv_own_get(kv_own *o, tree_id tree, struct slice key, apply_no through, struct slice *record, apply_no *version);
+/* The same for a map that nobody changes any more, in which another thread walks: it leaves no trace in it. */
+bool kv_own_peek(const kv_own *o, tree_id tree, struct slice key, apply_no through, struct slice *record, apply_no *version);
 /* Forget every entry of a version above `keep`. Cursors whose `through` is at or below it live on. */
 void kv_own_rollback(kv_own *o, apply_no keep);
 

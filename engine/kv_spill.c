@@ -4,6 +4,8 @@
  * Invariants: of two runs the newer one has no version below the older one's newest; so the first run that knows a key knows its newest version in sight. */
 #include "kv_spill.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -12,7 +14,8 @@
 #define GONE_MAX 32u /* spans; past half of it all runs are merged, which forgets them */
 
 struct spill_run {
-    uint32_t refs, level;
+    atomic_uint refs; /* sets; the thread that makes one counts, too */
+    uint32_t level;
     kv_run *run;
 };
 struct kv_spill {
@@ -24,7 +27,7 @@ struct kv_spill {
 
 static void run_unref(struct spill_run *r)
 {
-    if (r == NULL || --r->refs > 0)
+    if (r == NULL || atomic_fetch_sub(&r->refs, 1) > 1)
         return;
     kv_run_free(r->run);
     mem_free(r);
@@ -98,7 +101,7 @@ static quartet_status run_make(const struct kv_run_place *place, struct kv_walk 
         mem_free(r);
         return rc;
     }
-    r->refs = 1;
+    atomic_init(&r->refs, 1);
     r->level = level;
     *out = r;
     return QUARTET_OK;
@@ -141,15 +144,16 @@ static uint32_t alike(const kv_spill *set)
     return n;
 }
 
-quartet_status kv_spill_add(kv_spill **set, const struct kv_run_place *place, kv_own *own, struct err *err)
+/* The set that takes the place of `set` (NULL: none) once all of `own` is a run; both are only read. */
+static quartet_status set_make(kv_spill *set, const struct kv_run_place *place, kv_own *own, kv_spill **out, struct err *err)
 {
-    uint32_t had = kv_spill_runs(*set);
+    uint32_t had = kv_spill_runs(set);
     kv_spill *fresh = mem_zalloc(1, sizeof *fresh + (had + 1u) * sizeof fresh->runs[0]);
     struct kv_walk walk = {0};
     if (fresh == NULL)
         return err_nomem(err);
-    if (*set != NULL)
-        memcpy(fresh, *set, sizeof *fresh);
+    if (set != NULL)
+        memcpy(fresh, set, sizeof *fresh);
     fresh->refs = 1;
     fresh->count = 0;
     kv_walk_set_own(&walk, own, UINT64_MAX, true);
@@ -161,8 +165,8 @@ quartet_status kv_spill_add(kv_spill **set, const struct kv_run_place *place, kv
     }
     fresh->count = 1 + had;
     for (uint32_t i = 0; i < had; i++) {
-        fresh->runs[1 + i] = (*set)->runs[i];
-        fresh->runs[1 + i]->refs++;
+        fresh->runs[1 + i] = set->runs[i];
+        atomic_fetch_add(&fresh->runs[1 + i]->refs, 1);
     }
     if (fresh->gone_count > GONE_MAX / 2)
         rc = merge_newest(fresh, fresh->count, place, err);
@@ -172,9 +176,63 @@ quartet_status kv_spill_add(kv_spill **set, const struct kv_run_place *place, kv
         kv_spill_drop(fresh);
         return rc;
     }
+    *out = fresh;
+    return QUARTET_OK;
+}
+
+quartet_status kv_spill_add(kv_spill **set, const struct kv_run_place *place, kv_own *own, struct err *err)
+{
+    kv_spill *fresh = NULL;
+    quartet_status rc = set_make(*set, place, own, &fresh, err);
+    if (rc != QUARTET_OK)
+        return rc;
     kv_spill_drop(*set);
     *set = fresh;
     return QUARTET_OK;
+}
+
+struct kv_spilling {
+    pthread_t thread;
+    struct kv_run_place place;
+    kv_spill *set, *fresh;
+    kv_own *own;
+    quartet_status rc;
+    struct err err;
+};
+
+static void *spilling_run(void *arg)
+{
+    struct kv_spilling *job = arg;
+    job->rc = set_make(job->set, &job->place, job->own, &job->fresh, &job->err);
+    return NULL;
+}
+
+quartet_status kv_spill_begin(kv_spill *set, const struct kv_run_place *place, kv_own *own, kv_spilling **out, struct err *err)
+{
+    struct kv_spilling *job = mem_zalloc(1, sizeof *job);
+    if (job == NULL)
+        return err_nomem(err);
+    *job = (struct kv_spilling){.place = *place, .set = set, .own = own, .err = ERR_INIT};
+    if (pthread_create(&job->thread, NULL, spilling_run, job) != 0) {
+        mem_free(job);
+        return err_set(err, QUARTET_NOMEM, "a thread that writes a large transaction to disk could not be started");
+    }
+    *out = job;
+    return QUARTET_OK;
+}
+
+quartet_status kv_spill_end(kv_spilling *job, kv_spill **set, struct err *err)
+{
+    pthread_join(job->thread, NULL);
+    quartet_status rc = job->rc;
+    if (rc == QUARTET_OK) {
+        kv_spill_drop(*set);
+        *set = job->fresh;
+    } else {
+        *err = job->err;
+    }
+    mem_free(job);
+    return rc;
 }
 
 /* A scan that holds the set sees the new span, too, and does not mind: it reads at or below `keep`. */

@@ -1,7 +1,7 @@
 /* kv_spill.h - own writes of a large transaction that went to disk: sorted runs below its map in memory.
  *
  * A set of runs is never changed but replaced, and counted by those that hold it, so that a scan which is under way goes on reading what it began with.
- * All of one transaction, so of one thread. */
+ * All of one transaction, so of one thread, but for the one that writes a run while the transaction goes on. */
 #ifndef ENGINE_KV_SPILL_H
 #define ENGINE_KV_SPILL_H
 
@@ -11,6 +11,11 @@
 
 /* All of `own` becomes the newest run; *set (NULL: none yet) is replaced. Now and then runs are merged. On failure nothing has changed. */
 quartet_status kv_spill_add(kv_spill **set, const struct kv_run_place *place, kv_own *own, struct err *err);
+/* The same on a thread of its own, of which `env` must allow one. Until kv_spill_end `own` and the set may be read by functions that change nothing in them
+ * (kv_own_peek, kv_spill_get), and place and *set must live on. On failure nothing was begun. */
+typedef struct kv_spilling kv_spilling;
+quartet_status kv_spill_begin(kv_spill *set, const struct kv_run_place *place, kv_own *own, kv_spilling **out, struct err *err);
+quartet_status kv_spill_end(kv_spilling *job, kv_spill **set, struct err *err); /* waits for it; takes the job. What it returns: as kv_spill_add */
 void kv_spill_rollback(kv_spill *set, apply_no keep); /* as kv_own_rollback; NULL is allowed */
 uint32_t kv_spill_runs(const kv_spill *set);          /* NULL: 0 */
 /* The newest version at or below `through`; *record lasts until the page holds another. Pages must not outlive the set. */

@@ -15,12 +15,14 @@ static int64_t key_number(struct slice key)
 /* The highest key of the table as this transaction sees it (of the residue class, below `below`); 0: none above 0. */
 static quartet_status highest(txn *t, const struct table_def *table, int64_t residue, int64_t below, int64_t *out, struct err *err)
 {
-    struct kv_overlay over = txn_overlay(t, t->statement);
+    struct kv_overlay over;
     struct kv_want want = {.keys = true, .reverse = true};
     struct kv_range all = {.hi_open = true};
     kv_iter *it = NULL;
     *out = 0;
-    quartet_status rc = kv_iter_open(t->snap, &over, table->id, &all, &want, &it, err);
+    quartet_status rc = txn_overlay(t, t->statement, &over, err);
+    if (rc == QUARTET_OK)
+        rc = kv_iter_open(t->snap, &over, table->id, &all, &want, &it, err);
     for (bool done = false; rc == QUARTET_OK && !done;) {
         struct kv_rows rows;
         rc = kv_iter_next(it, residue < 0 ? 1 : 0, &rows, err);

@@ -197,7 +197,11 @@ quartet_status table_scan_rebind(table_scan *s, txn *t, const struct key_bound *
 {
     s->t = t;
     kv_overlay_drop(&s->over);
-    s->over = txn_overlay(t, t->reads_through);
+    quartet_status rc = txn_overlay(t, t->reads_through, &s->over, err);
+    if (rc != QUARTET_OK) {
+        s->over = (struct kv_overlay){0}; /* it holds nothing yet */
+        return rc;
+    }
     if (s->past.as_of != 0)
         s->over = (struct kv_overlay){0}; /* what is not committed has no stamp yet */
     kv_overlay_hold(&s->over);

@@ -86,6 +86,11 @@ static void make_spare(txn *t)
 static void txn_free(txn *t)
 {
     db *d = t->d;
+    if (t->spilling != NULL) {
+        struct err err = ERR_INIT; /* whatever it says, all of it goes */
+        (void)kv_spill_end(t->spilling, &t->spill, &err);
+    }
+    kv_own_free(t->pouring);
     kv_release(t->snap);
     for (uint32_t i = 0; i < t->own_count; i++)
         catalog_unref(t->own[i].catalog);
@@ -102,6 +107,10 @@ static void txn_free(txn *t)
     if (t->writes != NULL && kv_own_shared(t->writes)) { /* a scan that has not rested yet */
         kv_own_free(t->writes);
         t->writes = NULL;
+    }
+    if (t->writes != NULL) {
+        kv_own_free(t->spare_writes); /* one is enough */
+        t->spare_writes = NULL;
     }
     make_spare(t);
     if (!spare_give(d, t))
@@ -202,7 +211,7 @@ void txn_rollback(txn *t)
 
 bool txn_has_writes(const txn *t)
 {
-    return t->spill != NULL || (t->writes != NULL && kv_own_entries(t->writes) > 0);
+    return t->spill != NULL || t->pouring != NULL || (t->writes != NULL && kv_own_entries(t->writes) > 0);
 }
 
 const struct catalog *txn_catalog(txn *t)
@@ -220,27 +229,64 @@ void txn_set_sync(txn *t, enum log_sync_mode mode)
     t->sync = mode;
 }
 
-/* Own writes in memory become a sorted run on disk. Scans that are under way hold what they read. */
+/* What is on its way to disk is there. */
+static quartet_status pour_end(txn *t, struct err *err)
+{
+    if (t->pouring == NULL)
+        return QUARTET_OK;
+    struct kv_run_place place = db_run_place(t->d);
+    place.memory_bytes = 0;
+    kv_run_page_rest(&t->page); /* runs may go */
+    kv_snap_rest(t->snap);
+    quartet_status rc = t->spilling != NULL ? kv_spill_end(t->spilling, &t->spill, err) : kv_spill_add(&t->spill, &place, t->pouring, err);
+    t->spilling = NULL;
+    if (rc != QUARTET_OK)
+        return rc;
+    kv_own_clear(t->pouring);
+    if (t->spare_writes != NULL)
+        kv_own_free(t->pouring);
+    else
+        t->spare_writes = t->pouring;
+    t->pouring = NULL;
+    return QUARTET_OK;
+}
+
+quartet_status txn_overlay(txn *t, apply_no through, struct kv_overlay *out, struct err *err)
+{
+    quartet_status rc = pour_end(t, err);
+    *out = (struct kv_overlay){.own = t->writes, .through = through, .spill = t->spill};
+    return rc;
+}
+
+/* Own writes in memory become a sorted run on disk, while the transaction goes on with an empty map. Scans that are under way hold what they read, and search in it as
+ * nobody else may meanwhile: then it is done at once. */
 static quartet_status spill(txn *t, struct err *err)
 {
     struct kv_run_place place = db_run_place(t->d);
-    kv_own *fresh = NULL;
-    if (kv_own_shared(t->writes) && (fresh = kv_own_new()) == NULL)
+    quartet_status rc = pour_end(t, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    kv_own *fresh = t->spare_writes != NULL ? t->spare_writes : kv_own_new();
+    t->spare_writes = NULL;
+    if (fresh == NULL)
         return err_nomem(err);
     kv_run_page_rest(&t->page);
     kv_snap_rest(t->snap);
     place.memory_bytes = 0;
-    quartet_status rc = kv_spill_add(&t->spill, &place, t->writes, err);
+    bool alone = t->d->env->threads && place.dir != NULL && !kv_own_shared(t->writes);
+    if (alone && kv_spill_begin(t->spill, &place, t->writes, &t->spilling, err) == QUARTET_OK) {
+        t->pouring = t->writes;
+        t->writes = fresh;
+        return QUARTET_OK;
+    }
+    err_clear(err); /* without a thread, then */
+    rc = kv_spill_add(&t->spill, &place, t->writes, err);
     if (rc != QUARTET_OK) {
-        kv_own_free(fresh);
+        t->spare_writes = fresh;
         return rc;
     }
-    if (fresh == NULL) {
-        kv_own_clear(t->writes);
-    } else {
-        kv_own_free(t->writes);
-        t->writes = fresh;
-    }
+    kv_own_free(t->writes);
+    t->writes = fresh;
     return QUARTET_OK;
 }
 
@@ -282,6 +328,9 @@ void txn_nested_end(txn *t, const struct txn_nested *saved)
 
 static void forget_after(txn *t, apply_no keep)
 {
+    struct err err = ERR_INIT; /* a failure is told by the next that needs it on disk, which tries again */
+    if (pour_end(t, &err) != QUARTET_OK)
+        kv_own_rollback(t->pouring, keep);
     if (t->writes != NULL)
         kv_own_rollback(t->writes, keep);
     kv_spill_rollback(t->spill, keep);
@@ -426,10 +475,12 @@ quartet_status txn_note_point(txn *t, tree_id tree, struct slice key, struct err
 
 quartet_status txn_catalog_refresh(txn *t, struct err *err)
 {
-    struct kv_overlay over = txn_overlay(t, t->statement);
+    struct kv_overlay over;
     struct catalog_source src = {.snap = t->snap, .over = &over, .pending = true, .old = t->catalog};
     struct catalog *fresh;
-    quartet_status rc = catalog_read(&src, atomic_fetch_add(&t->d->catalog_versions, 1), &fresh, err);
+    quartet_status rc = txn_overlay(t, t->statement, &over, err);
+    if (rc == QUARTET_OK)
+        rc = catalog_read(&src, atomic_fetch_add(&t->d->catalog_versions, 1), &fresh, err);
     if (rc != QUARTET_OK)
         return rc;
     if (t->own_count == t->own_cap) {
@@ -469,15 +520,17 @@ quartet_status txn_row(txn *t, tree_id tree, struct slice key, apply_no through,
     quartet_status rc = QUARTET_OK;
     *found = false;
     *own = t->writes != NULL && kv_own_get(t->writes, tree, key, through, out, &version);
-    if (!*own && t->spill != NULL) {
+    bool here = *own;
+    if (!*own && t->pouring != NULL)
+        *own = kv_own_peek(t->pouring, tree, key, through, out, &version);
+    if (!*own && t->spill != NULL)
         rc = kv_spill_get(t->spill, &t->page, tree, key, through, out, &version, own, err);
-        if (rc != QUARTET_OK)
-            return rc;
-        if (*own && out->p != NULL) { /* the page may go with the next look */
-            buf_clear(&t->record);
-            buf_put(&t->record, out->p, out->n);
-            *out = slice_of(t->record.data, t->record.len);
-        }
+    if (rc != QUARTET_OK)
+        return rc;
+    if (*own && !here && out->p != NULL) { /* the map goes when it is on disk, the page may go with the next look */
+        buf_clear(&t->record);
+        buf_put(&t->record, out->p, out->n);
+        *out = slice_of(t->record.data, t->record.len);
     }
     if (*own) {
         *found = out->p != NULL;

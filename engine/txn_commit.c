@@ -72,14 +72,16 @@ static bool changed(const txn *t, tree_id tree, struct slice lo, struct slice hi
 /* Rows that were written were looked at before, and so were the neighbours of entries in UNIQUE indexes. */
 static quartet_status writes_clash(txn *t, bool *clash, struct err *err)
 {
-    struct kv_overlay over = txn_overlay(t, t->statement);
-    struct kv_overlay_walk w;
+    struct kv_overlay over;
+    struct kv_overlay_walk w = {0};
     struct buf hi = {0};
     tree_id tree = 0;
     bool skip = true;
     const struct index_def *ix = NULL;
     const struct kv_walk *c;
-    quartet_status rc = kv_overlay_start(&w, &over, err);
+    quartet_status rc = txn_overlay(t, t->statement, &over, err);
+    if (rc == QUARTET_OK)
+        rc = kv_overlay_start(&w, &over, err);
     for (; rc == QUARTET_OK && (c = w.blend.at) != NULL && !*clash; rc = kv_blend_next(&w.blend, err)) {
         if (c->tree != tree) {
             tree = c->tree;
@@ -352,11 +354,13 @@ static quartet_status encode(struct commit *c)
     txn *t = c->t;
     tree_id tree = 0;
     const struct table_def *table = NULL;
-    struct kv_overlay over = txn_overlay(t, t->statement);
+    struct kv_overlay over;
     struct kv_overlay_walk w = {0};
     const struct kv_walk *cur;
+    quartet_status rc = txn_overlay(t, t->statement, &over, c->err);
+    if (rc == QUARTET_OK)
+        rc = new_deps(c);
     c->chunked = t->spill != NULL || kv_own_bytes(t->writes) >= COMMIT_CHUNKED_BYTES;
-    quartet_status rc = new_deps(c);
     if (rc == QUARTET_OK)
         rc = kv_overlay_start(&w, &over, c->err);
     while (rc == QUARTET_OK && (cur = w.blend.at) != NULL) {
@@ -496,13 +500,19 @@ quartet_status txn_commit_stamped(txn *t, hlc_stamp *stamp, struct err *err)
         return QUARTET_OK;
     }
     struct commit c = {.t = t, .d = d, .err = err};
+    struct kv_overlay over;
     apply_no no = 0;
     log_pos end = 0;
     enum log_sync_mode mode = t->sync;
+    quartet_status rc = txn_overlay(t, t->statement, &over, err); /* what it waits for it need not wait for under the lock */
+    if (rc != QUARTET_OK) {
+        txn_rollback(t);
+        return rc;
+    }
     if (!t->exclusive)
         pthread_mutex_lock(&d->commit_lock);
     commit_begin(&c);
-    quartet_status rc = commit_locked(&c, &no, &end);
+    rc = commit_locked(&c, &no, &end);
     commit_end(&c);
     pthread_mutex_unlock(&d->commit_lock);
     t->exclusive = false;

@@ -39,6 +39,8 @@ struct txn {
     uint32_t own_count, own_cap;
     kv_own *writes;      /* NULL until the first */
     kv_own *spare_writes; /* an empty one, for then */
+    kv_own *pouring;     /* older than those: on the way to disk, not changed any more; NULL: none */
+    kv_spilling *spilling; /* the thread that is at it; NULL: none, and where there is something to pour it failed */
     kv_spill *spill;     /* earlier ones that went to disk; NULL: none */
     struct kv_run_page page; /* of those, at hand */
     apply_no statement;  /* number of the present statement; 0: none yet. Those nested in it have numbers of their own */
@@ -65,10 +67,8 @@ struct txn {
     hlc_stamp committed; /* set by txn_commit_stamped */
 };
 
-static inline struct kv_overlay txn_overlay(const txn *t, apply_no through)
-{
-    return (struct kv_overlay){.own = t->writes, .through = through, .spill = t->spill};
-}
+/* What the transaction wrote, for a scan. Waits until what is on its way to disk is there. */
+quartet_status txn_overlay(txn *t, apply_no through, struct kv_overlay *out, struct err *err);
 /* The buffer is there, and has room: a large transaction's goes to disk here. What was got from it (not by scans, which hold it) lasts until this is called. */
 quartet_status txn_writable(txn *t, struct err *err);
 quartet_status txn_note_range(txn *t, tree_id tree, const struct kv_range *range, struct err *err);
