@@ -209,7 +209,8 @@ static quartet_status birth_of(struct reading *r, const struct table_def *t, str
     if (src->pending && src->over != NULL && src->over->spill != NULL) {
         struct kv_run_page page = {0};
         bool found;
-        quartet_status rc = kv_spill_get(src->over->spill, &page, t->id, key, src->over->through, &pending, &version, &found, r->err);
+        struct kv_run_probe probe = kv_run_probe_of(t->id, key);
+        quartet_status rc = kv_spill_get(src->over->spill, &page, &probe, src->over->through, &pending, &version, &found, r->err);
         kv_run_page_deinit(&page);
         if (rc != QUARTET_OK || found)
             return rc; /* likewise */

@@ -1,88 +1,25 @@
 /* kv_own.c - a transaction's own writes: a B+tree per tree of the store, over entries that lie in chunks in the order they were put.
  * Why: one thread fills it, so nothing need be linked one by one as in kv_buffer.c. A leaf holds digests of its keys side by side, so that a search in a
  *   million keys costs two or three cache misses and not one a step; keys in ascending order are appended without a search.
+ * In a tree with many entries those that come in no order wait beside it (kv_own_loose.c) until somebody wants them in order.
  * Order within a leaf is by key; the versions of one key hang on each other, newest first, the later put of one version before the earlier.
  * Invariants: versions never go down from put to put, so entries stand in the chunks by version, and a rollback is a walk over the chunks' ends.
  *   Leaves live as long as the map, an empty one stays where it is. Separators are copies: they outlive the entry they were made from. */
-#include "kv_own.h"
+#include "kv_own_internal.h"
 
 #include <stddef.h>
 #include <string.h>
 
-#include "base/arena.h"
 #include "base/mem.h"
-#include "kv_digest.h"
 
-#define FANOUT 64u
 #define HEIGHT_MAX 12u
 #define CHUNK_BYTES_MIN 4096u
 #define CHUNK_BYTES_MAX (256u << 10)
 #define CHUNK_BYTES_KEPT (16u << 10) /* by kv_own_recycle */
-#define ERASED UINT32_MAX
 #define AHEAD 8u /* entries that a walk asks the memory for before it comes to them */
+#define LOOSE_FROM 2048u /* entries of a tree from which on keys in no order wait beside it */
+#define LOOSE_LEAST 64u  /* where fewer were put in order at a time, walks and puts take turns: then nothing waits any more */
 
-struct entry {
-    struct entry *older; /* of the same key */
-    uint64_t version;
-    uint32_t record_len; /* ERASED: an erasure */
-    uint32_t tree_no;
-    uint16_t key_len;
-    uint8_t bytes[]; /* the key's, then the record's */
-};
-
-struct leaf {
-    struct leaf *prev, *next; /* of the same tree */
-    uint32_t n;
-    uint64_t digest[FANOUT];
-    struct entry *e[FANOUT];
-};
-
-struct separator {
-    size_t n;
-    uint8_t bytes[];
-};
-
-/* Child i holds keys below separator i, and none below separator i - 1. */
-struct inner {
-    uint32_t n; /* children */
-    uint64_t digest[FANOUT - 1];
-    struct separator *sep[FANOUT - 1];
-    void *child[FANOUT];
-};
-
-struct tree {
-    tree_id id;
-    uint32_t no;     /* in kv_own.trees */
-    uint32_t height; /* levels of inner nodes */
-    void *root;
-    struct leaf *first, *last;
-    struct leaf *near; /* where the last search ended */
-};
-
-struct chunk {
-    struct chunk *older;
-    size_t used, cap; /* of data */
-    uint64_t last_version;
-    _Alignas(16) uint8_t data[];
-};
-
-struct kv_own {
-    uint32_t holders; /* beyond the first */
-    struct chunk *newest;
-    struct arena nodes;
-    struct tree **trees;  /* as they came */
-    struct tree **sorted; /* by id */
-    uint32_t tree_count, tree_cap;
-    struct tree *recent;  /* looked at last */
-    uint64_t changes;     /* grows whenever a place in a leaf may have moved */
-    uint64_t last_version, entries;
-    size_t bytes, largest;
-};
-
-struct probe {
-    struct slice key;
-    uint64_t digest;
-};
 /* Where a key is in a leaf, or where it would have to be. */
 struct place {
     struct leaf *leaf;
@@ -95,11 +32,6 @@ struct step {
 };
 
 /* ---- trees ---- */
-
-static struct slice entry_key(const struct entry *e)
-{
-    return slice_of(e->bytes, e->key_len);
-}
 
 /* The first of `sorted` with an id at or above. */
 static uint32_t tree_place(const struct kv_own *o, tree_id id)
@@ -176,9 +108,16 @@ static void chunks_free(struct kv_own *o)
     }
 }
 
+static void trees_free(struct kv_own *o)
+{
+    for (uint32_t i = 0; i < o->tree_count; i++)
+        loose_deinit(&o->trees[i]->loose);
+}
+
 void kv_own_clear(kv_own *o)
 {
     chunks_free(o);
+    trees_free(o);
     arena_free_all(&o->nodes);
     mem_free(o->trees);
     mem_free(o->sorted);
@@ -207,6 +146,7 @@ void kv_own_recycle(kv_own *o)
     }
     if (kept != NULL)
         *kept = (struct chunk){.cap = kept->cap};
+    trees_free(o);
     arena_recycle(&o->nodes, CHUNK_BYTES_KEPT);
     *o = (struct kv_own){.newest = kept, .nodes = o->nodes, .trees = o->trees, .sorted = o->sorted, .tree_cap = o->tree_cap,
                          .bytes = kept != NULL ? sizeof *kept + kept->cap : 0};
@@ -279,7 +219,7 @@ static struct place place_in(struct leaf *l, const struct probe *p)
         hi++;
     while (lo < hi) {
         uint32_t mid = (lo + hi) / 2;
-        int c = slice_cmp(entry_key(l->e[mid]), p->key);
+        int c = slice_cmp(own_entry_key(l->e[mid]), p->key);
         if (c == 0)
             return (struct place){.leaf = l, .at = mid, .exact = true};
         if (c < 0)
@@ -315,18 +255,11 @@ static struct place find(struct tree *t, const struct probe *p)
     return place_in(l, p);
 }
 
-static struct slice entry_record(const struct entry *e)
+/* What waits beside a tree is newer than what is in it. */
+static const struct entry *loose_at(const struct tree *t, const struct probe *p, apply_no through)
 {
-    if (e->record_len == ERASED)
-        return (struct slice){.p = NULL, .n = 0};
-    return slice_of(e->bytes + e->key_len, e->record_len);
-}
-
-static struct entry *version_at(struct entry *e, apply_no through)
-{
-    while (e != NULL && e->version > through)
-        e = e->older;
-    return e;
+    const struct loose_item *x = loose_find(&t->loose, p);
+    return x != NULL ? own_version_at(x->e, through) : NULL;
 }
 
 bool kv_own_get(kv_own *o, tree_id tree, struct slice key, apply_no through, struct slice *record, apply_no *version)
@@ -335,11 +268,14 @@ bool kv_own_get(kv_own *o, tree_id tree, struct slice key, apply_no through, str
     if (t == NULL)
         return false;
     struct probe p = {.key = key, .digest = kv_digest_of(key)};
-    struct place at = find(t, &p);
-    const struct entry *e = at.exact ? version_at(at.leaf->e[at.at], through) : NULL;
+    const struct entry *e = loose_at(t, &p, through);
+    if (e == NULL) {
+        struct place at = find(t, &p);
+        e = at.exact ? own_version_at(at.leaf->e[at.at], through) : NULL;
+    }
     if (e == NULL)
         return false;
-    *record = entry_record(e);
+    *record = own_entry_record(e);
     *version = e->version;
     return true;
 }
@@ -350,13 +286,23 @@ bool kv_own_peek(const kv_own *o, tree_id tree, struct slice key, apply_no throu
     if (n == o->tree_count || o->sorted[n]->id != tree)
         return false;
     struct probe p = {.key = key, .digest = kv_digest_of(key)};
-    struct place at = place_in(descend(o->sorted[n], &p, NULL), &p);
-    const struct entry *e = at.exact ? version_at(at.leaf->e[at.at], through) : NULL;
+    const struct entry *e = loose_at(o->sorted[n], &p, through);
+    if (e == NULL) {
+        struct place at = place_in(descend(o->sorted[n], &p, NULL), &p);
+        e = at.exact ? own_version_at(at.leaf->e[at.at], through) : NULL;
+    }
     if (e == NULL)
         return false;
-    *record = entry_record(e);
+    *record = own_entry_record(e);
     *version = e->version;
     return true;
+}
+
+void kv_own_ahead(const kv_own *o, tree_id tree, struct slice key)
+{
+    uint32_t n = tree_place(o, tree);
+    if (n < o->tree_count && o->sorted[n]->id == tree)
+        loose_ahead(&o->sorted[n]->loose, key);
 }
 
 /* ---- put ---- */
@@ -491,7 +437,7 @@ static bool leaf_split(struct kv_own *o, struct tree *t, const struct probe *p, 
     QASSERT(l == at->leaf);
     bool append = l->next == NULL && at->at == FANOUT; /* keys in ascending order: full leaves stay full */
     uint32_t keep = append ? FANOUT : FANOUT / 2;
-    if (!splitting_make(o, t, path, append ? p->key : entry_key(l->e[keep]), &s))
+    if (!splitting_make(o, t, path, append ? p->key : own_entry_key(l->e[keep]), &s))
         return false;
     struct leaf *right = s.leaf;
     right->n = FANOUT - keep;
@@ -511,6 +457,38 @@ static bool leaf_split(struct kv_own *o, struct tree *t, const struct probe *p, 
     return true;
 }
 
+/* `e` is the newest of its key: those that hang on it stay so, above what the tree has. */
+static bool tree_put(struct kv_own *o, struct tree *t, const struct probe *p, struct entry *e)
+{
+    struct place at = find(t, p);
+    if (!at.exact && at.leaf->n == FANOUT && !leaf_split(o, t, p, &at))
+        return false;
+    struct leaf *l = at.leaf;
+    if (at.exact) {
+        struct entry *oldest = e;
+        while (oldest->older != NULL)
+            oldest = oldest->older;
+        oldest->older = l->e[at.at];
+    } else {
+        memmove(l->digest + at.at + 1, l->digest + at.at, (l->n - at.at) * sizeof l->digest[0]);
+        memmove(l->e + at.at + 1, l->e + at.at, (l->n - at.at) * sizeof l->e[0]);
+        l->digest[at.at] = p->digest;
+        l->n++;
+        o->changes++;
+    }
+    l->e[at.at] = e;
+    t->puts++;
+    return true;
+}
+
+/* Is it in order, or are the entries few, or walked over all the time? Then it goes into the tree at once. */
+static bool goes_in(const struct kv_own *o, const struct tree *t, const struct probe *p)
+{
+    if (t->loose.n > 0)
+        return false;
+    return t->puts < LOOSE_FROM || o->eager || (t->last->n > 0 && p->digest > t->last->digest[t->last->n - 1]);
+}
+
 quartet_status kv_own_put(kv_own *o, tree_id tree, struct slice key, apply_no version, struct slice record, struct err *err)
 {
     QASSERT(version >= o->last_version);
@@ -524,28 +502,19 @@ quartet_status kv_own_put(kv_own *o, tree_id tree, struct slice key, apply_no ve
     struct entry *e = entry_alloc(o, bytes);
     if (e == NULL)
         return err_nomem(err);
-    struct probe p = {.key = key, .digest = kv_digest_of(key)};
-    struct place at = find(t, &p);
-    if (!at.exact && at.leaf->n == FANOUT && !leaf_split(o, t, &p, &at)) {
-        o->newest->used -= bytes;
-        return err_nomem(err);
-    }
     *e = (struct entry){.version = version, .record_len = record.p != NULL ? (uint32_t)record_len : ERASED, .tree_no = t->no, .key_len = (uint16_t)key.n};
     if (key.n > 0)
         memcpy(e->bytes, key.p, key.n);
     if (record_len > 0)
         memcpy(e->bytes + key.n, record.p, record_len);
-    struct leaf *l = at.leaf;
-    if (at.exact) {
-        e->older = l->e[at.at];
-    } else {
-        memmove(l->digest + at.at + 1, l->digest + at.at, (l->n - at.at) * sizeof l->digest[0]);
-        memmove(l->e + at.at + 1, l->e + at.at, (l->n - at.at) * sizeof l->e[0]);
-        l->digest[at.at] = p.digest;
-        l->n++;
-        o->changes++;
+    struct probe p = {.key = key, .digest = kv_digest_of(key)};
+    uint32_t waiting = t->loose.n;
+    bool good = goes_in(o, t, &p) ? tree_put(o, t, &p, e) : loose_put(&t->loose, &p, e, &o->bytes);
+    o->loose += t->loose.n - waiting;
+    if (!good) {
+        o->newest->used -= bytes;
+        return err_nomem(err);
     }
-    l->e[at.at] = e;
     o->last_version = version;
     o->newest->last_version = version;
     o->entries++;
@@ -554,17 +523,144 @@ quartet_status kv_own_put(kv_own *o, tree_id tree, struct slice key, apply_no ve
     return QUARTET_OK;
 }
 
+/* ---- order ---- */
+
+/* A walk comes to entries that were put at any time: have them in the cache by then. */
+static void ask_ahead(const struct leaf *l, uint32_t at)
+{
+    uint32_t then = at + AHEAD;
+    const struct leaf *next = l->next;
+    if (next != NULL && at == 0) {
+        __builtin_prefetch(&next->n);
+        __builtin_prefetch(next->e);
+        __builtin_prefetch(next->e + AHEAD);
+    }
+    if (then >= l->n) {
+        then -= l->n;
+        l = next;
+    }
+    if (l == NULL || then >= l->n)
+        return;
+    __builtin_prefetch(l->e[then]);
+    __builtin_prefetch((const uint8_t *)l->e[then] + 64);
+}
+
+/* What could not be put into the tree goes on waiting: those in `left`. */
+static void keep_waiting(struct tree *t, const struct loose_item *left, uint32_t n)
+{
+    size_t none = 0;
+    loose_clear(&t->loose);
+    for (uint32_t i = 0; i < n; i++) {
+        struct probe p = {.key = own_entry_key(left[i].e), .digest = left[i].digest};
+        struct entry *older = left[i].e->older;
+        bool room = loose_put(&t->loose, &p, left[i].e, &none);
+        QASSERT(room); /* there were more before */
+        left[i].e->older = older;
+    }
+}
+
+static bool settle_tree(struct kv_own *o, struct tree *t)
+{
+    uint32_t n, done = 0;
+    struct loose_item *memory, *sorted = loose_sorted(&t->loose, &n, &memory);
+    if (sorted == NULL)
+        return false;
+    for (; done < n; done++) {
+        struct probe p = {.key = own_entry_key(sorted[done].e), .digest = sorted[done].digest};
+        if (done + AHEAD < n)
+            __builtin_prefetch(sorted[done + AHEAD].e);
+        if (!tree_put(o, t, &p, sorted[done].e))
+            break;
+    }
+    o->loose -= t->loose.n;
+    o->eager = o->eager || t->loose.n < LOOSE_LEAST;
+    keep_waiting(t, sorted + done, n - done);
+    o->loose += t->loose.n;
+    mem_free(memory);
+    return done == n;
+}
+
+quartet_status kv_own_settle(kv_own *o, struct err *err)
+{
+    for (uint32_t i = 0; o->loose > 0 && i < o->tree_count; i++)
+        if (o->trees[i]->loose.n > 0 && !settle_tree(o, o->trees[i]))
+            return err_nomem(err);
+    return QUARTET_OK;
+}
+
+/* All versions of a key, newest first; of those put with one version the last. */
+static quartet_status each_version(const struct tree *t, const struct entry *e, const struct entry *below,
+                                   quartet_status (*each)(void *arg, tree_id tree, struct slice key, apply_no version, struct slice record, struct err *err),
+                                   void *arg, struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    const struct entry *last = NULL;
+    while (rc == QUARTET_OK && (e != NULL || below != NULL)) {
+        if (e == NULL) {
+            e = below;
+            below = NULL;
+        }
+        if (last == NULL || e->version != last->version)
+            rc = each(arg, t->id, own_entry_key(e), e->version, own_entry_record(e), err);
+        last = e;
+        e = e->older;
+    }
+    return rc;
+}
+
+static quartet_status each_in_tree(const struct tree *t,
+                                   quartet_status (*each)(void *arg, tree_id tree, struct slice key, apply_no version, struct slice record, struct err *err),
+                                   void *arg, struct err *err)
+{
+    uint32_t n, i = 0;
+    struct loose_item *memory, *sorted = loose_sorted(&t->loose, &n, &memory);
+    quartet_status rc = sorted != NULL ? QUARTET_OK : err_nomem(err);
+    for (const struct leaf *l = t->first; rc == QUARTET_OK && l != NULL; l = l->next)
+        for (uint32_t at = 0; rc == QUARTET_OK && at < l->n;) {
+            int c = i == n ? 1 : sorted[i].digest != l->digest[at] ? (sorted[i].digest < l->digest[at] ? -1 : 1)
+                                                                : slice_cmp(own_entry_key(sorted[i].e), own_entry_key(l->e[at]));
+            if (i + AHEAD < n)
+                __builtin_prefetch(sorted[i + AHEAD].e);
+            ask_ahead(l, at);
+            rc = each_version(t, c <= 0 ? sorted[i].e : l->e[at], c == 0 ? l->e[at] : NULL, each, arg, err);
+            i += c <= 0;
+            at += c >= 0;
+        }
+    for (; rc == QUARTET_OK && i < n; i++) {
+        if (i + AHEAD < n) {
+            __builtin_prefetch(sorted[i + AHEAD].e);
+            __builtin_prefetch((const uint8_t *)sorted[i + AHEAD].e + 64);
+        }
+        rc = each_version(t, sorted[i].e, NULL, each, arg, err);
+    }
+    mem_free(memory);
+    return rc;
+}
+
+quartet_status kv_own_each(const kv_own *o,
+                           quartet_status (*each)(void *arg, tree_id tree, struct slice key, apply_no version, struct slice record, struct err *err), void *arg,
+                           struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; rc == QUARTET_OK && i < o->tree_count; i++)
+        rc = each_in_tree(o->sorted[i], each, arg, err);
+    return rc;
+}
+
 /* ---- rollback ---- */
 
 /* What the entry's key has left at or below `keep`. Its later entries, met on the way, are found settled already. */
 static void settle_key(struct kv_own *o, const struct entry *e, apply_no keep)
 {
-    struct probe p = {.key = entry_key(e), .digest = kv_digest_of(entry_key(e))};
+    struct probe p = {.key = own_entry_key(e), .digest = kv_digest_of(own_entry_key(e))};
+    struct loose_item *waits = loose_find(&o->trees[e->tree_no]->loose, &p);
+    if (waits != NULL) /* its oldest is above all that the tree has of the key */
+        waits->e = own_version_at(waits->e, keep);
     struct place at = find(o->trees[e->tree_no], &p);
     if (!at.exact)
         return;
     struct leaf *l = at.leaf;
-    l->e[at.at] = version_at(l->e[at.at], keep);
+    l->e[at.at] = own_version_at(l->e[at.at], keep);
     if (l->e[at.at] != NULL)
         return;
     l->n--;
@@ -619,39 +715,19 @@ void kv_own_rollback(kv_own *o, apply_no keep)
 
 /* ---- cursors ---- */
 
-/* A walk comes to entries that were put at any time: have them in the cache by then. */
-static void ask_ahead(const struct leaf *l, uint32_t at)
-{
-    uint32_t then = at + AHEAD;
-    const struct leaf *next = l->next;
-    if (next != NULL && at == 0) {
-        __builtin_prefetch(&next->n);
-        __builtin_prefetch(next->e);
-        __builtin_prefetch(next->e + AHEAD);
-    }
-    if (then >= l->n) {
-        then -= l->n;
-        l = next;
-    }
-    if (l == NULL || then >= l->n)
-        return;
-    __builtin_prefetch(l->e[then]);
-    __builtin_prefetch((const uint8_t *)l->e[then] + 64);
-}
-
 /* The first visible entry from place `at` of the leaf on. */
 static void settle(struct kv_own_cursor *c, struct tree *t, struct leaf *l, uint32_t at)
 {
     struct kv_own *o = c->own;
     for (;;) {
         if (at < l->n) {
-            const struct entry *e = version_at(l->e[at], c->through);
+            const struct entry *e = own_version_at(l->e[at], c->through);
             if (e == NULL) {
                 at++;
                 continue;
             }
             ask_ahead(l, at);
-            *c = (struct kv_own_cursor){.own = o, .through = c->through, .valid = true, .tree = t->id, .key = entry_key(e), .record = entry_record(e),
+            *c = (struct kv_own_cursor){.own = o, .through = c->through, .valid = true, .tree = t->id, .key = own_entry_key(e), .record = own_entry_record(e),
                                         .version = e->version, .in_tree = t, .leaf = l, .at = at, .seen = o->changes};
             return;
         }
@@ -676,10 +752,10 @@ static void settle_back(struct kv_own_cursor *c, struct tree *t, struct leaf *l,
     for (;;) {
         if (at > 0) {
             at--;
-            const struct entry *e = version_at(l->e[at], c->through);
+            const struct entry *e = own_version_at(l->e[at], c->through);
             if (e == NULL)
                 continue;
-            *c = (struct kv_own_cursor){.own = o, .through = c->through, .valid = true, .tree = t->id, .key = entry_key(e), .record = entry_record(e),
+            *c = (struct kv_own_cursor){.own = o, .through = c->through, .valid = true, .tree = t->id, .key = own_entry_key(e), .record = own_entry_record(e),
                                         .version = e->version, .in_tree = t, .leaf = l, .at = at, .seen = o->changes};
             return;
         }
@@ -699,6 +775,7 @@ static void settle_back(struct kv_own_cursor *c, struct tree *t, struct leaf *l,
 
 void kv_own_seek(struct kv_own_cursor *c, kv_own *o, apply_no through, tree_id tree, struct slice key)
 {
+    QASSERT(o->loose == 0);
     *c = (struct kv_own_cursor){.own = o, .through = through};
     uint32_t n = tree_place(o, tree);
     if (n == o->tree_count)
@@ -714,6 +791,7 @@ void kv_own_seek(struct kv_own_cursor *c, kv_own *o, apply_no through, tree_id t
 
 void kv_own_seek_before(struct kv_own_cursor *c, kv_own *o, apply_no through, tree_id tree, struct slice key)
 {
+    QASSERT(o->loose == 0);
     *c = (struct kv_own_cursor){.own = o, .through = through};
     uint32_t n = tree_place(o, tree);
     if (n < o->tree_count && o->sorted[n]->id == tree) {
@@ -727,6 +805,7 @@ void kv_own_seek_before(struct kv_own_cursor *c, kv_own *o, apply_no through, tr
 
 void kv_own_seek_last(struct kv_own_cursor *c, kv_own *o, apply_no through)
 {
+    QASSERT(o->loose == 0);
     *c = (struct kv_own_cursor){.own = o, .through = through};
     if (o->tree_count == 0)
         return;
@@ -737,6 +816,7 @@ void kv_own_seek_last(struct kv_own_cursor *c, kv_own *o, apply_no through)
 /* Where the cursor's key is now. */
 static struct place cursor_place(const struct kv_own_cursor *c)
 {
+    QASSERT(c->own->loose == 0);
     if (c->seen == c->own->changes)
         return (struct place){.leaf = c->leaf, .at = c->at, .exact = true};
     struct probe p = {.key = c->key, .digest = kv_digest_of(c->key)};
@@ -754,10 +834,10 @@ bool kv_own_older(struct kv_own_cursor *c)
 {
     QASSERT(c->valid);
     struct place at = cursor_place(c);
-    const struct entry *e = at.exact && c->version > 0 ? version_at(at.leaf->e[at.at], c->version - 1) : NULL;
+    const struct entry *e = at.exact && c->version > 0 ? own_version_at(at.leaf->e[at.at], c->version - 1) : NULL;
     if (e == NULL)
         return false;
-    c->record = entry_record(e);
+    c->record = own_entry_record(e);
     c->version = e->version;
     return true;
 }

@@ -25,11 +25,19 @@ apply_no kv_own_last_version(const kv_own *o);   /* 0 while empty */
 bool kv_own_get(kv_own *o, tree_id tree, struct slice key, apply_no through, struct slice *record, apply_no *version);
 /* The same for a map that nobody changes any more, in which another thread walks: it leaves no trace in it. */
 bool kv_own_peek(const kv_own *o, tree_id tree, struct slice key, apply_no through, struct slice *record, apply_no *version);
+void kv_own_ahead(const kv_own *o, tree_id tree, struct slice key); /* a get follows: have the memory that it looks at first in the cache by then */
 /* Forget every entry of a version above `keep`. Cursors whose `through` is at or below it live on. */
 void kv_own_rollback(kv_own *o, apply_no keep);
 
-/* Walk, through all trees. The cursor is on an entry (newest version at or below `through` of one key) or at the end. Entries may be put meanwhile: it goes
- * on from its key. */
+/* Put in order what is not: before any call of a cursor since a put. QUARTET_NOMEM: nothing is lost, but no cursor may be used. */
+quartet_status kv_own_settle(kv_own *o, struct err *err);
+/* Every entry in order, versions of one key newest first, of those of one version the last put. Leaves no trace in the map, as kv_own_peek. */
+quartet_status kv_own_each(const kv_own *o,
+                           quartet_status (*each)(void *arg, tree_id tree, struct slice key, apply_no version, struct slice record, struct err *err), void *arg,
+                           struct err *err);
+
+/* Walk, through all trees. The cursor is on an entry (newest version at or below `through` of one key) or at the end. Entries may be put meanwhile (then
+ * kv_own_settle): it goes on from its key. */
 struct kv_own_cursor {
     kv_own *own;
     apply_no through;

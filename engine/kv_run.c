@@ -155,7 +155,7 @@ static quartet_status section_close(struct kv_run *r, struct lane *l, struct err
         return arena_fail(&r->keys, err);
     for (size_t i = 0; i < count; i++) {
         uint64_t h = load_le64(l->hashes.data + i * 8);
-        uint32_t *block = run_filter_block(s->filter, s->blocks, h);
+        uint32_t *block = run_filter_block(s, h);
         for (uint32_t k = 0; k < RUN_FILTER_LANES; k++)
             block[k] |= run_filter_bit(h, k);
     }

@@ -77,6 +77,8 @@ struct kv_run_probe {
 };
 struct kv_run_probe kv_run_probe_of(tree_id tree, struct slice key);
 
+void kv_run_ahead(const kv_run *r, const struct kv_run_probe *probe); /* a get follows: have the memory that it looks at first in the cache by then */
+
 /* The newest version in sight. *found false: none. record->p is NULL for an erasure. QUARTET_IO, QUARTET_CORRUPT: of the file. */
 quartet_status kv_run_get(const kv_run *r, struct kv_run_page *page, const struct kv_run_probe *probe, const struct kv_sight *sight, struct slice *record,
                           apply_no *version, bool *found, struct err *err);

@@ -11,7 +11,7 @@
 
 #define RUN_PAGE_BYTES (16u << 10) /* a page is closed once it has more; a large entry has one of its own */
 #define RUN_HEAD_BYTES 24u
-#define RUN_SECTION_ENTRIES (8u << 10) /* pages of one tree with so many entries share a filter */
+#define RUN_SECTION_ENTRIES (256u << 10) /* pages of one tree with so many entries share a filter; their hashes wait in memory until then */
 #define RUN_FILTER_BITS 17u        /* for each entry: one look in a thousand is in vain, and that costs reading a page */
 #define RUN_FILTER_LANES 8u        /* 32-bit words of a filter's block; a key has a bit in each */
 
@@ -58,9 +58,9 @@ uint64_t run_word(struct slice key);
 uint64_t run_key_hash(tree_id tree, struct slice key);
 
 /* A split block filter (as in Parquet files): one line of the cache is looked at, whatever the filter's size. */
-static inline uint32_t *run_filter_block(uint32_t *filter, uint32_t blocks, uint64_t hash)
+static inline uint32_t *run_filter_block(const struct run_section *s, uint64_t hash)
 {
-    return filter + (size_t)(((hash >> 32) * blocks) >> 32) * RUN_FILTER_LANES;
+    return s->filter + (size_t)(((hash >> 32) * s->blocks) >> 32) * RUN_FILTER_LANES;
 }
 static inline uint32_t run_filter_bit(uint64_t hash, uint32_t lane)
 {

@@ -151,13 +151,11 @@ static quartet_status locate(const struct kv_run *r, struct kv_run_page *h, cons
     return QUARTET_OK;
 }
 
-/* false: no page has an entry of the key. A key's versions may go on over several sections: then the last of them has it, too. */
-static bool may_have(const struct run_tree *t, const struct kv_run_probe *p)
+/* The section that has the key if any has it. A key's versions may go on over several: then the last of them has it, too. */
+static const struct run_section *section_of(const struct run_tree *t, const struct kv_run_probe *p)
 {
-    if (slice_cmp(p->key, t->last) > 0)
-        return false;
-    uint32_t lo = 0, hi = t->section_count;
-    while (lo < hi) { /* the first section that begins after the key */
+    uint32_t lo = 1, hi = t->section_count;
+    while (lo < hi) { /* of those after the first, the first that begins after the key */
         uint32_t mid = lo + (hi - lo) / 2;
         const struct run_section *s = &t->sections[mid];
         if (s->word < p->word || (s->word == p->word && slice_cmp(slice_of(s->key, s->key_len), p->key) <= 0))
@@ -165,14 +163,24 @@ static bool may_have(const struct run_tree *t, const struct kv_run_probe *p)
         else
             hi = mid;
     }
-    if (lo == 0)
-        return false;
-    const struct run_section *s = &t->sections[lo - 1];
-    const uint32_t *block = run_filter_block(s->filter, s->blocks, p->hash);
-    bool has = true;
+    return &t->sections[lo - 1];
+}
+
+/* false: no page has an entry of the key. */
+static bool may_have(const struct run_tree *t, const struct kv_run_probe *p)
+{
+    const uint32_t *block = run_filter_block(section_of(t, p), p->hash);
+    uint32_t lacks = 0;
     for (uint32_t k = 0; k < RUN_FILTER_LANES; k++)
-        has = has && (block[k] & run_filter_bit(p->hash, k)) != 0;
-    return has;
+        lacks |= ~block[k] & run_filter_bit(p->hash, k);
+    return lacks == 0 && slice_cmp(p->key, t->last) <= 0;
+}
+
+void kv_run_ahead(const kv_run *r, const struct kv_run_probe *probe)
+{
+    const struct run_tree *t = tree_find(r, probe->tree);
+    if (t != NULL && t->tree == probe->tree && t->section_count == 1) /* of several the search costs what it spares */
+        __builtin_prefetch(run_filter_block(t->sections, probe->hash));
 }
 
 struct kv_run_probe kv_run_probe_of(tree_id tree, struct slice key)

@@ -165,7 +165,8 @@ static quartet_status locate(kv_snap *snap, const struct kv_overlay *over, tree_
         return record->p != NULL ? QUARTET_OK : QUARTET_NOTFOUND;
     if (over != NULL && over->spill != NULL) {
         bool found;
-        rc = kv_spill_get(over->spill, &snap->page, tree, key, over->through, record, &version, &found, err);
+        struct kv_run_probe probe = kv_run_probe_of(tree, key);
+        rc = kv_spill_get(over->spill, &snap->page, &probe, over->through, record, &version, &found, err);
         *passing = true;
         if (rc != QUARTET_OK || found)
             return rc != QUARTET_OK || record->p != NULL ? rc : QUARTET_NOTFOUND;

@@ -63,15 +63,20 @@ void kv_spill_walk(const kv_spill *set, uint32_t run, apply_no through, struct k
     kv_walk_set_run(w, set->runs[run]->run, &sight);
 }
 
-quartet_status kv_spill_get(const kv_spill *set, struct kv_run_page *page, tree_id tree, struct slice key, apply_no through, struct slice *record,
+void kv_spill_ahead(const kv_spill *set, const struct kv_run_probe *probe)
+{
+    for (uint32_t i = 0; i < set->count; i++)
+        kv_run_ahead(set->runs[i]->run, probe);
+}
+
+quartet_status kv_spill_get(const kv_spill *set, struct kv_run_page *page, const struct kv_run_probe *probe, apply_no through, struct slice *record,
                             apply_no *version, bool *found, struct err *err)
 {
     struct kv_sight sight = sight_of(set, through);
-    struct kv_run_probe probe = kv_run_probe_of(tree, key);
     quartet_status rc = QUARTET_OK;
     *found = false;
     for (uint32_t i = 0; i < set->count && rc == QUARTET_OK && !*found; i++)
-        rc = kv_run_get(set->runs[i]->run, page, &probe, &sight, record, version, found, err);
+        rc = kv_run_get(set->runs[i]->run, page, probe, &sight, record, version, found, err);
     return rc;
 }
 
@@ -144,21 +149,52 @@ static uint32_t alike(const kv_spill *set)
     return n;
 }
 
+struct pour { /* own writes on their way into a run */
+    kv_run_writer *w;
+    apply_no newest;
+};
+
+static quartet_status pour_each(void *arg, tree_id tree, struct slice key, apply_no version, struct slice record, struct err *err)
+{
+    struct pour *p = arg;
+    p->newest = version > p->newest ? version : p->newest;
+    return kv_run_put(p->w, tree, key, version, record, err);
+}
+
+static quartet_status run_of_own(const struct kv_run_place *place, const kv_own *own, apply_no *newest, struct spill_run **out, struct err *err)
+{
+    struct pour p = {.newest = *newest};
+    struct spill_run *r = mem_zalloc(1, sizeof *r);
+    quartet_status rc = r != NULL ? kv_run_writer_new(place, &p.w, err) : err_nomem(err);
+    if (rc == QUARTET_OK)
+        rc = kv_own_each(own, pour_each, &p, err);
+    if (rc == QUARTET_OK) {
+        rc = kv_run_finish(p.w, 0, &r->run, err);
+        p.w = NULL;
+    }
+    kv_run_writer_free(p.w);
+    if (rc != QUARTET_OK) {
+        mem_free(r);
+        return rc;
+    }
+    atomic_init(&r->refs, 1);
+    *newest = p.newest;
+    *out = r;
+    return QUARTET_OK;
+}
+
 /* The set that takes the place of `set` (NULL: none) once all of `own` is a run; both are only read. */
-static quartet_status set_make(kv_spill *set, const struct kv_run_place *place, kv_own *own, kv_spill **out, struct err *err)
+static quartet_status set_make(kv_spill *set, const struct kv_run_place *place, const kv_own *own, kv_spill **out, struct err *err)
 {
     uint32_t had = kv_spill_runs(set);
     kv_spill *fresh = mem_zalloc(1, sizeof *fresh + (had + 1u) * sizeof fresh->runs[0]);
-    struct kv_walk walk = {0};
     if (fresh == NULL)
         return err_nomem(err);
     if (set != NULL)
         memcpy(fresh, set, sizeof *fresh);
     fresh->refs = 1;
     fresh->count = 0;
-    kv_walk_set_own(&walk, own, UINT64_MAX, true);
-    quartet_status rc = run_make(place, &walk, 1, 0, &fresh->newest, &fresh->runs[0], err);
-    kv_walk_deinit(&walk);
+    quartet_status rc = run_of_own(place, own, &fresh->newest, &fresh->runs[0], err);
     if (rc != QUARTET_OK) {
         mem_free(fresh);
         return rc;

@@ -19,8 +19,9 @@ quartet_status kv_spill_end(kv_spilling *job, kv_spill **set, struct err *err); 
 void kv_spill_rollback(kv_spill *set, apply_no keep); /* as kv_own_rollback; NULL is allowed */
 uint32_t kv_spill_runs(const kv_spill *set);          /* NULL: 0 */
 /* The newest version at or below `through`; *record lasts until the page holds another. Pages must not outlive the set. */
-quartet_status kv_spill_get(const kv_spill *set, struct kv_run_page *page, tree_id tree, struct slice key, apply_no through, struct slice *record,
+quartet_status kv_spill_get(const kv_spill *set, struct kv_run_page *page, const struct kv_run_probe *probe, apply_no through, struct slice *record,
                             apply_no *version, bool *found, struct err *err);
+void kv_spill_ahead(const kv_spill *set, const struct kv_run_probe *probe); /* as kv_run_ahead */
 void kv_spill_walk(const kv_spill *set, uint32_t run, apply_no through, struct kv_walk *w); /* run 0: the newest */
 void kv_spill_hold(kv_spill *set);
 void kv_spill_drop(kv_spill *set); /* NULL is allowed */

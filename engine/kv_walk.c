@@ -63,9 +63,19 @@ void kv_walk_set_run(struct kv_walk *w, const kv_run *r, const struct kv_sight *
     w->sight = *sight;
 }
 
+/* Own writes that were put since are put in order. */
+static quartet_status in_order(struct kv_walk *w, struct err *err)
+{
+    quartet_status rc = w->own != NULL ? kv_own_settle(w->own, err) : QUARTET_OK;
+    w->valid = w->valid && rc == QUARTET_OK;
+    return rc;
+}
+
 quartet_status kv_walk_seek(struct kv_walk *w, tree_id tree, struct slice key, struct err *err)
 {
-    quartet_status rc = QUARTET_OK;
+    quartet_status rc = in_order(w, err);
+    if (rc != QUARTET_OK)
+        return rc;
     if (w->buffer != NULL)
         kv_cursor_seek(&w->in_buffer, w->buffer, w->sight.through, tree, key);
     else if (w->own != NULL)
@@ -78,7 +88,9 @@ quartet_status kv_walk_seek(struct kv_walk *w, tree_id tree, struct slice key, s
 
 quartet_status kv_walk_seek_before(struct kv_walk *w, tree_id tree, struct slice key, struct err *err)
 {
-    quartet_status rc = QUARTET_OK;
+    quartet_status rc = in_order(w, err);
+    if (rc != QUARTET_OK)
+        return rc;
     if (w->buffer != NULL)
         kv_cursor_seek_before(&w->in_buffer, w->buffer, w->sight.through, tree, key);
     else if (w->own != NULL)
@@ -91,7 +103,9 @@ quartet_status kv_walk_seek_before(struct kv_walk *w, tree_id tree, struct slice
 
 quartet_status kv_walk_seek_last(struct kv_walk *w, struct err *err)
 {
-    quartet_status rc = QUARTET_OK;
+    quartet_status rc = in_order(w, err);
+    if (rc != QUARTET_OK)
+        return rc;
     if (w->buffer != NULL)
         kv_cursor_seek_last(&w->in_buffer, w->buffer, w->sight.through);
     else if (w->own != NULL)
@@ -104,7 +118,9 @@ quartet_status kv_walk_seek_last(struct kv_walk *w, struct err *err)
 
 quartet_status kv_walk_next(struct kv_walk *w, struct err *err)
 {
-    quartet_status rc = QUARTET_OK;
+    quartet_status rc = in_order(w, err);
+    if (rc != QUARTET_OK)
+        return rc;
     if (w->buffer != NULL) {
         if (!w->sight.every || !kv_cursor_older(&w->in_buffer))
             kv_cursor_next(&w->in_buffer);
@@ -120,7 +136,9 @@ quartet_status kv_walk_next(struct kv_walk *w, struct err *err)
 
 quartet_status kv_walk_prev(struct kv_walk *w, struct err *err)
 {
-    quartet_status rc = QUARTET_OK;
+    quartet_status rc = in_order(w, err);
+    if (rc != QUARTET_OK)
+        return rc;
     if (w->buffer != NULL)
         kv_cursor_prev(&w->in_buffer);
     else if (w->own != NULL)

@@ -518,13 +518,20 @@ quartet_status txn_row(txn *t, tree_id tree, struct slice key, apply_no through,
 {
     apply_no version;
     quartet_status rc = QUARTET_OK;
+    struct kv_run_probe probe = {0};
     *found = false;
+    if (t->pouring != NULL)
+        kv_own_ahead(t->pouring, tree, key);
+    if (t->spill != NULL) {
+        probe = kv_run_probe_of(tree, key);
+        kv_spill_ahead(t->spill, &probe);
+    }
     *own = t->writes != NULL && kv_own_get(t->writes, tree, key, through, out, &version);
     bool here = *own;
     if (!*own && t->pouring != NULL)
         *own = kv_own_peek(t->pouring, tree, key, through, out, &version);
     if (!*own && t->spill != NULL)
-        rc = kv_spill_get(t->spill, &t->page, tree, key, through, out, &version, own, err);
+        rc = kv_spill_get(t->spill, &t->page, &probe, through, out, &version, own, err);
     if (rc != QUARTET_OK)
         return rc;
     if (*own && !here && out->p != NULL) { /* the map goes when it is on disk, the page may go with the next look */

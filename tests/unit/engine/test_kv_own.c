@@ -136,11 +136,76 @@ static uint32_t first_at(const struct entry *want, uint32_t n, const struct entr
     return lo;
 }
 
+static bool same_record(struct slice record, const struct entry *e)
+{
+    return slice_eq(record, record_of(e)) && (record.p == NULL) == (e->record == UINT32_MAX);
+}
+
+static void check_gets(struct model *m, kv_own *o, struct prng *r, apply_no through, const struct entry *want, uint32_t n)
+{
+    for (uint32_t i = 0; i < 200; i++) {
+        struct entry probe = {0};
+        random_key(m, r, &probe);
+        if (n > 0 && i % 2 == 0)
+            probe = want[prng_below(r, n)];
+        uint32_t first = first_at(want, n, &probe);
+        bool is = first < n && want[first].tree == probe.tree && slice_eq(key_of(&want[first]), key_of(&probe));
+        for (int peek = 0; peek < 2; peek++) {
+            struct slice record;
+            apply_no version = 0;
+            bool found = peek ? kv_own_peek(o, probe.tree, key_of(&probe), through, &record, &version)
+                              : kv_own_get(o, probe.tree, key_of(&probe), through, &record, &version);
+            CU_ASSERT_EQUAL(found, is);
+            if (found && is)
+                CU_ASSERT_TRUE(version == want[first].version && same_record(record, &want[first]));
+        }
+    }
+}
+
+struct each_check {
+    struct entry *want; /* every version */
+    uint32_t n, at;
+    bool wrong;
+};
+
+static quartet_status each_is(void *arg, tree_id tree, struct slice key, apply_no version, struct slice record, struct err *err)
+{
+    struct each_check *x = arg;
+    (void)err;
+    const struct entry *e = &x->want[x->at];
+    x->wrong = x->wrong || x->at >= x->n || e->tree != tree || !slice_eq(key_of(e), key) || e->version != version || !same_record(record, e);
+    x->at += x->at < x->n;
+    return QUARTET_OK;
+}
+
+static void check_each(const struct model *m, const kv_own *o)
+{
+    struct err err = ERR_INIT;
+    struct each_check x = {.want = malloc((m->count + 1) * sizeof *x.want)};
+    memcpy(x.want, m->e, m->count * sizeof *x.want);
+    qsort(x.want, m->count, sizeof *x.want, entry_cmp);
+    for (uint32_t i = 0; i < m->count; i++) {
+        const struct entry *last = x.n > 0 ? &x.want[x.n - 1] : NULL;
+        if (last == NULL || last->tree != x.want[i].tree || last->version != x.want[i].version || !slice_eq(key_of(last), key_of(&x.want[i])))
+            x.want[x.n++] = x.want[i];
+    }
+    CU_ASSERT_EQUAL(kv_own_each(o, each_is, &x, &err), QUARTET_OK);
+    CU_ASSERT_FALSE(x.wrong);
+    CU_ASSERT_EQUAL(x.at, x.n);
+    free(x.want);
+}
+
 static void check_all(struct model *m, kv_own *o, struct prng *r, apply_no through)
 {
     uint32_t n, at = 0;
     struct entry *want = visible(m, through, &n);
     struct kv_own_cursor c;
+    struct err err = ERR_INIT;
+    check_gets(m, o, r, through, want, n); /* in whatever order they are */
+    check_each(m, o);
+    CU_ASSERT_EQUAL_FATAL(kv_own_settle(o, &err), QUARTET_OK);
+    check_gets(m, o, r, through, want, n);
+    check_each(m, o);
     for (kv_own_seek(&c, o, through, 0, slice_of(NULL, 0)); c.valid; kv_own_next(&c), at++)
         CU_ASSERT_TRUE_FATAL(at < n && same(&c, &want[at]));
     CU_ASSERT_EQUAL(at, n);
@@ -157,14 +222,6 @@ static void check_all(struct model *m, kv_own *o, struct prng *r, apply_no throu
         CU_ASSERT_TRUE(first < n ? same(&c, &want[first]) : !c.valid);
         kv_own_seek_before(&c, o, through, probe.tree, key_of(&probe));
         CU_ASSERT_TRUE(first > 0 ? same(&c, &want[first - 1]) : !c.valid);
-        struct slice record;
-        apply_no version = 0;
-        bool found = kv_own_get(o, probe.tree, key_of(&probe), through, &record, &version);
-        bool is = first < n && want[first].tree == probe.tree && slice_eq(key_of(&want[first]), key_of(&probe));
-        CU_ASSERT_EQUAL(found, is);
-        if (found && is)
-            CU_ASSERT_TRUE(version == want[first].version && slice_eq(record, record_of(&want[first])) &&
-                           (record.p == NULL) == (want[first].record == UINT32_MAX));
     }
     free(want);
 }
@@ -208,6 +265,10 @@ static void test_kv_own_rollback_forgets_exactly_what_came_later(void)
     kv_own *o = kv_own_new();
     apply_no version = 1;
     for (uint32_t round = 0; round < 80; round++) {
+        if (round % 10 == 0) { /* a map over which much was walked puts everything in order at once */
+            kv_own_clear(o);
+            m->count = 0;
+        }
         uint32_t puts = (uint32_t)prng_below(&r, round % 10 == 9 ? 4000 : 60);
         for (uint32_t i = 0; i < puts && m->count < ENTRIES_MAX; i++) {
             version += prng_chance(&r, 0.1);
@@ -239,12 +300,14 @@ static void test_kv_own_cursor_goes_on_while_entries_come_and_go(void)
 {
     struct prng r;
     struct model *m = calloc(1, sizeof *m);
+    struct err err = ERR_INIT;
     prng_seed(&r, unit_seed(3));
     for (uint32_t run = 0; run < 20; run++) {
         kv_own *o = kv_own_new();
         m->count = 0;
-        for (uint32_t i = 0; i < 1500; i++)
+        for (uint32_t i = 0; i < (run % 4 == 0 ? 5000 : 1500); i++)
             put_random(m, o, &r, 1);
+        CU_ASSERT_EQUAL_FATAL(kv_own_settle(o, &err), QUARTET_OK);
         uint32_t n, at = 0;
         struct entry *want = visible(m, 1, &n);
         struct kv_own_cursor c, back;
@@ -256,6 +319,7 @@ static void test_kv_own_cursor_goes_on_while_entries_come_and_go(void)
                 put_random(m, o, &r, 2);
             if (prng_chance(&r, 0.01))
                 kv_own_rollback(o, 1);
+            CU_ASSERT_EQUAL_FATAL(kv_own_settle(o, &err), QUARTET_OK);
         }
         CU_ASSERT_EQUAL(at, n);
         CU_ASSERT_FALSE(back.valid);
@@ -281,6 +345,7 @@ static void test_kv_own_holds_many_keys_in_any_order(void)
         CU_ASSERT_TRUE(kv_own_bytes(o) < N * 100u);
         uint32_t at = 0;
         struct kv_own_cursor c;
+        CU_ASSERT_EQUAL_FATAL(kv_own_settle(o, &err), QUARTET_OK);
         for (kv_own_seek(&c, o, UINT64_MAX, 300, slice_of(NULL, 0)); c.valid; kv_own_next(&c), at++)
             CU_ASSERT_TRUE_FATAL(c.record.n == 4 && memcmp(c.record.p, &at, 4) == 0);
         CU_ASSERT_EQUAL(at, N);
@@ -321,7 +386,24 @@ static void test_kv_own_survives_failed_allocations(void)
         uint32_t seen = 0;
         struct kv_own_cursor c;
         if (o != NULL) {
+            quartet_status rc = QUARTET_NOMEM;
             CU_ASSERT_EQUAL(kv_own_entries(o), good);
+            for (uint64_t k = 1; rc != QUARTET_OK && k < 500; k++) { /* half of it in order, half not, again and again */
+                mem_fail_at(k, false);
+                rc = kv_own_settle(o, &err);
+                mem_fail_at(0, false);
+                CU_ASSERT_TRUE(rc == QUARTET_OK || rc == QUARTET_NOMEM);
+                struct slice record;
+                apply_no version;
+                uint32_t found = 0;
+                for (uint32_t i = 0; i < 9000; i++) {
+                    uint8_t key[4];
+                    store_le32(key, i * 7919u % 9000u);
+                    found += kv_own_get(o, 1 + i % 3, slice_of(key, 4), 1, &record, &version);
+                }
+                CU_ASSERT_EQUAL(found, good);
+            }
+            CU_ASSERT_EQUAL_FATAL(rc, QUARTET_OK);
             for (kv_own_seek(&c, o, 1, 0, slice_of(NULL, 0)); c.valid; kv_own_next(&c))
                 seen++;
             CU_ASSERT_EQUAL(seen, good);

@@ -334,17 +334,17 @@ static void test_kv_run_filters_spare_pages(void)
     kv_run_writer *w;
     kv_run *run = NULL;
     CU_ASSERT_EQUAL_FATAL(kv_run_writer_new(&place, &w, &err), QUARTET_OK);
-    for (uint64_t i = 0; i < 40000; i++) {
+    for (uint64_t i = 0; i < 300000; i++) {
         uint8_t key[8];
         store_be64(key, i * 2);
         for (tree_id tree = 5; tree <= 7; tree++)
             if (tree != 6 || i < 12000)
-                CU_ASSERT_EQUAL_FATAL(kv_run_put(w, tree, slice_of(key, 8), 1, slice_of(filler, 20), &err), QUARTET_OK);
+                CU_ASSERT_EQUAL_FATAL(kv_run_put(w, tree, slice_of(key, 8), 1, slice_of(filler, 2), &err), QUARTET_OK);
     }
     CU_ASSERT_EQUAL_FATAL(kv_run_finish(w, 0, &run, &err), QUARTET_OK);
     struct kv_run_page page = {0};
     uint64_t missed = 0, invented = 0;
-    for (uint64_t i = 0; i < 40000; i++) {
+    for (uint64_t i = 0; i < 300000; i++) {
         missed += !run_has(run, &page, 5, i * 2) + !run_has(run, &page, 7, i * 2);
         missed += run_has(run, &page, 6, i * 2) != (i < 12000);
     }

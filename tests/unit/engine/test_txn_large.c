@@ -2,6 +2,8 @@
  * that fail half-way, savepoints, COMMIT and ROLLBACK, reopening, a log that fills up while a commit is being written. */
 #include "db_help.h"
 
+#include <stdatomic.h>
+
 #include "base/prng.h"
 #include "engine/conn.h"
 #include "fault/fault_env.h"
@@ -182,7 +184,62 @@ static void test_txn_large_full_log_leaves_no_trace(void)
     buf_deinit(&after);
 }
 
+/* Files as the system gives them, but that a thread which is not the test's finds the disk full while `full` says so. */
+static _Thread_local bool tests_own;
+static atomic_bool full;
+static atomic_uint refused;
+
+static quartet_status full_pwrite(struct file *f, const void *p, size_t n, uint64_t offset, struct err *err)
+{
+    if (!tests_own && full) {
+        atomic_fetch_add(&refused, 1u);
+        return err_set(err, QUARTET_FULL, "no room, says the test");
+    }
+    return env_posix()->ops->pwrite(f, p, n, offset, err);
+}
+
+/* The thread that writes a large transaction to disk fails: statements say so and leave nothing behind, the others' rows stay, and it goes on once there is room. */
+static void test_txn_large_full_disk_behind_its_back(void)
+{
+    char dir[] = "/tmp/quartet_large_XXXXXX", remove[100], sql[300];
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+    struct env env = *env_posix();
+    struct env_ops ops = *env.ops;
+    struct err err = ERR_INIT;
+    struct side s;
+    struct buf out = {0};
+    ops.pwrite = full_pwrite;
+    env.ops = &ops;
+    tests_own = true;
+    side_open(&s, &env, dir, 64 << 10);
+    OK(run(&s, "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT)", NULL, &err));
+    OK(run(&s, "BEGIN", NULL, &err));
+    uint32_t good = 0, bad = 0;
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < 3000; i++) {
+        uint32_t id = i * 7919u % 3000u;
+        full = i >= 600 && i < 1500;
+        snprintf(sql, sizeof sql, "INSERT INTO t VALUES (%u, 'a row of about a hundred bytes, so that there are many runs of them: %u')", id, id);
+        quartet_status rc = run(&s, sql, NULL, &err);
+        CU_ASSERT_TRUE(rc == QUARTET_OK || (rc == QUARTET_FULL && full));
+        good += rc == QUARTET_OK;
+        bad += rc != QUARTET_OK;
+        sum += rc == QUARTET_OK ? id : 0;
+        err_clear(&err);
+    }
+    CU_ASSERT_TRUE(bad > 0 && good > 2000 && refused > 0);
+    OK(run(&s, "COMMIT", NULL, &err));
+    OK(run(&s, "SELECT count(*), sum(id) FROM t", &out, &err));
+    snprintf(sql, sizeof sql, "%u|%llu|", good, (unsigned long long)sum);
+    CU_ASSERT_TRUE(out.len == strlen(sql) && memcmp(out.data, sql, out.len) == 0);
+    side_close(&s);
+    buf_deinit(&out);
+    snprintf(remove, sizeof remove, "rm -rf %s", dir);
+    CU_ASSERT_EQUAL(system(remove), 0);
+}
+
 const struct unit_test unit_tests[] = {
+    {"a full disk behind its back", test_txn_large_full_disk_behind_its_back},
     {"a full log leaves no trace", test_txn_large_full_log_leaves_no_trace},
     {"agrees with one in memory", test_txn_large_agrees_with_one_in_memory},
     {NULL, NULL},
