@@ -320,28 +320,9 @@ static bool run_has(const kv_run *run, struct kv_run_page *page, tree_id tree, u
     return found;
 }
 
-/* Several sections of several trees: what is there is found, and what is not there is hardly ever looked for in a page. */
-static void test_kv_run_filters_spare_pages(void)
+/* Trees 5 and 7 have every second number up to 600,000, tree 6 the first 12,000 of them. */
+static void check_filters(const kv_run *run)
 {
-    char dir[] = "/tmp/quartet_run_XXXXXX";
-    struct err err = ERR_INIT;
-    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
-    bad = (struct bad_env){.env = *env_posix(), .ops = *env_posix()->ops};
-    bad.ops.pwrite = bad_write;
-    bad.ops.pread = bad_read;
-    bad.env.ops = &bad.ops;
-    struct kv_run_place place = {.env = &bad.env, .dir = dir};
-    kv_run_writer *w;
-    kv_run *run = NULL;
-    CU_ASSERT_EQUAL_FATAL(kv_run_writer_new(&place, &w, &err), QUARTET_OK);
-    for (uint64_t i = 0; i < 300000; i++) {
-        uint8_t key[8];
-        store_be64(key, i * 2);
-        for (tree_id tree = 5; tree <= 7; tree++)
-            if (tree != 6 || i < 12000)
-                CU_ASSERT_EQUAL_FATAL(kv_run_put(w, tree, slice_of(key, 8), 1, slice_of(filler, 2), &err), QUARTET_OK);
-    }
-    CU_ASSERT_EQUAL_FATAL(kv_run_finish(w, 0, &run, &err), QUARTET_OK);
     struct kv_run_page page = {0};
     uint64_t missed = 0, invented = 0;
     for (uint64_t i = 0; i < 300000; i++) {
@@ -355,8 +336,43 @@ static void test_kv_run_filters_spare_pages(void)
     CU_ASSERT_EQUAL(invented, 0);
     CU_ASSERT_TRUE(bad.reads < 200);
     kv_run_page_deinit(&page);
+}
+
+/* Several sections of several trees, as they were written and as they are once the file was opened again: what is there is found, and what is not there is hardly
+ * ever looked for in a page. */
+static void test_kv_run_filters_spare_pages(void)
+{
+    char dir[] = "/tmp/quartet_run_XXXXXX", path[64];
+    struct err err = ERR_INIT;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+    bad = (struct bad_env){.env = *env_posix(), .ops = *env_posix()->ops};
+    bad.ops.pwrite = bad_write;
+    bad.ops.pread = bad_read;
+    bad.env.ops = &bad.ops;
+    struct kv_run_place place = {.env = &bad.env, .dir = dir, .name = "named"};
+    kv_run_writer *w;
+    kv_run *run = NULL;
+    CU_ASSERT_EQUAL_FATAL(kv_run_writer_new(&place, &w, &err), QUARTET_OK);
+    for (uint64_t i = 0; i < 300000; i++) {
+        uint8_t key[8];
+        store_be64(key, i * 2);
+        for (tree_id tree = 5; tree <= 7; tree++)
+            if (tree != 6 || i < 12000)
+                CU_ASSERT_EQUAL_FATAL(kv_run_put(w, tree, slice_of(key, 8), 1, slice_of(filler, 2), &err), QUARTET_OK);
+    }
+    CU_ASSERT_EQUAL_FATAL(kv_run_finish(w, 0, &run, &err), QUARTET_OK);
+    check_filters(run);
+    CU_ASSERT_EQUAL_FATAL(kv_run_keep(run, slice_of("tail", 4), &err), QUARTET_OK);
+    uint64_t bytes = kv_run_bytes(run), entries = kv_run_entries(run);
     kv_run_free(run);
-    rmdir(dir);
+    CU_ASSERT_EQUAL_FATAL(kv_run_open(&place, bytes, &run, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL(kv_run_bytes(run), bytes);
+    CU_ASSERT_EQUAL(kv_run_entries(run), entries);
+    check_filters(run);
+    kv_run_free(run);
+    snprintf(path, sizeof path, "%s/named", dir);
+    CU_ASSERT_EQUAL(unlink(path), 0);
+    CU_ASSERT_EQUAL(rmdir(dir), 0);
 }
 
 static void test_kv_run_survives_failing_memory(void)
