@@ -124,7 +124,7 @@ quartet_status apply_prepare(struct applying *a, struct err *err)
     return rc;
 }
 
-/* Everything is prepared: nothing after ops_commit may fail. */
+/* Everything is prepared: nothing after ops_commit may fail but for memory and the disk, and then the log is replayed at the next opening. */
 static quartet_status finish(struct applying *a, uint64_t number, log_pos end, apply_no *no)
 {
     db *d = a->d;
@@ -160,6 +160,9 @@ static quartet_status finish(struct applying *a, uint64_t number, log_pos end, a
         a->fresh = NULL;
     }
     atomic_fetch_add(&d->rows_written, a->rows);
+    rc = apply_orphans_settle(a, d->catalog, no);
+    if (rc != QUARTET_OK)
+        return rc;
     if (bulk)
         kv_settle(d->store);
     if (a->closings && !d->recovering && db_closings_load(d, a->err) != QUARTET_OK) {
@@ -282,6 +285,8 @@ void apply_abort(struct applying *a)
     db *d = a->d;
     snap_release(a);
     catalog_unref(a->fresh);
+    catalog_unref(a->links_were);
+    apply_notes_free(a->notes);
     kv_own_free(a->system);
     if (d->spare_applying != NULL) {
         applying_free(a);

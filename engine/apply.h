@@ -36,6 +36,9 @@ quartet_status apply_transaction(db *d, const struct apply_in *in, const struct 
 
 /* db.table_states and indexes once more from the rows: after a flush that a crash cut in two. */
 quartet_status apply_rebuild(db *d, struct err *err);
+/* apply_orphans.c. SYS_BROKEN once more from the rows (within apply_rebuild); how many keys it holds, after opening. */
+quartet_status apply_orphans_rebuild(db *d, struct err *err);
+quartet_status apply_orphans_load(db *d, struct err *err);
 
 /* apply_index.c: entries of one row, old values (NULL: none) to new ones (NULL: none). */
 struct apply_ops {

@@ -315,5 +315,7 @@ quartet_status apply_rebuild(db *d, struct err *err)
             rc = rebuild_index(d, snap, t, &t->indexes[k], err);
     }
     kv_release(snap);
+    if (rc == QUARTET_OK)
+        rc = apply_orphans_rebuild(d, err);
     return rc;
 }

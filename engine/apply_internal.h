@@ -45,6 +45,9 @@ struct applying {
     uint64_t rows;
     uint64_t conflicts, swept;   /* rows of SYS_CONFLICTS that it writes, and lets go */
     struct table_state *last_state; /* looked up last, maybe by an earlier apply */
+    struct orphan_notes *notes;  /* apply_orphans.c's; NULL: none */
+    struct catalog *links_were;  /* the catalog before foreign keys changed, a reference; NULL: they did not */
+    bool links_out, links_in;    /* the present table references, is referenced */
     struct err *err;
 };
 
@@ -89,5 +92,14 @@ quartet_status apply_conflicts_before(struct applying *a, const struct row *row,
 quartet_status apply_conflicts_after(struct applying *a, const struct row *row, struct slice key, const struct row_op *op, bool changed,
                                      const struct conflict_set *set);
 quartet_status apply_conflicts_sweep(struct applying *a); /* all rows are merged: let go of those that are too old or too many */
+/* apply_orphans.c: which rows are orphans (DESIGN.md section 4, step 3). */
+/* A row of a table that references or is referenced is seen otherwise by steps 1 and 2 than before, or has other values: before and after by
+ * column, NULL where it is not there or quarantined. Called too often it does no harm. */
+quartet_status apply_state_note(struct applying *a, const struct table_def *t, struct slice key, const struct value *before, const struct value *after);
+void apply_state_table(struct applying *a); /* sets links_out and links_in for a->t */
+quartet_status apply_orphans_catalog(struct applying *a, struct catalog *was, const struct catalog *is);
+/* The transaction is in the store, and not published: what it breaks or mends goes in under the next apply number, which *no then is. */
+quartet_status apply_orphans_settle(struct applying *a, const struct catalog *catalog, apply_no *no);
+void apply_notes_free(struct orphan_notes *n); /* NULL is allowed */
 
 #endif

@@ -63,6 +63,7 @@ quartet_status apply_begin_table(struct applying *a, uint64_t table_id, const ui
     a->values = arena_zalloc(&a->tables, t->column_count, sizeof *a->values);
     a->old_values = arena_zalloc(&a->tables, t->column_count, sizeof *a->old_values);
     a->plain = table_plain(t);
+    apply_state_table(a);
     a->ends = arena_alloc(&a->tables, (t->rows.count + 1u) * sizeof *a->ends);
     if (a->values == NULL || a->old_values == NULL || a->ends == NULL)
         return arena_fail(&a->tables, a->err);
@@ -133,12 +134,15 @@ static quartet_status put_inserted(struct applying *a, struct slice key, const s
         quartet_status rc = ops_put_copy(&a->ops, t->id, key, record, a->err);
         return rc == QUARTET_OK ? apply_system_changed(a, key, record, false, true) : rc;
     }
-    if (t->index_count > 0) {
+    bool noted = a->links_out || (a->links_in && a->d->broken_count > 0);
+    if (t->index_count > 0 || noted) {
         quartet_status rc = decode_key_into(a, key, a->values);
         for (uint32_t i = 0; i < t->rows.count; i++)
             a->values[t->record_columns[i]] = i >= op->write_count ? t->rows.columns[i].missing : shown != NULL ? shown[i] : op->writes[i].value;
         if (rc == QUARTET_OK)
             rc = apply_entries(&a->ops, t, key, NULL, a->values, &a->entry, a->err);
+        if (rc == QUARTET_OK && noted)
+            rc = apply_state_note(a, t, key, NULL, a->values);
         if (rc != QUARTET_OK)
             return rc;
     }
@@ -235,7 +239,7 @@ static quartet_status merge_row(struct applying *a, struct slice key, struct row
     struct row row;
     struct past_change past;
     struct conflict_set conflicts;
-    bool changed, shows = t->index_count > 0 || t->id < SYS_TREES_END;
+    bool changed, noted = a->links_out || a->links_in, shows = t->index_count > 0 || t->id < SYS_TREES_END || noted;
     struct state_hash before = {0}, after;
     quartet_status rc = row_decode(slice_of(a->old.data, a->old.len), &t->rows, &a->row, &row, a->err);
     if (rc != QUARTET_OK)
@@ -265,10 +269,13 @@ static quartet_status merge_row(struct applying *a, struct slice key, struct row
     rc = put_row(a, &row, key, &past);
     if (rc == QUARTET_OK && t->id < SYS_TREES_END)
         rc = apply_system_changed(a, key, slice_of(a->record.data, a->record.len), was_live, live);
-    if (rc == QUARTET_OK && live && t->index_count > 0)
+    if (rc == QUARTET_OK && live && (t->index_count > 0 || noted))
         rc = show(a, &row, key, a->values);
     if (rc == QUARTET_OK && t->index_count > 0 && (a->in.trusted || !plant_is(PLANT_INDEX_MISSES_PEERS)))
         rc = apply_entries(&a->ops, t, key, was_live ? a->old_values : NULL, live ? a->values : NULL, &a->entry, a->err);
+    bool was_shown = a->old.len > 0 && (a->old.data[0] & RECORD_LIVE) != 0;
+    if (rc == QUARTET_OK && noted)
+        rc = apply_state_note(a, t, key, was_shown ? a->old_values : NULL, live ? a->values : NULL);
     return rc;
 }
 

@@ -102,5 +102,5 @@ quartet_status apply_renew_catalog(struct applying *a)
             c->reset = true;
         }
     a->catalog = a->fresh;
-    return rc;
+    return rc == QUARTET_OK ? apply_orphans_catalog(a, d->catalog, a->fresh) : rc;
 }

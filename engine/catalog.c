@@ -57,6 +57,7 @@ static void catalog_free(struct catalog *c)
     mem_free(c->by_id);
     mem_free(c->by_name);
     mem_free(c->views);
+    arena_free_all(&c->arena);
     mem_free(c);
 }
 
@@ -93,6 +94,11 @@ quartet_status catalog_new(uint64_t version, const struct catalog_parts *parts, 
         }
     qsort(c->by_name, c->name_count, sizeof *c->by_name, by_name_cmp);
     qsort(c->views, c->view_count, sizeof *c->views, by_view_name_cmp);
+    quartet_status rc = c->has_foreign_keys ? catalog_link(c, err) : QUARTET_OK;
+    if (rc != QUARTET_OK) {
+        catalog_free(c);
+        return rc;
+    }
     *out = c;
     return QUARTET_OK;
 }

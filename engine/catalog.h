@@ -15,6 +15,7 @@
 #define SYS_OBJECTS 1u  /* the tree and table id of quartet_objects: every table, index, view and trigger */
 #define SYS_COLUMNS 2u  /* columns added later */
 #define SYS_GRAVES 3u   /* local: definitions of dropped objects, whose rows still merge out of sight */
+#define SYS_BROKEN 7u   /* local: referenced keys that are broken (orphan.h) */
 #define SYS_SETTINGS 4u /* replicated settings */
 
 enum column_type_flags { COLUMN_NO_TYPE = 1 }; /* declared without a type: takes anything */
@@ -104,7 +105,26 @@ struct view_def {
     const struct ast_create_view *ast;  /* read-only: statements of all connections bind it; NULL: a newer version's, not readable here */
 };
 
+/* A foreign key and the tables on both its sides, as one catalog has them. One whose parent, or whose key of the parent, is not there is no link: it hides no
+ * row, and statements that would write such a child fail. */
+struct fk_link {
+    const struct table_def *child, *parent;
+    const struct foreign_key_def *fk;
+    const struct index_def *key;       /* of the parent: what is referenced; NULL: its primary key */
+    const struct key_column *keys;     /* its encoding */
+    const uint32_t *parent_columns;    /* its columns, in its order */
+    const uint32_t *columns;           /* those of the child that reference them, in the same order */
+    const struct index_def *index;     /* of the child: entries begin with these columns, in some order; NULL: its primary key does */
+    uint32_t count;
+    bool seeks;                        /* a key's rows are neighbours in that index; else, for types or collations that differ, all must be looked at */
+    bool casts;                        /* the types differ: a value may be one that no row of the parent can have */
+};
+
 struct catalog;
+/* Links whose child is this table, neighbours in an array; and those whose parent it is. The count. */
+uint32_t catalog_links_out(const struct catalog *c, tree_id child, const struct fk_link **first);
+uint32_t catalog_links_in(const struct catalog *c, tree_id parent, const struct fk_link *const **first);
+const struct table_def *catalog_parent(const struct catalog *c, const struct foreign_key_def *fk); /* by the name it has, else the one it was created with; NULL: none */
 const struct table_def *catalog_table(const struct catalog *c, const char *name); /* case-insensitive; NULL: none */
 const struct table_def *catalog_table_by_id(const struct catalog *c, tree_id id); /* dropped ones included */
 const struct index_def *catalog_index(const struct catalog *c, const char *name, const struct table_def **table);

@@ -22,7 +22,7 @@
 /* Whether a system table is this node's own: made by apply, neither replicated nor part of the state hash. */
 static inline bool system_is_local(tree_id id)
 {
-    return id == SYS_GRAVES || id == SYS_COLUMN_ORDER || id == SYS_CONFLICTS;
+    return id == SYS_GRAVES || id == SYS_COLUMN_ORDER || id == SYS_CONFLICTS || id == SYS_BROKEN;
 }
 #define CATALOG_COLUMN_ADDED (1u << 16) /* ids of added columns begin here */
 
@@ -125,7 +125,13 @@ struct catalog {
     bool has_foreign_keys;
     struct view_box **views;          /* owned references, by name */
     uint32_t view_count;
+    struct fk_link *links;            /* by child, then in the order of its definition */
+    const struct fk_link **links_in;  /* by parent */
+    uint32_t link_count;
+    struct arena arena;               /* of links */
 };
+/* catalog_link.c */
+quartet_status catalog_link(struct catalog *c, struct err *err); /* once tables stand in it */
 /* Takes the references, also where it fails. */
 struct catalog_parts {
     struct table_box **boxes;

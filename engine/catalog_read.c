@@ -68,6 +68,8 @@ static const struct {
     {SYS_CLOSINGS, "quartet_closings",
      "CREATE TABLE quartet_closings (slot INTEGER, incarnation INTEGER, member INTEGER, number INTEGER, successor INTEGER, PRIMARY KEY (slot, incarnation, member))"},
     {SYS_RESOLVED, "quartet_resolved", "CREATE TABLE quartet_resolved (losing_stamp INTEGER, id INTEGER, at TIMESTAMP, PRIMARY KEY (losing_stamp, id))"},
+    {SYS_BROKEN, "quartet_broken_keys",
+     "CREATE TABLE quartet_broken_keys (table_id INTEGER, key_id INTEGER, row_key BLOB, PRIMARY KEY (table_id, key_id, row_key))"},
 };
 #define SYSTEM_TABLE_COUNT (sizeof system_tables / sizeof system_tables[0])
 

@@ -263,6 +263,9 @@ static quartet_status build_foreign_key(struct build *b, struct ast_constraint *
         return err_set_at(b->err, QUARTET_ERROR, c->offset, "FOREIGN KEY has %u columns, but references %u", n, r->columns.count);
     for (uint32_t i = 0; i < r->columns.count; i++)
         parent[i] = r->columns.item[i].text;
+    for (uint32_t i = 0; i < n; i++)
+        if (b->columns[at[i]].kind != ROW_LWW)
+            return err_set_at(b->err, QUARTET_ERROR, c->offset, "the COUNTER column %s can be in no foreign key", b->columns[at[i]].name);
     *f = (struct foreign_key_def){.name = c->name.text, .parent = r->table.name.text, .column_count = n, .columns = at,
                                   .parent_columns = parent, .on_delete = r->on_delete, .on_update = r->on_update};
     b->t->foreign_key_count++;
@@ -378,6 +381,40 @@ static quartet_status build_constraint(struct build *b, struct ast_constraint *c
     }
 }
 
+/* Do the first columns of a key make up these, in any order? */
+static bool begins_with(const uint32_t *key, uint32_t key_count, const uint32_t *columns, uint32_t n)
+{
+    uint32_t met = 0;
+    for (uint32_t i = 0; i < n && n <= key_count; i++)
+        for (uint32_t k = 0; k < n; k++)
+            met += key[i] == columns[k];
+    return met == n;
+}
+
+/* A FOREIGN KEY whose columns no other index begins with gets one of its own: which rows reference a key is asked wherever a row that is referenced goes. */
+static quartet_status build_key_indexes(struct build *b)
+{
+    for (uint32_t k = 0; k < b->t->foreign_key_count; k++) {
+        const struct foreign_key_def *f = &b->fks[k];
+        bool held = !b->t->hidden_key && begins_with(b->t->key_columns, b->t->key_count, f->columns, f->column_count);
+        for (uint32_t i = 0; i < b->t->index_count && !held; i++)
+            held = begins_with(b->indexes[i].columns, b->indexes[i].column_count, f->columns, f->column_count);
+        if (held)
+            continue;
+        struct index_def *ix = &b->indexes[b->t->index_count];
+        bool *desc = arena_zalloc(b->a, f->column_count + 1u, sizeof *desc);
+        *ix = (struct index_def){.id = implied_index_id(b->src->id, "foreign", b->columns, f->columns, f->column_count), .implied = true};
+        ix->name = arena_printf(b->a, "%s_foreign_%u", b->src->name, k + 1);
+        if (desc == NULL || ix->name == NULL)
+            return build_nomem(b);
+        quartet_status rc = index_fill(b, ix, f->columns, desc, f->column_count);
+        if (rc != QUARTET_OK)
+            return rc;
+        b->t->index_count++;
+    }
+    return QUARTET_OK;
+}
+
 /* One whose text this version cannot read (a newer member's) is left out: it runs where it can be read, at its origin. */
 static quartet_status build_triggers(struct build *b)
 {
@@ -460,7 +497,7 @@ static quartet_status build_table(struct build *b)
         return rc;
     b->checks = arena_zalloc(b->a, b->check_cap + 1u, sizeof *b->checks);
     b->fks = arena_zalloc(b->a, b->fk_cap + 1u, sizeof *b->fks);
-    b->indexes = arena_zalloc(b->a, b->index_cap + b->src->index_count + 1u, sizeof *b->indexes);
+    b->indexes = arena_zalloc(b->a, b->index_cap + b->fk_cap + b->src->index_count + 1u, sizeof *b->indexes);
     if (b->checks == NULL || b->fks == NULL || b->indexes == NULL)
         return build_nomem(b);
     t->checks = b->checks;
@@ -469,6 +506,8 @@ static quartet_status build_table(struct build *b)
     rc = each_constraint(b, build_constraint);
     for (uint32_t i = 0; i < b->src->index_count && rc == QUARTET_OK; i++)
         rc = build_created_index(b, &b->src->indexes[i]);
+    if (rc == QUARTET_OK)
+        rc = build_key_indexes(b);
     if (rc == QUARTET_OK)
         rc = build_triggers(b);
     return rc == QUARTET_OK ? build_text(b) : rc;

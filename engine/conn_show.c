@@ -125,16 +125,16 @@ quartet_status conn_show_columns(conn *c, const char *table, struct arena *a, st
 
 static quartet_status show_indexes(const struct catalog *catalog, const char *name, struct arena *a, struct conn_table *out, struct err *err)
 {
-    static const char *const columns[] = {"table", "name", "unique", "seq", "column", "order"};
+    static const char *const columns[] = {"table", "name", "unique", "seq", "column", "order", "implied"};
     struct builder b;
     const struct table_def *t;
     quartet_status rc = find_table(catalog, name, &t, err);
-    begin_table(&b, a, out, columns, 6);
+    begin_table(&b, a, out, columns, 7);
     for (uint32_t i = 0; rc == QUARTET_OK && i < t->index_count; i++)
         for (uint32_t k = 0; rc == QUARTET_OK && k < t->indexes[i].column_count; k++) {
             const struct index_def *ix = &t->indexes[i];
-            struct value row[6] = {text_of(a, t->name), text_of(a, ix->name), value_int(ix->unique), value_int(k),
-                                   text_of(a, t->columns[ix->columns[k]].name), text_of(a, ix->keys[k].desc ? "DESC" : "ASC")};
+            struct value row[7] = {text_of(a, t->name), text_of(a, ix->name), value_int(ix->unique), value_int(k),
+                                   text_of(a, t->columns[ix->columns[k]].name), text_of(a, ix->keys[k].desc ? "DESC" : "ASC"), value_int(ix->implied)};
             rc = add_row(&b, row, err);
         }
     return rc;

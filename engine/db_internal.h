@@ -159,6 +159,8 @@ struct db {
     void *notify_arg;
     struct conn_node_hooks hooks;
     atomic_uint_fast64_t catalog_versions;
+    uint64_t broken_count;                 /* keys in SYS_BROKEN; under commit_lock */
+    atomic_uint_fast64_t broken_none_from; /* apply number from which on there have been none; UINT64_MAX: there are some */
     atomic_uint_fast64_t commits, remote_deltas, remote_rows, rows_written;
 };
 

@@ -286,6 +286,8 @@ quartet_status db_recover(db *d, struct slice checkpoint, struct err *err)
         rc = err_set(err, QUARTET_CORRUPT, "%.300s/base.mdb is missing or new, but the log does not go back to the beginning: restore a backup", d->path);
     if (rc == QUARTET_OK)
         rc = first_catalog(d, err);
+    if (rc == QUARTET_OK)
+        rc = apply_orphans_load(d, err);
     if (rc == QUARTET_OK) {
         d->applied_end = d->opened_at = from;
         rc = commit_log_replay(d->log, from, replay_one, &p, err);

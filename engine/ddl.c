@@ -399,6 +399,20 @@ static quartet_status drop_table(struct ddl *x, const struct ast_qname *q, bool 
     return rc == QUARTET_OK ? txn_catalog_refresh(x->t, x->err) : rc;
 }
 
+quartet_status ddl_fill_implied(struct ddl *x, const struct table_def *was)
+{
+    const struct table_def *t = catalog_table_by_id(x->t->catalog, was->id);
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; t != NULL && i < t->index_count && rc == QUARTET_OK; i++) {
+        bool fresh = t->indexes[i].implied;
+        for (uint32_t k = 0; k < was->index_count && fresh; k++)
+            fresh = was->indexes[k].id != t->indexes[i].id;
+        if (fresh)
+            rc = index_fill_own(x->t, t, &t->indexes[i], x->err);
+    }
+    return rc;
+}
+
 static quartet_status drop_index(struct ddl *x, const struct ast_qname *q, bool if_exists)
 {
     const struct table_def *t;
@@ -408,7 +422,9 @@ static quartet_status drop_index(struct ddl *x, const struct ast_qname *q, bool 
     if (ix->implied)
         return err_set_at(x->err, QUARTET_ERROR, q->name.offset, "index %s belongs to the definition of table %s", ix->name, t->name);
     quartet_status rc = drop_object(x, ix->id);
-    return rc == QUARTET_OK ? txn_catalog_refresh(x->t, x->err) : rc;
+    if (rc == QUARTET_OK)
+        rc = txn_catalog_refresh(x->t, x->err);
+    return rc == QUARTET_OK ? ddl_fill_implied(x, t) : rc; /* a FOREIGN KEY may have used it */
 }
 
 static quartet_status drop_view(struct ddl *x, const struct ast_qname *q, bool if_exists)

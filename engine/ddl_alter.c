@@ -69,6 +69,8 @@ static quartet_status add_column(struct ddl *x, const struct table_def *t, const
     rc = table_insert(x->t, ddl_system_table(x, SYS_COLUMNS), v, x->a, NULL, NULL, x->err);
     if (rc == QUARTET_OK)
         rc = txn_catalog_refresh(x->t, x->err);
+    if (rc == QUARTET_OK)
+        rc = ddl_fill_implied(x, t);
     if (rc != QUARTET_OK)
         x->err->sql_offset = -1;
     return rc;

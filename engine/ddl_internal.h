@@ -19,5 +19,7 @@ quartet_status ddl_check_name(struct ddl *x, const struct ast_qname *q);     /* 
 /* Tables and views share their names. *done: it is there, and IF NOT EXISTS was said. */
 quartet_status ddl_check_unused(struct ddl *x, const struct ast_qname *q, bool if_not_exists, bool *done);
 quartet_status ddl_alter(struct ddl *x, const struct ast_alter *alter);
+/* Indexes that a FOREIGN KEY has of its own since the table was `was`: entries of the rows that are there. */
+quartet_status ddl_fill_implied(struct ddl *x, const struct table_def *was);
 
 #endif

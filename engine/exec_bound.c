@@ -2,56 +2,15 @@
  * Why here and not in the plan: parameters and outer columns have no type before they have a value.
  * Invariant: a bound never hides a row that its condition accepts; where it may let too many
  * through, `inexact` is set. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "exec_internal.h"
 
-enum fit { FIT_EXACT, FIT_NEVER, FIT_INEXACT };
-
-static enum fit int_from_real(double r, int64_t *floor_out)
+static enum types_fit fit_value(const struct column_def *c, struct value *v, struct arena *a)
 {
-    double f = floor(r);
-    if (f < -9223372036854775808.0 || f >= 9223372036854775808.0)
-        return FIT_INEXACT;
-    *floor_out = (int64_t)f;
-    return f == r ? FIT_EXACT : FIT_NEVER;
-}
-
-/* Make *v the column's type if an equal value of that type exists. FIT_NEVER: none does; for
- * INTEGER columns *v is then the floor. */
-static enum fit fit_value(const struct column_def *c, struct value *v, struct arena *a)
-{
-    struct value was = *v;
-    if (c->type == VALUE_NULL)
-        return FIT_EXACT;
-    if (v->type == c->type && (c->type != VALUE_DECIMAL || v->scale == c->scale))
-        return FIT_EXACT;
-    if (c->type == VALUE_INTEGER && v->type == VALUE_REAL) {
-        int64_t i = 0;
-        enum fit fit = int_from_real(v->r, &i);
-        if (fit != FIT_INEXACT)
-            *v = value_int(i);
-        return fit;
-    }
     struct type_decl to = {.type = c->type, .precision = c->precision, .scale = c->scale};
-    struct err ignored = ERR_INIT;
-    if (types_convert(&to, NULL, v, a, &ignored) != QUARTET_OK || v->type != c->type) {
-        *v = was;
-        return FIT_INEXACT;
-    }
-    if (c->type == VALUE_BLOB) { /* storing takes texts, comparing does not */
-        *v = was;
-        return FIT_INEXACT;
-    }
-    if (c->type == VALUE_TEXT || c->type == VALUE_JSON)
-        return was.type == VALUE_TEXT || was.type == VALUE_JSON ? FIT_EXACT : FIT_INEXACT;
-    if (types_compare(v, &was, false) != 0) {
-        *v = was;
-        return FIT_INEXACT;
-    }
-    return FIT_EXACT;
+    return types_fit(&to, v, a);
 }
 
 static quartet_status eval(const struct expr *e, struct expr_ctx *ctx, const struct batch *in,
@@ -102,7 +61,7 @@ static quartet_status bound_in(struct bound_state *b, const struct pscan *s,
             rc = types_affinity(c->type, &v, ctx->arena, err);
         if (rc != QUARTET_OK)
             return rc;
-        if (v.type != VALUE_NULL && fit_value(c, &v, ctx->arena) == FIT_EXACT)
+        if (v.type != VALUE_NULL && fit_value(c, &v, ctx->arena) == TYPES_FIT_EXACT)
             b->in[n++] = v;
     }
     if (c->nocase)
@@ -139,12 +98,12 @@ static quartet_status bound_end(struct bound_state *b, const struct pscan *s,
         b->empty = true;
         return QUARTET_OK;
     }
-    enum fit fit = fit_value(c, v, ctx->arena);
-    if (fit == FIT_INEXACT) {
+    enum types_fit fit = fit_value(c, v, ctx->arena);
+    if (fit == TYPES_FIT_INEXACT) {
         b->inexact = true;
         return QUARTET_OK;
     }
-    if (fit == FIT_NEVER)
+    if (fit == TYPES_FIT_NEVER)
         open = is_lo; /* between floor and floor + 1: above means > floor, below means <= floor */
     if (is_lo) {
         b->bound.lo = v;
@@ -170,7 +129,7 @@ quartet_status bound_eval(struct bound_state *b, const struct pscan *s, struct e
         if (rc != QUARTET_OK)
             return rc;
         if (b->prefix[i].type == VALUE_NULL ||
-            fit_value(&s->table->columns[columns[i]], &b->prefix[i], ctx->arena) != FIT_EXACT) {
+            fit_value(&s->table->columns[columns[i]], &b->prefix[i], ctx->arena) != TYPES_FIT_EXACT) {
             b->empty = true;
             return QUARTET_OK;
         }

@@ -3,12 +3,14 @@
  *   entries themselves hold all that is wanted; a bound that names one row by its whole primary key is a look-up, for which an iterator would cost more
  *   than the row.
  * As of a stamp, the present records, dead ones too, are gone through by primary key, and each is taken back to what it was.
+ * Orphans (orphan.h) are left out while there may be any: then the columns of the foreign keys are read too.
  * Invariants: a scan sees the transaction's own writes up to the statement before (no Halloween problem), and remembers its range as read.
  * Not here: writing (table_write.c), which index to use (the planner). */
 #include <string.h>
 
 #include "base/mem.h"
 #include "history.h"
+#include "orphan.h"
 #include "table_internal.h"
 
 #define REST_COLUMNS_MAX 32u /* a scan of more columns gives up their vectors while it rests */
@@ -43,6 +45,16 @@ struct table_scan {
     uint8_t *no_nulls;         /* of int_keys: BATCH_ROWS_MAX zeros */
     struct history_reader past; /* as_of 0: of no use */
     struct chain_table chains;  /* as of the scan's begin: what versions name */
+    struct orphan_filter orphans;
+    struct scan_plain {         /* what is wanted where no orphans can be */
+        struct kv_want want;
+        uint32_t fetched, keys_wanted;
+        bool covering;
+    } plain;
+    bool testing;               /* what is wanted is more, for orphans */
+    uint32_t link_count, link_extra; /* columns of foreign keys; those of the record that are not wanted anyway, which stand behind them */
+    uint32_t *link_columns;     /* by table position */
+    int32_t *link_from;         /* as `from` */
 };
 
 /* The next piece of the room; with NULL only its bytes are counted. */
@@ -54,20 +66,25 @@ static void *scan_piece(uint8_t *room, size_t *at, size_t count, size_t size)
 }
 
 /* Where the pointers of a scan point to: into the room behind it, since statements that run once make many scans. */
-static size_t scan_layout(table_scan *s, uint32_t n, uint32_t table_columns, bool many_keys, uint8_t *room)
+static size_t scan_layout(table_scan *s, uint32_t n, const struct table_def *table, bool many_keys, uint8_t *room)
 {
     size_t at = (sizeof *s + 15) & ~(size_t)15;
+    uint32_t links = 0;
+    for (uint32_t i = 0; i < table->foreign_key_count; i++)
+        links += table->foreign_keys[i].column_count;
+    s->link_columns = scan_piece(room, &at, links, sizeof *s->link_columns);
+    s->link_from = scan_piece(room, &at, links, sizeof *s->link_from);
     s->vecs = scan_piece(room, &at, n, sizeof *s->vecs);
-    s->missing = scan_piece(room, &at, n, sizeof *s->missing);
-    s->cells = scan_piece(room, &at, n, sizeof *s->cells);
+    s->missing = scan_piece(room, &at, n + links, sizeof *s->missing);
+    s->cells = scan_piece(room, &at, n + links, sizeof *s->cells);
     s->point_cells = scan_piece(room, &at, n, sizeof *s->point_cells);
-    s->row = scan_piece(room, &at, table_columns, sizeof *s->row);
+    s->row = scan_piece(room, &at, table->column_count, sizeof *s->row);
     s->key_slices = scan_piece(room, &at, many_keys ? BATCH_ROWS_MAX : 1u, sizeof *s->key_slices);
     s->columns = scan_piece(room, &at, n, sizeof *s->columns);
     s->from = scan_piece(room, &at, n, sizeof *s->from);
-    s->record_columns = scan_piece(room, &at, n, sizeof *s->record_columns);
+    s->record_columns = scan_piece(room, &at, n + links, sizeof *s->record_columns);
     s->point_nulls = scan_piece(room, &at, n, sizeof *s->point_nulls);
-    s->late = scan_piece(room, &at, n, sizeof *s->late);
+    s->late = scan_piece(room, &at, n + links, sizeof *s->late);
     return at;
 }
 
@@ -90,6 +107,60 @@ static quartet_status past_start(table_scan *s, struct err *err)
     s->past.chains = &s->chains;
     s->past.table = s->table;
     return rc != QUARTET_OK ? rc : kv_past_open(s->t->snap, s->table->id, &s->past.past, err);
+}
+
+/* The columns of foreign keys: those of them that are not wanted anyway come behind those that are. */
+static void link_prepare(table_scan *s, uint32_t fetched)
+{
+    const struct table_def *t = s->table;
+    for (uint32_t k = 0; k < t->foreign_key_count; k++)
+        for (uint32_t i = 0; i < t->foreign_keys[k].column_count; i++) {
+            uint32_t at = t->foreign_keys[k].columns[i], seen = 0;
+            while (seen < s->link_count && s->link_columns[seen] != at)
+                seen++;
+            if (seen < s->link_count)
+                continue;
+            int32_t record_at = t->columns[at].record_at, from = -1;
+            for (uint32_t c = 0; c < fetched + s->link_extra && record_at >= 0; c++)
+                if (s->record_columns[c] == record_at)
+                    from = (int32_t)c;
+            if (record_at >= 0 && from < 0) {
+                from = (int32_t)(fetched + s->link_extra++);
+                s->record_columns[from] = (uint16_t)record_at;
+                s->missing[from] = t->rows.columns[record_at].missing;
+            }
+            s->link_columns[s->link_count] = at;
+            s->link_from[s->link_count++] = from;
+        }
+    s->plain = (struct scan_plain){.want = s->want, .fetched = fetched, .keys_wanted = s->keys_wanted, .covering = s->covering};
+}
+
+/* Read what the test for orphans needs, or no longer. */
+static void scan_testing(table_scan *s, bool testing)
+{
+    if (testing == s->testing)
+        return;
+    s->testing = testing;
+    kv_iter_close(s->it); /* of other columns */
+    s->it = NULL;
+    s->want = s->plain.want;
+    s->fetch.column_count = s->plain.fetched;
+    s->keys_wanted = s->plain.keys_wanted;
+    s->covering = s->plain.covering && !testing;
+    if (!testing)
+        return;
+    s->fetch.column_count += s->link_extra;
+    for (uint32_t i = 0; i < s->link_count; i++) {
+        int32_t at = s->table->columns[s->link_columns[i]].key_at;
+        if (at >= (int32_t)s->keys_wanted)
+            s->keys_wanted = (uint32_t)at + 1;
+    }
+    if (s->index != NULL || s->past.as_of != 0)
+        return;
+    s->want.column_count += s->link_extra;
+    s->want.keys = true;
+    s->want.int_keys = false;
+    s->want.late = NULL;
 }
 
 static quartet_status scan_prepare(table_scan *s, const struct scan_want *want, struct err *err)
@@ -125,10 +196,12 @@ static quartet_status scan_prepare(table_scan *s, const struct scan_want *want, 
     if (s->index != NULL) {
         s->want.column_count = 0; /* entries have no columns */
         s->want.keys = true;
+        link_prepare(s, s->fetch.column_count);
         return QUARTET_OK;
     }
     if (s->past.as_of != 0) {
         s->want = (struct kv_want){.keys = true, .records = true, .dead = true, .reverse = want->reverse};
+        link_prepare(s, s->fetch.column_count);
         return QUARTET_OK;
     }
     s->want.columns = s->record_columns;
@@ -137,9 +210,11 @@ static quartet_status scan_prepare(table_scan *s, const struct scan_want *want, 
     if (key_wanted && !want->keys && t->key_count == 1 && t->keys[0].kind == KEY_INT && !t->keys[0].desc) { /* nearly all tables */
         s->want.int_keys = true;
         s->no_nulls = mem_zalloc(BATCH_ROWS_MAX, 1);
+        link_prepare(s, s->fetch.column_count);
         return s->no_nulls != NULL ? QUARTET_OK : err_nomem(err);
     }
     s->want.keys = key_wanted;
+    link_prepare(s, s->fetch.column_count);
     return QUARTET_OK;
 }
 
@@ -150,8 +225,11 @@ static quartet_status scan_start(table_scan *s, const struct key_bound *bound, s
     s->point_done = false;
     s->span.point = s->point;
     quartet_status rc = bound_range(&s->keys, bound, &s->span, err);
+    if (rc == QUARTET_OK && s->past.as_of == 0)
+        rc = orphan_filter_start(&s->orphans, s->t, s->table, s->point, err);
     if (rc != QUARTET_OK)
         return rc;
+    scan_testing(s, s->orphans.on);
     struct kv_range range = span_range(&s->span);
     if (s->point)
         return txn_note_point(s->t, s->table->id, range.lo, err);
@@ -172,10 +250,10 @@ quartet_status table_scan_open(txn *t, const struct table_def *table, const stru
 {
     table_scan counted; /* only its pointers are set, to nothing */
     bool many_keys = index != NULL || want->as_of != 0;
-    table_scan *s = mem_zalloc(scan_layout(&counted, want->column_count, table->column_count, many_keys, NULL), 1);
+    table_scan *s = mem_zalloc(scan_layout(&counted, want->column_count, table, many_keys, NULL), 1);
     if (s == NULL)
         return err_nomem(err);
-    (void)scan_layout(s, want->column_count, table->column_count, many_keys, (uint8_t *)s);
+    (void)scan_layout(s, want->column_count, table, many_keys, (uint8_t *)s);
     s->table = table;
     s->index = index;
     s->past.as_of = want->as_of;
@@ -227,6 +305,7 @@ void table_scan_rest(table_scan *s)
     kv_past_close(s->past.past);
     s->past.past = NULL;
     s->t = NULL;
+    orphan_filter_rest(&s->orphans);
     kv_overlay_drop(&s->over);
 }
 
@@ -237,6 +316,7 @@ void table_scan_close(table_scan *s)
     kv_iter_close(s->it);
     kv_overlay_drop(&s->over);
     kv_past_close(s->past.past);
+    orphan_filter_deinit(&s->orphans);
     chain_table_deinit(&s->chains);
     key_span_deinit(&s->span);
     arena_free_all(&s->batch);
@@ -296,12 +376,70 @@ static quartet_status decode_keys(table_scan *s, const struct slice *keys, uint3
     return QUARTET_OK;
 }
 
+/* Which rows of the store's batch are no orphans: kept[0 .. *n - 1]. */
+static quartet_status test_rows(table_scan *s, const struct kv_rows *rows, uint16_t *kept, uint32_t *n, struct err *err)
+{
+    const struct table_def *t = s->table;
+    quartet_status rc = QUARTET_OK;
+    *n = 0;
+    for (uint32_t r = 0; r < rows->n && rc == QUARTET_OK; r++) {
+        struct bytes_in in = bytes_in(rows->keys[r].p, rows->keys[r].n);
+        bool orphan;
+        for (uint32_t k = 0; k < s->keys_wanted; k++)
+            if (!key_get(&in, &t->keys[k], &s->row[t->key_columns[k]], &s->batch))
+                return damaged_key(s, err);
+        for (uint32_t i = 0; i < s->link_count; i++)
+            if (s->link_from[i] >= 0)
+                s->row[s->link_columns[i]] = vec_get(&rows->cols[s->link_from[i]], r);
+        rc = orphan_filter_test(&s->orphans, s->row, rows->keys[r], &orphan, err);
+        if (rc == QUARTET_OK && !orphan)
+            kept[(*n)++] = (uint16_t)r;
+    }
+    return rc;
+}
+
+/* The batch without the rows that are not kept. */
+static quartet_status keep_rows(table_scan *s, const uint16_t *kept, uint32_t n, struct batch *out, struct err *err)
+{
+    for (uint32_t i = 0; i < s->column_count; i++) {
+        struct vec all = s->vecs[i];
+        if (!vec_init(&s->vecs[i], all.type, n, &s->batch))
+            return arena_fail(&s->batch, err);
+        s->vecs[i].scale = all.scale;
+        for (uint32_t k = 0; k < n; k++) {
+            struct value v = vec_get(&all, kept[k]);
+            if (!vec_set(&s->vecs[i], k, &v, n, &s->batch))
+                return arena_fail(&s->batch, err);
+        }
+    }
+    if (out->keys != NULL) {
+        struct slice *keys = arena_alloc(&s->batch, n * sizeof *keys);
+        if (keys == NULL)
+            return arena_fail(&s->batch, err);
+        for (uint32_t k = 0; k < n; k++)
+            keys[k] = out->keys[kept[k]];
+        out->keys = keys;
+    }
+    out->n = n;
+    return QUARTET_OK;
+}
+
 static quartet_status next_by_key(table_scan *s, uint32_t limit, struct batch *out, struct err *err)
 {
     struct kv_rows rows;
-    quartet_status rc = kv_iter_next(s->it, limit, &rows, err);
-    if (rc != QUARTET_OK)
-        return rc;
+    uint16_t kept[BATCH_ROWS_MAX];
+    uint32_t kept_count = 0;
+    quartet_status rc;
+    do {
+        rc = kv_iter_next(s->it, limit, &rows, err);
+        if (rc != QUARTET_OK)
+            return rc;
+        arena_rewind(&s->batch, (struct arena_mark){0});
+        if (s->testing && rows.n > 0)
+            rc = test_rows(s, &rows, kept, &kept_count, err);
+        if (rc != QUARTET_OK)
+            return rc;
+    } while (s->testing && rows.n > 0 && kept_count == 0);
     out->n = rows.n;
     if (rows.n == 0)
         return QUARTET_OK;
@@ -318,7 +456,7 @@ static quartet_status next_by_key(table_scan *s, uint32_t limit, struct batch *o
         rc = decode_keys(s, rows.keys, rows.n, err);
     if (s->want_keys)
         out->keys = rows.keys;
-    return rc;
+    return rc == QUARTET_OK && s->testing && kept_count < rows.n ? keep_rows(s, kept, kept_count, out, err) : rc;
 }
 
 /* The columns of the key that are wanted, into s->row. */
@@ -332,11 +470,12 @@ static quartet_status key_values(table_scan *s, struct slice key, struct err *er
     return QUARTET_OK;
 }
 
-/* What is wanted of the row with this key into s->row; its bytes are valid until the batch's end. *found false: there is no live one. */
-static quartet_status find_row(table_scan *s, struct slice key, bool *found, struct err *err)
+/* What is wanted of the row with this key into s->row; its bytes are valid until the batch's end. *found false: there is no live one; *shown
+ * false: or it is an orphan. */
+static quartet_status find_row(table_scan *s, struct slice key, bool *found, bool *shown, struct err *err)
 {
     quartet_status rc = kv_get_values(s->t->snap, &s->over, s->table->id, key, &s->fetch, s->cells, &s->batch, err);
-    *found = rc == QUARTET_OK;
+    *found = *shown = rc == QUARTET_OK;
     if (rc == QUARTET_NOTFOUND)
         return QUARTET_OK;
     if (rc != QUARTET_OK) {
@@ -346,16 +485,25 @@ static quartet_status find_row(table_scan *s, struct slice key, bool *found, str
     for (uint32_t i = 0; i < s->column_count; i++)
         if (s->from[i] >= 0)
             s->row[s->columns[i]] = s->cells[s->from[i]];
-    return key_values(s, key, err);
+    for (uint32_t i = 0; i < s->link_count && s->testing; i++)
+        if (s->link_from[i] >= 0)
+            s->row[s->link_columns[i]] = s->cells[s->link_from[i]];
+    rc = key_values(s, key, err);
+    if (rc == QUARTET_OK && s->testing) {
+        bool orphan;
+        rc = orphan_filter_test(&s->orphans, s->row, key, &orphan, err);
+        *shown = rc == QUARTET_OK && !orphan;
+    }
+    return rc;
 }
 
 /* A row that an index entry names. */
-static quartet_status fetch_row(table_scan *s, struct slice key, struct err *err)
+static quartet_status fetch_row(table_scan *s, struct slice key, bool *shown, struct err *err)
 {
     bool found;
     quartet_status rc = txn_note_point(s->t, s->table->id, key, err);
     if (rc == QUARTET_OK)
-        rc = find_row(s, key, &found, err);
+        rc = find_row(s, key, &found, shown, err);
     if (rc == QUARTET_OK && !found)
         rc = err_set(err, QUARTET_CORRUPT, "index %s of table %s names a row that is not there", s->index->name, s->table->name);
     return rc;
@@ -363,13 +511,13 @@ static quartet_status fetch_row(table_scan *s, struct slice key, struct err *err
 
 static quartet_status next_by_point(table_scan *s, struct batch *out, struct err *err)
 {
-    bool found;
+    bool found, shown;
     if (s->point_done)
         return QUARTET_OK;
     s->point_done = true;
     s->key_slices[0] = slice_of(s->span.lo.data, s->span.lo.len);
-    quartet_status rc = find_row(s, s->key_slices[0], &found, err);
-    if (rc != QUARTET_OK || !found)
+    quartet_status rc = find_row(s, s->key_slices[0], &found, &shown, err);
+    if (rc != QUARTET_OK || !shown)
         return rc;
     for (uint32_t i = 0; i < s->column_count; i++) {
         const struct value *v = &s->row[s->columns[i]];
@@ -392,25 +540,36 @@ static quartet_status entry_values(table_scan *s, struct slice entry, struct sli
     return key_values(s, key, err); /* after the index's columns: a key column's own bytes are exact */
 }
 
+static quartet_status index_row(table_scan *s, struct slice entry, uint32_t room, struct batch *out, struct err *err)
+{
+    size_t n = index_prefix(s->index, entry);
+    struct slice key = slice_of(entry.p + n, entry.n - n);
+    bool shown = true;
+    quartet_status rc = s->covering ? entry_values(s, entry, key, err) : fetch_row(s, key, &shown, err);
+    for (uint32_t i = 0; i < s->column_count && rc == QUARTET_OK && shown; i++)
+        if (!vec_set(&s->vecs[i], out->n, &s->row[s->columns[i]], room, &s->batch))
+            rc = arena_fail(&s->batch, err);
+    if (rc == QUARTET_OK && shown)
+        s->key_slices[out->n++] = key;
+    return rc;
+}
+
 static quartet_status next_by_index(table_scan *s, uint32_t limit, struct batch *out, struct err *err)
 {
-    struct kv_rows rows;
-    quartet_status rc = kv_iter_next(s->it, limit, &rows, err);
-    if (rc != QUARTET_OK)
-        return rc;
-    out->n = rows.n;
-    for (uint32_t i = 0; i < s->column_count && rows.n > 0; i++)
-        if (!vec_init(&s->vecs[i], s->table->columns[s->columns[i]].type, rows.n, &s->batch))
-            return arena_fail(&s->batch, err);
-    for (uint32_t r = 0; r < rows.n && rc == QUARTET_OK; r++) {
-        struct slice entry = rows.keys[r];
-        size_t n = index_prefix(s->index, entry);
-        struct slice key = slice_of(entry.p + n, entry.n - n);
-        s->key_slices[r] = key;
-        rc = s->covering ? entry_values(s, entry, key, err) : fetch_row(s, key, err);
-        for (uint32_t i = 0; i < s->column_count && rc == QUARTET_OK; i++)
-            if (!vec_set(&s->vecs[i], r, &s->row[s->columns[i]], rows.n, &s->batch))
-                rc = arena_fail(&s->batch, err);
+    quartet_status rc = QUARTET_OK;
+    while (out->n == 0) {
+        struct kv_rows rows;
+        rc = kv_iter_next(s->it, limit, &rows, err);
+        if (rc != QUARTET_OK || rows.n == 0)
+            return rc;
+        arena_rewind(&s->batch, (struct arena_mark){0});
+        for (uint32_t i = 0; i < s->column_count; i++)
+            if (!vec_init(&s->vecs[i], s->table->columns[s->columns[i]].type, rows.n, &s->batch))
+                return arena_fail(&s->batch, err);
+        for (uint32_t r = 0; r < rows.n && rc == QUARTET_OK; r++)
+            rc = index_row(s, rows.keys[r], rows.n, out, err);
+        if (rc != QUARTET_OK)
+            return rc;
     }
     if (s->want_keys)
         out->keys = s->key_slices;
@@ -517,5 +676,15 @@ quartet_status table_get(txn *t, const struct table_def *table, struct slice key
     const void *key_copy = arena_dup(a, key.p, key.n);
     if (copy == NULL || key_copy == NULL)
         return arena_fail(a, err);
-    return table_decode(table, slice_of(key_copy, key.n), slice_of(copy, record.n), values, a, found, err);
+    rc = table_decode(table, slice_of(key_copy, key.n), slice_of(copy, record.n), values, a, found, err);
+    if (rc != QUARTET_OK || !*found || table->foreign_key_count == 0)
+        return rc;
+    struct orphan_filter orphans = {0};
+    bool orphan = false;
+    rc = orphan_filter_start(&orphans, t, table, true, err);
+    if (rc == QUARTET_OK && orphans.on)
+        rc = orphan_filter_test(&orphans, values, key, &orphan, err);
+    orphan_filter_deinit(&orphans);
+    *found = rc == QUARTET_OK && !orphan;
+    return rc;
 }

@@ -45,6 +45,11 @@ quartet_status types_affinity(uint8_t type, struct value *v, struct arena *a, st
  * Neither is NULL. */
 int types_compare(const struct value *a, const struct value *b, bool nocase);
 
+/* Make *v a value of this type that is equal to it, as types_compare says. NEVER: there is none; for INTEGER *v is then the floor of a REAL. INEXACT: there may be
+ * one, or several; *v stays as it is. */
+enum types_fit { TYPES_FIT_EXACT, TYPES_FIT_NEVER, TYPES_FIT_INEXACT };
+enum types_fit types_fit(const struct type_decl *to, struct value *v, struct arena *a);
+
 /* Append the text of any value but NULL, as column_text and CAST AS TEXT give it: REAL shortest that reads back the same, always with point or
  * exponent; TIMESTAMP 'YYYY-MM-DD HH:MM:SS[.ffffff]'; UUID in lower case; BLOB as its bytes. NULL appends nothing. Failure is sticky in out. */
 void value_to_text(const struct value *v, struct buf *out);

@@ -214,3 +214,31 @@ int types_compare(const struct value *a, const struct value *b, bool nocase)
     }
     return value_cmp(a, b);
 }
+
+static enum types_fit fit_real(struct value *v)
+{
+    double f = floor(v->r);
+    if (f < -9223372036854775808.0 || f >= 9223372036854775808.0)
+        return TYPES_FIT_INEXACT;
+    enum types_fit fit = f == v->r ? TYPES_FIT_EXACT : TYPES_FIT_NEVER;
+    *v = value_int((int64_t)f);
+    return fit;
+}
+
+enum types_fit types_fit(const struct type_decl *to, struct value *v, struct arena *a)
+{
+    struct value was = *v;
+    struct err ignored = ERR_INIT;
+    if (to->type == VALUE_NULL || (v->type == to->type && (to->type != VALUE_DECIMAL || v->scale == to->scale)))
+        return TYPES_FIT_EXACT;
+    if (to->type == VALUE_INTEGER && v->type == VALUE_REAL)
+        return fit_real(v);
+    struct type_decl plain = {.type = to->type, .precision = to->precision, .scale = to->scale};
+    bool converted = types_convert(&plain, NULL, v, a, &ignored) == QUARTET_OK && v->type == to->type;
+    bool text = was.type == VALUE_TEXT || was.type == VALUE_JSON;
+    bool to_text = to->type == VALUE_TEXT || to->type == VALUE_JSON;
+    if (converted && (to_text ? text : to->type != VALUE_BLOB && types_compare(v, &was, false) == 0)) /* a BLOB column takes texts, comparing does not */
+        return TYPES_FIT_EXACT;
+    *v = was;
+    return TYPES_FIT_INEXACT;
+}

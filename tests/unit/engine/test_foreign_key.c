@@ -120,6 +120,10 @@ static void test_foreign_key_switched_off(void)
     setup(d, "ON DELETE CASCADE");
     OK(query_try(d, "INSERT INTO c VALUES (20, 99)", &off, NULL, &err));
     OK(query_try(d, "DELETE FROM p WHERE id = 1", &off, NULL, &err));
+    expect_rows(d, "SELECT id FROM c ORDER BY id", "12\n13\n"); /* what is left dangling is an orphan: out of sight until its parent is there */
+    run_sql(d, "INSERT INTO p VALUES (1, 'again')");
+    expect_rows(d, "SELECT id FROM c ORDER BY id", "10\n11\n12\n13\n");
+    run_sql(d, "INSERT INTO p VALUES (99, 'late')");
     expect_rows(d, "SELECT count(*) FROM c", "5\n");
     help_close(d);
 }

@@ -22,7 +22,7 @@ static void test_schema_tables(void)
                 "a|NULL|NULL\npid|NULL|NULL\npid|p|id\n");
     expect_rows(d, "SELECT delete_rule, update_rule FROM information_schema.referential_constraints", "CASCADE|NO ACTION\n");
     expect_rows(d, "SELECT index_name, column_name, non_unique, collation FROM information_schema.statistics WHERE table_name = 'c'",
-                "PRIMARY|a|0|A\nPRIMARY|pid|0|A\ncb|b|1|D\n");
+                "PRIMARY|a|0|A\nPRIMARY|pid|0|A\ncb|b|1|D\nc_foreign_1|pid|1|A\n");
     expect_rows(d, "SELECT trigger_name, action_timing FROM information_schema.triggers", "g|AFTER\n");
     expect_rows(d, "SELECT table_name FROM information_schema.views WHERE view_definition LIKE '%id + 1%'", "v\n");
     expect_error(d, "SELECT * FROM information_schema.nothing", QUARTET_ERROR, "there are schemata, tables", 33);
