@@ -283,6 +283,9 @@ static const char *needs_column(struct ddl *x, const struct table_def *t, uint32
         return "it is in the primary key";
     if (t->visible_count == 1)
         return "it is the table's last";
+    for (uint32_t i = 0; i < t->foreign_key_count; i++)
+        if (names_column(t->foreign_keys[i].columns, t->foreign_keys[i].column_count, at))
+            return arena_printf(x->a, "a FOREIGN KEY to %s holds it", t->foreign_keys[i].parent);
     for (uint32_t i = 0; i < t->index_count; i++)
         if (names_column(t->indexes[i].columns, t->indexes[i].column_count, at))
             return arena_printf(x->a, "index %s holds it", t->indexes[i].name);
@@ -292,9 +295,6 @@ static const char *needs_column(struct ddl *x, const struct table_def *t, uint32
         if (without == NULL || strcmp(without, t->checks[i].text) != 0)
             return arena_printf(x->a, "CHECK (%s) names it", t->checks[i].text);
     }
-    for (uint32_t i = 0; i < t->foreign_key_count; i++)
-        if (names_column(t->foreign_keys[i].columns, t->foreign_keys[i].column_count, at))
-            return arena_printf(x->a, "a FOREIGN KEY to %s holds it", t->foreign_keys[i].parent);
     for (uint32_t k = 0; (other = catalog_table_at(x->t->catalog, k)) != NULL; k++)
         for (uint32_t i = 0; i < other->foreign_key_count; i++) {
             const struct foreign_key_def *f = &other->foreign_keys[i];
