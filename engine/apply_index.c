@@ -298,6 +298,7 @@ quartet_status apply_rebuild(db *d, struct err *err)
 {
     kv_snap *snap = NULL;
     const struct table_def *t;
+    d->rebuild = true; /* none of this is in the log: a flush that takes half of it says so in its checkpoint */
     quartet_status rc = kv_snapshot_latest(d->store, &snap, err);
     for (uint32_t i = 0; rc == QUARTET_OK && (t = catalog_at_id(d->catalog, i)) != NULL; i++) {
         struct table_state *s = db_table(d, t->id, err);
@@ -317,5 +318,6 @@ quartet_status apply_rebuild(db *d, struct err *err)
     kv_release(snap);
     if (rc == QUARTET_OK)
         rc = apply_orphans_rebuild(d, err);
+    d->rebuild = rc != QUARTET_OK;
     return rc;
 }

@@ -1,6 +1,6 @@
 /* db_checkpoint.c - what must be known beside the base to go on from it: chains, vectors, clock, hashes, and where the log goes on.
  * Why it is stored with the last slice of a flush: base and checkpoint then always agree, and recovery replays exactly what the base lacks.
- * Format, version 3, all numbers little-endian or LEB128: u8 version; u8 flags (1 has an identity, 4 restored), 32 bytes cluster, u8 slot; u64 clock; u64 log position; varint chains:
+ * Format, version 3, all numbers little-endian or LEB128: u8 version; u8 flags (1 has an identity, 2 what is derived from rows must be derived again, 4 restored), 32 bytes cluster, u8 slot; u64 clock; u64 log position; varint chains:
  *   u8 slot, u64 incarnation each; vector applied; for each chain: vector seen, u64 received, 32 bytes its hash, u64 head, u64 its stamp, 32 bytes its hash,
  *   u64 last stamp; varint tables: u64 id, u64 lo, u64 hi; u64 the stamp that history goes back to (not in
  *   version 1, which kept none); with flag 1 the index of the log below the position, see put_index (from version 3 on); with flag 4 u64 incarnation of the own chain.
@@ -11,11 +11,12 @@
 #include "base/mem.h"
 #include "db_internal.h"
 
-#define CHECKPOINT_VERSION 3u
+#define CHECKPOINT_VERSION 4u
+#define CHECKPOINT_VERSION_ORPHANS 4u /* the first whose foreign keys have indexes and SYS_BROKEN */
 #define CHECKPOINT_VERSION_INDEX 3u /* the first with an index of the log */
 #define CHECKPOINT_AT 43u /* where the log position stands */
 #define CHECKPOINT_HEAD_BYTES 51u /* up to the chains */
-enum { CHECKPOINT_IDENTITY = 1, CHECKPOINT_RESTORED = 4 };
+enum { CHECKPOINT_IDENTITY = 1, CHECKPOINT_REBUILD = 2, CHECKPOINT_RESTORED = 4 };
 
 static void put_vector(struct buf *out, const struct vv *v)
 {
@@ -123,7 +124,8 @@ quartet_status db_checkpoint(void *ctx, apply_no through, struct buf *out, struc
     QASSERT(through == d->applied_no); /* a buffer is frozen before the next transaction enters it */
     log_pos at = db_replay_from(d);
     buf_u8(out, CHECKPOINT_VERSION);
-    buf_u8(out, (uint8_t)((d->has_identity ? CHECKPOINT_IDENTITY : 0) | (d->incarnation != 0 ? CHECKPOINT_RESTORED : 0)));
+    buf_u8(out, (uint8_t)((d->has_identity ? CHECKPOINT_IDENTITY : 0) | (d->rebuild ? CHECKPOINT_REBUILD : 0) |
+                         (d->incarnation != 0 ? CHECKPOINT_RESTORED : 0)));
     buf_put(out, d->identity.cluster.b, sizeof d->identity.cluster.b);
     buf_u8(out, d->identity.slot);
     buf_u64(out, d->clock.last);
@@ -318,6 +320,7 @@ quartet_status db_checkpoint_read(db *d, struct slice blob, log_pos *from, struc
         return err_set(err, QUARTET_CANTOPEN, "the database has format version %u, this program reads up to %u", version, CHECKPOINT_VERSION);
     uint8_t flags = bytes_u8(&in);
     d->has_identity = (flags & CHECKPOINT_IDENTITY) != 0;
+    d->rebuild = (flags & CHECKPOINT_REBUILD) != 0 || version < CHECKPOINT_VERSION_ORPHANS;
     d->incarnation = (flags & CHECKPOINT_RESTORED) != 0; /* which one stands at the end */
     const uint8_t *cluster = bytes_take(&in, sizeof d->identity.cluster.b);
     d->identity.slot = bytes_u8(&in);

@@ -123,7 +123,7 @@ struct db {
     uint64_t held_count;
     uint8_t own_head[32];    /* of the last header signed for this slot: a new incarnation's first links to it */
     uint64_t incarnation; /* of the own chain where never in a cluster; 0: the first. Restoring a backup gives another one */
-    bool recovering;
+    bool recovering, rebuild; /* rebuild: what is derived from rows (hashes, indexes, broken keys) is to be derived again before anybody relies on it */
     atomic_bool broken;   /* log or store failed: no more commits */
     struct db_identity identity;
     bool has_identity;    /* cluster, slot are known (stored); the secret key only after db_set_identity */

@@ -292,6 +292,10 @@ quartet_status db_recover(db *d, struct slice checkpoint, struct err *err)
         d->applied_end = d->opened_at = from;
         rc = commit_log_replay(d->log, from, replay_one, &p, err);
     }
+    if (rc == QUARTET_OK && d->rebuild) {
+        log_line(d->env, LOG_WARN, "db", "%s: hashes, indexes and broken foreign keys are made anew", d->path);
+        rc = apply_rebuild(d, err);
+    }
     if (rc == QUARTET_OK)
         rc = after_replay(d, err);
     if (rc == QUARTET_OK)

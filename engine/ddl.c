@@ -103,7 +103,7 @@ static quartet_status check_new_name(struct ddl *x, const struct ast_qname *q)
     return ddl_check_name(x, q);
 }
 
-/* In a cluster UNIQUE and REFERENCES are held on each node only; whoever relies on them should know. */
+/* In a cluster UNIQUE is held on each node only; whoever relies on it should know. */
 static quartet_status warn(struct ddl *x, const struct table_def *t, const struct index_def *only)
 {
     struct buf text = {0};
@@ -118,8 +118,6 @@ static quartet_status warn(struct ddl *x, const struct table_def *t, const struc
             buf_printf(&text, "%s%s", k > 0 ? ", " : "", t->columns[ix->columns[k]].name);
         buf_str(&text, ")");
     }
-    for (uint32_t i = 0; only == NULL && i < t->foreign_key_count; i++)
-        buf_printf(&text, "%sREFERENCES %s", text.len > 0 ? "; " : "", t->foreign_keys[i].parent);
     if (text.len > 0) {
         *x->warning = arena_printf(x->a, "table %s: held on each node only, concurrent writes on two nodes can break it: %.*s", t->name, (int)text.len,
                                    (const char *)text.data);
