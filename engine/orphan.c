@@ -304,7 +304,7 @@ static quartet_status own_row(txn *t, const struct table_def *parent, struct sli
 static quartet_status own_gives(struct orphan_filter *f, const struct fk_link *l, bool *gives, struct err *err)
 {
     struct slice raw = slice_of(f->key.raw.data, f->key.raw.len);
-    struct kv_overlay over = txn_overlay(f->t, f->t->statement);
+    struct kv_overlay over;
     struct kv_want want = {.keys = true};
     struct kv_rows rows = {.n = 1};
     struct buf hi = {0};
@@ -314,7 +314,9 @@ static quartet_status own_gives(struct orphan_filter *f, const struct fk_link *l
     buf_put(&hi, raw.p, raw.n);
     struct kv_range range = {.lo = raw, .hi_open = !key_prefix_end(&hi)};
     range.hi = slice_of(hi.data, hi.len);
-    quartet_status rc = hi.failed ? err_nomem(err) : kv_iter_open(f->snap, &over, l->key->id, &range, &want, &it, err);
+    quartet_status rc = hi.failed ? err_nomem(err) : txn_overlay(f->t, f->t->statement, &over, err);
+    if (rc == QUARTET_OK)
+        rc = kv_iter_open(f->snap, &over, l->key->id, &range, &want, &it, err);
     while (rc == QUARTET_OK && rows.n > 0 && !*gives) {
         rc = kv_iter_next(it, 0, &rows, err);
         for (uint32_t i = 0; rc == QUARTET_OK && i < rows.n && !*gives; i++)
