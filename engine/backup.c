@@ -257,6 +257,11 @@ quartet_status db_backup(db *d, const char *dir, uint64_t *bytes, struct err *er
 quartet_status db_vacuum(db *d, uint64_t *before, uint64_t *after, struct err *err)
 {
     quartet_status rc = db_usable(d, err);
+    *before = *after = 0;
+    if (rc == QUARTET_OK && d->env->threads) /* what may go should not be copied */
+        rc = flush_all(d, err);
+    if (rc == QUARTET_OK)
+        rc = db_sweep(d, err);
     return rc == QUARTET_OK ? kv_vacuum(d->store, before, after, err) : rc;
 }
 

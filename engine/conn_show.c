@@ -198,7 +198,9 @@ static quartet_status show_status(conn *c, struct arena *a, struct conn_table *o
     struct builder b;
     struct db_stats s;
     quartet_status rc = QUARTET_OK;
+    struct db_purge_info purge;
     db_stats(c->d, &s);
+    db_purge_info(c->d, &purge);
     const struct {
         const char *name;
         uint64_t value;
@@ -210,7 +212,10 @@ static quartet_status show_status(conn *c, struct arena *a, struct conn_table *o
                    {"oldest_snapshot_seconds", s.kv.oldest_snapshot_ns / 1000000000u},
                    {"oldest_snapshot_bytes", s.kv.oldest_snapshot_bytes},
                    {"pinned_bytes", s.kv.pinned_bytes}, {"pinned_memory_bytes", s.kv.pinned_memory_bytes}, {"pinned_base_bytes", s.kv.pinned_base_bytes},
-                   {"snapshots_too_old", s.kv.too_old}, {"last_stamp", s.last_stamp}};
+                   {"snapshots_too_old", s.kv.too_old}, {"base_dead_bytes", s.kv.base_dead_bytes}, {"vacuums", s.kv.vacuums},
+                   {"sweeps", s.kv.sweeps},          {"swept_history", s.kv.swept_pasts},    {"purged_rows", s.kv.swept_rows},
+                   {"purge_vector_deltas", purge.deltas}, {"purge_vector_stamp", purge.stamp}, {"purge_waits_for", purge.waits_for},
+                   {"last_stamp", s.last_stamp}};
     begin_table(&b, a, out, columns, 2);
     for (size_t i = 0; rc == QUARTET_OK && i < sizeof figures / sizeof *figures; i++) {
         struct value row[2] = {text_of(a, figures[i].name), value_int((int64_t)figures[i].value)};

@@ -175,7 +175,8 @@ static quartet_status open_files(db *d, struct err *err)
 {
     struct buf checkpoint = {0};
     bool in_memory = d->options.in_memory;
-    struct kv_host host = {.ctx = d, .checkpoint = db_checkpoint, .sync_log = sync_log, .past_from = db_history_cut};
+    struct kv_host host = {.ctx = d, .checkpoint = db_checkpoint, .sync_log = sync_log, .past_from = db_history_cut,
+                           .sweep = db_purge_sweep, .swept = db_purge_swept};
     struct kv_options kvo = {.buffer_bytes = d->options.buffer_bytes, .snapshot_bytes = d->options.snapshot_bytes, .slice_pages = d->options.slice_pages,
                               .in_memory = in_memory || d->options.base_in_memory};
     quartet_status rc = in_memory ? QUARTET_OK : refuse_backup(d, err);
@@ -220,7 +221,8 @@ static void db_free(db *d)
     for (uint32_t i = 0; i < SLOTS_MAX; i++)
         vv_deinit(&d->peer_has[i]);
     mem_free(d->owns);
-    kv_close(d->store);
+    kv_close(d->store); /* with the thread that may sweep */
+    db_purge_deinit(d);
     commit_log_close(d->log);
     d->env->ops->close(d->lock_file);
     pthread_mutex_destroy(&d->commit_lock);
@@ -248,7 +250,7 @@ quartet_status db_open(struct env *env, const char *path, const struct db_option
     atomic_init(&d->history_from, 0);
     if (!park_mutex_init(&d->commit_lock) || !park_mutex_init(&d->publish_lock) ||
         pthread_mutex_init(&d->seal_lock, NULL) != 0 || pthread_mutex_init(&d->keys_lock, NULL) != 0 ||
-        pthread_mutex_init(&d->tables_lock, NULL) != 0) {
+        pthread_mutex_init(&d->tables_lock, NULL) != 0 || db_purge_init(d, err) != QUARTET_OK) {
         map_deinit(&d->tables);
         mem_free(d);
         return err_nomem(err);
@@ -279,8 +281,10 @@ quartet_status db_close(db *d, struct err *err)
             db_publish(d);
             rc = kv_flush(d->store, err);
             pthread_mutex_unlock(&d->commit_lock);
-            if (rc == QUARTET_OK)
+            if (rc == QUARTET_OK) {
                 db_trim(d);
+                kv_tidy_close(d->store);
+            }
         }
     }
     db_free(d);
@@ -304,6 +308,7 @@ void db_tick(db *d)
         log_line(d->env, LOG_WARN, "db", "%s", err.text);
     db_close_tick(d);
     db_trim(d);
+    kv_tidy_tick(d->store);
 }
 
 void db_stats(db *d, struct db_stats *out)

@@ -59,6 +59,19 @@ bool db_covers(db *d, struct slice encoded_vv);
 /* Which other slots are members, a bit each. Until it is told, and until each of them has told with db_peer_has what is on its disk, a member's log is kept. */
 void db_set_peers(db *d, uint8_t others);
 quartet_status db_peer_has(db *d, uint8_t slot, struct slice encoded_vv, struct err *err); /* replaces what it told before */
+/* What a member has applied, as it told over the link that stands, and which incarnation it is: rows that are not live go only when all members have what ended them
+ * (db_purge.c). It replaces what it told before. db_peer_gone: the link is no more. */
+quartet_status db_peer_applied(db *d, uint8_t slot, uint64_t incarnation, struct slice encoded_vv, struct err *err);
+void db_peer_gone(db *d, uint8_t slot);
+uint64_t db_incarnation(db *d); /* of this run; 0: not a member */
+struct db_purge_info {
+    uint64_t deltas;   /* of all chains together, that the purge vector names; 0: no row was ever purged */
+    hlc_stamp stamp;   /* the newest stamp in it */
+    uint8_t waits_for; /* bits by slot: members whose report does not cover what is applied here, or names what is not */
+};
+void db_purge_info(db *d, struct db_purge_info *out);
+quartet_status db_purge_vector(db *d, struct buf *out, struct err *err); /* encoded (vv_encode), appended */
+quartet_status db_sweep(db *d, struct err *err); /* take away now what may go */
 /* Past bytes_max (0: the default) what a member lacks goes too. Segments go into the directory `archive` (made as needed) instead of being used again; NULL or "": none. */
 void db_set_log_floor(db *d, uint64_t bytes); /* log_bytes_min */
 quartet_status db_set_retention(db *d, uint64_t bytes_max, const char *archive, struct err *err);

@@ -3,7 +3,7 @@
  * Format, version 3, all numbers little-endian or LEB128: u8 version; u8 flags (1 has an identity, 2 what is derived from rows must be derived again, 4 restored), 32 bytes cluster, u8 slot; u64 clock; u64 log position; varint chains:
  *   u8 slot, u64 incarnation each; vector applied; for each chain: vector seen, u64 received, 32 bytes its hash, u64 head, u64 its stamp, 32 bytes its hash,
  *   u64 last stamp; varint tables: u64 id, u64 lo, u64 hi; u64 the stamp that history goes back to (not in
- *   version 1, which kept none); with flag 1 the index of the log below the position, see put_index (from version 3 on); with flag 4 u64 incarnation of the own chain.
+ *   version 1, which kept none); with flag 8 the trailer of db_purge.c stands at the very end; with flag 1 the index of the log below the position, see put_index (from version 3 on); with flag 4 u64 incarnation of the own chain.
  *   A vector: varint count, then u16 chain, u64 number, u64 stamp, u64 head.
  * Not here: when it is taken (kv.c). */
 #include <string.h>
@@ -15,7 +15,6 @@
 #define CHECKPOINT_VERSION_ORPHANS 4u /* the first whose foreign keys have indexes and SYS_BROKEN */
 #define CHECKPOINT_VERSION_INDEX 3u /* the first with an index of the log */
 #define CHECKPOINT_AT 43u /* where the log position stands */
-#define CHECKPOINT_HEAD_BYTES 51u /* up to the chains */
 enum { CHECKPOINT_IDENTITY = 1, CHECKPOINT_REBUILD = 2, CHECKPOINT_RESTORED = 4 };
 
 static void put_vector(struct buf *out, const struct vv *v)
@@ -122,6 +121,7 @@ quartet_status db_checkpoint(void *ctx, apply_no through, struct buf *out, struc
     db *d = ctx;
     static const struct chain_state none;
     QASSERT(through == d->applied_no); /* a buffer is frozen before the next transaction enters it */
+    db_purge_froze(d, through);
     log_pos at = db_replay_from(d);
     buf_u8(out, CHECKPOINT_VERSION);
     buf_u8(out, (uint8_t)((d->has_identity ? CHECKPOINT_IDENTITY : 0) | (d->rebuild ? CHECKPOINT_REBUILD : 0) |
@@ -180,7 +180,8 @@ quartet_status db_checkpoint_renew(struct env *env, struct buf *blob, size_t ski
     uint8_t *p = blob->data + skip;
     if (blob->len < skip + CHECKPOINT_HEAD_BYTES || p[0] == 0 || p[0] > CHECKPOINT_VERSION)
         return err_set(err, QUARTET_CORRUPT, "damaged checkpoint: its head, or another version's");
-    quartet_status rc = QUARTET_OK;
+    uint64_t history_from;
+    quartet_status rc = db_purge_renew(blob, skip, &history_from, err);
     while (rc == QUARTET_OK && incarnation <= 1)
         rc = env->ops->random(env, &incarnation, sizeof incarnation, err);
     if (rc != QUARTET_OK)
@@ -195,7 +196,7 @@ quartet_status db_checkpoint_renew(struct env *env, struct buf *blob, size_t ski
     memset(p + 2, 0, 33);  /* cluster and slot */
     memset(p + 43, 0, 8);  /* the log begins anew */
     buf_u64(blob, incarnation);
-    return buf_check(blob, err);
+    return buf_check(blob, err) == QUARTET_OK && history_from != 0 ? db_purge_again(blob, skip, history_from, err) : buf_check(blob, err);
 }
 
 static quartet_status get_chains(db *d, struct bytes_in *in, struct err *err)
@@ -311,10 +312,14 @@ static quartet_status get_states(db *d, struct bytes_in *in, uint8_t version, lo
 
 quartet_status db_checkpoint_read(db *d, struct slice blob, log_pos *from, struct err *err)
 {
-    struct bytes_in in = bytes_in(blob.p, blob.n);
+    uint64_t history_from = 0;
     *from = 0;
     if (blob.n == 0)
         return QUARTET_OK;
+    quartet_status rc = blob.p[0] == 0 || blob.p[0] > CHECKPOINT_VERSION ? QUARTET_OK : db_purge_read(d, &blob, &history_from, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    struct bytes_in in = bytes_in(blob.p, blob.n);
     uint8_t version = bytes_u8(&in);
     if (version == 0 || version > CHECKPOINT_VERSION)
         return err_set(err, QUARTET_CANTOPEN, "the database has format version %u, this program reads up to %u", version, CHECKPOINT_VERSION);
@@ -330,9 +335,11 @@ quartet_status db_checkpoint_read(db *d, struct slice blob, log_pos *from, struc
     if (in.bad || d->identity.slot >= SLOTS_MAX)
         return err_set(err, QUARTET_CORRUPT, "damaged checkpoint: its head");
     memcpy(d->identity.cluster.b, cluster, sizeof d->identity.cluster.b);
-    quartet_status rc = get_chains(d, &in, err);
+    rc = get_chains(d, &in, err);
     rc = rc == QUARTET_OK ? get_states(d, &in, version, *from, err) : rc;
     if (d->has_identity && version < CHECKPOINT_VERSION_INDEX)
         *from = 0; /* peers may ask for any batch: the index of all that is kept is made from the whole log */
+    if (history_from > atomic_load(&d->history_from))
+        atomic_store(&d->history_from, history_from);
     return rc;
 }

@@ -94,6 +94,26 @@ struct pending_catalog {
     struct catalog *catalog;
 };
 
+#define DB_FREEZES_MAX 16u /* more than buffers can wait for the thread that flushes */
+struct db_freeze { /* what a buffer, once flushed, makes the base hold */
+    apply_no at;
+    struct vv v;
+};
+struct db_report { /* a member's last one, over the link that stands */
+    bool told;
+    uint64_t incarnation;
+    struct vv v; /* applied there */
+};
+struct db_purge { /* db_purge.c */
+    struct db_freeze freezes[DB_FREEZES_MAX];
+    uint32_t freeze_count;
+    struct db_report reports[SLOTS_MAX];
+    _Atomic apply_no rows_below; /* what every member has */
+    atomic_bool ready;           /* recovered */
+    pthread_mutex_t lock;
+    struct buf vector; /* the purge vector as a checkpoint has it; empty: nothing was purged */
+};
+
 struct db {
     struct env *env;
     char path[DB_PATH_BYTES_MAX];
@@ -133,6 +153,8 @@ struct db {
     uint64_t conflicts_kept; /* rows of SYS_CONFLICTS, once they were counted; replays may count one twice */
     atomic_uint_fast64_t history_ms;   /* history_retention; 0: none is kept */
     atomic_uint_fast64_t history_from; /* stamps below it cannot be read any longer, whatever the retention says now; raised under commit_lock */
+    struct db_purge purge;
+    uint64_t run; /* a member's: the incarnation that its chain has, or will have, in this run; 0: not a member */
     struct own_since *owns; /* by position */
     uint32_t own_count, own_cap;
     log_pos opened_at;    /* where the checkpoint that was found let the replay begin */
@@ -208,6 +230,20 @@ quartet_status db_checkpoint_renew(struct env *env, struct buf *blob, size_t ski
 quartet_status db_checkpoint_read(db *d, struct slice blob, log_pos *from, struct err *err);
 log_pos db_replay_from(const db *d); /* where a replay would have to begin that goes on from the present state */
 log_pos db_base_at(db *d);           /* the same of the state that the base on disk holds */
+
+#define CHECKPOINT_TRAILER 8u    /* a flag of checkpoints: db_purge.c's part stands behind all others */
+#define CHECKPOINT_HEAD_BYTES 51u /* up to the chains */
+
+/* db_purge.c: what may go from the base for good */
+quartet_status db_purge_init(db *d, struct err *err);
+void db_purge_deinit(db *d);
+void db_purge_froze(db *d, apply_no at); /* under commit_lock: what is applied up to here will be in the base */
+bool db_purge_sweep(void *ctx, struct kv_sweep *out); /* kv_host.sweep and kv_host.swept; ctx is the database */
+quartet_status db_purge_swept(void *ctx, bool rows, uint64_t past_from, struct buf *b, size_t skip, struct err *err);
+/* Take the trailer off a checkpoint: *from is the stamp that it lets history go back to. db_purge_renew: in place, and forget the vector. */
+quartet_status db_purge_read(db *d, struct slice *blob, uint64_t *from, struct err *err);
+quartet_status db_purge_renew(struct buf *b, size_t skip, uint64_t *from, struct err *err);
+quartet_status db_purge_again(struct buf *b, size_t skip, uint64_t from, struct err *err); /* a trailer that tells of nothing purged */
 
 /* db_history.c: how far back history goes. A time of this node's clock, as a stamp: history stamped below it is not kept. */
 hlc_stamp db_history_floor(db *d);

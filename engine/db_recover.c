@@ -53,6 +53,15 @@ quartet_status db_own_since(db *d, log_pos at, chain_no chain, struct err *err)
     return QUARTET_OK;
 }
 
+/* Under commit_lock. What a member reports names it, so it is drawn before its chain begins. */
+static quartet_status draw_incarnation(db *d, struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    while (rc == QUARTET_OK && d->run <= NEVER_CLUSTERED.incarnation)
+        rc = d->env->ops->random(d->env, &d->run, sizeof d->run, err);
+    return rc;
+}
+
 quartet_status db_own_start(db *d, struct err *err)
 {
     if (d->own_started)
@@ -60,11 +69,8 @@ quartet_status db_own_start(db *d, struct err *err)
     struct chain_id id = never_clustered(d);
     quartet_status rc = QUARTET_OK;
     if (d->identity.member) {
-        id = (struct chain_id){.slot = d->identity.slot};
-        while (rc == QUARTET_OK && id.incarnation <= NEVER_CLUSTERED.incarnation)
-            rc = d->env->ops->random(d->env, &id.incarnation, sizeof id.incarnation, err);
-        if (plant_is(PLANT_ONE_INCARNATION))
-            id.incarnation = 7;
+        rc = draw_incarnation(d, err);
+        id = (struct chain_id){.slot = d->identity.slot, .incarnation = plant_is(PLANT_ONE_INCARNATION) ? 7 : d->run};
     }
     if (rc == QUARTET_OK)
         rc = chain_intern(&d->chains, id, &d->own, err);
@@ -288,6 +294,8 @@ quartet_status db_recover(db *d, struct slice checkpoint, struct err *err)
         rc = first_catalog(d, err);
     if (rc == QUARTET_OK)
         rc = apply_orphans_load(d, err);
+    if (rc == QUARTET_OK)
+        db_purge_froze(d, d->applied_no);
     if (rc == QUARTET_OK) {
         d->applied_end = d->opened_at = from;
         rc = commit_log_replay(d->log, from, replay_one, &p, err);
@@ -310,6 +318,7 @@ quartet_status db_recover(db *d, struct slice checkpoint, struct err *err)
     d->own_started = false;
     if (rc == QUARTET_OK && !d->has_identity)
         rc = db_own_start(d, err);
+    atomic_store(&d->purge.ready, rc == QUARTET_OK);
     return rc;
 }
 
@@ -331,7 +340,8 @@ quartet_status db_set_identity(db *d, const struct db_identity *id, struct err *
                      "restore the file there");
     } else {
         bool fresh = !d->has_identity;
-        if (fresh) {
+        rc = draw_incarnation(d, err);
+        if (rc == QUARTET_OK && fresh) {
             struct buf b = {0};
             buf_u8(&b, META_IDENTITY);
             buf_put(&b, id->cluster.b, sizeof id->cluster.b);
@@ -343,6 +353,7 @@ quartet_status db_set_identity(db *d, const struct db_identity *id, struct err *
         if (rc == QUARTET_OK) {
             d->identity = *id;
             d->has_identity = d->can_sign = true;
+            db_purge_froze(d, d->applied_no); /* from now on others count */
             if (fresh)
                 hlc_init(&d->clock, id->slot, d->clock.last);
         }

@@ -225,7 +225,7 @@ static bool flushing_stop(void *arg)
 }
 
 /* Several layers at once: where the disk is behind, each block of the base is then written once for all of them. */
-static quartet_status merge_layers(struct kv *s, struct kv_layer *const *layers, uint32_t count, struct err *err)
+static quartet_status merge_layers(struct kv *s, struct kv_layer *const *layers, uint32_t count, struct kv_merged *met, struct err *err)
 {
     const struct buf *checkpoint = &layers[0]->checkpoint;
     struct kv_walk walks[KV_FLUSH_MAX];
@@ -233,7 +233,7 @@ static quartet_status merge_layers(struct kv *s, struct kv_layer *const *layers,
     walks_set(walks, layers, count);
     struct kv_merge_how how = {.checkpoint = slice_of(checkpoint->data != NULL ? checkpoint->data : (const uint8_t *)"", checkpoint->len),
                                .torn = s->base->trusted ? NULL : write_journal, .stop = flushing_stop, .arg = &f,
-                               .past_from = layers[0]->past_from, .slice_pages = s->slice_pages};
+                               .past_from = layers[0]->past_from, .slice_pages = s->slice_pages, .met = met};
     quartet_status rc = kv_merge_layers(s->base, walks, count, &how, err);
     if (rc == QUARTET_CORRUPT && strstr(err->text, s->name) == NULL)
         err_prefix(err, s->name); /* a block tells of itself only */
@@ -254,18 +254,30 @@ static void note_flushed(struct kv *s, const struct buf *checkpoint)
     memcpy(s->flushed, checkpoint->data + 1, s->flushed_bytes);
 }
 
+/* What was swept since this was frozen is gone from the state that its checkpoint will stand for. */
+static quartet_status tell_swept(struct kv *s, struct kv_layer *l, struct err *err)
+{
+    if (s->host.swept == NULL || l->checkpoint.len <= 1)
+        return QUARTET_OK;
+    return s->host.swept(s->host.ctx, false, 0, &l->checkpoint, 1, err);
+}
+
 /* Merge frozen layers, the oldest ones, newest of them first, into the base and take them out of the view. Without the lock. */
 static quartet_status flush_layers(struct kv *s, struct kv_layer *const *layers, uint32_t count, struct err *err)
 {
-    /* Where there is a journal the log was synced before it was written; the log may not even be open yet. */
-    quartet_status rc = s->host.sync_log != NULL && s->journal.id == 0 ? s->host.sync_log(s->host.ctx, layers[0]->last, err) : QUARTET_OK;
+    /* Where there is a journal the log was synced before it was written, the log may not even be open yet; and nothing was swept since. */
+    bool begun = s->journal.id != 0;
+    quartet_status rc = s->host.sync_log != NULL && !begun ? s->host.sync_log(s->host.ctx, layers[0]->last, err) : QUARTET_OK;
+    if (rc == QUARTET_OK && !begun)
+        rc = tell_swept(s, layers[0], err);
     if (rc != QUARTET_OK)
         return rc;
     pthread_mutex_lock(&s->lock);
     s->base_floor = layers[0]->last;
     s->flush_began_ns = s->env->ops->mono_ns(s->env);
     pthread_mutex_unlock(&s->lock);
-    rc = merge_layers(s, layers, count, err);
+    struct kv_merged met;
+    rc = merge_layers(s, layers, count, &met, err);
     if (rc != QUARTET_OK)
         return rc; /* the base is no whole state until another attempt succeeds */
     pthread_mutex_lock(&s->lock);
@@ -278,6 +290,7 @@ static quartet_status flush_layers(struct kv *s, struct kv_layer *const *layers,
         s->flushes += count;
         s->base_dead = s->base->ops->dead(s->base);
         note_flushed(s, &layers[0]->checkpoint);
+        kv_tidy_met(s, &met);
         for (uint32_t i = count; i-- > 0;) {
             atomic_fetch_add_explicit(&layers[i]->refs, 1, memory_order_relaxed);
             retire(s, layers[i]);
@@ -351,7 +364,14 @@ static void *flusher(void *arg)
     pthread_mutex_lock(&s->lock);
     while (!s->stop) {
         if (s->view->count <= 1 || s->broken || s->held) {
-            pthread_cond_wait(&s->wake, &s->lock);
+            bool more = kv_tidy(s), well = !s->broken && !s->held;
+            if (more || s->stop || (well && (s->view->count > 1 || s->tidy.all))) /* it came while the lock was not held */
+                continue;
+            uint32_t ms = kv_tidy_wait_ms(s);
+            if (ms > 0)
+                wait_wake(s, ms);
+            else
+                pthread_cond_wait(&s->wake, &s->lock);
             continue;
         }
         struct err err = ERR_INIT;
@@ -574,6 +594,11 @@ void kv_stats(kv *s, struct kv_stats *out)
     for (uint32_t i = 1; i < s->view->count; i++)
         out->frozen_runs += s->view->layers[i]->run != NULL;
     out->flushes = s->flushes;
+    out->swept_rows = s->tidy.rows;
+    out->swept_pasts = s->tidy.pasts;
+    out->sweeps = s->tidy.passes;
+    out->vacuums = s->tidy.vacuumed;
+    out->base_dead_bytes = s->base->ops->dead(s->base);
     out->snapshots = s->snap_count;
     kv_count_pinned(s, out);
     out->base_bytes = s->base->ops->bytes(s->base);
@@ -700,6 +725,8 @@ quartet_status kv_open(struct env *env, const char *dir, const struct kv_options
         rc = err_nomem(err);
     if (rc == QUARTET_OK) {
         s->base_dead = s->base->ops->dead(s->base);
+        s->tidy.dead = true; /* nobody knows */
+        s->tidy.due_ns = s->tidy.vacuum_due_ns = env->ops->mono_ns(env) + KV_TIDY_QUIET_MS * UINT64_C(1000000);
         rc = open_state(s, checkpoint, err);
     }
     if (rc == QUARTET_OK && env->threads)
@@ -740,6 +767,7 @@ void kv_close(kv *s)
     free_pool(s);
     kv_base_unref(s->base);
     mem_free(s->verified);
+    buf_deinit(&s->tidy.at.key);
     mem_free(s->dir);
     pthread_cond_destroy(&s->wake);
     pthread_cond_destroy(&s->done);

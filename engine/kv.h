@@ -15,6 +15,12 @@ typedef struct kv kv;
 typedef struct kv_snap kv_snap;
 typedef struct kv_iter kv_iter;
 
+/* What a sweep takes away: pasts stamped below past_from; rows of users' tables that are not live and have no history that is in date, if the base holds nothing
+ * applied at rows_below or later. A sweep begins when there are such rows, or pasts stamped below due_from (at most past_from). */
+struct kv_sweep {
+    uint64_t past_from, due_from;
+    apply_no rows_below; /* 0: no row goes */
+};
 /* What the store asks of its owner. Both are called with the commit lock held or by the thread that flushes. */
 struct kv_host {
     void *ctx;
@@ -27,6 +33,11 @@ struct kv_host {
     quartet_status (*sync_log)(void *ctx, apply_no through, struct err *err);
     /* Asked right after the checkpoint: pasts stamped below it (kv_past.h) are not kept any longer. NULL: all are. */
     uint64_t (*past_from)(void *ctx);
+    /* What may go from the base now? Called now and then by the thread that flushes, which may hold nothing of the owner's. false, or NULL: nothing. */
+    bool (*sweep)(void *ctx, struct kv_sweep *out);
+    /* A checkpoint is about to be stored, in `b` from `skip` on: what is known by now of what is gone goes into it. past_from: pasts stamped below it; rows: of rows all
+     * that may. Called by the thread that flushes. NULL: nobody cares. */
+    quartet_status (*swept)(void *ctx, bool rows, uint64_t past_from, struct buf *b, size_t skip, struct err *err);
 };
 #define KV_BUFFER_BYTES_DEFAULT (64u << 20)
 #define KV_SNAPSHOT_BYTES_DEFAULT ((uint64_t)4 << 30)
@@ -94,6 +105,16 @@ quartet_status kv_copy_to(kv *s, const char *path, struct err *err);
 /* Write the base into a new file and go on with that one; sizes of the file before and after. Flushes wait meanwhile, commits do not until the buffers are full;
  * snapshots that are held go on with the old file. Crash-safe: the new file takes the old one's name in one step. In memory it does nothing. QUARTET_BUSY: another one is at it. */
 quartet_status kv_vacuum(kv *s, uint64_t *before, uint64_t *after, struct err *err);
+/* Background work that is due, in small steps: a sweep (struct kv_sweep); for who has no thread that flushes, which does it by itself. */
+void kv_tidy_tick(kv *s);
+/* Sweep all of the base now. For anybody but the writer; waits for the thread that flushes. */
+quartet_status kv_sweep_all(kv *s, struct err *err);
+/* At the end, when all is flushed: VACUUM where that gives back a third of the file at least and takes little time (KV_TIDY_*). */
+void kv_tidy_close(kv *s);
+#define KV_TIDY_DEAD_PART 3u                   /* this part of the file and */
+#define KV_TIDY_DEAD_BYTES ((uint64_t)4 << 20) /* so many bytes are of no use: it is worth to write the base anew */
+#define KV_TIDY_CLOSE_BYTES ((uint64_t)256 << 20) /* at close no more than this is written for it */
+#define KV_TIDY_QUIET_MS 5000u                 /* and while it is open only after so long without a flush */
 /* The status of the last flush if it failed; QUARTET_OK otherwise. Writers ask before they start. Where the disk is full it is tried again (by the
  * flusher, without threads by this call); after QUARTET_IO and QUARTET_CORRUPT the database must be opened anew. */
 quartet_status kv_health(kv *s, struct err *err);
@@ -178,6 +199,9 @@ struct kv_stats {
     uint64_t oldest_snapshot_ns;  /* how long the oldest one has been held */
     uint64_t oldest_snapshot_bytes; /* what it pins of both, shared with others or not */
     uint64_t too_old;             /* snapshots that became so */
+    uint64_t base_dead_bytes;     /* of base_bytes, what holds nothing of the present state */
+    uint64_t swept_rows, swept_pasts; /* taken away since it was opened: rows that were not live, entries of history (also by flushes) */
+    uint64_t sweeps, vacuums;     /* passes over the whole base; files written anew, also by the store itself */
 };
 void kv_stats(kv *s, struct kv_stats *out);
 /* The first bytes, at most KV_FLUSHED_BYTES, of the owner's checkpoint that the last finished flush stored; the count. 0: nothing was flushed since it was opened. */

@@ -78,6 +78,11 @@ enum { KV_FLUSH_WHOLE = 0, KV_FLUSH_TORN = 1 };
 
 /* kv_merge.c: merge all entries of frozen layers into the base, in slices; the last one stores the checkpoint. `walks`: one for each layer, newest first: of equal
  * keys the first counts. A key's past (kv_past.h) goes with the slice that its record goes with, or before. May be repeated after a failure. */
+struct kv_merged { /* what a flush put into the base that a sweep may take away one day */
+    uint64_t oldest_past; /* the least stamp of the pasts that went in; UINT64_MAX: none did */
+    uint64_t pasts_gone;  /* such that were met, and are out of date */
+    bool dead;            /* rows that are not live went in */
+};
 struct kv_merge_how {
     struct slice checkpoint;
     quartet_status (*torn)(void *arg, struct buf *mark, struct err *err); /* NULL, or called before the first slice that is not the last: what to store with it */
@@ -85,10 +90,35 @@ struct kv_merge_how {
     void *arg;
     uint64_t past_from;      /* pasts stamped below it are dropped, those met on the way too */
     uint32_t slice_pages;    /* as many pages, about, as a slice dirties; 0: what is good for a base of its size */
+    struct kv_merged *met;   /* filled; may be NULL */
 };
 /* Of the key that the blend over `count` layers stands on: the pasts that lie beside its records, newest first, of each stamp the one that counts. */
 quartet_status kv_merge_pasts(const struct kv_blend *in, uint32_t count, uint64_t from,
                               quartet_status (*each)(void *arg, uint64_t stamp, struct slice record, struct err *err), void *arg, struct err *err);
 quartet_status kv_merge_layers(struct kv_base *base, struct kv_walk *walks, uint32_t count, const struct kv_merge_how *how, struct err *err);
+
+/* kv_sweep.c: take away what is of no use any longer, block by block, in one slice; each state on the way is a whole one, so nothing waits for it and nothing need be made
+ * good after a crash. Not while a flush is at it. */
+struct kv_sweep_at { /* where it goes on; {0}: at the beginning */
+    tree_id tree;
+    struct buf key;
+};
+struct kv_swept {
+    uint64_t rows, pasts, blocks; /* gone; looked at */
+    uint64_t oldest_past;         /* the least stamp of pasts that stay; UINT64_MAX: none does */
+    bool dead;                    /* rows that are not live and have no history stay, because rows may not go */
+    bool held;                    /* such stay because they have */
+    bool done;                    /* it came to the end */
+};
+struct kv_sweep_how {
+    uint64_t past_from; /* pasts stamped below it go */
+    bool rows;          /* rows that are not live and have no history go */
+    uint32_t blocks;    /* at most so many are looked at */
+    uint32_t slice_pages; /* as in kv_merge_how */
+    /* Called where something goes, with the stored checkpoint: what is to take its place. */
+    quartet_status (*checkpoint)(void *arg, const struct kv_swept *gone, struct buf *stored, struct err *err);
+    void *arg;
+};
+quartet_status kv_base_sweep(struct kv_base *base, const struct kv_sweep_how *how, struct kv_sweep_at *at, struct kv_swept *out, struct err *err);
 
 #endif

@@ -149,13 +149,13 @@ static bool asked_to_stop(void *arg)
 }
 
 static quartet_status copy_state(struct kv *s, struct kv_base *base, struct base_read *read, const struct buf *checkpoint, const char *path,
-                                 struct kv_base **out, struct err *err)
+                                 bool (*stop)(void *arg), struct kv_base **out, struct err *err)
 {
     struct kv_base *fresh = NULL;
     quartet_status rc = kv_lmdb_open_file(s->env, path, &fresh, err);
     if (rc != QUARTET_OK)
         return rc;
-    rc = kv_base_copy(base, read, fresh, slice_of(checkpoint->data, checkpoint->len), asked_to_stop, s, err);
+    rc = kv_base_copy(base, read, fresh, slice_of(checkpoint->data, checkpoint->len), stop, s, err);
     if (rc != QUARTET_OK) {
         kv_base_unref(fresh);
         return rc;
@@ -173,7 +173,7 @@ quartet_status kv_copy_to(kv *s, const char *path, struct err *err)
     quartet_status rc = whole_state(s, &base, &read, &checkpoint, err);
     pthread_mutex_unlock(&s->lock);
     if (rc == QUARTET_OK)
-        rc = copy_state(s, base, read, &checkpoint, path, &fresh, err);
+        rc = copy_state(s, base, read, &checkpoint, path, asked_to_stop, &fresh, err);
     if (read != NULL)
         base->ops->read_end(read);
     kv_base_unref(base);
@@ -232,6 +232,7 @@ static quartet_status change_base(struct kv *s, struct kv_base *fresh, const cha
     QASSERT(!s->merging);
     struct kv_base *old = s->base;
     s->base = fresh;
+    s->tidy.vacuumed++;
     s->base_dead = fresh->ops->dead(fresh);
     pthread_mutex_unlock(&s->lock);
     kv_base_unref(old);
@@ -239,6 +240,11 @@ static quartet_status change_base(struct kv *s, struct kv_base *fresh, const cha
 }
 
 quartet_status kv_vacuum(kv *s, uint64_t *before, uint64_t *after, struct err *err)
+{
+    return kv_vacuum_until(s, asked_to_stop, before, after, err);
+}
+
+quartet_status kv_vacuum_until(struct kv *s, bool (*stop)(void *arg), uint64_t *before, uint64_t *after, struct err *err)
 {
     struct kv_base *base = NULL, *fresh = NULL;
     struct base_read *read = NULL;
@@ -258,7 +264,7 @@ quartet_status kv_vacuum(kv *s, uint64_t *before, uint64_t *after, struct err *e
     if (path[0] == '\0')
         return rc;
     if (rc == QUARTET_OK)
-        rc = copy_state(s, base, read, &checkpoint, path, &fresh, err);
+        rc = copy_state(s, base, read, &checkpoint, path, stop, &fresh, err);
     if (read != NULL)
         base->ops->read_end(read);
     kv_base_unref(base);

@@ -35,6 +35,20 @@ struct kv_view {
     struct kv_layer *layers[]; /* newest first; [0] is the active one */
 };
 
+struct kv_tidying {
+    bool running;         /* a pass is under way, to go on at `at` */
+    bool all;             /* somebody waits for one that began after he asked; begun: it did */
+    bool all_begun;
+    struct kv_sweep_at at;
+    uint64_t oldest;      /* no past of the base is stamped below; 0: not known */
+    bool dead;            /* there may be rows that are to go as soon as rows may */
+    struct kv_swept pass; /* of the present pass, and what flushes brought meanwhile */
+    uint64_t due_ns;      /* the next look */
+    uint64_t vacuum_due_ns;
+    uint64_t rows, pasts, passes, vacuumed;
+    struct err failed;    /* of the pass that somebody waits for */
+};
+
 struct kv {
     struct env *env;
     struct kv_host host;
@@ -81,11 +95,19 @@ struct kv {
     uint32_t waiting;             /* writers that wait for room */
     bool merging;                 /* a layer is going into the base: between its slices the base is no whole state */
     bool held;                    /* VACUUM: nothing is flushed meanwhile */
+    struct kv_tidying tidy;       /* kv_tidy.c's */
     uint64_t vacuums;
     atomic_bool publish_wanted;   /* the flusher waits for a publication */
     bool has_thread;
     pthread_t thread;
 };
+
+/* kv_tidy.c: one step of what is due. true: there is more to do at once. Lock held on entry and exit, not in between. */
+bool kv_tidy(struct kv *s);
+void kv_tidy_met(struct kv *s, const struct kv_merged *met); /* after a flush; lock held */
+uint32_t kv_tidy_wait_ms(const struct kv *s); /* until the next look; 0: none is needed */
+/* kv_copy.c: kv_vacuum that `stop` can end. */
+quartet_status kv_vacuum_until(struct kv *s, bool (*stop)(void *arg), uint64_t *before, uint64_t *after, struct err *err);
 
 /* May the store take from a snapshot what it pins? Between the two it does, under the lock. */
 enum { KV_SNAP_BUSY, KV_SNAP_IDLE, KV_SNAP_TAKEN };

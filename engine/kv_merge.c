@@ -8,56 +8,20 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "block.h"
-#include "kv_base.h"
-#include "kv_past.h"
+#include "kv_merge.h"
 
 #define SLICE_PAGES 3800u        /* LMDB's branch pages come on top: 4,096 in all */
 #define SLICE_PAGES_MIN 256u
 #define SLICE_PAGES_LEAST 4u     /* a run must get on in its slice */
 #define SLICE_PART 24u           /* of a small base a slice takes this part: pages are copied before they are free, and the file never shrinks */
 #define FILL_BYTES (BLOCK_BYTES * 9u / 10u)
-#define SMALL_BYTES (BLOCK_BYTES / 3u)
 #define BLOCK_ROWS_CUT 4096u     /* no more rows in a block, unless they cannot be parted */
 #define ENTRIES_A_LEAF 16u       /* a cautious guess */
 #define TURN_BYTES (256u << 10)  /* of an arena */
 #define CUT_AT_BYTES (BLOCK_BYTES * 3u) /* pending rows of about this size are cut */
 
-struct merge {
-    struct kv_base *base;
-    struct base_read *read;
-    struct base_write *write;
-    struct base_cursor old; /* the run's last block read, or none */
-    struct kv_blend in;     /* the frozen layers */
-    tree_id until;          /* only trees up to this one pass */
-    bool endless;           /* a slice has no limit: it is part of another's */
-    uint64_t past_from;     /* pasts stamped below it go */
-    uint32_t walk_count;    /* of in.walks */
-    kv_buffer *past;        /* of the keys that passed in this slice, as entries of the history trees; NULL: none */
-    uint64_t slice_pages;           /* as many pages as a slice may dirty */
-    uint64_t runs, values, entries; /* of this slice: see slice_full */
-    struct arena arenas[2]; /* keys and values of pending rows: they take turns, so that memory is used again while it is in the cache */
-    uint32_t turn;          /* the one that is filled */
-    size_t turn_rows;       /* pending rows, the first ones, that live in the other */
-    struct buf block;
-    struct buf separator, next_separator;
-    struct buf upper; /* separator of the block after `old` */
-    bool has_upper;
-    struct block_row *rows; /* pending */
-    size_t row_count, row_cap;
-    size_t row_bytes;  /* their rough sizes */
-    struct block_row *old_rows; /* those of the block that is being merged */
-    size_t old_cap;
-    double density;    /* bytes in a block for each rough byte, as last seen */
-    struct buf stale;  /* separators of blocks read and not written again: u32 length, bytes */
-    size_t stale_at;
-    tree_id tree;
-    bool torn; /* the mark was stored with an earlier slice */
-    struct buf key;
-};
-
 /* Pages that LMDB has dirtied: those of values; leaves, which hold some 60 entries at least unless separators are long, and one more for each run. */
-static bool slice_full(const struct merge *m)
+bool merge_slice_full(const struct merge *m)
 {
     return !m->endless && m->values + m->entries / ENTRIES_A_LEAF + m->runs >= m->slice_pages;
 }
@@ -77,7 +41,7 @@ static void turn_arenas(struct merge *m)
     arena_rewind(arena_of(m), (struct arena_mark){0});
 }
 
-static double pending_bytes(const struct merge *m)
+double merge_pending_bytes(const struct merge *m)
 {
     return (double)m->row_bytes * m->density;
 }
@@ -238,11 +202,11 @@ static quartet_status emit(struct merge *m, size_t target, bool all, bool *cut, 
 }
 
 /* Write all pending rows: full blocks where the tree ends here, else evenly filled ones. */
-static quartet_status emit_rest(struct merge *m, bool tree_ends, struct err *err)
+quartet_status merge_emit_rest(struct merge *m, bool tree_ends, struct err *err)
 {
     quartet_status rc = QUARTET_OK;
     while (m->row_count > 0 && rc == QUARTET_OK) {
-        double size = pending_bytes(m);
+        double size = merge_pending_bytes(m);
         size_t target = FILL_BYTES;
         if (size <= BLOCK_BYTES * 0.97)
             target = BLOCK_BYTES;
@@ -258,7 +222,7 @@ static quartet_status emit_rest(struct merge *m, bool tree_ends, struct err *err
 }
 
 /* The block under m->old becomes part of the run: opened, noted as stale; *b is it. Sets the separator of the block after it. */
-static quartet_status take_block(struct merge *m, struct block *b, struct err *err)
+quartet_status merge_take_block(struct merge *m, struct block *b, struct err *err)
 {
     quartet_status rc = block_open(b, m->tree, m->old.block, m->old.block_bytes, !m->base->trusted, err);
     if (rc != QUARTET_OK)
@@ -296,6 +260,15 @@ static bool out_of_date(const struct merge *m, struct slice key)
     return kv_past_is_tree(m->tree) && m->past_from > 0 && kv_past_key_stamp(key, &stamp) && stamp < m->past_from;
 }
 
+static quartet_status drops(struct merge *m, const struct block_row *row, bool *drop, struct err *err)
+{
+    if (m->drops != NULL)
+        return m->drops(m, row, drop, err);
+    *drop = out_of_date(m, row->key);
+    m->met->pasts_gone += *drop;
+    return QUARTET_OK;
+}
+
 static quartet_status push_old(struct merge *m, uint32_t from, uint32_t to, struct err *err)
 {
     if (from >= to)
@@ -303,19 +276,32 @@ static quartet_status push_old(struct merge *m, uint32_t from, uint32_t to, stru
     quartet_status rc = pending_reserve(m, to - from, err);
     if (rc != QUARTET_OK)
         return rc;
-    if (kv_past_is_tree(m->tree) && m->past_from > 0) {
-        for (uint32_t r = from; r < to; r++)
-            if (!out_of_date(m, m->old_rows[r].key)) {
-                m->rows[m->row_count++] = m->old_rows[r];
-                m->row_bytes += m->old_rows[r].bytes;
-            }
-        return QUARTET_OK;
+    if (m->drops != NULL || (kv_past_is_tree(m->tree) && m->past_from > 0)) {
+        for (uint32_t r = from; r < to && rc == QUARTET_OK; r++) {
+            bool drop;
+            rc = drops(m, &m->old_rows[r], &drop, err);
+            if (rc != QUARTET_OK || drop)
+                continue;
+            m->rows[m->row_count++] = m->old_rows[r];
+            m->row_bytes += m->old_rows[r].bytes;
+        }
+        return rc;
     }
     memcpy(m->rows + m->row_count, m->old_rows + from, (to - from) * sizeof *m->rows);
     m->row_count += to - from;
     for (uint32_t r = from; r < to; r++)
         m->row_bytes += m->old_rows[r].bytes;
     return QUARTET_OK;
+}
+
+/* What goes in now a sweep may take away one day. */
+static void note_new(struct merge *m, const struct block_row *row)
+{
+    uint64_t stamp;
+    if (merge_row_dead(m->tree, row->class))
+        m->met->dead = true;
+    else if (kv_past_is_tree(m->tree) && kv_past_key_stamp(row->key, &stamp) && stamp < m->met->oldest_past)
+        m->met->oldest_past = stamp;
 }
 
 static quartet_status push_new(struct merge *m, struct err *err)
@@ -332,9 +318,11 @@ static quartet_status push_new(struct merge *m, struct err *err)
     quartet_status rc = pending_reserve(m, 1, err);
     if (rc == QUARTET_OK)
         rc = block_row_from_record(&m->rows[m->row_count], key, record, arena_of(m), err);
-    if (rc == QUARTET_OK)
-        m->row_bytes += m->rows[m->row_count++].bytes;
-    return rc;
+    if (rc != QUARTET_OK)
+        return rc;
+    note_new(m, &m->rows[m->row_count]);
+    m->row_bytes += m->rows[m->row_count++].bytes;
+    return QUARTET_OK;
 }
 
 /* Does a run that is newer than layer `below` tell of this stamp? Runs hold pasts in history trees. */
@@ -420,7 +408,7 @@ static quartet_status cut_plenty(struct merge *m, size_t *retry_at, struct err *
 {
     quartet_status rc = QUARTET_OK;
     bool cut = true;
-    while (rc == QUARTET_OK && cut && m->row_count >= *retry_at && pending_bytes(m) > CUT_AT_BYTES) {
+    while (rc == QUARTET_OK && cut && m->row_count >= *retry_at && merge_pending_bytes(m) > CUT_AT_BYTES) {
         rc = emit(m, FILL_BYTES, false, &cut, err);
         *retry_at = cut ? 0 : m->row_count * 2;
     }
@@ -428,13 +416,13 @@ static quartet_status cut_plenty(struct merge *m, size_t *retry_at, struct err *
 }
 
 /* Merge the buffer's entries with the rows of one old block (NULL: none). */
-static quartet_status merge_block(struct merge *m, const struct block *b, struct err *err)
+quartet_status merge_block(struct merge *m, const struct block *b, struct err *err)
 {
     turn_arenas(m);
     quartet_status rc = b != NULL ? read_old(m, b, err) : QUARTET_OK;
     uint32_t row = 0;
     size_t retry_at = 0;
-    while (in_reach(m) && !slice_full(m) && rc == QUARTET_OK) {
+    while (in_reach(m) && !merge_slice_full(m) && rc == QUARTET_OK) {
         if (b != NULL && row < b->rows) {
             uint32_t at;
             bool exact;
@@ -465,7 +453,7 @@ static quartet_status merge_block(struct merge *m, const struct block *b, struct
 static quartet_status run_goes_on(struct merge *m, bool *yes, struct err *err)
 {
     *yes = false;
-    if (!more(m) || m->in.at->tree != m->tree || slice_full(m) || m->row_count == 0)
+    if (!more(m) || m->in.at->tree != m->tree || merge_slice_full(m) || m->row_count == 0)
         return QUARTET_OK;
     struct block next;
     quartet_status rc = block_open(&next, m->tree, m->old.block, m->old.block_bytes, false, err);
@@ -497,24 +485,24 @@ static quartet_status merge_run(struct merge *m, struct err *err)
     bool more = m->old.found;
     while (rc == QUARTET_OK && more) {
         struct block b;
-        rc = take_block(m, &b, err);
+        rc = merge_take_block(m, &b, err);
         if (rc == QUARTET_OK)
             rc = merge_block(m, &b, err);
         if (rc != QUARTET_OK || !m->has_upper)
             break;
         rc = run_goes_on(m, &more, err);
-        more = more || (m->row_count > 0 && pending_bytes(m) < SMALL_BYTES);
+        more = more || (m->row_count > 0 && merge_pending_bytes(m) < MERGE_SMALL_BYTES);
     }
-    return rc == QUARTET_OK ? emit_rest(m, !m->has_upper, err) : rc;
+    return rc == QUARTET_OK ? merge_emit_rest(m, !m->has_upper, err) : rc;
 }
 
-static quartet_status slice_begin(struct merge *m, const struct kv_merge_how *how, struct err *err)
+quartet_status merge_slice_begin(struct merge *m, uint32_t slice_pages, struct err *err)
 {
     uint64_t part = m->base->ops->bytes(m->base) / 4096 / SLICE_PART;
     m->runs = m->values = m->entries = 0;
     m->slice_pages = part < SLICE_PAGES_MIN ? SLICE_PAGES_MIN : part > SLICE_PAGES ? SLICE_PAGES : part;
-    if (how->slice_pages > 0)
-        m->slice_pages = how->slice_pages < SLICE_PAGES_LEAST ? SLICE_PAGES_LEAST : how->slice_pages;
+    if (slice_pages > 0)
+        m->slice_pages = slice_pages < SLICE_PAGES_LEAST ? SLICE_PAGES_LEAST : slice_pages;
     quartet_status rc = m->base->ops->read_begin(m->base, &m->read, err);
     if (rc == QUARTET_OK)
         rc = m->base->ops->cursor_open(m->read, &m->old, err);
@@ -523,7 +511,7 @@ static quartet_status slice_begin(struct merge *m, const struct kv_merge_how *ho
     return rc;
 }
 
-static void merge_free(struct merge *m)
+void merge_free(struct merge *m)
 {
     kv_blend_end(&m->in);
     arena_free_all(&m->arenas[0]);
@@ -542,7 +530,7 @@ static void merge_free(struct merge *m)
 static quartet_status merge_past(struct merge *m, struct err *err)
 {
     struct kv_walk in = {0};
-    struct merge h = {.base = m->base, .read = m->read, .write = m->write, .until = UINT64_MAX, .endless = true, .walk_count = 0, .density = 1.0, .past_from = m->past_from};
+    struct merge h = {.base = m->base, .read = m->read, .write = m->write, .until = UINT64_MAX, .endless = true, .walk_count = 0, .density = 1.0, .past_from = m->past_from, .met = m->met};
     if (m->past == NULL)
         return QUARTET_OK;
     kv_walk_set_buffer(&in, m->past, UINT64_MAX, false);
@@ -558,7 +546,7 @@ static quartet_status merge_past(struct merge *m, struct err *err)
     return rc;
 }
 
-static void slice_end(struct merge *m)
+void merge_slice_end(struct merge *m)
 {
     kv_buffer_free(m->past);
     m->past = NULL;
@@ -598,9 +586,9 @@ static quartet_status merge_slices(struct merge *m, const struct kv_merge_how *h
             rc = err_set(err, QUARTET_INTERRUPTED, "the flush was stopped");
             break;
         }
-        rc = slice_begin(m, how, err);
+        rc = merge_slice_begin(m, how->slice_pages, err);
         /* History trees stand last. What was gathered for them goes in before they are met themselves: both in one slice would not see each other. */
-        while (rc == QUARTET_OK && more(m) && !slice_full(m) && (m->past == NULL || !kv_past_is_tree(m->in.at->tree)))
+        while (rc == QUARTET_OK && more(m) && !merge_slice_full(m) && (m->past == NULL || !kv_past_is_tree(m->in.at->tree)))
             rc = merge_run(m, err);
         if (rc == QUARTET_OK)
             rc = merge_past(m, err);
@@ -609,7 +597,7 @@ static quartet_status merge_slices(struct merge *m, const struct kv_merge_how *h
         else if (m->write != NULL)
             m->base->ops->abort(m->write);
         m->write = NULL;
-        slice_end(m);
+        merge_slice_end(m);
     } while (rc == QUARTET_OK && more(m));
     return rc;
 }
@@ -617,6 +605,9 @@ static quartet_status merge_slices(struct merge *m, const struct kv_merge_how *h
 quartet_status kv_merge_layers(struct kv_base *base, struct kv_walk *walks, uint32_t count, const struct kv_merge_how *how, struct err *err)
 {
     struct merge m = {.base = base, .until = UINT64_MAX, .walk_count = count, .density = 1.0, .past_from = how->past_from};
+    struct kv_merged unasked;
+    m.met = how->met != NULL ? how->met : &unasked;
+    *m.met = (struct kv_merged){.oldest_past = UINT64_MAX};
     quartet_status rc = QUARTET_OK;
     bool runs = false;
     for (uint32_t i = 0; i < count; i++)

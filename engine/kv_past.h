@@ -12,6 +12,7 @@
 enum kv_past_kind { KV_PAST_BEFORE = 0, KV_PAST_LATE = 1 };
 
 #define KV_PAST_TREE ((tree_id)1 << 63) /* ids of objects are below */
+#define KV_USER_TREES ((tree_id)256)    /* from here on: users' tables and their indexes; below, the system's, which have no history */
 
 static inline tree_id kv_past_tree(tree_id tree)
 {

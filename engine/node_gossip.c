@@ -98,6 +98,7 @@ static quartet_status status(void *ctx, struct gossip_status *out, struct err *e
     if (rc == QUARTET_OK) {
         struct db_stats stats;
         db_stats(g->d, &stats);
+        out->incarnation = db_incarnation(g->d);
         out->wall_us = g->env->ops->wall_us(g->env);
         out->floor = stats.last_stamp;
         out->state = GOSSIP_STATE_READY;
@@ -126,6 +127,8 @@ static quartet_status disk(void *ctx, struct idvec *out, struct err *err)
 static void peer_link(void *ctx, uint8_t slot, bool connected)
 {
     struct node_gossip *g = ctx;
+    if (!connected)
+        db_peer_gone(g->d, slot);
     log_line(g->env, LOG_INFO, "gossip", "node %u is %s", (unsigned)slot, connected ? "connected" : "not connected any more");
 }
 
@@ -143,6 +146,22 @@ static void note_disk(struct node_gossip *g, uint8_t slot, const struct gossip_s
     buf_deinit(&b);
 }
 
+/* What it has applied none of its writers will miss any longer. */
+static void note_applied(struct node_gossip *g, uint8_t slot, const struct gossip_status *s)
+{
+    struct buf b = {0};
+    struct err err = ERR_INIT;
+    idvec_encode(&b, &s->applied);
+    quartet_status rc = buf_check(&b, &err);
+    if (rc == QUARTET_OK)
+        rc = db_peer_applied(g->d, slot, s->incarnation, slice_of(b.data, b.len), &err);
+    if (rc != QUARTET_OK) { /* then rows stay that might go */
+        db_peer_gone(g->d, slot);
+        log_line(g->env, LOG_WARN, "gossip", "what node %u has applied: %s", (unsigned)slot, err.text);
+    }
+    buf_deinit(&b);
+}
+
 /* Once every member has told what it knows of our slot, and we have it all, assigned keys may go on after the highest known. */
 static void peer_status(void *ctx, uint8_t slot, const struct gossip_status *s)
 {
@@ -150,6 +169,7 @@ static void peer_status(void *ctx, uint8_t slot, const struct gossip_status *s)
     if (g->told_status != NULL)
         g->told_status(g->news_ctx, slot, s);
     note_disk(g, slot, s);
+    note_applied(g, slot, s);
     if (g->identity.members_answered)
         return;
     struct buf applied = {0}, durable = {0};

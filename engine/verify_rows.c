@@ -231,6 +231,7 @@ static void stage_free(struct rows *r)
         mem_free(e->value);
     map_deinit(&d->tables);
     mem_free(d->owns);
+    buf_deinit(&d->purge.vector);
     chain_table_deinit(&d->chains);
     vv_deinit(&d->applied);
     vv_deinit(&d->durable);

@@ -34,6 +34,7 @@ quartet_status gossip_status_copy(struct gossip_status *to, const struct gossip_
     to->wall_us = from->wall_us;
     to->floor = from->floor;
     to->answers = from->answers;
+    to->incarnation = from->incarnation;
     to->state = from->state;
     to->hash_bytes = from->hash_bytes;
     memcpy(to->hash, from->hash, sizeof to->hash);
@@ -106,7 +107,7 @@ static quartet_status send_status(gossip *g, struct gossip_peer_state *p, struct
 {
     struct buf *out = &g->scratch;
     buf_clear(out);
-    wire_put_array(out, 9);
+    wire_put_array(out, 10);
     wire_put_u64(out, GM_STATUS);
     wire_put_u64(out, GOSSIP_VERSION);
     wire_put_u64(out, p->asked);
@@ -120,6 +121,7 @@ static quartet_status send_status(gossip *g, struct gossip_peer_state *p, struct
     begun = wire_bin_begin(out);
     idvec_encode(out, &g->status.applied);
     wire_bin_end(out, begun);
+    wire_put_u64(out, g->status.incarnation);
     quartet_status rc = gossip_send_scratch(g, p, true, err);
     if (rc == QUARTET_OK)
         rc = idvec_merge(&p->told, &g->status.disk, err);
@@ -199,7 +201,7 @@ void gossip_disconnect(gossip *g, uint8_t slot, uint64_t now_us)
     }
 }
 
-/* [GM_STATUS, version, question answered, wall us, floor, state, hash, disk, applied] */
+/* [GM_STATUS, version, question answered, wall us, floor, state, hash, disk, applied, incarnation] */
 static quartet_status take_status(gossip *g, uint8_t slot, struct bytes_in *in, uint64_t now_us,
                                   struct err *err)
 {
@@ -216,6 +218,7 @@ static quartet_status take_status(gossip *g, uint8_t slot, struct bytes_in *in, 
     struct slice hash = wire_bin(in, sizeof s.hash);
     struct slice disk = wire_bin(in, GOSSIP_MESSAGE_BYTES_MAX),
                  applied = wire_bin(in, GOSSIP_MESSAGE_BYTES_MAX);
+    s.incarnation = wire_u64(in);
     if (in->bad || state > GOSSIP_STATE_LEAVING)
         return err_set(err, QUARTET_CORRUPT, "a malformed status");
     s.state = (uint8_t)state;
@@ -299,7 +302,7 @@ static quartet_status dispatch(gossip *g, uint8_t slot, struct slice message, ui
     struct bytes_in in = bytes_in(message.p, message.n);
     uint32_t fields = wire_array(&in);
     uint64_t kind = wire_u64(&in);
-    static const uint8_t fields_of[] = {0, 9, 2, 3, 4, 3, 4, 2, 2, 2};
+    static const uint8_t fields_of[] = {0, 10, 2, 3, 4, 3, 4, 2, 2, 2};
     if (in.bad || kind == 0 || kind >= sizeof fields_of || fields != fields_of[kind])
         return err_set(err, QUARTET_CORRUPT, "a malformed message of %zu bytes", message.n);
     quartet_status rc = QUARTET_OK;

@@ -13,7 +13,7 @@
 #include "crdt/delta_sign.h"
 #include "idvec.h"
 
-#define GOSSIP_VERSION            1u
+#define GOSSIP_VERSION            2u
 #define GOSSIP_MESSAGE_BYTES_MAX  (4u << 20)
 #define GOSSIP_QUEUE_BYTES_MAX    (4u << 20) /* waiting for one peer; past it pushes are dropped */
 #define GOSSIP_PULL_BYTES         (512u << 10) /* asked for, and served, at once */
@@ -54,6 +54,7 @@ enum gossip_state {
 struct gossip_status {
     uint64_t wall_us;   /* its physical clock */
     hlc_stamp floor;    /* it will stamp nothing at or below this */
+    uint64_t incarnation; /* of its chain in this run, from before that begins; not 0 */
     uint64_t answers;   /* of a peer: made after it had this question of ours (gossip_ask); 0: none.
                            Not the host's to fill */
     uint8_t state;      /* enum gossip_state */
