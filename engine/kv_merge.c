@@ -254,10 +254,12 @@ static quartet_status read_old(struct merge *m, const struct block *b, struct er
     return block_rows_get(b, 0, b->rows, m->old_rows, arena_of(m), err);
 }
 
+/* A late operation waits for the sweep, which knows whether an entry is left that it must be merged into. */
 static bool out_of_date(const struct merge *m, struct slice key)
 {
     uint64_t stamp;
-    return kv_past_is_tree(m->tree) && m->past_from > 0 && kv_past_key_stamp(key, &stamp) && stamp < m->past_from;
+    struct slice row;
+    return kv_past_is_tree(m->tree) && m->past_from > 0 && kv_past_key_stamp(key, &stamp) && stamp < m->past_from && !kv_past_key_late(key, &row);
 }
 
 static quartet_status drops(struct merge *m, const struct block_row *row, bool *drop, struct err *err)

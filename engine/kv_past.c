@@ -54,6 +54,13 @@ static size_t tail_bytes(struct slice key)
                                                 : 0;
 }
 
+bool kv_past_key_late(struct slice key, struct slice *row)
+{
+    bool late = tail_bytes(key) == LATE_BYTES && key.n >= LATE_BYTES;
+    *row = slice_of(key.p, late ? key.n - LATE_BYTES : key.n);
+    return late;
+}
+
 bool kv_past_key_stamp(struct slice key, uint64_t *stamp)
 {
     size_t tail = tail_bytes(key);

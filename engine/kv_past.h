@@ -24,6 +24,7 @@ static inline bool kv_past_is_tree(tree_id tree)
 }
 /* Append an entry's key; `chain` is for KV_PAST_LATE. Failure is sticky in out. */
 void kv_past_key(struct buf *out, struct slice key, enum kv_past_kind kind, uint64_t stamp, uint16_t chain);
+bool kv_past_key_late(struct slice key, struct slice *row); /* is it one of a late operation? *row: the row's key */
 bool kv_past_key_stamp(struct slice key, uint64_t *stamp); /* of a key of a history tree; false: it is none */
 /* kv_op.past: stamp and record; and apart again. */
 void kv_past_put(struct buf *out, uint64_t stamp, struct slice record);

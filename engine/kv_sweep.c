@@ -88,15 +88,24 @@ static quartet_status row_may_go(struct sweep *s, tree_id tree, struct slice key
     return QUARTET_OK;
 }
 
-static bool past_may_go(struct sweep *s, struct slice key)
+/* A late operation stays as long as anything tells of its row as it was later: taken back so far, the row lacks it, and it is merged in again. */
+static quartet_status past_may_go(struct sweep *s, tree_id tree, struct slice key, bool *go, struct err *err)
 {
     uint64_t stamp;
+    struct slice row;
+    bool told = false;
+    quartet_status rc = QUARTET_OK;
+    *go = false;
     if (!kv_past_key_stamp(key, &stamp))
-        return false;
-    if (stamp < s->how->past_from)
-        return true;
-    s->out->oldest_past = stamp < s->out->oldest_past ? stamp : s->out->oldest_past;
-    return false;
+        return rc;
+    *go = stamp < s->how->past_from;
+    if (!*go)
+        s->out->oldest_past = stamp < s->out->oldest_past ? stamp : s->out->oldest_past;
+    else if (kv_past_key_late(key, &row)) {
+        rc = has_history(s, tree & ~KV_PAST_TREE, row, &told, err);
+        *go = !told;
+    }
+    return rc;
 }
 
 static quartet_status drops(struct merge *m, const struct block_row *row, bool *drop, struct err *err)
@@ -104,9 +113,9 @@ static quartet_status drops(struct merge *m, const struct block_row *row, bool *
     struct sweep *s = m->drops_arg;
     *drop = false;
     if (kv_past_is_tree(m->tree)) {
-        *drop = past_may_go(s, row->key);
+        quartet_status rc = past_may_go(s, m->tree, row->key, drop, err);
         s->out->pasts += *drop;
-        return QUARTET_OK;
+        return rc;
     }
     if (!merge_row_dead(m->tree, row->class))
         return QUARTET_OK;
@@ -133,10 +142,7 @@ static quartet_status worth(struct sweep *s, bool *yes, struct err *err)
         if (!block_key(&b, r, &s->key))
             return s->key.failed ? err_nomem(err) : err_set(err, QUARTET_CORRUPT, "damaged block: keys");
         struct slice key = slice_of(s->key.data, s->key.len);
-        if (pasts)
-            *yes = past_may_go(s, key);
-        else
-            rc = row_may_go(s, at->tree, key, yes, err);
+        rc = pasts ? past_may_go(s, at->tree, key, yes, err) : row_may_go(s, at->tree, key, yes, err);
         if (rc != QUARTET_OK)
             return rc;
     }

@@ -187,8 +187,10 @@ uint32_t kv_tidy_wait_ms(const struct kv *s)
 bool kv_tidy(struct kv *s)
 {
     bool torn = s->journal.id != 0; /* the base is no whole state before a flush makes it one */
-    if (s->host.sweep == NULL || torn)
+    if ((s->host.sweep == NULL || torn) && s->tidy.all) {
         s->tidy.all = false;
+        pthread_cond_broadcast(&s->done);
+    }
     if (s->host.sweep == NULL || torn || s->broken || s->stop || s->held || s->flushing || s->merging)
         return false;
     if (!s->tidy.all && s->env->ops->mono_ns(s->env) < s->tidy.due_ns)
@@ -216,15 +218,15 @@ quartet_status kv_sweep_all(kv *s, struct err *err)
     s->tidy.all = true;
     s->tidy.all_begun = false;
     s->tidy.failed = ERR_INIT;
-    while (s->tidy.all && !s->broken && s->host.sweep != NULL) {
-        if (!s->has_thread) {
-            (void)kv_tidy(s); /* the flag tells */
-            continue;
-        }
+    while (!s->has_thread && kv_tidy(s))
+        ;
+    while (s->has_thread && s->tidy.all && s->health.code == QUARTET_OK && s->host.sweep != NULL) {
         pthread_cond_broadcast(&s->wake);
         pthread_cond_wait(&s->done, &s->lock);
     }
     s->tidy.all = false;
+    if (s->health.code != QUARTET_OK)
+        s->tidy.failed = s->health;
     quartet_status rc = s->tidy.failed.code;
     if (rc != QUARTET_OK)
         *err = s->tidy.failed;
