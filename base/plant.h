@@ -48,11 +48,7 @@
     X(PULL_NOT_REPEATED)  /* a request that is lost on the way is not sent again */ \
     X(PULL_ONE_LATE)      /* the first delta that is missing is not asked for */ \
     X(HELD_DROPPED)       /* what must wait for something else is dropped and counts as received */ \
-    X(GAP_TAKEN)          /* a batch is taken though the one before it is missing */ \
-    X(PURGE_BY_TIMER)     /* dead rows go once the retention is over, whoever has not heard of their end */ \
-    X(PURGE_WITHOUT_ONE)  /* ... without the report of the member in the highest slot */ \
-    X(PURGE_OLD_REPORT)   /* ... by what a member reported over a link that is no more */ \
-    X(PURGE_WITH_HISTORY) /* ... although history tells of them */
+    X(GAP_TAKEN)          /* a batch is taken though the one before it is missing */
 
 enum plant {
     PLANT_NONE,

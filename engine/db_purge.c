@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/plant.h"
 #include "db_internal.h"
 
 #define DUE_PART 16u /* history is swept when its oldest entry is out of date by this part of the retention */
@@ -45,18 +44,11 @@ static bool report_serves(const db *d, uint32_t slot, const struct vv *v)
 
 static bool is_stable(const db *d, const struct vv *v)
 {
-    if (!d->has_identity || plant_is(PLANT_PURGE_BY_TIMER))
+    if (!d->has_identity)
         return true;
-    uint8_t needed = d->peers;
-    if (plant_is(PLANT_PURGE_WITHOUT_ONE)) {
-        uint8_t highest = SLOTS_MAX - 1;
-        while (highest > 0 && (needed & 1u << highest) == 0)
-            highest--;
-        needed &= (uint8_t)~(1u << highest);
-    }
     bool stable = d->peers_known;
     for (uint32_t i = 0; i < SLOTS_MAX && stable; i++)
-        stable = (needed & 1u << i) == 0 || report_serves(d, i, v);
+        stable = (d->peers & 1u << i) == 0 || report_serves(d, i, v);
     return stable;
 }
 
@@ -92,8 +84,6 @@ quartet_status db_peer_applied(db *d, uint8_t slot, uint64_t incarnation, struct
     pthread_mutex_lock(&d->commit_lock);
     struct db_report *r = &d->purge.reports[slot];
     quartet_status rc = vv_decode(&in, &v, &d->chains, err);
-    if (rc == QUARTET_OK && plant_is(PLANT_PURGE_OLD_REPORT))
-        rc = vv_merge(&v, &r->v, err);
     if (rc == QUARTET_OK) { /* never the maximum: another incarnation may know less */
         vv_deinit(&r->v);
         *r = (struct db_report){.told = true, .incarnation = incarnation, .v = v};
@@ -109,8 +99,7 @@ void db_peer_gone(db *d, uint8_t slot)
 {
     QASSERT(slot < SLOTS_MAX);
     pthread_mutex_lock(&d->commit_lock);
-    if (!plant_is(PLANT_PURGE_OLD_REPORT))
-        d->purge.reports[slot].told = false; /* who comes back may be another incarnation */
+    d->purge.reports[slot].told = false; /* who comes back may be another incarnation */
     look(d);
     pthread_mutex_unlock(&d->commit_lock);
 }
@@ -196,7 +185,7 @@ static quartet_status applied_in(struct slice body, struct slice *out, struct er
 quartet_status db_purge_swept(void *ctx, bool rows, uint64_t past_from, struct buf *b, size_t skip, struct err *err)
 {
     db *d = ctx;
-    struct slice body, old, vector;
+    struct slice body, old, vector = {0};
     uint64_t from;
     struct buf fresh = {0};
     if (b->len < skip + CHECKPOINT_HEAD_BYTES)

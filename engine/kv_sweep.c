@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/plant.h"
 #include "kv_merge.h"
 
 struct sweep {
@@ -79,7 +78,7 @@ static quartet_status row_may_go(struct sweep *s, tree_id tree, struct slice key
 {
     bool told = false;
     *go = false;
-    quartet_status rc = plant_is(PLANT_PURGE_WITH_HISTORY) ? QUARTET_OK : has_history(s, tree, key, &told, err);
+    quartet_status rc = has_history(s, tree, key, &told, err);
     if (rc != QUARTET_OK)
         return rc;
     *go = !told && s->how->rows;

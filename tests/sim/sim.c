@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "engine/txn_internal.h"
 
 #define SIM_LOG_BYTES_MAX (256u << 10)
 
@@ -59,15 +60,16 @@ void sim_options_draw(struct sim_options *o, uint64_t seed)
     }
     if (total == 0)
         o->weights[0] = 1;
+    o->purge = prng_chance(&r, 0.4);
 }
 
 void sim_options_print(const struct sim_options *o)
 {
     printf("seed %llu: %u nodes, %u transactions in %.0f s on %u keys; loss %.2f, repeat %.2f, corrupt %.2f, delay %.1f to %.1f ms; large %u rows, "
-           "slow %.2f, %s, buffer %zu, %s\n  faults per second:",
+           "slow %.2f, %s, buffer %zu, %s%s\n  faults per second:",
            (unsigned long long)o->seed, o->nodes, o->transactions, (double)o->run_us / 1e6, o->keys, o->loss, o->repeat, o->corrupt,
            (double)o->delay_us_min / 1e3, (double)o->delay_us_max / 1e3, o->large, o->slow,
-           o->concurrent_ddl ? "tables made on two nodes" : "tables made on one node", o->buffer_bytes, o->cheap_signature ? "cheap signatures" : "Ed25519");
+           o->concurrent_ddl ? "tables made on two nodes" : "tables made on one node", o->buffer_bytes, o->cheap_signature ? "cheap signatures" : "Ed25519", o->purge ? ", no history, purging" : "");
     for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++)
         if (o->faults[i] > 0)
             printf(" %s %.2f,", sim_fault_name(i), o->faults[i]);
@@ -196,11 +198,31 @@ static void keep_batch(void *arg, struct slice batch, const struct batch_header 
 }
 
 /* What the node's worker and timer do in production. */
+/* Flush and sweep, whatever else is going on. Nothing is drawn for it, so that other choices stay as they are. */
+static void purge(struct sim *s, struct sim_node *n)
+{
+    uint64_t at[3] = {s->o.seed, s->now_us, n->slot};
+    struct err err = ERR_INIT;
+    if (!s->o.purge || hash64(at, sizeof at, 3) % 6 != 0)
+        return;
+    pthread_mutex_lock(&n->d->commit_lock);
+    db_publish(n->d);
+    quartet_status rc = db_usable(n->d, &err);
+    if (rc == QUARTET_OK)
+        rc = kv_flush(n->d->store, &err);
+    pthread_mutex_unlock(&n->d->commit_lock);
+    if (rc == QUARTET_OK)
+        rc = db_sweep(n->d, &err);
+    if (rc != QUARTET_OK && !n->env.dead && !n->sick && n->env.disk_bytes == 0)
+        sim_fail(s, "node %u: sweep: %s", (unsigned)n->slot, err.text);
+}
+
 static void node_round(struct sim *s, uint8_t slot)
 {
     struct sim_node *n = &s->nodes[slot];
     struct err err = ERR_INIT;
     db_tick(n->d);
+    purge(s, n);
     quartet_status rc = db_seal(n->d, keep_batch, n, &err);
     if (rc == QUARTET_OK && n->host.unsynced) {
         n->host.unsynced = false;

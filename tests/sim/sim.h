@@ -37,6 +37,7 @@ struct sim_options {
     uint32_t large;             /* rows of a large transaction */
     bool concurrent_ddl;        /* two nodes make the same tables without knowing of each other */
     size_t buffer_bytes;        /* small: flushes in the middle of everything */
+    bool purge;                 /* no history; now and then all is flushed and what may go is swept away */
     bool cheap_signature;       /* batches are signed with a keyed hash (sim_sign.c): a third of the time goes into Ed25519 otherwise */
 };
 

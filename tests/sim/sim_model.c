@@ -285,6 +285,9 @@ static void check_past(struct replay *r, uint32_t at, hlc_stamp as_of)
 {
     struct past p = {.r = r, .node = at, .as_of = as_of};
     txn *reader = NULL;
+    struct err gone = ERR_INIT;
+    if (db_history_check(r->s->nodes[at].d, as_of, &gone) != QUARTET_OK)
+        return; /* it is no longer promised */
     uint64_t live = 0;
     for (uint32_t c = 0; c < r->chains.count && c < 64; c++) {
         struct model_seen *k = &p.known[p.known_count];

@@ -43,6 +43,11 @@ static bool make_tables(struct sim *s, uint32_t at)
 
 bool sim_work_schema(struct sim *s)
 {
+    struct err err = ERR_INIT;
+    if (s->o.purge && sim_sql(&s->nodes[0], "SET history_retention = 0", NULL, &err) != QUARTET_OK) {
+        sim_fail(s, "node 0: %s", err.text);
+        return false;
+    }
     for (uint32_t at = 0; at < (s->o.concurrent_ddl ? 2u : 1u); at++)
         if (!make_tables(s, at))
             return false;
