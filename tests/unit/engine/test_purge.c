@@ -325,14 +325,14 @@ static void test_purge_file_becomes_small(void)
     retention(d, 0);
     help_ddl(d, TABLE);
     for (int k = 0; k < 10; k++) {
-        insert_rows(d, k * 20000 + 1, k * 20000 + 20000);
+        insert_rows(d, k * 4000 + 1, k * 4000 + 4000);
         flush(d);
     }
     for (int k = 0; k < 10; k++)
-        delete_rows(d, k * 20000 + 1, k * 20000 + 20000);
+        delete_rows(d, k * 4000 + 1, k * 4000 + 4000);
     insert_rows(d, 1, 10);
     OK(db_vacuum(d, &before, &after, &err));
-    CU_ASSERT(after < 200000);
+    CU_ASSERT(after < 40000);
     CU_ASSERT_EQUAL(entries(d, table_id(d)), 10);
     new_dir(backup);
     (void)rmdir(backup);
@@ -340,7 +340,7 @@ static void test_purge_file_becomes_small(void)
     (void)rmdir(restored);
     OK(db_backup(d, backup, &bytes, &err));
     OK(db_close(d, &err));
-    CU_ASSERT(base_bytes(dir) < 200000);
+    CU_ASSERT(base_bytes(dir) < 40000);
     CU_ASSERT_EQUAL(quartet_verify(dir, NULL, NULL, NULL, NULL), QUARTET_OK);
     CU_ASSERT_EQUAL(quartet_verify(backup, NULL, NULL, NULL, NULL), QUARTET_OK);
     CU_ASSERT_EQUAL(quartet_restore(backup, restored, NULL), QUARTET_OK);
