@@ -1,6 +1,6 @@
 /* db_checkpoint.c - what must be known beside the base to go on from it: chains, vectors, clock, hashes, and where the log goes on.
  * Why it is stored with the last slice of a flush: base and checkpoint then always agree, and recovery replays exactly what the base lacks.
- * Format, version 3, all numbers little-endian or LEB128: u8 version; u8 flags (1 has an identity, 2 what is derived from rows must be derived again, 4 restored), 32 bytes cluster, u8 slot; u64 clock; u64 log position; varint chains:
+ * Format, version 4, all numbers little-endian or LEB128: u8 version; u8 flags (1 has an identity, 2 what is derived from rows must be derived again, 4 restored), 32 bytes cluster, u8 slot; u64 clock; u64 log position; varint chains:
  *   u8 slot, u64 incarnation each; vector applied; for each chain: vector seen, u64 received, 32 bytes its hash, u64 head, u64 its stamp, 32 bytes its hash,
  *   u64 last stamp; varint tables: u64 id, u64 lo, u64 hi; u64 the stamp that history goes back to (not in
  *   version 1, which kept none); with flag 8 the trailer of db_purge.c stands at the very end; with flag 1 the index of the log below the position, see put_index (from version 3 on); with flag 4 u64 incarnation of the own chain.
