@@ -259,12 +259,42 @@ static void test_orphans_are_a_fixed_point(void)
         one_history(seed);
 }
 
+/* A row that nobody sees holds its key: who writes over it is told, or replaces it. */
+static void test_orphans_hold_their_keys(void)
+{
+    struct prng r;
+    struct cluster *c = cluster_new(2);
+    prng_seed(&r, 9);
+    run_sql(c->d[0], "CREATE TABLE p (id INTEGER PRIMARY KEY)");
+    run_sql(c->d[0], "CREATE TABLE c (id INTEGER PRIMARY KEY, p INTEGER REFERENCES p (id), v TEXT)");
+    run_sql(c->d[0], "INSERT INTO p VALUES (1)");
+    cluster_exchange(c, &r);
+    run_sql(c->d[0], "DELETE FROM p");
+    run_sql(c->d[1], "INSERT INTO c VALUES (1, 1, 'a'), (2, 1, 'b')");
+    cluster_exchange(c, &r);
+    for (uint32_t i = 0; i < 2; i++)
+        expect_rows(c->d[i], "SELECT count(*) FROM c", "0\n");
+    expect_error(c->d[0], "INSERT INTO c VALUES (1, NULL, 'x')", QUARTET_CONSTRAINT, "c.id", -2);
+    expect_error(c->d[0], "INSERT INTO c VALUES (1, NULL, 'x') ON CONFLICT (id) DO UPDATE SET v = 'x'", QUARTET_CONSTRAINT, "out of sight", -2);
+    run_sql(c->d[0], "INSERT OR IGNORE INTO c VALUES (1, NULL, 'x')");
+    run_sql(c->d[0], "REPLACE INTO c VALUES (1, NULL, 'x')");
+    cluster_exchange(c, &r);
+    for (uint32_t i = 0; i < 2; i++)
+        expect_rows(c->d[i], "SELECT * FROM c", "1|NULL|x\n");
+    run_sql(c->d[1], "INSERT INTO p VALUES (1)");
+    cluster_exchange(c, &r);
+    for (uint32_t i = 0; i < 2; i++)
+        expect_rows(c->d[i], "SELECT * FROM c", "1|NULL|x\n2|1|b\n");
+    cluster_free(c);
+}
+
 const char *const unit_suite = "orphans";
 const struct unit_test unit_tests[] = {
     {"of a parent that goes elsewhere", test_orphans_of_a_parent_that_goes_elsewhere},
     {"in a circle", test_orphans_in_a_circle},
     {"of a unique value, of several columns", test_orphans_of_a_unique_value_and_of_several_columns},
     {"as the schema changes", test_orphans_as_the_schema_changes},
+    {"hold their keys", test_orphans_hold_their_keys},
     {"are a fixed point", test_orphans_are_a_fixed_point},
     {NULL, NULL},
 };
