@@ -95,8 +95,7 @@ static void begin_stop(server *s)
 {
     s->stopping = true;
     uv_close((uv_handle_t *)&s->listener, NULL);
-    if (s->has_http)
-        uv_close((uv_handle_t *)&s->http_listener, NULL);
+    uv_close((uv_handle_t *)&s->http_listener, NULL); /* the loop has it, listening or not */
     server_session_close_all(s);
     for (struct link *l = s->links, *next = NULL; l != NULL; l = next) {
         next = l->next;

@@ -2,6 +2,7 @@
  * nodes, failover, hostile bytes. */
 #include "unit/cunit.h"
 
+#include <sched.h>
 #include <time.h>
 
 #include "unit/net/toy_node.h"
@@ -450,6 +451,30 @@ static void test_many_sessions_at_once(void)
     toy_net_free(t);
 }
 
+/* Stopped before its thread has done anything, or anywhere in its first rounds; with and without an
+ * HTTP port. The membership names port 0 for all, so each dials what cannot answer. */
+static void test_stopped_right_after_the_start(void)
+{
+    static const char *const https[] = {"127.0.0.1:0", ""};
+    static const char *const addresses[] = {"127.0.0.1:0", "127.0.0.1:0"};
+    struct toy_cluster cluster;
+    toy_cluster_init(&cluster, 2, addresses, 12);
+    for (int i = 0; i < 200; i++) {
+        struct toy_node node = {.http = https[i % 2]};
+        struct err err = ERR_INIT;
+        quartet_status rc = toy_node_start(&node, &cluster, i / 2 % 2, 9000, &err);
+        if (rc != QUARTET_OK)
+            printf("%s\n", err.text);
+        CU_ASSERT_EQUAL_FATAL(rc, QUARTET_OK);
+        CU_ASSERT(server_port(node.server) != 0);
+        CU_ASSERT_EQUAL(server_http_port(node.server) != 0, https[i % 2][0] != '\0');
+        for (int k = 0; k < i * 10; k++) /* some get as far as to dial */
+            (void)sched_yield();
+        toy_node_free(&node);
+    }
+    toy_cluster_deinit(&cluster);
+}
+
 const char *const unit_suite = "server and client";
 const struct unit_test unit_tests[] = {
     {"statements, rows and errors", test_statements_rows_and_errors},
@@ -463,5 +488,6 @@ const struct unit_test unit_tests[] = {
     {"random bytes on both ports do no harm", test_random_bytes_on_both_ports_do_no_harm},
     {"too many strangers are turned away", test_too_many_strangers_are_turned_away},
     {"many sessions at once", test_many_sessions_at_once},
+    {"stopped right after the start", test_stopped_right_after_the_start},
     {NULL, NULL},
 };

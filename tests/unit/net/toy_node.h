@@ -20,6 +20,7 @@ struct toy_node {
     struct toy_store store;
     struct server_host host;
     server *server;
+    const char *http; /* where it listens; NULL: a free port of loopback, "": nowhere */
     atomic_int writes, sessions;
 };
 
@@ -237,7 +238,7 @@ static inline quartet_status toy_node_start(struct toy_node *n, const struct toy
                                    .doc_bytes =
                                        slice_of(cluster->doc_bytes.data, cluster->doc_bytes.len),
                                    .key = &cluster->keys.nodes[slot],
-                                   .http = "127.0.0.1:0",
+                                   .http = n->http != NULL ? n->http : "127.0.0.1:0",
                                    .version = "toy",
                                    .seed = slot + 1,
                                    .instance = instance};
