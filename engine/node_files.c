@@ -47,6 +47,8 @@ static quartet_status write_node(struct env *env, const char *dir, const struct 
         rc = env->ops->mkdir(env, node_dir, err);
     if (rc == QUARTET_OK)
         rc = env->ops->mkdir(env, keys_dir, err);
+    if (rc == QUARTET_OK) /* its own entry: the files' are synced as they are written, and node_dir's with those of dir */
+        rc = env_sync_parent(env, keys_dir, err);
     if (rc == QUARTET_OK)
         rc = write_key(env, keys_dir, NODE_KEY_FILE, key, err);
     return rc == QUARTET_OK ? write_new(env, keys_dir, NODE_MEMBER_FILE, doc, err) : rc;
@@ -58,6 +60,8 @@ static quartet_status write_cluster(struct env *env, const char *dir, const stru
     quartet_status rc = member_doc_encode(doc, keys->root.seed, &doc_bytes, err);
     if (rc == QUARTET_OK)
         rc = env->ops->mkdir(env, dir, err);
+    if (rc == QUARTET_OK)
+        rc = env_sync_parent(env, dir, err);
     if (rc == QUARTET_OK)
         rc = write_key(env, dir, NODE_ROOT_KEY, &keys->root, err);
     for (uint32_t k = 0; rc == QUARTET_OK && k < doc->node_count; k++)

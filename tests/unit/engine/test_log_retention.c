@@ -176,9 +176,28 @@ static void write_much(db *d, int *id, int rows)
     free(name);
 }
 
-static uint32_t count_segments(const char *dir)
+static bool same_bytes(const char *a, const char *b)
 {
-    char path[600];
+    static uint8_t x[1 << 16], y[1 << 16];
+    FILE *f = fopen(a, "rb"), *g = fopen(b, "rb");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(g);
+    size_t n = 0, m = 0;
+    bool same = true;
+    do {
+        n = fread(x, 1, sizeof x, f);
+        m = fread(y, 1, sizeof y, g);
+        same = n == m && memcmp(x, y, n) == 0;
+    } while (same && n > 0);
+    fclose(f);
+    fclose(g);
+    return same;
+}
+
+/* Segments of the archive; each holds what stood in the log under its number, of which `log` is a copy. */
+static uint32_t count_segments(const char *dir, const char *log)
+{
+    char path[600], was[600];
     struct stat st;
     uint32_t n = 0;
     DIR *d = opendir(dir);
@@ -188,6 +207,8 @@ static uint32_t count_segments(const char *dir)
             continue;
         path_of(path, sizeof path, dir, e->d_name);
         CU_ASSERT(stat(path, &st) == 0 && st.st_size == LOG_SEGMENT_BYTES && strlen(e->d_name) == 25);
+        path_of(was, sizeof was, log, strchr(e->d_name, '-') + 1);
+        CU_ASSERT(same_bytes(path, was));
         n++;
     }
     closedir(d);
@@ -199,11 +220,13 @@ static void test_retention_trims_a_members_log(void)
 {
     struct err err = ERR_INIT;
     struct db_stats s;
-    char dir[64], copy[64], archive[64], place[512];
+    char dir[64], copy[64], archive[64], before[64], place[512], before_log[512];
     struct prng r;
     int id = 0;
     bool same;
     prng_seed(&r, 5);
+    new_dir(before);
+    path_of(before_log, sizeof before_log, before, "log");
     new_dir(dir);
     new_dir(copy);
     new_dir(archive);
@@ -221,6 +244,7 @@ static void test_retention_trims_a_members_log(void)
     CU_ASSERT(s.log_bytes > 3u * LOG_SEGMENT_BYTES); /* nobody has told anything */
     tell(d, c->d[1], 1);
     db_tick(d);
+    walk_dir(dir, before);
     OK(gives(d, &c->pool, 0, &same)); /* it has nothing */
     cluster_exchange(c, &r);
     tell(d, c->d[1], 1);
@@ -228,7 +252,7 @@ static void test_retention_trims_a_members_log(void)
     db_stats(d, &s);
     CU_ASSERT(s.log_bytes <= 2u * LOG_SEGMENT_BYTES); /* the last one, and what is made ahead */
     CU_ASSERT_EQUAL(gives(d, &c->pool, 0, &same), QUARTET_TOO_OLD);
-    CU_ASSERT(count_segments(place) >= 3);
+    CU_ASSERT(count_segments(place, before_log) >= 3);
     walk_dir(dir, copy); /* killed now: its checkpoint is older than the trimming */
     help_put(d, "t", ROW("-1", "after", "1"));
     cluster_seal(c, 0);
@@ -257,6 +281,7 @@ static void test_retention_trims_a_members_log(void)
     cluster_free(c);
     walk_dir(dir, NULL);
     walk_dir(copy, NULL);
+    walk_dir(before, NULL);
     walk_dir(archive, NULL);
 }
 
