@@ -554,18 +554,27 @@ static quartet_status index_row(table_scan *s, struct slice entry, uint32_t room
     return rc;
 }
 
+/* The next entries or records, and room for as many rows in s->vecs. rows->n 0: the end. */
+static quartet_status next_rows(table_scan *s, uint32_t limit, struct kv_rows *rows, struct err *err)
+{
+    quartet_status rc = kv_iter_next(s->it, limit, rows, err);
+    if (rc != QUARTET_OK || rows->n == 0)
+        return rc;
+    arena_rewind(&s->batch, (struct arena_mark){0});
+    for (uint32_t i = 0; i < s->column_count; i++)
+        if (!vec_init(&s->vecs[i], s->table->columns[s->columns[i]].type, rows->n, &s->batch))
+            return arena_fail(&s->batch, err);
+    return QUARTET_OK;
+}
+
 static quartet_status next_by_index(table_scan *s, uint32_t limit, struct batch *out, struct err *err)
 {
     quartet_status rc = QUARTET_OK;
     while (out->n == 0) {
         struct kv_rows rows;
-        rc = kv_iter_next(s->it, limit, &rows, err);
+        rc = next_rows(s, limit, &rows, err);
         if (rc != QUARTET_OK || rows.n == 0)
             return rc;
-        arena_rewind(&s->batch, (struct arena_mark){0});
-        for (uint32_t i = 0; i < s->column_count; i++)
-            if (!vec_init(&s->vecs[i], s->table->columns[s->columns[i]].type, rows.n, &s->batch))
-                return arena_fail(&s->batch, err);
         for (uint32_t r = 0; r < rows.n && rc == QUARTET_OK; r++)
             rc = index_row(s, rows.keys[r], rows.n, out, err);
         if (rc != QUARTET_OK)
@@ -617,13 +626,9 @@ static quartet_status next_past(table_scan *s, uint32_t limit, struct batch *out
 {
     while (out->n == 0) {
         struct kv_rows rows;
-        quartet_status rc = kv_iter_next(s->it, limit, &rows, err);
+        quartet_status rc = next_rows(s, limit, &rows, err);
         if (rc != QUARTET_OK || rows.n == 0)
             return rc;
-        arena_rewind(&s->batch, (struct arena_mark){0});
-        for (uint32_t i = 0; i < s->column_count; i++)
-            if (!vec_init(&s->vecs[i], s->table->columns[s->columns[i]].type, rows.n, &s->batch))
-                return arena_fail(&s->batch, err);
         for (uint32_t r = 0; r < rows.n; r++) {
             bool live = false;
             rc = past_values(s, rows.keys[r], rows.records[r], &live, err);

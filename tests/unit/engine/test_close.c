@@ -68,6 +68,28 @@ static uint64_t number_of(db *d, struct chain_id id)
     return chain_find(&d->chains, id, &no) ? vv_number(&d->applied, no) : 0;
 }
 
+/* What a power cut would leave of `from`, in `to`. */
+static void copy_disk(db *d, const char *from, const char *to)
+{
+    struct err err = ERR_INIT;
+    OK(db_sync_remote(d, &err));
+    walk_dir(to, NULL);
+    CU_ASSERT_EQUAL_FATAL(mkdir(to, 0700), 0);
+    walk_dir(from, to);
+}
+
+/* The first batches of the pool, its own too (which cluster_exchange leaves out), until it takes no more. */
+static void hear_all(struct cluster *c, db *d, uint32_t count)
+{
+    struct err err = ERR_INIT;
+    for (uint32_t i = 0; i < count && !d->fenced; i++) {
+        enum deliver_result result;
+        uint64_t need;
+        OK(db_deliver(d, slice_of(c->pool.bytes[i], c->pool.n[i]), c->public_key[c->pool.slot[i]], &result, &need, &err));
+        err_clear(&err);
+    }
+}
+
 static const char *const tables[] = {"t", NULL};
 
 static void test_close_after_a_restart(void)
@@ -137,10 +159,7 @@ static void test_close_a_clone_takes_the_slot(void)
     struct cluster *c = start(dir[0]);
     struct err err = ERR_INIT;
     struct chain_id first = own_chain(c->d[0]);
-    OK(db_sync_remote(c->d[0], &err));
-    walk_dir(dir[1], NULL);
-    CU_ASSERT_EQUAL_FATAL(mkdir(dir[1], 0700), 0);
-    walk_dir(dir[0], dir[1]);
+    copy_disk(c->d[0], dir[0], dir[1]);
     db *original = c->d[0];
     c->d[0] = open_member(c, dir[1]);
     run_sql(c->d[0], "INSERT INTO t VALUES (1, 'clone')");
@@ -162,12 +181,7 @@ static void test_close_a_clone_takes_the_slot(void)
     c->pool.slot[before] = 0;
     c->pool.count = before; /* nobody relays it */
     free(c->pool.bytes[before]);
-    for (uint32_t i = 0; i < before && !original->fenced; i++) { /* the original hears of the others */
-        enum deliver_result result;
-        uint64_t need;
-        OK(db_deliver(original, slice_of(c->pool.bytes[i], c->pool.n[i]), c->public_key[c->pool.slot[i]], &result, &need, &err));
-        err_clear(&err);
-    }
+    hear_all(c, original, before);
     CU_ASSERT(original->fenced);
     expect_error(original, "INSERT INTO t VALUES (3, 'more')", QUARTET_READONLY, "taken over", -2);
     expect_part(original, "SELECT v FROM t WHERE id = 2", "original"); /* it can be read */
@@ -186,12 +200,8 @@ static void test_close_of_a_restored_backup(void)
     new_dir(dir[0]);
     new_dir(dir[1]);
     struct cluster *c = start(dir[0]);
-    struct err err = ERR_INIT;
     struct chain_id first = own_chain(c->d[0]);
-    OK(db_sync_remote(c->d[0], &err));
-    walk_dir(dir[1], NULL);
-    CU_ASSERT_EQUAL_FATAL(mkdir(dir[1], 0700), 0);
-    walk_dir(dir[0], dir[1]);
+    copy_disk(c->d[0], dir[0], dir[1]);
     for (int i = 0; i < 5; i++) {
         char sql[64];
         snprintf(sql, sizeof sql, "INSERT INTO t VALUES (%d, 'tail')", i);
@@ -202,12 +212,7 @@ static void test_close_of_a_restored_backup(void)
     help_close(c->d[0]);
     c->d[0] = open_member(c, dir[1]);
     CU_ASSERT(number_of(c->d[0], first) < number);
-    for (uint32_t i = 0; i < c->pool.count; i++) { /* its own batches as well: cluster_exchange leaves those out */
-        enum deliver_result result;
-        uint64_t need;
-        OK(db_deliver(c->d[0], slice_of(c->pool.bytes[i], c->pool.n[i]), c->public_key[c->pool.slot[i]], &result, &need, &err));
-        err_clear(&err);
-    }
+    hear_all(c, c->d[0], c->pool.count);
     CU_ASSERT_EQUAL(number_of(c->d[0], first), number);
     settle(c, 9);
     expect_closed(c, first, number, own_chain(c->d[0]));
@@ -225,29 +230,17 @@ static void test_close_and_the_lost_disk_returns(void)
     new_dir(dir[0]);
     new_dir(dir[1]);
     struct cluster *c = start(dir[0]);
-    struct err err = ERR_INIT;
     struct chain_id first = own_chain(c->d[0]);
     uint64_t shared = number_of(c->d[1], first);
     run_sql(c->d[0], "INSERT INTO t VALUES (1, 'never sent')");
     db *old = c->d[0];
     c->d[0] = open_member(c, dir[1]);
-    for (uint32_t i = 0; i < c->pool.count; i++) {
-        enum deliver_result result;
-        uint64_t need;
-        OK(db_deliver(c->d[0], slice_of(c->pool.bytes[i], c->pool.n[i]), c->public_key[c->pool.slot[i]], &result, &need, &err));
-    }
+    hear_all(c, c->d[0], c->pool.count);
     settle(c, 11);
     expect_closed(c, first, shared, own_chain(c->d[0]));
     help_close(old);
     old = open_member(c, dir[0]); /* it returns as another incarnation, and hears of the close */
-    for (uint32_t i = 0; i < c->pool.count; i++) {
-        enum deliver_result result;
-        uint64_t need;
-        if (old->fenced)
-            break;
-        OK(db_deliver(old, slice_of(c->pool.bytes[i], c->pool.n[i]), c->public_key[c->pool.slot[i]], &result, &need, &err));
-        err_clear(&err);
-    }
+    hear_all(c, old, c->pool.count);
     CU_ASSERT(old->fenced);
     help_close(old);
     old = open_member(c, dir[0]); /* and knows it when it is opened the next time */
