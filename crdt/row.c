@@ -337,12 +337,17 @@ quartet_status row_merge(struct row *into, const struct row *other, const struct
     return QUARTET_OK;
 }
 
-bool row_live(const struct row *row)
+const struct row_life *row_first_life(const struct row *row)
 {
     for (uint32_t i = 0; i < row->life_count; i++)
         if (!row->lives[i].ended)
-            return true;
-    return false;
+            return &row->lives[i]; /* they are sorted by birth */
+    return NULL;
+}
+
+bool row_live(const struct row *row)
+{
+    return row_first_life(row) != NULL;
 }
 
 const struct row_cell *row_shown_cell(const struct row *row, const struct chain_table *chains, uint32_t column)

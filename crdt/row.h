@@ -99,7 +99,8 @@ quartet_status row_apply(struct row *row, const struct row_schema *schema, const
 /* Join two states of one row (snapshots), in place: same laws; an ended life stays ended. Shares only values' bytes with `other`. */
 quartet_status row_merge(struct row *into, const struct row *other, const struct row_schema *schema, const struct chain_table *chains,
                          struct arena *a, struct err *err);
-bool row_live(const struct row *row);
+bool row_live(const struct row *row); /* by its births: it may be quarantined all the same (RECORD_HIDDEN) */
+const struct row_life *row_first_life(const struct row *row); /* the earliest that has not ended; NULL: the row is not live */
 /* The visible values, schema.count of them; counters summed. Only for a live row. */
 void row_show(const struct row *row, const struct row_schema *schema, const struct chain_table *chains, struct value *out);
 struct value row_show_column(const struct row *row, const struct row_schema *schema, const struct chain_table *chains, uint32_t column);
@@ -114,8 +115,13 @@ __int128 row_counter_sum(const struct row_column *column, const struct row_cell 
 /* Record: the bytes a row has in the store (docs/STORAGE.md, "Records"). Visible values always stand there readable without
  * CRDT work:
  *   u8 flags | SIMPLE: u64 stamp, u16 chain_no; else varint length, meta | live rows: varint count, `count` encoded values
- * meta holds all that the visible values do not tell. Columns past `count` show their `missing` value. */
-enum record_flags { RECORD_LIVE = 1, RECORD_SIMPLE = 2 };
+ * meta holds all that the visible values do not tell. Columns past `count` show their `missing` value. HIDDEN instead of LIVE: the row is live by its births
+ * and breaks a constraint (DESIGN.md section 4): readers skip it as they skip dead rows, its values stand as a live row's do. row_encode never sets it. */
+enum record_flags { RECORD_LIVE = 1, RECORD_SIMPLE = 2, RECORD_HIDDEN = 4 };
+static inline bool record_has_values(uint8_t flags)
+{
+    return (flags & (RECORD_LIVE | RECORD_HIDDEN)) != 0;
+}
 struct record_view { /* points into the record */
     uint8_t flags;
     struct ver ver;      /* SIMPLE: birth and all registers */
@@ -125,6 +131,8 @@ struct record_view { /* points into the record */
 };
 bool record_view(struct slice record, struct record_view *out); /* false: damaged */
 void record_put(struct buf *out, const struct record_view *view); /* the inverse: flags, version or meta, values */
+/* LIVE to HIDDEN or back, in place; a record that is neither, or is so already, stays. Only the flags differ. */
+void record_set_hidden(uint8_t *record, size_t n, bool hidden);
 quartet_status row_encode(const struct row *row, const struct row_schema *schema, const struct chain_table *chains, struct buf *out, struct err *err);
 /* Decode a whole row; values point into the record. An empty record gives a row without lives. Damage is QUARTET_CORRUPT. */
 quartet_status row_decode(struct slice record, const struct row_schema *schema, struct arena *a, struct row *out, struct err *err);

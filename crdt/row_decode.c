@@ -29,7 +29,8 @@ bool record_view(struct slice record, struct record_view *out)
 {
     struct bytes_in in = bytes_in(record.p, record.n);
     *out = (struct record_view){.flags = bytes_u8(&in)};
-    if ((out->flags & ~(RECORD_LIVE | RECORD_SIMPLE)) != 0 || out->flags == RECORD_SIMPLE)
+    uint8_t shown = out->flags & (RECORD_LIVE | RECORD_HIDDEN);
+    if (out->flags > (RECORD_HIDDEN | RECORD_SIMPLE) || shown == (RECORD_LIVE | RECORD_HIDDEN) || (shown == 0 && out->flags != 0))
         return false;
     if ((out->flags & RECORD_SIMPLE) != 0) {
         out->ver.stamp = bytes_u64(&in);
@@ -38,7 +39,7 @@ bool record_view(struct slice record, struct record_view *out)
     } else {
         out->meta = bytes_slice(&in);
     }
-    if ((out->flags & RECORD_LIVE) != 0) {
+    if (record_has_values(out->flags)) {
         out->value_count = bytes_count(&in, 1);
         out->values = slice_of(in.at, in.left);
     } else if (in.left != 0) {
@@ -262,7 +263,7 @@ static quartet_status decode_meta(const struct record_view *view, const struct r
     struct decoder d = {.schema = schema, .arena = a, .meta = bytes_in(view->meta.p, view->meta.n),
                         .values = view->values, .count = view->value_count};
     uint32_t unended = get_births(&d, out);
-    bool live = (view->flags & RECORD_LIVE) != 0;
+    bool live = record_has_values(view->flags);
     if (out->life_count == 0 || live != (unended > 0))
         d.meta.bad = true;
     d.several = unended > 1;

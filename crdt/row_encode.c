@@ -33,9 +33,9 @@ static void put_sum(struct buf *out, __int128 sum)
     buf_u8(out, (uint8_t)v);
 }
 
-static void put_simple_head(struct buf *out, struct ver ver, uint32_t count)
+static void put_simple_head(struct buf *out, uint8_t flags, struct ver ver, uint32_t count)
 {
-    uint8_t head[11] = {RECORD_LIVE | RECORD_SIMPLE};
+    uint8_t head[11] = {flags};
     store_le64(head + 1, ver.stamp);
     store_le16(head + 9, ver.chain);
     buf_put(out, head, sizeof head);
@@ -45,21 +45,28 @@ static void put_simple_head(struct buf *out, struct ver ver, uint32_t count)
 void record_put(struct buf *out, const struct record_view *view)
 {
     if ((view->flags & RECORD_SIMPLE) != 0) {
-        put_simple_head(out, view->ver, view->value_count);
+        put_simple_head(out, view->flags, view->ver, view->value_count);
     } else {
         buf_u8(out, view->flags);
         buf_varint(out, view->meta.n);
         buf_put(out, view->meta.p, view->meta.n);
-        if ((view->flags & RECORD_LIVE) != 0)
+        if (record_has_values(view->flags))
             buf_varint(out, view->value_count);
     }
-    if ((view->flags & RECORD_LIVE) != 0)
+    if (record_has_values(view->flags))
         buf_put(out, view->values.p, view->values.n);
+}
+
+void record_set_hidden(uint8_t *record, size_t n, bool hidden)
+{
+    uint8_t from = hidden ? RECORD_LIVE : RECORD_HIDDEN, to = hidden ? RECORD_HIDDEN : RECORD_LIVE;
+    if (n > 0 && (record[0] & from) != 0)
+        record[0] = (uint8_t)((record[0] & ~from) | to);
 }
 
 void record_put_simple(struct buf *out, struct ver ver, const struct value *values, uint32_t count)
 {
-    put_simple_head(out, ver, count);
+    put_simple_head(out, RECORD_LIVE | RECORD_SIMPLE, ver, count);
     for (uint32_t i = 0; i < count; i++)
         value_encode(out, &values[i]);
 }
@@ -107,7 +114,7 @@ static bool encode_simple(const struct row *row, const struct row_schema *schema
         if (is_counter(schema, i) ? !counter_untouched(&schema->columns[i], life, cell) : !ver_eq(cell->ver, life->birth))
             return false;
     }
-    put_simple_head(out, life->birth, count);
+    put_simple_head(out, RECORD_LIVE | RECORD_SIMPLE, life->birth, count);
     for (uint32_t i = 0; i < count; i++) {
         if (!is_counter(schema, i)) {
             value_encode(out, &life->cells[i].value);

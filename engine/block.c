@@ -40,7 +40,7 @@ quartet_status block_row_from_record(struct block_row *row, struct slice key, st
     if (record.n == 0)
         return QUARTET_OK;
     struct record_view view;
-    bool good = record_view(record, &view) && view.flags <= (RECORD_LIVE | RECORD_SIMPLE) && view.value_count <= ROW_COLUMNS_MAX;
+    bool good = record_view(record, &view) && view.value_count <= ROW_COLUMNS_MAX;
     if (good && view.value_count > 0) {
         row->values = arena_alloc(a, view.value_count * sizeof *row->values);
         if (row->values == NULL)

@@ -14,7 +14,7 @@
 #define BLOCK_BYTES_MAX (1u << 31)
 #define BLOCK_ROWS_MAX (1u << 24)
 
-/* What a row is beside its record's own flags (RECORD_LIVE, RECORD_SIMPLE). */
+/* What a row is beside its record's own flags (enum record_flags). */
 enum block_class {
     BLOCK_LIFE = 0x10,  /* with a record's flags, not SIMPLE: one life, not ended; its birth is in `ver`, what follows it in `meta` */
     BLOCK_EMPTY = 0x40, /* an empty record: an index entry */
@@ -67,7 +67,7 @@ static inline bool block_class_live(uint8_t class)
 }
 static inline bool block_class_has_values(uint8_t class)
 {
-    return class < BLOCK_EMPTY && (class & RECORD_LIVE) != 0;
+    return class < BLOCK_EMPTY && record_has_values(class);
 }
 bool block_key(const struct block *b, uint32_t row, struct buf *out); /* appended; false: damaged */
 /* Keys that are one ascending integer column (KEY_INT without NULLs) as numbers. false: one is no such key, or damaged. */

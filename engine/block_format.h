@@ -73,15 +73,26 @@ static inline double block_halves(int64_t m, uint8_t scale)
     return (double)m / (double)(1u << scale);
 }
 
-/* ---- class codes: 4 bits; below 8: record flags, plus CODE_LIFE ---- */
-enum { CODE_LIFE = 4, CODE_EMPTY = 8, CODE_RAW = 9 };
+/* ---- class codes: 4 bits; below 8: record flags LIVE and SIMPLE, plus CODE_LIFE ---- */
+enum { CODE_LIFE = 4, CODE_EMPTY = 8, CODE_RAW = 9, CODE_HIDDEN = 10, CODE_HIDDEN_LIFE = 11, CODE_HIDDEN_SIMPLE = 12 };
 static inline uint8_t block_class_of_code(uint8_t code)
 {
-    return code == CODE_EMPTY ? BLOCK_EMPTY : code == CODE_RAW ? BLOCK_RAW : (uint8_t)((code & 3u) | ((code & CODE_LIFE) != 0 ? BLOCK_LIFE : 0));
+    switch (code) {
+    case CODE_EMPTY: return BLOCK_EMPTY;
+    case CODE_RAW: return BLOCK_RAW;
+    case CODE_HIDDEN: return RECORD_HIDDEN;
+    case CODE_HIDDEN_LIFE: return RECORD_HIDDEN | BLOCK_LIFE;
+    case CODE_HIDDEN_SIMPLE: return RECORD_HIDDEN | RECORD_SIMPLE;
+    default: return (uint8_t)((code & 3u) | ((code & CODE_LIFE) != 0 ? BLOCK_LIFE : 0));
+    }
 }
 static inline uint8_t block_code_of_class(uint8_t class)
 {
-    return class == BLOCK_EMPTY ? CODE_EMPTY : class == BLOCK_RAW ? CODE_RAW : (uint8_t)((class & 3u) | ((class & BLOCK_LIFE) != 0 ? CODE_LIFE : 0));
+    if (class == BLOCK_EMPTY || class == BLOCK_RAW)
+        return class == BLOCK_EMPTY ? CODE_EMPTY : CODE_RAW;
+    if ((class & RECORD_HIDDEN) != 0)
+        return (class & BLOCK_LIFE) != 0 ? CODE_HIDDEN_LIFE : (class & RECORD_SIMPLE) != 0 ? CODE_HIDDEN_SIMPLE : CODE_HIDDEN;
+    return (uint8_t)((class & 3u) | ((class & BLOCK_LIFE) != 0 ? CODE_LIFE : 0));
 }
 
 /* ---- cells of 1, 2, 4, 8, 16, ... 64 bits ---- */

@@ -457,7 +457,7 @@ static quartet_status put_head(const struct block_row *head, struct buf *out)
 {
     uint8_t small[64];
     struct buf meta = {.data = small, .cap = sizeof small, .limit_bytes = sizeof small};
-    struct record_view view = {.flags = head->class & (RECORD_LIVE | RECORD_SIMPLE), .ver = head->ver, .value_count = head->value_count};
+    struct record_view view = {.flags = head->class & (RECORD_LIVE | RECORD_SIMPLE | RECORD_HIDDEN), .ver = head->ver, .value_count = head->value_count};
     if ((head->class & BLOCK_LIFE) == 0) {
         view.meta = head->meta;
         record_put(out, &view);
@@ -606,7 +606,7 @@ static bool has_column(const struct block *b, const struct column *counts, uint3
     uint8_t class = block_class(b, row);
     *live = block_class_live(class);
     *bad = !row_count(b, counts, row, class, &count);
-    return !*bad && column < count;
+    return !*bad && *live && column < count; /* what a hidden row holds is for who takes its record apart */
 }
 
 quartet_status block_values(const struct block *b, uint32_t row, const uint16_t *columns, uint32_t n, const struct value *missing, struct value *out,

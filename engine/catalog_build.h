@@ -11,6 +11,7 @@
 #include "kv.h"
 
 #define SYS_COLUMN_ORDER 5u /* local: in which order this node learnt of added columns = their place in records */
+#define SYS_QUARANTINE 6u   /* local: which rows break a constraint of their own table (RECORD_HIDDEN), and since when here */
 #define SYS_CONFLICTS 8u    /* local: quartet_conflict_log, what concurrent writes overrode */
 #define SYS_RESOLVED 9u     /* replicated: conflicts that somebody settled by RESOLVE CONFLICT */
 #define SYS_CLOSINGS 10u    /* replicated: up to where members have chains whose writer runs no more (db_close.c) */
@@ -22,7 +23,7 @@
 /* Whether a system table is this node's own: made by apply, neither replicated nor part of the state hash. */
 static inline bool system_is_local(tree_id id)
 {
-    return id == SYS_GRAVES || id == SYS_COLUMN_ORDER || id == SYS_CONFLICTS || id == SYS_BROKEN;
+    return id == SYS_GRAVES || id == SYS_COLUMN_ORDER || id == SYS_QUARANTINE || id == SYS_CONFLICTS || id == SYS_BROKEN;
 }
 #define CATALOG_COLUMN_ADDED (1u << 16) /* ids of added columns begin here */
 
@@ -49,6 +50,7 @@ enum {
 enum { RESOLVED_LOSING_STAMP, RESOLVED_ID, RESOLVED_AT, RESOLVED_COLUMNS };
 enum { CLOSING_SLOT, CLOSING_INCARNATION, CLOSING_MEMBER, CLOSING_NUMBER, CLOSING_SUCCESSOR, CLOSING_COLUMNS };
 enum { COL_TABLE_ID, COL_ID, COL_NAME, COL_SQL, COL_COLUMNS };
+enum { QUARANTINE_TABLE_ID, QUARANTINE_KEY, QUARANTINE_SINCE, QUARANTINE_COLUMNS };
 enum { ORDER_TABLE_ID, ORDER_ID, ORDER_POSITION, ORDER_COLUMNS };
 
 struct table_box {

@@ -1,8 +1,8 @@
 /* db_checkpoint.c - what must be known beside the base to go on from it: chains, vectors, clock, hashes, and where the log goes on.
  * Why it is stored with the last slice of a flush: base and checkpoint then always agree, and recovery replays exactly what the base lacks.
- * Format, version 4, all numbers little-endian or LEB128: u8 version; u8 flags (1 has an identity, 2 what is derived from rows must be derived again, 4 restored), 32 bytes cluster, u8 slot; u64 clock; u64 log position; varint chains:
+ * Format, version 5, all numbers little-endian or LEB128: u8 version; u8 flags (1 has an identity, 2 what is derived from rows must be derived again, 4 restored), 32 bytes cluster, u8 slot; u64 clock; u64 log position; varint chains:
  *   u8 slot, u64 incarnation each; vector applied; for each chain: vector seen, u64 received, 32 bytes its hash, u64 head, u64 its stamp, 32 bytes its hash,
- *   u64 last stamp; varint tables: u64 id, u64 lo, u64 hi; u64 the stamp that history goes back to (not in
+ *   u64 last stamp; varint tables: u64 id, u64 lo, u64 hi, u64 hidden lo, u64 hidden hi, u64 hidden rows; u64 the stamp that history goes back to (not in
  *   version 1, which kept none); with flag 8 the trailer of db_purge.c stands at the very end; with flag 1 the index of the log below the position, see put_index (from version 3 on); with flag 4 u64 incarnation of the own chain.
  *   A vector: varint count, then u16 chain, u64 number, u64 stamp, u64 head.
  * Not here: when it is taken (kv.c). */
@@ -11,9 +11,9 @@
 #include "base/mem.h"
 #include "db_internal.h"
 
-#define CHECKPOINT_VERSION 4u
-#define CHECKPOINT_VERSION_ORPHANS 4u /* the first whose foreign keys have indexes and SYS_BROKEN */
+#define CHECKPOINT_VERSION 5u
 #define CHECKPOINT_VERSION_INDEX 3u /* the first with an index of the log */
+#define CHECKPOINT_VERSION_HIDDEN 5u /* the first with quarantined rows; from 4 on foreign keys have indexes and SYS_BROKEN */
 #define CHECKPOINT_AT 43u /* where the log position stands */
 enum { CHECKPOINT_IDENTITY = 1, CHECKPOINT_REBUILD = 2, CHECKPOINT_RESTORED = 4 };
 
@@ -153,6 +153,9 @@ quartet_status db_checkpoint(void *ctx, apply_no through, struct buf *out, struc
         buf_u64(out, s->id);
         buf_u64(out, s->hash.lo);
         buf_u64(out, s->hash.hi);
+        buf_u64(out, s->hidden.lo);
+        buf_u64(out, s->hidden.hi);
+        buf_u64(out, s->hidden_count);
     }
     pthread_mutex_unlock(&d->tables_lock);
     db_history_raise(d);
@@ -290,13 +293,17 @@ static quartet_status get_states(db *d, struct bytes_in *in, uint8_t version, lo
         memcpy(s->head, hash, sizeof s->head);
         memcpy(s->received_hash, hash, sizeof s->received_hash);
     }
-    uint32_t n = bytes_count(in, 24);
+    bool hidden = version >= CHECKPOINT_VERSION_HIDDEN;
+    uint32_t n = bytes_count(in, hidden ? 48 : 24);
     for (uint32_t i = 0; i < n; i++) {
         struct table_state *t = db_table(d, bytes_u64(in), err);
         if (t == NULL)
             return QUARTET_NOMEM;
         t->hash.lo = bytes_u64(in);
         t->hash.hi = bytes_u64(in);
+        t->hidden.lo = hidden ? bytes_u64(in) : 0;
+        t->hidden.hi = hidden ? bytes_u64(in) : 0;
+        t->hidden_count = hidden ? bytes_u64(in) : 0;
     }
     uint64_t history_from = version == 1 ? d->clock.last + 4 : bytes_u64(in);
     atomic_store(&d->history_from, history_from);
@@ -325,7 +332,7 @@ quartet_status db_checkpoint_read(db *d, struct slice blob, log_pos *from, struc
         return err_set(err, QUARTET_CANTOPEN, "the database has format version %u, this program reads up to %u", version, CHECKPOINT_VERSION);
     uint8_t flags = bytes_u8(&in);
     d->has_identity = (flags & CHECKPOINT_IDENTITY) != 0;
-    d->rebuild = (flags & CHECKPOINT_REBUILD) != 0 || version < CHECKPOINT_VERSION_ORPHANS;
+    d->rebuild = (flags & CHECKPOINT_REBUILD) != 0 || version < CHECKPOINT_VERSION_HIDDEN;
     d->incarnation = (flags & CHECKPOINT_RESTORED) != 0; /* which one stands at the end */
     const uint8_t *cluster = bytes_take(&in, sizeof d->identity.cluster.b);
     d->identity.slot = bytes_u8(&in);

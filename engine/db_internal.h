@@ -80,6 +80,8 @@ struct held_batch { /* a peer's batch of which not all could be applied */
 struct table_state { /* per table id; owned by db.tables */
     tree_id id;
     struct state_hash hash;
+    struct state_hash hidden; /* of the quarantined rows among them: hash less hidden is that of what is visible */
+    uint64_t hidden_count;    /* how many they are */
     int64_t next_key;      /* highest assigned key + 1 (or + 4); 0: not known. keys_lock */
     uint32_t key_users;    /* transactions that took keys from it */
     bool key_known;        /* member: highest_own was looked up */

@@ -184,6 +184,7 @@ static void test_row_codec_plain_rows_hash_alike(void)
     begin();
     struct prng r;
     struct buf scratch = {0}, values = {0}, record = {0};
+    struct err err = ERR_INIT;
     prng_seed(&r, unit_seed(21));
     for (uint32_t run = 0; run < 2000; run++) {
         enum { MANY = 12 };
@@ -218,6 +219,16 @@ static void test_row_codec_plain_rows_hash_alike(void)
         buf_clear(&scratch);
         record_put(&record, &view);
         record_put_simple(&scratch, BIRTH, shown, written);
+        CU_ASSERT(slice_eq(slice_of(record.data, record.len), slice_of(scratch.data, scratch.len)));
+        /* Hidden, a record tells the same row, and that readers skip it; shown again it is what it was. */
+        record_set_hidden(record.data, record.len, true);
+        CU_ASSERT(record_view(slice_of(record.data, record.len), &view) && view.flags == (RECORD_HIDDEN | RECORD_SIMPLE) && view.value_count == written);
+        CU_ASSERT_EQUAL(row_decode(slice_of(record.data, record.len), &some, &arena, &row, &err), QUARTET_OK);
+        CU_ASSERT(row_live(&row) && ver_eq(row_first_life(&row)->birth, BIRTH));
+        buf_clear(&values);
+        record_put(&values, &view);
+        CU_ASSERT(slice_eq(slice_of(record.data, record.len), slice_of(values.data, values.len)));
+        record_set_hidden(record.data, record.len, false);
         CU_ASSERT(slice_eq(slice_of(record.data, record.len), slice_of(scratch.data, scratch.len)));
     }
     buf_deinit(&scratch);

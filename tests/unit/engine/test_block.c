@@ -82,10 +82,12 @@ static void sample_record(struct prng *r, struct buf *out, uint32_t kind)
     struct ver ver = {.stamp = kind == 0 ? 12345 : prng_u64(r) >> 2, .chain = (chain_no)(kind == 2 ? prng_below(r, 3) : 4)};
     if (kind != 2 || prng_chance(r, 0.7)) {
         record_put_simple(out, ver, values, count);
+        record_set_hidden(out->data, out->len, kind == 2 && prng_chance(r, 0.2));
         return;
     }
     struct buf encoded = {0};
-    struct record_view view = {.flags = prng_chance(r, 0.6) ? RECORD_LIVE : 0, .meta = slice_of("metametameta", prng_below(r, 12))};
+    struct record_view view = {.flags = prng_chance(r, 0.6) ? RECORD_LIVE : prng_chance(r, 0.5) ? RECORD_HIDDEN : 0,
+                               .meta = slice_of("metametameta", prng_below(r, 12))};
     for (uint32_t i = 0; i < count && view.flags != 0; i++)
         value_encode(&encoded, &values[i]);
     view.value_count = view.flags != 0 ? count : 0;

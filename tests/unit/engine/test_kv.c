@@ -98,6 +98,7 @@ static void random_record(struct prng *r, tree_id tree, struct buf *out)
     struct ver ver = {.stamp = 1000 + (prng_chance(r, 0.5) ? 0 : prng_below(r, 3)), .chain = (chain_no)(prng_chance(r, 0.1) ? 1 : 0)};
     if (prng_chance(r, 0.9)) {
         record_put_simple(out, ver, values, count);
+        record_set_hidden(out->data, out->len, prng_chance(r, 0.05));
         return;
     }
     struct buf encoded = {0};
