@@ -36,10 +36,22 @@ void db_purge_deinit(db *d)
 
 /* ---- what every member has ---- */
 
+/* Does anybody write in the member's name whom its report does not know? A later run, started from an old copy perhaps, which came to here by way of others while the link
+ * to the one before still seems to stand: what that one had does not tell what this one has. */
+static bool is_outdated(const db *d, uint32_t slot, const struct db_report *r)
+{
+    for (uint32_t i = 0; i < d->state_count; i++) {
+        struct chain_id id = chain_id_of(&d->chains, (chain_no)i);
+        if (d->state[i] != NULL && id.slot == slot && id.incarnation != r->incarnation && d->state[i]->received > vv_number(&r->v, (chain_no)i))
+            return true;
+    }
+    return false;
+}
+
 static bool report_serves(const db *d, uint32_t slot, const struct vv *v)
 {
     const struct db_report *r = &d->purge.reports[slot];
-    return r->told && vv_covers(&r->v, v) && vv_covers(&d->applied, &r->v);
+    return r->told && vv_covers(&r->v, v) && vv_covers(&d->applied, &r->v) && !is_outdated(d, slot, r);
 }
 
 static bool is_stable(const db *d, const struct vv *v)

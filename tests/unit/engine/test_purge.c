@@ -243,6 +243,63 @@ static void test_purge_when_all_members_have_it(void)
         one_cluster(seed);
 }
 
+/* A member's report is worth nothing any more once another run of it writes, though nobody has said that the link is gone: that run may come from an old copy. */
+static void test_purge_report_of_a_run_before(void)
+{
+    struct err err = ERR_INIT;
+    struct prng r;
+    static const char *const tables[] = {"t", NULL};
+    char dir[64], copy[64];
+    prng_seed(&r, 6);
+    new_dir(dir);
+    new_dir(copy);
+    struct cluster *c = cluster_new(3);
+    help_close(c->d[2]);
+    OK(db_open(env_posix(), dir, NULL, &c->d[2], &err));
+    OK(db_set_identity(c->d[2], &c->id[2], &err));
+    peers(c);
+    retention(c->d[0], 0);
+    help_ddl(c->d[0], TABLE);
+    insert_rows(c->d[0], 1, 10);
+    cluster_exchange(c, &r);
+    insert_rows(c->d[2], 20, 22);
+    cluster_exchange(c, &r);
+    OK(db_close(c->d[2], &err));
+    walk_dir(dir, copy);
+    OK(db_open(env_posix(), dir, NULL, &c->d[2], &err));
+    OK(db_set_identity(c->d[2], &c->id[2], &err));
+    peers(c);
+    delete_rows(c->d[0], 1, 5);
+    cluster_exchange(c, &r);
+    flush(c->d[0]);
+    all_report(c);
+    help_close(c->d[2]);
+    OK(db_open(env_posix(), copy, NULL, &c->d[2], &err));
+    OK(db_set_identity(c->d[2], &c->id[2], &err));
+    peers(c);
+    update_row(c->d[2], 1, "from the past");
+    uint32_t first = c->pool.count;
+    cluster_seal(c, 2);
+    CU_ASSERT_EQUAL(c->pool.count, first + 1);
+    CU_ASSERT_EQUAL(cluster_give(c, 0, first), DELIVER_APPLIED); /* by way of node 1 */
+    struct db_purge_info info;
+    db_purge_info(c->d[0], &info);
+    CU_ASSERT_EQUAL(info.waits_for, 1u << 1 | 1u << 2); /* node 1: it has told of nothing since */
+    OK(db_sweep(c->d[0], &err));
+    CU_ASSERT_EQUAL(entries(c->d[0], table_id(c->d[0])), 13);
+    report(c, 2, 0); /* the run that is: it lacks the DELETE */
+    OK(db_sweep(c->d[0], &err));
+    CU_ASSERT_EQUAL(entries(c->d[0], table_id(c->d[0])), 13);
+    cluster_exchange(c, &r);
+    all_report(c);
+    sweep(c->d[0]);
+    CU_ASSERT_EQUAL(entries(c->d[0], table_id(c->d[0])), 8);
+    cluster_expect_equal(c, tables, 0);
+    cluster_free(c);
+    walk_dir(dir, NULL);
+    walk_dir(copy, NULL);
+}
+
 /* All have purged; one comes back from a copy of its disk where the row is live. */
 static void test_purge_old_backup_comes_back(void)
 {
@@ -391,6 +448,7 @@ const struct unit_test unit_tests[] = {
     {"alone without history", test_purge_alone_without_history},
     {"waits for history", test_purge_waits_for_history},
     {"when all members have it", test_purge_when_all_members_have_it},
+    {"report of a run before", test_purge_report_of_a_run_before},
     {"old backup comes back", test_purge_old_backup_comes_back},
     {"file becomes small", test_purge_file_becomes_small},
     {"close gives back", test_purge_close_gives_back},
