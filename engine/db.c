@@ -74,9 +74,20 @@ quartet_status db_usable(db *d, struct err *err)
     return kv_health(d->store, err);
 }
 
+quartet_status db_writable(db *d, struct err *err)
+{
+    quartet_status rc = db_usable(d, err);
+    uint64_t from = atomic_load(&d->behind_from);
+    if (rc != QUARTET_OK || from == 0)
+        return rc;
+    return err_set(err, QUARTET_READONLY, "too old: this node lacks delta %llu of slot %u, which no member's log holds any longer (it was away too long, or has an old copy of its directory). "
+                                          "It can be read and dumped only; OPERATIONS.md, \"A node that was left behind\"",
+                   (unsigned long long)from, (unsigned)atomic_load(&d->behind_slot));
+}
+
 quartet_status db_health(db *d, struct err *err)
 {
-    return db_usable(d, err);
+    return db_writable(d, err);
 }
 
 void db_notify(db *d)

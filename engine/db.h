@@ -55,6 +55,14 @@ quartet_status db_sync_remote(db *d, struct err *err); /* make what was delivere
 /* Have all of these (an encoded vector) been applied? For session tokens. */
 bool db_covers(db *d, struct slice encoded_vv);
 
+/* Is there anything of this chain from `from` on that has not come yet? */
+bool db_lacks(db *d, struct chain_id chain, uint64_t from);
+/* Delta `from` of the chain is missing here, and no member's log holds it any longer: writes are refused with QUARTET_READONLY until it comes after all. from 0: it is not so. */
+void db_set_behind(db *d, struct chain_id chain, uint64_t from);
+bool db_is_behind(db *d);
+uint64_t db_behind_from(db *d); /* that number; 0: none */
+bool db_is_fenced(db *d); /* the cluster goes on without this directory (db_close.c) */
+
 /* ---- how much of the log is kept: what recovery needs, and what a member lacks ---- */
 /* Which other slots are members, a bit each. Until it is told, and until each of them has told with db_peer_has what is on its disk, a member's log is kept. */
 void db_set_peers(db *d, uint8_t others);

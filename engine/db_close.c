@@ -269,7 +269,7 @@ void db_close_tick(db *d)
     struct err err = ERR_INIT;
     uint32_t count = 0;
     pthread_mutex_lock(&d->commit_lock);
-    bool may = d->identity.member && d->can_sign && d->peers_known && !d->fenced && db_usable(d, &err) == QUARTET_OK;
+    bool may = d->identity.member && d->can_sign && d->peers_known && !d->fenced && db_writable(d, &err) == QUARTET_OK;
     quartet_status rc = may ? gather(d, x, &count, &err) : QUARTET_OK;
     pthread_mutex_unlock(&d->commit_lock);
     if (rc == QUARTET_OK && count > 0)

@@ -166,6 +166,8 @@ struct db {
     struct closing *closings;      /* db_close.c; by no order */
     uint32_t closing_count;
     bool fenced;          /* the cluster has left this directory behind: no more writes */
+    _Atomic uint64_t behind_from; /* db_set_behind; 0: it is not */
+    _Atomic uint8_t behind_slot;
     _Atomic log_pos trim_looked; /* end of the log when db_trim_due did something last */
     log_pos forced_at;    /* the log was cut here though somebody lacks what went; 0: never */
 
@@ -192,6 +194,7 @@ struct db {
 struct chain_state *db_chain(db *d, chain_no chain, struct err *err); /* made as needed; NULL: out of memory. Stays where it is */
 struct table_state *db_table(db *d, tree_id id, struct err *err);     /* made as needed; stays where it is */
 quartet_status db_usable(db *d, struct err *err);
+quartet_status db_writable(db *d, struct err *err); /* also not behind what the members can still give */
 /* What takes more memory than this goes through files. */
 size_t db_large_bytes(const db *d);
 struct kv_run_place db_run_place(const db *d); /* of such files */

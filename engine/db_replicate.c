@@ -5,6 +5,7 @@
  * Not here: signing (db_seal.c), dependencies (db_take.c), who is asked when (net/gossip.c). */
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/plant.h"
 #include "db_internal.h"
@@ -233,6 +234,46 @@ quartet_status db_read_batches(db *d, struct chain_id chain, uint64_t from, size
 }
 
 /* ---- how far this node is ---- */
+
+bool db_lacks(db *d, struct chain_id chain, uint64_t from)
+{
+    chain_no no;
+    pthread_mutex_lock(&d->commit_lock);
+    const struct chain_state *s = find_state(d, chain, &no);
+    bool lacks = s == NULL || s->received < from;
+    pthread_mutex_unlock(&d->commit_lock);
+    return lacks;
+}
+
+void db_set_behind(db *d, struct chain_id chain, uint64_t from)
+{
+    atomic_store(&d->behind_slot, chain.slot);
+    if (atomic_exchange(&d->behind_from, from) == from)
+        return;
+    struct err why = ERR_INIT;
+    if (from != 0 && db_writable(d, &why) != QUARTET_OK)
+        log_line(d->env, LOG_ERROR, "db", "%s", why.text);
+    else
+        log_line(d->env, LOG_INFO, "db", "what no member's log held has come after all: this node takes writes again");
+}
+
+uint64_t db_behind_from(db *d)
+{
+    return atomic_load(&d->behind_from);
+}
+
+bool db_is_behind(db *d)
+{
+    return db_behind_from(d) != 0;
+}
+
+bool db_is_fenced(db *d)
+{
+    pthread_mutex_lock(&d->commit_lock);
+    bool fenced = d->fenced;
+    pthread_mutex_unlock(&d->commit_lock);
+    return fenced;
+}
 
 quartet_status db_vectors(db *d, struct buf *applied, struct buf *durable, struct err *err)
 {

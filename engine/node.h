@@ -21,6 +21,12 @@ const char *node_address(const node *n);
 
 /* ---- the gossip host over a database, without sockets or threads: for the node and for the simulator ---- */
 
+#define NODE_LOST_MAX 8u
+struct node_lost { /* deltas from `from` on of a chain, which this node lacks and somebody's log no longer holds */
+    struct chain_id chain;
+    uint64_t from;
+    uint8_t gone, lacks; /* bits by slot: members that had them and no longer do; that never had them, as they told last */
+};
 struct node_gossip {
     db *d;
     struct env *env;
@@ -29,6 +35,8 @@ struct node_gossip {
     uint8_t answered;               /* a bit for each slot that has told what it knows of ours */
     bool unsynced;                  /* batches were taken since the last node_gossip_sync */
     uint64_t delivered, refused, faults;
+    struct node_lost lost[NODE_LOST_MAX];
+    uint32_t lost_count;
     void *news_ctx;
     /* Called after a batch was taken, and with what peers tell; on gossip's thread; may be NULL. */
     void (*news)(void *ctx);
@@ -40,6 +48,10 @@ quartet_status node_gossip_init(struct node_gossip *g, db *d, const struct membe
 void node_gossip_deinit(struct node_gossip *g);
 /* Fill the table that gossip calls; ctx is g. */
 void node_gossip_host(struct node_gossip *g, struct gossip_host *out);
+
+/* node_behind.c: a peer's log no longer holds delta `from` of a chain; what a peer said of itself. */
+void node_behind_gone(struct node_gossip *g, uint8_t slot, struct chain_id chain, uint64_t from);
+void node_behind_status(struct node_gossip *g, uint8_t slot, const struct gossip_status *s);
 
 /* ---- files ---- */
 

@@ -101,7 +101,7 @@ static quartet_status status(void *ctx, struct gossip_status *out, struct err *e
         out->incarnation = db_incarnation(g->d);
         out->wall_us = g->env->ops->wall_us(g->env);
         out->floor = stats.last_stamp;
-        out->state = GOSSIP_STATE_READY;
+        out->state = (uint8_t)(db_is_fenced(g->d) ? GOSSIP_STATE_FENCED : db_is_behind(g->d) ? GOSSIP_STATE_TOO_OLD : GOSSIP_STATE_READY);
         out->hash_bytes = 16;
         store_le64(out->hash, hash.lo);
         store_le64(out->hash + 8, hash.hi);
@@ -170,6 +170,7 @@ static void peer_status(void *ctx, uint8_t slot, const struct gossip_status *s)
         g->told_status(g->news_ctx, slot, s);
     note_disk(g, slot, s);
     note_applied(g, slot, s);
+    node_behind_status(g, slot, s);
     if (g->identity.members_answered)
         return;
     struct buf applied = {0}, durable = {0};
@@ -217,9 +218,7 @@ static void peer_fault(void *ctx, uint8_t slot, const char *text)
 
 static void too_old(void *ctx, uint8_t slot, struct chain_id chain, uint64_t from)
 {
-    struct node_gossip *g = ctx;
-    log_line(g->env, LOG_ERROR, "gossip", "node %u no longer has delta %llu of slot %u in its log (its log_bytes_max was passed while this node was away)", (unsigned)slot, (unsigned long long)from,
-             (unsigned)chain.slot);
+    node_behind_gone(ctx, slot, chain, from);
 }
 
 quartet_status node_gossip_init(struct node_gossip *g, db *d, const struct member_doc *doc, const struct member_key *key, struct err *err)

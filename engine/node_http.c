@@ -55,6 +55,7 @@ static void put_metrics(struct node *n, struct buf *out)
     put_metric(out, "quartet_pinned_bytes", "gauge", "flushed buffers kept for snapshots", (double)s.kv.pinned_bytes);
     put_metric(out, "quartet_pinned_base_bytes", "gauge", "of the base kept for snapshots", (double)s.kv.pinned_base_bytes);
     put_metric(out, "quartet_snapshots_too_old_total", "counter", "snapshots that pinned too much", (double)s.kv.too_old);
+    put_metric(out, "quartet_left_behind", "gauge", "1 where no member's log holds what this node lacks: it takes no writes", db_is_behind(n->d));
     if (server_view(n->server, &view, &err) != QUARTET_OK)
         return; /* out of memory: the figures above are still true */
     put_metric(out, "quartet_sessions", "gauge", "client sessions", view.sessions);

@@ -57,7 +57,7 @@ static void hash_text(struct buf *out, const uint8_t *hash, size_t n)
 
 static const char *state_text(const struct server_peer_view *p, const struct gossip_status *told)
 {
-    static const char *const states[] = {"starting", "catching up", "ready", "fenced", "leaving"};
+    static const char *const states[] = {"starting", "catching up", "ready", "fenced", "leaving", "too old"};
     if (!p->self && !p->gossip.connected)
         return "unreachable";
     uint8_t state = told->state;
@@ -75,7 +75,7 @@ static quartet_status one_line(const struct server_peer_view *p, const struct go
     row[0] = value_int(p->slot);
     buf_str(&text, p->address);
     quartet_status rc = text_value(a, &text, &row[1], err);
-    buf_str(&text, p->self ? "ready (this node)" : state_text(p, s));
+    buf_printf(&text, "%s%s", state_text(p, s), p->self ? " (this node)" : "");
     if (rc == QUARTET_OK)
         rc = text_value(a, &text, &row[2], err);
     if (rc == QUARTET_OK && known) {

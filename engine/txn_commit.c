@@ -404,7 +404,7 @@ static void give_up(struct commit *c)
 static quartet_status commit_locked(struct commit *c, apply_no *no, log_pos *end)
 {
     db *d = c->d;
-    quartet_status rc = db_usable(d, c->err);
+    quartet_status rc = db_writable(d, c->err);
     if (rc == QUARTET_OK)
         rc = validate(c->t, c->err);
     if (rc == QUARTET_OK)

@@ -219,7 +219,7 @@ static quartet_status take_status(gossip *g, uint8_t slot, struct bytes_in *in, 
     struct slice disk = wire_bin(in, GOSSIP_MESSAGE_BYTES_MAX),
                  applied = wire_bin(in, GOSSIP_MESSAGE_BYTES_MAX);
     s.incarnation = wire_u64(in);
-    if (in->bad || state > GOSSIP_STATE_LEAVING)
+    if (in->bad || state > GOSSIP_STATE_TOO_OLD)
         return err_set(err, QUARTET_CORRUPT, "a malformed status");
     s.state = (uint8_t)state;
     s.hash_bytes = (uint8_t)hash.n;

@@ -13,7 +13,7 @@
 #include "crdt/delta_sign.h"
 #include "idvec.h"
 
-#define GOSSIP_VERSION            2u
+#define GOSSIP_VERSION            3u
 #define GOSSIP_MESSAGE_BYTES_MAX  (4u << 20)
 #define GOSSIP_QUEUE_BYTES_MAX    (4u << 20) /* waiting for one peer; past it pushes are dropped */
 #define GOSSIP_PULL_BYTES         (512u << 10) /* asked for, and served, at once */
@@ -47,7 +47,8 @@ enum gossip_state {
     GOSSIP_STATE_CATCHING_UP,
     GOSSIP_STATE_READY,
     GOSSIP_STATE_FENCED,
-    GOSSIP_STATE_LEAVING
+    GOSSIP_STATE_LEAVING,
+    GOSSIP_STATE_TOO_OLD /* it lacks deltas that no member's log holds any longer */
 };
 
 /* What a node says about itself once a second. */
@@ -92,8 +93,8 @@ struct gossip_host {
     void (*peer_disk)(void *ctx, uint8_t slot, const struct idvec *disk);
     /* A peer sent something invalid; the link is being closed. The text is safe to log. */
     void (*peer_fault)(void *ctx, uint8_t slot, const char *text);
-    /* A peer has deltas of this chain that no connected peer can still give from its log: a
-     * snapshot is needed. */
+    /* This peer has deltas of the chain from `from` on, which are missing here, and can no longer
+     * give them from its log. Others are asked. */
     void (*too_old)(void *ctx, uint8_t slot, struct chain_id chain, uint64_t from);
 };
 
