@@ -5,8 +5,7 @@
 
 #include "collate.h"
 #include "decimal.h"
-#include "expr_ops.h"
-#include "json.h"
+#include "func_json.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -121,30 +120,13 @@ static quartet_status step_concat(agg *g, struct text_state *s, const struct val
     return rc == QUARTET_OK ? append_value(g, s, &args[0], err) : rc;
 }
 
-static void put_json_value(struct buf *b, const struct value *v)
-{
-    if (v->type == VALUE_NULL)
-        buf_str(b, "null");
-    else if (v->type == VALUE_INTEGER || v->type == VALUE_DECIMAL || (v->type == VALUE_REAL && isfinite(v->r)))
-        value_to_text(v, b);
-    else if (v->type == VALUE_JSON)
-        json_minify(b, v->s);
-    else if (v->type == VALUE_TEXT)
-        json_put_string(b, v->s);
-    else {
-        buf_u8(b, '"');
-        value_to_text(v, b);
-        buf_u8(b, '"');
-    }
-}
-
 static quartet_status step_json(agg *g, struct text_state *s, const struct value *args, struct err *err)
 {
     struct buf b = {.limit_bytes = 2 * TYPES_VALUE_BYTES_MAX};
     bool object = g->kind == AGG_JSON_OBJECT;
     quartet_status rc = QUARTET_OK;
-    if (args[object].type == VALUE_BLOB || (object && args[0].type == VALUE_NULL))
-        rc = err_set(err, QUARTET_ERROR, object && args[0].type == VALUE_NULL ? "json_group_object() names must be text" : "JSON cannot hold BLOB values");
+    if (object && args[0].type == VALUE_NULL)
+        rc = err_set(err, QUARTET_ERROR, "json_group_object() names must be text");
     if (s->count++ > 0)
         buf_u8(&b, ',');
     if (object) {
@@ -155,7 +137,8 @@ static quartet_status step_json(agg *g, struct text_state *s, const struct value
         buf_deinit(&name);
         buf_u8(&b, ':');
     }
-    put_json_value(&b, &args[object]);
+    if (rc == QUARTET_OK)
+        rc = func_json_put(&b, &args[object], err);
     if (rc == QUARTET_OK)
         rc = buf_check(&b, err);
     if (rc == QUARTET_OK)

@@ -52,7 +52,8 @@ struct bcte {
     void *plan;                        /* the planner's */
 };
 
-enum bsource_kind { SRC_TABLE, SRC_QUERY, SRC_CTE, SRC_CTE_WORK, SRC_JOIN, SRC_SERIES };
+enum bsource_kind { SRC_TABLE, SRC_QUERY, SRC_CTE, SRC_CTE_WORK, SRC_JOIN, SRC_FUNCTION };
+enum bfunction { BFN_SERIES, BFN_JSON_EACH, BFN_JSON_TREE };
 enum bjoin { JOIN_INNER, JOIN_LEFT, JOIN_RIGHT, JOIN_FULL };
 
 struct bsource {
@@ -67,7 +68,8 @@ struct bsource {
     struct bcte *cte;
     uint8_t as_of;          /* SRC_TABLE: enum ast_as_of */
     struct expr *as_of_expr; /* the rows as they were then; NULL: as they are */
-    struct expr **args; /* SRC_SERIES: start, stop, step */
+    uint8_t function;   /* SRC_FUNCTION: enum bfunction */
+    struct expr **args; /* SRC_FUNCTION: its arguments; NULL where one was not given */
     uint32_t arg_count;
     struct bsource *left, *right; /* SRC_JOIN */
     struct expr **on;             /* conjuncts */
@@ -281,6 +283,18 @@ quartet_status bind_sort_flags(const struct ast_order *o, const struct expr *e, 
 quartet_status bind_from_list(struct bind *b, struct scope *s, const struct ast_from_list *list,
                               struct bsource **out, struct err *err);
 struct bcol bind_table_col(const struct table_def *t, uint32_t column); /* what a column of a table looks like */
+struct bsource *bind_source_new(struct bind *b, uint8_t kind); /* NULL: out of memory */
+/* One more column of a source, visible under its name where s is given. */
+quartet_status bind_source_column(struct bind *b, struct scope *s, struct bsource *src,
+                                  const struct bcol *like, struct err *err);
+/* t(a, b): other names for the visible columns from `from` on. */
+quartet_status bind_name_columns(struct bind *b, struct scope *s, uint32_t from,
+                                 const struct ast_from *f, struct err *err);
+/* bind_function.c: f(..) in FROM. The second makes LATERAL (SELECT * FROM f(..)) of it, which may name what is at its left. */
+quartet_status bind_table_function(struct bind *b, struct scope *s, const struct ast_from *f,
+                                   struct bsource **out, struct err *err);
+quartet_status bind_function_query(struct bind *b, const struct ast_from *f,
+                                   const struct ast_from **out, struct err *err);
 quartet_status bind_table_source(struct bind *b, struct scope *s, const struct table_def *t,
                                  const char *alias, bool with_key, struct bsource **out,
                                  struct err *err);

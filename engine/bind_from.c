@@ -41,7 +41,7 @@ static quartet_status quiet_col_expr(struct bind *b, uint32_t cid, struct expr *
     return rc;
 }
 
-static struct bsource *source_new(struct bind *b, uint8_t kind)
+struct bsource *bind_source_new(struct bind *b, uint8_t kind)
 {
     struct bsource *s = arena_zalloc(b->a, 1, sizeof *s);
     if (s != NULL) {
@@ -52,7 +52,7 @@ static struct bsource *source_new(struct bind *b, uint8_t kind)
     return s;
 }
 
-static quartet_status source_column(struct bind *b, struct scope *s, struct bsource *src,
+quartet_status bind_source_column(struct bind *b, struct scope *s, struct bsource *src,
                                     const struct bcol *like, struct err *err)
 {
     uint32_t cid;
@@ -86,7 +86,7 @@ quartet_status bind_table_source(struct bind *b, struct scope *s, const struct t
                                  const char *alias, bool with_key, struct bsource **out,
                                  struct err *err)
 {
-    struct bsource *src = source_new(b, SRC_TABLE);
+    struct bsource *src = bind_source_new(b, SRC_TABLE);
     quartet_status rc = QUARTET_OK;
     if (src == NULL)
         return arena_fail(b->a, err);
@@ -94,7 +94,7 @@ quartet_status bind_table_source(struct bind *b, struct scope *s, const struct t
     src->alias = alias != NULL ? alias : t->name;
     for (uint32_t i = 0; i < t->column_count && rc == QUARTET_OK; i++) {
         struct bcol col = bind_table_col(t, i);
-        rc = source_column(b, i < t->visible_count ? s : NULL, src, &col, err);
+        rc = bind_source_column(b, i < t->visible_count ? s : NULL, src, &col, err);
     }
     if (rc == QUARTET_OK && with_key) {
         struct bcol key = {.name = "(key)", .type = VALUE_BLOB};
@@ -104,7 +104,7 @@ quartet_status bind_table_source(struct bind *b, struct scope *s, const struct t
     return rc;
 }
 
-static quartet_status name_columns(struct bind *b, struct scope *s, uint32_t from,
+quartet_status bind_name_columns(struct bind *b, struct scope *s, uint32_t from,
                                    const struct ast_from *f, struct err *err)
 {
     if (f->column_aliases.count == 0)
@@ -283,7 +283,7 @@ static quartet_status bind_cte(struct bind *b, struct scope *s, struct cte_scope
         c->working++;
     else
         c->cte->refs++;
-    struct bsource *src = source_new(b, working ? SRC_CTE_WORK : SRC_CTE);
+    struct bsource *src = bind_source_new(b, working ? SRC_CTE_WORK : SRC_CTE);
     if (src == NULL)
         return arena_fail(b->a, err);
     src->cte = c->cte;
@@ -293,7 +293,7 @@ static quartet_status bind_cte(struct bind *b, struct scope *s, struct cte_scope
         struct bcol col = c->cte->query->shape[i];
         col.name = c->cte->names[i];
         col.kind = BCOL_SOURCE;
-        rc = source_column(b, s, src, &col, err);
+        rc = bind_source_column(b, s, src, &col, err);
     }
     *out = src;
     return rc;
@@ -343,7 +343,7 @@ static quartet_status query_source(struct bind *b, struct scope *s, struct bquer
 {
     uint32_t from = s->count;
     quartet_status rc = QUARTET_OK;
-    struct bsource *src = source_new(b, SRC_QUERY);
+    struct bsource *src = bind_source_new(b, SRC_QUERY);
     if (src == NULL)
         return arena_fail(b->a, err);
     src->query = q;
@@ -353,10 +353,10 @@ static quartet_status query_source(struct bind *b, struct scope *s, struct bquer
     for (uint32_t i = 0; i < q->out_count && rc == QUARTET_OK; i++) {
         struct bcol col = q->shape[i];
         col.kind = BCOL_SOURCE;
-        rc = source_column(b, s, src, &col, err);
+        rc = bind_source_column(b, s, src, &col, err);
     }
     *out = src;
-    return rc != QUARTET_OK ? rc : name_columns(b, s, from, f, err);
+    return rc != QUARTET_OK ? rc : bind_name_columns(b, s, from, f, err);
 }
 
 static quartet_status bind_from_query(struct bind *b, struct scope *s, const struct ast_from *f,
@@ -369,7 +369,7 @@ static quartet_status bind_from_query(struct bind *b, struct scope *s, const str
         return rc;
     if (merge && !f->lateral && can_merge(q)) {
         rc = merge_query(b, s, q, f->alias.text, out, err);
-        return rc != QUARTET_OK ? rc : name_columns(b, s, from, f, err);
+        return rc != QUARTET_OK ? rc : bind_name_columns(b, s, from, f, err);
     }
     return query_source(b, s, q, f, f->alias.text, out, err);
 }
@@ -430,44 +430,7 @@ static quartet_status bind_view(struct bind *b, struct scope *s, const struct vi
     if (v->ast->columns.count > 0 && v->ast->columns.count != s->count - from)
         return err_set_at(err, QUARTET_ERROR, f->offset, "view %s names %u columns, its query has %u",
                           v->name, v->ast->columns.count, s->count - from);
-    return f->column_aliases.count > 0 ? name_columns(b, s, from, f, err) : QUARTET_OK;
-}
-
-static quartet_status bind_series(struct bind *b, struct scope *s, const struct ast_from *f,
-                                  struct bsource **out, struct err *err)
-{
-    quartet_status rc = QUARTET_OK;
-    uint32_t from = s->count;
-    struct bcol col = {.name = "value", .type = VALUE_INTEGER};
-    struct scope none = {.up = s->up,
-                         .container = s->container,
-                         .query = s->query,
-                         .ctes = s->ctes,
-                         .clause = "FROM"};
-    if (!name_eq(f->name.name.text, "generate_series"))
-        return err_set_at(
-            err, QUARTET_ERROR, f->offset,
-            "no such table function: %s (there is generate_series(start, stop [, step]))",
-            f->name.name.text);
-    if (f->args.count < 2 || f->args.count > 3)
-        return err_set_at(err, QUARTET_ERROR, f->offset,
-                          "generate_series takes start, stop and maybe step");
-    struct bsource *src = source_new(b, SRC_SERIES);
-    if (src == NULL)
-        return arena_fail(b->a, err);
-    src->alias = f->alias.text != NULL ? f->alias.text : f->name.name.text;
-    src->arg_count = f->args.count;
-    src->args = arena_zalloc(b->a, 3, sizeof(struct expr *));
-    if (src->args == NULL)
-        return arena_fail(b->a, err);
-    for (uint32_t i = 0; i < f->args.count && rc == QUARTET_OK; i++)
-        rc = bind_expr(b, &none, f->args.item[i], &src->args[i], err);
-    if (rc == QUARTET_OK) {
-        src->first_cid = b->col_count;
-        rc = source_column(b, s, src, &col, err);
-    }
-    *out = src;
-    return rc != QUARTET_OK ? rc : name_columns(b, s, from, f, err);
+    return f->column_aliases.count > 0 ? bind_name_columns(b, s, from, f, err) : QUARTET_OK;
 }
 
 /* AS OF at the table, or at the view that it stands in. */
@@ -500,8 +463,12 @@ static quartet_status bind_from_item(struct bind *b, struct scope *s, const stru
     quartet_status rc;
     if (f->kind == AST_FROM_QUERY)
         return bind_from_query(b, s, f, merge, out, err);
-    if (f->kind == AST_FROM_FUNCTION)
-        return bind_series(b, s, f, out, err);
+    if (f->kind == AST_FROM_FUNCTION && s->count == 0)
+        return bind_table_function(b, s, f, out, err);
+    if (f->kind == AST_FROM_FUNCTION) {
+        rc = bind_function_query(b, f, &f, err);
+        return rc == QUARTET_OK ? bind_from_query(b, s, f, false, out, err) : rc;
+    }
     if (f->kind == AST_FROM_JOIN) {
         rc = from_list(b, s, f->nested, merge, out, err);
         for (uint32_t i = from; rc == QUARTET_OK && f->alias.text != NULL && i < s->count; i++)
@@ -533,7 +500,7 @@ static quartet_status bind_from_item(struct bind *b, struct scope *s, const stru
         if (rc == QUARTET_OK)
             rc = bind_as_of(b, s, f, *out, err);
     }
-    return rc != QUARTET_OK ? rc : name_columns(b, s, from, f, err);
+    return rc != QUARTET_OK ? rc : bind_name_columns(b, s, from, f, err);
 }
 
 /* ---- joins ---- */
@@ -541,7 +508,7 @@ static quartet_status bind_from_item(struct bind *b, struct scope *s, const stru
 quartet_status bind_join(struct bind *b, struct bsource *l, struct bsource *r, uint8_t join,
                          struct bsource **out, struct err *err)
 {
-    struct bsource *j = source_new(b, SRC_JOIN);
+    struct bsource *j = bind_source_new(b, SRC_JOIN);
     if (j == NULL)
         return arena_fail(b->a, err);
     j->join = join;

@@ -165,7 +165,7 @@ struct xkind {
     struct xops ops;
     size_t clear; /* only so many bytes need be zero: arrays behind them are scratch; 0: all */
 };
-extern const struct xkind xkind_one, xkind_scan, xkind_values, xkind_series, xkind_cte_scan,
+extern const struct xkind xkind_one, xkind_scan, xkind_values, xkind_series, xkind_json, xkind_cte_scan,
     xkind_cte_work, xkind_filter, xkind_project, xkind_hash_join, xkind_loop_join, xkind_index_join,
     xkind_apply, xkind_agg, xkind_window, xkind_sort, xkind_limit, xkind_distinct, xkind_set,
     xkind_with, xkind_text, xkind_analyze, xkind_insert, xkind_update, xkind_delete, xkind_backtrack, xkind_resolve;

@@ -290,9 +290,9 @@ static quartet_status series_open(struct xnode *x, struct err *err)
     tmp_reset(x);
     for (uint32_t i = 0; i < 3; i++) {
         struct value value = value_int(1);
-        quartet_status rc = x->p->u.series[i] == NULL
+        quartet_status rc = x->p->u.args[i] == NULL
                                 ? QUARTET_OK
-                                : expr_value(x->p->u.series[i], &x->ctx, NULL, 0, &value, err);
+                                : expr_value(x->p->u.args[i], &x->ctx, NULL, 0, &value, err);
         if (rc != QUARTET_OK)
             return rc;
         if (!types_to_int64(&value, &v[i]))

@@ -1,13 +1,12 @@
 /* func_json.c - JSON: SQLite's functions and operators on the walker of json.c. JSON results carry type JSON, so that json_array(json(x)) nests instead of
  * quoting. Text that is no JSON is an error in json(), ->, json_extract and the like, as in SQLite. */
 #include "func_impl.h"
-
-#include "json.h"
+#include "func_json.h"
 
 #include <math.h>
 #include <string.h>
 
-static quartet_status document(const struct value *v, struct arena *arena, struct slice *out, struct err *err)
+quartet_status func_json_document(const struct value *v, struct arena *arena, struct slice *out, struct err *err)
 {
     quartet_status rc = types_text(v, arena, out, err);
     if (rc == QUARTET_OK && v->type != VALUE_JSON && !json_valid(*out))
@@ -22,8 +21,26 @@ static struct value json_value(struct slice s)
     return (struct value){.type = VALUE_JSON, .s = s};
 }
 
-/* A node as an SQL value: objects and arrays as JSON, the rest as what it is. */
-static quartet_status to_sql(struct slice node, struct arena *arena, struct value *out, struct err *err)
+/* Without blanks, as SQLite gives it; a node without any is not copied. */
+static quartet_status minified(struct slice node, struct arena *arena, struct value *out, struct err *err)
+{
+    bool blanks = memchr(node.p, ' ', node.n) != NULL || memchr(node.p, '\n', node.n) != NULL || memchr(node.p, '\t', node.n) != NULL ||
+                  memchr(node.p, '\r', node.n) != NULL;
+    *out = json_value(node);
+    if (!blanks)
+        return QUARTET_OK;
+    struct buf b = {.limit_bytes = TYPES_VALUE_BYTES_MAX};
+    json_minify(&b, node);
+    quartet_status rc = buf_check(&b, err);
+    const void *copy = rc == QUARTET_OK ? arena_dup(arena, b.data, b.len) : NULL;
+    if (rc == QUARTET_OK && copy == NULL)
+        rc = arena_fail(arena, err);
+    *out = json_value(slice_of(copy, b.len));
+    buf_deinit(&b);
+    return rc;
+}
+
+quartet_status func_json_value(struct slice node, struct arena *arena, struct value *out, struct err *err)
 {
     struct slice s;
     switch (json_type_of(node)) {
@@ -42,13 +59,11 @@ static quartet_status to_sql(struct slice node, struct arena *arena, struct valu
             return arena_fail(arena, err);
         return func_slice(out, s);
     default:
-        *out = json_value(node);
-        return QUARTET_OK;
+        return minified(node, arena, out, err);
     }
 }
 
-/* An SQL value as JSON, appended. */
-static quartet_status put_json(struct buf *b, const struct value *v, struct err *err)
+quartet_status func_json_put(struct buf *b, const struct value *v, struct err *err)
 {
     switch (v->type) {
     case VALUE_NULL:
@@ -80,17 +95,23 @@ static quartet_status put_json(struct buf *b, const struct value *v, struct err 
     }
 }
 
-/* The rest of f(..): the buffer's text as JSON. */
-static quartet_status take_json(const struct func_call *call, quartet_status rc, struct buf *b, struct value *out, struct err *err)
+quartet_status func_json_take(const struct func_call *call, quartet_status rc, struct buf *b, struct value *out, struct err *err)
 {
     if (rc != QUARTET_OK) {
         buf_deinit(b);
         return rc;
     }
     rc = func_take(call, b, out, err);
+    if (rc == QUARTET_OK && !json_valid(out->s)) /* of valid parts: it can only be too deep */
+        return err_set(err, QUARTET_LIMIT, "%s(): the result is nested more than %u deep", call->func->name, JSON_DEPTH_MAX);
     if (rc == QUARTET_OK)
         out->type = VALUE_JSON;
     return rc;
+}
+
+quartet_status func_json_bad_path(struct slice path, struct err *err)
+{
+    return err_set(err, QUARTET_ERROR, "bad JSON path: %.*s (paths are like $.name[0])", (int)(path.n > 60 ? 60 : path.n), (const char *)path.p);
 }
 
 quartet_status ops_json_get(const struct value *doc, const struct value *path, bool as_text, struct arena *arena, struct value *out, struct err *err)
@@ -99,7 +120,7 @@ quartet_status ops_json_get(const struct value *doc, const struct value *path, b
     *out = VALUE_NULL_INIT;
     if (doc->type == VALUE_NULL || path->type == VALUE_NULL)
         return QUARTET_OK;
-    quartet_status rc = document(doc, arena, &root, err);
+    quartet_status rc = func_json_document(doc, arena, &root, err);
     if (rc == QUARTET_OK)
         rc = types_text(path, arena, &p, err);
     if (rc != QUARTET_OK)
@@ -127,14 +148,12 @@ quartet_status ops_json_get(const struct value *doc, const struct value *path, b
         return rc;
     int found = json_path(root, p, &node);
     if (found < 0)
-        return err_set(err, QUARTET_ERROR, "bad JSON path: %.*s", (int)(p.n > 60 ? 60 : p.n), (const char *)p.p);
+        return func_json_bad_path(p, err);
     if (found == 0)
         return QUARTET_OK;
-    if (!as_text) {
-        *out = json_value(node);
-        return QUARTET_OK;
-    }
-    return to_sql(node, arena, out, err);
+    if (!as_text)
+        return minified(node, arena, out, err);
+    return func_json_value(node, arena, out, err);
 }
 
 static quartet_status f_json(const struct func_call *call, const struct value *args, uint32_t n, struct value *out, struct err *err)
@@ -142,10 +161,10 @@ static quartet_status f_json(const struct func_call *call, const struct value *a
     (void)n;
     struct slice s;
     struct buf b = {.limit_bytes = 2 * TYPES_VALUE_BYTES_MAX};
-    quartet_status rc = document(&args[0], call->ctx->arena, &s, err);
+    quartet_status rc = func_json_document(&args[0], call->ctx->arena, &s, err);
     if (rc == QUARTET_OK)
         json_minify(&b, s);
-    return take_json(call, rc, &b, out, err);
+    return func_json_take(call, rc, &b, out, err);
 }
 
 static quartet_status f_json_valid(const struct func_call *call, const struct value *args, uint32_t n, struct value *out, struct err *err)
@@ -156,7 +175,7 @@ static quartet_status f_json_valid(const struct func_call *call, const struct va
     return rc == QUARTET_OK ? func_int(out, json_valid(s)) : rc;
 }
 
-static quartet_status find_node(const struct func_call *call, const struct slice *root, const struct value *path, struct slice *node, bool *found,
+quartet_status func_json_find(const struct func_call *call, const struct slice *root, const struct value *path, struct slice *node, bool *found,
                                 struct err *err)
 {
     struct slice p;
@@ -165,7 +184,7 @@ static quartet_status find_node(const struct func_call *call, const struct slice
         return rc;
     int r = path->type == VALUE_NULL ? 0 : json_path(*root, p, node);
     if (r < 0)
-        return err_set(err, QUARTET_ERROR, "bad JSON path: %.*s", (int)(p.n > 60 ? 60 : p.n), (const char *)p.p);
+        return func_json_bad_path(p, err);
     *found = r == 1;
     return QUARTET_OK;
 }
@@ -179,23 +198,23 @@ static quartet_status f_json_extract(const struct func_call *call, const struct 
     *out = VALUE_NULL_INIT;
     if (args[0].type == VALUE_NULL)
         return QUARTET_OK;
-    quartet_status rc = document(&args[0], call->ctx->arena, &root, err);
+    quartet_status rc = func_json_document(&args[0], call->ctx->arena, &root, err);
     if (rc == QUARTET_OK && n == 2) {
-        rc = find_node(call, &root, &args[1], &node, &found, err);
-        return rc == QUARTET_OK && found ? to_sql(node, call->ctx->arena, out, err) : rc;
+        rc = func_json_find(call, &root, &args[1], &node, &found, err);
+        return rc == QUARTET_OK && found ? func_json_value(node, call->ctx->arena, out, err) : rc;
     }
     buf_u8(&b, '[');
     for (uint32_t k = 1; k < n && rc == QUARTET_OK; k++) {
         if (k > 1)
             buf_u8(&b, ',');
-        rc = find_node(call, &root, &args[k], &node, &found, err);
+        rc = func_json_find(call, &root, &args[k], &node, &found, err);
         if (rc == QUARTET_OK && found)
             json_minify(&b, node);
         else
             buf_str(&b, "null");
     }
     buf_u8(&b, ']');
-    return take_json(call, rc, &b, out, err);
+    return func_json_take(call, rc, &b, out, err);
 }
 
 static quartet_status f_json_array(const struct func_call *call, const struct value *args, uint32_t n, struct value *out, struct err *err)
@@ -206,10 +225,10 @@ static quartet_status f_json_array(const struct func_call *call, const struct va
     for (uint32_t k = 0; k < n && rc == QUARTET_OK; k++) {
         if (k > 0)
             buf_u8(&b, ',');
-        rc = put_json(&b, &args[k], err);
+        rc = func_json_put(&b, &args[k], err);
     }
     buf_u8(&b, ']');
-    return take_json(call, rc, &b, out, err);
+    return func_json_take(call, rc, &b, out, err);
 }
 
 static quartet_status f_json_object(const struct func_call *call, const struct value *args, uint32_t n, struct value *out, struct err *err)
@@ -231,27 +250,31 @@ static quartet_status f_json_object(const struct func_call *call, const struct v
             buf_u8(&b, ',');
         json_put_string(&b, name);
         buf_u8(&b, ':');
-        rc = put_json(&b, &args[k + 1], err);
+        rc = func_json_put(&b, &args[k + 1], err);
     }
     buf_u8(&b, '}');
-    return take_json(call, rc, &b, out, err);
+    return func_json_take(call, rc, &b, out, err);
 }
 
-/* json_type(doc [, path]); json_array_length(doc [, path]). */
+enum { LOOK_TYPE, LOOK_ARRAY_LENGTH, LOOK_LENGTH };
+
+/* json_type(doc [, path]); json_array_length(doc [, path]); json_length(doc [, path]) counts an object's members too, as MySQL's, and anything else as 1. */
 static quartet_status f_json_look(const struct func_call *call, const struct value *args, uint32_t n, struct value *out, struct err *err)
 {
     struct slice node;
     bool found = true;
-    quartet_status rc = document(&args[0], call->ctx->arena, &node, err);
+    quartet_status rc = func_json_document(&args[0], call->ctx->arena, &node, err);
     if (rc == QUARTET_OK && n > 1) {
         struct slice root = node;
-        rc = find_node(call, &root, &args[1], &node, &found, err);
+        rc = func_json_find(call, &root, &args[1], &node, &found, err);
     }
     if (rc != QUARTET_OK || !found)
         return rc != QUARTET_OK ? rc : func_null(out);
     enum json_type type = json_type_of(node);
-    if (call->func->code == 1)
+    if (call->func->code == LOOK_ARRAY_LENGTH)
         return func_int(out, type == JSON_ARRAY ? json_length(node) : 0);
+    if (call->func->code == LOOK_LENGTH)
+        return func_int(out, type >= JSON_ARRAY ? json_length(node) : 1);
     const char *name = json_type_name(type);
     return func_slice(out, slice_of(name, strlen(name)));
 }
@@ -260,7 +283,7 @@ static quartet_status f_json_quote(const struct func_call *call, const struct va
 {
     (void)n;
     struct buf b = {.limit_bytes = 2 * TYPES_VALUE_BYTES_MAX};
-    return take_json(call, put_json(&b, &args[0], err), &b, out, err);
+    return func_json_take(call, func_json_put(&b, &args[0], err), &b, out, err);
 }
 
 const struct func func_json_table[] = {
@@ -269,8 +292,9 @@ const struct func func_json_table[] = {
     {"json_extract", 2, -1, FUNC_DETERMINISTIC, 0, 0, f_json_extract},
     {"json_array", 0, -1, FUNC_DETERMINISTIC, VALUE_JSON, 0, f_json_array},
     {"json_object", 0, -1, FUNC_DETERMINISTIC, VALUE_JSON, 0, f_json_object},
-    {"json_type", 1, 2, FUNC_PURE, VALUE_TEXT, 0, f_json_look},
-    {"json_array_length", 1, 2, FUNC_PURE, VALUE_INTEGER, 1, f_json_look},
+    {"json_type", 1, 2, FUNC_PURE, VALUE_TEXT, LOOK_TYPE, f_json_look},
+    {"json_array_length", 1, 2, FUNC_PURE, VALUE_INTEGER, LOOK_ARRAY_LENGTH, f_json_look},
+    {"json_length", 1, 2, FUNC_PURE, VALUE_INTEGER, LOOK_LENGTH, f_json_look},
     {"json_quote", 1, 1, FUNC_DETERMINISTIC, VALUE_JSON, 0, f_json_quote},
     {NULL, 0, 0, 0, 0, 0, NULL},
 };

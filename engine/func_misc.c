@@ -350,6 +350,8 @@ const struct func func_agg_table[] = {
     AGGREGATE("bit_xor", 1, 1, VALUE_INTEGER, AGG_BIT_XOR),
     AGGREGATE("any_value", 1, 1, 0, AGG_ANY_VALUE),
     AGGREGATE("json_group_array", 1, 1, VALUE_JSON, AGG_JSON_ARRAY),
+    AGGREGATE("json_arrayagg", 1, 1, VALUE_JSON, AGG_JSON_ARRAY),
     AGGREGATE("json_group_object", 2, 2, VALUE_JSON, AGG_JSON_OBJECT),
+    AGGREGATE("json_objectagg", 2, 2, VALUE_JSON, AGG_JSON_OBJECT),
     {NULL, 0, 0, 0, 0, 0, NULL},
 };

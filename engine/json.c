@@ -216,11 +216,11 @@ bool json_next(struct slice node, size_t *at, struct slice *key, struct slice *v
     return true;
 }
 
-uint32_t json_length(struct slice array)
+uint32_t json_length(struct slice node)
 {
     struct slice key, value;
     uint32_t n = 0;
-    for (size_t at = 0; json_next(array, &at, &key, &value);)
+    for (size_t at = 0; json_next(node, &at, &key, &value);)
         n++;
     return n;
 }
@@ -282,100 +282,106 @@ bool json_unquote(struct slice node, struct arena *a, struct slice *out)
 
 /* ---- paths ---- */
 
-static bool key_is(struct slice key, struct slice name)
+static bool step_member(struct scan *s, struct json_step *out)
 {
+    const uint8_t *start = s->p;
+    if (s->p < s->end && *s->p == '"') {
+        if (!take_string(s))
+            return false;
+    } else {
+        while (s->p < s->end && *s->p != '.' && *s->p != '[')
+            s->p++;
+    }
+    out->name = slice_of(start, (size_t)(s->p - start));
+    return s->p > start;
+}
+
+/* n], #] or #-n] */
+static bool step_element(struct scan *s, struct json_step *out)
+{
+    out->element = true;
+    out->from_end = take(s, '#');
+    if (out->from_end && take(s, ']'))
+        return true;
+    if ((out->from_end && !take(s, '-')) || !digit(s))
+        return false;
+    for (; digit(s); s->p++)
+        if (out->index < 100000000)
+            out->index = out->index * 10 + (uint64_t)(*s->p - '0');
+    return take(s, ']');
+}
+
+int json_path_next(struct slice path, size_t *at, struct json_step *out)
+{
+    struct scan s = {path.p + *at, path.p + path.n};
+    if (*at == 0 && !take(&s, '$'))
+        return -1;
+    *out = (struct json_step){.element = false};
+    if (s.p == s.end) {
+        *at = path.n;
+        return 0;
+    }
+    bool ok = take(&s, '.') ? step_member(&s, out) : take(&s, '[') && step_element(&s, out);
+    *at = (size_t)(s.p - path.p);
+    return ok ? 1 : -1;
+}
+
+bool json_path_valid(struct slice path)
+{
+    struct json_step step;
+    int r = 1;
+    for (size_t at = 0; r == 1;)
+        r = json_path_next(path, &at, &step);
+    return r == 0;
+}
+
+static bool has_escape(struct slice s)
+{
+    return memchr(s.p, '\\', s.n) != NULL;
+}
+
+bool json_step_names(const struct json_step *step, struct slice key)
+{
+    bool quoted = step->name.n > 1 && step->name.p[0] == '"';
     struct slice inner = slice_of(key.p + 1, key.n - 2);
-    if (memchr(inner.p, '\\', inner.n) == NULL)
+    struct slice name = quoted ? slice_of(step->name.p + 1, step->name.n - 2) : step->name;
+    if (!has_escape(inner) && !(quoted && has_escape(name)))
         return slice_eq(inner, name);
     struct arena a = {.limit_bytes = 0};
-    struct slice plain;
-    bool same = json_unquote(key, &a, &plain) && slice_eq(plain, name);
+    bool same = json_unquote(key, &a, &inner) && (!quoted || json_unquote(step->name, &a, &name)) && slice_eq(inner, name);
     arena_free_all(&a);
     return same;
 }
 
-static int member(struct slice *node, struct slice name)
+static bool follow(struct slice *node, const struct json_step *step)
 {
     struct slice key, value;
-    if (json_type_of(*node) != JSON_OBJECT)
-        return 0;
-    for (size_t at = 0; json_next(*node, &at, &key, &value);)
-        if (key_is(key, name)) {
-            *node = value;
-            return 1;
-        }
-    return 0;
-}
-
-static int element(struct slice *node, uint64_t index, bool from_end)
-{
-    struct slice key, value;
-    if (json_type_of(*node) != JSON_ARRAY)
-        return 0;
-    uint64_t length = from_end ? json_length(*node) : 0;
-    if (from_end && index > length)
-        return 0;
-    uint64_t wanted = from_end ? length - index : index, k = 0;
-    for (size_t at = 0; json_next(*node, &at, &key, &value); k++)
-        if (k == wanted) {
-            *node = value;
-            return 1;
-        }
-    return 0;
-}
-
-/* .name or ."name" */
-static int step_member(struct scan *s, struct slice *node)
-{
-    s->p++;
-    const uint8_t *start = s->p;
-    if (s->p < s->end && *s->p == '"') {
-        if (!take_string(s))
-            return -1;
-        return member(node, slice_of(start + 1, (size_t)(s->p - start) - 2));
+    uint64_t k = 0, wanted = step->index;
+    if (json_type_of(*node) != (step->element ? JSON_ARRAY : JSON_OBJECT))
+        return false;
+    if (step->from_end) {
+        uint32_t length = json_length(*node);
+        if (step->index > length)
+            return false;
+        wanted = length - step->index;
     }
-    while (s->p < s->end && *s->p != '.' && *s->p != '[')
-        s->p++;
-    return s->p == start ? -1 : member(node, slice_of(start, (size_t)(s->p - start)));
-}
-
-/* [n], [#] or [#-n] */
-static int step_element(struct scan *s, struct slice *node)
-{
-    s->p++;
-    bool from_end = take(s, '#');
-    uint64_t index = 0;
-    if (from_end && take(s, ']'))
-        return 0; /* one past the last */
-    if (from_end && !take(s, '-'))
-        return -1;
-    if (!digit(s))
-        return -1;
-    for (; digit(s); s->p++)
-        if (index < 100000000)
-            index = index * 10 + (uint64_t)(*s->p - '0');
-    return take(s, ']') ? element(node, index, from_end) : -1;
+    for (size_t at = 0; json_next(*node, &at, &key, &value); k++)
+        if (step->element ? k == wanted : json_step_names(step, key)) {
+            *node = value;
+            return true;
+        }
+    return false;
 }
 
 int json_path(struct slice root, struct slice path, struct slice *out)
 {
-    struct scan s = {path.p, path.p + path.n};
-    struct slice node = json_trim(root);
-    int found = 1;
-    if (!take(&s, '$'))
-        return -1;
-    while (s.p < s.end) {
-        struct slice at = node;
-        int step = *s.p == '.' ? step_member(&s, &at) : *s.p == '[' ? step_element(&s, &at) : -1;
-        if (step < 0)
-            return -1;
-        if (found == 1 && step == 1)
-            node = at;
-        else
+    struct json_step step;
+    int found = 1, r;
+    *out = json_trim(root);
+    for (size_t at = 0; (r = json_path_next(path, &at, &step)) == 1;)
+        if (found == 1 && !follow(out, &step))
             found = 0; /* go on: the rest of the path must be well-formed all the same */
-    }
-    *out = node;
-    return found;
+    return r < 0 ? -1 : found;
 }
 
 /* ---- writing ---- */

@@ -17,7 +17,7 @@
 
 #define PNODE_KINDS(X)                                                                             \
     X(ONE)                                                                                         \
-    X(SCAN) X(VALUES) X(SERIES) X(CTE_SCAN) X(CTE_WORK) X(FILTER) X(PROJECT) X(HASH_JOIN)          \
+    X(SCAN) X(VALUES) X(SERIES) X(JSON_EACH) X(JSON_TREE) X(CTE_SCAN) X(CTE_WORK) X(FILTER) X(PROJECT) X(HASH_JOIN)          \
         X(LOOP_JOIN) X(INDEX_JOIN) X(APPLY) X(AGG) X(WINDOW) X(SORT) X(LIMIT) X(DISTINCT) X(SET)   \
             X(WITH) X(TEXT) X(ANALYZE) X(INSERT) X(UPDATE) X(DELETE) X(BACKTRACK) X(RESOLVE)
 enum pnode_kind {
@@ -240,7 +240,7 @@ struct pnode {
         struct pset *set;
         struct pvalues *values;
         struct ptext *text;
-        struct expr **series; /* start, stop, step or NULL */
+        struct expr **args;   /* SERIES, JSON_EACH, JSON_TREE: NULL where one was not given */
         uint32_t cte;         /* CTE_SCAN, CTE_WORK: plan.ctes[cte] */
         struct {
             uint32_t *ctes;

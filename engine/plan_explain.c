@@ -111,6 +111,12 @@ static void put_node(struct buf *b, const struct planner *p, const struct pnode 
     case PN_SERIES:
         buf_str(b, "generate_series");
         break;
+    case PN_JSON_EACH:
+        buf_str(b, "json_each");
+        break;
+    case PN_JSON_TREE:
+        buf_str(b, "json_tree");
+        break;
     case PN_CTE_SCAN:
         buf_printf(b, "Scan of WITH %s", p->plan->ctes[n->u.cte].name);
         break;

@@ -172,6 +172,9 @@ static quartet_status own_cids(struct planner *p, const struct bsource *src, str
     return QUARTET_OK;
 }
 
+static const uint8_t function_nodes[] = {
+    [BFN_SERIES] = PN_SERIES, [BFN_JSON_EACH] = PN_JSON_EACH, [BFN_JSON_TREE] = PN_JSON_TREE};
+
 static quartet_status leaf_node(struct planner *p, struct bsource *src, struct pnode **out,
                                 struct err *err)
 {
@@ -190,12 +193,12 @@ static quartet_status leaf_node(struct planner *p, struct bsource *src, struct p
         *view = *n;
         view->cids = cids;
         n = view;
-    } else if (src->kind == SRC_SERIES) {
-        n = pnode_new(p, PN_SERIES, src->count, err);
+    } else if (src->kind == SRC_FUNCTION) {
+        n = pnode_new(p, function_nodes[src->function], src->count, err);
         if (n == NULL)
             return err->code;
         n->rows = PLAN_TABLE_ROWS;
-        rc = plan_place_list(p, src->args, src->arg_count, NULL, 0, &n->u.series, err);
+        rc = plan_place_list(p, src->args, src->arg_count, NULL, 0, &n->u.args, err);
     } else {
         n = pnode_new(p, src->kind == SRC_CTE_WORK ? PN_CTE_WORK : PN_CTE_SCAN, src->count, err);
         if (n == NULL)

@@ -35,7 +35,8 @@ static const char *const scalars[] = {
     "date", "time", "datetime", "julianday", "unixepoch", "strftime", "date_format", "extract", "date_part", "year",
     "week", "dayofyear", "epoch", "date_trunc", "date_add", "date_sub", "datediff", "date_diff", "last_day", "make_date",
     "from_unixtime", "json", "json_valid", "json_extract", "json_array", "json_object", "json_type",
-    "json_array_length", "json_quote", "set_add", "set_remove", "set_has", "set_size", "siblings", "no_such_function",
+    "json_array_length", "json_quote", "json_set", "json_insert", "json_replace", "json_remove", "json_patch", "json_value",
+    "json_query", "json_exists", "json_keys", "json_unquote", "json_length", "set_add", "set_remove", "set_has", "set_size", "siblings", "no_such_function",
 };
 
 static const char *const aggregates[] = {

@@ -216,6 +216,20 @@ static void test_json(void)
     check("json_array_length('[1,[2,3]]')", "2");
     check("'\"\\u00e9\\ud83d\\ude00\"' ->> '$'", "é😀");
     check("json_quote('x')", "\"x\"");
+    check("json_value('{\"a\":[1]}', '$.a')", "NULL");
+    check("json_value('{\"a\":[1]}', '$.a[0]')", "1");
+    check("json_query('{\"a\":[1]}', '$.a')", "[1]");
+    check("json_query('{\"a\":1}', '$.a')", "NULL");
+    check("json_exists('{\"a\":null}', '$.a')", "1");
+    check("json_exists('{}', '$.a')", "0");
+    check("json_keys('{\"a\":1,\"b c\":2}')", "[\"a\",\"b c\"]");
+    check("json_keys('[1]')", "NULL");
+    check("json_unquote('\"a\\u0041\"')", "aA");
+    check("json_unquote('plain')", "plain");
+    check("json_length('{\"a\":1,\"b\":2}')", "2");
+    check("json_length('7')", "1");
+    check("json_set('{\"\\u0061\":1}', '$.a', 2)", "{\"\\u0061\":2}");
+    check("json_set('[]', '$[0]', 1, '$[1]', 2)", "[1,2]");
 }
 
 static void test_text_functions(void)
