@@ -48,7 +48,11 @@
     X(PULL_NOT_REPEATED)  /* a request that is lost on the way is not sent again */ \
     X(PULL_ONE_LATE)      /* the first delta that is missing is not asked for */ \
     X(HELD_DROPPED)       /* what must wait for something else is dropped and counts as received */ \
-    X(GAP_TAKEN)          /* a batch is taken though the one before it is missing */
+    X(GAP_TAKEN)          /* a batch is taken though the one before it is missing */ \
+    X(MAXIMUM_BY_STAMP)   /* a MAXIMUM or MINIMUM takes the newest value, or the oldest */ \
+    X(SET_CUT_ENDS_UNSEEN) /* removing an element from a SET also ends additions that its writer had not seen */ \
+    X(MULTI_KEEPS_ONE)    /* a MULTIVALUE write replaces values that its writer had not seen */ \
+    X(UPDATE_FORGOTTEN)   /* where updates win, a write that loses does not count against a DELETE */
 
 enum plant {
     PLANT_NONE,

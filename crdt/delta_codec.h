@@ -8,7 +8,7 @@
 #define DELTA_DEP_FIELDS 5u /* slot, incarnation, number, stamp, head */
 #define DELTA_TABLE_FIELDS 3u /* id, column ids, rows */
 #define DELTA_ROW_FIELDS 2u  /* key, flags; then the writes */
-#define DELTA_LIFE_FIELDS 3u /* where additions go to a named life: its stamp, slot, incarnation, before the writes */
+#define DELTA_LIFE_FIELDS 3u /* of a life that is named: its stamp, slot, incarnation. ROW_OP_ADD_TO: one, before the writes; ROW_OP_LIVES: their number, then each */
 
 /* Writers: the shortest form of each item, as msgpack-c packs them. Failure is the buf's. */
 void mp_put_uint_long(struct buf *out, uint64_t v);

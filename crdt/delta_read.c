@@ -29,10 +29,16 @@ static const char *check_row(struct bytes_in *in, uint32_t column_count, struct 
     struct slice last = *key;
     *key = mp_bin(in);
     uint64_t flags = mp_uint(in);
-    uint32_t head = DELTA_ROW_FIELDS + (flags == ROW_OP_ADD_TO ? DELTA_LIFE_FIELDS : 0);
-    if (in->bad || fields < head || flags > ROW_OP_ADD_TO)
+    uint64_t lives = flags == ROW_OP_ADD_TO, head = DELTA_ROW_FIELDS;
+    if (flags == ROW_OP_LIVES) {
+        lives = mp_uint(in);
+        head++;
+    }
+    if (in->bad || fields < head || flags > ROW_OP_LIVES || (flags > ROW_OP_ADD_TO) != (flags == ROW_OP_LIVES) || (flags == ROW_OP_LIVES && lives == 0) ||
+        lives > (fields - head) / DELTA_LIFE_FIELDS)
         return "a row's head";
-    if (flags == ROW_OP_ADD_TO) {
+    head += lives * DELTA_LIFE_FIELDS;
+    for (uint64_t i = 0; i < lives; i++) {
         uint64_t stamp = mp_uint(in), slot = mp_uint(in), incarnation = mp_uint(in);
         if (in->bad || stamp == 0 || slot >= SLOTS_MAX || incarnation == 0)
             return "a life's name";
@@ -41,13 +47,14 @@ static const char *check_row(struct bytes_in *in, uint32_t column_count, struct 
         return "a key's length";
     if (last.p != NULL && slice_cmp(last, *key) >= 0)
         return "keys out of order";
-    uint32_t items = fields - head;
+    uint32_t items = fields - (uint32_t)head;
     bool insert = (flags & ROW_OP_INSERT) != 0;
     if (insert ? items != column_count : items % 2 != 0)
         return "a row's count of writes";
     for (uint32_t i = 0; i < items; i++) {
         struct value v;
-        if (!insert && (mp_uint(in) >> 1 >= column_count || ++i == items))
+        uint64_t column = insert ? 0 : mp_uint(in);
+        if (!insert && (column >> 2 >= column_count || (column & 3) >= ROW_WRITE_OPS || ++i == items))
             return "a column";
         if (!mp_value(in, &v, true))
             return "a value";
@@ -148,19 +155,33 @@ quartet_status delta_open(struct delta_reader *r, struct slice bytes, struct cha
     return QUARTET_OK;
 }
 
-static void read_row(struct delta_reader *r, struct slice *key, struct row_op *op)
+/* a NULL: the lives are skipped. False: out of memory. */
+static bool read_row(struct delta_reader *r, struct arena *a, struct slice *key, struct row_op *op)
 {
     uint32_t items = mp_array(&r->in) - DELTA_ROW_FIELDS;
     *key = mp_bin(&r->in);
     *op = (struct row_op){.flags = (uint8_t)mp_uint(&r->in)};
-    if (op->flags == ROW_OP_ADD_TO) {
-        items -= DELTA_LIFE_FIELDS;
-        op->life_stamp = mp_uint(&r->in);
-        op->life_chain.slot = (uint8_t)mp_uint(&r->in);
-        op->life_chain.incarnation = mp_uint(&r->in);
+    op->life_count = op->flags == ROW_OP_ADD_TO;
+    if (op->flags == ROW_OP_LIVES) {
+        op->life_count = (uint32_t)mp_uint(&r->in);
+        items--;
+    }
+    if (op->life_count > 0 && a != NULL) {
+        op->lives = arena_zalloc(a, op->life_count, sizeof *op->lives);
+        if (op->lives == NULL)
+            return false;
+    }
+    items -= DELTA_LIFE_FIELDS * op->life_count;
+    for (uint32_t i = 0; i < op->life_count; i++) {
+        struct row_birth birth = {.stamp = mp_uint(&r->in)};
+        birth.chain.slot = (uint8_t)mp_uint(&r->in);
+        birth.chain.incarnation = mp_uint(&r->in);
+        if (op->lives != NULL)
+            op->lives[i] = birth;
     }
     op->write_count = (op->flags & ROW_OP_INSERT) != 0 ? items : items / 2;
     r->rows_left--;
+    return true;
 }
 
 quartet_status delta_next_table(struct delta_reader *r, struct arena *a, bool *more, struct err *err)
@@ -168,7 +189,7 @@ quartet_status delta_next_table(struct delta_reader *r, struct arena *a, bool *m
     for (; r->rows_left > 0;) { /* rows that the caller left out */
         struct slice key;
         struct row_op op;
-        read_row(r, &key, &op);
+        (void)read_row(r, NULL, &key, &op); /* takes no memory */
         bool insert = (op.flags & ROW_OP_INSERT) != 0;
         for (uint32_t i = 0; i < op.write_count; i++) {
             struct value v;
@@ -200,16 +221,17 @@ quartet_status delta_next_row(struct delta_reader *r, struct arena *a, struct sl
     *more = r->rows_left > 0;
     if (!*more)
         return QUARTET_OK;
-    read_row(r, key, op);
+    if (!read_row(r, a, key, op))
+        return arena_fail(a, err);
     bool insert = (op->flags & ROW_OP_INSERT) != 0;
     op->writes = arena_alloc(a, (size_t)op->write_count * sizeof *op->writes);
     if (op->writes == NULL)
         return arena_fail(a, err);
     for (uint32_t i = 0; i < op->write_count; i++) {
         struct row_write *write = &op->writes[i];
-        uint64_t column = insert ? (uint64_t)i << 1 : mp_uint(&r->in);
-        write->column = (uint32_t)(column >> 1);
-        write->add = (column & 1) != 0;
+        uint64_t column = insert ? (uint64_t)i << 2 : mp_uint(&r->in);
+        write->column = (uint32_t)(column >> 2);
+        write->op = (uint8_t)(column & 3);
         (void)mp_value(&r->in, &write->value, false); /* checked by delta_open */
     }
     QASSERT(!r->in.bad);

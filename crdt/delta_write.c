@@ -80,21 +80,24 @@ void delta_row(struct delta_writer *w, struct slice key, const struct row_op *op
     QASSERT(w->table_count > 0);
     QASSERT(!insert || op->write_count == w->column_count);
     w->count++;
-    bool named = (op->flags & ROW_OP_ADD_TO) != 0;
-    QASSERT(!named || op->flags == ROW_OP_ADD_TO);
-    mp_put_array(out, DELTA_ROW_FIELDS + (named ? DELTA_LIFE_FIELDS : 0) + (insert ? op->write_count : 2 * op->write_count));
+    bool several = op->flags == ROW_OP_LIVES;
+    QASSERT(several ? op->life_count > 0 : op->life_count == (op->flags == ROW_OP_ADD_TO));
+    QASSERT(op->flags < ROW_OP_ADD_TO || op->life_count > 0);
+    mp_put_array(out, DELTA_ROW_FIELDS + several + DELTA_LIFE_FIELDS * op->life_count + (insert ? op->write_count : 2 * op->write_count));
     mp_put_bin(out, key);
     mp_put_uint(out, op->flags);
-    if (named) {
-        mp_put_uint(out, op->life_stamp);
-        mp_put_uint(out, op->life_chain.slot);
-        mp_put_uint(out, op->life_chain.incarnation);
+    if (several)
+        mp_put_uint(out, op->life_count);
+    for (uint32_t i = 0; i < op->life_count; i++) {
+        mp_put_uint(out, op->lives[i].stamp);
+        mp_put_uint(out, op->lives[i].chain.slot);
+        mp_put_uint(out, op->lives[i].chain.incarnation);
     }
     for (uint32_t i = 0; i < op->write_count; i++) {
         const struct row_write *write = &op->writes[i];
         QASSERT(insert ? write->column == i : write->column < w->column_count);
         if (!insert)
-            mp_put_uint(out, write->column << 1 | write->add);
+            mp_put_uint(out, (uint64_t)write->column << 2 | write->op);
         mp_put_value(out, &write->value);
     }
 }

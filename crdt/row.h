@@ -16,21 +16,28 @@
 
 #define ROW_COLUMNS_MAX 2000u
 
-enum row_kind { /* how a column merges; numbers are stored. More kinds come: the switch in row.c names each once */
+enum row_kind { /* how a column merges; row_cell.c */
     ROW_LWW = 0,
-    ROW_COUNTER = 1 /* INTEGER or DECIMAL of one scale; sums are kept in 128 bits */
+    ROW_COUNTER = 1, /* INTEGER or DECIMAL of one scale; sums are kept in 128 bits */
+    ROW_MAXIMUM = 2, /* by value_cmp; NULL is below every value; of equal ones the older stays */
+    ROW_MINIMUM = 3, /* likewise; NULL is above every value */
+    ROW_SET = 4,     /* of JSON scalars; reads as a JSON array in the order of row_token_cmp. Never over_lww */
+    ROW_MULTIVALUE = 5
 };
 
 struct row_column {
     uint8_t kind;         /* enum row_kind */
     uint8_t scale;        /* COUNTER on DECIMAL; else 0 */
     bool is_decimal;      /* COUNTER: the sum reads as DECIMAL, else as INTEGER (both saturate) */
+    bool over_lww;        /* it was a plain column once: the LWW register merges on below, and gives the base value */
     struct value missing; /* what a row written before the column existed shows: the constant DEFAULT of ADD COLUMN, or NULL.
-                           * In a COUNTER it is what the life begins with; NULL counts as 0, a COUNTER never reads as NULL */
+                           * In a COUNTER it is what the life begins with; NULL counts as 0, a COUNTER never reads as NULL. A SET begins empty */
 };
 struct row_schema {
     const struct row_column *columns;
     uint32_t count;
+    bool updates_win; /* the table's option: below, struct row_life */
+    bool observes;    /* updates_win, or a column is past COUNTER or over_lww: merging may ask what a writer had seen beyond births */
 };
 
 /* One part of a counter: what one chain added in this life. A change stamped no later than `last` is already in it. The
@@ -40,21 +47,44 @@ struct row_part {
     hlc_stamp last;
     struct dec128 sum;
 };
+/* A value with its version; or, where value.type is 0, a mark: MAXIMUM, MINIMUM: the register began anew at this version. SET, MULTIVALUE: all that
+ * this chain added up to this stamp was here, so what is not here any more was taken away (needed where nothing that it added at that
+ * stamp is left; the birth's own needs none). Marks come first, by chain identity. */
+struct row_item {
+    struct ver ver;
+    struct value value;
+};
 struct row_cell {
-    struct ver ver;         /* LWW: of the newest write. COUNTER: the birth where the INSERT set it. {0,0}: never written, so
-                             * `missing` shows, in a COUNTER below the parts */
-    struct value value;     /* LWW; NULL where never written */
-    struct row_part *parts; /* COUNTER; sorted by chain identity */
+    struct ver ver;         /* LWW: of the newest write. COUNTER, SET: the birth where the INSERT set it. MAXIMUM, MINIMUM: of the value that holds. MULTIVALUE: of the
+                             * newest value. over_lww: as LWW. {0,0}: never written, so `missing` shows, in a COUNTER below the parts */
+    struct value value;     /* NULL where never written, and in COUNTER and SET */
+    union {
+        struct row_part *parts; /* COUNTER; sorted by chain identity */
+        struct row_item *items; /* SET: elements, TEXT that is a JSON scalar, by element, then version. MULTIVALUE: the other values, by version. MAXIMUM, MINIMUM: at
+                                 * most a mark. over_lww: the value that holds, all values. Never changed in place */
+    };
     uint32_t part_count;
+};
+/* A DELETE in a table where updates win: what its writer had seen, its own chain included. */
+struct row_delete {
+    struct ver ver;
+    const struct row_part *seen; /* chain, last; sorted by chain identity */
+    uint32_t seen_count;
 };
 struct row_life {
     struct ver birth;
     bool ended;
-    struct row_cell *cells; /* schema.count of them; NULL where ended */
+    struct row_cell *cells; /* schema.count of them; NULL where ended, but not where updates win */
+    /* Only where updates win: each chain's last write to this life after the birth, losing ones included; and the DELETEs that had seen every one of
+     * them, none of which had seen less than another. The life has ended while there is one. Sorted by chain identity, by version. */
+    struct row_part *writes;
+    uint32_t write_count;
+    struct row_delete *deletes;
+    uint32_t delete_count;
 };
 /* A decoded row. Everything is in the arena it was decoded or changed with. No life at all: the row was never known.
  * Of a chain's ended lives only the newest is kept, if no newer life of that chain is there: an unlisted birth that is older
- * than a listed one of its chain has ended (a chain's births arrive in order). */
+ * than a listed one of its chain has ended (a chain's births arrive in order). Where updates win all are kept. */
 struct row {
     struct row_life *lives; /* sorted by birth (ver_cmp) */
     uint32_t life_count;
@@ -65,20 +95,32 @@ struct row {
 enum row_op_flags {
     ROW_OP_DELETE = 1, /* end every life that the writer saw (those of earlier transactions); writes then reach nothing */
     ROW_OP_INSERT = 2, /* a new life; `writes` then are its cells, one for every column of the table, and go to it alone */
-    ROW_OP_ADD_TO = 4  /* writes that add go to the life that is named alone: the writer saw several, and one addition must count once */
+    ROW_OP_ADD_TO = 4, /* writes that add to a COUNTER go to the life that is named alone: the writer saw several, and one addition must count once */
+    ROW_OP_LIVES = 8   /* where updates win: the writer knew several lives, and these were not ended: writes go to them alone, additions to the last of them */
 };
+/* What a write does. An INSERT's is ROW_PUT, whatever the kind: its first value, of a SET a JSON array. In any other operation one that the column's kind does not
+ * have does nothing. */
+enum row_write_op {
+    ROW_PUT = 0, /* LWW: the value. over_lww: the base value */
+    ROW_ADD = 1, /* COUNTER: a change. MAXIMUM, MINIMUM: a value that may be the largest, the smallest. SET: one element comes. MULTIVALUE: a value */
+    ROW_CUT = 2  /* SET: one element goes. MAXIMUM, MINIMUM: the register begins anew, with this value */
+};
+#define ROW_WRITE_OPS 3u
 struct row_write {
     uint32_t column;
-    bool add;           /* COUNTER: add `value`; else set. An INSERT sets all columns, a counter to its first value; in any
-                         * other operation an `add` that does not fit the column's kind does nothing */
+    uint8_t op; /* enum row_write_op */
     struct value value;
+};
+struct row_birth {
+    struct chain_id chain;
+    hlc_stamp stamp;
 };
 struct row_op {
     uint8_t flags;
-    struct row_write *writes;
+    struct row_write *writes; /* those to one SET stand together: its elements, each once */
     uint32_t write_count;
-    struct chain_id life_chain; /* ROW_OP_ADD_TO: its birth; else zeros */
-    hlc_stamp life_stamp;
+    struct row_birth *lives; /* ROW_OP_ADD_TO: one; ROW_OP_LIVES: at least one, by version; else none */
+    uint32_t life_count;
 };
 
 /* Who writes: the version of the transaction, and the vector of what its writer had applied when it committed. */
@@ -101,11 +143,18 @@ quartet_status row_merge(struct row *into, const struct row *other, const struct
                          struct arena *a, struct err *err);
 bool row_live(const struct row *row); /* by its births: it may be quarantined all the same (RECORD_HIDDEN) */
 const struct row_life *row_first_life(const struct row *row); /* the earliest that has not ended; NULL: the row is not live */
-/* The visible values, schema.count of them; counters summed. Only for a live row. */
-void row_show(const struct row *row, const struct row_schema *schema, const struct chain_table *chains, struct value *out);
-struct value row_show_column(const struct row *row, const struct row_schema *schema, const struct chain_table *chains, uint32_t column);
-/* The cell that an LWW column shows: the newest among the unended lives. */
-const struct row_cell *row_shown_cell(const struct row *row, const struct chain_table *chains, uint32_t column);
+/* The visible values, schema.count of them; counters summed. Only for a live row. Bytes lie in the row or in the arena; false: out of memory. */
+bool row_show(const struct row *row, const struct row_schema *schema, const struct chain_table *chains, struct arena *a, struct value *out);
+bool row_show_column(const struct row *row, const struct row_schema *schema, const struct chain_table *chains, uint32_t column, struct arena *a,
+                     struct value *out);
+/* All values of a MULTIVALUE column that nobody replaced, the one that shows first, then by version downwards; in the arena. */
+bool row_siblings(const struct row *row, const struct row_schema *schema, const struct chain_table *chains, uint32_t column, struct arena *a,
+                  struct value **out, uint32_t *count);
+/* The order of a SET's elements: numbers by value, then strings by bytes. */
+int row_token_cmp(struct slice a, struct slice b);
+/* The elements of a SET as it reads: a JSON array of scalars without blanks, in order, each once (else QUARTET_CORRUPT). Slices of `json`, in an array in the arena. */
+quartet_status row_tokens(struct slice json, struct arena *a, struct slice **out, uint32_t *count, struct err *err);
+bool row_token_valid(struct slice token); /* has the form of one; whether it is well-formed inside is the engine's to say */
 /* COUNTER: a value as a number at the column's scale (what is no number counts as 0), a number as the value it reads as, and
  * the sum of one life's cell, `missing` included. */
 __int128 row_counter_number(const struct row_column *column, const struct value *v);

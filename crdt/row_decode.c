@@ -4,12 +4,7 @@
  *   the bytes that are there, times the table's columns for each life. */
 #include "row_codec.h"
 
-static int64_t unzigzag(uint64_t v)
-{
-    return (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
-}
-
-static __int128 get_sum(struct bytes_in *in)
+__int128 sum_get(struct bytes_in *in)
 {
     unsigned __int128 v = 0;
     for (uint32_t shift = 0; shift < 128; shift += 7) {
@@ -48,11 +43,6 @@ bool record_view(struct slice record, struct record_view *out)
     return !in.bad;
 }
 
-static bool is_counter(const struct row_schema *schema, uint32_t column)
-{
-    return schema->columns[column].kind == ROW_COUNTER;
-}
-
 struct decoder {
     const struct row_schema *schema;
     struct arena *arena;
@@ -66,7 +56,7 @@ struct decoder {
     bool nomem;
 };
 
-static struct row_cell *new_cells(struct arena *a, uint32_t count)
+struct row_cell *cells_new(struct arena *a, uint32_t count)
 {
     struct row_cell *cells = arena_alloc(a, (size_t)count * sizeof *cells); /* at most ROW_COLUMNS_MAX */
     for (uint32_t i = 0; cells != NULL && i < count; i++)
@@ -96,6 +86,21 @@ static bool untouched_counter(struct decoder *d, const struct row_column *column
         return false;
     *part = (struct row_part){.chain = life->birth.chain, .last = life->birth.stamp, .sum = dec_make(n)};
     return true;
+}
+
+/* A SET as its INSERT left it: the elements that show are all the birth's. */
+static void untouched_set(struct decoder *d, const struct row_life *life, struct row_cell *cell, const struct value *shown)
+{
+    struct slice *tokens = NULL;
+    uint32_t n = 0;
+    struct err bad = ERR_INIT;
+    quartet_status rc = shown->type != VALUE_JSON ? QUARTET_CORRUPT : row_tokens(shown->s, d->arena, &tokens, &n, &bad);
+    cell->value = VALUE_NULL_INIT;
+    cell->items = rc == QUARTET_OK ? arena_alloc(d->arena, (n + 1u) * sizeof *cell->items) : NULL;
+    d->nomem |= rc == QUARTET_NOMEM || rc == QUARTET_LIMIT || (rc == QUARTET_OK && cell->items == NULL);
+    d->meta.bad |= rc == QUARTET_CORRUPT;
+    for (uint32_t i = 0; cell->items != NULL && i < n; i++)
+        cell->items[cell->part_count++] = (struct row_item){.ver = life->birth, .value = {.type = VALUE_TEXT, .s = tokens[i]}};
 }
 
 static struct ver get_ver(struct decoder *d)
@@ -136,7 +141,7 @@ static void get_parts(struct decoder *d, const struct row_life *life, struct row
         struct ver ver = ver_of_code(d, life, bytes_varint(&d->meta));
         parts[p] = (struct row_part){.chain = ver.chain, .last = ver.stamp};
         if (!derived || p + 1 < count)
-            parts[p].sum = dec_make(get_sum(&d->meta));
+            parts[p].sum = dec_make(sum_get(&d->meta));
     }
     if (derived) {
         __int128 rest = row_counter_number(column, shown);
@@ -171,12 +176,17 @@ static void fill_cell(struct decoder *d, struct row_life *life, uint32_t column,
     struct row_cell *cell = &life->cells[column];
     bool is_lost = d->several && (code & 1) != 0;
     code >>= d->several;
+    if (d->meta.bad)
+        return;
     if (code == CODE_NEVER) {
         d->meta.bad = d->meta.bad || is_lost;
         return;
     }
     cell->ver = ver_of_code(d, life, code);
-    if (!is_lost)
+    if (d->schema->columns[column].kind == ROW_SET) {
+        d->meta.bad = d->meta.bad || code != CODE_BIRTH || d->several;
+        untouched_set(d, life, cell, shown);
+    } else if (!is_lost)
         cell->value = *shown;
     else if (!value_decode(&d->meta, &cell->value))
         cell->value = VALUE_NULL_INIT;
@@ -203,7 +213,7 @@ static void get_codes(struct decoder *d, struct row_life *life)
 static void get_life(struct decoder *d, struct row_life *life)
 {
     struct bytes_in values = bytes_in(d->values.p, d->values.n);
-    life->cells = new_cells(d->arena, d->schema->count);
+    life->cells = cells_new(d->arena, d->schema->count);
     if (life->cells == NULL) {
         d->nomem = true;
         return;
@@ -215,7 +225,7 @@ static void get_life(struct decoder *d, struct row_life *life)
         life->cells[i].part_count = 0;
         if (!value_decode(&values, &shown))
             d->meta.bad = true;
-        else if (is_counter(d->schema, i))
+        else if (codes_as_counter(d->schema, i))
             fill_counter(d, life, i, code, &shown);
         else
             fill_cell(d, life, i, code, &shown);
@@ -262,6 +272,10 @@ static quartet_status decode_meta(const struct record_view *view, const struct r
 {
     struct decoder d = {.schema = schema, .arena = a, .meta = bytes_in(view->meta.p, view->meta.n),
                         .values = view->values, .count = view->value_count};
+    if (d.meta.left > 0 && *d.meta.at == WHOLE_MARK) {
+        (void)bytes_u8(&d.meta); /* the mark */
+        return whole_get(&d.meta, view, schema, a, out, err);
+    }
     uint32_t unended = get_births(&d, out);
     bool live = record_has_values(view->flags);
     if (out->life_count == 0 || live != (unended > 0))
@@ -290,7 +304,7 @@ static quartet_status decode_simple(const struct record_view *view, const struct
     struct decoder d = {.schema = schema, .arena = a};
     struct bytes_in values = bytes_in(view->values.p, view->values.n);
     struct row_life *life = arena_alloc(a, sizeof *life);
-    struct row_cell *cells = new_cells(a, schema->count);
+    struct row_cell *cells = cells_new(a, schema->count);
     if (life == NULL || cells == NULL)
         return arena_fail(a, err);
     *life = (struct row_life){.birth = view->ver, .cells = cells};
@@ -298,15 +312,21 @@ static quartet_status decode_simple(const struct record_view *view, const struct
     for (uint32_t i = 0; i < view->value_count; i++) {
         if (!value_decode(&values, &cells[i].value))
             break;
-        if (is_counter(schema, i)) {
+        if (codes_as_counter(schema, i)) {
             struct value v = cells[i].value;
             if (!untouched_counter(&d, &schema->columns[i], life, &cells[i], &v))
                 return arena_fail(a, err);
         } else {
             cells[i].ver = view->ver;
+            if (schema->columns[i].kind == ROW_SET) {
+                struct value v = cells[i].value;
+                untouched_set(&d, life, &cells[i], &v);
+            }
         }
     }
-    if (values.bad || values.left != 0)
+    if (d.nomem)
+        return arena_fail(a, err);
+    if (d.meta.bad || values.bad || values.left != 0)
         return err_set(err, QUARTET_CORRUPT, "a row's values are damaged");
     return QUARTET_OK;
 }

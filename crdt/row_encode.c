@@ -20,12 +20,7 @@ struct encoder {
     struct ver dict[DICT_MAX];
 };
 
-static uint64_t zigzag(int64_t v)
-{
-    return (uint64_t)v << 1 ^ (uint64_t)(v >> 63);
-}
-
-static void put_sum(struct buf *out, __int128 sum)
+void sum_put(struct buf *out, __int128 sum)
 {
     unsigned __int128 v = (unsigned __int128)sum << 1 ^ (unsigned __int128)(sum >> 127);
     for (; v >= 0x80; v >>= 7)
@@ -71,11 +66,6 @@ void record_put_simple(struct buf *out, struct ver ver, const struct value *valu
         value_encode(out, &values[i]);
 }
 
-static bool is_counter(const struct row_schema *schema, uint32_t column)
-{
-    return schema->columns[column].kind == ROW_COUNTER;
-}
-
 /* Does the visible value tell all about this counter? Set by the INSERT and not touched since, in the only life. */
 static bool counter_untouched(const struct row_column *column, const struct row_life *life, const struct row_cell *cell)
 {
@@ -88,6 +78,16 @@ static bool counter_untouched(const struct row_column *column, const struct row_
         return false;
     struct value shown = row_counter_value(column, dec_get(part->sum));
     return row_counter_number(column, &shown) == dec_get(part->sum);
+}
+
+bool set_untouched(const struct row_life *life, const struct row_cell *cell)
+{
+    if (cell->ver.stamp == 0)
+        return cell->part_count == 0;
+    for (uint32_t i = 0; i < cell->part_count; i++)
+        if (item_is_mark(&cell->items[i]) || !ver_eq(cell->items[i].ver, life->birth))
+            return false;
+    return true;
 }
 
 /* Values to write: a column that was never written in any life needs none if none after it was. */
@@ -103,7 +103,7 @@ static uint32_t count_written(const struct row *row, uint32_t count)
 }
 
 /* Is one version enough for the row? Then nothing else is stored. */
-static bool encode_simple(const struct row *row, const struct row_schema *schema, struct buf *out)
+static bool encode_simple(const struct row *row, const struct row_schema *schema, const struct value *shown, struct buf *out)
 {
     const struct row_life *life = row->lives;
     if (row->life_count != 1 || life->ended)
@@ -111,13 +111,13 @@ static bool encode_simple(const struct row *row, const struct row_schema *schema
     uint32_t count = count_written(row, schema->count);
     for (uint32_t i = 0; i < count; i++) {
         const struct row_cell *cell = &life->cells[i];
-        if (is_counter(schema, i) ? !counter_untouched(&schema->columns[i], life, cell) : !ver_eq(cell->ver, life->birth))
+        if (codes_as_counter(schema, i) ? !counter_untouched(&schema->columns[i], life, cell) : !ver_eq(cell->ver, life->birth))
             return false;
     }
     put_simple_head(out, RECORD_LIVE | RECORD_SIMPLE, life->birth, count);
     for (uint32_t i = 0; i < count; i++) {
-        if (!is_counter(schema, i)) {
-            value_encode(out, &life->cells[i].value);
+        if (!codes_as_counter(schema, i)) {
+            value_encode(out, shown != NULL ? &shown[i] : &life->cells[i].value);
             continue;
         }
         struct value sum = row_counter_value(&schema->columns[i], row_counter_sum(&schema->columns[i], &life->cells[i]));
@@ -160,13 +160,13 @@ static uint32_t counter_code(const struct encoder *e, const struct row_life *lif
 
 static bool lost(const struct encoder *e, const struct row_cell *cell, uint32_t column)
 {
-    return e->several && cell->ver.stamp != 0 && !ver_eq(cell->ver, row_shown_cell(e->row, e->chains, column)->ver);
+    return e->several && cell->ver.stamp != 0 && !ver_eq(cell->ver, row_shown_cell(e->row, e->schema, e->chains, column)->ver);
 }
 
 static uint32_t cell_code(const struct encoder *e, const struct row_life *life, uint32_t column)
 {
     const struct row_cell *cell = &life->cells[column];
-    if (is_counter(e->schema, column))
+    if (codes_as_counter(e->schema, column))
         return counter_code(e, life, column) << e->several;
     uint32_t code = cell->ver.stamp == 0 ? CODE_NEVER : ver_code(e, life, cell->ver);
     return e->several ? code << 1 | lost(e, cell, column) : code;
@@ -180,7 +180,7 @@ static void dict_fill(struct encoder *e)
             continue;
         for (uint32_t i = 0; i < e->count; i++) {
             const struct row_cell *cell = &life->cells[i];
-            if (!is_counter(e->schema, i)) {
+            if (!codes_as_counter(e->schema, i)) {
                 if (cell->ver.stamp != 0)
                     dict_add(e, life, cell->ver);
             } else if (counter_code(e, life, i) == CODE_OTHER) {
@@ -218,14 +218,14 @@ static void put_parts(const struct encoder *e, const struct row_life *life, uint
         buf_varint(e->out, code);
         put_ver_inline(e, code, part_ver(part));
         if (!derived || p + 1 < cell->part_count)
-            put_sum(e->out, dec_get(part->sum));
+            sum_put(e->out, dec_get(part->sum));
     }
 }
 
 static void put_extra(const struct encoder *e, const struct row_life *life, uint32_t column)
 {
     const struct row_cell *cell = &life->cells[column];
-    if (is_counter(e->schema, column)) {
+    if (codes_as_counter(e->schema, column)) {
         if (counter_code(e, life, column) == CODE_OTHER)
             put_parts(e, life, column);
         return;
@@ -308,12 +308,23 @@ static void prefix_length(struct buf *out, size_t at)
     memcpy(out->data + at, length, length_bytes);
 }
 
-quartet_status row_encode(const struct row *row, const struct row_schema *schema, const struct chain_table *chains, struct buf *out,
-                          struct err *err)
+/* The values that show, where records are not made of them anyway: a table with a SET, or a row that codes cannot tell. *shown stays NULL for all others. */
+static quartet_status show(const struct row *row, const struct row_schema *schema, const struct chain_table *chains, bool whole, struct arena *a,
+                           struct value **shown, struct err *err)
 {
-    QASSERT(row->life_count > 0);
-    if (encode_simple(row, schema, out))
-        return buf_check(out, err);
+    bool wanted = whole;
+    for (uint32_t i = 0; i < schema->count && !wanted && schema->observes; i++)
+        wanted = schema->columns[i].kind == ROW_SET;
+    *shown = NULL;
+    if (!wanted || !row_live(row))
+        return QUARTET_OK;
+    *shown = arena_alloc(a, (schema->count + 1u) * sizeof **shown);
+    return *shown != NULL && row_show(row, schema, chains, a, *shown) ? QUARTET_OK : arena_fail(a, err);
+}
+
+static quartet_status encode_codes(const struct row *row, const struct row_schema *schema, const struct chain_table *chains, const struct value *shown,
+                                   struct arena *a, struct buf *out, struct err *err)
+{
     struct encoder e = {.row = row, .schema = schema, .chains = chains, .out = out};
     uint32_t unended = 0;
     for (uint32_t l = row->life_count; l-- > 0;)
@@ -330,8 +341,47 @@ quartet_status row_encode(const struct row *row, const struct row_schema *schema
     if (unended > 0)
         buf_varint(out, e.count);
     for (uint32_t i = 0; i < e.count; i++) {
-        struct value v = row_show_column(row, schema, chains, i);
+        struct value v;
+        if (shown != NULL)
+            v = shown[i];
+        else if (!row_show_column(row, schema, chains, i, a, &v))
+            return arena_fail(a, err);
         value_encode(out, &v);
     }
     return buf_check(out, err);
+}
+
+static quartet_status encode_whole(const struct row *row, const struct row_schema *schema, const struct value *shown, struct arena *a, struct buf *out,
+                                   struct err *err)
+{
+    uint32_t count = shown != NULL ? count_written(row, schema->count) : 0;
+    buf_u8(out, shown != NULL ? RECORD_LIVE : 0);
+    size_t at = out->len;
+    quartet_status rc = whole_put(row, schema, shown, count, a, out, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    prefix_length(out, at);
+    if (shown != NULL)
+        buf_varint(out, count);
+    for (uint32_t i = 0; i < count; i++)
+        value_encode(out, &shown[i]);
+    return buf_check(out, err);
+}
+
+quartet_status row_encode(const struct row *row, const struct row_schema *schema, const struct chain_table *chains, struct buf *out,
+                          struct err *err)
+{
+    QASSERT(row->life_count > 0);
+    struct arena a = {0};
+    struct value *shown;
+    bool whole = whole_needed(row, schema);
+    quartet_status rc = show(row, schema, chains, whole, &a, &shown, err);
+    if (rc == QUARTET_OK && whole)
+        rc = encode_whole(row, schema, shown, &a, out, err);
+    else if (rc == QUARTET_OK && !encode_simple(row, schema, shown, out))
+        rc = encode_codes(row, schema, chains, shown, &a, out, err);
+    if (rc == QUARTET_OK)
+        rc = buf_check(out, err);
+    arena_free_all(&a);
+    return rc;
 }

@@ -3,13 +3,13 @@
  *   positions, records and folded counters differ between nodes that hold the same. A row's bytes are hashed with XXH3 (128
  *   bits): it guards against our mistakes, not against a member that lies.
  * Not here: which rows are hashed and when (engine). */
-#include "row.h"
+#include "row_cell.h"
 
 #include <string.h>
 #include <xxhash.h>
 
 /* After each column's id plus 1. */
-enum { MARK_END = 0, MARK_BIRTH = 1, MARK_VERSION = 2, MARK_COUNTER = 3, MARK_COUNTER_SET = 4 };
+enum { MARK_END = 0, MARK_BIRTH = 1, MARK_VERSION = 2, MARK_COUNTER = 3, MARK_COUNTER_SET = 4, MARK_ITEM = 5, MARK_ANEW = 6 };
 
 void state_hash_add(struct state_hash *sum, struct state_hash x)
 {
@@ -35,12 +35,11 @@ static void put_ver(struct buf *out, const struct chain_table *chains, struct ve
     buf_put(out, raw, sizeof raw);
 }
 
-static void put_counter(struct buf *out, const struct row_cell *cell, uint32_t id)
+static void put_counter(struct buf *out, const struct row_cell *cell, bool set, uint32_t id)
 {
     unsigned __int128 sum = 0;
     for (uint32_t i = 0; i < cell->part_count; i++)
         sum += (unsigned __int128)dec_get(cell->parts[i].sum);
-    bool set = cell->ver.stamp != 0;
     if (!set && sum == 0)
         return; /* as if never written: folding may have taken the parts */
     buf_varint(out, (uint64_t)id + 1);
@@ -60,6 +59,37 @@ static void put_cell(struct buf *out, const struct row_life *life, const struct 
     if (!birth)
         put_ver(out, chains, cell->ver);
     value_encode(out, &cell->value);
+}
+
+/* A SET's and a MULTIVALUE's marks tell nothing that shows, ever; a MAXIMUM's decides what later writes do. */
+static void put_items(struct buf *out, const struct row_cell *cell, const struct row_column *column, uint32_t id, const struct chain_table *chains)
+{
+    bool extreme = column->kind == ROW_MAXIMUM || column->kind == ROW_MINIMUM;
+    for (uint32_t i = 0; i < cell->part_count; i++) {
+        bool mark = item_is_mark(&cell->items[i]);
+        if (mark && !extreme)
+            continue;
+        buf_varint(out, (uint64_t)id + 1);
+        buf_u8(out, mark ? MARK_ANEW : MARK_ITEM);
+        put_ver(out, chains, cell->items[i].ver);
+        if (!mark)
+            value_encode(out, &cell->items[i].value);
+    }
+}
+
+static void put_register(struct buf *out, const struct row_life *life, uint32_t at, const struct row_column *column, uint32_t id,
+                         const struct chain_table *chains)
+{
+    const struct row_cell *cell = &life->cells[at];
+    if (column->kind == ROW_COUNTER && !column->over_lww) {
+        put_counter(out, cell, cell->ver.stamp != 0, id);
+        return;
+    }
+    put_cell(out, life, cell, id, chains);
+    if (column->kind == ROW_COUNTER)
+        put_counter(out, cell, false, id);
+    else if (cell_has_items(column))
+        put_items(out, cell, column, id, chains);
 }
 
 /* Positions in ascending order of their ids. They nearly always are already, so insertion sort takes one pass. */
@@ -92,10 +122,7 @@ struct state_hash row_hash(const struct row *row, const struct row_schema *schem
         put_ver(scratch, chains, life->birth);
         for (uint32_t i = 0; i < schema->count; i++) {
             uint32_t column = order[i];
-            if (schema->columns[column].kind == ROW_COUNTER)
-                put_counter(scratch, &life->cells[column], column_ids[column]);
-            else
-                put_cell(scratch, life, &life->cells[column], column_ids[column], chains);
+            put_register(scratch, life, column, &schema->columns[column], column_ids[column], chains);
         }
         buf_u8(scratch, MARK_END);
     }

@@ -10,6 +10,7 @@
 
 #include "apply_internal.h"
 #include "base/mem.h"
+#include "crdt/row_cell.h"
 #include "types.h"
 
 #define SWEEP_ROWS 256u /* let go in one transaction at most */
@@ -36,8 +37,10 @@ static bool reaches_any(const struct row *row, const struct row_writer *w)
 
 static void note(struct applying *a, const struct row *row, uint32_t column, struct conflict_set *out)
 {
-    const struct row_cell *cell = row_shown_cell(row, &a->d->chains, column);
-    if (!overrides(a->t, column) || cell->ver.stamp == 0 || ver_eq(cell->ver, a->writer.ver) || row_writer_saw(&a->writer, cell->ver))
+    if (!overrides(a->t, column))
+        return;
+    const struct row_cell *cell = row_shown_cell(row, &a->t->rows, &a->d->chains, column);
+    if (cell->ver.stamp == 0 || ver_eq(cell->ver, a->writer.ver) || row_writer_saw(&a->writer, cell->ver))
         return;
     out->clashes[out->count++] = (struct clash){.column = column, .ver = cell->ver, .value = cell->value};
 }
@@ -198,7 +201,7 @@ quartet_status apply_conflicts_after(struct applying *a, const struct row *row, 
     for (uint32_t i = 0; i < set->count && rc == QUARTET_OK; i++) {
         const struct clash *c = &set->clashes[i];
         const struct value *mine = written(op, c->column);
-        struct ver shown = live ? row_shown_cell(row, &a->d->chains, c->column)->ver : (struct ver){0};
+        struct ver shown = live ? row_shown_cell(row, &a->t->rows, &a->d->chains, c->column)->ver : (struct ver){0};
         struct outcome o = {.column = c->column, .losing = c->ver, .winning = a->writer.ver.stamp, .lost = c->value, .won = VALUE_NULL_INIT, .rule = "DELETE over UPDATE"};
         if (mine != NULL && value_identical(mine, &c->value))
             continue; /* nobody lost anything */

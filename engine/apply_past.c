@@ -45,7 +45,7 @@ quartet_status apply_past_before(struct applying *a, const struct row *row, stru
         return rc == QUARTET_OK ? history_save(row, &a->t->rows, op, &a->row, &c->saved, a->err) : rc;
     buf_clear(&a->past);
     buf_clear(&a->entry);
-    rc = history_late(row, op, &a->writer, &a->past, &a->scratch, a->err);
+    rc = history_late(row, &a->t->rows, op, &a->writer, &a->past, &a->scratch, a->err);
     kv_past_key(&a->entry, key, KV_PAST_LATE, stamp, a->writer.ver.chain);
     if (rc == QUARTET_OK && (a->past.failed || a->entry.failed))
         rc = err_nomem(a->err);
@@ -82,6 +82,6 @@ quartet_status apply_past_after(struct applying *a, const struct row *now, struc
         return QUARTET_OK;
     buf_u64(&a->past, stamp); /* kv_past_put, in place */
     quartet_status rc = c->late ? make_whole(a, key, &a->past)
-                                : history_entry(&c->saved, now, slice_of(a->old.data, a->old.len), &a->past, &a->scratch, a->err);
+                                : history_entry(&c->saved, &a->t->rows, now, slice_of(a->old.data, a->old.len), &a->past, &a->scratch, a->err);
     return rc;
 }

@@ -216,7 +216,8 @@ static quartet_status show(struct applying *a, const struct row *row, struct sli
     struct value *shown = arena_zalloc(&a->row, t->rows.count + 1u, sizeof *shown);
     if (shown == NULL)
         return arena_fail(&a->row, a->err);
-    row_show(row, &t->rows, &a->d->chains, shown);
+    if (!row_show(row, &t->rows, &a->d->chains, &a->row, shown))
+        return arena_fail(&a->row, a->err);
     for (uint32_t i = 0; i < t->rows.count; i++)
         out[t->record_columns[i]] = shown[i];
     return decode_key_into(a, key, out);
@@ -301,7 +302,7 @@ quartet_status apply_one_row(struct applying *a, struct slice key, struct row_op
     }
     if ((op->flags & ROW_OP_INSERT) == 0)
         return QUARTET_OK; /* the row was purged: what the writer saw of it has ended */
-    if (a->map != NULL)
+    if (a->map != NULL || a->t->rows.observes)
         return merge_row(a, key, op);
     return a->plain ? insert_plain(a, key, op, values) : insert_simple(a, key, op);
 }

@@ -11,19 +11,16 @@
 
 #include <string.h>
 
-#define MASK_COLUMNS 62u /* columns that a bitmap in an INTEGER can name */
+#include "crdt/row_cell.h"
 
-static bool is_counter(const struct row_schema *schema, uint32_t column)
-{
-    return schema->columns[column].kind == ROW_COUNTER;
-}
+#define MASK_COLUMNS 62u /* columns that a bitmap in an INTEGER can name */
 
 /* ---- entries ---- */
 
 quartet_status history_save(const struct row *row, const struct row_schema *schema, const struct row_op *op, struct arena *a, struct history_saved *out,
                             struct err *err)
 {
-    *out = (struct history_saved){.whole = (op->flags & (ROW_OP_DELETE | ROW_OP_INSERT)) != 0 || row->life_count != 1 || row->lives[0].ended};
+    *out = (struct history_saved){.whole = (op->flags & (ROW_OP_DELETE | ROW_OP_INSERT)) != 0 || row->life_count != 1 || row->lives[0].ended || schema->updates_win};
     if (out->whole)
         return QUARTET_OK;
     out->columns = arena_alloc(a, (op->write_count + 1u) * sizeof *out->columns);
@@ -31,14 +28,17 @@ quartet_status history_save(const struct row *row, const struct row_schema *sche
     if (out->columns == NULL || out->cells == NULL)
         return arena_fail(a, err);
     for (uint32_t i = 0; i < op->write_count; i++) {
-        uint32_t column = op->writes[i].column, n = out->count++;
+        uint32_t column = op->writes[i].column, n = out->count;
         if (column >= schema->count)
             return err_set(err, QUARTET_INTERNAL, "a write to column %u of %u", column, schema->count);
+        if (n > 0 && out->columns[n - 1] == column)
+            continue; /* several elements of one SET */
+        out->count++;
         const struct row_cell *cell = &row->lives[0].cells[column];
         out->columns[n] = column;
         out->cells[n] = *cell;
-        if (!is_counter(schema, column) || cell->part_count == 0)
-            continue;
+        if (schema->columns[column].kind != ROW_COUNTER || cell->part_count == 0)
+            continue; /* lists of items never change in place */
         out->cells[n].parts = arena_dup(a, cell->parts, cell->part_count * sizeof *cell->parts); /* parts are changed in place */
         if (out->cells[n].parts == NULL)
             return arena_fail(a, err);
@@ -48,28 +48,36 @@ quartet_status history_save(const struct row *row, const struct row_schema *sche
 
 static bool same_parts(const struct row_cell *x, const struct row_cell *y)
 {
-    if (x->part_count != y->part_count)
-        return false;
     for (uint32_t i = 0; i < x->part_count; i++)
         if (x->parts[i].chain != y->parts[i].chain || x->parts[i].last != y->parts[i].last)
             return false;
     return true;
 }
 
-static bool cell_changed(const struct row_cell *was, const struct row_cell *is)
+/* A list that was not changed is still the same memory; one that was differs in its versions or in what they stand for. */
+static bool same_items(const struct row_cell *x, const struct row_cell *y)
 {
-    return !ver_eq(was->ver, is->ver) || !same_parts(was, is);
+    bool same = true;
+    for (uint32_t i = 0; i < x->part_count && x->items != y->items && same; i++)
+        same = ver_eq(x->items[i].ver, y->items[i].ver) && item_is_mark(&x->items[i]) == item_is_mark(&y->items[i]) &&
+               (item_is_mark(&x->items[i]) || value_identical(&x->items[i].value, &y->items[i].value));
+    return same;
+}
+
+static bool cell_changed(const struct row_column *c, const struct row_cell *was, const struct row_cell *is)
+{
+    return !ver_eq(was->ver, is->ver) || was->part_count != is->part_count || (cell_has_items(c) ? !same_items(was, is) : !same_parts(was, is));
 }
 
 /* The registers that did change; false: a bitmap and one version cannot tell them. */
-static bool changed_columns(const struct history_saved *s, const struct row *now, uint64_t *mask, struct ver *ver, uint32_t *end)
+static bool changed_columns(const struct history_saved *s, const struct row_schema *schema, const struct row *now, uint64_t *mask, struct ver *ver, uint32_t *end)
 {
     bool plain = true;
     *mask = 0;
     *end = 0;
     for (uint32_t i = 0; i < s->count; i++) {
         uint32_t c = s->columns[i];
-        if (!cell_changed(&s->cells[i], &now->lives[0].cells[c]))
+        if (!cell_changed(&schema->columns[c], &s->cells[i], &now->lives[0].cells[c]))
             continue;
         plain = plain && c < MASK_COLUMNS && s->cells[i].part_count == 0 && now->lives[0].cells[c].part_count == 0 && s->cells[i].ver.stamp != 0 &&
                 (*mask == 0 || ver_eq(*ver, s->cells[i].ver));
@@ -82,18 +90,32 @@ static bool changed_columns(const struct history_saved *s, const struct row *now
     return true;
 }
 
-static void put_registers(const struct history_saved *s, const struct row *now, struct buf *out)
+static void put_items(const struct row_cell *cell, struct buf *out)
+{
+    for (uint32_t i = 0; i < cell->part_count; i++) {
+        buf_u16(out, cell->items[i].ver.chain);
+        buf_u64(out, cell->items[i].ver.stamp);
+        buf_u8(out, item_is_mark(&cell->items[i]));
+        if (!item_is_mark(&cell->items[i]))
+            value_encode(out, &cell->items[i].value);
+    }
+}
+
+static void put_registers(const struct history_saved *s, const struct row_schema *schema, const struct row *now, struct buf *out)
 {
     for (uint32_t i = 0; i < s->count; i++) {
         const struct row_cell *cell = &s->cells[i];
-        if (!cell_changed(cell, &now->lives[0].cells[s->columns[i]]))
+        const struct row_column *c = &schema->columns[s->columns[i]];
+        if (!cell_changed(c, cell, &now->lives[0].cells[s->columns[i]]))
             continue;
         buf_varint(out, s->columns[i]);
         buf_u64(out, cell->ver.stamp);
         buf_u16(out, cell->ver.chain);
         value_encode(out, &cell->value);
         buf_varint(out, cell->part_count);
-        for (uint32_t p = 0; p < cell->part_count; p++) {
+        if (cell_has_items(c))
+            put_items(cell, out);
+        for (uint32_t p = 0; !cell_has_items(c) && p < cell->part_count; p++) {
             buf_u16(out, cell->parts[p].chain);
             buf_u64(out, cell->parts[p].last);
             buf_u64(out, cell->parts[p].sum.lo);
@@ -121,8 +143,8 @@ quartet_status history_entry_whole(struct slice old_record, struct buf *out, str
     return out->failed ? err_nomem(err) : QUARTET_OK;
 }
 
-quartet_status history_entry(const struct history_saved *saved, const struct row *now, struct slice old_record, struct buf *out, struct buf *scratch,
-                             struct err *err)
+quartet_status history_entry(const struct history_saved *saved, const struct row_schema *schema, const struct row *now, struct slice old_record,
+                             struct buf *out, struct buf *scratch, struct err *err)
 {
     uint64_t mask;
     struct ver ver = {0};
@@ -131,7 +153,7 @@ quartet_status history_entry(const struct history_saved *saved, const struct row
         return history_entry_whole(old_record, out, scratch, err);
     struct record_view view = {.flags = RECORD_LIVE, .value_count = 1};
     buf_clear(scratch);
-    if (changed_columns(saved, now, &mask, &ver, &end)) {
+    if (changed_columns(saved, schema, now, &mask, &ver, &end)) {
         struct value first = value_int((int64_t)mask), null = VALUE_NULL_INIT;
         view = (struct record_view){.flags = RECORD_LIVE | RECORD_SIMPLE, .ver = ver, .value_count = end + 1};
         value_encode(scratch, &first);
@@ -144,7 +166,7 @@ quartet_status history_entry(const struct history_saved *saved, const struct row
         }
     } else {
         struct buf registers = {0};
-        put_registers(saved, now, &registers);
+        put_registers(saved, schema, now, &registers);
         struct value blob = {.type = VALUE_BLOB, .s = slice_of(registers.data, registers.len)};
         if (!registers.failed)
             value_encode(scratch, &blob);
@@ -213,6 +235,14 @@ static quartet_status undo_columns(struct row_cell *cells, const struct row_sche
     return QUARTET_OK;
 }
 
+static void get_item(struct bytes_in *in, struct row_item *item)
+{
+    item->ver.chain = bytes_u16(in);
+    item->ver.stamp = bytes_u64(in);
+    if (bytes_u8(in) == 0)
+        (void)value_decode(in, &item->value); /* in->bad tells */
+}
+
 static quartet_status undo_registers(struct row_cell *cells, const struct row_schema *schema, struct slice bytes, struct arena *a, struct err *err)
 {
     struct bytes_in in = bytes_in(bytes.p, bytes.n);
@@ -223,11 +253,14 @@ static quartet_status undo_registers(struct row_cell *cells, const struct row_sc
         cell.ver.chain = bytes_u16(&in);
         if (in.bad || column >= schema->count || !value_decode(&in, &cell.value))
             return damaged(err);
-        cell.part_count = bytes_count(&in, 26);
-        cell.parts = arena_zalloc(a, cell.part_count + 1u, sizeof *cell.parts);
+        bool items = cell_has_items(&schema->columns[column]);
+        cell.part_count = bytes_count(&in, items ? 11 : 26);
+        cell.parts = arena_zalloc(a, cell.part_count + 1u, items ? sizeof *cell.items : sizeof *cell.parts);
         if (cell.parts == NULL)
             return arena_fail(a, err);
-        for (uint32_t p = 0; p < cell.part_count; p++) {
+        for (uint32_t p = 0; items && p < cell.part_count && !in.bad; p++)
+            get_item(&in, &cell.items[p]);
+        for (uint32_t p = 0; !items && p < cell.part_count; p++) {
             cell.parts[p].chain = bytes_u16(&in);
             cell.parts[p].last = bytes_u64(&in);
             cell.parts[p].sum.lo = bytes_u64(&in);
@@ -265,12 +298,19 @@ hlc_stamp history_newest(const struct row *row, const struct row_schema *schema)
     for (uint32_t i = 0; i < row->life_count; i++) {
         const struct row_life *life = &row->lives[i];
         newest = life->birth.stamp > newest ? life->birth.stamp : newest;
-        for (uint32_t c = 0; !life->ended && c < schema->count; c++) {
+        for (uint32_t c = 0; life->cells != NULL && c < schema->count; c++) {
             const struct row_cell *cell = &life->cells[c];
+            bool items = cell_has_items(&schema->columns[c]);
             newest = cell->ver.stamp > newest ? cell->ver.stamp : newest;
-            for (uint32_t p = 0; p < cell->part_count; p++)
-                newest = cell->parts[p].last > newest ? cell->parts[p].last : newest;
+            for (uint32_t p = 0; p < cell->part_count; p++) {
+                hlc_stamp last = items ? cell->items[p].ver.stamp : cell->parts[p].last;
+                newest = last > newest ? last : newest;
+            }
         }
+        for (uint32_t k = 0; k < life->write_count; k++)
+            newest = life->writes[k].last > newest ? life->writes[k].last : newest;
+        for (uint32_t k = 0; k < life->delete_count; k++)
+            newest = life->deletes[k].ver.stamp > newest ? life->deletes[k].ver.stamp : newest;
     }
     return newest;
 }
@@ -278,10 +318,19 @@ hlc_stamp history_newest(const struct row *row, const struct row_schema *schema)
 /* ---- late operations ---- */
 
 /* Of the writer's vector only chains that began a life of this row matter: others have no birth that it could have seen. A chain's newest life is
- * always listed, so the row as it is names them all; the writer's own births it knows by its own stamp. */
-static uint32_t put_seen(const struct row *row, const struct row_writer *w, struct buf *out)
+ * always listed, so the row as it is names them all; the writer's own births it knows by its own stamp. Where more than births is asked for, all of it. */
+static uint32_t put_seen(const struct row *row, const struct row_schema *schema, const struct row_writer *w, struct buf *out)
 {
     uint32_t n = 0;
+    for (uint32_t i = 0; schema->observes && i < w->seen->count; i++) {
+        n++;
+        if (out == NULL)
+            continue;
+        buf_u16(out, w->seen->e[i].chain);
+        buf_u64(out, w->seen->e[i].stamp);
+    }
+    if (schema->observes)
+        return n;
     for (uint32_t i = 0; i < row->life_count; i++) {
         chain_no chain = row->lives[i].birth.chain;
         bool again = chain == w->ver.chain;
@@ -299,22 +348,23 @@ static uint32_t put_seen(const struct row *row, const struct row_writer *w, stru
     return n;
 }
 
-quartet_status history_late(const struct row *row, const struct row_op *op, const struct row_writer *w, struct buf *out, struct buf *scratch,
-                            struct err *err)
+quartet_status history_late(const struct row *row, const struct row_schema *schema, const struct row_op *op, const struct row_writer *w, struct buf *out,
+                            struct buf *scratch, struct err *err)
 {
     buf_clear(scratch);
     buf_u8(scratch, op->flags);
-    if ((op->flags & ROW_OP_ADD_TO) != 0) {
-        buf_u8(scratch, op->life_chain.slot);
-        buf_u64(scratch, op->life_chain.incarnation);
-        buf_u64(scratch, op->life_stamp);
+    buf_varint(scratch, op->life_count);
+    for (uint32_t i = 0; i < op->life_count; i++) {
+        buf_u8(scratch, op->lives[i].chain.slot);
+        buf_u64(scratch, op->lives[i].chain.incarnation);
+        buf_u64(scratch, op->lives[i].stamp);
     }
-    buf_varint(scratch, put_seen(row, w, NULL));
-    (void)put_seen(row, w, scratch);
+    buf_varint(scratch, put_seen(row, schema, w, NULL));
+    (void)put_seen(row, schema, w, scratch); /* as many again */
     buf_varint(scratch, op->write_count);
     for (uint32_t i = 0; i < op->write_count; i++) {
         buf_varint(scratch, op->writes[i].column);
-        buf_u8(scratch, op->writes[i].add);
+        buf_u8(scratch, op->writes[i].op);
         value_encode(scratch, &op->writes[i].value);
     }
     struct record_view view = {.flags = RECORD_LIVE, .meta = slice_of(scratch->data, scratch->len)};
@@ -327,10 +377,14 @@ static quartet_status late_read(struct slice bytes, const struct row_schema *sch
 {
     struct bytes_in in = bytes_in(bytes.p, bytes.n);
     *op = (struct row_op){.flags = bytes_u8(&in)};
-    if ((op->flags & ROW_OP_ADD_TO) != 0) {
-        op->life_chain.slot = bytes_u8(&in);
-        op->life_chain.incarnation = bytes_u64(&in);
-        op->life_stamp = bytes_u64(&in);
+    op->life_count = bytes_count(&in, 17);
+    op->lives = arena_zalloc(a, op->life_count + 1u, sizeof *op->lives);
+    if (op->lives == NULL)
+        return arena_fail(a, err);
+    for (uint32_t i = 0; i < op->life_count; i++) {
+        op->lives[i].chain.slot = bytes_u8(&in);
+        op->lives[i].chain.incarnation = bytes_u64(&in);
+        op->lives[i].stamp = bytes_u64(&in);
     }
     *seen = (struct vv){.count = bytes_count(&in, 10)};
     seen->e = arena_zalloc(a, seen->count + 1u, sizeof *seen->e);
@@ -349,7 +403,7 @@ static quartet_status late_read(struct slice bytes, const struct row_schema *sch
     for (uint32_t i = 0; i < op->write_count; i++) {
         struct row_write *w = &op->writes[i];
         w->column = (uint32_t)bytes_varint(&in);
-        w->add = bytes_u8(&in) != 0;
+        w->op = bytes_u8(&in);
         if (in.bad || w->column >= schema->count || !value_decode(&in, &w->value))
             return damaged(err);
     }

@@ -22,16 +22,16 @@ struct history_saved {
 quartet_status history_save(const struct row *row, const struct row_schema *schema, const struct row_op *op, struct arena *a, struct history_saved *out,
                             struct err *err);
 /* Append the entry that tells `now` back to what it was: differences, or the whole old record. */
-quartet_status history_entry(const struct history_saved *saved, const struct row *now, struct slice old_record, struct buf *out, struct buf *scratch,
-                             struct err *err);
+quartet_status history_entry(const struct history_saved *saved, const struct row_schema *schema, const struct row *now, struct slice old_record,
+                             struct buf *out, struct buf *scratch, struct err *err);
 quartet_status history_entry_whole(struct slice old_record, struct buf *out, struct buf *scratch, struct err *err);
 bool history_entry_is_whole(struct slice entry);
 /* Take the row back over one entry, in place. Bytes of the entry are copied. QUARTET_CORRUPT: it does not fit the row. */
 quartet_status history_undo(struct row *row, const struct row_schema *schema, struct slice entry, struct arena *a, struct err *err);
 hlc_stamp history_newest(const struct row *row, const struct row_schema *schema); /* the newest stamp that the row itself tells */
 /* A late operation on `row`: what it does, and what its writer had seen of the chains that the row knows. */
-quartet_status history_late(const struct row *row, const struct row_op *op, const struct row_writer *w, struct buf *out, struct buf *scratch,
-                            struct err *err);
+quartet_status history_late(const struct row *row, const struct row_schema *schema, const struct row_op *op, const struct row_writer *w, struct buf *out,
+                            struct buf *scratch, struct err *err);
 
 /* ---- reading ---- */
 

@@ -618,7 +618,8 @@ static quartet_status past_values(table_scan *s, struct slice key, struct slice 
         if (!key_get(&in, &t->keys[k], &s->row[t->key_columns[k]], &s->batch))
             return damaged_key(s, err);
     for (uint32_t i = 0; !simple && i < t->rows.count; i++)
-        s->row[t->record_columns[i]] = row_show_column(&row, &t->rows, &s->chains, i);
+        if (!row_show_column(&row, &t->rows, &s->chains, i, &s->batch, &s->row[t->record_columns[i]]))
+            return arena_fail(&s->batch, err);
     return QUARTET_OK;
 }
 

@@ -236,7 +236,7 @@ static quartet_status row_operation(struct commit *c, const struct table_def *t,
     }
     while (p.live && (p.flags & ROW_OP_INSERT) == 0 && p.adds.left > 0) {
         struct row_write *w = &c->writes[op->write_count++];
-        *w = (struct row_write){.column = (uint32_t)bytes_varint(&p.adds), .add = true};
+        *w = (struct row_write){.column = (uint32_t)bytes_varint(&p.adds), .op = ROW_ADD};
         struct dec128 sum = {.lo = bytes_u64(&p.adds)};
         sum.hi = (int64_t)bytes_u64(&p.adds);
         if (p.adds.bad || w->column >= t->rows.count)
@@ -271,17 +271,20 @@ static quartet_status writes_room(struct commit *c, const struct table_def *t)
     return c->write_cap == 0 ? arena_fail(&c->arena, c->err) : QUARTET_OK;
 }
 
-/* An addition must count once: where the row has several lives, it goes to the newest. The snapshot shows the row as it is: it was validated. */
+/* An addition must count once: where the row has several lives, it goes to the newest. Where updates win, and an ended life may come back, all writes say which lives they
+ * took to be there. The snapshot shows the row as it is: it was validated. The names lie in c->row until the next row. */
 static quartet_status name_life(struct commit *c, const struct table_def *t, struct slice key, struct row_op *op)
 {
     bool adds = false;
     for (uint32_t i = 0; i < op->write_count; i++)
-        adds = adds || op->writes[i].add;
+        adds = adds || (op->writes[i].op == ROW_ADD && t->rows.columns[op->writes[i].column].kind == ROW_COUNTER);
+    adds = adds || (t->rows.updates_win && op->write_count > 0);
     if (!adds || op->flags != 0)
         return QUARTET_OK;
     struct row row;
     const struct row_life *newest = NULL;
     uint32_t unended = 0;
+    arena_rewind(&c->row, (struct arena_mark){0});
     buf_clear(&c->record);
     quartet_status rc = kv_get(c->t->snap, NULL, t->id, key, &c->record, c->err);
     if (rc == QUARTET_OK)
@@ -291,12 +294,18 @@ static quartet_status name_life(struct commit *c, const struct table_def *t, str
             newest = &row.lives[i]; /* they are sorted by birth */
             unended++;
         }
-    if (unended > 1) {
-        op->flags = ROW_OP_ADD_TO;
-        op->life_stamp = newest->birth.stamp;
-        op->life_chain = chain_id_of(&c->d->chains, newest->birth.chain);
+    if (rc == QUARTET_OK && (t->rows.updates_win ? row.life_count > 1 : unended > 1)) {
+        op->flags = t->rows.updates_win ? ROW_OP_LIVES : ROW_OP_ADD_TO;
+        op->lives = arena_zalloc(&c->row, row.life_count, sizeof *op->lives);
+        for (uint32_t i = 0; op->lives != NULL && i < row.life_count; i++)
+            if (!row.lives[i].ended && (t->rows.updates_win || &row.lives[i] == newest))
+                op->lives[op->life_count++] = (struct row_birth){.stamp = row.lives[i].birth.stamp,
+                                                                  .chain = chain_id_of(&c->d->chains, row.lives[i].birth.chain)};
+        if (op->lives == NULL)
+            rc = arena_fail(&c->row, c->err);
+        else if (op->life_count == 0)
+            rc = err_set(c->err, QUARTET_INTERNAL, "a write to a row of %s that is not there", t->name);
     }
-    arena_rewind(&c->row, (struct arena_mark){0});
     if (rc == QUARTET_NOTFOUND) { /* purged meanwhile: there is nothing to add to */
         err_clear(c->err);
         rc = QUARTET_OK;

@@ -5,22 +5,22 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#define COLUMNS 8u
+#define COLUMNS 11u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Apply an operation to an empty row and store that. */
-static void apply(const struct delta_reader *d, const struct row_op *op, const struct chain_table *chains, struct arena *a)
+static void apply(const struct delta_reader *d, const struct row_op *op, const struct chain_table *chains, bool updates_win, struct arena *a)
 {
     struct row_column columns[COLUMNS];
-    struct row_schema schema = {.columns = columns, .count = COLUMNS};
+    struct row_schema schema = {.columns = columns, .count = COLUMNS, .observes = true, .updates_win = updates_win};
     struct row_writer writer = {.ver = {.stamp = d->stamp}, .seen = &d->deps, .chains = chains};
     struct row row = {0}, back;
     struct buf out = {0};
     struct err err = ERR_INIT;
     bool changed;
     for (uint32_t i = 0; i < COLUMNS; i++)
-        columns[i] = (struct row_column){.kind = i % 2 == 0 ? ROW_LWW : ROW_COUNTER, .missing = VALUE_NULL_INIT};
+        columns[i] = (struct row_column){.kind = (uint8_t)(i < 6 ? i : i - 6), .over_lww = i > 6 && i != 10, .missing = VALUE_NULL_INIT};
     if (row_apply(&row, &schema, op, &writer, a, &changed, &err) == QUARTET_OK && row.life_count > 0) {
         if (row_encode(&row, &schema, chains, &out, &err) != QUARTET_OK ||
             row_decode(slice_of(out.data, out.len), &schema, a, &back, &err) != QUARTET_OK)
@@ -46,7 +46,8 @@ static void read_delta(struct slice bytes)
             struct slice key;
             struct row_op op;
             while (delta_next_row(&d, &arena, &key, &op, &more, &err) == QUARTET_OK && more) {
-                apply(&d, &op, &chains, &arena);
+                apply(&d, &op, &chains, false, &arena);
+                apply(&d, &op, &chains, true, &arena);
                 arena_rewind(&arena, mark);
             }
         }

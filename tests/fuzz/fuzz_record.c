@@ -6,23 +6,23 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#define COLUMNS 8u
+#define COLUMNS 11u
 #define CHAINS 4u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void read_record(struct slice bytes, struct arena *a)
+static void read_record(struct slice bytes, bool updates_win, struct arena *a)
 {
     struct row_column columns[COLUMNS];
-    struct row_schema schema = {.columns = columns, .count = COLUMNS};
+    struct row_schema schema = {.columns = columns, .count = COLUMNS, .observes = true, .updates_win = updates_win};
     struct chain_id ids[CHAINS] = {{0, 1}, {1, 1}, {2, 7}, {0, 9}};
     struct chain_table chains = {.ids = ids, .count = CHAINS, .cap = CHAINS};
-    uint32_t column_ids[COLUMNS] = {0, 1, 2, 3, 4, 5, 6, 7};
+    uint32_t column_ids[COLUMNS] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
     struct row row, again;
     struct buf out = {0};
     struct err err = ERR_INIT;
     for (uint32_t i = 0; i < COLUMNS; i++)
-        columns[i] = (struct row_column){.kind = i % 2 == 0 ? ROW_LWW : ROW_COUNTER, .missing = VALUE_NULL_INIT};
+        columns[i] = (struct row_column){.kind = (uint8_t)(i < 6 ? i : i - 6), .over_lww = i > 6 && i != 10, .missing = VALUE_NULL_INIT};
     if (row_decode(bytes, &schema, a, &row, &err) == QUARTET_OK && row.life_count > 0) {
         (void)row_hash(&row, &schema, column_ids, 1, slice_of("k", 1), &chains, &out);
         buf_clear(&out);
@@ -66,7 +66,8 @@ static void read_vector(struct slice bytes)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct arena arena = {.limit_bytes = 16u << 20};
-    read_record(slice_of(data, size), &arena);
+    read_record(slice_of(data, size), false, &arena);
+    read_record(slice_of(data, size), true, &arena);
     read_key(slice_of(data, size), &arena);
     read_vector(slice_of(data, size));
     arena_free_all(&arena);

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "crdt/row_cell.h"
+
 static const uint8_t KEY[] = "k";
 
 void history_begin(struct history *h, uint32_t writers)
@@ -22,7 +24,13 @@ void history_begin(struct history *h, uint32_t writers)
     h->columns[3] = (struct row_column){.kind = ROW_COUNTER, .missing = value_int(5)};
     h->columns[4] = (struct row_column){
         .kind = ROW_COUNTER, .scale = 2, .is_decimal = true, .missing = VALUE_NULL_INIT};
-    h->schema = (struct row_schema){.columns = h->columns, .count = HISTORY_COLUMNS};
+    static const uint8_t kinds[] = {ROW_MAXIMUM, ROW_MINIMUM, ROW_SET, ROW_MULTIVALUE, ROW_MULTIVALUE, ROW_COUNTER, ROW_MAXIMUM, ROW_MINIMUM, ROW_MULTIVALUE, ROW_SET};
+    for (uint32_t c = HISTORY_PLAIN_COLUMNS; c < HISTORY_COLUMNS; c++)
+        h->columns[c] = (struct row_column){.kind = kinds[c - HISTORY_PLAIN_COLUMNS], .over_lww = c >= 10 && c < 14, .missing = VALUE_NULL_INIT};
+    h->columns[5].missing = value_int(3);
+    h->columns[7].missing = h->columns[14].missing = (struct value){.type = VALUE_JSON, .s = slice_of("[]", 2)};
+    h->columns[9].missing = h->columns[12].missing = value_int(2);
+    h->schema = (struct row_schema){.columns = h->columns, .count = HISTORY_COLUMNS, .observes = true};
 }
 
 struct history_txn *history_add(struct history *h, uint32_t writer, hlc_stamp stamp, const uint64_t *seen, uint8_t flags)
@@ -44,10 +52,10 @@ struct history_txn *history_add(struct history *h, uint32_t writer, hlc_stamp st
     return t;
 }
 
-void history_write(struct history_txn *t, uint32_t column, bool add, struct value v)
+void history_write(struct history_txn *t, uint32_t column, uint8_t op, struct value v)
 {
-    QASSERT(t->op.write_count < HISTORY_COLUMNS);
-    t->writes[t->op.write_count++] = (struct row_write){.column = column, .add = add, .value = v};
+    QASSERT(t->op.write_count < HISTORY_WRITES_MAX);
+    t->writes[t->op.write_count++] = (struct row_write){.column = column, .op = op, .value = v};
     t->model_op.write_count = t->op.write_count;
 }
 
@@ -67,28 +75,83 @@ static struct value random_value(struct prng *r, const struct row_column *c)
     case 3:
         return value_text("short and long", (size_t)prng_below(r, 15));
     default:
-        return value_int(prng_between(r, -1000, 1000));
+        return c->kind == ROW_LWW ? value_int(prng_between(r, -1000, 1000)) : value_int(prng_between(r, -3, 5));
+    }
+}
+
+static const char *const tokens[] = {"-12", "-3", "0", "7", "10", "12.50", "\"\"", "\"a\"", "\"a!\"", "\"ab\"", "\"b\\\"c\""};
+#define TOKENS (sizeof tokens / sizeof *tokens)
+
+static struct value random_token(struct prng *r)
+{
+    const char *t = tokens[prng_below(r, TOKENS)];
+    return value_text(t, strlen(t));
+}
+
+/* A SET as an INSERT gives it: texts that live as long as the program. */
+static struct value random_set(struct prng *r)
+{
+    static const char *const sets[] = {"[]", "[7]", "[\"a\",\"ab\"]", "[-12,-3,0,7,10,12.50]", "[0,\"a\",\"a!\",\"b\\\"c\"]"};
+    const char *t = sets[prng_below(r, sizeof sets / sizeof *sets)];
+    if (prng_chance(r, 0.05))
+        return prng_chance(r, 0.5) ? VALUE_NULL_INIT : (struct value){.type = VALUE_JSON, .s = slice_of("[7,7]", 5)}; /* no set: begins empty */
+    return (struct value){.type = VALUE_JSON, .s = {(const uint8_t *)t, strlen(t)}};
+}
+
+static uint8_t random_write_op(const struct row_column *c, bool insert, struct prng *r)
+{
+    if (prng_chance(r, 0.02))
+        return (uint8_t)prng_below(r, ROW_WRITE_OPS); /* maybe of another kind: must do nothing */
+    if (insert || c->kind == ROW_LWW || (c->over_lww && prng_chance(r, 0.4)))
+        return ROW_PUT;
+    bool cuts = c->kind == ROW_SET ? prng_chance(r, 0.4) : (c->kind == ROW_MAXIMUM || c->kind == ROW_MINIMUM) && prng_chance(r, 0.15);
+    return cuts ? ROW_CUT : ROW_ADD;
+}
+
+static void random_elements(struct history_txn *t, uint32_t column, struct prng *r)
+{
+    uint32_t first = t->op.write_count, n = 1 + (uint32_t)prng_below(r, 3);
+    for (uint32_t i = 0; i < n; i++) {
+        struct value v = random_token(r);
+        bool again = false;
+        for (uint32_t k = first; k < t->op.write_count; k++)
+            again |= slice_eq(t->writes[k].value.s, v.s);
+        if (!again)
+            history_write(t, column, prng_chance(r, 0.4) ? ROW_CUT : ROW_ADD, v);
     }
 }
 
 static void random_writes(const struct history *h, struct history_txn *t, struct prng *r)
 {
     bool insert = (t->op.flags & ROW_OP_INSERT) != 0;
-    double share = insert ? 1.0 : 0.4; /* an INSERT names all columns that its writer knows: here sometimes not all */
+    double share = insert ? 1.0 : h->schema.count > HISTORY_PLAIN_COLUMNS ? 0.25 : 0.4; /* an INSERT names all columns that its writer knows: here sometimes not all */
     if (insert && prng_chance(r, 0.2))
         share = 0.7;
-    for (uint32_t c = 0; c < HISTORY_COLUMNS; c++) {
+    for (uint32_t c = 0; c < h->schema.count; c++) {
         if (!prng_chance(r, share))
             continue;
-        bool add = h->columns[c].kind == ROW_COUNTER && !insert;
-        if (prng_chance(r, 0.02))
-            add = !add; /* of another kind: must do nothing */
-        history_write(t, c, add, random_value(r, &h->columns[c]));
+        if (h->columns[c].kind == ROW_SET && !insert)
+            random_elements(t, c, r);
+        else
+            history_write(t, c, random_write_op(&h->columns[c], insert, r), h->columns[c].kind == ROW_SET ? random_set(r) : random_value(r, &h->columns[c]));
     }
 }
 
+static void name(struct history *h, struct history_txn *t, const struct history_txn *birth)
+{
+    uint32_t at = t->op.life_count++;
+    struct row_birth life = {.chain = h->chains[birth->writer], .stamp = birth->model_txn.stamp};
+    for (; at > 0 && (t->lives[at - 1].stamp > life.stamp ||
+                      (t->lives[at - 1].stamp == life.stamp && chain_id_cmp(t->lives[at - 1].chain, life.chain) > 0)); at--)
+        t->lives[at] = t->lives[at - 1]; /* by version */
+    t->lives[at] = life;
+    t->op.lives = t->lives;
+    t->model_op.lives = t->lives;
+    t->model_op.life_count = t->op.life_count;
+}
+
 /* Additions to one of the births that the writer saw: the newest unended one in SQL's use, any of them here. */
-static void name_life(const struct history *h, struct history_txn *t, struct prng *r)
+static void name_life(struct history *h, struct history_txn *t, struct prng *r)
 {
     uint32_t at = h->count > 0 ? (uint32_t)prng_below(r, h->count) : 0;
     for (uint32_t i = 0; i < h->count; i++) {
@@ -98,10 +161,31 @@ static void name_life(const struct history *h, struct history_txn *t, struct prn
         if (t->seen[birth->writer] < birth->number && !prng_chance(r, 0.02)) /* one that it did not see takes nothing */
             continue;
         t->op.flags = t->model_op.flags = ROW_OP_ADD_TO;
-        t->op.life_chain = t->model_op.life_chain = h->chains[birth->writer];
-        t->op.life_stamp = t->model_op.life_stamp = birth->model_txn.stamp;
+        name(h, t, birth);
         return;
     }
+}
+
+static bool unended_to(const struct history *h, const struct model *m, uint32_t writer, const struct history_txn *birth)
+{
+    struct model_seen known[HISTORY_WRITERS_MAX];
+    for (uint32_t w = 0; w < h->writers; w++)
+        known[w] = (struct model_seen){.chain = h->chains[w], .number = h->known[writer][w]};
+    return (birth->op.flags & ROW_OP_INSERT) != 0 && h->known[writer][birth->writer] >= birth->number &&
+           model_unended(m, HISTORY_TABLE, slice_of(KEY, 1), known, h->writers, h->schema.updates_win, &birth->model_txn);
+}
+
+/* Where updates win, a writer that knows several births names those which are not ended to it. */
+static void name_lives(struct history *h, const struct model *m, struct history_txn *t)
+{
+    uint32_t births = 0;
+    for (const struct history_txn *birth = h->t; birth < t; birth++)
+        births += (birth->op.flags & ROW_OP_INSERT) != 0 && t->seen[birth->writer] >= birth->number;
+    for (const struct history_txn *birth = h->t; birth < t && births > 1; birth++)
+        if (unended_to(h, m, t->writer, birth))
+            name(h, t, birth);
+    if (t->op.life_count > 0)
+        t->op.flags = t->model_op.flags = ROW_OP_LIVES;
 }
 
 static const struct history_txn *find_txn(const struct history *h, uint32_t writer, uint64_t number)
@@ -112,31 +196,20 @@ static const struct history_txn *find_txn(const struct history *h, uint32_t writ
     return NULL;
 }
 
-static bool writer_knows(const struct history *h, uint32_t writer, const struct history_txn *t)
-{
-    return h->known[writer][t->writer] >= t->number;
-}
-
 /* Is the row live to this writer? */
-static bool live_to(const struct history *h, uint32_t writer)
+static bool live_to(const struct history *h, const struct model *m, uint32_t writer)
 {
-    for (uint32_t i = 0; i < h->count; i++) {
-        const struct history_txn *birth = &h->t[i];
-        bool ended = (birth->op.flags & ROW_OP_INSERT) == 0 || !writer_knows(h, writer, birth);
-        for (uint32_t k = 0; k < h->count && !ended; k++)
-            ended = (h->t[k].op.flags & ROW_OP_DELETE) != 0 && writer_knows(h, writer, &h->t[k]) &&
-                    h->t[k].seen[birth->writer] >= birth->number;
-        if (!ended)
+    for (uint32_t i = 0; i < h->count; i++)
+        if (unended_to(h, m, writer, &h->t[i]))
             return true;
-    }
     return false;
 }
 
-static uint8_t random_flags(const struct history *h, uint32_t writer, struct prng *r)
+static uint8_t random_flags(const struct history *h, const struct model *m, uint32_t writer, struct prng *r)
 {
     uint64_t dice = prng_below(r, 100);
-    if (!live_to(h, writer))
-        return dice < 90 ? ROW_OP_INSERT : dice < 95 ? ROW_OP_DELETE : 0;
+    if (!live_to(h, m, writer)) /* the last is nothing that SQL does; where updates win it would be a write to the dead */
+        return dice < 90 ? ROW_OP_INSERT : dice < 95 || h->schema.updates_win ? ROW_OP_DELETE : 0;
     if (dice < 60)
         return 0;
     if (dice < 80)
@@ -171,9 +244,15 @@ static hlc_stamp random_stamp(const struct history *h, uint32_t writer, struct p
     return ((top >> 2) + 1 + prng_below(r, 3)) << 2 | h->chains[writer].slot;
 }
 
-void history_random(struct history *h, struct prng *r, uint32_t writers, uint32_t count)
+void history_random_of(struct history *h, struct prng *r, enum history_table table, uint32_t writers, uint32_t count)
 {
+    struct model m;
+    struct err err = ERR_INIT;
     history_begin(h, writers);
+    model_init(&m);
+    h->schema.updates_win = table == HISTORY_UPDATES_WIN;
+    h->schema.observes = table != HISTORY_OF_PLAIN;
+    h->schema.count = table == HISTORY_OF_PLAIN || (table == HISTORY_UPDATES_WIN && prng_chance(r, 0.5)) ? HISTORY_PLAIN_COLUMNS : HISTORY_COLUMNS;
     for (uint32_t w = 0; w < writers; w++) {
         h->chains[w].slot = (uint8_t)prng_below(r, prng_chance(r, 0.3) ? 1 : SLOTS_MAX);
         h->chains[w].incarnation = prng_u64(r) | 1;
@@ -185,12 +264,22 @@ void history_random(struct history *h, struct prng *r, uint32_t writers, uint32_
         hlc_stamp stamp = random_stamp(h, writer, r);
         uint64_t seen[HISTORY_WRITERS_MAX];
         memcpy(seen, h->known[writer], sizeof seen);
-        struct history_txn *t = history_add(h, writer, stamp, seen, random_flags(h, writer, r));
+        struct history_txn *t = history_add(h, writer, stamp, seen, random_flags(h, &m, writer, r));
         if ((t->op.flags & ROW_OP_INSERT) != 0 || (t->op.flags & ROW_OP_DELETE) == 0 || prng_chance(r, 0.1))
             random_writes(h, t, r);
-        if (t->op.flags == 0 && prng_chance(r, 0.5))
+        if (t->op.flags == 0 && h->schema.updates_win)
+            name_lives(h, &m, t);
+        else if (t->op.flags == 0 && prng_chance(r, 0.5))
             name_life(h, t, r);
+        quartet_status rc = model_add(&m, &t->model_txn, &err);
+        QASSERT(rc == QUARTET_OK);
     }
+    model_deinit(&m);
+}
+
+void history_random(struct history *h, struct prng *r, uint32_t writers, uint32_t count)
+{
+    history_random_of(h, r, (enum history_table)prng_below(r, 3), writers, count);
 }
 
 void history_print(const struct history *h)
@@ -202,8 +291,16 @@ void history_print(const struct history *h)
         for (uint32_t w = 0; w < h->writers; w++)
             printf(" %llu", (unsigned long long)t->seen[w]);
         for (uint32_t k = 0; k < t->op.write_count; k++)
-            printf(" %s%u:%d/%lld", t->writes[k].add ? "+" : "", t->writes[k].column, t->writes[k].value.type,
-                   (long long)t->writes[k].value.i);
+        {
+            const struct row_write *w = &t->writes[k];
+            printf(" %s%u:%d/", w->op == ROW_ADD ? "+" : w->op == ROW_CUT ? "-" : "", w->column, w->value.type);
+            if (w->value.type == VALUE_TEXT || w->value.type == VALUE_JSON)
+                printf("%.*s", (int)w->value.s.n, (const char *)w->value.s.p);
+            else
+                printf("%lld", w->value.type == VALUE_NULL ? 0LL : (long long)w->value.i);
+        }
+        for (uint32_t k = 0; k < t->op.life_count; k++)
+            printf(" @%llu", (unsigned long long)t->op.lives[k].stamp);
         printf("\n");
     }
 }
@@ -279,6 +376,51 @@ static chain_no renumber(const struct replica *from, const struct replica *to, c
     return 0;
 }
 
+static struct row_part *copy_seen(const struct replica *from, const struct replica *to, const struct row_part *parts, uint32_t count, struct arena *a)
+{
+    struct row_part *copy = arena_dup(a, parts, count * sizeof *parts);
+    for (uint32_t i = 0; copy != NULL && i < count; i++)
+        copy[i].chain = renumber(from, to, parts[i].chain);
+    return copy;
+}
+
+static bool copy_cell(const struct row_column *c, const struct replica *from, const struct replica *to, struct arena *a, struct row_cell *cell)
+{
+    if (cell->ver.stamp != 0)
+        cell->ver.chain = renumber(from, to, cell->ver.chain);
+    if (!cell_has_items(c)) {
+        cell->parts = copy_seen(from, to, cell->parts, cell->part_count, a);
+        return cell->parts != NULL;
+    }
+    cell->items = arena_dup(a, cell->items, cell->part_count * sizeof *cell->items);
+    for (uint32_t i = 0; cell->items != NULL && i < cell->part_count; i++)
+        cell->items[i].ver.chain = renumber(from, to, cell->items[i].ver.chain);
+    return cell->items != NULL;
+}
+
+static bool copy_life(const struct history *h, const struct replica *from, const struct replica *to, struct arena *a, struct row_life *life)
+{
+    life->birth.chain = renumber(from, to, life->birth.chain);
+    if (life->cells == NULL)
+        return true;
+    life->writes = copy_seen(from, to, life->writes, life->write_count, a);
+    life->deletes = arena_dup(a, life->deletes, life->delete_count * sizeof *life->deletes);
+    life->cells = arena_dup(a, life->cells, h->schema.count * sizeof *life->cells);
+    if (life->writes == NULL || life->deletes == NULL || life->cells == NULL)
+        return false;
+    for (uint32_t i = 0; i < life->delete_count; i++) {
+        struct row_delete *d = &life->deletes[i];
+        d->ver.chain = renumber(from, to, d->ver.chain);
+        d->seen = copy_seen(from, to, d->seen, d->seen_count, a);
+        if (d->seen == NULL)
+            return false;
+    }
+    for (uint32_t c = 0; c < h->schema.count; c++)
+        if (!copy_cell(&h->columns[c], from, to, a, &life->cells[c]))
+            return false;
+    return true;
+}
+
 /* A deep copy with chains renumbered as `to` has them (NULL: the writers' order). */
 static quartet_status copy_row(const struct history *h, const struct replica *from, const struct replica *to, struct arena *a, struct row *out,
                                struct err *err)
@@ -287,25 +429,9 @@ static quartet_status copy_row(const struct history *h, const struct replica *fr
     *out = (struct row){.lives = arena_dup(a, row->lives, row->life_count * sizeof *row->lives), .life_count = row->life_count};
     if (out->lives == NULL)
         return arena_fail(a, err);
-    for (uint32_t l = 0; l < row->life_count; l++) {
-        struct row_life *life = &out->lives[l];
-        life->birth.chain = renumber(from, to, life->birth.chain);
-        if (life->ended)
-            continue;
-        life->cells = arena_dup(a, life->cells, h->schema.count * sizeof *life->cells);
-        for (uint32_t c = 0; life->cells != NULL && c < h->schema.count; c++) {
-            struct row_cell *cell = &life->cells[c];
-            if (cell->ver.stamp != 0)
-                cell->ver.chain = renumber(from, to, cell->ver.chain);
-            cell->parts = arena_dup(a, cell->parts, cell->part_count * sizeof *cell->parts);
-            if (cell->parts == NULL)
-                return arena_fail(a, err);
-            for (uint32_t i = 0; i < cell->part_count; i++)
-                cell->parts[i].chain = renumber(from, to, cell->parts[i].chain);
-        }
-        if (life->cells == NULL)
+    for (uint32_t l = 0; l < row->life_count; l++)
+        if (!copy_life(h, from, to, a, &out->lives[l]))
             return arena_fail(a, err);
-    }
     return QUARTET_OK;
 }
 

@@ -8,7 +8,9 @@
 
 #define HISTORY_WRITERS_MAX 4u
 #define HISTORY_TXNS_MAX 12u
-#define HISTORY_COLUMNS 5u
+#define HISTORY_COLUMNS 15u
+#define HISTORY_PLAIN_COLUMNS 5u /* of plain columns and counters; the first ones. History of these alone takes the ways that plain tables take */
+#define HISTORY_WRITES_MAX (HISTORY_COLUMNS * 3u)
 #define HISTORY_TABLE 7u
 
 struct history_txn {
@@ -17,7 +19,8 @@ struct history_txn {
     hlc_stamp stamp;
     uint64_t seen[HISTORY_WRITERS_MAX]; /* numbers by writer; its own: number - 1 */
     struct row_op op;
-    struct row_write writes[HISTORY_COLUMNS];
+    struct row_write writes[HISTORY_WRITES_MAX];
+    struct row_birth lives[HISTORY_TXNS_MAX];
     struct model_seen model_seen[HISTORY_WRITERS_MAX]; /* the same for the model */
     struct model_op model_op;
     struct model_txn model_txn;
@@ -33,12 +36,14 @@ struct history {
     uint32_t column_ids[HISTORY_COLUMNS];
 };
 
-/* Do not move a history: its operations point into it. */
+/* Do not move a history: its operations point into it. Draws plain columns, all kinds, or a table where updates win. */
 void history_random(struct history *h, struct prng *r, uint32_t writers, uint32_t count);
+enum history_table { HISTORY_OF_PLAIN, HISTORY_OF_KINDS, HISTORY_UPDATES_WIN };
+void history_random_of(struct history *h, struct prng *r, enum history_table table, uint32_t writers, uint32_t count);
 /* The same by hand: history_begin, then history_add for each transaction; `seen`: numbers by writer, its own is filled in. */
 void history_begin(struct history *h, uint32_t writers);
 struct history_txn *history_add(struct history *h, uint32_t writer, hlc_stamp stamp, const uint64_t *seen, uint8_t flags);
-void history_write(struct history_txn *t, uint32_t column, bool add, struct value v);
+void history_write(struct history_txn *t, uint32_t column, uint8_t op, struct value v);
 void history_print(const struct history *h);
 bool history_fill_model(const struct history *h, struct model *m); /* false: out of memory */
 

@@ -19,8 +19,8 @@ struct model_op { /* net: at most one per row in a transaction */
     uint8_t flags;                  /* enum row_op_flags */
     const struct row_write *writes; /* `column` is what the schema given to model_show counts by */
     uint32_t write_count;
-    struct chain_id life_chain;     /* ROW_OP_ADD_TO */
-    hlc_stamp life_stamp;
+    const struct row_birth *lives;  /* ROW_OP_ADD_TO, ROW_OP_LIVES */
+    uint32_t life_count;
 };
 
 struct model_txn { /* all borrowed: must outlive the model */
@@ -51,9 +51,15 @@ void model_deinit(struct model *m);
 quartet_status model_add(struct model *m, const struct model_txn *txn, struct err *err); /* each once, any order */
 
 /* What the row shows to one who knows the transactions up to `known` (NULL: all). True: live, and `out` has schema->count
- * values. `births`: how many unended births it has; may be NULL. */
+ * values, those of a SET in the arena. `births`: how many unended births it has; may be NULL. */
 bool model_show(const struct model *m, uint64_t table, struct slice key, const struct model_seen *known, uint32_t known_count,
-                const struct row_schema *schema, struct value *out, uint32_t *births);
+                const struct row_schema *schema, struct arena *a, struct value *out, uint32_t *births);
+/* All values of a MULTIVALUE column that nobody replaced, the newest first. Only for a live row. Returns how many; at most `max` are written. */
+uint32_t model_siblings(const struct model *m, uint64_t table, struct slice key, const struct model_seen *known, uint32_t known_count,
+                        const struct row_schema *schema, uint32_t column, struct value *out, uint32_t max);
+/* Is this INSERT's birth unended to one who knows so much? */
+bool model_unended(const struct model *m, uint64_t table, struct slice key, const struct model_seen *known, uint32_t known_count, bool updates_win,
+                   const struct model_txn *birth);
 /* All rows that were ever written, in order of first mention: m->keys[0 to key_count - 1]. */
 
 #endif

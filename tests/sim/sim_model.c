@@ -52,7 +52,7 @@ static bool add_op(struct replay *r, const struct table_def *t, const struct del
                 writes[count++].column = c;
             }
     r->ops[r->op_count++] = (struct model_op){.table = t->id, .key = key, .flags = op->flags, .writes = writes, .write_count = count,
-                                                .life_chain = op->life_chain, .life_stamp = op->life_stamp};
+                                                .lives = op->lives, .life_count = op->life_count};
     return true;
 }
 
@@ -212,7 +212,7 @@ static void compare_row(struct replay *r, const struct table_def *t, const struc
     struct value expected[64], got[64];
     bool found = false;
     uint32_t births = 0;
-    bool shown = model_show(&r->model, t->id, k->key, NULL, 0, &t->rows, expected, &births);
+    bool shown = model_show(&r->model, t->id, k->key, NULL, 0, &t->rows, &r->arena, expected, &births);
     *live += shown;
     if (table_get(reader, t, k->key, got, &r->arena, &found, &r->err) != QUARTET_OK) {
         sim_fail(r->s, "node 0: %s", r->err.text);
@@ -250,7 +250,7 @@ static void compare_past(struct past *p, const struct table_def *t, struct slice
 {
     struct value expected[64];
     uint32_t births;
-    bool equal = model_show(&p->r->model, t->id, key, p->known, p->known_count, &t->rows, expected, &births);
+    bool equal = model_show(&p->r->model, t->id, key, p->known, p->known_count, &t->rows, &p->r->arena, expected, &births);
     for (uint32_t c = 0; equal && c < t->rows.count; c++) {
         struct value got = vec_get(&b->cols[t->record_columns[c]], row);
         equal = value_identical(&expected[c], &got);
@@ -310,7 +310,7 @@ static void check_past(struct replay *r, uint32_t at, hlc_stamp as_of)
         uint32_t births;
         t = catalog_table_by_id(txn_catalog(reader), k->table);
         if (t != NULL && !t->dropped && t->column_count < 64 && !sim_load_derives(t->name))
-            live += model_show(&r->model, t->id, k->key, p.known, p.known_count, &t->rows, shown, &births);
+            live += model_show(&r->model, t->id, k->key, p.known, p.known_count, &t->rows, &r->arena, shown, &births);
     }
     txn_rollback(reader);
     if (r->s->failure[0] == '\0' && live != p.rows)

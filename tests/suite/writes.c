@@ -82,7 +82,7 @@ static bool take_rows(struct arena *a, struct delta_reader *d, const struct cata
             const struct column_def *c = column_of(t, d->column_ids[op.writes[i].column]);
             if (c != NULL)
                 add_cell(row, (struct cell_change){.column = arena_strndup(a, c->name, strlen(c->name)), .value = suite_value_text(a, &op.writes[i].value),
-                                                   .add = op.writes[i].add && !row->insert});
+                                                   .add = op.writes[i].op == ROW_ADD && !row->insert});
         }
     }
     return true;

@@ -12,6 +12,7 @@ const char *const unit_suite = "delta";
 
 #define ROWS_MAX 40u
 #define COLUMNS_MAX 6u
+#define LIVES_MAX 3u
 
 struct sample_row {
     uint64_t table;
@@ -19,6 +20,7 @@ struct sample_row {
     size_t key_len;
     struct row_op op;
     struct row_write writes[COLUMNS_MAX];
+    struct row_birth lives[LIVES_MAX];
     uint8_t room[COLUMNS_MAX][GEN_ROOM_BYTES];
 };
 static struct sample_row rows[ROWS_MAX]; /* static: one large sample at a time */
@@ -29,17 +31,19 @@ static void random_row(struct prng *r, struct sample_row *s, uint64_t table, uin
 {
     *s = (struct sample_row){.table = table, .key_len = 5 + (size_t)prng_below(r, 7)};
     s->key[3] = (uint8_t)index; /* ascending */
-    s->op.flags = (uint8_t)prng_below(r, 5);
-    if (s->op.flags == ROW_OP_ADD_TO) {
-        s->op.life_stamp = prng_u64(r) | 1;
-        s->op.life_chain = (struct chain_id){.slot = (uint8_t)prng_below(r, SLOTS_MAX), .incarnation = prng_u64(r) | 1};
+    s->op.flags = prng_chance(r, 0.2) ? ROW_OP_LIVES : (uint8_t)prng_below(r, 5);
+    s->op.lives = s->lives;
+    s->op.life_count = s->op.flags == ROW_OP_LIVES ? 1 + (uint32_t)prng_below(r, LIVES_MAX) : s->op.flags == ROW_OP_ADD_TO;
+    for (uint32_t i = 0; i < s->op.life_count; i++) {
+        s->lives[i].stamp = prng_u64(r) | 1;
+        s->lives[i].chain = (struct chain_id){.slot = (uint8_t)prng_below(r, SLOTS_MAX), .incarnation = prng_u64(r) | 1};
     }
     bool insert = (s->op.flags & ROW_OP_INSERT) != 0;
     s->op.write_count = insert ? COLUMNS_MAX : (uint32_t)prng_below(r, COLUMNS_MAX + 1);
     s->op.writes = s->writes;
     for (uint32_t i = 0; i < s->op.write_count; i++)
         s->writes[i] = (struct row_write){
-            .column = i, .add = !insert && prng_chance(r, 0.3), .value = gen_value(r, s->room[i])};
+            .column = i, .op = insert ? ROW_PUT : (uint8_t)prng_below(r, ROW_WRITE_OPS), .value = gen_value(r, s->room[i])};
 }
 
 /* A delta of random rows in up to three tables; `out` holds its bytes. */
@@ -76,11 +80,13 @@ static void random_delta(struct prng *r, struct chain_table *chains, struct buf 
 static bool same_row(const struct sample_row *s, uint64_t table, struct slice key, const struct row_op *op)
 {
     if (s->table != table || !slice_eq(key, slice_of(s->key, s->key_len)) || op->flags != s->op.flags ||
-        op->life_stamp != s->op.life_stamp || op->life_chain.incarnation != s->op.life_chain.incarnation || op->life_chain.slot != s->op.life_chain.slot ||
-        op->write_count != s->op.write_count)
+        op->life_count != s->op.life_count || op->write_count != s->op.write_count)
         return false;
+    for (uint32_t i = 0; i < op->life_count; i++)
+        if (op->lives[i].stamp != s->lives[i].stamp || chain_id_cmp(op->lives[i].chain, s->lives[i].chain) != 0)
+            return false;
     for (uint32_t i = 0; i < op->write_count; i++)
-        if (op->writes[i].column != s->writes[i].column || op->writes[i].add != s->writes[i].add ||
+        if (op->writes[i].column != s->writes[i].column || op->writes[i].op != s->writes[i].op ||
             !value_identical(&op->writes[i].value, &s->writes[i].value))
             return false;
     return true;
@@ -204,31 +210,35 @@ static void check_refused(const char *what, const uint8_t *p, size_t n)
 static void test_delta_open_refuses_hostile_bytes(void)
 {
     REFUSED("huge array", 0xdd, 0xff, 0xff, 0xff, 0xff);
-    REFUSED("another version", 0x96, 2, 1, 1, 0, 0x90, 0x90);
-    REFUSED("number 0", 0x96, 1, 0, 1, 0, 0x90, 0x90);
-    REFUSED("stamp 0", 0x96, 1, 1, 0, 0, 0x90, 0x90);
-    REFUSED("flags", 0x96, 1, 1, 1, 4, 0x90, 0x90);
-    REFUSED("many deps", 0x96, 1, 1, 1, 0, 0xdd, 0x7f, 0xff, 0xff, 0xff);
-    REFUSED("slot 4", 0x96, 1, 1, 1, 0, 0x91, 0x95, 4, 1, 1, 1, 0, 0x90);
-    REFUSED("no incarnation", 0x96, 1, 1, 1, 0, 0x91, 0x95, 0, 0, 1, 1, 0, 0x90);
-    REFUSED("many tables", 0x96, 1, 1, 1, 0, 0x90, 0xdd, 0, 0, 0, 9);
-    REFUSED("many rows", 0x96, 1, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x90, 0xdd, 0xff, 0xff, 0xff, 0xff);
-    REFUSED("column past the list", 0x96, 1, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x94, 0xc4, 0, 0, 2, 1);
-    REFUSED("INSERT without its column", 0x96, 1, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x92, 0xc4, 0, 2);
-    REFUSED("a write without a value", 0x96, 1, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 0, 0);
-    REFUSED("text that is no UTF-8", 0x96, 1, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 2, 0xa1, 0xff);
-    REFUSED("NaN", 0x96, 1, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 2, 0xcb, 0x7f, 0xf8, 0, 0, 0, 0, 0, 0);
-    REFUSED("float 32", 0x96, 1, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 2, 0xca, 0, 0, 0, 0);
-    REFUSED("a map", 0x96, 1, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 2, 0x80);
-    REFUSED("2^63", 0x96, 1, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 2, 0xcf, 0x80, 0, 0, 0, 0, 0, 0, 0);
-    REFUSED("equal keys", 0x96, 1, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x90, 0x92, 0x92, 0xc4, 1, 5, 0, 0x92, 0xc4, 1, 5, 0);
-    REFUSED("scale 39", 0x96, 1, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 2, 0xd5, 6, 39, 1);
-    REFUSED("huge text", 0x96, 1, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 2, 0xdb, 0xff, 0xff, 0xff, 0xff);
+    REFUSED("another version", 0x96, 1, 1, 1, 0, 0x90, 0x90);
+    REFUSED("number 0", 0x96, 2, 0, 1, 0, 0x90, 0x90);
+    REFUSED("stamp 0", 0x96, 2, 1, 0, 0, 0x90, 0x90);
+    REFUSED("flags", 0x96, 2, 1, 1, 4, 0x90, 0x90);
+    REFUSED("many deps", 0x96, 2, 1, 1, 0, 0xdd, 0x7f, 0xff, 0xff, 0xff);
+    REFUSED("slot 4", 0x96, 2, 1, 1, 0, 0x91, 0x95, 4, 1, 1, 1, 0, 0x90);
+    REFUSED("no incarnation", 0x96, 2, 1, 1, 0, 0x91, 0x95, 0, 0, 1, 1, 0, 0x90);
+    REFUSED("many tables", 0x96, 2, 1, 1, 0, 0x90, 0xdd, 0, 0, 0, 9);
+    REFUSED("many rows", 0x96, 2, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x90, 0xdd, 0xff, 0xff, 0xff, 0xff);
+    REFUSED("column past the list", 0x96, 2, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x94, 0xc4, 0, 0, 4, 1);
+    REFUSED("an unknown kind of write", 0x96, 2, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x94, 0xc4, 0, 0, 3, 1);
+    REFUSED("no lives", 0x96, 2, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x95, 0xc4, 0, 8, 0, 0, 1);
+    REFUSED("more lives than fields", 0x96, 2, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x96, 0xc4, 0, 8, 2, 1, 0, 1);
+    REFUSED("lives and an INSERT", 0x96, 2, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x97, 0xc4, 0, 10, 1, 1, 0, 1, 1);
+    REFUSED("INSERT without its column", 0x96, 2, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x92, 0xc4, 0, 2);
+    REFUSED("a write without a value", 0x96, 2, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 0, 0);
+    REFUSED("text that is no UTF-8", 0x96, 2, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 2, 0xa1, 0xff);
+    REFUSED("NaN", 0x96, 2, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 2, 0xcb, 0x7f, 0xf8, 0, 0, 0, 0, 0, 0);
+    REFUSED("float 32", 0x96, 2, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 2, 0xca, 0, 0, 0, 0);
+    REFUSED("a map", 0x96, 2, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 2, 0x80);
+    REFUSED("2^63", 0x96, 2, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 2, 0xcf, 0x80, 0, 0, 0, 0, 0, 0, 0);
+    REFUSED("equal keys", 0x96, 2, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x90, 0x92, 0x92, 0xc4, 1, 5, 0, 0x92, 0xc4, 1, 5, 0);
+    REFUSED("scale 39", 0x96, 2, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 2, 0xd5, 6, 39, 1);
+    REFUSED("huge text", 0x96, 2, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 2, 0xdb, 0xff, 0xff, 0xff, 0xff);
 }
 
 static void test_delta_open_takes_the_smallest(void)
 {
-    static const uint8_t bytes[] = {0x96, 1, 1, 1, 0, 0x90, 0x90};
+    static const uint8_t bytes[] = {0x96, 2, 1, 1, 0, 0x90, 0x90};
     struct chain_table chains = {0};
     struct err err = ERR_INIT;
     struct delta_reader d;

@@ -58,7 +58,7 @@ static void check_end(const struct replica *p, const struct want *want)
     CU_ASSERT_EQUAL(row_live(&p->row), want->live);
     if (!want->live || !row_live(&p->row))
         return;
-    row_show(&p->row, &h.schema, &p->chains, shown);
+    CU_ASSERT(row_show(&p->row, &h.schema, &p->chains, &arena, shown));
     CU_ASSERT(value_identical(&shown[0], &v));
     CU_ASSERT(value_identical(&shown[3], &n));
 }
@@ -94,7 +94,7 @@ static void expect(bool live, const char *v, int64_t n, int orders_min)
     CU_ASSERT(orders >= orders_min);
     model_init(&m);
     CU_ASSERT(history_fill_model(&h, &m));
-    CU_ASSERT_EQUAL(model_show(&m, HISTORY_TABLE, slice_of("k", 1), NULL, 0, &h.schema, shown, NULL), live);
+    CU_ASSERT_EQUAL(model_show(&m, HISTORY_TABLE, slice_of("k", 1), NULL, 0, &h.schema, &arena, shown, NULL), live);
     model_deinit(&m);
     replica_deinit(&p);
     arena_free_all(&arena);
@@ -133,8 +133,10 @@ static void test_row_addition_to_a_row_of_two_births_counts_once(void)
     insert(A, 40, seen_nothing, 0, "A", 1);
     insert(B, 80, seen_nothing, 0, "B", 1);
     struct history_txn *t = history_add(&h, C, 120, seen(1, 1, 0), ROW_OP_ADD_TO);
-    t->op.life_chain = t->model_op.life_chain = h.chains[B];
-    t->op.life_stamp = t->model_op.life_stamp = 80;
+    t->lives[0] = (struct row_birth){.chain = h.chains[B], .stamp = 80};
+    t->op.lives = t->lives;
+    t->model_op.lives = t->lives;
+    t->op.life_count = t->model_op.life_count = 1;
     history_write(t, 3, true, value_int(10));
     expect(true, "B", 12, 2);
     history_add(&h, A, 160, seen(1, 0, 0), ROW_OP_DELETE); /* it knew its own birth only */

@@ -87,7 +87,7 @@ static void test_row_codec_simple_rows_cost_twelve_bytes(void)
     CU_ASSERT(record_view(bytes, &view));
     CU_ASSERT(view.flags == (RECORD_LIVE | RECORD_SIMPLE) && ver_eq(view.ver, BIRTH) && view.value_count == COLUMNS);
     CU_ASSERT_EQUAL(bytes.n - view.values.n, 12); /* flags, stamp, chain, count */
-    row_show(&row, &schema, &chains, values);
+    CU_ASSERT(row_show(&row, &schema, &chains, &arena, values));
     record_put_simple(&fast, BIRTH, values, COLUMNS);
     record_put(&put, &view);
     CU_ASSERT(slice_eq(slice_of(fast.data, fast.len), bytes));
@@ -105,7 +105,7 @@ static void test_row_codec_updated_rows_stay_compact(void)
     struct vv seen = {.e = &(struct vv_entry){.chain = 1, .number = 1, .stamp = BIRTH.stamp}, .count = 1};
     struct record_view view;
     struct row_write writes[3] = {{.column = 2, .value = value_int(2)}, {.column = 19, .value = value_int(3)},
-                                  {.column = 5, .add = true, .value = value_int(4)}};
+                                  {.column = 5, .op = ROW_ADD, .value = value_int(4)}};
     apply(&row, (struct ver){BIRTH.stamp + HOUR, 2}, &seen, 0, writes, 2);
     CU_ASSERT(record_view(encode(&row, &schema), &view));
     printf("two columns updated: %zu bytes of meta; ", view.meta.n);
@@ -140,7 +140,7 @@ static void test_row_codec_does_not_depend_on_later_columns(void)
     struct slice bytes = encode(&row, &schema);
     CU_ASSERT(slice_eq(bytes, encode(&row, &old)));
     CU_ASSERT_FATAL(row_decode(bytes, &schema, &arena, &back, &err) == QUARTET_OK);
-    shown = row_show_column(&back, &schema, &chains, 10);
+    CU_ASSERT(row_show_column(&back, &schema, &chains, 10, &arena, &shown));
     CU_ASSERT(shown.type == VALUE_INTEGER && shown.i == -7);
     old.count = 5;
     CU_ASSERT(row_decode(bytes, &old, &arena, &back, &err) == QUARTET_CORRUPT);
@@ -164,7 +164,7 @@ static void test_row_codec_takes_more_versions_than_its_dictionary(void)
     CU_ASSERT_FATAL(row_apply(&row, &wide, &op, &writer, &arena, &changed, &err) == QUARTET_OK);
     for (uint32_t i = 0; i < 200; i++) {
         op.flags = 0;
-        w = (struct row_write){.column = i, .add = i % 3 == 0, .value = value_int(i + 1)};
+        w = (struct row_write){.column = i, .op = i % 3 == 0 ? ROW_ADD : ROW_PUT, .value = value_int(i + 1)};
         writer.ver.stamp += 4;
         CU_ASSERT_FATAL(row_apply(&row, &wide, &op, &writer, &arena, &changed, &err) == QUARTET_OK);
     }
@@ -172,7 +172,8 @@ static void test_row_codec_takes_more_versions_than_its_dictionary(void)
     CU_ASSERT_FATAL(row_decode(bytes, &wide, &arena, &back, &err) == QUARTET_OK);
     CU_ASSERT(slice_eq(encode(&back, &wide), bytes));
     for (uint32_t i = 0; i < 200; i++) {
-        struct value v = row_show_column(&back, &wide, &chains, i);
+        struct value v;
+        CU_ASSERT(row_show_column(&back, &wide, &chains, i, &arena, &v));
         CU_ASSERT_FATAL(v.i == (i == 0 ? 2 : (int64_t)i + 1));
     }
     end();
@@ -292,7 +293,7 @@ static void damage(struct prng *r, const struct history *h, struct slice bytes, 
     if (rc == QUARTET_OK && row.life_count > 0) {
         CU_ASSERT_FATAL(row_encode(&row, &h->schema, &p->chains, &out, &err) == QUARTET_OK);
         if (row_live(&row))
-            row_show(&row, &h->schema, &p->chains, shown);
+            CU_ASSERT(row_show(&row, &h->schema, &p->chains, &limited, shown));
         (void)row_hash(&row, &h->schema, h->column_ids, 1, slice_of("k", 1), &p->chains, &scratch);
     }
     arena_free_all(&limited);

@@ -43,6 +43,8 @@ static bool round_trip(struct replica *p)
     ok = ok && slice_eq(slice_of(once.data, once.len), slice_of(twice.data, twice.len));
     if (ok)
         p->row = row;
+    if (!ok)
+        printf("\n  %s", err.text);
     buf_deinit(&once);
     buf_deinit(&twice);
     return ok;
@@ -80,6 +82,18 @@ static bool learn(struct replica *p, const uint64_t *known, struct prng *r)
     }
 }
 
+static bool same_siblings(const struct replica *p, const struct model *m, const struct model_seen *known, uint32_t column)
+{
+    struct value want[64], *got;
+    uint32_t n, count = model_siblings(m, HISTORY_TABLE, slice_of("k", 1), known, history.writers, &history.schema, column, want, 64);
+    if (!row_siblings(&p->row, &history.schema, &p->chains, column, &arena, &got, &n) || n != count)
+        return false;
+    for (uint32_t i = 0; i < n; i++)
+        if (!value_identical(&want[i], &got[i]))
+            return false;
+    return true;
+}
+
 static bool same_as_model(const struct replica *p, const struct model *m)
 {
     struct model_seen known[HISTORY_WRITERS_MAX];
@@ -87,17 +101,23 @@ static bool same_as_model(const struct replica *p, const struct model *m)
     uint32_t births, lives = 0;
     for (uint32_t w = 0; w < history.writers; w++)
         known[w] = (struct model_seen){.chain = history.chains[w], .number = p->known[w]};
-    bool live = model_show(m, HISTORY_TABLE, history.t[0].model_op.key, known, history.writers, &history.schema, want, &births);
+    bool live = model_show(m, HISTORY_TABLE, history.t[0].model_op.key, known, history.writers, &history.schema, &arena, want, &births);
     for (uint32_t l = 0; l < p->row.life_count; l++)
         lives += !p->row.lives[l].ended;
     if (live != row_live(&p->row) || lives != births)
         return failed("the model says otherwise about the row's lives");
     if (!live)
         return true;
-    row_show(&p->row, &history.schema, &p->chains, got);
-    for (uint32_t c = 0; c < HISTORY_COLUMNS; c++)
-        if (!value_identical(&want[c], &got[c]))
+    if (!row_show(&p->row, &history.schema, &p->chains, &arena, got))
+        return failed("out of memory");
+    for (uint32_t c = 0; c < history.schema.count; c++) {
+        if (!value_identical(&want[c], &got[c])) {
+            printf("\n  column %u", c);
             return failed("the model shows another value");
+        }
+        if (history.columns[c].kind == ROW_MULTIVALUE && !same_siblings(p, m, known, c))
+            return failed("the model knows other values of a MULTIVALUE column");
+    }
     return true;
 }
 
