@@ -101,9 +101,10 @@ static bool arena_grow(struct arena *a, size_t need, size_t waste)
 void *arena_alloc_slow(struct arena *a, size_t bytes)
 {
     size_t need = bytes != 0 ? bytes : 1u;
-    a->over_limit = need > SIZE_MAX / 2u && a->limit_bytes != 0;
-    if (need > SIZE_MAX / 2u)
+    if (need > SIZE_MAX / 2u) {
+        a->over_limit = a->limit_bytes != 0;
         return NULL;
+    }
     need = (need + ARENA_ALIGN_BYTES - 1u) & ~(size_t)(ARENA_ALIGN_BYTES - 1u);
 
     size_t room = a->chunks != NULL ? a->chunks->cap - a->chunks->at : 0;
@@ -116,8 +117,10 @@ void *arena_alloc_slow(struct arena *a, size_t bytes)
             return NULL;
         }
     }
-    if (need > room && !arena_grow(a, need, waste))
+    if (need > room && !arena_grow(a, need, waste)) {
+        a->over_limit = false;
         return NULL;
+    }
     struct arena_chunk *c = a->chunks;
     QASSERT(c != NULL);
     uint8_t *p = chunk_data(c) + c->at;

@@ -6,6 +6,7 @@
 #include "apply_internal.h"
 #include "base/mem.h"
 #include "base/plant.h"
+#include "json.h"
 
 struct hash_change *apply_change_of(struct applying *a, tree_id id)
 {
@@ -83,6 +84,31 @@ quartet_status apply_begin_table(struct applying *a, uint64_t table_id, const ui
     return QUARTET_OK;
 }
 
+static bool fits(const struct column_def *c, const struct value *v)
+{
+    return v->type == VALUE_NULL || c->type == VALUE_NULL || (v->type == c->type && (c->type != VALUE_DECIMAL || c->precision == 0 || v->scale == c->scale));
+}
+
+/* What is wrong with a write to a column of another kind; NULL: nothing. */
+static const char *misfit(const struct column_def *c, const struct row_write *w, bool insert, struct arena *arena)
+{
+    const struct value *v = &w->value;
+    struct slice *tokens;
+    uint32_t n;
+    struct err bad = ERR_INIT;
+    if (c->kind == ROW_COUNTER)
+        return v->type != VALUE_NULL && v->type != VALUE_INTEGER && v->type != VALUE_DECIMAL ? "a counter's value that does not fit" : NULL;
+    if (c->kind != ROW_SET)
+        return fits(c, v) ? NULL : "a value that does not fit its column";
+    if (w->op != ROW_PUT)
+        return v->type != VALUE_TEXT || !row_token_valid(v->s) || !json_valid(v->s) ? "an element of a SET that does not fit" : NULL;
+    if (v->type == VALUE_NULL)
+        return NULL;
+    if (!insert || v->type != VALUE_JSON || !json_valid(v->s) || row_tokens(v->s, arena, &tokens, &n, &bad) != QUARTET_OK)
+        return "a SET that does not fit";
+    return NULL;
+}
+
 /* What a member sends must fit the schema before any code relies on it. */
 static quartet_status check_fit(struct applying *a, struct slice key, const struct row_op *op)
 {
@@ -91,15 +117,11 @@ static quartet_status check_fit(struct applying *a, struct slice key, const stru
         return apply_misfit(a, "a key that does not fit");
     for (uint32_t i = 0; i < op->write_count; i++) {
         const struct column_def *c = &t->columns[t->record_columns[op->writes[i].column]];
-        const struct value *v = &op->writes[i].value;
-        if (v->type == VALUE_NULL || c->type == VALUE_NULL)
+        if (c->kind == ROW_LWW && fits(c, &op->writes[i].value))
             continue;
-        if (c->kind == ROW_COUNTER) {
-            if (v->type != VALUE_INTEGER && v->type != VALUE_DECIMAL)
-                return apply_misfit(a, "a counter's value that does not fit");
-        } else if (v->type != c->type || (c->type == VALUE_DECIMAL && c->precision > 0 && v->scale != c->scale)) {
-            return apply_misfit(a, "a value that does not fit its column");
-        }
+        const char *wrong = misfit(c, &op->writes[i], (op->flags & ROW_OP_INSERT) != 0, &a->row);
+        if (wrong != NULL)
+            return apply_misfit(a, wrong);
     }
     return QUARTET_OK;
 }

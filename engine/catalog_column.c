@@ -276,6 +276,8 @@ quartet_status build_record(struct build *b, uint32_t base)
             rows[i].missing = c->type == VALUE_DECIMAL ? (struct value){.type = VALUE_DECIMAL, .scale = c->scale} : value_int(0);
     }
     t->rows = (struct row_schema){.columns = rows, .count = n};
+    for (uint32_t i = 0; i < n; i++)
+        t->rows.observes |= rows[i].kind > ROW_COUNTER || rows[i].over_lww;
     t->record_columns = columns;
     t->record_ids = ids;
     return QUARTET_OK;
