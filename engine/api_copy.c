@@ -42,6 +42,7 @@ struct copying {
     uint32_t count;
     uint32_t *order;  /* FROM with a header: the column of each field */
     quartet_stmt *stmt;
+    quartet_stmt *undo[2]; /* FROM: made ready before there is something to undo, so that no memory is needed for it */
     uint32_t many, waiting; /* rows of one INSERT, rows bound so far */
     uint64_t rows, committed;
 };
@@ -600,14 +601,22 @@ static quartet_status from_json(struct copying *c, struct err *err)
     }
 }
 
-/* After an error: take back what was inserted and keep the error's text. */
-static void undo(struct copying *c, bool began, struct err *err)
+static quartet_status prepare_undo(struct copying *c, bool began, struct err *err)
 {
-    struct err ignored = ERR_INIT; /* where even this fails the transaction is gone, and the first error says more */
-    if (began && quartet_in_transaction(c->q))
-        (void)run(c, "ROLLBACK", &ignored);
-    else if (quartet_in_transaction(c->q))
-        (void)run(c, "ROLLBACK TO quartet_copy; RELEASE quartet_copy", &ignored);
+    static const char *const texts[][2] = {{"ROLLBACK TO quartet_copy", "RELEASE quartet_copy"}, {"ROLLBACK", NULL}};
+    quartet_status rc = QUARTET_OK;
+    for (size_t i = 0; rc == QUARTET_OK && i < 2 && texts[began][i] != NULL; i++)
+        rc = inner(c, quartet_prepare(c->q, texts[began][i], -1, &c->undo[i], NULL), err);
+    return rc;
+}
+
+/* After an error: take back what was inserted and keep the error's text. */
+static void undo(struct copying *c, struct err *err)
+{
+    struct err ignored = ERR_INIT; /* a link that is lost: so is the transaction, and the first error says more */
+    quartet_status rc = QUARTET_OK;
+    for (size_t i = 0; rc == QUARTET_OK && i < 2 && c->undo[i] != NULL && quartet_in_transaction(c->q); i++)
+        rc = inner(c, quartet_step(c->undo[i]), &ignored);
     if (c->committed > 0) {
         size_t n = strlen(err->text);
         snprintf(err->text + n, sizeof err->text - n, " (%" PRIu64 " rows were committed before, by BATCH)", c->committed);
@@ -618,21 +627,23 @@ static quartet_status copy_from(struct copying *c, struct err *err)
 {
     bool began = !quartet_in_transaction(c->q);
     quartet_status rc = table_columns(c, err);
-    if (rc == QUARTET_OK) {
-        rc = copy_in_open(&c->in, env_posix(), c->tree->file, err);
-        if (rc != QUARTET_OK)
-            return rc;
-        rc = run(c, began ? "BEGIN" : "SAVEPOINT quartet_copy", err);
-    }
-    if (rc != QUARTET_OK)
-        return rc;
-    rc = c->o.format == COPY_JSON ? from_json(c, err) : from_csv(c, err);
-    (void)quartet_finalize(c->stmt); /* its error was told */
-    c->stmt = NULL;
     if (rc == QUARTET_OK)
-        rc = run(c, began ? "COMMIT" : "RELEASE quartet_copy", err);
-    if (rc != QUARTET_OK)
-        undo(c, began, err);
+        rc = copy_in_open(&c->in, env_posix(), c->tree->file, err);
+    if (rc == QUARTET_OK)
+        rc = prepare_undo(c, began, err);
+    if (rc == QUARTET_OK)
+        rc = run(c, began ? "BEGIN" : "SAVEPOINT quartet_copy", err);
+    if (rc == QUARTET_OK) {
+        rc = c->o.format == COPY_JSON ? from_json(c, err) : from_csv(c, err);
+        (void)quartet_finalize(c->stmt); /* its error was told */
+        c->stmt = NULL;
+        if (rc == QUARTET_OK)
+            rc = run(c, began ? "COMMIT" : "RELEASE quartet_copy", err);
+        if (rc != QUARTET_OK)
+            undo(c, err);
+    }
+    (void)quartet_finalize(c->undo[0]); /* that they ran was seen above */
+    (void)quartet_finalize(c->undo[1]);
     return rc;
 }
 

@@ -72,22 +72,18 @@ static void drop_partial(struct env *env, const char *dir)
     (void)rmdir(dir);
 }
 
-/* All of `partial` is on disk: give it its name. */
+/* All of `partial` is on disk: give it its name. Where that cannot be made durable it goes: whoever is told of an error tries again under the same name. */
 static quartet_status settle_partial(struct env *env, const char *partial, const char *dir, struct err *err)
 {
-    char parent[PATH_BYTES];
     quartet_status rc = env->ops->sync_dir(env, partial, err);
     if (rc == QUARTET_OK)
         rc = env->ops->rename(env, partial, dir, err);
     if (rc != QUARTET_OK)
         return rc;
-    snprintf(parent, sizeof parent, "%s", partial);
-    char *slash = strrchr(parent, '/');
-    if (slash == NULL)
-        snprintf(parent, sizeof parent, ".");
-    else
-        slash[slash == parent] = '\0';
-    return env->ops->sync_dir(env, parent, err);
+    rc = env_sync_parent(env, partial, err);
+    if (rc != QUARTET_OK)
+        drop_partial(env, dir);
+    return rc;
 }
 
 /* Read a file from its beginning to its end; hash it, and write it to `to` unless that is NULL. */

@@ -111,6 +111,7 @@ quartet_status copy_out_end(struct copy_out *out, struct err *err)
         if (rc == QUARTET_OK) {
             mem_free(out->temporary);
             out->temporary = NULL;
+            rc = env_sync_parent(out->env, out->path, err);
         }
     }
     return rc;

@@ -304,8 +304,7 @@ static quartet_status flush_layers(struct kv *s, struct kv_layer *const *layers,
     return QUARTET_OK;
 }
 
-/* Note how an attempt ended. Lock held. */
-static void note_health(struct kv *s, quartet_status rc, const struct err *why)
+void kv_note_health(struct kv *s, quartet_status rc, const struct err *why)
 {
     s->attempts++;
     if (rc == QUARTET_OK) {
@@ -350,7 +349,7 @@ static quartet_status flush_frozen(struct kv *s, struct err *err)
         pthread_mutex_unlock(&s->lock);
         rc = flush_layers(s, layers, count, err);
         pthread_mutex_lock(&s->lock);
-        note_health(s, rc, err);
+        kv_note_health(s, rc, err);
         if (s->has_thread && s->waiting > 0 && !s->stop && !s->held)
             wait_wake(s, KV_GATHER_MS);
     }

@@ -106,8 +106,10 @@ quartet_status kv_wait_flushed(kv *s, uint64_t flush, struct err *err)
     pthread_mutex_lock(&s->lock);
     uint64_t wanted = flush != 0 ? flush : s->flushes + 1;
     while (rc == QUARTET_OK && s->flushes < wanted && s->view->count > 1) {
-        pthread_cond_broadcast(&s->wake);
-        pthread_cond_wait(&s->done, &s->lock);
+        if (!s->broken) { /* else nobody flushes any longer, and nobody would say so */
+            pthread_cond_broadcast(&s->wake);
+            pthread_cond_wait(&s->done, &s->lock);
+        }
         if (s->health.code != QUARTET_OK) {
             *err = s->health;
             rc = err->code;
@@ -215,7 +217,8 @@ quartet_status kv_vacuum_clean(struct env *env, const char *dir, struct err *err
     return env->ops->list(env, dir, clean_one, &c, err);
 }
 
-/* The new file takes the old one's name, and the store goes on with it. */
+/* The new file takes the old one's name, and the store goes on with it: from then on it is the base, whether or not its name is on disk already, since both hold the
+ * same. But the log is trimmed by what the new one holds: where its name cannot be made durable nothing more may be flushed into it. */
 static quartet_status change_base(struct kv *s, struct kv_base *fresh, const char *path, struct err *err)
 {
     char dir[sizeof s->name];
@@ -223,9 +226,9 @@ static quartet_status change_base(struct kv *s, struct kv_base *fresh, const cha
     if (rc != QUARTET_OK)
         return rc;
     snprintf(dir, sizeof dir, "%.*s", (int)(strlen(s->name) - strlen("/base.mdb")), s->name);
-    struct err told = ERR_INIT; /* from here on the new file is the base, whether or not its name is on disk already: both hold the same */
+    struct err told = ERR_INIT;
     if (s->env->ops->sync_dir(s->env, dir, &told) != QUARTET_OK)
-        log_line(s->env, LOG_WARN, "store", "VACUUM: %s", told.text);
+        err_prefix(&told, "VACUUM: open the database again");
     remove_file(s->env, path, "-lock"); /* the open file stays; at the next start base.mdb-lock is made anew */
     kv_lmdb_renamed(fresh, s->name);
     pthread_mutex_lock(&s->lock);
@@ -234,6 +237,10 @@ static quartet_status change_base(struct kv *s, struct kv_base *fresh, const cha
     s->base = fresh;
     s->tidy.vacuumed++;
     s->base_dead = fresh->ops->dead(fresh);
+    if (told.code != QUARTET_OK) {
+        told.code = QUARTET_IO;
+        kv_note_health(s, told.code, &told);
+    }
     pthread_mutex_unlock(&s->lock);
     kv_base_unref(old);
     return QUARTET_OK;
@@ -280,6 +287,10 @@ quartet_status kv_vacuum_until(struct kv *s, bool (*stop)(void *arg), uint64_t *
     }
     pthread_mutex_lock(&s->lock);
     s->held = false;
+    if (rc == QUARTET_OK && s->broken) {
+        *err = s->health;
+        rc = err->code;
+    }
     pthread_cond_broadcast(&s->wake);
     pthread_cond_broadcast(&s->done);
     pthread_mutex_unlock(&s->lock);

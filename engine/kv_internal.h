@@ -137,6 +137,8 @@ uint64_t kv_layer_bytes(const struct kv_layer *l);
 /* The layers, newest first, become the view's; lock held. The old one, for the caller to unref without the lock; NULL: out of memory, nothing has changed. */
 struct kv_view *kv_view_replace(struct kv *s, struct kv_layer *const *layers, uint32_t count);
 /* For the writer: wait until at most `frozen` layers are before the flusher; false: it cannot be waited for (no thread, or flushes fail). */
+/* Note how an attempt to write the base ended. Lock held. After an error that no later attempt can mend the store is broken: it is to be opened again. */
+void kv_note_health(struct kv *s, quartet_status rc, const struct err *why);
 bool kv_wait_frozen(struct kv *s, uint32_t frozen);
 /* For the writer: freeze the active buffer. */
 quartet_status kv_freeze(struct kv *s, struct err *err);

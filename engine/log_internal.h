@@ -13,8 +13,8 @@
 
 #define SEGMENT_HEADER_BYTES 64u
 #define SEGMENT_STREAM_BYTES ((uint64_t)LOG_SEGMENT_BYTES - SEGMENT_HEADER_BYTES)
-#define LOG_FILL_BYTES (1u << 20)  /* zeros are written ahead in steps of this, by 4 KiB */
-#define LOG_AHEAD_BYTES (4u << 20) /* and so far ahead of use, where there is a thread to do it */
+#define LOG_FILL_BYTES (LOG_SEGMENT_BYTES / 16)  /* zeros are written ahead in steps of this, by 4 KiB */
+#define LOG_AHEAD_BYTES (LOG_SEGMENT_BYTES / 4) /* and so far ahead of use, where there is a thread to do it */
 #define LOG_WRITE_BYTES (1u << 20) /* append hands so much over by itself */
 #define LOG_STORE_BYTES (16u << 10) /* up to so much is stored under the lock, when nobody waits for the disk */
 #define RECORD_HEAD_BYTES 21u      /* u32 length, u64 checksum of all that follows it, u8 type, u64 mark */

@@ -192,8 +192,10 @@ static quartet_status replay(struct scan *s, log_pos from, quartet_status (*each
     log->fill_start = log->out_start = at;
     atomic_store(&log->written, at);
     atomic_store(&log->end, at);
-    /* What was found may still be in the system's memory only: a process that was killed, not a machine. */
-    rc = log_stream_sync(log, from != 0 ? stream_of(from) : log->segments[0]->number * SEGMENT_STREAM_BYTES, at, err);
+    /* What was found, names too, may still be in the system's memory only: a process that was killed, not a machine. */
+    rc = log->env->ops->sync_dir(log->env, log->dir, err);
+    if (rc == QUARTET_OK)
+        rc = log_stream_sync(log, from != 0 ? stream_of(from) : log->segments[0]->number * SEGMENT_STREAM_BYTES, at, err);
     if (rc == QUARTET_OK)
         atomic_store(&log->synced, at);
     return rc;

@@ -117,6 +117,20 @@ static void names_drop(struct names *n, const char *path)
     }
 }
 
+/* What is in a directory moves with it. What was made in it and was not durable when it was renamed stays lost: its sync comes under the new name. */
+static void names_move(struct names *n, const char *from, const char *to)
+{
+    size_t len = strlen(from);
+    for (size_t i = 0; i < n->count; i++) {
+        char *path = n->at[i].path, moved[PATH_BYTES];
+        if (strncmp(path, from, len) != 0 || path[len] != '/')
+            continue;
+        if (snprintf(moved, sizeof moved, "%s%s", to, path + len) >= (int)sizeof moved)
+            give_up("a name is too long", path);
+        snprintf(path, sizeof moved, "%s", moved);
+    }
+}
+
 static void names_apply(struct names *n, const struct op *o)
 {
     struct name *x;
@@ -129,6 +143,8 @@ static void names_apply(struct names *n, const struct op *o)
             int file = x->file;
             names_drop(n, o->path);
             names_put(n, o->to, file);
+            if (file < 0)
+                names_move(n, o->path, o->to);
         }
         break;
     default: break;

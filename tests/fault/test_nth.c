@@ -4,7 +4,6 @@
  * the failure would leave it.
  *   fault-nth [--seed N] [--kind NAME] [--stride N] [--from N] [--to N] [--steps N] [--api]
  * With a stride only about each N-th call is tried, chosen by the seed. Prints what replays a failure. */
-#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,38 +13,14 @@
 
 #include "base/prng.h"
 #include "fault/disk.h"
+#include "fault/kinds.h"
 #include "fault/work.h"
 #include "quartet.h"
-
-static const struct kind {
-    const char *name;
-    unsigned calls; /* 0: memory */
-    int error;
-    bool persists, partial, others;
-    quartet_status code, or_code; /* what may be told */
-} kinds[] = {
-    {"memory", 0, 0, false, false, false, QUARTET_NOMEM, QUARTET_NOMEM},
-    {"memory-persistent", 0, 0, true, false, false, QUARTET_NOMEM, QUARTET_NOMEM},
-    {"memory-threads", 0, 0, false, false, true, QUARTET_NOMEM, QUARTET_NOMEM},
-    {"read", DISK_READ, EIO, false, false, false, QUARTET_IO, QUARTET_IO},
-    {"write", DISK_WRITE, EIO, false, false, false, QUARTET_IO, QUARTET_IO},
-    {"write-half", DISK_WRITE, EIO, false, true, false, QUARTET_IO, QUARTET_IO},
-    {"write-short", DISK_WRITE, 0, false, true, false, QUARTET_IO, QUARTET_FULL},
-    {"write-full", DISK_WRITE, ENOSPC, false, true, false, QUARTET_FULL, QUARTET_IO},
-    {"sync", DISK_SYNC, EIO, false, false, false, QUARTET_IO, QUARTET_IO},
-    {"open", DISK_OPEN, EMFILE, false, false, false, QUARTET_IO, QUARTET_CANTOPEN},
-    {"name", DISK_NAME, EIO, false, false, false, QUARTET_IO, QUARTET_CANTOPEN},
-    {"name-full", DISK_NAME, ENOSPC, false, false, false, QUARTET_FULL, QUARTET_CANTOPEN},
-    {"size", DISK_SIZE, EIO, false, false, false, QUARTET_IO, QUARTET_IO},
-    {"map", DISK_MAP, ENOMEM, false, false, false, QUARTET_NOMEM, QUARTET_NOMEM},
-    {"thread", DISK_THREAD, EAGAIN, false, false, false, QUARTET_NOMEM, QUARTET_NOMEM},
-};
-#define KINDS (sizeof kinds / sizeof *kinds)
 
 enum { MARK_STARTED, MARK_ACKNOWLEDGED };
 
 struct run {
-    const struct kind *kind;
+    const struct fault_kind *kind;
     const struct script *script;
     uint64_t seed, n;
     struct db_options db;
@@ -368,12 +343,12 @@ struct options {
     bool api;
 };
 
-static uint64_t sweep(const struct options *o, const struct kind *k, const struct script *s, bool *failed)
+static uint64_t sweep(const struct options *o, const struct fault_kind *k, const struct script *s, bool *failed)
 {
     struct run r = {.kind = k, .script = s, .seed = o->seed, .db = {.buffer_bytes = o->seed % 2 == 0 ? 4096 : 0, .slice_pages = o->seed % 2 == 0 ? 4 : 0}};
     struct prng p;
     uint64_t tried = 0, misses = 0;
-    prng_seed(&p, o->seed ^ (uint64_t)(k - kinds));
+    prng_seed(&p, o->seed ^ (uint64_t)(k - fault_kinds));
     work_dir_begin(r.dir, sizeof r.dir, "nth");
     /* Threads make the number of calls vary: the end is where a few in a row were not reached. */
     uint32_t failures = 0;
@@ -416,11 +391,11 @@ int main(int argc, char **argv)
     static struct script script;
     script_make(&script, o.seed, (uint32_t)o.steps, true);
     bool failed = false;
-    for (size_t k = 0; k < KINDS && !failed; k++) {
-        if (o.kind != NULL ? strcmp(o.kind, kinds[k].name) != 0 : o.api && kinds[k].calls != 0)
+    for (size_t k = 0; k < FAULT_KINDS && !failed; k++) {
+        if (o.kind != NULL ? strcmp(o.kind, fault_kinds[k].name) != 0 : o.api && fault_kinds[k].calls != 0)
             continue;
-        uint64_t tried = sweep(&o, &kinds[k], &script, &failed);
-        printf("nth: %s: %llu failures tried\n", kinds[k].name, (unsigned long long)tried);
+        uint64_t tried = sweep(&o, &fault_kinds[k], &script, &failed);
+        printf("nth: %s: %llu failures tried\n", fault_kinds[k].name, (unsigned long long)tried);
         fflush(stdout);
     }
     script_free(&script);
