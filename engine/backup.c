@@ -62,7 +62,7 @@ static quartet_status make_partial(struct env *env, const char *dir, char *out, 
 
 static void drop_partial(struct env *env, const char *dir)
 {
-    static const char *const names[] = {BASE_FILE, BASE_FILE "-lock", BACKUP_MANIFEST};
+    static const char *const names[] = {BACKUP_MANIFEST, BASE_FILE, BASE_FILE "-lock"}; /* without the first it is no backup */
     char path[PATH_BYTES];
     struct err ignored = ERR_INIT; /* the first failure was told; what stays has a name that says what it is */
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -452,7 +452,7 @@ static void check_partial(struct run *r, const char *dir, const char *name, cons
     quartet_db *q = NULL;
     path_of(path, sizeof path, dir, name);
     path_of(to, sizeof to, dir, "again");
-    bool backup = strncmp(name, "backup.partial", 14) == 0;
+    bool backup = strncmp(name, "backup", 6) == 0;
     int rc = backup ? quartet_restore(path, to, &errmsg) : quartet_open(path, &q);
     const char *why = backup ? errmsg : q != NULL ? quartet_errmsg(q) : NULL;
     bool refused = (rc == QUARTET_NOTFOUND || rc == QUARTET_CORRUPT || rc == QUARTET_CANTOPEN) && why != NULL && strstr(why, name) != NULL;
@@ -487,9 +487,13 @@ static void check_image(struct run *r, const char *image, const struct disk_cut 
         closedir(d);
     for (size_t i = 0; i < count && !r->failed; i++)
         check_partial(r, image, names[i], when, c->marks[MARK_STARTED]);
-    if (strcmp(r->job->name, "backup") == 0 && (ended || is_there(image, "backup")) && !r->failed)
+    /* One whose name could not be made durable is taken away again, and power may go meanwhile. */
+    const char *taken = r->hit && !ended && r->job->makes != NULL && strcmp(r->job->name, "copy-to") != 0 && is_there(image, r->job->makes) ? r->job->makes : NULL;
+    if (taken != NULL && !r->failed)
+        check_partial(r, image, taken, when, c->marks[MARK_STARTED]);
+    if (taken == NULL && strcmp(r->job->name, "backup") == 0 && (ended || is_there(image, "backup")) && !r->failed)
         check_restored(r, image, "backup", when, 1, c->marks[MARK_STARTED]);
-    if (strcmp(r->job->name, "restore") == 0 && (ended || is_there(image, "restored")) && !r->failed) {
+    if (taken == NULL && strcmp(r->job->name, "restore") == 0 && (ended || is_there(image, "restored")) && !r->failed) {
         char restored[900];
         path_of(restored, sizeof restored, image, "restored");
         check_db(r, restored, when, 0, 0, false, false);
@@ -514,7 +518,7 @@ static void check_end(struct run *r)
 {
     char path[700];
     list_live(r);
-    bool syncs = r->kind != NULL && r->hit && (r->kind->calls & DISK_SYNC) != 0; /* the file may have its name, and not for certain */
+    bool syncs = r->kind != NULL && r->hit && (r->kind->calls & (DISK_SYNC | DISK_OPEN)) != 0; /* the file may have its name, and not for certain */
     check_db(r, r->db, "at the end", r->committed, r->committed, r->done && is_copy_from(r), is_copy_from(r));
     check_csv(r, r->live, "at the end", r->done && strcmp(r->job->name, "copy-to") == 0, (r->done || syncs) && strcmp(r->job->name, "copy-to") == 0);
     if (is_there(r->live, "backup"))
