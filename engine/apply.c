@@ -194,6 +194,8 @@ quartet_status apply_begin(db *d, const struct apply_in *in, struct applying **o
     for (uint32_t i = 0; i < d->applied.count; i++)
         a->newest = d->applied.e[i].stamp > a->newest ? d->applied.e[i].stamp : a->newest;
     a->past_from = db_history_floor(d);
+    if (a->past_from < atomic_load(&d->history_from)) /* what was let go stays so, even if the clock goes back */
+        a->past_from = atomic_load(&d->history_from);
     a->snap = in->snap;
     quartet_status rc = a->snap != NULL ? QUARTET_OK : kv_snapshot_latest(d->store, &a->snap, err);
     if (rc != QUARTET_OK) {

@@ -2,7 +2,8 @@
  * Why the newest entry is looked at only for late operations: all others come after everything that is known, so the row as it is is the state before them. */
 #include "apply_internal.h"
 
-/* The newest entry of this key; found only where some change advanced it before. */
+/* The newest entry of this key that is in date; found only where some change advanced it before. Older ones may be gone in part, and the row may have changed since without
+ * any: they tell nothing of it. */
 static quartet_status newest_entry(struct applying *a, struct slice key, hlc_stamp *stamp, struct slice *entry, bool *found)
 {
     quartet_status rc = QUARTET_OK;
@@ -13,7 +14,7 @@ static quartet_status newest_entry(struct applying *a, struct slice key, hlc_sta
         rc = kv_past_open(a->snap, a->t->id, &a->past_reader, a->err);
     }
     if (rc == QUARTET_OK)
-        rc = kv_past_seek(a->past_reader, key, 0, a->err);
+        rc = kv_past_seek(a->past_reader, key, a->past_from > 0 ? a->past_from - 1 : 0, a->err);
     return rc == QUARTET_OK ? kv_past_next(a->past_reader, stamp, entry, found, a->err) : rc;
 }
 
@@ -31,14 +32,21 @@ quartet_status apply_past_before(struct applying *a, const struct row *row, stru
     hlc_stamp stamp = a->writer.ver.stamp, at = 0;
     struct slice entry;
     bool found = false;
-    *c = (struct past_change){.kept = a->t->id >= SYS_TREES_END && stamp >= a->past_from && a->old.len > 0};
-    if (!c->kept)
+    *c = (struct past_change){.kept = false};
+    if (a->t->id < SYS_TREES_END || a->past_from == UINT64_MAX || a->old.len == 0 || (stamp < a->past_from && stamp > a->newest))
         return QUARTET_OK;
     quartet_status rc = QUARTET_OK;
+    c->kept = stamp >= a->past_from;
     if (stamp <= a->newest) {
+        hlc_stamp newest = history_newest(row, &a->t->rows);
         rc = newest_entry(a, key, &at, &entry, &found);
-        c->late = rc == QUARTET_OK && ((found && stamp <= at) || stamp <= history_newest(row, &a->t->rows));
+        c->late = rc == QUARTET_OK && ((found && stamp <= at) || stamp <= newest);
+        /* One that is older than history is part of what the row was at every time that history tells of: it is kept as long as there is such a time. */
+        c->kept = c->kept || found || newest >= a->past_from;
     }
+    if (!c->kept)
+        return rc;
+    QASSERT(rc != QUARTET_OK || stamp >= a->past_from || c->late);
     if (rc == QUARTET_OK && c->late && found && !history_entry_is_whole(entry))
         c->at = at;
     if (rc != QUARTET_OK || !c->late)

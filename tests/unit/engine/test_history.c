@@ -344,12 +344,48 @@ static void test_history_is_the_same_on_all_members(void)
         one_world(seed);
 }
 
+/* What arrives after history has gone past its stamp is still part of what the row was at all times that history tells of. */
+static void test_history_of_what_is_older_than_it(void)
+{
+    struct prng r;
+    prng_seed(&r, 1);
+    struct cluster *c = cluster_new(2);
+    db *a = c->d[0], *b = c->d[1];
+    help_ddl(a, TABLE);
+    (void)put(a, ROW("1", "a", "0", "0"));
+    cluster_exchange(c, &r);
+    (void)drop(b, 1);
+    (void)put(b, ROW("1", "theirs", "0", "0"));
+    hlc_stamp last = put(b, ROW("3", "theirs", "0", "0")), s[2] = {0};
+    for (int i = 0; i < 2; i++)
+        do
+            s[i] = set(a, 1, "name", false, i == 0 ? "b" : "c");
+        while (s[i] <= last);
+    hlc_stamp now = put(a, ROW("3", "ours", "0", "0"));
+    pthread_mutex_lock(&a->commit_lock);
+    atomic_store(&a->history_from, s[0]);
+    pthread_mutex_unlock(&a->commit_lock);
+    cluster_exchange(c, &r);
+    for (int round = 0; round < 2; round++) {
+        expect_as_of(a, "t", s[0], "1,'theirs',0,0;3,'theirs',0,0;", "older than history", round);
+        expect_as_of(a, "t", s[1], "1,'theirs',0,0;3,'theirs',0,0;", "older than history", round);
+        expect_as_of(a, "t", now, "1,'theirs',0,0;3,'ours',0,0;", "older than history", round);
+        flush(a);
+    }
+    static const char *const tables[] = {"t", NULL};
+    (void)set(b, 1, "name", false, "still");
+    cluster_exchange(c, &r);
+    cluster_expect_equal(c, tables, 1);
+    cluster_free(c);
+}
+
 const char *const unit_suite = "history";
 const struct unit_test unit_tests[] = {
     {"each step", test_history_tells_each_step},
     {"many times", test_history_of_one_row_many_times},
     {"large", test_history_of_large_transactions},
     {"retention", test_history_ends_with_the_retention},
+    {"older than it", test_history_of_what_is_older_than_it},
     {"all members", test_history_is_the_same_on_all_members},
     {NULL, NULL},
 };
