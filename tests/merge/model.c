@@ -129,6 +129,16 @@ static bool is_known(const struct view *v, const struct model_txn *t)
     return v->known == NULL || seen_number(v->known, v->known_count, t->chain) >= t->number;
 }
 
+bool model_births_known(const struct model_key *k, const struct model_seen *known, uint32_t known_count)
+{
+    struct view v = {.key = k, .known = known, .known_count = known_count};
+    QASSERT(known != NULL);
+    for (uint32_t i = 0; i < k->count; i++)
+        if ((k->refs[i].op->flags & ROW_OP_INSERT) != 0 && !is_known(&v, k->refs[i].txn))
+            return false;
+    return true;
+}
+
 static bool is_named(const struct row_birth *life, const struct model_txn *birth)
 {
     return life->stamp == birth->stamp && same_chain(life->chain, birth->chain);

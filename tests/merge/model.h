@@ -60,6 +60,8 @@ uint32_t model_siblings(const struct model *m, uint64_t table, struct slice key,
 /* Is this INSERT's birth unended to one who knows so much? */
 bool model_unended(const struct model *m, uint64_t table, struct slice key, const struct model_seen *known, uint32_t known_count, bool updates_win,
                    const struct model_txn *birth);
+/* Is every INSERT of this row among these deltas? */
+bool model_births_known(const struct model_key *k, const struct model_seen *known, uint32_t known_count);
 /* All rows that were ever written, in order of first mention: m->keys[0 to key_count - 1]. */
 
 #endif

@@ -61,15 +61,19 @@ void sim_options_draw(struct sim_options *o, uint64_t seed)
     if (total == 0)
         o->weights[0] = 1;
     o->purge = prng_chance(&r, 0.4);
+    uint64_t kind = prng_below(&r, 4), ms = 1 + prng_below(&r, 5000);
+    o->retention_ms = !o->purge || kind == 3 ? DB_HISTORY_MS_DEFAULT : kind == 2 ? ms : 0;
+    o->notice_us = prng_chance(&r, 0.5) ? prng_below(&r, 3000000) : 0;
 }
 
 void sim_options_print(const struct sim_options *o)
 {
     printf("seed %llu: %u nodes, %u transactions in %.0f s on %u keys; loss %.2f, repeat %.2f, corrupt %.2f, delay %.1f to %.1f ms; large %u rows, "
-           "slow %.2f, %s, buffer %zu, %s%s\n  faults per second:",
+           "slow %.2f, %s, buffer %zu, %s, history of %.3f s%s, links end after up to %.1f s\n  faults per second:",
            (unsigned long long)o->seed, o->nodes, o->transactions, (double)o->run_us / 1e6, o->keys, o->loss, o->repeat, o->corrupt,
            (double)o->delay_us_min / 1e3, (double)o->delay_us_max / 1e3, o->large, o->slow,
-           o->concurrent_ddl ? "tables made on two nodes" : "tables made on one node", o->buffer_bytes, o->cheap_signature ? "cheap signatures" : "Ed25519", o->purge ? ", no history, purging" : "");
+           o->concurrent_ddl ? "tables made on two nodes" : "tables made on one node", o->buffer_bytes, o->cheap_signature ? "cheap signatures" : "Ed25519", (double)o->retention_ms / 1e3,
+           o->purge ? ", purging" : "", (double)o->notice_us / 1e6);
     for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++)
         if (o->faults[i] > 0)
             printf(" %s %.2f,", sim_fault_name(i), o->faults[i]);
@@ -166,8 +170,12 @@ void sim_stop_node(struct sim *s, uint8_t slot)
     if (n->d != NULL)
         (void)db_close(n->d, &err); /* the disk is gone: it cannot end well */
     n->d = NULL;
-    for (uint8_t k = 0; k < s->o.nodes; k++)
+    for (uint8_t k = 0; k < s->o.nodes; k++) {
+        uint64_t at[4] = {s->o.seed, s->now_us, slot, k};
         s->linked[slot][k] = false;
+        if (s->linked[k][slot] && s->o.notice_us > 0 && !s->healed)
+            s->stale_us[k][slot] = s->now_us + hash64(at, sizeof at, 5) % s->o.notice_us;
+    }
     sim_note(s, "stop", slot, 0);
 }
 
@@ -197,32 +205,27 @@ static void keep_batch(void *arg, struct slice batch, const struct batch_header 
         sim_fail(s, "node %u: %s", (unsigned)n->slot, err.text);
 }
 
-/* What the node's worker and timer do in production. */
-/* Flush and sweep, whatever else is going on. Nothing is drawn for it, so that other choices stay as they are. */
+/* Sweep, mostly after a flush, whatever else is going on. Nothing is drawn for it, so that other choices stay as they are. */
 static void purge(struct sim *s, struct sim_node *n)
 {
-    uint64_t at[3] = {s->o.seed, s->now_us, n->slot};
+    uint64_t at[3] = {s->o.seed, s->now_us, n->slot}, drawn = hash64(at, sizeof at, 3);
     struct err err = ERR_INIT;
-    if (!s->o.purge || hash64(at, sizeof at, 3) % 6 != 0)
+    if (!s->o.purge || drawn % 6 != 0)
         return;
-    pthread_mutex_lock(&n->d->commit_lock);
-    db_publish(n->d);
-    quartet_status rc = db_usable(n->d, &err);
-    if (rc == QUARTET_OK)
-        rc = kv_flush(n->d->store, &err);
-    pthread_mutex_unlock(&n->d->commit_lock);
-    if (rc == QUARTET_OK)
-        rc = db_sweep(n->d, &err);
-    if (rc != QUARTET_OK && !n->env.dead && !n->sick && n->env.disk_bytes == 0)
+    if (sim_sweep(n, drawn / 6 % 3 != 0, &err) != QUARTET_OK && !n->env.dead && !n->sick && n->env.disk_bytes == 0)
         sim_fail(s, "node %u: sweep: %s", (unsigned)n->slot, err.text);
 }
 
+/* What the node's worker and timer do in production. */
 static void node_round(struct sim *s, uint8_t slot)
 {
     struct sim_node *n = &s->nodes[slot];
     struct err err = ERR_INIT;
+    struct idvec known;
+    sim_purge_begin(s, slot, &known);
     db_tick(n->d);
     purge(s, n);
+    sim_purge_check(s, slot, &known);
     quartet_status rc = db_seal(n->d, keep_batch, n, &err);
     if (rc == QUARTET_OK && n->host.unsynced) {
         n->host.unsynced = false;
@@ -327,7 +330,7 @@ static void put_vectors(struct sim *s, struct buf *out)
     buf_u8(out, 0);
 }
 
-static void converge(struct sim *s)
+void sim_converge(struct sim *s)
 {
     uint64_t until = s->now_us + SIM_HEAL_US;
     do
@@ -347,17 +350,20 @@ static bool second_phase(struct sim *s)
 {
     s->healed = true;
     memset(s->blocked, 0, sizeof s->blocked);
+    for (uint32_t i = 0; i < SIM_NODES_MAX * SIM_NODES_MAX; i++)
+        if (s->stale_us[i / SIM_NODES_MAX][i % SIM_NODES_MAX] > s->now_us)
+            s->stale_us[i / SIM_NODES_MAX][i % SIM_NODES_MAX] = s->now_us; /* noticed now */
     s->o.delay_us_max = s->o.delay_us_min + 1000;
     s->o.slow = 0;
     sim_faults_end(s);
-    converge(s);
+    sim_converge(s);
     for (uint8_t k = 0; k < s->o.nodes && s->failure[0] == '\0'; k++) {
         const struct sim_load *load = sim_load_draw(s);
         if (sim_event(s, load->name, k))
             sim_work_step(s, k, load);
     }
     if (s->failure[0] == '\0')
-        converge(s);
+        sim_converge(s);
     return s->failure[0] == '\0';
 }
 
@@ -419,6 +425,7 @@ void sim_free(struct sim *s)
     for (uint8_t k = 0; k < s->o.nodes; k++) {
         sim_stop_node(s, k);
         fault_env_deinit(&s->nodes[k].env);
+        sim_purge_free(&s->nodes[k]);
         if (s->nodes[k].has_aside)
             fault_env_deinit(&s->nodes[k].aside);
     }

@@ -11,6 +11,7 @@
 #include "engine/db.h"
 #include "engine/node.h"
 #include "fault/fault_env.h"
+#include "merge/model.h"
 #include "net/gossip.h"
 
 #define SIM_NODES_MAX 4u
@@ -37,7 +38,9 @@ struct sim_options {
     uint32_t large;             /* rows of a large transaction */
     bool concurrent_ddl;        /* two nodes make the same tables without knowing of each other */
     size_t buffer_bytes;        /* small: flushes in the middle of everything */
-    bool purge;                 /* no history; now and then all is flushed and what may go is swept away */
+    bool purge;                 /* now and then all is flushed and what may go is swept away */
+    uint64_t retention_ms;      /* history_retention */
+    uint64_t notice_us;         /* up to so long after a node fell over its peers believe that the link stands, and it gets no new one */
     bool cheap_signature;       /* batches are signed with a keyed hash (sim_sign.c): a third of the time goes into Ed25519 otherwise */
 };
 
@@ -66,6 +69,12 @@ enum sim_fault {
 };
 _Static_assert(SIM_FAULT_COUNT <= SIM_FAULT_KINDS_MAX, "room for a chance of each");
 
+#define SIM_RUNS_MAX 64u
+struct sim_run_had { /* what a run of a node had applied at the most */
+    uint64_t run;    /* its incarnation */
+    struct idvec v;  /* owned */
+};
+
 struct sim_node {
     struct sim *sim;
     uint8_t slot;
@@ -89,6 +98,9 @@ struct sim_node {
     bool memory;                      /* an allocation of its transaction is made to fail */
     struct fault_env aside;           /* an older copy of its files, or the newer one while that is in use */
     bool has_aside;
+    struct sim_run_had had[SIM_RUNS_MAX]; /* oldest first; sim_purge.c's */
+    uint32_t had_count;
+    struct idvec purged;              /* its purge vector, when it was looked at last */
 };
 
 struct sim_message {
@@ -127,6 +139,7 @@ struct sim {
     bool blocked[SIM_NODES_MAX][SIM_NODES_MAX]; /* from, to */
     bool linked[SIM_NODES_MAX][SIM_NODES_MAX];  /* gossip believes so, on the first one's side */
     uint32_t epoch[SIM_NODES_MAX][SIM_NODES_MAX];
+    uint64_t stale_us[SIM_NODES_MAX][SIM_NODES_MAX]; /* until then the first one has not noticed that the second fell over */
     struct sim_message *queue; /* a heap by (at_us, order) */
     size_t queue_count, queue_cap;
     uint64_t order;
@@ -177,6 +190,15 @@ bool sim_same_vectors(struct sim *s, uint8_t a, uint8_t b); /* have both nodes a
 bool sim_converged(struct sim *s);
 void sim_sign_cheaply(bool cheap);               /* for the process, until it is said otherwise */
 void sim_check_model(struct sim *s);             /* the naive model of all batches against the nodes */
+/* sim_purge.c. note: a node may have told what it has applied. begin and check: around what a node does by itself; *known is begin's, and check releases it. */
+void sim_purge_note(struct sim *s, uint8_t slot);
+void sim_purge_begin(struct sim *s, uint8_t slot, struct idvec *known);
+void sim_purge_check(struct sim *s, uint8_t slot, struct idvec *known);
+void sim_purge_free(struct sim_node *n);
+void sim_purge_quiet(struct sim *s); /* all agree: rows that are not live go, and what history_retention lets go */
+void sim_purge_check_named(struct sim *s, const struct model *model);
+quartet_status sim_sweep(struct sim_node *n, bool flush_first, struct err *err);
+void sim_converge(struct sim *s); /* until all nodes agree; sim_fail where they do not in time */
 void sim_check_end(struct sim *s);               /* all nodes alike, nothing acknowledged lost, and the naive model's answer */
 
 #endif

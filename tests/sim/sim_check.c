@@ -152,4 +152,11 @@ void sim_check_end(struct sim *s)
         check_durable(s);
     if (s->failure[0] == '\0')
         sim_check_model(s);
+    if (s->failure[0] != '\0' || !s->o.purge)
+        return;
+    sim_purge_quiet(s); /* and nothing that shows has changed with what went */
+    if (s->failure[0] == '\0')
+        check_alike(s);
+    if (s->failure[0] == '\0')
+        sim_check_model(s);
 }

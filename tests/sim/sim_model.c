@@ -363,6 +363,8 @@ void sim_check_model(struct sim *s)
         sim_fail(s, "node 0 shows %lld rows, the naive model %llu", (long long)rows, (unsigned long long)live);
     if (s->failure[0] == '\0')
         check_pasts(&r);
+    if (s->failure[0] == '\0')
+        sim_purge_check_named(s, &r.model);
     for (size_t i = 0; i < 64; i++)
         vv_deinit(&r.seen[i]);
     idvec_deinit(&r.vector);

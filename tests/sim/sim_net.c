@@ -81,6 +81,7 @@ void sim_pump(struct sim *s, uint8_t slot)
 {
     struct sim_node *n = &s->nodes[slot];
     struct slice message;
+    sim_purge_note(s, slot);
     for (uint8_t to = 0; to < s->o.nodes; to++)
         while (n->up && to != slot && gossip_peek(n->g, to, &message)) {
             struct prng *r = &s->net[slot][to];
@@ -113,17 +114,32 @@ static void disconnect_side(struct sim *s, uint8_t a, uint8_t b)
     s->linked[a][b] = false;
 }
 
-/* A link stands while both ends live and at least one way is open: a one-way cut looks like a link on which nothing comes. */
+/* A link stands while both ends live and at least one way is open: a one-way cut looks like a link on which nothing comes. One that has not noticed yet that the other fell
+ * over keeps its end of the link for a while, and gets no new one. */
+static void one_link(struct sim *s, uint8_t a, uint8_t b)
+{
+    bool want = s->nodes[a].up && s->nodes[b].up && !(s->blocked[a][b] && s->blocked[b][a]);
+    bool stale = s->linked[a][b] && s->nodes[a].up && s->stale_us[a][b] > s->now_us;
+    bool other_stale = s->linked[b][a] && s->nodes[b].up && s->stale_us[b][a] > s->now_us;
+    if (stale)
+        return;
+    if (s->stale_us[a][b] > 0) {
+        s->stale_us[a][b] = 0;
+        if (s->linked[a][b])
+            disconnect_side(s, a, b);
+    }
+    if (want && !s->linked[a][b] && !other_stale)
+        connect_side(s, a, b);
+    else if (!want && s->linked[a][b])
+        disconnect_side(s, a, b);
+}
+
 void sim_net_links(struct sim *s)
 {
     for (uint8_t a = 0; a < s->o.nodes; a++)
-        for (uint8_t b = 0; b < s->o.nodes; b++) {
-            bool want = a != b && s->nodes[a].up && s->nodes[b].up && !(s->blocked[a][b] && s->blocked[b][a]);
-            if (a != b && want && !s->linked[a][b])
-                connect_side(s, a, b);
-            else if (a != b && !want && s->linked[a][b])
-                disconnect_side(s, a, b);
-        }
+        for (uint8_t b = 0; b < s->o.nodes; b++)
+            if (a != b)
+                one_link(s, a, b);
 }
 
 void sim_net_deliver(struct sim *s)

@@ -1,6 +1,7 @@
 /* sim_work.c - what the simulated clients do: the schema, and one transaction of a load at a time, with its row in the journal. */
 #include "sim/sim_load.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -44,7 +45,10 @@ static bool make_tables(struct sim *s, uint32_t at)
 bool sim_work_schema(struct sim *s)
 {
     struct err err = ERR_INIT;
-    if (s->o.purge && sim_sql(&s->nodes[0], "SET history_retention = 0", NULL, &err) != QUARTET_OK) {
+    char retention[80] = "SET history_retention = 0";
+    if (s->o.retention_ms > 0)
+        snprintf(retention, sizeof retention, "SET history_retention = '%llu milliseconds'", (unsigned long long)s->o.retention_ms);
+    if (s->o.purge && sim_sql(&s->nodes[0], retention, NULL, &err) != QUARTET_OK) {
         sim_fail(s, "node 0: %s", err.text);
         return false;
     }
