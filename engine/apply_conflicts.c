@@ -91,34 +91,6 @@ static uint64_t conflict_id(const struct applying *a, struct slice key, uint32_t
     return XXH3_64bits_withSeed(b, sizeof b, XXH3_64bits(key.p, key.n)) & INT64_MAX;
 }
 
-/* A key as SQL literals: 7, or 'a', 2. NULL for a hidden one. */
-static quartet_status key_text(struct applying *a, struct slice key, struct value *out)
-{
-    const struct table_def *t = a->t;
-    struct bytes_in in = bytes_in(key.p, key.n);
-    struct buf text = {0};
-    *out = VALUE_NULL_INIT;
-    for (uint32_t i = 0; i < t->key_count && !t->hidden_key; i++) {
-        struct value v;
-        if (!key_get(&in, &t->keys[i], &v, &a->row)) {
-            buf_deinit(&text);
-            return apply_misfit(a, "a damaged key");
-        }
-        if (i > 0)
-            buf_str(&text, ", ");
-        value_to_literal(&v, &text);
-    }
-    void *copy = t->hidden_key || text.failed ? NULL : arena_dup(&a->row, text.data, text.len);
-    size_t n = text.len;
-    buf_deinit(&text);
-    if (t->hidden_key)
-        return QUARTET_OK;
-    if (copy == NULL)
-        return err_nomem(a->err);
-    *out = value_text(copy, n);
-    return QUARTET_OK;
-}
-
 struct outcome {
     uint32_t column;
     struct ver losing;
@@ -158,7 +130,7 @@ static quartet_status put(struct applying *a, struct slice key, const struct out
     row[CONFLICT_WINNING_STAMP] = stamp_value(o->winning);
     row[CONFLICT_WINNING_NODE] = slot_value(o->winning);
     row[CONFLICT_LOSING_NODE] = slot_value(o->losing.stamp);
-    quartet_status rc = key_text(a, key, &row[CONFLICT_KEY_TEXT]);
+    quartet_status rc = table_key_text(t, key, &a->row, &row[CONFLICT_KEY_TEXT], a->err);
     struct buf log_key = {0};
     if (rc == QUARTET_OK)
         rc = table_key(log, row, &log_key, a->err);

@@ -53,7 +53,7 @@ struct bcte {
 };
 
 enum bsource_kind { SRC_TABLE, SRC_QUERY, SRC_CTE, SRC_CTE_WORK, SRC_JOIN, SRC_FUNCTION };
-enum bfunction { BFN_SERIES, BFN_JSON_EACH, BFN_JSON_TREE };
+enum bfunction { BFN_SERIES, BFN_JSON_EACH, BFN_JSON_TREE, BFN_QUARANTINE };
 enum bjoin { JOIN_INNER, JOIN_LEFT, JOIN_RIGHT, JOIN_FULL };
 
 struct bsource {

@@ -25,6 +25,9 @@ static const struct table_function functions[] = {
     {"generate_series", "start, stop [, step]", 2, 3, BFN_SERIES, {{"value", VALUE_INTEGER}}},
     {"json_each", "document [, path]", 1, 2, BFN_JSON_EACH, JSON_COLUMNS},
     {"json_tree", "document [, path]", 1, 2, BFN_JSON_TREE, JSON_COLUMNS},
+    {"quartet_quarantined", "", 0, 0, BFN_QUARANTINE, /* by enum quarantined_column; the view quartet_quarantine reads it */
+     {{"table_name", VALUE_TEXT}, {"key", VALUE_TEXT}, {"reason", VALUE_TEXT}, {"constraint_name", VALUE_TEXT}, {"detail", VALUE_TEXT},
+      {"row", VALUE_JSON}, {"table_id", VALUE_INTEGER}, {"row_id", VALUE_BLOB}}},
 };
 
 static quartet_status find(const struct ast_from *f, const struct table_function **out, struct err *err)
@@ -57,7 +60,7 @@ quartet_status bind_table_function(struct bind *b, struct scope *s, const struct
     src->alias = f->alias.text != NULL ? f->alias.text : f->name.name.text;
     src->function = fn->code;
     src->arg_count = f->args.count;
-    src->args = arena_zalloc(b->a, fn->max_args, sizeof(struct expr *)); /* what is not given stays NULL */
+    src->args = arena_zalloc(b->a, fn->max_args + 1u, sizeof(struct expr *)); /* what is not given stays NULL */
     if (src->args == NULL)
         return arena_fail(b->a, err);
     for (uint32_t i = 0; i < f->args.count && rc == QUARTET_OK; i++)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "types.h"
 
 static int fold(char c)
 {
@@ -253,5 +254,31 @@ quartet_status table_decode(const struct table_def *t, struct slice key, struct 
         else if (!value_decode(&in, v))
             return err_set(err, QUARTET_CORRUPT, "damaged record in table %s", t->name);
     }
+    return QUARTET_OK;
+}
+
+quartet_status table_key_text(const struct table_def *t, struct slice key, struct arena *a, struct value *out, struct err *err)
+{
+    struct bytes_in in = bytes_in(key.p, key.n);
+    struct buf text = {0};
+    *out = VALUE_NULL_INIT;
+    for (uint32_t i = 0; i < t->key_count && !t->hidden_key; i++) {
+        struct value v;
+        if (!key_get(&in, &t->keys[i], &v, a)) {
+            buf_deinit(&text);
+            return err_set(err, QUARTET_CORRUPT, "damaged key in table %s", t->name);
+        }
+        if (i > 0)
+            buf_str(&text, ", ");
+        value_to_literal(&v, &text);
+    }
+    void *copy = t->hidden_key || text.failed ? NULL : arena_dup(a, text.data, text.len);
+    size_t n = text.len;
+    buf_deinit(&text);
+    if (t->hidden_key)
+        return QUARTET_OK;
+    if (copy == NULL)
+        return err_nomem(err);
+    *out = value_text(copy, n);
     return QUARTET_OK;
 }

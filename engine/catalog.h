@@ -141,4 +141,7 @@ int32_t table_column_first(const struct table_def *t, const char *name); /* by t
 /* Does this foreign key's text name the table? By the name it has or had. */
 bool table_is_called(const struct table_def *t, const char *name);
 
+/* A key as SQL literals: 7, or 'a', 2. NULL for a hidden one. */
+quartet_status table_key_text(const struct table_def *t, struct slice key, struct arena *a, struct value *out, struct err *err);
+
 #endif

@@ -18,6 +18,7 @@
 #define SYS_TREES_END 256u
 #define SYS_VIEW_CONFLICTS 200u /* views that every catalog has */
 #define SYS_VIEW_HOT_CELLS 201u
+#define SYS_VIEW_QUARANTINE 202u
 #define CONFLICTS_MAX 1000000u /* rows of quartet_conflict_log; the oldest go first */
 #define CONFLICTS_KEPT_MS ((uint64_t)7 * 24 * 3600 * 1000)
 /* Whether a system table is this node's own: made by apply, neither replicated nor part of the state hash. */

@@ -152,6 +152,9 @@ static const struct object system_views[] = {
     {.id = SYS_VIEW_HOT_CELLS, .kind = "view", .name = "quartet_hot_cells",
      .sql = "CREATE VIEW quartet_hot_cells AS SELECT table_name AS table_name, row_key AS row_key, column_name AS column_name, count(*) AS conflicts, "
             "min(at) AS first_at, max(at) AS last_at FROM quartet_conflict_log GROUP BY table_id, key, column_id"},
+    {.id = SYS_VIEW_QUARANTINE, .kind = "view", .name = "quartet_quarantine",
+     .sql = "CREATE VIEW quartet_quarantine AS SELECT table_name AS table_name, key AS key, reason AS reason, constraint_name AS constraint_name, "
+            "detail AS detail, \"row\" AS \"row\" FROM quartet_quarantined()"},
 };
 
 static quartet_status system_boxes(struct reading *r)

@@ -40,6 +40,9 @@ static const struct xkind *const kinds[PNODE_KIND_COUNT] = {
     [PN_DELETE] = &xkind_delete,
     [PN_BACKTRACK] = &xkind_backtrack,
     [PN_RESOLVE] = &xkind_resolve,
+    [PN_QUARANTINE] = &xkind_quarantine,
+    [PN_QUARANTINE_WRITE] = &xkind_quarantine_write,
+    [PN_KEYED] = &xkind_keyed,
 };
 
 void *keep_alloc(struct exec *e, size_t count, size_t size)

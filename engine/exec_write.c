@@ -235,10 +235,13 @@ quartet_status write_evict(struct xwrite *w, const struct conflict *c, struct er
 /* The row as it is now, where a nested statement may have written it since the query read it. */
 static quartet_status reread(struct xwrite *w, struct slice key, bool *found, struct err *err)
 {
+    const struct pwrite *p = w->x.p->u.write;
+    txn *t = w->x.run->e->t;
     *found = true;
-    return w->effects_wrote ? table_get(w->x.run->e->t, w->x.p->u.write->table, key, w->old,
-                                        &w->scratch, found, err)
-                            : QUARTET_OK;
+    if (!w->effects_wrote)
+        return QUARTET_OK;
+    return p->any ? table_get_any(t, p->table, key, w->old, &w->scratch, found, err)
+                  : table_get(t, p->table, key, w->old, &w->scratch, found, err);
 }
 
 static quartet_status store_row(struct xwrite *w, struct slice key, bool moves,

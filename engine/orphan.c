@@ -120,42 +120,51 @@ bool orphan_split(struct slice key, tree_id *table, tree_id *index, struct slice
     return true;
 }
 
+quartet_status orphan_child_values(const struct fk_link *l, struct slice raw, struct value *out, bool *never, struct arena *a, struct err *err)
+{
+    struct bytes_in in = bytes_in(raw.p, raw.n);
+    const uint32_t *order = l->index != NULL ? l->index->columns : l->child->key_columns;
+    const struct key_column *keys = l->index != NULL ? l->index->keys : l->child->keys;
+    *never = false;
+    for (uint32_t i = 0; i < l->count; i++) {
+        const struct column_def *c = &l->child->columns[l->columns[i]];
+        struct type_decl to = {.type = c->type, .precision = c->precision, .scale = c->scale};
+        struct value v;
+        uint32_t k = 0;
+        if (!key_get(&in, &l->keys[i], &v, a))
+            return err_set(err, QUARTET_CORRUPT, "a damaged key of table %s", l->parent->name);
+        while (order[k] != l->columns[i])
+            k++;
+        *never |= types_fit(&to, &v, a) != TYPES_FIT_EXACT || v.type == VALUE_NULL || !key_value_fits(&keys[k], &v);
+        out[k] = v;
+    }
+    return QUARTET_OK;
+}
+
 quartet_status orphan_children(const struct fk_link *l, struct slice raw, struct buf *lo, struct buf *hi, bool *hi_open, bool *never, struct arena *a,
                                struct err *err)
 {
-    struct bytes_in in = bytes_in(raw.p, raw.n);
     struct buf fold = {0};
-    const uint32_t *order = l->index != NULL ? l->index->columns : l->child->key_columns;
-    const struct key_column *keys = l->index != NULL ? l->index->keys : l->child->keys;
     struct value *v = arena_zalloc(a, l->count, sizeof *v);
+    quartet_status rc = QUARTET_OK;
     buf_clear(lo);
     buf_clear(hi);
     *hi_open = true;
     *never = false;
     if (v == NULL)
         return arena_fail(a, err);
-    for (uint32_t i = 0; i < l->count && l->seeks; i++) {
-        const struct column_def *c = &l->child->columns[l->columns[i]];
-        struct type_decl to = {.type = c->type, .precision = c->precision, .scale = c->scale};
-        if (!key_get(&in, &l->keys[i], &v[i], a))
-            return err_set(err, QUARTET_CORRUPT, "a damaged key of table %s", l->parent->name);
-        *never |= types_fit(&to, &v[i], a) != TYPES_FIT_EXACT || v[i].type == VALUE_NULL;
-    }
-    for (uint32_t k = 0; k < l->count && l->seeks && !*never; k++)
-        for (uint32_t i = 0; i < l->count; i++) {
-            if (l->columns[i] != order[k])
-                continue;
-            if (!key_value_fits(&keys[k], &v[i]))
-                *never = true;
-            else if (l->index != NULL)
-                index_put_column(l->child, l->index, k, &v[i], lo, &fold);
-            else
-                key_put(lo, &keys[k], &v[i]);
-            break;
-        }
+    if (l->seeks)
+        rc = orphan_child_values(l, raw, v, never, a, err);
+    for (uint32_t k = 0; rc == QUARTET_OK && k < l->count && l->seeks && !*never; k++)
+        if (l->index != NULL)
+            index_put_column(l->child, l->index, k, &v[k], lo, &fold);
+        else
+            key_put(lo, &l->child->keys[k], &v[k]);
     buf_put(hi, lo->data, lo->len);
     *hi_open = lo->len == 0 || !key_prefix_end(hi);
     buf_deinit(&fold);
+    if (rc != QUARTET_OK)
+        return rc;
     return lo->failed || hi->failed ? err_nomem(err) : QUARTET_OK;
 }
 
@@ -348,19 +357,28 @@ static quartet_status key_broken(struct orphan_filter *f, uint32_t i, bool *brok
     return rc;
 }
 
-quartet_status orphan_filter_test(struct orphan_filter *f, const struct value *values, struct slice primary, bool *orphan, struct err *err)
+quartet_status orphan_filter_find(struct orphan_filter *f, const struct value *values, struct slice primary, uint32_t *link, enum orphan_ref *ref,
+                                  struct err *err)
 {
     quartet_status rc = QUARTET_OK;
-    *orphan = false;
-    for (uint32_t i = 0; i < f->count && rc == QUARTET_OK && !*orphan; i++) {
-        enum orphan_ref ref;
-        if (!f->few && f->sets[i].loaded && f->sets[i].keys.count == 0 && !f->links[i].casts)
-            continue;
-        rc = orphan_reference(&f->links[i], values, primary, &f->key, &ref, err);
-        if (rc == QUARTET_OK && ref == ORPHAN_KEY)
-            rc = key_broken(f, i, orphan, err);
-        else
-            *orphan = rc == QUARTET_OK && ref == ORPHAN_NEVER;
+    *ref = ORPHAN_NONE;
+    for (*link = 0; *link < f->count; ++*link) {
+        bool broken = false;
+        rc = orphan_reference(&f->links[*link], values, primary, &f->key, ref, err);
+        if (rc == QUARTET_OK && *ref == ORPHAN_KEY)
+            rc = key_broken(f, *link, &broken, err);
+        if (rc != QUARTET_OK || broken || *ref == ORPHAN_NEVER)
+            return rc;
     }
+    *ref = ORPHAN_NONE;
+    return rc;
+}
+
+quartet_status orphan_filter_test(struct orphan_filter *f, const struct value *values, struct slice primary, bool *orphan, struct err *err)
+{
+    uint32_t link;
+    enum orphan_ref ref;
+    quartet_status rc = orphan_filter_find(f, values, primary, &link, &ref, err);
+    *orphan = rc == QUARTET_OK && ref != ORPHAN_NONE;
     return rc;
 }

@@ -27,6 +27,9 @@ quartet_status orphan_given(const struct fk_link *l, const struct value *values,
 quartet_status orphan_prefix(const struct fk_link *l, struct orphan_key *k, struct err *err);
 /* Of a key of SYS_BROKEN: *raw gets the parent's bytes (in the arena or in `key`). false: damaged. */
 bool orphan_split(struct slice key, tree_id *table, tree_id *index, struct slice *raw, struct arena *a);
+/* The values of the child's columns that reference the parent's key `raw`, in the order of l->index (of the child's primary key), l->count of them; only where
+ * l->seeks. *never: the child's columns cannot hold them. */
+quartet_status orphan_child_values(const struct fk_link *l, struct slice raw, struct value *out, bool *never, struct arena *a, struct err *err);
 /* The range of l->index (NULL: of the child's rows) in which the rows are that reference the parent's key `raw`; all of it unless l->seeks. *never: there is none.
  * Rows in it must still be looked at. */
 quartet_status orphan_children(const struct fk_link *l, struct slice raw, struct buf *lo, struct buf *hi, bool *hi_open, bool *never, struct arena *a,
@@ -58,6 +61,9 @@ struct orphan_filter {
  * Before rows of a snapshot are read; notes for the transaction that it depends on the set. `few`: hardly a row will be tested. */
 quartet_status orphan_filter_start(struct orphan_filter *f, txn *t, const struct table_def *table, bool few, struct err *err);
 quartet_status orphan_filter_test(struct orphan_filter *f, const struct value *values, struct slice primary, bool *orphan, struct err *err);
+/* The first of the links by which the row is an orphan: *ref ORPHAN_KEY, and the key is in f->key, or ORPHAN_NEVER. ORPHAN_NONE: it is none. */
+quartet_status orphan_filter_find(struct orphan_filter *f, const struct value *values, struct slice primary, uint32_t *link, enum orphan_ref *ref,
+                                  struct err *err);
 void orphan_filter_rest(struct orphan_filter *f); /* the transaction ends */
 void orphan_filter_deinit(struct orphan_filter *f);
 

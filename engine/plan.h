@@ -19,7 +19,8 @@
     X(ONE)                                                                                         \
     X(SCAN) X(VALUES) X(SERIES) X(JSON_EACH) X(JSON_TREE) X(CTE_SCAN) X(CTE_WORK) X(FILTER) X(PROJECT) X(HASH_JOIN)          \
         X(LOOP_JOIN) X(INDEX_JOIN) X(APPLY) X(AGG) X(WINDOW) X(SORT) X(LIMIT) X(DISTINCT) X(SET)   \
-            X(WITH) X(TEXT) X(ANALYZE) X(INSERT) X(UPDATE) X(DELETE) X(BACKTRACK) X(RESOLVE)
+            X(WITH) X(TEXT) X(ANALYZE) X(INSERT) X(UPDATE) X(DELETE) X(BACKTRACK) X(RESOLVE)        \
+            X(QUARANTINE) X(QUARANTINE_WRITE) X(KEYED)
 enum pnode_kind {
 #define X(name) PN_##name,
     PNODE_KINDS(X)
@@ -205,10 +206,15 @@ struct pwrite {
     uint32_t extra_first, extra_count; /* input columns that RETURNING sees behind the table's */
     bool key_changes;
     bool once; /* a row may come more than once: only the first counts */
+    bool any;  /* rows out of sight are written too */
     /* all */
     struct expr **checks;    /* over the table's columns */
     struct expr **returning; /* over the table's columns, then the extra ones */
     uint32_t returning_count;
+};
+
+struct pquarantine_write { /* UPDATE or DELETE of quartet_quarantine: the input has the table's id, the row's key, and what the row is set to */
+    bool deletes;
 };
 
 struct presolve {
@@ -249,6 +255,8 @@ struct pnode {
         struct pwrite *write;
         struct pbacktrack *backtrack;
         struct presolve *resolve;
+        const struct table_def *keyed; /* KEYED: the row with the key ?1, in sight or not; then ?2, ?3, ... */
+        struct pquarantine_write *quarantine_write;
     } u;
 };
 
@@ -351,6 +359,18 @@ quartet_status plan_delete(struct planner *p, const struct ast_delete *ast, stru
 quartet_status plan_resolve(struct planner *p, const struct ast_resolve *ast, struct err *err);
 quartet_status plan_backtrack(struct planner *p, const struct ast_backtrack *ast, struct err *err);
 quartet_status plan_truncate(struct planner *p, const struct ast_maintenance *ast, struct err *err);
+
+/* CHECK of rows that come to `w` as they are. */
+quartet_status plan_write_checks(struct planner *p, const struct table_def *table, struct pwrite *w, struct err *err);
+
+/* plan_quarantine.c: writes of quartet_quarantine, which is in `name`. */
+bool plan_is_quarantine(const struct planner *p, const struct ast_qname *name);
+quartet_status plan_quarantine_update(struct planner *p, const struct ast_update *ast, struct err *err);
+quartet_status plan_quarantine_delete(struct planner *p, const struct ast_delete *ast, struct err *err);
+/* A plan of its own: the row of the table with the key ?1, in sight or not, is deleted (columns NULL), or has its columns set to ?2, ?3, ... With all that such a
+ * write sets off. */
+quartet_status plan_build_keyed(struct catalog *catalog, const struct table_def *table, const uint32_t *columns, uint32_t n, struct arena *a, plan **out,
+                                struct err *err);
 
 /* plan_effect.c: what else an event does; sets (of `set_count`) are the columns that an UPDATE
  * writes. *out NULL: nothing. replace: DELETE because another row comes in its place, which sets

@@ -175,6 +175,15 @@ static void put_node(struct buf *b, const struct planner *p, const struct pnode 
                    n->u.backtrack->to == AST_AS_OF_STAMP ? "stamp " : "");
         expr_print(n->u.backtrack->expr, NULL, NULL, b);
         break;
+    case PN_QUARANTINE:
+        buf_str(b, "Rows in quarantine");
+        break;
+    case PN_QUARANTINE_WRITE:
+        buf_str(b, n->u.quarantine_write->deletes ? "Delete rows in quarantine" : "Update rows in quarantine");
+        break;
+    case PN_KEYED:
+        buf_printf(b, "Row of %s by its key", n->u.keyed->name);
+        break;
     case PN_RESOLVE:
         buf_printf(b, "Resolve conflict ");
         expr_print(n->u.resolve->id, NULL, NULL, b);

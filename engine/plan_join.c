@@ -173,7 +173,7 @@ static quartet_status own_cids(struct planner *p, const struct bsource *src, str
 }
 
 static const uint8_t function_nodes[] = {
-    [BFN_SERIES] = PN_SERIES, [BFN_JSON_EACH] = PN_JSON_EACH, [BFN_JSON_TREE] = PN_JSON_TREE};
+    [BFN_SERIES] = PN_SERIES, [BFN_JSON_EACH] = PN_JSON_EACH, [BFN_JSON_TREE] = PN_JSON_TREE, [BFN_QUARANTINE] = PN_QUARANTINE};
 
 static quartet_status leaf_node(struct planner *p, struct bsource *src, struct pnode **out,
                                 struct err *err)

@@ -115,6 +115,20 @@ static quartet_status plan_checks(struct planner *p, const struct target *t, str
     return QUARTET_OK;
 }
 
+quartet_status plan_write_checks(struct planner *p, const struct table_def *table, struct pwrite *w,
+                                 struct err *err)
+{
+    struct target *t = arena_zalloc(p->a, 1, sizeof *t);
+    if (t == NULL || (t->query = arena_zalloc(p->a, 1, sizeof *t->query)) == NULL)
+        return arena_fail(p->a, err);
+    t->table = table;
+    t->query->bare_by = BIND_NONE;
+    t->scope = (struct scope){.query = t->query, .clause = "CHECK"};
+    quartet_status rc = bind_table_source(&p->b, &t->scope, table, NULL, false, &t->src, err);
+    p->words = p->b.col_count / 64 + 1;
+    return rc == QUARTET_OK ? plan_checks(p, t, w, err) : rc;
+}
+
 /* ---- RETURNING ---- */
 
 static quartet_status bind_returning(struct planner *p, struct target *t,
@@ -703,6 +717,8 @@ static quartet_status write_tail(struct planner *p, struct target *t,
 
 quartet_status plan_update(struct planner *p, const struct ast_update *ast, struct err *err)
 {
+    if (plan_is_quarantine(p, &ast->table->name))
+        return plan_quarantine_update(p, ast, err);
     struct target *t = arena_zalloc(p->a, 1, sizeof *t);
     struct pwrite *w = arena_zalloc(p->a, 1, sizeof *w);
     struct set_list sets = {0};
@@ -750,6 +766,8 @@ quartet_status plan_update(struct planner *p, const struct ast_update *ast, stru
 
 quartet_status plan_delete(struct planner *p, const struct ast_delete *ast, struct err *err)
 {
+    if (plan_is_quarantine(p, &ast->table->name))
+        return plan_quarantine_delete(p, ast, err);
     struct target *t = arena_zalloc(p->a, 1, sizeof *t);
     struct pwrite *w = arena_zalloc(p->a, 1, sizeof *w);
     struct bquery *ret = NULL;

@@ -45,13 +45,14 @@ struct table_scan {
     uint8_t *no_nulls;         /* of int_keys: BATCH_ROWS_MAX zeros */
     struct history_reader past; /* as_of 0: of no use */
     struct chain_table chains;  /* as of the scan's begin: what versions name */
-    struct orphan_filter orphans;
+    struct orphan_filter filter;
     struct scan_plain {         /* what is wanted where no orphans can be */
         struct kv_want want;
         uint32_t fetched, keys_wanted;
         bool covering;
     } plain;
     bool testing;               /* what is wanted is more, for orphans */
+    bool orphans;               /* they alone are wanted */
     uint32_t link_count, link_extra; /* columns of foreign keys; those of the record that are not wanted anyway, which stand behind them */
     uint32_t *link_columns;     /* by table position */
     int32_t *link_from;         /* as `from` */
@@ -226,10 +227,10 @@ static quartet_status scan_start(table_scan *s, const struct key_bound *bound, s
     s->span.point = s->point;
     quartet_status rc = bound_range(&s->keys, bound, &s->span, err);
     if (rc == QUARTET_OK && s->past.as_of == 0)
-        rc = orphan_filter_start(&s->orphans, s->t, s->table, s->point, err);
+        rc = orphan_filter_start(&s->filter, s->t, s->table, s->point, err);
     if (rc != QUARTET_OK)
         return rc;
-    scan_testing(s, s->orphans.on);
+    scan_testing(s, s->filter.on);
     struct kv_range range = span_range(&s->span);
     if (s->point)
         return txn_note_point(s->t, s->table->id, range.lo, err);
@@ -257,6 +258,7 @@ quartet_status table_scan_open(txn *t, const struct table_def *table, const stru
     s->table = table;
     s->index = index;
     s->past.as_of = want->as_of;
+    s->orphans = want->orphans;
     QASSERT(want->as_of == 0 || index == NULL);
     s->keys = (struct scan_keys){.table = table, .index = index, .keys = index != NULL ? index->keys : table->keys,
                                  .count = index != NULL ? index->column_count : table->key_count};
@@ -305,7 +307,7 @@ void table_scan_rest(table_scan *s)
     kv_past_close(s->past.past);
     s->past.past = NULL;
     s->t = NULL;
-    orphan_filter_rest(&s->orphans);
+    orphan_filter_rest(&s->filter);
     kv_overlay_drop(&s->over);
 }
 
@@ -316,7 +318,7 @@ void table_scan_close(table_scan *s)
     kv_iter_close(s->it);
     kv_overlay_drop(&s->over);
     kv_past_close(s->past.past);
-    orphan_filter_deinit(&s->orphans);
+    orphan_filter_deinit(&s->filter);
     chain_table_deinit(&s->chains);
     key_span_deinit(&s->span);
     arena_free_all(&s->batch);
@@ -391,8 +393,8 @@ static quartet_status test_rows(table_scan *s, const struct kv_rows *rows, uint1
         for (uint32_t i = 0; i < s->link_count; i++)
             if (s->link_from[i] >= 0)
                 s->row[s->link_columns[i]] = vec_get(&rows->cols[s->link_from[i]], r);
-        rc = orphan_filter_test(&s->orphans, s->row, rows->keys[r], &orphan, err);
-        if (rc == QUARTET_OK && !orphan)
+        rc = orphan_filter_test(&s->filter, s->row, rows->keys[r], &orphan, err);
+        if (rc == QUARTET_OK && orphan == s->orphans)
             kept[(*n)++] = (uint16_t)r;
     }
     return rc;
@@ -491,8 +493,8 @@ static quartet_status find_row(table_scan *s, struct slice key, bool *found, boo
     rc = key_values(s, key, err);
     if (rc == QUARTET_OK && s->testing) {
         bool orphan;
-        rc = orphan_filter_test(&s->orphans, s->row, key, &orphan, err);
-        *shown = rc == QUARTET_OK && !orphan;
+        rc = orphan_filter_test(&s->filter, s->row, key, &orphan, err);
+        *shown = rc == QUARTET_OK && orphan == s->orphans;
     }
     return rc;
 }
@@ -651,6 +653,8 @@ quartet_status table_scan_next(table_scan *s, uint32_t limit, struct batch *out,
 {
     *out = (struct batch){.col_count = s->column_count, .cols = s->vecs};
     arena_rewind(&s->batch, (struct arena_mark){0});
+    if (s->orphans && !s->testing)
+        return QUARTET_OK; /* there are none */
     if (s->past.as_of != 0)
         return next_past(s, limit, out, err);
     if (s->point)
@@ -669,7 +673,7 @@ quartet_status table_scan_late(table_scan *s, struct batch *b, struct err *err)
     return rc;
 }
 
-quartet_status table_get(txn *t, const struct table_def *table, struct slice key, struct value *values, struct arena *a, bool *found, struct err *err)
+quartet_status table_get_any(txn *t, const struct table_def *table, struct slice key, struct value *values, struct arena *a, bool *found, struct err *err)
 {
     struct slice record;
     bool own;
@@ -682,7 +686,12 @@ quartet_status table_get(txn *t, const struct table_def *table, struct slice key
     const void *key_copy = arena_dup(a, key.p, key.n);
     if (copy == NULL || key_copy == NULL)
         return arena_fail(a, err);
-    rc = table_decode(table, slice_of(key_copy, key.n), slice_of(copy, record.n), values, a, found, err);
+    return table_decode(table, slice_of(key_copy, key.n), slice_of(copy, record.n), values, a, found, err);
+}
+
+quartet_status table_get(txn *t, const struct table_def *table, struct slice key, struct value *values, struct arena *a, bool *found, struct err *err)
+{
+    quartet_status rc = table_get_any(t, table, key, values, a, found, err);
     if (rc != QUARTET_OK || !*found || table->foreign_key_count == 0)
         return rc;
     struct orphan_filter orphans = {0};

@@ -58,6 +58,7 @@ struct scan_want {
     const bool *late;        /* for each of them: it may wait for table_scan_late; NULL: none does */
     bool keys;               /* fill batch.keys (for UPDATE and DELETE) */
     bool reverse;
+    bool orphans;            /* the rows that are out of sight, and no others */
     hlc_stamp as_of;         /* the rows as they were (history.h), of committed transactions only; by primary key. 0: as they are */
 };
 /* Scan the table (index NULL: by primary key) or an index of it, live rows only, in the order of that key. bound NULL: all of it. Memory and the batch's
@@ -76,6 +77,8 @@ void table_scan_close(table_scan *s); /* NULL is allowed */
 
 /* One row by its encoded key: all columns in `values` (column_count; bytes in the arena). *found false: no live row. */
 quartet_status table_get(txn *t, const struct table_def *table, struct slice key, struct value *values, struct arena *a, bool *found, struct err *err);
+/* The same, in sight or not. */
+quartet_status table_get_any(txn *t, const struct table_def *table, struct slice key, struct value *values, struct arena *a, bool *found, struct err *err);
 /* Encode the primary key of a row's values. */
 quartet_status table_key(const struct table_def *table, const struct value *values, struct buf *out, struct err *err);
 
