@@ -57,7 +57,7 @@ quartet_status session_open_message(struct slice message, struct bytes_in *in, u
     uint32_t fields = wire_array(in);
     uint64_t k = wire_u64(in);
     *id = wire_u32(in);
-    if (in->bad || fields == 0 || fields != fields_of(k))
+    if (in->bad || fields == 0 || fields != fields_of(k) || (fields == 2 && in->left != 0))
         return malformed("session", err);
     *kind = (uint8_t)k;
     return QUARTET_OK;

@@ -144,9 +144,8 @@ static void test_every_truncation_is_refused(void)
             CU_ASSERT_EQUAL(decode(slice_of(copy, n), &a), QUARTET_CORRUPT);
             mem_free(copy);
         }
-        buf_u8(&m[i], 0); /* and a byte too many, where there is a body */
-        if (i != 2)
-            CU_ASSERT_EQUAL(decode(slice_of(m[i].data, m[i].len), &a), QUARTET_CORRUPT);
+        buf_u8(&m[i], 0); /* and a byte too many */
+        CU_ASSERT_EQUAL(decode(slice_of(m[i].data, m[i].len), &a), QUARTET_CORRUPT);
         buf_deinit(&m[i]);
     }
     arena_free_all(&a);
