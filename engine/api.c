@@ -254,6 +254,11 @@ static int run_rows(quartet_stmt *stmt, int (*callback)(void *arg, int columns, 
         for (int c = 0; c < columns; c++) {
             cells[c] = row_text(stmt, c);
             cells[columns + c] = (char *)(uintptr_t)quartet_column_name(stmt, c);
+            if (cells[c] == NULL && quartet_column_type(stmt, c) != QUARTET_NULL) { /* no memory for its text: it must not pass for NULL */
+                struct err err = ERR_INIT;
+                err_nomem(&err);
+                return api_fail(stmt->db, &err, NULL, 0);
+            }
         }
         if (callback(arg, columns, cells, cells + columns) != 0) {
             struct err err = ERR_INIT;

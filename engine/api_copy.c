@@ -232,8 +232,12 @@ static quartet_status table_columns(struct copying *c, struct err *err)
     c->count = list->count;
     int step = QUARTET_DONE;
     while (rc == QUARTET_OK && (step = quartet_step(s)) == QUARTET_ROW) {
-        const char *text = quartet_column_text(s, 1);
+        const char *text = quartet_column_text(s, 1), *declared = quartet_column_text(s, 2);
         uint32_t at = c->count;
+        if (text == NULL || declared == NULL) { /* none of them is NULL */
+            rc = err_nomem(err);
+            break;
+        }
         if (list->count > 0 && !wanted(list, text, &at))
             continue;
         if (list->count == 0) {
@@ -252,7 +256,7 @@ static quartet_status table_columns(struct copying *c, struct err *err)
         }
         struct copy_column *col = &c->columns[at];
         col->name = arena_strndup(&c->a, text, strlen(text));
-        rc = col->name == NULL ? arena_fail(&c->a, err) : type_of(c, quartet_column_text(s, 2), &col->type, err);
+        rc = col->name == NULL ? arena_fail(&c->a, err) : type_of(c, declared, &col->type, err);
         col->untyped = col->type.type == VALUE_NULL;
     }
     if (rc == QUARTET_OK)

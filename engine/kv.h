@@ -41,6 +41,7 @@ struct kv_host {
 };
 #define KV_BUFFER_BYTES_DEFAULT (64u << 20)
 #define KV_SNAPSHOT_BYTES_DEFAULT ((uint64_t)4 << 30)
+#define KV_SNAPSHOT_ROOM_MIN ((uint64_t)16 << 20) /* of disk: so much snapshots may pin however full it is */
 struct kv_options {
     size_t buffer_bytes;  /* freeze the buffer at this size; 0: KV_BUFFER_BYTES_DEFAULT */
     uint64_t snapshot_bytes; /* see kv_limits; 0: KV_SNAPSHOT_BYTES_DEFAULT */
@@ -57,7 +58,7 @@ void kv_close(kv *s);
 /* What may be changed while it is open, by any thread; 0: the default. */
 struct kv_limits {
     size_t buffer_bytes;
-    uint64_t snapshot_bytes; /* what snapshots may pin (struct kv_stats), or half the free disk where that is less; then the oldest becomes too old */
+    uint64_t snapshot_bytes; /* what snapshots may pin (struct kv_stats), or half the free disk where that is less, at least KV_SNAPSHOT_ROOM_MIN; then the oldest becomes too old */
 };
 void kv_limits(kv *s, struct kv_limits *out);
 void kv_set_limits(kv *s, const struct kv_limits *limits);

@@ -165,6 +165,8 @@ static struct kv_snap *oldest_of(const struct kv *s)
 static bool past_limit(struct kv *s)
 {
     uint64_t layers, base, limit = s->snapshot_bytes, room = s->base->ops->room(s->base) / 2;
+    if (room < KV_SNAPSHOT_ROOM_MIN) /* a full disk ends no reader for a few pages */
+        room = KV_SNAPSHOT_ROOM_MIN;
     pinned(s, false, &layers, &base);
     return layers + base > (limit < room ? limit : room);
 }

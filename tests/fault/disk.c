@@ -57,6 +57,7 @@ static struct {
         char path[PATH_BYTES];
     } fds[FDS_MAX];
     bool fds_ready;
+    char other_fs[PATH_BYTES]; /* "": none */
     struct {
         unsigned kinds;
         uint64_t at, hits;
@@ -344,7 +345,25 @@ bool disk_strikes(enum disk_call kind, const char *name, const char *path, bool 
     return true;
 }
 
+void disk_other_fs(const char *dir)
+{
+    pthread_mutex_lock(&disk_lock);
+    snprintf(disk.other_fs, sizeof disk.other_fs, "%s", dir != NULL ? dir : "");
+    pthread_mutex_unlock(&disk_lock);
+}
+
 /* ---- what shim.c tells ---- */
+
+static bool is_other_fs(const char *path)
+{
+    size_t n = strlen(disk.other_fs);
+    return n > 0 && strncmp(below(path), disk.other_fs, n) == 0 && below(path)[n] == '/';
+}
+
+bool disk_across(const char *from, const char *to)
+{
+    return is_other_fs(from) != is_other_fs(to);
+}
 
 bool disk_inside(const char *path)
 {

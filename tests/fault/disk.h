@@ -38,6 +38,9 @@ void disk_fail(unsigned kinds, uint64_t at, int error, bool persists, bool parti
 uint64_t disk_fail_hits(void);
 const char *disk_fail_text(void);
 
+/* What lies below this directory of the watched one counts as another file system: no rename leads into it or out of it. NULL: none. */
+void disk_other_fs(const char *dir);
+
 /* Let allocation number `at` from now fail, of malloc and its kin anywhere in the program but libc: of this thread, or of all others. */
 void disk_fail_memory(uint64_t at, bool persists, bool others);
 uint64_t disk_fail_memory_hits(void);

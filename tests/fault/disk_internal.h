@@ -14,6 +14,7 @@ bool disk_fd_inside(int fd);
 /* Does this call fail? errno is set then. */
 bool disk_strikes(enum disk_call kind, const char *name, const char *path, bool *partial);
 const char *disk_fd_path(int fd);
+bool disk_across(const char *from, const char *to); /* from one file system to another */
 
 void disk_opened(int fd, const char *path, int flags, bool made);
 void disk_closed(int fd);

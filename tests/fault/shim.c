@@ -220,7 +220,11 @@ int __wrap_rename(const char *from, const char *to)
     bool partial;
     pthread_mutex_lock(&disk_lock);
     bool inside = disk_inside(from);
-    int rc = inside && disk_strikes(DISK_NAME, "rename", from, &partial) ? -1 : __real_rename(from, to);
+    int rc = -1;
+    if (inside && disk_across(from, to))
+        errno = EXDEV;
+    else if (!inside || !disk_strikes(DISK_NAME, "rename", from, &partial))
+        rc = __real_rename(from, to);
     if (rc == 0 && inside)
         disk_renamed(from, to);
     leave();
