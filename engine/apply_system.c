@@ -3,6 +3,7 @@
  * Not here: how a catalog is read (catalog_read.c), indexes that come and go with it (apply_index.c). */
 #include "apply_internal.h"
 #include "kv_own.h"
+#include "share.h"
 
 static quartet_status system_put(struct applying *a, tree_id tree, struct slice key, struct slice record)
 {
@@ -67,6 +68,10 @@ static quartet_status place_column(struct applying *a, struct slice key)
 
 quartet_status apply_system_changed(struct applying *a, struct slice key, struct slice record, bool was_live, bool live)
 {
+    if (a->t->id == SYS_SHARES) { /* says nothing of the schema */
+        share_noted(a->d, key);
+        return QUARTET_OK;
+    }
     quartet_status rc = system_put(a, a->t->id, key, record);
     a->settings = a->settings || a->t->id == SYS_SETTINGS;
     a->closings = a->closings || a->t->id == SYS_CLOSINGS;

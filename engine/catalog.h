@@ -7,6 +7,7 @@
 #ifndef ENGINE_CATALOG_H
 #define ENGINE_CATALOG_H
 
+#include "crdt/bounded.h"
 #include "crdt/key.h"
 #include "crdt/row.h"
 #include "kv_buffer.h"
@@ -32,6 +33,7 @@ struct column_def {
     bool not_null;
     bool nocase;            /* COLLATE NOCASE */
     uint8_t kind;           /* enum row_kind */
+    struct bounded bound;   /* of a COUNTER: what its CHECKs say */
     int32_t key_at;         /* position in the primary key, or -1 */
     int32_t record_at;      /* position in the record (row_schema), or -1 for key columns */
     const struct ast_expr *default_expr; /* or NULL */
@@ -92,6 +94,7 @@ struct table_def {
     const struct foreign_key_def *foreign_keys;
     uint32_t trigger_count;
     const struct trigger_def *triggers; /* in the order in which they were created */
+    bool bounded;             /* a column that is there has a bound */
     bool is_system;           /* quartet_...: read-only to users */
     bool dropped;             /* in the graveyard: merges, never shown */
 };

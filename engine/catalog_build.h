@@ -15,6 +15,7 @@
 #define SYS_CONFLICTS 8u    /* local: quartet_conflict_log, what concurrent writes overrode */
 #define SYS_RESOLVED 9u     /* replicated: conflicts that somebody settled by RESOLVE CONFLICT */
 #define SYS_CLOSINGS 10u    /* replicated: up to where members have chains whose writer runs no more (db_close.c) */
+#define SYS_SHARES 13u      /* replicated: room of bounded COUNTERs that chains gave to others, and who asked for some (share.h) */
 #define SYS_TREES_END 256u
 #define SYS_VIEW_CONFLICTS 200u /* views that every catalog has */
 #define SYS_VIEW_HOT_CELLS 201u
@@ -50,6 +51,22 @@ enum {
 };
 enum { RESOLVED_LOSING_STAMP, RESOLVED_ID, RESOLVED_AT, RESOLVED_COLUMNS };
 enum { CLOSING_SLOT, CLOSING_INCARNATION, CLOSING_MEMBER, CLOSING_NUMBER, CLOSING_SUCCESSOR, CLOSING_COLUMNS };
+enum { /* all but the last two are the key */
+    SHARE_TABLE_ID,
+    SHARE_KEY,
+    SHARE_COLUMN_ID,
+    SHARE_SIDE,
+    SHARE_BIRTH_STAMP,
+    SHARE_BIRTH_SLOT,
+    SHARE_BIRTH_INCARNATION,
+    SHARE_FROM_SLOT,
+    SHARE_FROM_INCARNATION, /* 0: nobody gave, `to` asks */
+    SHARE_TO_SLOT,
+    SHARE_TO_INCARNATION,
+    SHARE_AMOUNT,
+    SHARE_ASKED,
+    SHARE_COLUMNS
+};
 enum { COL_TABLE_ID, COL_ID, COL_NAME, COL_SQL, COL_COLUMNS };
 enum { QUARANTINE_TABLE_ID, QUARANTINE_KEY, QUARANTINE_SINCE, QUARANTINE_COLUMNS };
 enum { ORDER_TABLE_ID, ORDER_ID, ORDER_POSITION, ORDER_COLUMNS };

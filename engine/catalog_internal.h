@@ -36,4 +36,7 @@ quartet_status build_added(struct build *b);   /* hangs added columns into the t
 quartet_status build_columns(struct build *b, uint32_t base); /* base: how many columns CREATE TABLE had; fills b->columns and all that is by column */
 quartet_status build_record(struct build *b, uint32_t base);  /* once the primary key is known: positions in records */
 
+/* catalog_bound.c: a CHECK that names this COUNTER column becomes its bounds; one that cannot be refused with QUARTET_ERROR. */
+quartet_status build_bound(struct build *b, struct column_def *c, const struct ast_expr *check);
+
 #endif

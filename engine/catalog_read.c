@@ -67,6 +67,10 @@ static const struct {
      "PRIMARY KEY (losing_stamp, id))"},
     {SYS_CLOSINGS, "quartet_closings",
      "CREATE TABLE quartet_closings (slot INTEGER, incarnation INTEGER, member INTEGER, number INTEGER, successor INTEGER, PRIMARY KEY (slot, incarnation, member))"},
+    {SYS_SHARES, "quartet_share_moves",
+     "CREATE TABLE quartet_share_moves (table_id INTEGER, row_key BLOB, column_id INTEGER, side INTEGER, birth_stamp INTEGER, birth_slot INTEGER, "
+     "birth_incarnation INTEGER, from_slot INTEGER, from_incarnation INTEGER, to_slot INTEGER, to_incarnation INTEGER, amount DECIMAL(38, 0), asked INTEGER, "
+     "PRIMARY KEY (table_id, row_key, column_id, side, birth_stamp, birth_slot, birth_incarnation, from_slot, from_incarnation, to_slot, to_incarnation))"},
     {SYS_RESOLVED, "quartet_resolved", "CREATE TABLE quartet_resolved (losing_stamp INTEGER, id INTEGER, at TIMESTAMP, PRIMARY KEY (losing_stamp, id))"},
     {SYS_BROKEN, "quartet_broken_keys",
      "CREATE TABLE quartet_broken_keys (table_id INTEGER, key_id INTEGER, row_key BLOB, PRIMARY KEY (table_id, key_id, row_key))"},

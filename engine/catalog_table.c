@@ -233,9 +233,11 @@ static quartet_status build_check(struct build *b, struct ast_constraint *c)
         return rc;
     if (k->text == NULL)
         return build_nomem(b);
-    for (uint32_t i = 0; i < b->t->column_count; i++)
+    for (uint32_t i = 0; i < b->t->visible_count && rc == QUARTET_OK; i++)
         if (b->columns[i].kind == ROW_COUNTER && text_names(k->text, b->columns[i].name))
-            return err_set_at(b->err, QUARTET_ERROR, c->offset, "a CHECK over the COUNTER column %s is not supported by this version", b->columns[i].name);
+            rc = build_bound(b, &b->columns[i], check);
+    if (rc != QUARTET_OK)
+        return rc;
     b->t->check_count++;
     return QUARTET_OK;
 }

@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "parser/parse.h"
+#include "share.h"
 
 /* ---- connections ---- */
 
@@ -20,7 +21,8 @@ quartet_status conn_open(db *d, conn **out, struct err *err)
         return err_nomem(err);
     c->d = d;
     c->settings = (struct conn_settings){.synchronous = d->options.sync, .consistency = CONN_LOCAL, .consistency_timeout_ms = 2000,
-                                         .commit_acks_timeout_ms = 2000};
+                                         .commit_acks_timeout_ms = 2000,
+                                         .share_timeout_ms = SHARE_TIMEOUT_MS};
     *out = c;
     return QUARTET_OK;
 }
@@ -631,9 +633,16 @@ static bool fills(const conn_stmt *s, const txn *t)
            catalog_view(t->catalog, c->name.name.text) == NULL;
 }
 
+void conn_share_wait(conn *c)
+{
+    c->share_until_ns = db_env(c->d)->ops->mono_ns(db_env(c->d)) + (uint64_t)c->settings.share_timeout_ms * 1000000u;
+}
+
 /* DDL or a planned statement. */
 static quartet_status run_body(conn_stmt *s, txn *t, struct err *err)
 {
+    t->share_until_ns = s->c->share_until_ns;
+    t->share_interrupted = &s->c->interrupted;
     if (s->p != NULL)
         return run_write(s, t, err);
     const char *warning = NULL;
@@ -658,6 +667,7 @@ static quartet_status run_alone(conn_stmt *s, struct err *err)
     quartet_status rc = conn_before_read(c, err);
     if (rc != QUARTET_OK)
         return rc;
+    conn_share_wait(c);
     for (int attempt = 0;; attempt++) {
         txn *t = NULL;
         hlc_stamp stamp = 0;
@@ -689,6 +699,8 @@ static quartet_status run_in_txn(conn_stmt *s, struct err *err)
     if (rc != QUARTET_OK)
         return rc;
     s->noted = conn_rerun_note(s);
+    if (!s->c->rerun.running)
+        conn_share_wait(s->c);
     rc = run_body(s, t, err);
     conn_rerun_ended(s, rc);
     s->noted = NULL;

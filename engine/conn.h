@@ -21,6 +21,7 @@ struct conn_settings {
     int commit_acks;                 /* 0 to 3, CONN_ACKS_MAJORITY or CONN_ACKS_ALL */
     uint32_t consistency_timeout_ms; /* 2000 */
     uint32_t commit_acks_timeout_ms; /* 2000 */
+    uint32_t share_timeout_ms;       /* 2000 */
     uint32_t statement_timeout_ms;   /* 0: none */
     uint64_t memory_bytes;           /* of one statement; 0: the default */
     bool no_foreign_keys;            /* neither checked nor followed by what this session writes */
@@ -44,6 +45,8 @@ struct conn_node_hooks {
     quartet_status (*before_read)(void *ctx, enum conn_consistency consistency, struct slice token, uint32_t timeout_ms, struct err *err);
     /* After a commit with commit_acks != 0: wait. QUARTET_UNAVAILABLE: the commit stands, and the text says so. */
     quartet_status (*after_commit)(void *ctx, hlc_stamp stamp, int acks, uint32_t timeout_ms, struct err *err);
+    /* Wait until something came, or was written here, since *seen, and update that; timeout_ms at most. False: the node is stopping. */
+    bool (*wait_news)(void *ctx, uint64_t *seen, uint32_t timeout_ms);
 };
 void db_set_node_hooks(db *d, const struct conn_node_hooks *hooks); /* copied; NULL: none. Before connections use them */
 

@@ -46,6 +46,7 @@ struct conn {
     struct arena spare_text, spare_plan, spare_run; /* memory of finalized statements, for the next one */
     conn_stmt *spare_stmt;  /* likewise; NULL: none */
     txn *rested;            /* of the last lone read, to use again; NULL: none */
+    uint64_t share_until_ns; /* the statement that runs waits so long for shares of COUNTERs, in all its attempts together */
     bool is_client;         /* of a node: it may name no path */
     const char *backup_dir; /* where a client's BACKUP goes; NULL: nowhere */
 };
@@ -87,6 +88,7 @@ struct conn_stmt {
 
 bool conn_planned(const struct ast_stmt *tree); /* goes to plan_build; otherwise it is a session statement or DDL */
 void conn_say(conn *c, const char *text);
+void conn_share_wait(conn *c); /* a statement begins: share_until_ns */
 quartet_status conn_commit(conn *c, struct err *err); /* of BEGIN; c->t is gone afterwards */
 quartet_status conn_committed(conn *c, hlc_stamp stamp, struct err *err); /* waits for peers, as commit_acks says */
 quartet_status conn_before_read(conn *c, struct err *err);

@@ -196,6 +196,7 @@ quartet_status conn_rerun(conn *c, int64_t now_us, hlc_stamp *stamp, struct err 
     struct err why = *err;
     int64_t changes = c->changes, last_insert_id = c->last_insert_id;
     quartet_status rc = QUARTET_SERIALIZATION;
+    conn_share_wait(c); /* of all attempts together */
     for (int attempt = 1; attempt <= CONN_RERUNS && rc == QUARTET_SERIALIZATION && !c->rerun.off; attempt++) {
         bool same = false;
         rc = run_all(c, now_us, attempt == CONN_RERUNS, &same, err);

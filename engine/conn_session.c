@@ -258,6 +258,7 @@ static quartet_status set_one(conn *c, const char *name, const char *text, int64
     } else {
         uint32_t *ms = strcasecmp(name, "consistency_timeout") == 0   ? &c->settings.consistency_timeout_ms
                        : strcasecmp(name, "commit_acks_timeout") == 0 ? &c->settings.commit_acks_timeout_ms
+                       : strcasecmp(name, "share_timeout") == 0       ? &c->settings.share_timeout_ms
                        : strcasecmp(name, "statement_timeout") == 0   ? &c->settings.statement_timeout_ms
                                                                       : NULL;
         expected = "milliseconds, at most a day";
@@ -276,7 +277,7 @@ static quartet_status set_one(conn *c, const char *name, const char *text, int64
                 return QUARTET_OK;
             return err_set_at(err, QUARTET_ERROR, offset,
                               "no such setting: %s; there are synchronous, consistency, consistency_timeout, commit_acks, commit_acks_timeout, "
-                              "statement_timeout, memory_limit, foreign_keys, history_retention, buffer_bytes and snapshot_bytes",
+                              "share_timeout, statement_timeout, memory_limit, foreign_keys, history_retention, buffer_bytes and snapshot_bytes",
                               name);
         }
     }
@@ -313,6 +314,8 @@ const char *conn_setting_text(const conn *c, const char *name, struct arena *a)
         return arena_printf(a, "%u", c->settings.consistency_timeout_ms);
     if (strcasecmp(name, "commit_acks_timeout") == 0)
         return arena_printf(a, "%u", c->settings.commit_acks_timeout_ms);
+    if (strcasecmp(name, "share_timeout") == 0)
+        return arena_printf(a, "%u", c->settings.share_timeout_ms);
     if (strcasecmp(name, "statement_timeout") == 0)
         return arena_printf(a, "%u", c->settings.statement_timeout_ms);
     if (strcasecmp(name, "foreign_keys") == 0)

@@ -168,7 +168,7 @@ static quartet_status show_create_view(const struct catalog *catalog, const char
 static quartet_status show_settings(conn *c, struct arena *a, struct conn_table *out, struct err *err)
 {
     static const char *const columns[] = {"setting", "value"};
-    static const char *const names[] = {"synchronous", "consistency", "consistency_timeout", "commit_acks", "commit_acks_timeout",
+    static const char *const names[] = {"synchronous", "consistency", "consistency_timeout", "commit_acks", "commit_acks_timeout", "share_timeout",
                                         "statement_timeout", "memory_limit", "foreign_keys", "history_retention",
                                         "buffer_bytes", "snapshot_bytes"};
     struct builder b;

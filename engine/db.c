@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/park.h"
 #include "base/plant.h"
+#include "share.h"
 
 #include <sodium.h>
 
@@ -229,6 +230,7 @@ static void db_free(db *d)
     vv_deinit(&d->applied);
     vv_deinit(&d->durable);
     mem_free(d->closings);
+    shares_free(d->shares);
     for (uint32_t i = 0; i < SLOTS_MAX; i++)
         vv_deinit(&d->peer_has[i]);
     mem_free(d->owns);
@@ -261,7 +263,7 @@ quartet_status db_open(struct env *env, const char *path, const struct db_option
     atomic_init(&d->history_from, 0);
     if (!park_mutex_init(&d->commit_lock) || !park_mutex_init(&d->publish_lock) ||
         pthread_mutex_init(&d->seal_lock, NULL) != 0 || pthread_mutex_init(&d->keys_lock, NULL) != 0 ||
-        pthread_mutex_init(&d->tables_lock, NULL) != 0 || db_purge_init(d, err) != QUARTET_OK) {
+        pthread_mutex_init(&d->tables_lock, NULL) != 0 || db_purge_init(d, err) != QUARTET_OK || shares_new(&d->shares, err) != QUARTET_OK) {
         map_deinit(&d->tables);
         mem_free(d);
         return err_nomem(err);
@@ -318,6 +320,7 @@ void db_tick(db *d)
     if (rc == QUARTET_OK && released && db_sync_remote(d, &err) != QUARTET_OK)
         log_line(d->env, LOG_WARN, "db", "%s", err.text);
     db_close_tick(d);
+    share_tick(d);
     db_trim(d);
     kv_tidy_tick(d->store);
 }

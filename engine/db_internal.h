@@ -165,6 +165,7 @@ struct db {
     struct vv peer_has[SLOTS_MAX]; /* on their disks */
     struct closing *closings;      /* db_close.c; by no order */
     uint32_t closing_count;
+    struct shares *shares; /* share.h; owned */
     bool fenced;          /* the cluster has left this directory behind: no more writes */
     _Atomic uint64_t behind_from; /* db_set_behind; 0: it is not */
     _Atomic uint8_t behind_slot;

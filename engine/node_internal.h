@@ -37,6 +37,7 @@ uint8_t node_state(struct node *n);
 /* node_wait.c: conn.h's waiting hooks, and what gossip tells that wakes them. */
 quartet_status node_before_read(void *ctx, enum conn_consistency consistency, struct slice token, uint32_t timeout_ms, struct err *err);
 quartet_status node_after_commit(void *ctx, hlc_stamp stamp, int acks, uint32_t timeout_ms, struct err *err);
+bool node_wait_news(void *ctx, uint64_t *seen, uint32_t timeout_ms);
 /* Ask all members how they are, and wait for the answers, timeout_ms at most: so that what is shown is not a second old. */
 void node_ask_peers(struct node *n, uint32_t timeout_ms);
 void node_peer_disk(struct node *n, uint8_t slot, const struct idvec *disk);

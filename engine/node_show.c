@@ -145,5 +145,6 @@ static quartet_status show(void *ctx, const char *what, struct arena *a, struct 
 
 void node_hooks(struct node *n, struct conn_node_hooks *out)
 {
-    *out = (struct conn_node_hooks){.ctx = n, .show = show, .before_read = node_before_read, .after_commit = node_after_commit};
+    *out = (struct conn_node_hooks){.ctx = n, .show = show, .before_read = node_before_read, .after_commit = node_after_commit,
+                                    .wait_news = node_wait_news};
 }

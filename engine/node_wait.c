@@ -77,6 +77,21 @@ quartet_status node_wait_covered(struct node *n, struct slice encoded_vv, uint32
 }
 
 
+bool node_wait_news(void *ctx, uint64_t *seen, uint32_t timeout_ms)
+{
+    struct node *n = ctx;
+    struct timespec until;
+    int rc = 0;
+    node_deadline(n, &until, timeout_ms);
+    pthread_mutex_lock(&n->lock);
+    while (rc == 0 && n->applied_count == *seen && !n->stopping)
+        rc = pthread_cond_timedwait(&n->applied, &n->lock, &until);
+    *seen = n->applied_count;
+    bool stopping = n->stopping;
+    pthread_mutex_unlock(&n->lock);
+    return !stopping;
+}
+
 /* The first member that has not answered this question, or -1; merges those that have into *all. Under lock. */
 static int silent_member(struct node *n, uint64_t question, struct idvec *all, struct err *err)
 {

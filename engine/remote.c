@@ -215,7 +215,7 @@ const char *remote_column_decltype(const remote_stmt *s, uint32_t i)
 static void remember_settings(remote_stmt *s)
 {
     static const char *const names[] = {"synchronous",         "consistency",       "consistency_timeout", "commit_acks",
-                                        "commit_acks_timeout", "statement_timeout", "memory_limit"};
+                                        "commit_acks_timeout", "share_timeout", "statement_timeout", "memory_limit"};
     if (s->tree->kind != AST_STMT_SET || s->tree->explain != AST_EXPLAIN_NONE)
         return;
     const struct ast_settings *list = s->tree->u.settings;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "share.h"
 #include "table_internal.h"
 #include "types.h"
 
@@ -184,7 +185,10 @@ quartet_status table_insert(txn *t, const struct table_def *table, struct value 
             struct value *v = &values[table->record_columns[i]];
             *v = row_counter_value(&table->rows.columns[i], row_counter_number(&table->rows.columns[i], v));
         }
-    rc = insert_key(t, table, values, a, conflict, &prior, err);
+    if (table->bounded)
+        rc = share_begin(table, values, err);
+    if (rc == QUARTET_OK)
+        rc = insert_key(t, table, values, a, conflict, &prior, err);
     if (rc == QUARTET_OK && table->index_count > 0)
         rc = check_unique(t, table, values, NULL, buf_slice(&t->key), a, conflict, err);
     if (rc != QUARTET_OK)
@@ -296,7 +300,9 @@ quartet_status table_update(txn *t, const struct table_def *table, struct slice 
     struct slice record;
     struct pending prior;
     bool own, found;
-    quartet_status rc = txn_writable(t, err);
+    quartet_status rc = table->bounded ? share_check(t, table, key, old, writes, write_count, err) : QUARTET_OK;
+    if (rc == QUARTET_OK)
+        rc = txn_writable(t, err);
     struct value *fresh = arena_dup(&t->scratch, old, table->column_count * sizeof *old);
     bool *touched = arena_zalloc(&t->scratch, table->column_count, sizeof *touched);
     __int128 *adds = arena_zalloc(&t->scratch, write_count + 1u, sizeof *adds);

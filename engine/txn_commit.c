@@ -11,7 +11,7 @@
 #include "base/plant.h"
 #include "apply.h"
 #include "base/mem.h"
-#include "txn_internal.h"
+#include "share.h"
 
 #define COMMIT_CHUNKED_BYTES (96u << 10) /* writes of a transaction from which on it travels in chunks */
 #define COMMIT_KEPT_BYTES (64u << 10)    /* of each buffer that a commit leaves to the next */
@@ -324,7 +324,7 @@ static quartet_status encode_row(struct commit *c, const struct table_def *t, st
         rc = row_operation(c, t, record, &op, &values, &empty);
     if (rc != QUARTET_OK || empty)
         return rc;
-    rc = name_life(c, t, key, &op);
+    rc = t->bounded ? share_commit(c->t, t, key, &op, c->err) : name_life(c, t, key, &op);
     if (rc != QUARTET_OK)
         return rc;
     if (c->open && c->chunked && c->bytes.len + record.n + key.n > DELTA_CHUNK_BYTES_MAX)
