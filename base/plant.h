@@ -53,7 +53,7 @@
     X(SHARE_OF_OLD_RUN)   /* a new incarnation takes its predecessor's share before that one is closed */ \
     X(SHARE_NOT_LOCKED)   /* COMMIT does not look whether the share still suffices */ \
     X(SHARE_KEPT)         /* who gives room to another does not count it off its own */ \
-    X(SHARE_OF_ANY_LIFE)  /* an addition goes to the newest of several births, whatever room it has */
+    X(SHARE_OF_ANY_LIFE)  /* an addition goes to the newest of several births, whatever room it has */ \
     X(MAXIMUM_BY_STAMP)   /* a MAXIMUM or MINIMUM takes the newest value, or the oldest */ \
     X(SET_CUT_ENDS_UNSEEN) /* removing an element from a SET also ends additions that its writer had not seen */ \
     X(MULTI_KEEPS_ONE)    /* a MULTIVALUE write replaces values that its writer had not seen */ \

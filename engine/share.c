@@ -181,10 +181,10 @@ static quartet_status look(struct look *k, kv_snap *snap, const struct kv_overla
         if (row.lives[i].ended)
             continue;
         k->lives++;
-        if (k->life.stamp != 0)
-            continue; /* one is found; the others are only counted */
+        if (k->life.stamp != 0 || (k->t->rows.updates_win && k->lives > 1))
+            continue; /* one is found; or operations name all lives, and the newest takes what is added */
         rc = judge(k, &row.lives[i], &v, err);
-        if (v.is == SHARE_FITS || plant_is(PLANT_SHARE_OF_ANY_LIFE))
+        if (v.is == SHARE_FITS)
             k->life = row.lives[i].birth;
         if (k->lives == 1 || v.is < k->best.is || (v.is == k->best.is && v.rooms.mine > k->best.rooms.mine))
             k->best = v;
@@ -393,19 +393,20 @@ static void ask_early(db *d, const struct look *k)
         return; /* nobody needs it yet */
 }
 
-quartet_status share_commit(txn *t, const struct table_def *table, struct slice key, struct row_op *op, struct err *err)
+quartet_status share_commit(txn *t, const struct table_def *table, struct slice key, const struct row_op *op, struct ver *life, struct err *err)
 {
     db *d = t->d;
     struct arena a = {0};
     struct look k = {.d = d, .t = table, .key = key, .a = &a};
     kv_snap *latest = NULL;
     bool adds = false;
+    *life = (struct ver){0};
     if ((op->flags & (ROW_OP_INSERT | ROW_OP_DELETE)) != 0)
         return QUARTET_OK;
     __int128 *sums = arena_zalloc(&a, table->rows.count + 1u, sizeof *sums);
     quartet_status rc = sums == NULL ? arena_fail(&a, err) : QUARTET_OK;
     for (uint32_t i = 0; rc == QUARTET_OK && i < op->write_count; i++)
-        if (op->writes[i].add) {
+        if (op->writes[i].op == ROW_ADD && bounded_any(&table->columns[table->record_columns[op->writes[i].column]].bound)) {
             adds = true;
             sums[op->writes[i].column] = row_counter_number(&table->rows.columns[op->writes[i].column], &op->writes[i].value);
         }
@@ -421,11 +422,7 @@ quartet_status share_commit(txn *t, const struct table_def *table, struct slice 
                      "another transaction took from this node's share of a COUNTER of table %s: nothing was written, retry the transaction", table->name);
     if (rc == QUARTET_OK && k.best.is == SHARE_FITS)
         ask_early(d, &k);
-    if (rc == QUARTET_OK && k.lives > 1) {
-        op->flags = ROW_OP_ADD_TO;
-        op->life_stamp = k.life.stamp;
-        op->life_chain = chain_id_of(&d->chains, k.life.chain);
-    }
+    *life = plant_is(PLANT_SHARE_OF_ANY_LIFE) ? (struct ver){0} : k.life;
     arena_free_all(&a);
     return rc;
 }

@@ -47,8 +47,9 @@ uint32_t share_members(const db *d);                         /* this node includ
  * and who did not answer. */
 quartet_status share_check(txn *t, const struct table_def *table, struct slice key, const struct value *old, const struct table_write *writes, uint32_t count,
                            struct err *err);
-/* The pending additions of a row, as a net operation, under the commit lock: chooses the life that they go to. QUARTET_SERIALIZATION: the share does not suffice any more. */
-quartet_status share_commit(txn *t, const struct table_def *table, struct slice key, struct row_op *op, struct err *err);
+/* A row's net operation, under the commit lock: *life is the one that its additions go to, the newest that has room for them; {0, 0} where it makes no difference.
+ * QUARTET_SERIALIZATION: the share does not suffice any more. */
+quartet_status share_commit(txn *t, const struct table_def *table, struct slice key, const struct row_op *op, struct ver *life, struct err *err);
 /* The first values of a row are within the bounds. */
 quartet_status share_begin(const struct table_def *table, const struct value *values, struct err *err);
 

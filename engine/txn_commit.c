@@ -283,15 +283,19 @@ static quartet_status name_life(struct commit *c, const struct table_def *t, str
         return QUARTET_OK;
     struct row row;
     const struct row_life *newest = NULL;
+    struct ver fits = {0}; /* of a bounded COUNTER: the life that has room for it */
     uint32_t unended = 0;
+    quartet_status rc = t->bounded ? share_commit(c->t, t, key, op, &fits, c->err) : QUARTET_OK;
     arena_rewind(&c->row, (struct arena_mark){0});
     buf_clear(&c->record);
-    quartet_status rc = kv_get(c->t->snap, NULL, t->id, key, &c->record, c->err);
+    if (rc == QUARTET_OK)
+        rc = kv_get(c->t->snap, NULL, t->id, key, &c->record, c->err);
     if (rc == QUARTET_OK)
         rc = row_decode(slice_of(c->record.data, c->record.len), &t->rows, &c->row, &row, c->err);
     for (uint32_t i = 0; rc == QUARTET_OK && i < row.life_count; i++)
         if (!row.lives[i].ended) {
-            newest = &row.lives[i]; /* they are sorted by birth */
+            if (fits.stamp == 0 || ver_eq(row.lives[i].birth, fits))
+                newest = &row.lives[i]; /* they are sorted by birth */
             unended++;
         }
     if (rc == QUARTET_OK && (t->rows.updates_win ? row.life_count > 1 : unended > 1)) {
@@ -324,7 +328,7 @@ static quartet_status encode_row(struct commit *c, const struct table_def *t, st
         rc = row_operation(c, t, record, &op, &values, &empty);
     if (rc != QUARTET_OK || empty)
         return rc;
-    rc = t->bounded ? share_commit(c->t, t, key, &op, c->err) : name_life(c, t, key, &op);
+    rc = name_life(c, t, key, &op);
     if (rc != QUARTET_OK)
         return rc;
     if (c->open && c->chunked && c->bytes.len + record.n + key.n > DELTA_CHUNK_BYTES_MAX)
