@@ -124,6 +124,24 @@ quartet_status apply_prepare(struct applying *a, struct err *err)
     return rc;
 }
 
+static void take_changes(struct applying *a)
+{
+    for (size_t i = 0; i < a->change_count; i++) {
+        const struct hash_change *c = &a->changes[i];
+        struct table_state *t = c->state;
+        if (c->reset) {
+            a->d->hidden_rows -= t->hidden_count;
+            t->hash = t->hidden = (struct state_hash){0};
+            t->hidden_count = 0;
+        }
+        state_hash_add(&t->hash, c->add);
+        state_hash_sub(&t->hash, c->sub);
+        state_hash_sub(&t->hidden, c->hidden_sub);
+        t->hidden_count += (uint64_t)c->hidden_rows;
+        a->d->hidden_rows += (uint64_t)c->hidden_rows;
+    }
+}
+
 /* Everything is prepared: nothing after ops_commit may fail but for memory and the disk, and then the log is replayed at the next opening. */
 static quartet_status finish(struct applying *a, uint64_t number, log_pos end, apply_no *no)
 {
@@ -145,12 +163,7 @@ static quartet_status finish(struct applying *a, uint64_t number, log_pos end, a
     d->conflicts_kept += a->conflicts;
     d->conflicts_kept -= a->swept < d->conflicts_kept ? a->swept : d->conflicts_kept;
     d->applied_end = end;
-    for (size_t i = 0; i < a->change_count; i++) {
-        if (a->changes[i].reset)
-            a->changes[i].state->hash = (struct state_hash){0};
-        state_hash_add(&a->changes[i].state->hash, a->changes[i].add);
-        state_hash_sub(&a->changes[i].state->hash, a->changes[i].sub);
-    }
+    take_changes(a);
     rc = vv_raise(&d->applied, e, a->err);
     QASSERT(rc == QUARTET_OK); /* reserved */
     rc = vv_raise(&s->seen, e, a->err);
@@ -160,7 +173,9 @@ static quartet_status finish(struct applying *a, uint64_t number, log_pos end, a
         a->fresh = NULL;
     }
     atomic_fetch_add(&d->rows_written, a->rows);
-    rc = apply_orphans_settle(a, d->catalog, no);
+    rc = apply_claims_settle(a, d->catalog, no);
+    if (rc == QUARTET_OK)
+        rc = apply_orphans_settle(a, d->catalog, no);
     if (rc != QUARTET_OK)
         return rc;
     if (bulk)
@@ -288,7 +303,9 @@ void apply_abort(struct applying *a)
     snap_release(a);
     catalog_unref(a->fresh);
     catalog_unref(a->links_were);
+    catalog_unref(a->claims_were);
     apply_notes_free(a->notes);
+    apply_claims_free(a->claim_notes);
     kv_own_free(a->system);
     if (d->spare_applying != NULL) {
         applying_free(a);

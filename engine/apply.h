@@ -39,6 +39,9 @@ quartet_status apply_rebuild(db *d, struct err *err);
 /* apply_orphans.c. SYS_BROKEN once more from the rows (within apply_rebuild); how many keys it holds, after opening. */
 quartet_status apply_orphans_rebuild(db *d, struct err *err);
 quartet_status apply_orphans_load(db *d, struct err *err);
+/* apply_claims.c. Which rows are quarantined by a constraint of their own table, once more (likewise, before the orphans); how many, after opening. */
+quartet_status apply_claims_rebuild(db *d, struct err *err);
+void apply_claims_load(db *d);
 
 /* apply_index.c: entries of one row, old values (NULL: none) to new ones (NULL: none). */
 struct apply_ops {

@@ -1,6 +1,6 @@
 /* apply_index.c - what merging does to secondary indexes: entries of changed rows, indexes that come and go with the schema, and both once more after
  *   a flush that a crash cut in two.
- * Invariants: an index holds one entry for each live row of its table, and no other.
+ * Invariants: an index holds one entry for each live row of its table, quarantined ones too, and no other.
  * Not here: a transaction's own entries (index.c). */
 #include <string.h>
 
@@ -171,7 +171,8 @@ struct filling {
     struct arena arena;
     struct value *values;
     struct buf scratch;
-    struct state_hash hash;
+    struct state_hash hash, hidden;
+    uint64_t hidden_count;
     const struct chain_table *chains;
 };
 
@@ -183,7 +184,7 @@ static quartet_status fill_row(void *arg, struct slice key, struct slice record,
     f->values = arena_zalloc(&f->arena, f->t->column_count, sizeof *f->values);
     if (f->values == NULL)
         return arena_fail(&f->arena, err);
-    quartet_status rc = table_decode(f->t, key, record, f->values, &f->arena, &live, err);
+    quartet_status rc = table_decode_hidden(f->t, key, record, f->values, &f->arena, &live, err);
     if (rc != QUARTET_OK || !live)
         return rc;
     return entry(f->o, f->t, f->ix, key, f->values, true, &f->scratch, err);
@@ -268,8 +269,13 @@ static quartet_status hash_row(void *arg, struct slice key, struct slice record,
     struct row row;
     arena_rewind(&f->arena, (struct arena_mark){0});
     quartet_status rc = row_decode(record, &f->t->rows, &f->arena, &row, err);
-    if (rc == QUARTET_OK && row_live(&row))
-        state_hash_add(&f->hash, row_hash(&row, &f->t->rows, f->t->record_ids, f->t->id, key, f->chains, &f->scratch));
+    struct state_hash h = rc == QUARTET_OK && row_live(&row) ? row_hash(&row, &f->t->rows, f->t->record_ids, f->t->id, key, f->chains, &f->scratch)
+                                                             : (struct state_hash){0};
+    state_hash_add(&f->hash, h);
+    if (record.n > 0 && (record.p[0] & RECORD_HIDDEN) != 0) {
+        state_hash_add(&f->hidden, h);
+        f->hidden_count++;
+    }
     return rc == QUARTET_OK && f->scratch.failed ? err_nomem(err) : rc;
 }
 
@@ -309,13 +315,18 @@ quartet_status apply_rebuild(db *d, struct err *err)
         }
         if (!system_is_local(t->id))
             rc = walk(snap, t->id, true, hash_row, &f, err);
-        if (rc == QUARTET_OK)
+        if (rc == QUARTET_OK) {
             s->hash = f.hash;
+            s->hidden = f.hidden; /* as records say now; apply_claims_rebuild goes on from there */
+            s->hidden_count = f.hidden_count;
+        }
         filling_end(&f);
         for (uint32_t k = 0; k < t->index_count && rc == QUARTET_OK; k++)
             rc = rebuild_index(d, snap, t, &t->indexes[k], err);
     }
     kv_release(snap);
+    if (rc == QUARTET_OK)
+        rc = apply_claims_rebuild(d, err);
     if (rc == QUARTET_OK)
         rc = apply_orphans_rebuild(d, err);
     d->rebuild = rc != QUARTET_OK;

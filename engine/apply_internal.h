@@ -13,6 +13,8 @@
 struct hash_change {
     struct table_state *state;
     struct state_hash add, sub;
+    struct state_hash hidden_sub; /* of rows that were quarantined and have changed: apply_claims.c decides about them anew */
+    int64_t hidden_rows;          /* less of those */
     bool reset;
 };
 struct applying {
@@ -48,6 +50,15 @@ struct applying {
     struct orphan_notes *notes;  /* apply_orphans.c's; NULL: none */
     struct catalog *links_were;  /* the catalog before foreign keys changed, a reference; NULL: they did not */
     bool links_out, links_in;    /* the present table references, is referenced */
+    struct claims_at {           /* of the present table */
+        bool unique;             /* rows claim values */
+        bool probes;             /* others may have them */
+        bool hidden;             /* some of its rows are quarantined */
+        bool any;                /* a row that came or changed is to be told to apply_claims_row */
+        struct claim_tests *tests; /* NULL: none */
+    } claims;
+    struct claim_notes *claim_notes; /* apply_claims.c's; NULL: none */
+    struct catalog *claims_were; /* the catalog before constraints changed, a reference; NULL: they did not */
     struct err *err;
 };
 
@@ -101,5 +112,16 @@ quartet_status apply_orphans_catalog(struct applying *a, struct catalog *was, co
 /* The transaction is in the store, and not published: what it breaks or mends goes in under the next apply number, which *no then is. */
 quartet_status apply_orphans_settle(struct applying *a, const struct catalog *catalog, apply_no *no);
 void apply_notes_free(struct orphan_notes *n); /* NULL is allowed */
+
+/* apply_claims.c: which rows a constraint of their own table hides (DESIGN.md section 4, step 2). */
+quartet_status apply_claims_table(struct applying *a); /* sets a->claims for a->t */
+/* A row is merged: its values by column before and after, NULL where it is not live; same_birth: its earliest unended one is what it was. */
+quartet_status apply_claims_row(struct applying *a, struct slice key, const struct value *before, const struct value *after, bool same_birth);
+/* It was quarantined; `before`: its hash then. */
+quartet_status apply_claims_was_hidden(struct applying *a, struct slice key, struct state_hash before);
+quartet_status apply_claims_catalog(struct applying *a, struct catalog *was, const struct catalog *is);
+/* The transaction is in the store, and not published: what it hides or shows goes in under the next apply number, which *no then is. */
+quartet_status apply_claims_settle(struct applying *a, struct catalog *catalog, apply_no *no);
+void apply_claims_free(struct claim_notes *n); /* NULL is allowed */
 
 #endif

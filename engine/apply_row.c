@@ -66,6 +66,9 @@ quartet_status apply_begin_table(struct applying *a, uint64_t table_id, const ui
     a->old_values = arena_zalloc(&a->tables, t->column_count, sizeof *a->old_values);
     a->plain = table_plain(t);
     apply_state_table(a);
+    quartet_status claims = apply_claims_table(a);
+    if (claims != QUARTET_OK)
+        return claims;
     a->ends = arena_alloc(&a->tables, (t->rows.count + 1u) * sizeof *a->ends);
     if (a->values == NULL || a->old_values == NULL || a->ends == NULL)
         return arena_fail(&a->tables, a->err);
@@ -158,7 +161,7 @@ static quartet_status put_inserted(struct applying *a, struct slice key, const s
         return rc == QUARTET_OK ? apply_system_changed(a, key, record, false, true) : rc;
     }
     bool noted = a->links_out || (a->links_in && a->d->broken_count > 0);
-    if (t->index_count > 0 || noted) {
+    if (t->index_count > 0 || noted || a->claims.any) {
         quartet_status rc = decode_key_into(a, key, a->values);
         for (uint32_t i = 0; i < t->rows.count; i++)
             a->values[t->record_columns[i]] = i >= op->write_count ? t->rows.columns[i].missing : shown != NULL ? shown[i] : op->writes[i].value;
@@ -166,6 +169,8 @@ static quartet_status put_inserted(struct applying *a, struct slice key, const s
             rc = apply_entries(&a->ops, t, key, NULL, a->values, &a->entry, a->err);
         if (rc == QUARTET_OK && noted)
             rc = apply_state_note(a, t, key, NULL, a->values);
+        if (rc == QUARTET_OK && a->claims.any)
+            rc = apply_claims_row(a, key, NULL, a->values, false);
         if (rc != QUARTET_OK)
             return rc;
     }
@@ -263,12 +268,14 @@ static quartet_status merge_row(struct applying *a, struct slice key, struct row
     struct row row;
     struct past_change past;
     struct conflict_set conflicts;
-    bool changed, noted = a->links_out || a->links_in, shows = t->index_count > 0 || t->id < SYS_TREES_END || noted;
+    bool changed, noted = a->links_out || a->links_in, shows = t->index_count > 0 || t->id < SYS_TREES_END || noted || a->claims.any;
     struct state_hash before = {0}, after;
     quartet_status rc = row_decode(slice_of(a->old.data, a->old.len), &t->rows, &a->row, &row, a->err);
     if (rc != QUARTET_OK)
         return rc;
-    bool was_live = row_live(&row);
+    const struct row_life *first = row_first_life(&row);
+    struct ver birth = first != NULL ? first->birth : (struct ver){0};
+    bool was_live = first != NULL, was_hidden = a->old.len > 0 && (a->old.data[0] & RECORD_HIDDEN) != 0;
     if (was_live && shows)
         rc = show(a, &row, key, a->old_values);
     if (rc == QUARTET_OK && was_live)
@@ -293,13 +300,17 @@ static quartet_status merge_row(struct applying *a, struct slice key, struct row
     rc = put_row(a, &row, key, &past);
     if (rc == QUARTET_OK && t->id < SYS_TREES_END)
         rc = apply_system_changed(a, key, slice_of(a->record.data, a->record.len), was_live, live);
-    if (rc == QUARTET_OK && live && (t->index_count > 0 || noted))
+    if (rc == QUARTET_OK && live && (t->index_count > 0 || noted || a->claims.any))
         rc = show(a, &row, key, a->values);
     if (rc == QUARTET_OK && t->index_count > 0 && (a->in.trusted || !plant_is(PLANT_INDEX_MISSES_PEERS)))
         rc = apply_entries(&a->ops, t, key, was_live ? a->old_values : NULL, live ? a->values : NULL, &a->entry, a->err);
     bool was_shown = a->old.len > 0 && (a->old.data[0] & RECORD_LIVE) != 0;
     if (rc == QUARTET_OK && noted)
         rc = apply_state_note(a, t, key, was_shown ? a->old_values : NULL, live ? a->values : NULL);
+    if (rc == QUARTET_OK && was_hidden)
+        rc = apply_claims_was_hidden(a, key, before);
+    if (rc == QUARTET_OK && a->claims.any)
+        rc = apply_claims_row(a, key, was_live ? a->old_values : NULL, live ? a->values : NULL, was_live && live && ver_eq(birth, row_first_life(&row)->birth));
     return rc;
 }
 

@@ -107,5 +107,7 @@ quartet_status apply_renew_catalog(struct applying *a)
             c->reset = true;
         }
     a->catalog = a->fresh;
+    if (rc == QUARTET_OK)
+        rc = apply_claims_catalog(a, d->catalog, a->fresh);
     return rc == QUARTET_OK ? apply_orphans_catalog(a, d->catalog, a->fresh) : rc;
 }

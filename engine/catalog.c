@@ -233,6 +233,24 @@ int32_t table_column(const struct table_def *t, const char *name)
     return -1;
 }
 
+static quartet_status decode(const struct table_def *t, struct slice key, const struct record_view *view, struct value *values, struct arena *a,
+                             struct err *err)
+{
+    struct bytes_in in = bytes_in(key.p, key.n);
+    for (uint32_t i = 0; i < t->key_count; i++)
+        if (!key_get(&in, &t->keys[i], &values[t->key_columns[i]], a))
+            return err_set(err, QUARTET_CORRUPT, "damaged key in table %s", t->name);
+    in = bytes_in(view->values.p, view->values.n);
+    for (uint32_t i = 0; i < t->rows.count; i++) {
+        struct value *v = &values[t->record_columns[i]];
+        if (i >= view->value_count)
+            *v = t->rows.columns[i].missing;
+        else if (!value_decode(&in, v))
+            return err_set(err, QUARTET_CORRUPT, "damaged record in table %s", t->name);
+    }
+    return QUARTET_OK;
+}
+
 quartet_status table_decode(const struct table_def *t, struct slice key, struct slice record, struct value *values, struct arena *a, bool *live,
                             struct err *err)
 {
@@ -240,21 +258,17 @@ quartet_status table_decode(const struct table_def *t, struct slice key, struct 
     if (!record_view(record, &view))
         return err_set(err, QUARTET_CORRUPT, "damaged record in table %s", t->name);
     *live = (view.flags & RECORD_LIVE) != 0;
-    if (!*live)
-        return QUARTET_OK;
-    struct bytes_in in = bytes_in(key.p, key.n);
-    for (uint32_t i = 0; i < t->key_count; i++)
-        if (!key_get(&in, &t->keys[i], &values[t->key_columns[i]], a))
-            return err_set(err, QUARTET_CORRUPT, "damaged key in table %s", t->name);
-    in = bytes_in(view.values.p, view.values.n);
-    for (uint32_t i = 0; i < t->rows.count; i++) {
-        struct value *v = &values[t->record_columns[i]];
-        if (i >= view.value_count)
-            *v = t->rows.columns[i].missing;
-        else if (!value_decode(&in, v))
-            return err_set(err, QUARTET_CORRUPT, "damaged record in table %s", t->name);
-    }
-    return QUARTET_OK;
+    return *live ? decode(t, key, &view, values, a, err) : QUARTET_OK;
+}
+
+quartet_status table_decode_hidden(const struct table_def *t, struct slice key, struct slice record, struct value *values, struct arena *a, bool *live,
+                                   struct err *err)
+{
+    struct record_view view;
+    if (!record_view(record, &view))
+        return err_set(err, QUARTET_CORRUPT, "damaged record in table %s", t->name);
+    *live = record_has_values(view.flags);
+    return *live ? decode(t, key, &view, values, a, err) : QUARTET_OK;
 }
 
 quartet_status table_key_text(const struct table_def *t, struct slice key, struct arena *a, struct value *out, struct err *err)

@@ -179,5 +179,8 @@ tree_id object_id(const char *kind, const char *name, const char *sql, uint64_t 
 /* All columns of a row from its key and record: bytes point into both or lie in the arena. Dead rows: *live false, values untouched. */
 quartet_status table_decode(const struct table_def *t, struct slice key, struct slice record, struct value *values, struct arena *a, bool *live,
                             struct err *err);
+/* The same where a row that is live by its births counts, quarantined or not. */
+quartet_status table_decode_hidden(const struct table_def *t, struct slice key, struct slice record, struct value *values, struct arena *a, bool *live,
+                                   struct err *err);
 
 #endif

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/park.h"
 #include "base/plant.h"
+#include "claim.h"
 #include "share.h"
 
 #include <sodium.h>
@@ -225,6 +226,7 @@ static void db_free(db *d)
     txn_free_spares(d);
     apply_free_spare(d);
     txn_commit_free_spare(d);
+    claim_tests_drop(d);
     catalog_unref(d->catalog);
     chain_table_deinit(&d->chains);
     vv_deinit(&d->applied);

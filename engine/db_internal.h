@@ -188,6 +188,9 @@ struct db {
     atomic_uint_fast64_t catalog_versions;
     uint64_t broken_count;                 /* keys in SYS_BROKEN; under commit_lock */
     atomic_uint_fast64_t broken_none_from; /* apply number from which on there have been none; UINT64_MAX: there are some */
+    uint64_t hidden_rows;                  /* quarantined by a constraint of their own table, in all tables; under commit_lock */
+    atomic_uint_fast64_t hidden_none_from; /* as broken_none_from */
+    struct claim_tests *claim_tests;       /* claim.c's; under commit_lock */
     atomic_uint_fast64_t commits, remote_deltas, remote_rows, rows_written;
 };
 

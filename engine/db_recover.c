@@ -295,13 +295,15 @@ quartet_status db_recover(db *d, struct slice checkpoint, struct err *err)
     if (rc == QUARTET_OK)
         rc = apply_orphans_load(d, err);
     if (rc == QUARTET_OK)
+        apply_claims_load(d);
+    if (rc == QUARTET_OK)
         db_purge_froze(d, d->applied_no);
     if (rc == QUARTET_OK) {
         d->applied_end = d->opened_at = from;
         rc = commit_log_replay(d->log, from, replay_one, &p, err);
     }
     if (rc == QUARTET_OK && d->rebuild) {
-        log_line(d->env, LOG_WARN, "db", "%s: hashes, indexes and broken foreign keys are made anew", d->path);
+        log_line(d->env, LOG_WARN, "db", "%s: hashes, indexes and what is quarantined are made anew", d->path);
         rc = apply_rebuild(d, err);
     }
     if (rc == QUARTET_OK)

@@ -76,7 +76,7 @@ static quartet_status upsert_row(struct xwrite *w, const struct pupsert *u, stru
     memcpy(w->values + n, w->values, n * sizeof *w->values);
     quartet_status rc = table_get(tx, t, c->key, w->values, &w->scratch, &found, err);
     if (rc == QUARTET_OK && !found)
-        rc = err_set(err, QUARTET_CONSTRAINT, "a row of %s that is out of sight stands in the way: what it references is not there (quartet_broken_keys)", t->name);
+        rc = err_set(err, QUARTET_CONSTRAINT, "a row of %s that is out of sight stands in the way (it is quarantined, or what it references is not there)", t->name);
     if (rc != QUARTET_OK)
         return rc;
     memcpy(w->old, w->values, n * sizeof *w->old);

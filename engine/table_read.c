@@ -4,11 +4,13 @@
  *   than the row.
  * As of a stamp, the present records, dead ones too, are gone through by primary key, and each is taken back to what it was.
  * Orphans (orphan.h) are left out while there may be any: then the columns of the foreign keys are read too.
+ * Rows that are quarantined (claim.h) are left out by the store; they have entries, so an index alone does not do while there are any.
  * Invariants: a scan sees the transaction's own writes up to the statement before (no Halloween problem), and remembers its range as read.
  * Not here: writing (table_write.c), which index to use (the planner). */
 #include <string.h>
 
 #include "base/mem.h"
+#include "claim.h"
 #include "history.h"
 #include "orphan.h"
 #include "table_internal.h"
@@ -25,6 +27,8 @@ struct table_scan {
     struct kv_want want;
     struct kv_overlay over;
     bool want_keys, covering;
+    bool constrained;         /* rows of the table may be quarantined */
+    bool doubted;             /* in this snapshot some of some table are: entries do not tell of which rows */
     bool point, point_done;   /* the bound names one row; it has been given out */
     uint32_t column_count;
     struct vec *cols;         /* the iterator's, of the last batch */
@@ -231,6 +235,11 @@ static quartet_status scan_start(table_scan *s, const struct key_bound *bound, s
     if (rc != QUARTET_OK)
         return rc;
     scan_testing(s, s->filter.on);
+    s->doubted = s->constrained && claim_possible(s->t->d, s->t->snap_at);
+    if (s->constrained && s->covering)
+        rc = claim_note_table(s->t, s->table, err);
+    if (rc != QUARTET_OK)
+        return rc;
     struct kv_range range = span_range(&s->span);
     if (s->point)
         return txn_note_point(s->t, s->table->id, range.lo, err);
@@ -259,6 +268,7 @@ quartet_status table_scan_open(txn *t, const struct table_def *table, const stru
     s->index = index;
     s->past.as_of = want->as_of;
     s->orphans = want->orphans;
+    s->constrained = index != NULL && (claim_tested(table) || claim_has_unique(table));
     QASSERT(want->as_of == 0 || index == NULL);
     s->keys = (struct scan_keys){.table = table, .index = index, .keys = index != NULL ? index->keys : table->keys,
                                  .count = index != NULL ? index->column_count : table->key_count};
@@ -506,7 +516,10 @@ static quartet_status fetch_row(table_scan *s, struct slice key, bool *shown, st
     quartet_status rc = txn_note_point(s->t, s->table->id, key, err);
     if (rc == QUARTET_OK)
         rc = find_row(s, key, &found, shown, err);
-    if (rc == QUARTET_OK && !found)
+    bool hidden = false;
+    if (rc == QUARTET_OK && !found && s->doubted)
+        rc = claim_is_hidden(s->t, s->table, key, &hidden, err);
+    if (rc == QUARTET_OK && !found && !hidden)
         rc = err_set(err, QUARTET_CORRUPT, "index %s of table %s names a row that is not there", s->index->name, s->table->name);
     return rc;
 }
@@ -547,7 +560,7 @@ static quartet_status index_row(table_scan *s, struct slice entry, uint32_t room
     size_t n = index_prefix(s->index, entry);
     struct slice key = slice_of(entry.p + n, entry.n - n);
     bool shown = true;
-    quartet_status rc = s->covering ? entry_values(s, entry, key, err) : fetch_row(s, key, &shown, err);
+    quartet_status rc = s->covering && !s->doubted ? entry_values(s, entry, key, err) : fetch_row(s, key, &shown, err);
     for (uint32_t i = 0; i < s->column_count && rc == QUARTET_OK && shown; i++)
         if (!vec_set(&s->vecs[i], out->n, &s->row[s->columns[i]], room, &s->batch))
             rc = arena_fail(&s->batch, err);

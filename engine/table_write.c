@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "claim.h"
 #include "share.h"
 #include "table_internal.h"
 #include "types.h"
@@ -48,8 +49,30 @@ static quartet_status hidden_key(txn *t, struct buf *out, struct err *err)
     return out->failed ? err_nomem(err) : QUARTET_OK;
 }
 
+/* "; that row is quarantined: id = 7", where it is. */
+static quartet_status tell_hidden(txn *x, const struct table_def *t, struct slice key, struct buf *text, struct err *err)
+{
+    struct arena a = {0};
+    struct bytes_in in = bytes_in(key.p, key.n);
+    bool hidden;
+    quartet_status rc = claim_is_hidden(x, t, key, &hidden, err);
+    if (rc == QUARTET_OK && hidden) {
+        buf_str(text, "; that row is quarantined");
+        for (uint32_t i = 0; i < t->key_count; i++) {
+            struct value v;
+            if (!key_get(&in, &t->keys[i], &v, &a))
+                break;
+            buf_printf(text, "%s%s = ", i > 0 ? ", " : ": ", t->columns[t->key_columns[i]].name);
+            value_to_literal(&v, text);
+        }
+    }
+    arena_free_all(&a);
+    return rc;
+}
+
 /* "t.a, t.b: there is a row with (1, 'x')" */
-static quartet_status unique_error(const struct table_def *t, const uint32_t *columns, uint32_t n, const struct value *values, struct err *err)
+static quartet_status unique_error(txn *x, const struct table_def *t, struct slice key, const uint32_t *columns, uint32_t n, const struct value *values,
+                                   struct err *err)
 {
     struct buf text = {0};
     for (uint32_t i = 0; i < n; i++)
@@ -59,35 +82,55 @@ static quartet_status unique_error(const struct table_def *t, const uint32_t *co
         buf_str(&text, i > 0 ? ", " : "");
         value_to_literal(&values[columns[i]], &text);
     }
+    quartet_status rc = tell_hidden(x, t, key, &text, err);
     buf_u8(&text, ')');
-    quartet_status rc = text.failed ? err_nomem(err)
-                                    : err_set(err, QUARTET_CONSTRAINT, "UNIQUE constraint failed: %.*s", (int)(text.len > 400 ? 400 : text.len),
+    if (rc == QUARTET_OK)
+        rc = text.failed ? err_nomem(err)
+                         : err_set(err, QUARTET_CONSTRAINT, "UNIQUE constraint failed: %.*s", (int)(text.len > 400 ? 400 : text.len),
                                               (const char *)text.data);
     buf_deinit(&text);
     return rc;
 }
 
-/* UNIQUE of all indexes, or of those that `touched` (per table column) names. */
-static quartet_status check_unique(txn *t, const struct table_def *table, const struct value *values, const bool *touched, struct slice key,
+/* Does the row claim another value of the index than it did? The same again is no new claim, whoever else has one: a form that is saved unchanged. */
+static quartet_status claims_anew(txn *t, const struct table_def *table, const struct index_def *ix, const struct value *old, const struct value *fresh,
+                                  bool *anew, struct err *err)
+{
+    bool none;
+    *anew = false;
+    for (uint32_t k = 0; k < ix->column_count && !*anew; k++)
+        *anew = !value_identical(&old[ix->columns[k]], &fresh[ix->columns[k]]);
+    if (!*anew)
+        return QUARTET_OK;
+    quartet_status rc = claim_value(table, ix, old, (struct slice){0}, &t->fold, &none, err); /* without case they may be the same all the same */
+    if (rc != QUARTET_OK || none)
+        return rc;
+    rc = claim_value(table, ix, fresh, (struct slice){0}, &t->entry, &none, err);
+    if (rc == QUARTET_OK && !none)
+        *anew = !slice_eq(buf_slice(&t->fold), buf_slice(&t->entry));
+    return rc;
+}
+
+/* UNIQUE of all indexes; `old` (NULL: none): what the row was before. */
+static quartet_status check_unique(txn *t, const struct table_def *table, const struct value *old, const struct value *values, struct slice key,
                                    struct arena *a, struct conflict *conflict, struct err *err)
 {
     for (uint32_t i = 0; i < table->index_count; i++) {
         const struct index_def *ix = &table->indexes[i];
-        bool matters = touched == NULL;
-        for (uint32_t k = 0; k < ix->column_count && !matters; k++)
-            matters = touched[ix->columns[k]];
-        if (!ix->unique || !matters)
-            continue;
         struct slice other;
-        bool taken;
-        quartet_status rc = index_check_unique(t, table, ix, values, key, a, &other, &taken, err);
+        bool taken = false, anew = true;
+        if (!ix->unique)
+            continue;
+        quartet_status rc = old != NULL ? claims_anew(t, table, ix, old, values, &anew, err) : QUARTET_OK;
+        if (rc == QUARTET_OK && anew)
+            rc = index_check_unique(t, table, ix, values, key, a, &other, &taken, err);
         if (rc != QUARTET_OK)
             return rc;
         if (!taken)
             continue;
         if (conflict != NULL)
             *conflict = (struct conflict){.key = other, .index = ix};
-        return unique_error(table, ix->columns, ix->column_count, values, err);
+        return unique_error(t, table, other, ix->columns, ix->column_count, values, err);
     }
     return QUARTET_OK;
 }
@@ -131,7 +174,7 @@ static quartet_status look(txn *t, const struct table_def *table, struct slice k
     struct record_view view;
     if (!record_view(*record, &view))
         return err_set(err, QUARTET_CORRUPT, "damaged record in table %s", table->name);
-    *live = (view.flags & RECORD_LIVE) != 0;
+    *live = record_has_values(view.flags); /* a quarantined row holds its key, and may be deleted */
     if (*own && view.meta.n > 0)
         *prior = view.meta.p[0];
     return QUARTET_OK;
@@ -170,7 +213,7 @@ static quartet_status insert_key(txn *t, const struct table_def *table, struct v
         if (conflict->key.p == NULL)
             return arena_fail(a, err);
     }
-    return unique_error(table, table->key_columns, table->key_count, values, err);
+    return unique_error(t, table, slice_of(t->key.data, t->key.len), table->key_columns, table->key_count, values, err);
 }
 
 quartet_status table_insert(txn *t, const struct table_def *table, struct value *values, struct arena *a, struct conflict *conflict, struct slice *key,
@@ -190,7 +233,7 @@ quartet_status table_insert(txn *t, const struct table_def *table, struct value 
     if (rc == QUARTET_OK)
         rc = insert_key(t, table, values, a, conflict, &prior, err);
     if (rc == QUARTET_OK && table->index_count > 0)
-        rc = check_unique(t, table, values, NULL, buf_slice(&t->key), a, conflict, err);
+        rc = check_unique(t, table, NULL, values, buf_slice(&t->key), a, conflict, err);
     if (rc != QUARTET_OK)
         return rc;
     struct slice k = buf_slice(&t->key);
@@ -319,7 +362,7 @@ quartet_status table_update(txn *t, const struct table_def *table, struct slice 
         touched[writes[i].column] = true;
     }
     if (rc == QUARTET_OK && table->index_count > 0)
-        rc = check_unique(t, table, fresh, touched, key, a, conflict, err);
+        rc = check_unique(t, table, old, fresh, key, a, conflict, err);
     if (rc == QUARTET_OK)
         rc = update_meta(t, table, own ? &prior : NULL, writes, write_count, adds, err);
     if (rc == QUARTET_OK)
@@ -346,7 +389,7 @@ quartet_status table_delete(txn *t, const struct table_def *table, struct slice 
         struct value *values = arena_zalloc(&t->scratch, table->column_count, sizeof *values);
         if (values == NULL)
             return arena_fail(&t->scratch, err);
-        rc = table_decode(table, key, record, values, &t->scratch, &live, err);
+        rc = table_decode_hidden(table, key, record, values, &t->scratch, &live, err);
         for (uint32_t i = 0; rc == QUARTET_OK && i < table->index_count; i++)
             rc = put_entry(t, table, &table->indexes[i], values, key, false, err);
     }

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "catalog_build.h"
+#include "claim.h"
 #include "txn_internal.h"
 #include "types.h"
 #include "verify.h"
@@ -20,7 +21,11 @@ struct rows {
     const struct table_def *t;
     struct arena arena;
     struct value *values;
-    struct state_hash hash;
+    struct state_hash hash, hidden;
+    uint64_t hidden_count, listed; /* quarantined rows: of the table, of all up to here */
+    struct claim_view claims;
+    struct claim_row claimer;
+    struct claim_tests *tests;
     uint64_t *entries; /* that the rows ask for, by index */
     const struct index_def *ix;
     struct buf key, scratch, record;
@@ -82,6 +87,27 @@ static quartet_status check_entry(struct rows *r, uint32_t i, struct slice key)
     return rc;
 }
 
+/* A row that is marked as quarantined: does it break anything? */
+static quartet_status check_hidden(struct rows *r, struct slice key, struct state_hash hash)
+{
+    struct claim_reason why;
+    struct err wrong = ERR_INIT;
+    r->hidden_count++;
+    state_hash_add(&r->hidden, hash);
+    quartet_status rc = r->tests == NULL && claim_tested(r->t) ? claim_tests_new(r->catalog, r->t, &r->tests, &wrong) : QUARTET_OK;
+    if (rc == QUARTET_OK)
+        rc = claim_row_read(&r->claims, r->t, key, &r->claimer, &wrong);
+    if (rc == QUARTET_OK)
+        rc = claim_why(&r->claims, r->t, r->tests, key, &r->claimer, &why, &wrong);
+    if (rc == QUARTET_OK && !r->d->rebuild && why.column == NULL && why.check == NULL && why.index == NULL)
+        finding(r, r->t->id, key, "the row is marked as quarantined, and breaks no constraint");
+    if (rc == QUARTET_CORRUPT)
+        finding(r, r->t->id, key, wrong.text);
+    else if (rc != QUARTET_OK)
+        *r->err = wrong;
+    return rc == QUARTET_CORRUPT ? QUARTET_OK : rc;
+}
+
 static quartet_status check_row(struct rows *r, struct slice key, struct slice record)
 {
     struct err why = ERR_INIT;
@@ -92,7 +118,7 @@ static quartet_status check_row(struct rows *r, struct slice key, struct slice r
     if (r->values == NULL)
         return arena_fail(&r->arena, r->err);
     r->v->rows++;
-    quartet_status rc = table_decode(r->t, key, record, r->values, &r->arena, &live, &why);
+    quartet_status rc = table_decode_hidden(r->t, key, record, r->values, &r->arena, &live, &why);
     if (rc == QUARTET_OK)
         rc = row_decode(record, &r->t->rows, &r->arena, &row, &why);
     if (rc == QUARTET_CORRUPT) {
@@ -103,13 +129,25 @@ static quartet_status check_row(struct rows *r, struct slice key, struct slice r
         *r->err = why;
         return rc;
     }
+    struct state_hash hash = {0};
     if (row_live(&row))
-        state_hash_add(&r->hash, row_hash(&row, &r->t->rows, r->t->record_ids, r->t->id, key, &r->d->chains, &r->scratch));
+        hash = row_hash(&row, &r->t->rows, r->t->record_ids, r->t->id, key, &r->d->chains, &r->scratch);
+    state_hash_add(&r->hash, hash);
     if (r->scratch.failed)
         return err_nomem(r->err);
+    if (live && (record.p[0] & RECORD_HIDDEN) != 0)
+        rc = check_hidden(r, key, hash);
     for (uint32_t i = 0; rc == QUARTET_OK && live && !r->v->unread && i < r->t->index_count; i++)
         rc = check_entry(r, i, key);
     return rc;
+}
+
+static quartet_status count_listed(struct rows *r, struct slice key, struct slice record)
+{
+    (void)key;
+    (void)record;
+    r->found++;
+    return QUARTET_OK;
 }
 
 /* An entry whose row is not there, or has other values. */
@@ -129,7 +167,7 @@ static quartet_status check_stray(struct rows *r, struct slice entry, struct sli
     buf_clear(&r->record);
     quartet_status rc = kv_get(r->snap, NULL, r->t->id, key, &r->record, &why);
     if (rc == QUARTET_OK)
-        rc = table_decode(r->t, key, slice_of(r->record.data, r->record.len), r->values, &r->arena, &live, &why);
+        rc = table_decode_hidden(r->t, key, slice_of(r->record.data, r->record.len), r->values, &r->arena, &live, &why);
     if (rc == QUARTET_OK && live)
         rc = index_key(r->t, r->ix, r->values, key, &r->scratch, &why);
     if (rc == QUARTET_NOMEM)
@@ -145,7 +183,9 @@ static quartet_status check_table(struct rows *r)
 {
     struct table_state *s = db_table(r->d, r->t->id, r->err);
     quartet_status rc = s == NULL ? QUARTET_NOMEM : QUARTET_OK;
-    r->hash = (struct state_hash){0};
+    r->hash = r->hidden = (struct state_hash){0};
+    r->hidden_count = 0;
+    r->claims = (struct claim_view){.snap = r->snap, .chains = &r->d->chains};
     r->entries = mem_zalloc(r->t->index_count + 1u, sizeof *r->entries);
     if (rc == QUARTET_OK && r->entries == NULL)
         rc = err_nomem(r->err);
@@ -154,6 +194,9 @@ static quartet_status check_table(struct rows *r)
     r->v->tables++;
     if (rc == QUARTET_OK && !r->v->unread && (r->hash.lo != s->hash.lo || r->hash.hi != s->hash.hi))
         finding(r, r->t->id, (struct slice){0}, "the state hash of its rows is not the stored one");
+    if (rc == QUARTET_OK && !r->v->unread && !r->d->rebuild && (r->hidden_count != s->hidden_count || r->hidden.lo != s->hidden.lo || r->hidden.hi != s->hidden.hi))
+        finding(r, r->t->id, (struct slice){0}, "its quarantined rows are not those that the checkpoint tells of");
+    r->listed += r->hidden_count;
     for (uint32_t i = 0; rc == QUARTET_OK && i < r->t->index_count; i++) {
         r->ix = &r->t->indexes[i];
         r->found = 0;
@@ -168,6 +211,10 @@ static quartet_status check_table(struct rows *r)
     }
     mem_free(r->entries);
     r->entries = NULL;
+    claim_tests_free(r->tests);
+    r->tests = NULL;
+    claim_view_deinit(&r->claims);
+    r->claims = (struct claim_view){0};
     return rc;
 }
 
@@ -219,6 +266,7 @@ static void stage_free(struct rows *r)
     kv_release(r->snap);
     kv_close(r->store);
     arena_free_all(&r->arena);
+    claim_row_deinit(&r->claimer);
     buf_deinit(&r->key);
     buf_deinit(&r->scratch);
     buf_deinit(&r->record);
@@ -283,6 +331,11 @@ quartet_status verify_rows(struct verify *v, struct err *err)
     }
     for (uint32_t i = 0; rc == QUARTET_OK && r.catalog != NULL && (r.t = catalog_at_id(r.catalog, i)) != NULL; i++)
         rc = check_table(&r);
+    r.found = 0;
+    if (rc == QUARTET_OK && r.catalog != NULL && !v->unread)
+        rc = walk(&r, SYS_QUARANTINE, false, count_listed);
+    if (rc == QUARTET_OK && r.catalog != NULL && !v->unread && !r.d->rebuild && r.found != r.listed)
+        finding(&r, SYS_QUARANTINE, (struct slice){0}, "the list of quarantined rows is not that of the rows that are marked so");
     arena_rewind(&r.arena, (struct arena_mark){0});
     for (size_t i = 0; r.catalog != NULL && i < v->count; i++)
         name_finding(r.catalog, &v->findings[i], &r.arena);
