@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "copy.h"
 #include "json.h"
+#include "kind.h"
 #include "parser/lex.h"
 #include "parser/parse.h"
 
@@ -167,6 +168,8 @@ static quartet_status read_options(struct copying *c, struct err *err)
 
 /* ---- columns ---- */
 
+#define TABLE_INFO_MERGES_BY 6 /* column of PRAGMA table_info */
+
 /* A statement of our own failed: its text is the connection's last error. */
 static quartet_status inner(struct copying *c, int rc, struct err *err)
 {
@@ -232,9 +235,9 @@ static quartet_status table_columns(struct copying *c, struct err *err)
     c->count = list->count;
     int step = QUARTET_DONE;
     while (rc == QUARTET_OK && (step = quartet_step(s)) == QUARTET_ROW) {
-        const char *text = quartet_column_text(s, 1), *declared = quartet_column_text(s, 2);
+        const char *text = quartet_column_text(s, 1), *declared = quartet_column_text(s, 2), *merges = quartet_column_text(s, TABLE_INFO_MERGES_BY);
         uint32_t at = c->count;
-        if (text == NULL || declared == NULL) { /* none of them is NULL */
+        if (text == NULL || declared == NULL || merges == NULL) { /* none of them is NULL */
             rc = err_nomem(err);
             break;
         }
@@ -257,6 +260,8 @@ static quartet_status table_columns(struct copying *c, struct err *err)
         struct copy_column *col = &c->columns[at];
         col->name = arena_strndup(&c->a, text, strlen(text));
         rc = col->name == NULL ? arena_fail(&c->a, err) : type_of(c, declared, &col->type, err);
+        if (strcmp(merges, kind_merges(ROW_SET)) == 0)
+            col->type = (struct type_decl){.type = VALUE_JSON}; /* an array of what was declared */
         col->untyped = col->type.type == VALUE_NULL;
     }
     if (rc == QUARTET_OK)

@@ -18,6 +18,7 @@
 #define BIND_SOURCES_MAX    1000u /* in one FROM: binder and planner recurse along it */
 #define BIND_NONE           UINT32_MAX
 
+struct bsource;
 enum bcol_kind { BCOL_SOURCE, BCOL_GROUP, BCOL_AGG, BCOL_WINDOW };
 
 struct bcol {
@@ -28,6 +29,7 @@ struct bcol {
     bool is_boolean;
     uint32_t uses;                         /* how many expressions name it: 0 need not be read */
     const char *declared, *table, *column; /* of a plain column, else NULL */
+    struct bsource *source;                /* of a table's column, else NULL */
 };
 
 struct bquery;
@@ -63,6 +65,7 @@ struct bsource {
     const char *alias;
     uint32_t first_cid, count; /* a leaf's columns */
     uint32_t key_cid;          /* SRC_TABLE: the row's key as a BLOB, or BIND_NONE */
+    bool keyless;              /* INSERT's: rows that are not there yet */
     const struct table_def *table;
     struct bquery *query;
     struct bcte *cte;

@@ -290,6 +290,34 @@ static quartet_status bind_values_of(struct bind *b, struct scope *s, const stru
     return rc == QUARTET_NOTFOUND ? QUARTET_ERROR : rc;
 }
 
+/* siblings(body): what the row's register holds beside what shows, so the row's key goes along. */
+static quartet_status bind_siblings(struct bind *b, struct scope *s, const struct func *func, const struct ast_expr *e,
+                                    struct expr **args, struct expr **out, struct err *err)
+{
+    struct bsource *src = args[0]->op == EXPR_COLUMN ? b->cols[args[0]->u.column].source : NULL;
+    uint32_t column = src != NULL ? args[0]->u.column - src->first_cid : 0;
+    struct expr *all[4] = {args[0]};
+    if (src == NULL || src->table->columns[column].kind != ROW_MULTIVALUE)
+        return err_set_at(err, QUARTET_ERROR, e->offset, "siblings() takes a MULTIVALUE column of a table that this query reads");
+    if (src->as_of != AST_AS_OF_NONE)
+        return err_set_at(err, QUARTET_ERROR, e->offset, "siblings() tells what there is now: it does not go with AS OF");
+    if (src->keyless || strcmp(s->clause, "RETURNING") == 0)
+        return err_set_at(err, QUARTET_ERROR, e->offset, "siblings() cannot stand in INSERT or RETURNING: what is written has none");
+    quartet_status rc = QUARTET_OK;
+    if (src->key_cid == BIND_NONE) {
+        struct bcol key = {.name = "(key)", .type = VALUE_BLOB};
+        rc = bind_new_col(b, &key, &src->key_cid, err);
+    }
+    struct value table = value_int((int64_t)src->table->id), at = value_int(column);
+    if (rc == QUARTET_OK)
+        rc = bind_col_expr(b, src->key_cid, &all[1], err);
+    if (rc == QUARTET_OK)
+        rc = expr_const(b->a, &table, &all[2], err);
+    if (rc == QUARTET_OK)
+        rc = expr_const(b->a, &at, &all[3], err);
+    return rc != QUARTET_OK ? rc : expr_call(b->a, func, all, 4, e->offset, out, err);
+}
+
 quartet_status bind_function(struct bind *b, struct scope *s, const struct ast_expr *e,
                              struct expr **out, struct err *err)
 {
@@ -318,5 +346,7 @@ quartet_status bind_function(struct bind *b, struct scope *s, const struct ast_e
         return err_set_at(err, QUARTET_ERROR, e->offset,
                           "%s() is no aggregate: *, DISTINCT and FILTER do not apply", func->name);
     rc = bind_expr_list(b, s, &f->args, &args, err);
+    if (rc == QUARTET_OK && func == func_siblings())
+        return bind_siblings(b, s, func, e, args, out, err);
     return rc != QUARTET_OK ? rc : expr_call(b->a, func, args, f->args.count, e->offset, out, err);
 }

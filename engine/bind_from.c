@@ -71,7 +71,7 @@ struct bcol bind_table_col(const struct table_def *t, uint32_t column)
 {
     const struct column_def *c = &t->columns[column];
     struct bcol col = {.name = c->name,
-                       .declared = c->declared,
+                       .declared = c->kind == ROW_SET ? types_name(c->type) : c->declared, /* of what is read */
                        .table = t->name,
                        .column = c->name,
                        .is_boolean = c->is_boolean,
@@ -95,6 +95,8 @@ quartet_status bind_table_source(struct bind *b, struct scope *s, const struct t
     for (uint32_t i = 0; i < t->column_count && rc == QUARTET_OK; i++) {
         struct bcol col = bind_table_col(t, i);
         rc = bind_source_column(b, i < t->visible_count ? s : NULL, src, &col, err);
+        if (rc == QUARTET_OK)
+            b->cols[src->first_cid + i].source = src;
     }
     if (rc == QUARTET_OK && with_key) {
         struct bcol key = {.name = "(key)", .type = VALUE_BLOB};

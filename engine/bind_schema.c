@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bind.h"
+#include "kind.h"
 #include "parser/parse.h"
 #include "types.h"
 
@@ -119,7 +120,8 @@ static quartet_status table_columns(struct rows *r, const struct table_def *t)
                             decimal ? value_int(d->scale) : VALUE_NULL_INIT,
                             text(d->declared != NULL ? d->declared : ""),
                             text(column_key(t, i)),
-                            text(d->nocase ? "NOCASE" : "BINARY")};
+                            text(d->nocase ? "NOCASE" : "BINARY"),
+                            text(d->key_at >= 0 ? "key" : kind_merges(d->kind))};
         rc = by_default.failed ? err_nomem(r->err) : add(r, c);
         buf_deinit(&by_default);
     }
@@ -142,7 +144,7 @@ static quartet_status view_columns(struct rows *r, const struct view_def *v)
         struct value null = VALUE_NULL_INIT;
         struct value c[] = {text("def"), text("main"), text(v->name), text(i < v->ast->columns.count ? v->ast->columns.item[i].text : q->names[i]),
                             value_int(i + 1), null, text("YES"), text(s->is_boolean ? "BOOLEAN" : s->type == 0 ? "ANY" : types_name(s->type)),
-                            null, null, null, text(s->declared != NULL ? s->declared : ""), text(""), text((s->flags & EXPR_NOCASE_VALUE) != 0 ? "NOCASE" : "BINARY")};
+                            null, null, null, text(s->declared != NULL ? s->declared : ""), text(""), text((s->flags & EXPR_NOCASE_VALUE) != 0 ? "NOCASE" : "BINARY"), null};
         rc = add(r, c);
     }
     return rc;
@@ -288,7 +290,7 @@ static const struct {
     {"tables", tables, {"table_catalog", "table_schema", "table_name", "table_type"}},
     {"columns", columns,
      {"table_catalog", "table_schema", "table_name", "column_name", "#ordinal_position", "column_default", "is_nullable", "data_type",
-      "#character_maximum_length", "#numeric_precision", "#numeric_scale", "column_type", "column_key", "collation_name"}},
+      "#character_maximum_length", "#numeric_precision", "#numeric_scale", "column_type", "column_key", "collation_name", "merges_by"}},
     {"views", views, {"table_catalog", "table_schema", "table_name", "view_definition", "is_updatable"}},
     {"table_constraints", table_constraints,
      {"constraint_catalog", "constraint_schema", "constraint_name", "table_schema", "table_name", "constraint_type"}},

@@ -34,6 +34,7 @@ struct column_def {
     bool nocase;            /* COLLATE NOCASE */
     uint8_t kind;           /* enum row_kind */
     struct bounded bound;   /* of a COUNTER: what its CHECKs say */
+    uint8_t element, element_precision, element_scale; /* SET: the type of its elements; its own is JSON */
     int32_t key_at;         /* position in the primary key, or -1 */
     int32_t record_at;      /* position in the record (row_schema), or -1 for key columns */
     const struct ast_expr *default_expr; /* or NULL */

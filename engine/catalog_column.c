@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "catalog_internal.h"
+#include "kind.h"
 #include "parser/parse.h"
 #include "types.h"
 
@@ -43,19 +44,12 @@ static quartet_status constant_value(struct build *b, const struct column_def *c
     return types_convert(&decl, c->name, out, b->a, b->err);
 }
 
-static quartet_status column_kind(struct build *b, struct column_def *c, const struct ast_column_def *def)
+static uint8_t kind_of(uint8_t ast_kind)
 {
-    if (def->column_kind == AST_COLUMN_LWW)
-        return QUARTET_OK;
-    if (def->column_kind != AST_COLUMN_COUNTER)
-        return err_set_at(b->err, QUARTET_ERROR, def->name.offset, "column %s: only COUNTER columns and plain ones are supported by this version", c->name);
-    if (c->type == VALUE_REAL)
-        return err_set_at(b->err, QUARTET_ERROR, def->name.offset,
-                          "column %s: a COUNTER cannot be REAL, since its sum would depend on the order of additions; use DECIMAL(p, s)", c->name);
-    if (c->is_boolean || (c->type != VALUE_INTEGER && !(c->type == VALUE_DECIMAL && c->precision > 0)))
-        return err_set_at(b->err, QUARTET_ERROR, def->name.offset, "column %s: a COUNTER must be INTEGER or DECIMAL(p, s)", c->name);
-    c->kind = ROW_COUNTER;
-    return QUARTET_OK;
+    static const uint8_t kinds[] = {[AST_COLUMN_LWW] = ROW_LWW, [AST_COLUMN_COUNTER] = ROW_COUNTER, [AST_COLUMN_MAXIMUM] = ROW_MAXIMUM,
+                                    [AST_COLUMN_MINIMUM] = ROW_MINIMUM, [AST_COLUMN_SET] = ROW_SET, [AST_COLUMN_MULTIVALUE] = ROW_MULTIVALUE};
+    QASSERT(ast_kind < sizeof kinds);
+    return kinds[ast_kind];
 }
 
 static quartet_status build_column(struct build *b, uint32_t at, uint32_t id, const struct ast_column_def *def)
@@ -94,7 +88,10 @@ static quartet_status build_column(struct build *b, uint32_t at, uint32_t id, co
         else if (name_cmp(def->collate.text, "BINARY") != 0)
             return err_set_at(b->err, QUARTET_ERROR, def->collate.offset, "no such collation: %s (BINARY and NOCASE are known)", def->collate.text);
     }
-    return column_kind(b, c, def);
+    rc = kind_declare(c, kind_of(def->column_kind), b->err);
+    if (rc != QUARTET_OK)
+        b->err->sql_offset = def->name.offset;
+    return rc;
 }
 
 static quartet_status parse_column(struct build *b, const char *definition, struct ast_column_def **out)
@@ -272,10 +269,17 @@ quartet_status build_record(struct build *b, uint32_t base)
             if (rc != QUARTET_OK)
                 return rc;
         }
+        struct value empty = {.type = VALUE_JSON, .s = slice_of("[]", 2)};
+        if (at >= base && c->kind == ROW_SET) {
+            if (rows[i].missing.type != VALUE_NULL && !value_identical(&rows[i].missing, &empty))
+                return err_set_at(b->err, QUARTET_ERROR, b->first_default[at]->offset, "the DEFAULT of an added SET column must be empty (column %s): it is "
+                                  "so in the rows that are there", c->name);
+            rows[i].missing = empty;
+        }
         if (at >= base && c->kind == ROW_COUNTER && rows[i].missing.type == VALUE_NULL)
             rows[i].missing = c->type == VALUE_DECIMAL ? (struct value){.type = VALUE_DECIMAL, .scale = c->scale} : value_int(0);
     }
-    t->rows = (struct row_schema){.columns = rows, .count = n};
+    t->rows = (struct row_schema){.columns = rows, .count = n, .updates_win = b->ast->updates_win, .observes = b->ast->updates_win};
     for (uint32_t i = 0; i < n; i++)
         t->rows.observes |= rows[i].kind > ROW_COUNTER || rows[i].over_lww;
     t->record_columns = columns;

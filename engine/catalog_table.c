@@ -13,6 +13,7 @@
 #include <xxhash.h>
 
 #include "base/mem.h"
+#include "kind.h"
 #include "parser/parse.h"
 #include "types.h"
 
@@ -110,7 +111,7 @@ static quartet_status constraint_columns(struct build *b, const struct ast_const
             if ((*at)[j] == (uint32_t)k)
                 return err_set_at(b->err, QUARTET_ERROR, e->offset, "column %s stands twice in a key", name);
         if (b->columns[k].kind != ROW_LWW)
-            return err_set_at(b->err, QUARTET_ERROR, e->offset, "the COUNTER column %s can be in no key and no index", name);
+            return err_set_at(b->err, QUARTET_ERROR, e->offset, "the %s column %s can be in no key and no index", kind_name(b->columns[k].kind), name);
         (*at)[i] = (uint32_t)k;
         (*desc)[i] = c->columns.item[i].dir == AST_SORT_DESC;
     }
@@ -215,6 +216,12 @@ static quartet_status renamed_check(struct build *b, struct ast_expr **check)
     return rc;
 }
 
+/* Kinds whose value may be one that nobody wrote. */
+static bool merges_values(uint8_t kind)
+{
+    return kind == ROW_COUNTER || kind == ROW_SET || kind == ROW_MULTIVALUE;
+}
+
 static quartet_status build_check(struct build *b, struct ast_constraint *c)
 {
     struct check_def *k = &b->checks[b->t->check_count];
@@ -233,9 +240,15 @@ static quartet_status build_check(struct build *b, struct ast_constraint *c)
         return rc;
     if (k->text == NULL)
         return build_nomem(b);
-    for (uint32_t i = 0; i < b->t->visible_count && rc == QUARTET_OK; i++)
-        if (b->columns[i].kind == ROW_COUNTER && text_names(k->text, b->columns[i].name))
+    for (uint32_t i = 0; i < b->t->visible_count && rc == QUARTET_OK; i++) {
+        if (!merges_values(b->columns[i].kind) || !text_names(k->text, b->columns[i].name))
+            continue;
+        if (b->columns[i].kind == ROW_COUNTER)
             rc = build_bound(b, &b->columns[i], check);
+        else
+            rc = err_set_at(b->err, QUARTET_ERROR, c->offset, "a CHECK over the %s column %s is not supported: what merges into it need not keep what each writer kept",
+                            kind_name(b->columns[i].kind), b->columns[i].name);
+    }
     if (rc != QUARTET_OK)
         return rc;
     b->t->check_count++;
@@ -267,7 +280,8 @@ static quartet_status build_foreign_key(struct build *b, struct ast_constraint *
         parent[i] = r->columns.item[i].text;
     for (uint32_t i = 0; i < n; i++)
         if (b->columns[at[i]].kind != ROW_LWW)
-            return err_set_at(b->err, QUARTET_ERROR, c->offset, "the COUNTER column %s can be in no foreign key", b->columns[at[i]].name);
+            return err_set_at(b->err, QUARTET_ERROR, c->offset, "the %s column %s can be in no foreign key", kind_name(b->columns[at[i]].kind),
+                              b->columns[at[i]].name);
     *f = (struct foreign_key_def){.name = c->name.text, .parent = r->table.name.text, .column_count = n, .columns = at,
                                   .parent_columns = parent, .on_delete = r->on_delete, .on_update = r->on_update};
     b->t->foreign_key_count++;
@@ -292,7 +306,7 @@ static quartet_status build_primary(struct build *b)
     for (uint32_t i = 0; i < n; i++) {
         struct column_def *c = &b->columns[at[i]];
         if (c->kind != ROW_LWW)
-            return err_set_at(b->err, QUARTET_ERROR, b->primary->offset, "the COUNTER column %s cannot be in the primary key", c->name);
+            return err_set_at(b->err, QUARTET_ERROR, b->primary->offset, "the %s column %s cannot be in the primary key", kind_name(c->kind), c->name);
         if (c->nocase)
             return err_set_at(b->err, QUARTET_ERROR, b->primary->offset,
                               "column %s: a primary key compares bytes; declare COLLATE NOCASE with UNIQUE instead", c->name);
@@ -375,7 +389,7 @@ static quartet_status build_constraint(struct build *b, struct ast_constraint *c
     switch (c->kind) {
     case AST_CONSTRAINT_UNIQUE: case AST_CONSTRAINT_INDEX:
         if (own >= 0 && b->columns[own].kind != ROW_LWW)
-            return err_set_at(b->err, QUARTET_ERROR, c->offset, "the COUNTER column %s can be in no key and no index", b->columns[own].name);
+            return err_set_at(b->err, QUARTET_ERROR, c->offset, "the %s column %s can be in no key and no index", kind_name(b->columns[own].kind), b->columns[own].name);
         return build_implied(b, c, own);
     case AST_CONSTRAINT_CHECK: return build_check(b, c);
     case AST_CONSTRAINT_FOREIGN_KEY: return build_foreign_key(b, c, own);

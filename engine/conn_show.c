@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "kind.h"
 #include "parser/parse.h"
 
 /* A table under construction in the caller's arena. */
@@ -88,7 +89,6 @@ static quartet_status find_table(const struct catalog *catalog, const char *name
 static quartet_status show_columns(const struct catalog *catalog, const char *name, struct arena *a, struct conn_table *out, struct err *err)
 {
     static const char *const columns[] = {"cid", "name", "type", "notnull", "dflt_value", "pk", "merges_by"};
-    static const char *const kinds[] = {"last writer wins", "counter"};
     struct builder b;
     const struct table_def *t;
     quartet_status rc = find_table(catalog, name, &t, err);
@@ -105,7 +105,7 @@ static quartet_status show_columns(const struct catalog *catalog, const char *na
                                value_int(c->not_null),
                                c->default_expr != NULL && !text.failed ? text_of(a, (const char *)text.data) : VALUE_NULL_INIT,
                                value_int(c->key_at + 1),
-                               text_of(a, c->key_at >= 0 ? "key" : kinds[c->kind])};
+                               text_of(a, c->key_at >= 0 ? "key" : kind_merges(c->kind))};
         rc = add_row(&b, row, err);
         buf_deinit(&text);
     }

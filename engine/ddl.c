@@ -164,8 +164,6 @@ static quartet_status create_table(struct ddl *x, const struct ast_stmt *stmt)
         return rc;
     if (c.temporary)
         return ddl_unsupported(x, "CREATE TEMPORARY TABLE");
-    if (c.updates_win)
-        return ddl_unsupported(x, "UPDATES WIN");
     if (c.as != NULL && stmt->params.count > 0)
         return err_set_at(x->err, QUARTET_ERROR, c.name.name.offset, "CREATE TABLE AS cannot have parameters");
     if (c.as != NULL || c.like.name.text != NULL) {

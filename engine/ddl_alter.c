@@ -22,7 +22,7 @@ static quartet_status check_added(struct ddl *x, const struct ast_column_def *c)
                               "a column cannot be added as a key; add it, then CREATE UNIQUE INDEX");
     }
     bool null_default = c->default_value == NULL || c->default_value->kind == AST_EXPR_NULL;
-    if (c->not_null == 1 && null_default && c->column_kind != AST_COLUMN_COUNTER)
+    if (c->not_null == 1 && null_default && c->column_kind != AST_COLUMN_COUNTER && c->column_kind != AST_COLUMN_SET)
         return err_set_at(x->err, QUARTET_ERROR, c->name.offset, "an added column that is NOT NULL needs a DEFAULT that is not NULL");
     return QUARTET_OK;
 }

@@ -75,6 +75,12 @@ static quartet_status counter_back(const struct column_def *c, const struct valu
     return QUARTET_OK;
 }
 
+/* A MAXIMUM that goes back begins anew: what was larger no longer counts. */
+static uint8_t back_op(uint8_t kind)
+{
+    return kind == ROW_COUNTER ? ROW_ADD : kind == ROW_MAXIMUM || kind == ROW_MINIMUM ? ROW_CUT : ROW_PUT;
+}
+
 /* x->old over x->now, which is there. */
 static quartet_status set_back(struct xbacktrack *x, struct slice key, struct err *err)
 {
@@ -85,9 +91,9 @@ static quartet_status set_back(struct xbacktrack *x, struct slice key, struct er
         if (c->key_at >= 0 || value_identical(&x->old[i], &x->now[i]))
             continue;
         struct table_write *w = &x->writes[n++];
-        *w = (struct table_write){.column = i, .add = c->kind == ROW_COUNTER, .value = x->old[i]};
+        *w = (struct table_write){.column = i, .op = back_op(c->kind), .value = x->old[i]};
         quartet_status rc =
-            w->add ? counter_back(c, &x->old[i], &x->now[i], &w->value, err) : QUARTET_OK;
+            c->kind == ROW_COUNTER ? counter_back(c, &x->old[i], &x->now[i], &w->value, err) : QUARTET_OK;
         if (rc != QUARTET_OK)
             return rc;
     }

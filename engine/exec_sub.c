@@ -403,8 +403,14 @@ static int64_t host_stamp(void *arg, bool stable)
     return (int64_t)txn_newest_stamp(((struct exec *)arg)->t, stable);
 }
 
+static quartet_status host_siblings(void *arg, uint64_t table, uint32_t column, struct slice key, struct arena *a, struct value **out, uint32_t *count,
+                                    struct err *err)
+{
+    return table_siblings(((struct exec *)arg)->t, table, column, key, a, out, count, err);
+}
+
 const struct expr_host exec_host = {
-    .now_us = host_now, .stamp = host_stamp, .random = host_random, .subquery = host_subquery, .raise = host_raise};
+    .siblings = host_siblings, .now_us = host_now, .stamp = host_stamp, .random = host_random, .subquery = host_subquery, .raise = host_raise};
 
 /* ---- WITH ---- */
 

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "kind.h"
+
 quartet_status write_open(struct xnode *x, struct err *err)
 {
     struct xwrite *w = (struct xwrite *)x;
@@ -67,6 +69,8 @@ quartet_status write_convert(struct xwrite *w, uint32_t column, struct value *v,
 {
     const struct table_def *t = w->x.p->u.write->table;
     const struct column_def *c = &t->columns[column];
+    if (c->kind == ROW_SET)
+        return kind_set_value(c, v, &w->scratch, err);
     if (v->type == VALUE_NULL || (v->type == c->type && c->type == VALUE_INTEGER && !c->is_boolean))
         return QUARTET_OK;
     if (v->type == VALUE_REAL && c->type == VALUE_REAL && v->r == v->r)
@@ -173,23 +177,41 @@ static quartet_status counter_sum(const struct column_def *c, const struct value
     return QUARTET_OK;
 }
 
+/* set_add and set_remove of a SET: what comes and goes, whatever else is in it. */
+static quartet_status set_changes(struct xwrite *w, const struct column_def *c, uint32_t column, struct value v, struct table_write *out, struct err *err)
+{
+    struct kind_change *changes;
+    uint32_t count;
+    quartet_status rc = kind_changes_convert(c, &v, &w->scratch, err);
+    if (rc == QUARTET_OK)
+        rc = kind_changes(v.s, &w->scratch, &changes, &count, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    *out = (struct table_write){.column = column, .op = ROW_ADD, .value = v};
+    return kind_changed(&w->old[column], changes, count, &w->scratch, &w->values[column], err);
+}
+
 quartet_status write_set(struct xwrite *w, const struct pset_column *set, struct value v,
                          struct table_write *out, struct err *err)
 {
     const struct column_def *c = &w->x.p->u.write->table->columns[set->column];
+    struct value *now = &w->values[set->column];
+    const struct value *old = &w->old[set->column];
+    if (set->add && c->kind == ROW_SET)
+        return set_changes(w, c, set->column, v, out, err);
     quartet_status rc = write_convert(w, set->column, &v, err);
     if (rc != QUARTET_OK)
         return rc;
-    *out = (struct table_write){.column = set->column, .value = v};
-    w->values[set->column] = v;
+    *out = (struct table_write){.column = set->column, .op = ROW_PUT, .value = v};
+    *now = c->kind == ROW_MAXIMUM || c->kind == ROW_MINIMUM ? *kind_extreme(c->kind, old, &v) : v;
     if (c->kind != ROW_COUNTER)
         return QUARTET_OK;
-    out->add = true;
+    out->op = ROW_ADD;
     if (!set->add)
-        return counter_difference(w, c, &w->old[set->column], &v, &out->value, err);
+        return counter_difference(w, c, old, &v, &out->value, err);
     if (v.type == VALUE_NULL)
         return constraint(w, err, "COUNTER", c->name);
-    return counter_sum(c, &w->old[set->column], &v, &w->values[set->column], err);
+    return counter_sum(c, old, &v, now, err);
 }
 
 /* ---- UPDATE ---- */

@@ -143,6 +143,9 @@ struct expr_host {
     int64_t (*now_us)(void *host_arg);
     int64_t (*stamp)(void *host_arg, bool stable); /* the newest known, or the newest stable one */
     quartet_status (*random)(void *host_arg, void *p, size_t n, struct err *err);
+    /* All values of a MULTIVALUE column of the row with this key, the one that shows first; in the arena. None: there is no such row. */
+    quartet_status (*siblings)(void *host_arg, uint64_t table, uint32_t column, struct slice key, struct arena *a, struct value **out, uint32_t *count,
+                               struct err *err);
     /* RAISE() in a trigger: an enum ast_raise and its message (empty for IGNORE). Returns the error that ends the statement. */
     quartet_status (*raise)(void *host_arg, int action, struct slice message, struct err *err);
     /* The answer of a subquery node for row `row` of `in` (in NULL: no row). `left`: values of e->args (EXPR_IN_QUERY). EXISTS and IN answer

@@ -40,6 +40,9 @@ bool func_exists(const char *name);
 /* The name of a function that may stand without parentheses (CURRENT_DATE); the binder asks it for a column name it cannot resolve. */
 const struct func *func_bare(const char *name);
 extern const struct func func_raise; /* RAISE(): arguments action and message; the binder's alone, no name finds it */
+const struct func *func_siblings(void); /* the binder gives it the row's key, the table's id and the column's place behind its argument */
+bool func_changes_set(const struct func *f); /* set_add, set_remove; `code` is the enum row_write_op */
+extern const struct func func_set_changes; /* the planner's alone: what set_add and set_remove do to a SET column (kind.h) */
 const struct func *func_at(uint32_t i); /* the whole table, for SHOW FUNCTIONS and the docs' test; NULL past the end */
 
 #endif

@@ -152,7 +152,7 @@ struct pset_column {
     uint32_t from;   /* UPDATE: input position */
     struct expr
         *expr; /* ON CONFLICT: over the present row and, behind it, the row to be inserted */
-    bool add;  /* COUNTER: the value is what is added */
+    bool add;  /* COUNTER: the value is what is added; SET: a BLOB of changes (kind.h) */
 };
 struct pupsert {
     uint32_t *target; /* columns of the conflict target; target_count 0: any */

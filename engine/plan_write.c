@@ -42,9 +42,11 @@ static quartet_status target_open(struct planner *p, const struct ast_qname *nam
     t->query->bare_by = BIND_NONE;
     t->scope = (struct scope){.query = t->query, .clause = "this statement"};
     quartet_status rc = bind_with(&p->b, &t->scope, with, err);
-    return rc != QUARTET_OK
-               ? rc
-               : bind_table_source(&p->b, &t->scope, t->table, alias, key, &t->src, err);
+    if (rc == QUARTET_OK)
+        rc = bind_table_source(&p->b, &t->scope, t->table, alias, key, &t->src, err);
+    if (rc == QUARTET_OK)
+        t->src->keyless = !key;
+    return rc;
 }
 
 static quartet_status find_column(const struct table_def *t, const struct ast_name *name,
@@ -203,6 +205,31 @@ static quartet_status counter_add(struct planner *p, uint32_t cid, struct expr *
     return x->op == EXPR_SUB ? expr_unary(p->a, EXPR_NEG, *e, x->sql_offset, e, err) : QUARTET_OK;
 }
 
+/* set_add(set_remove(tags, a), b) on the SET column tags: a goes and b comes, and tags is not read. */
+static quartet_status set_changes(struct planner *p, uint32_t cid, struct expr **e, bool *add, struct err *err)
+{
+    uint32_t n = 0;
+    const struct expr *x = *e;
+    for (; x->op == EXPR_CALL && func_changes_set(x->u.func) && x->arg_count > 1; x = x->args[0])
+        n += x->arg_count - 1;
+    *add = n > 0 && x->op == EXPR_COLUMN && x->u.column == cid;
+    if (!*add)
+        return QUARTET_OK;
+    struct expr **args = arena_zalloc(p->a, 2 * n, sizeof *args);
+    quartet_status rc = args == NULL ? arena_fail(p->a, err) : QUARTET_OK;
+    uint32_t at = n; /* the innermost call comes first */
+    for (x = *e; rc == QUARTET_OK && x->op == EXPR_CALL; x = x->args[0]) {
+        struct value op = value_int(x->u.func->code);
+        at -= x->arg_count - 1;
+        for (uint32_t i = 1; i < x->arg_count && rc == QUARTET_OK; i++) {
+            uint32_t to = 2 * (at + i - 1);
+            rc = expr_const(p->a, &op, &args[to], err);
+            args[to + 1] = x->args[i];
+        }
+    }
+    return rc == QUARTET_OK ? expr_call(p->a, &func_set_changes, args, 2 * n, (*e)->sql_offset, e, err) : rc;
+}
+
 struct set_list {
     struct pset_column *item;
     struct expr **exprs;
@@ -217,6 +244,8 @@ static quartet_status add_set(struct planner *p, const struct target *t, struct 
     quartet_status rc = QUARTET_OK;
     if (c->kind == ROW_COUNTER)
         rc = counter_add(p, t->src->first_cid + column, &e, &add, err);
+    else if (c->kind == ROW_SET)
+        rc = set_changes(p, t->src->first_cid + column, &e, &add, err);
     if (rc != QUARTET_OK)
         return rc;
     uint32_t at = 0, cap = list->cap;

@@ -210,20 +210,16 @@ static quartet_status sums_of(txn *t, const struct table_def *table, struct slic
         return rc;
     if (own && pending_read(record, &prior) && prior.live) {
         *inserted = (prior.flags & ROW_OP_INSERT) != 0;
-        while (!*inserted && prior.adds.left > 0) {
-            uint64_t at = bytes_varint(&prior.adds);
-            struct dec128 sum = {.lo = bytes_u64(&prior.adds)};
-            sum.hi = (int64_t)bytes_u64(&prior.adds);
-            if (at < table->rows.count && !prior.adds.bad)
-                sums[at] = dec_get(sum);
-        }
+        struct pending_item item;
+        while (!*inserted && pending_next(&prior.items, &table->rows, &item))
+            sums[item.column] = item.sum; /* 0 where it is no COUNTER */
     }
     for (uint32_t i = 0; i < count; i++) {
         int32_t at = table->columns[writes[i].column].record_at;
         if (at < 0 || table->rows.columns[at].kind != ROW_COUNTER || !bounded_any(&table->columns[writes[i].column].bound))
             continue;
         const struct row_column *c = &table->rows.columns[at];
-        __int128 before = writes[i].add ? 0 : row_counter_number(c, &old[writes[i].column]);
+        __int128 before = writes[i].op == ROW_ADD ? 0 : row_counter_number(c, &old[writes[i].column]);
         sums[at] += row_counter_number(c, &writes[i].value) - before;
     }
     return QUARTET_OK;

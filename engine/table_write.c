@@ -223,11 +223,13 @@ quartet_status table_insert(txn *t, const struct table_def *table, struct value 
     quartet_status rc = txn_writable(t, err);
     if (rc != QUARTET_OK)
         return rc;
-    for (uint32_t i = 0; i < table->rows.count; i++)
-        if (table->rows.columns[i].kind == ROW_COUNTER) { /* a counter never reads as NULL */
-            struct value *v = &values[table->record_columns[i]];
+    for (uint32_t i = 0; i < table->rows.count; i++) {
+        struct value *v = &values[table->record_columns[i]];
+        if (table->rows.columns[i].kind == ROW_COUNTER) /* a counter never reads as NULL, nor does a set */
             *v = row_counter_value(&table->rows.columns[i], row_counter_number(&table->rows.columns[i], v));
-        }
+        else if (table->rows.columns[i].kind == ROW_SET && v->type == VALUE_NULL)
+            *v = (struct value){.type = VALUE_JSON, .s = slice_of("[]", 2)};
+    }
     if (table->bounded)
         rc = share_begin(table, values, err);
     if (rc == QUARTET_OK)
@@ -248,74 +250,6 @@ quartet_status table_insert(txn *t, const struct table_def *table, struct value 
             rc = arena_fail(a, err);
     }
     return rc;
-}
-
-/* One write as it takes effect: the column's new visible value, and for a COUNTER what is added. */
-static quartet_status effect(const struct table_def *table, const struct table_write *w, const struct value *old, struct value *fresh, __int128 *add,
-                             struct err *err)
-{
-    const struct column_def *c = &table->columns[w->column];
-    *add = 0;
-    if (c->record_at < 0)
-        return err_set(err, QUARTET_INTERNAL, "table_update of key column %s.%s", table->name, c->name);
-    const struct row_column *rc = &table->rows.columns[c->record_at];
-    if (rc->kind != ROW_COUNTER) {
-        *fresh = w->value;
-        return QUARTET_OK;
-    }
-    if (w->value.type == VALUE_NULL)
-        return err_set(err, QUARTET_CONSTRAINT, "the COUNTER column %s.%s cannot be NULL", table->name, c->name);
-    __int128 before = row_counter_number(rc, old), by = row_counter_number(rc, &w->value);
-    *add = w->add ? by : by - before;
-    *fresh = row_counter_value(rc, before + *add);
-    if (row_counter_number(rc, fresh) != before + *add)
-        return err_set(err, QUARTET_ERROR, "overflow in the COUNTER column %s.%s", table->name, c->name);
-    return QUARTET_OK;
-}
-
-/* The pending operation of an updated row into t->meta: what stood there before and these writes. */
-static quartet_status update_meta(txn *t, const struct table_def *table, const struct pending *prior, const struct table_write *writes, uint32_t n,
-                                  const __int128 *adds, struct err *err)
-{
-    uint32_t count = table->rows.count;
-    size_t map_n = (count + 7u) / 8u;
-    struct buf *meta = &t->meta;
-    buf_clear(meta);
-    if (prior != NULL && (prior->flags & ROW_OP_INSERT) != 0) { /* the visible values say all */
-        buf_u8(meta, prior->flags);
-        return QUARTET_OK;
-    }
-    uint8_t *map = arena_zalloc(&t->scratch, map_n + 1, 1);
-    __int128 *sums = arena_zalloc(&t->scratch, count + 1u, sizeof *sums);
-    if (map == NULL || sums == NULL)
-        return arena_fail(&t->scratch, err);
-    if (prior != NULL) {
-        memcpy(map, prior->bitmap.p, prior->bitmap.n < map_n ? prior->bitmap.n : map_n);
-        for (struct bytes_in in = prior->adds; in.left > 0 && !in.bad;) {
-            uint64_t at = bytes_varint(&in);
-            struct dec128 d = {.lo = bytes_u64(&in)};
-            d.hi = (int64_t)bytes_u64(&in);
-            if (at < count)
-                sums[at] = dec_get(d);
-        }
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t at = (uint32_t)table->columns[writes[i].column].record_at;
-        if (table->rows.columns[at].kind == ROW_COUNTER)
-            sums[at] += adds[i];
-        else
-            map[at / 8] |= (uint8_t)(1u << (at % 8));
-    }
-    buf_u8(meta, 0);
-    buf_put(meta, map, map_n);
-    for (uint32_t i = 0; i < count; i++)
-        if (sums[i] != 0) {
-            struct dec128 d = dec_make(sums[i]);
-            buf_varint(meta, i);
-            buf_u64(meta, d.lo);
-            buf_u64(meta, (uint64_t)d.hi);
-        }
-    return meta->failed ? err_nomem(err) : QUARTET_OK;
 }
 
 static quartet_status move_entries(txn *t, const struct table_def *table, const struct value *old, const struct value *fresh, const bool *touched,
@@ -348,8 +282,7 @@ quartet_status table_update(txn *t, const struct table_def *table, struct slice 
         rc = txn_writable(t, err);
     struct value *fresh = arena_dup(&t->scratch, old, table->column_count * sizeof *old);
     bool *touched = arena_zalloc(&t->scratch, table->column_count, sizeof *touched);
-    __int128 *adds = arena_zalloc(&t->scratch, write_count + 1u, sizeof *adds);
-    if (rc == QUARTET_OK && (fresh == NULL || touched == NULL || adds == NULL))
+    if (rc == QUARTET_OK && (fresh == NULL || touched == NULL))
         rc = arena_fail(&t->scratch, err);
     if (rc == QUARTET_OK)
         rc = txn_row(t, table->id, key, t->statement, &record, &own, &found, err);
@@ -357,14 +290,11 @@ quartet_status table_update(txn *t, const struct table_def *table, struct slice 
         return rc;
     if (!found || (own && (!pending_read(record, &prior) || !prior.live)))
         return err_set(err, QUARTET_INTERNAL, "table_update of a row of %s that is not there", table->name);
-    for (uint32_t i = 0; i < write_count && rc == QUARTET_OK; i++) {
-        rc = effect(table, &writes[i], &fresh[writes[i].column], &fresh[writes[i].column], &adds[i], err);
+    for (uint32_t i = 0; i < write_count; i++)
         touched[writes[i].column] = true;
-    }
+    rc = pending_update(table, own ? &prior : NULL, writes, write_count, fresh, &t->scratch, &t->meta, err);
     if (rc == QUARTET_OK && table->index_count > 0)
         rc = check_unique(t, table, old, fresh, key, a, conflict, err);
-    if (rc == QUARTET_OK)
-        rc = update_meta(t, table, own ? &prior : NULL, writes, write_count, adds, err);
     if (rc == QUARTET_OK)
         rc = put_row(t, table, key, true, fresh, err);
     if (rc == QUARTET_OK && table->index_count > 0)

@@ -510,7 +510,7 @@ bool pending_read(struct slice record, struct pending *out)
         const uint8_t *p = bytes_take(&in, n);
         out->bitmap = slice_of(p, p == NULL ? 0 : n);
     }
-    out->adds = in;
+    out->items = in;
     return !in.bad;
 }
 

@@ -79,6 +79,8 @@ void table_scan_close(table_scan *s); /* NULL is allowed */
 quartet_status table_get(txn *t, const struct table_def *table, struct slice key, struct value *values, struct arena *a, bool *found, struct err *err);
 /* The same, in sight or not. */
 quartet_status table_get_any(txn *t, const struct table_def *table, struct slice key, struct value *values, struct arena *a, bool *found, struct err *err);
+/* All values of a MULTIVALUE column (position in table_def.columns) that nobody replaced, the one that shows first. *count 0: no live row. */
+quartet_status table_siblings(txn *t, uint64_t table, uint32_t column, struct slice key, struct arena *a, struct value **out, uint32_t *count, struct err *err);
 /* Encode the primary key of a row's values. */
 quartet_status table_key(const struct table_def *table, const struct value *values, struct buf *out, struct err *err);
 
@@ -93,7 +95,8 @@ quartet_status table_insert(txn *t, const struct table_def *table, struct value 
                             struct err *err);
 struct table_write {
     uint32_t column;    /* position in table_def.columns; not a key column */
-    bool add;           /* COUNTER: `value` is added */
+    uint8_t op;         /* enum row_write_op. ROW_PUT: the column's new value, whatever its kind (a MAXIMUM stays where it is larger). ROW_ADD: COUNTER: `value` is added;
+                         * SET: `value` is a BLOB of changes (kind.h). ROW_CUT: MAXIMUM, MINIMUM: the register begins anew with `value` */
     struct value value;
 };
 /* UPDATE of one live row. A change of key columns is delete and insert: the caller's. `old` are the row's present values (from the scan). UNIQUE is checked. */

@@ -210,6 +210,33 @@ static struct value sum_value(const struct row_column *column, __int128 sum)
     return (struct value){.type = VALUE_DECIMAL, .scale = column->scale, .dec = dec_make(sum)}; /* beyond 64 bits */
 }
 
+/* What the visible values do not tell. */
+static quartet_status items_operation(struct commit *c, const struct table_def *t, const struct pending *p, struct row_op *op)
+{
+    struct bytes_in items = p->items;
+    struct pending_item item;
+    while (pending_next(&items, &t->rows, &item)) {
+        const struct row_column *column = &t->rows.columns[item.column];
+        if (column->kind == ROW_MAXIMUM || column->kind == ROW_MINIMUM) {
+            for (uint32_t i = 0; i < op->write_count; i++)
+                if (op->writes[i].column == item.column)
+                    op->writes[i].op = item.op; /* begins anew with it */
+            continue;
+        }
+        QASSERT(op->write_count < c->write_cap);
+        struct row_write *w = &op->writes[op->write_count++];
+        *w = (struct row_write){.column = item.column, .op = item.op};
+        w->value = column->kind == ROW_COUNTER ? sum_value(column, item.sum) : (struct value){.type = VALUE_TEXT, .s = item.token};
+    }
+    return items.bad ? err_set(c->err, QUARTET_INTERNAL, "damaged pending row of table %s", t->name) : QUARTET_OK;
+}
+
+/* What an UPDATE that wrote a column's value does to its register. */
+static uint8_t update_op(const struct row_column *column)
+{
+    return column->kind == ROW_LWW ? ROW_PUT : ROW_ADD;
+}
+
 /* The pending row as a net operation. *empty: nothing is left of it. *values: of an INSERT, where bytes is not NULL. */
 static quartet_status row_operation(struct commit *c, const struct table_def *t, struct slice record, struct row_op *op, struct apply_values *values, bool *empty)
 {
@@ -221,7 +248,7 @@ static quartet_status row_operation(struct commit *c, const struct table_def *t,
     struct bytes_in in = bytes_in(p.values.p, p.values.n);
     for (uint32_t i = 0; p.live && i < p.value_count; i++) {
         struct row_write *w = &c->writes[op->write_count];
-        *w = (struct row_write){.column = i};
+        *w = (struct row_write){.column = i, .op = (p.flags & ROW_OP_INSERT) != 0 ? ROW_PUT : update_op(&t->rows.columns[i])};
         if ((p.flags & ROW_OP_INSERT) != 0 || (p.bitmap.p[i / 8] >> (i % 8) & 1) != 0) {
             value_decode(&in, &w->value);
             c->ends[i] = (uint32_t)(p.values.n - in.left);
@@ -234,15 +261,9 @@ static quartet_status row_operation(struct commit *c, const struct table_def *t,
         uint32_t i = op->write_count++;
         c->writes[i] = (struct row_write){.column = i, .value = t->rows.columns[i].missing};
     }
-    while (p.live && (p.flags & ROW_OP_INSERT) == 0 && p.adds.left > 0) {
-        struct row_write *w = &c->writes[op->write_count++];
-        *w = (struct row_write){.column = (uint32_t)bytes_varint(&p.adds), .op = ROW_ADD};
-        struct dec128 sum = {.lo = bytes_u64(&p.adds)};
-        sum.hi = (int64_t)bytes_u64(&p.adds);
-        if (p.adds.bad || w->column >= t->rows.count)
-            return err_set(c->err, QUARTET_INTERNAL, "damaged pending row of table %s", t->name);
-        w->value = sum_value(&t->rows.columns[w->column], dec_get(sum));
-    }
+    quartet_status rc = p.live && (p.flags & ROW_OP_INSERT) == 0 ? items_operation(c, t, &p, op) : QUARTET_OK;
+    if (rc != QUARTET_OK)
+        return rc;
     if (in.bad)
         return err_set(c->err, QUARTET_INTERNAL, "damaged pending row of table %s", t->name);
     *empty = op->flags == 0 && op->write_count == 0;
@@ -260,9 +281,11 @@ static struct slice final_key(const struct commit *c, const struct table_def *t,
     return slice_of(raw, HIDDEN_KEY_BYTES);
 }
 
-static quartet_status writes_room(struct commit *c, const struct table_def *t)
+static quartet_status writes_room(struct commit *c, const struct table_def *t, size_t record_bytes)
 {
     uint32_t need = 2 * t->rows.count + 1;
+    if (t->rows.observes) /* each element of a SET is a write; it takes three bytes at least */
+        need += (uint32_t)(record_bytes / 3);
     if (c->write_cap >= need)
         return QUARTET_OK;
     c->writes = arena_zalloc(&c->arena, need, sizeof *c->writes);
@@ -323,7 +346,7 @@ static quartet_status encode_row(struct commit *c, const struct table_def *t, st
     struct apply_values values;
     bool empty = false;
     uint8_t raw[HIDDEN_KEY_BYTES];
-    quartet_status rc = writes_room(c, t);
+    quartet_status rc = writes_room(c, t, record.n);
     if (rc == QUARTET_OK)
         rc = row_operation(c, t, record, &op, &values, &empty);
     if (rc != QUARTET_OK || empty)

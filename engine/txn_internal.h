@@ -1,7 +1,7 @@
 /* txn_internal.h - what a transaction is made of; for txn*.c, table*.c, index.c, ddl.c and conn.c.
  *
  * A pending row in the transaction's buffer is a record that is not SIMPLE: flags, meta, visible values. Its meta: u8 flags (row_op_flags), then,
- * where the row is neither inserted nor deleted, a bitmap of written record columns, then for each COUNTER added to: varint column, 16 bytes sum. */
+ * where the row is neither inserted nor deleted, a bitmap of written record columns whose visible value is what was written, then items (table_pending.c). */
 #ifndef ENGINE_TXN_INTERNAL_H
 #define ENGINE_TXN_INTERNAL_H
 
@@ -91,11 +91,24 @@ struct pending {
     uint8_t flags;         /* row_op_flags */
     bool live;
     struct slice bitmap;   /* written columns; empty where flags != 0 */
-    struct bytes_in adds;  /* varint column, u64 lo, u64 hi; ... */
+    struct bytes_in items; /* what the visible values do not tell */
     uint32_t value_count;
     struct slice values;
 };
 bool pending_read(struct slice record, struct pending *out);
+
+/* table_pending.c */
+struct pending_item {
+    uint32_t column;    /* of the record */
+    uint8_t op;         /* enum row_write_op */
+    __int128 sum;       /* COUNTER, ROW_ADD: what is added */
+    struct slice token; /* SET, ROW_ADD and ROW_CUT: the element. MAXIMUM, MINIMUM, ROW_CUT: the register begins anew, with the visible value */
+};
+bool pending_next(struct bytes_in *items, const struct row_schema *schema, struct pending_item *out); /* ascending columns; a SET's elements in order. False: the end, or items->bad */
+/* The pending operation of an updated row as meta: what `prior` (NULL: nothing) says and these writes, one after the other. `values` is the row by table column, as it was,
+ * and becomes what it is. */
+quartet_status pending_update(const struct table_def *table, const struct pending *prior, const struct table_write *writes, uint32_t count, struct value *values,
+                              struct arena *a, struct buf *meta, struct err *err);
 
 /* The present record of a row for this transaction. *own: it is a pending one, *out points into the buffer; otherwise it is in t->record. False in
  * *found: no such record. Live or not is the caller's to look at. */

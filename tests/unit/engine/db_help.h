@@ -120,7 +120,7 @@ static inline quartet_status help_update(txn *t, const char *table, int64_t id, 
     struct arena a = {0};
     struct value old[16];
     bool found;
-    struct table_write w = {.column = (uint32_t)table_column(def, column), .add = add, .value = help_value(text)};
+    struct table_write w = {.column = (uint32_t)table_column(def, column), .op = add ? ROW_ADD : ROW_PUT, .value = help_value(text)};
     quartet_status rc = txn_statement_begin(t, err);
     struct slice k = help_key(def, id, &key);
     if (rc == QUARTET_OK)

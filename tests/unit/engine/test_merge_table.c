@@ -14,6 +14,11 @@ struct cell {
 #define OLD_ROW "INSERT INTO t VALUES (1, 'old', 5, 10)"
 #define ALL "SELECT * FROM t ORDER BY id"
 
+#define KINDS "CREATE TABLE k (id INTEGER PRIMARY KEY, hi INTEGER MAXIMUM, tags TEXT SET, body TEXT MULTIVALUE); INSERT INTO k VALUES (1, 5, '[\"a\"]', 'old')"
+#define WIN "CREATE TABLE w (id INTEGER PRIMARY KEY, name TEXT, qty INTEGER) UPDATES WIN; INSERT INTO w VALUES (1, 'x', 5)"
+#define ALL_K "SELECT *, siblings(body) FROM k ORDER BY id"
+#define ALL_W "SELECT * FROM w ORDER BY id"
+
 static const struct cell cells[] = {
     /* rows */
     {"insert-insert", "INSERT INTO t VALUES (2, 'A', 1, 2)", "INSERT INTO t VALUES (2, 'B', 3, 4)", ALL, "1|old|5|10\n2|A|1|6\n", "1|old|5|10\n2|B|3|6\n"},
@@ -41,6 +46,20 @@ static const struct cell cells[] = {
     {"upsert-upsert-old", "INSERT INTO t (id, n) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET n = n + 1", "INSERT INTO t (id, n) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET n = n + 1",
      ALL, "1|old|5|12\n", NULL},
     {"replace-replace", "REPLACE INTO t VALUES (1, 'A', 1, 2)", "REPLACE INTO t VALUES (1, 'B', 3, 4)", ALL, "1|A|1|6\n", "1|B|3|6\n"},
+    /* kinds of column */
+    {"maximum-maximum", "UPDATE k SET hi = 9", "UPDATE k SET hi = 7", ALL_K, "1|9|[\"a\"]|old|[\"old\"]\n", NULL},
+    {"maximum-delete", "UPDATE k SET hi = 9", "DELETE FROM k", ALL_K, "", NULL},
+    {"set-add-add", "UPDATE k SET tags = set_add(tags, 'b')", "UPDATE k SET tags = set_add(tags, 'c')", ALL_K, "1|5|[\"a\",\"b\",\"c\"]|old|[\"old\"]\n", NULL},
+    {"set-add-remove", "UPDATE k SET tags = set_add(tags, 'a')", "UPDATE k SET tags = set_remove(tags, 'a')", ALL_K, "1|5|[\"a\"]|old|[\"old\"]\n", NULL},
+    {"set-add-remove-other", "UPDATE k SET tags = set_add(tags, 'b')", "UPDATE k SET tags = set_remove(tags, 'a')", ALL_K, "1|5|[\"b\"]|old|[\"old\"]\n", NULL},
+    {"set-add-assign", "UPDATE k SET tags = set_add(tags, 'b')", "UPDATE k SET tags = '[\"c\"]'", ALL_K, "1|5|[\"b\",\"c\"]|old|[\"old\"]\n", NULL},
+    {"set-insert-insert", "INSERT INTO k VALUES (2, 1, '[\"x\"]', 'A')", "INSERT INTO k VALUES (2, 3, '[\"y\"]', 'B')", "SELECT *, siblings(body) FROM k WHERE id = 2",
+     "2|3|[\"x\",\"y\"]|A|[\"A\",\"B\"]\n", "2|3|[\"x\",\"y\"]|B|[\"B\",\"A\"]\n"},
+    {"multivalue-multivalue", "UPDATE k SET body = 'A'", "UPDATE k SET body = 'B'", ALL_K, "1|5|[\"a\"]|A|[\"A\",\"B\"]\n", "1|5|[\"a\"]|B|[\"B\",\"A\"]\n"},
+    {"win-update-delete", "UPDATE w SET name = 'y'", "DELETE FROM w", ALL_W, "1|y|5\n", NULL},
+    {"win-update-replace", "UPDATE w SET name = 'y'", "REPLACE INTO w VALUES (1, 'z', 6)", ALL_W, "1|y|6\n", "1|z|6\n"},
+    {"win-insert-delete", "DELETE FROM w; INSERT INTO w VALUES (1, 'z', 6)", "DELETE FROM w", ALL_W, "1|z|6\n", NULL},
+    {"win-delete-delete", "DELETE FROM w", "DELETE FROM w", ALL_W, "", NULL},
     /* rows and the schema */
     {"add-column-insert", "ALTER TABLE t ADD COLUMN z INTEGER DEFAULT 9", "INSERT INTO t VALUES (2, 'B', 3, 4)", ALL, "1|old|5|10|9\n2|B|3|4|9\n", NULL},
     {"add-column-update", "ALTER TABLE t ADD COLUMN z INTEGER DEFAULT 9; UPDATE t SET z = 8", "UPDATE t SET a = 'B'", ALL, "1|B|5|10|8\n", NULL},
@@ -119,6 +138,10 @@ static void run_cell(const struct cell *x, bool a_later)
     if (strncmp(x->name, "rename-two", 10) != 0)
         run_sql(c->d[0], "DROP TABLE s");
     run_sql(c->d[0], OLD_ROW);
+    if (strstr(x->query, " k") != NULL)
+        run_all(c->d[0], KINDS);
+    if (strstr(x->query, " w ") != NULL)
+        run_all(c->d[0], WIN);
     cluster_exchange(c, &r);
     uint32_t first = c->pool.count;
     for (int turn = 0; turn < 2; turn++) {

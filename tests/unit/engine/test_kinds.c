@@ -1,0 +1,480 @@
+/* test_kinds.c - kinds of column and the table option UPDATES WIN, as SQL sees them: on one node, and concurrent writers on three whose transactions reach others in
+ * every order. */
+#include "cluster_help.h"
+#include "engine/conn.h"
+#include "query_help.h"
+
+#define STEPS_MAX 6u
+#define WRITERS 3u
+
+struct step {
+    uint8_t node;
+    const char *sees; /* digits: the earlier steps that this node has learnt of by now, beside its own */
+    const char *sql;  /* one transaction */
+};
+struct scene {
+    const char *name, *setup; /* setup: statements, all nodes know them */
+    struct step steps[STEPS_MAX];
+    const char *query, *want;
+};
+
+#define U "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, qty INTEGER, n INTEGER COUNTER, tags TEXT SET) UPDATES WIN"
+#define K "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, n INTEGER COUNTER, hi INTEGER MAXIMUM, lo INTEGER MINIMUM, tags TEXT SET, body TEXT MULTIVALUE)"
+#define K_ROW K "; INSERT INTO t VALUES (1, 'old', 10, 5, 5, '[\"a\",\"b\"]', 'first')"
+#define ROWS "SELECT * FROM t ORDER BY id"
+#define SIBLINGS "SELECT body, siblings(body) FROM t ORDER BY id"
+
+static const struct scene scenes[] = {
+    {"two births, the newer deleted by one who saw only it", K,
+     {{0, "", "INSERT INTO t VALUES (1, 'A', 1, 9, 1, '[\"a\"]', 'A')"}, {1, "", "INSERT INTO t VALUES (1, 'B', 2, 3, 7, '[\"b\"]', 'B')"}, {2, "1", "DELETE FROM t"}},
+     ROWS, "1|A|1|9|1|[\"a\"]|A\n"},
+    {"two births together", K,
+     {{0, "", "INSERT INTO t VALUES (1, 'A', 1, 9, 1, '[\"a\"]', 'A')"}, {1, "", "INSERT INTO t VALUES (1, 'B', 2, 3, 7, '[\"b\"]', 'B')"}},
+     "SELECT *, siblings(body) FROM t", "1|B|3|9|1|[\"a\",\"b\"]|B|[\"B\",\"A\"]\n"},
+    {"updates win: the row lives, as both left it", U "; INSERT INTO t VALUES (1, 'x', 5, 1, NULL)",
+     {{0, "", "DELETE FROM t"}, {1, "", "UPDATE t SET name = 'y'"}}, ROWS, "1|y|5|1|[]\n"},
+    {"updates win: the DELETE comes later", U "; INSERT INTO t VALUES (1, 'x', 5, 1, NULL)",
+     {{1, "", "UPDATE t SET name = 'y'"}, {0, "", "DELETE FROM t"}}, ROWS, "1|y|5|1|[]\n"},
+    {"updates win: two DELETEs, each had missed one update", U "; INSERT INTO t VALUES (1, 'x', 5, 1, NULL)",
+     {{0, "", "UPDATE t SET name = 'y'"}, {1, "", "UPDATE t SET qty = 6"}, {0, "", "DELETE FROM t"}, {1, "", "DELETE FROM t"}}, ROWS, "1|y|6|1|[]\n"},
+    {"updates win: a DELETE by a third who saw one update of two", U "; INSERT INTO t VALUES (1, 'x', 5, 1, NULL)",
+     {{0, "", "UPDATE t SET name = 'y'"}, {1, "", "UPDATE t SET name = 'z'"}, {2, "1", "DELETE FROM t"}}, ROWS, "1|z|5|1|[]\n"},
+    {"updates win: a DELETE that saw all", U "; INSERT INTO t VALUES (1, 'x', 5, 1, NULL)",
+     {{0, "", "UPDATE t SET name = 'y', n = n + 4"}, {1, "", "UPDATE t SET tags = set_add(tags, 'q')"}, {2, "01", "DELETE FROM t"}}, ROWS, ""},
+    {"updates win: a counter and a set of a row that came back", U "; INSERT INTO t VALUES (1, 'x', 5, 1, '[\"a\"]')",
+     {{0, "", "UPDATE t SET n = n + 4"}, {1, "", "UPDATE t SET n = n + 10, tags = set_add(tags, 'q')"}, {2, "1", "DELETE FROM t"}}, ROWS, "1|x|5|15|[\"a\",\"q\"]\n"},
+    {"updates win: deleted and inserted anew, an update of the old row", U "; INSERT INTO t VALUES (1, 'x', 5, 1, '[\"a\"]')",
+     {{0, "", "DELETE FROM t"}, {0, "", "INSERT INTO t VALUES (1, 'new', 1, 1, NULL)"}, {1, "", "UPDATE t SET name = 'y', n = n + 1"}}, ROWS, "1|y|1|3|[\"a\"]\n"},
+    {"updates win: an update of the row that was inserted anew", U "; INSERT INTO t VALUES (1, 'x', 5, 1, '[\"a\"]')",
+     {{0, "", "DELETE FROM t"}, {0, "", "INSERT INTO t VALUES (1, 'new', 1, 1, NULL)"}, {1, "01", "UPDATE t SET qty = 7"}, {2, "", "DELETE FROM t"}}, ROWS, "1|new|7|1|[]\n"},
+    {"maximum and minimum: the outermost ever written", K_ROW,
+     {{0, "", "UPDATE t SET hi = 9, lo = 4"}, {1, "", "UPDATE t SET hi = 7, lo = 1"}, {2, "0", "UPDATE t SET hi = 6, lo = 3"}}, ROWS, "1|old|10|9|1|[\"a\",\"b\"]|first\n"},
+    {"set: an addition wins over a removal that had not seen it", K_ROW,
+     {{0, "", "UPDATE t SET tags = set_add(tags, 'a')"}, {1, "", "UPDATE t SET tags = set_remove(tags, 'a')"}}, ROWS, "1|old|10|5|5|[\"a\",\"b\"]|first\n"},
+    {"set: a removal of what was seen", K_ROW,
+     {{0, "", "UPDATE t SET tags = set_add(tags, 'c')"}, {1, "0", "UPDATE t SET tags = set_remove(set_remove(tags, 'c'), 'a')"}, {2, "", "UPDATE t SET tags = set_add(tags, 'd')"}},
+     ROWS, "1|old|10|5|5|[\"b\",\"d\"]|first\n"},
+    {"set: an array assigned is the difference to what was read", K_ROW,
+     {{0, "", "UPDATE t SET tags = '[\"b\",\"c\"]'"}, {1, "", "UPDATE t SET tags = set_add(tags, 'd')"}, {2, "", "UPDATE t SET tags = '[\"a\",\"b\",\"e\"]'"}},
+     ROWS, "1|old|10|5|5|[\"b\",\"c\",\"d\",\"e\"]|first\n"},
+    {"set: removed by two, added by one", K_ROW,
+     {{0, "", "UPDATE t SET tags = set_remove(tags, 'a')"}, {1, "", "UPDATE t SET tags = set_remove(tags, 'a')"}, {2, "0", "UPDATE t SET tags = set_add(tags, 'a')"}},
+     ROWS, "1|old|10|5|5|[\"a\",\"b\"]|first\n"},
+    {"multivalue: all that nobody replaced", K_ROW, {{0, "", "UPDATE t SET body = 'A'"}, {1, "", "UPDATE t SET body = 'B'"}, {2, "", "UPDATE t SET body = 'C'"}},
+     SIBLINGS, "C|[\"C\",\"B\",\"A\"]\n"},
+    {"multivalue: who saw two replaces two", K_ROW,
+     {{0, "", "UPDATE t SET body = 'A'"}, {1, "", "UPDATE t SET body = 'B'"}, {2, "", "UPDATE t SET body = 'C'"}, {0, "1", "UPDATE t SET body = 'AB'"}}, SIBLINGS,
+     "AB|[\"AB\",\"C\"]\n"},
+    {"multivalue: an older write by one who saw none stays", K_ROW,
+     {{0, "", "UPDATE t SET body = 'A'"}, {1, "0", "UPDATE t SET body = body || 'B'"}, {2, "01", "UPDATE t SET body = body || 'C'"}}, SIBLINGS, "ABC|[\"ABC\"]\n"},
+    {"all kinds, a DELETE among updates", K_ROW,
+     {{0, "", "UPDATE t SET hi = 9, tags = set_add(tags, 'z'), body = 'A', n = n + 1"}, {1, "", "DELETE FROM t"}, {2, "", "UPDATE t SET lo = 1, body = 'C'"}}, ROWS, ""},
+    {"one register, three writers, and one who merged them", K_ROW,
+     {{0, "", "UPDATE t SET v = 'A', hi = 8, tags = set_add(tags, 'A')"}, {1, "", "UPDATE t SET v = 'B', hi = 7, tags = set_add(tags, 'B')"},
+      {2, "", "UPDATE t SET v = 'C', hi = 6, tags = set_remove(tags, 'a')"}, {0, "12", "UPDATE t SET tags = set_remove(tags, 'B'), body = v"}},
+     ROWS, "1|C|10|8|5|[\"A\",\"b\"]|C\n"},
+};
+
+static void run_all(db *d, const char *sql)
+{
+    char one[512];
+    while (*sql != '\0') {
+        size_t n = strcspn(sql, ";");
+        CU_ASSERT_FATAL(n < sizeof one);
+        memcpy(one, sql, n);
+        one[n] = '\0';
+        run_sql(d, one);
+        sql += n;
+        sql += strspn(sql, "; ");
+    }
+}
+
+static void next_millisecond(struct env *env)
+{
+    uint64_t now = env_wall_ms(env);
+    while (env_wall_ms(env) <= now + 1)
+        ;
+}
+
+struct play { /* a scene that ran */
+    struct cluster *c;
+    uint32_t first, count; /* the batch of each step follows `first` */
+    int64_t stamps[STEPS_MAX];
+    struct buf past[STEPS_MAX]; /* what the first who was asked saw as of each */
+    bool asked;
+};
+
+static void play(struct play *p, const struct scene *s)
+{
+    struct err err = ERR_INIT;
+    struct prng r;
+    prng_seed(&r, 5);
+    *p = (struct play){.c = cluster_new(WRITERS)};
+    run_all(p->c->d[0], s->setup);
+    cluster_exchange(p->c, &r);
+    p->first = p->c->pool.count;
+    for (uint32_t i = 0; i < STEPS_MAX && s->steps[i].sql != NULL; i++) {
+        const struct step *step = &s->steps[i];
+        next_millisecond(env_posix());
+        for (const char *see = step->sees; *see != '\0'; see++)
+            (void)cluster_give(p->c, step->node, p->first + (uint32_t)(*see - '0'));
+        run_sql(p->c->d[step->node], step->sql);
+        cluster_seal(p->c, step->node);
+        CU_ASSERT_EQUAL_FATAL(p->c->pool.count, p->first + i + 1);
+        struct buf stamp = {0};
+        OK(query_try(p->c->d[step->node], "SELECT quartet_stamp()", NULL, &stamp, &err));
+        buf_u8(&stamp, 0);
+        p->stamps[i] = strtoll((const char *)stamp.data, NULL, 10);
+        buf_deinit(&stamp);
+        p->count++;
+    }
+}
+
+static void play_end(struct play *p)
+{
+    for (uint32_t i = 0; i < STEPS_MAX; i++)
+        buf_deinit(&p->past[i]);
+    cluster_free(p->c);
+}
+
+/* All that was true as of each step must be so for whoever asks, however it learnt of the steps. */
+static void ask_past(struct play *p, const struct scene *s, db *d, const char *order)
+{
+    for (uint32_t i = 0; i < p->count; i++) {
+        struct err err = ERR_INIT;
+        struct buf got = {0};
+        char sql[160];
+        (void)snprintf(sql, sizeof sql, "SELECT * FROM t AS OF STAMP %lld ORDER BY id", (long long)p->stamps[i]);
+        OK(query_try(d, sql, NULL, &got, &err));
+        if (!p->asked) {
+            p->past[i] = got;
+            continue;
+        }
+        bool same = slice_eq(slice_of(got.data, got.len), slice_of(p->past[i].data, p->past[i].len));
+        if (!same)
+            printf("\n%s, as of step %u, order %s: %.*sothers saw %.*s\n", s->name, i, order, (int)got.len, (const char *)got.data, (int)p->past[i].len,
+                   (const char *)p->past[i].data);
+        CU_ASSERT(same);
+        buf_deinit(&got);
+    }
+    p->asked = true;
+}
+
+static void expect(const struct scene *s, db *d, const char *who)
+{
+    struct err err = ERR_INIT;
+    struct buf got = {0};
+    quartet_status rc = query_try(d, s->query, NULL, &got, &err);
+    bool same = rc == QUARTET_OK && slice_eq(slice_of(got.data, got.len), slice_of(s->want, strlen(s->want)));
+    if (!same)
+        printf("\n%s, %s: %s\n%.*swant\n%s", s->name, who, rc == QUARTET_OK ? "" : err.text, (int)got.len, (const char *)got.data, s->want);
+    CU_ASSERT(same);
+    buf_deinit(&got);
+}
+
+/* The order with this number, of count! */
+static void permutation(uint32_t number, uint32_t count, uint32_t *out)
+{
+    bool used[STEPS_MAX] = {false};
+    uint32_t of = 1;
+    for (uint32_t i = 2; i < count; i++)
+        of *= i;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t skip = number / of, k = 0;
+        number %= of;
+        of = count - i > 1 ? of / (count - i - 1 > 0 ? count - i - 1 : 1) : 1;
+        for (; used[k] || skip > 0; k++)
+            skip -= !used[k];
+        used[k] = true;
+        out[i] = k;
+    }
+}
+
+/* A fourth node that learns of the steps in one order; those that must wait for others do. */
+static void observe(struct play *p, const struct scene *s, uint32_t number, struct state_hash want)
+{
+    struct err err = ERR_INIT;
+    struct cluster *c = p->c;
+    uint32_t order[STEPS_MAX];
+    char text[STEPS_MAX + 1] = "";
+    db *d = help_memory();
+    struct state_hash h;
+    struct buf at = {0};
+    permutation(number, p->count, order);
+    cluster_keys(c, 3);
+    OK(db_set_identity(d, &c->id[3], &err));
+    c->d[3] = d;
+    for (uint32_t i = 0; i < p->first; i++)
+        (void)cluster_give(c, 3, i);
+    for (uint32_t missing = 1, turns = 0; missing > 0 && turns < STEPS_MAX; turns++) {
+        missing = 0;
+        for (uint32_t i = 0; i < p->count; i++)
+            missing += cluster_give(c, 3, p->first + order[i]) == DELIVER_GAP;
+    }
+    for (uint32_t i = 0; i < p->count; i++)
+        text[i] = (char)('0' + order[i]);
+    expect(s, d, text);
+    ask_past(p, s, d, text);
+    OK(db_state_hash(d, &h, &at, &err));
+    CU_ASSERT(h.lo == want.lo && h.hi == want.hi);
+    buf_deinit(&at);
+    c->d[3] = NULL;
+    help_close(d);
+}
+
+static void run_scene(const struct scene *s)
+{
+    struct play p;
+    struct err err = ERR_INIT;
+    struct prng r;
+    struct buf at = {0};
+    struct state_hash want;
+    const char *tables[] = {"t", NULL};
+    uint32_t orders = 1;
+    play(&p, s);
+    for (uint32_t i = 2; i <= p.count; i++)
+        orders *= i;
+    prng_seed(&r, 9);
+    cluster_exchange(p.c, &r);
+    for (uint32_t i = 0; i < WRITERS; i++) {
+        expect(s, p.c->d[i], "a writer");
+        ask_past(&p, s, p.c->d[i], "a writer's");
+    }
+    cluster_expect_equal(p.c, tables, 0);
+    OK(db_state_hash(p.c->d[0], &want, &at, &err));
+    buf_deinit(&at);
+    for (uint32_t i = 0; i < orders; i++)
+        observe(&p, s, i, want);
+    play_end(&p);
+}
+
+static void test_kinds_every_order(void)
+{
+    for (size_t i = 0; i < sizeof scenes / sizeof scenes[0]; i++)
+        run_scene(&scenes[i]);
+}
+
+/* ---- one node ---- */
+
+static db *one_row(void)
+{
+    db *d = help_memory();
+    run_all(d, K_ROW);
+    return d;
+}
+
+static void test_kinds_maximum_keeps_the_largest(void)
+{
+    db *d = one_row();
+    expect_rows(d, "UPDATE t SET hi = 3, lo = 7 RETURNING hi, lo", "5|5\n");
+    expect_rows(d, "UPDATE t SET hi = 8, lo = -1 RETURNING hi, lo", "8|-1\n");
+    expect_rows(d, "UPDATE t SET hi = NULL, lo = NULL RETURNING hi, lo", "8|-1\n");
+    run_sql(d, "INSERT INTO t (id) VALUES (2)");
+    expect_rows(d, "SELECT hi, lo FROM t WHERE id = 2", "NULL|NULL\n");
+    expect_rows(d, "UPDATE t SET hi = 0, lo = 0 WHERE id = 2 RETURNING hi, lo", "0|0\n");
+    expect_rows(d, "INSERT INTO t (id, hi) VALUES (1, 6) ON CONFLICT DO UPDATE SET hi = excluded.hi, lo = -9 RETURNING hi, lo", "8|-9\n");
+    run_sql(d, "CREATE TABLE x (id INTEGER PRIMARY KEY, r REAL MAXIMUM, d DECIMAL(8,2) MINIMUM, s TEXT MAXIMUM, at TIMESTAMP MAXIMUM, b BOOLEAN MAXIMUM)");
+    run_sql(d, "INSERT INTO x VALUES (1, 1.5, 2, 'b', '2020-01-01', FALSE)");
+    run_sql(d, "UPDATE x SET r = 1, d = 1.25, s = 'a', at = '2021-01-01', b = TRUE");
+    run_sql(d, "UPDATE x SET r = -2.5, d = 3, s = 'bb', at = '1999-01-01', b = FALSE");
+    expect_rows(d, "SELECT * FROM x", "1|1.5|1.25|bb|2021-01-01 00:00:00|1\n");
+    help_close(d);
+}
+
+static void test_kinds_set_takes_and_gives_elements(void)
+{
+    db *d = one_row();
+    expect_rows(d, "SELECT tags, set_has(tags, 'a'), set_has(tags, 'x'), set_size(tags) FROM t", "[\"a\",\"b\"]|1|0|2\n");
+    run_sql(d, "UPDATE t SET tags = set_add(set_remove(tags, 'a'), 'z', 'b', NULL, 'm\"\xc3\xa4')");
+    expect_rows(d, "SELECT tags, set_size(tags), set_has(tags, 'm\"\xc3\xa4') FROM t", "[\"b\",\"m\\\"\xc3\xa4\",\"z\"]|3|1\n");
+    run_sql(d, "UPDATE t SET tags = set_add(set_remove(tags, 'q'), 'q')");
+    run_sql(d, "UPDATE t SET tags = set_remove(set_add(tags, 'r'), 'r')");
+    expect_rows(d, "SELECT set_has(tags, 'q'), set_has(tags, 'r') FROM t", "1|0\n");
+    run_sql(d, "UPDATE t SET tags = '[ \"y\", \"x\", \"y\" ]'");
+    expect_rows(d, "SELECT tags, tags ->> 1, json_array_length(tags), typeof(tags) FROM t", "[\"x\",\"y\"]|y|2|json\n");
+    run_sql(d, "UPDATE t SET tags = NULL");
+    expect_rows(d, "SELECT tags FROM t WHERE tags IS NOT NULL", "[]\n");
+    expect_rows(d, "SELECT value FROM t, json_each(set_add(t.tags, 'k', 'j'))", "j\nk\n");
+    expect_rows(d, "INSERT INTO t (id) VALUES (1) ON CONFLICT DO UPDATE SET tags = set_add(tags, 'up') RETURNING tags", "[\"up\"]\n");
+    expect_error(d, "UPDATE t SET tags = 'a'", QUARTET_MISMATCH, "a set is a JSON array", -2);
+    expect_error(d, "UPDATE t SET tags = '[null]'", QUARTET_MISMATCH, "numbers and strings, not null", -2);
+    expect_error(d, "UPDATE t SET tags = set_add(tags, x'ff')", QUARTET_MISMATCH, "BLOB", -2);
+    expect_error(d, "SELECT set_add('{}', 1)", QUARTET_ERROR, "a set is a JSON array", -2);
+    expect_error(d, "SELECT set_has('[1]', x'00')", QUARTET_ERROR, "cannot be BLOB", -2);
+    help_close(d);
+}
+
+static void test_kinds_set_converts_its_elements(void)
+{
+    db *d = help_memory();
+    run_sql(d, "CREATE TABLE x (id INTEGER PRIMARY KEY, n INTEGER SET DEFAULT '[2, 10, 1]', d DECIMAL(6,2) SET, day DATE SET, u UUID SET)");
+    run_sql(d, "INSERT INTO x (id, d, day) VALUES (1, '[1, 0.5, \"7\"]', '[\"2020-02-01\",\"2020-01-01\"]')");
+    expect_rows(d, "SELECT * FROM x", "1|[1,2,10]|[0.50,1.00,7.00]|[\"2020-01-01\",\"2020-02-01\"]|[]\n");
+    run_sql(d, "UPDATE x SET n = set_remove(set_add(n, '-5', 3.0), 10), d = set_remove(d, 7), day = set_add(day, DATE '2019-05-05'), "
+               "u = set_add(u, '00000000-0000-0000-0000-00000000000A')");
+    expect_rows(d, "SELECT * FROM x", "1|[-5,1,2,3]|[0.50,1.00]|[\"2019-05-05\",\"2020-01-01\",\"2020-02-01\"]|[\"00000000-0000-0000-0000-00000000000a\"]\n");
+    expect_rows(d, "SELECT set_has(d, 0.5), set_has(d, 1), set_has(d, 2), set_has(day, DATE '2020-01-01'), set_remove(d, 1), set_add(d, 0.5) FROM x",
+                "1|1|0|1|[0.50]|[0.50,1.00]\n");
+    expect_error(d, "UPDATE x SET n = set_add(n, 1.5)", QUARTET_MISMATCH, "column n is INTEGER", -2);
+    expect_error(d, "UPDATE x SET d = '[0.125]'", QUARTET_MISMATCH, "column d is DECIMAL(6,2)", -2);
+    expect_error(d, "UPDATE x SET day = set_add(day, 'tomorrow')", QUARTET_MISMATCH, "column day is DATE", -2);
+    help_close(d);
+}
+
+static void conn_run(conn *c, const char *sql)
+{
+    struct err err = ERR_INIT;
+    conn_stmt *s = NULL;
+    size_t consumed = 0;
+    struct batch rows = {.n = 1};
+    OK(conn_prepare(c, sql, strlen(sql), &s, &consumed, &err));
+    while (rows.n > 0)
+        OK(conn_step(s, &rows, &err));
+    conn_finalize(s);
+}
+
+static void test_kinds_net_effect_of_a_transaction(void)
+{
+    struct err err = ERR_INIT;
+    db *d = one_row();
+    conn *c = NULL;
+    OK(conn_open(d, &c, &err));
+    static const char *const statements[] = {"BEGIN",
+                                             "UPDATE t SET tags = set_add(tags, 'c'), hi = 7, n = n + 1",
+                                             "UPDATE t SET tags = set_remove(tags, 'a'), hi = 6, n = n + 1, body = 'x'",
+                                             "UPDATE t SET tags = '[\"b\",\"d\"]', lo = 2",
+                                             "UPDATE t SET tags = set_add(tags, 'a')",
+                                             "SAVEPOINT s",
+                                             "UPDATE t SET tags = set_add(tags, 'gone'), hi = 99, body = 'gone'",
+                                             "ROLLBACK TO s",
+                                             "INSERT INTO t (id, tags) VALUES (2, '[\"q\"]')",
+                                             "UPDATE t SET tags = set_add(tags, 'r'), hi = 1, hi = 3 WHERE id = 2",
+                                             "COMMIT"};
+    for (size_t i = 0; i < sizeof statements / sizeof *statements; i++)
+        conn_run(c, statements[i]);
+    expect_rows(d, ROWS, "1|old|12|7|2|[\"a\",\"b\",\"d\"]|x\n2|NULL|0|3|NULL|[\"q\",\"r\"]|NULL\n");
+    conn_close(c);
+    help_close(d);
+}
+
+static void test_kinds_siblings_beside_own_writes(void)
+{
+    struct cluster *c = cluster_new(2);
+    struct prng r;
+    prng_seed(&r, 3);
+    run_all(c->d[0], K_ROW);
+    cluster_exchange(c, &r);
+    run_sql(c->d[0], "UPDATE t SET body = 'A'");
+    next_millisecond(env_posix());
+    run_sql(c->d[1], "UPDATE t SET body = 'B'");
+    cluster_exchange(c, &r);
+    db *d = c->d[0];
+    run_sql(d, "CREATE TABLE o (id INTEGER PRIMARY KEY)");
+    run_sql(d, "INSERT INTO o VALUES (1), (2)");
+    expect_rows(d, "SELECT o.id, siblings(t.body) FROM o LEFT JOIN t USING (id) ORDER BY 1", "1|[\"B\",\"A\"]\n2|NULL\n");
+    expect_rows(d, "SELECT siblings(x.body) FROM t x WHERE json_array_length(siblings(x.body)) > 1", "[\"B\",\"A\"]\n");
+    expect_rows(d, "UPDATE t SET v = siblings(body), n = 3 RETURNING v", "[\"B\",\"A\"]\n");
+    expect_rows(d, SIBLINGS, "B|[\"B\",\"A\"]\n"); /* nobody wrote the column */
+    run_sql(d, "UPDATE t SET body = 'AB'");
+    expect_rows(d, SIBLINGS, "AB|[\"AB\"]\n");
+    expect_error(d, "SELECT siblings(v) FROM t", QUARTET_ERROR, "takes a MULTIVALUE column", 7);
+    expect_rows(d, "SELECT siblings(body) FROM (SELECT body FROM t)", "[\"AB\"]\n");
+    expect_error(d, "SELECT siblings(body) FROM (SELECT DISTINCT body FROM t)", QUARTET_ERROR, "takes a MULTIVALUE column", 7);
+    expect_error(d, "SELECT siblings(body) FROM t AS OF now()", QUARTET_ERROR, "does not go with AS OF", 7);
+    expect_error(d, "INSERT INTO t (id) VALUES (5) RETURNING siblings(body)", QUARTET_ERROR, "cannot stand in INSERT or RETURNING", -2);
+    cluster_free(c);
+}
+
+static void test_kinds_backtrack_begins_anew(void)
+{
+    struct err err = ERR_INIT;
+    struct cluster *c = cluster_new(3);
+    struct prng r;
+    struct buf stamp = {0};
+    char sql[128];
+    const char *tables[] = {"t", NULL};
+    prng_seed(&r, 3);
+    run_all(c->d[0], K_ROW);
+    OK(query_try(c->d[0], "SELECT quartet_stamp()", NULL, &stamp, &err));
+    cluster_exchange(c, &r);
+    run_sql(c->d[0], "UPDATE t SET v = 'n', n = n + 5, hi = 90, lo = -90, tags = '[\"z\"]', body = 'n'");
+    cluster_exchange(c, &r);
+    run_sql(c->d[1], "UPDATE t SET hi = 80, tags = set_add(tags, 'late')");  /* above 5, below 90: nothing */
+    run_sql(c->d[1], "UPDATE t SET hi = 95");                                /* by one who does not know of the new beginning: of the old register */
+    (void)snprintf(sql, sizeof sql, "BACKTRACK TABLE t TO STAMP %.*s", (int)stamp.len - 1, (const char *)stamp.data);
+    run_sql(c->d[0], sql);
+    expect_rows(c->d[0], ROWS, "1|old|10|5|5|[\"a\",\"b\"]|first\n");
+    cluster_exchange(c, &r);
+    cluster_expect_equal(c, tables, 3);
+    expect_rows(c->d[2], ROWS, "1|old|10|5|5|[\"a\",\"b\",\"late\"]|first\n");
+    run_sql(c->d[2], "UPDATE t SET hi = 6");
+    cluster_exchange(c, &r);
+    expect_rows(c->d[1], "SELECT hi FROM t", "6\n");
+    buf_deinit(&stamp);
+    cluster_free(c);
+}
+
+static void test_kinds_added_columns(void)
+{
+    db *d = one_row();
+    run_sql(d, "ALTER TABLE t ADD COLUMN more TEXT SET NOT NULL");
+    run_sql(d, "ALTER TABLE t ADD COLUMN top INTEGER MAXIMUM DEFAULT 7");
+    run_sql(d, "ALTER TABLE t ADD COLUMN note TEXT MULTIVALUE DEFAULT 'd'");
+    expect_rows(d, "SELECT more, top, note, siblings(note), set_size(more) FROM t", "[]|7|d|[\"d\"]|0\n");
+    run_sql(d, "UPDATE t SET more = set_add(more, 'm'), top = 5, note = 'n'");
+    expect_rows(d, "SELECT more, top, note, siblings(note) FROM t", "[\"m\"]|7|n|[\"n\"]\n");
+    run_sql(d, "UPDATE t SET top = 8");
+    expect_rows(d, "SELECT top FROM t", "8\n");
+    expect_error(d, "ALTER TABLE t ADD COLUMN x TEXT SET DEFAULT '[\"a\"]'", QUARTET_ERROR, "must be empty", -2);
+    help_close(d);
+}
+
+static void test_kinds_refusals_say_why(void)
+{
+    db *d = help_memory();
+    run_sql(d, "CREATE TABLE p (id INTEGER PRIMARY KEY)");
+    static const struct {
+        const char *column, *why;
+    } refused[] = {
+        {"x REAL COUNTER", "depend on the order of additions"},
+        {"x TEXT COUNTER", "must be INTEGER or DECIMAL"},
+        {"x JSON MAXIMUM", "which has no order"},
+        {"x MINIMUM", "needs a type"},
+        {"x TEXT COLLATE NOCASE MAXIMUM", "compares bytes"},
+        {"x REAL SET", "a SET is of INTEGER"},
+        {"x BLOB SET", "a SET is of INTEGER"},
+        {"x DECIMAL SET", "a SET is of INTEGER"},
+        {"x BOOLEAN SET", "a SET is of INTEGER"},
+        {"x TEXT COLLATE NOCASE SET", "without NOCASE"},
+        {"x TEXT SET UNIQUE", "the SET column x can be in no key and no index"},
+        {"x TEXT MULTIVALUE UNIQUE", "the MULTIVALUE column x can be in no key"},
+        {"x INTEGER MAXIMUM, UNIQUE (id, x)", "the MAXIMUM column x can be in no key"},
+        {"x INTEGER SET REFERENCES p", "the SET column x can be in no foreign key"},
+        {"x TEXT SET CHECK (x <> '[]')", "a CHECK over the SET column x"},
+        {"x TEXT MULTIVALUE CHECK (x <> '')", "a CHECK over the MULTIVALUE column x"},
+    };
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        char sql[200];
+        (void)snprintf(sql, sizeof sql, "CREATE TABLE x (id INTEGER PRIMARY KEY, %s)", refused[i].column);
+        expect_error(d, sql, QUARTET_ERROR, refused[i].why, -2);
+    }
+    expect_error(d, "CREATE TABLE x (id TEXT SET PRIMARY KEY)", QUARTET_ERROR, "the SET column id can", -2);
+    run_sql(d, "CREATE TABLE x (id INTEGER PRIMARY KEY, s TEXT SET)");
+    expect_error(d, "CREATE INDEX xs ON x (s)", QUARTET_ERROR, "the SET column s can be in no key and no index", -2);
+    expect_rows(d, "SELECT column_name, data_type, merges_by FROM information_schema.columns WHERE table_name = 'x'", "id|INTEGER|key\ns|JSON|set of elements\n");
+    help_close(d);
+}
+
+const char *const unit_suite = "kinds";
+const struct unit_test unit_tests[] = {
+    {"every order of arrival", test_kinds_every_order},
+    {"MAXIMUM keeps the largest", test_kinds_maximum_keeps_the_largest},
+    {"SET takes and gives elements", test_kinds_set_takes_and_gives_elements},
+    {"SET converts its elements", test_kinds_set_converts_its_elements},
+    {"net effect of a transaction", test_kinds_net_effect_of_a_transaction},
+    {"siblings beside own writes", test_kinds_siblings_beside_own_writes},
+    {"BACKTRACK begins anew", test_kinds_backtrack_begins_anew},
+    {"added columns", test_kinds_added_columns},
+    {"refusals say why", test_kinds_refusals_say_why},
+    {NULL, NULL},
+};
