@@ -71,6 +71,8 @@ static quartet_status lmdb_error(const struct lmdb_base *b, int rc, const char *
         code = QUARTET_CORRUPT;
     else if (rc == MDB_VERSION_MISMATCH || rc == EACCES || rc == ENOENT || rc == EPERM || rc == EROFS)
         code = QUARTET_CANTOPEN;
+    else if (rc == MDB_PANIC) /* LMDB shows nothing any longer, not even what was there before */
+        return err_set(err, code, "%s: %s: a write to its first pages has failed; open the database again", b->path, doing);
     else if (rc == MDB_READERS_FULL)
         return err_set(err, QUARTET_LIMIT, "more than %u snapshots are held", READERS_MAX);
     return err_set(err, code, "%s: %s: %s", b->path, doing, mdb_strerror(rc));

@@ -77,7 +77,7 @@ static bool use(struct walk *w, uint64_t page, uint64_t n)
 
 /* ---- blocks ---- */
 
-static void check_keys(struct walk *w, const struct block *b, tree_id tree, struct slice separator, uint64_t offset)
+static quartet_status check_keys(struct walk *w, const struct block *b, tree_id tree, struct slice separator, uint64_t offset)
 {
     struct buf *key = &w->scratch;
     if (w->tree != tree)
@@ -87,8 +87,10 @@ static void check_keys(struct walk *w, const struct block *b, tree_id tree, stru
         buf_clear(key);
         if (!block_key(b, r, key)) {
             verify_add(w->v, FILE_NAME, (int64_t)offset, tree, none(), "a key of the block cannot be read");
-            return;
+            return QUARTET_OK;
         }
+        if (key->failed)
+            return err_nomem(w->err);
         struct slice k = slice_of(key->data, key->len);
         if (r == 0 && slice_cmp(k, separator) < 0)
             verify_add(w->v, FILE_NAME, (int64_t)offset, tree, k, "the block's first key is below its separator");
@@ -99,25 +101,28 @@ static void check_keys(struct walk *w, const struct block *b, tree_id tree, stru
             verify_add(w->v, FILE_NAME, (int64_t)offset, tree, k, "keys do not ascend");
         buf_clear(&w->last_row);
         buf_put(&w->last_row, k.p, k.n);
+        if (w->last_row.failed)
+            return err_nomem(w->err);
         w->has_row = true;
     }
+    return QUARTET_OK;
 }
 
-static void check_block(struct walk *w, struct slice key, struct slice data, uint64_t offset)
+static quartet_status check_block(struct walk *w, struct slice key, struct slice data, uint64_t offset)
 {
     struct block b;
     struct err why = ERR_INIT;
     tree_id tree = load_be64(key.p);
     struct slice separator = slice_of(key.p + 8, key.n - 8);
     if (tree == OWN_TREE)
-        return;
+        return QUARTET_OK;
     w->v->blocks++;
     if (block_open(&b, tree, data.p, data.n, true, &why) != QUARTET_OK) {
         verify_add(w->v, FILE_NAME, (int64_t)offset, tree, separator, "%.250s", why.text);
         w->has_row = false;
-        return;
+        return QUARTET_OK;
     }
-    check_keys(w, &b, tree, separator, offset);
+    return check_keys(w, &b, tree, separator, offset);
 }
 
 /* ---- nodes and pages ---- */
@@ -200,8 +205,8 @@ static quartet_status check_leaf_node(struct walk *w, uint64_t page, const uint8
     buf_clear(&w->last_key);
     buf_put(&w->last_key, key.p, key.n);
     w->has_key = true;
-    check_block(w, key, data, offset);
-    return buf_check(&w->last_key, w->err);
+    rc = buf_check(&w->last_key, w->err);
+    return rc == QUARTET_OK ? check_block(w, key, data, offset) : rc;
 }
 
 /* Places of nodes: *count of them; false: some lie outside. */

@@ -43,6 +43,7 @@ struct run {
     uint64_t committed; /* markers that were acknowledged */
     bool hit, failed, done;
     char what[600];     /* the call that failed */
+    char finding[400];  /* of verify */
 };
 
 static void fail(struct run *r, const char *when, const char *what)
@@ -170,16 +171,22 @@ static int run_restore(struct run *r, char **errmsg)
     return quartet_restore(from, to, errmsg);
 }
 
+static void note_finding(void *arg, const struct quartet_finding *f)
+{
+    struct run *r = arg;
+    snprintf(r->finding, sizeof r->finding, "; %s: %.300s", f->file, f->what);
+}
+
 static int run_verify(struct run *r, char **errmsg)
 {
-    return quartet_verify(r->db, NULL, NULL, NULL, errmsg);
+    return quartet_verify(r->db, note_finding, r, NULL, errmsg);
 }
 
 static int run_verify_backup(struct run *r, char **errmsg)
 {
     char path[700];
     path_of(path, sizeof path, r->live, "whole");
-    return quartet_verify(path, NULL, NULL, NULL, errmsg);
+    return quartet_verify(path, note_finding, r, NULL, errmsg);
 }
 
 static const struct job jobs[] = {
@@ -332,7 +339,7 @@ static void disarm(struct run *r)
 
 static void run_job(struct run *r)
 {
-    char *errmsg = NULL, text[700];
+    char *errmsg = NULL, text[900];
     if (r->job->alone) {
         if (quartet_close(r->q) != QUARTET_OK)
             fail(r, "close", "before the job");
@@ -346,7 +353,7 @@ static void run_job(struct run *r)
     bool told = r->kind != NULL && r->hit && ((quartet_status)rc == r->kind->code || (quartet_status)rc == r->kind->or_code) &&
                 (rc == QUARTET_NOMEM || (errmsg != NULL && errmsg[0] != '\0'));
     if (!r->done && !told) {
-        snprintf(text, sizeof text, "told as %s: %.500s", status_name((quartet_status)rc), errmsg != NULL ? errmsg : "without a text");
+        snprintf(text, sizeof text, "told as %s: %.300s%s", status_name((quartet_status)rc), errmsg != NULL ? errmsg : "without a text", r->finding);
         fail(r, "the job", text);
     }
     quartet_free(errmsg);
@@ -539,7 +546,7 @@ static void live_begin(struct run *r)
 {
     disk_copy_tree(r->template, r->live);
     r->hit = r->failed = r->done = false;
-    r->what[0] = '\0';
+    r->what[0] = r->finding[0] = '\0';
     r->committed = 0;
     r->q = NULL;
     disk_watch(r->live);
@@ -553,7 +560,7 @@ static void live_work(struct run *r, size_t *begins)
         return;
     *begins = disk_moments();
     run_job(r);
-    if (!r->failed && r->hit && !r->done && !can_read(r) && !reopen(r, "after the job"))
+    if (!r->failed && r->hit && !can_read(r) && !reopen(r, "after the job"))
         return;
     if (r->failed || !content(r, r->q, "after the job", 1, 1, r->done && is_copy_from(r), r->done && is_copy_from(r)))
         return;

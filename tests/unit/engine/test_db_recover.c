@@ -441,6 +441,47 @@ static void test_recover_after_kill_within_flushes(void)
     }
 }
 
+/* The log holds far more than a buffer, since the buffer was larger in the life before: it is flushed while it is replayed. */
+static void test_recover_flushes_while_it_replays(void)
+{
+    struct err err = ERR_INIT;
+    char dir[64], copy[64], id[16], *name = malloc(2001);
+    struct db_stats s;
+    struct state_hash h;
+    new_dir(dir);
+    new_dir(copy);
+    memset(name, 'x', 2000);
+    name[2000] = '\0';
+    db *d = open_dir(dir, 64 << 20);
+    help_ddl(d, "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, n INTEGER COUNTER)");
+    for (int i = 0; i < 4000;) {
+        txn *t = NULL;
+        OK(txn_begin(d, &t, &err));
+        for (int k = 0; k < 20; k++, i++) {
+            snprintf(id, sizeof id, "%d", i * 7919 % 100003);
+            OK(help_insert(t, "t", ROW(id, name, "1"), &err));
+        }
+        OK(txn_commit(t, &err));
+    }
+    OK(db_state_hash(d, &h, NULL, &err));
+    db_stats(d, &s);
+    CU_ASSERT_EQUAL(s.kv.flushes, 0);
+    walk_dir(copy, NULL);
+    CU_ASSERT_EQUAL_FATAL(mkdir(copy, 0700), 0);
+    walk_dir(dir, copy); /* as a kill leaves it */
+    help_close(d);
+    d = open_dir(copy, 64 << 10);
+    db_stats(d, &s);
+    CU_ASSERT(s.kv.flushes > 50); /* 8 MB were replayed */
+    CU_ASSERT(s.kv.buffer_bytes + s.kv.frozen_bytes < 6u * (64u << 10));
+    expect_rows(d, 4000, NULL);
+    expect_same_hash(d, h);
+    help_close(d);
+    free(name);
+    walk_dir(dir, NULL);
+    walk_dir(copy, NULL);
+}
+
 const char *const unit_suite = "db_recover";
 const struct unit_test unit_tests[] = {
     {"any sequence of lives", test_recover_any_sequence_of_lives},
@@ -451,6 +492,7 @@ const struct unit_test unit_tests[] = {
     {"identity", test_recover_identity_is_refused_where_there_are_data},
     {"rebuild", test_recover_rebuilds_indexes_and_hashes},
     {"trim", test_recover_trims_the_log},
+    {"replay in a small buffer", test_recover_flushes_while_it_replays},
     {"kill", test_recover_after_kill_within_flushes},
     {"half taken", test_recover_what_was_half_taken},
     {NULL, NULL},
