@@ -40,6 +40,7 @@ struct kv_host {
     quartet_status (*swept)(void *ctx, bool rows, uint64_t past_from, struct buf *b, size_t skip, struct err *err);
 };
 #define KV_BUFFER_BYTES_DEFAULT (64u << 20)
+#define KV_BUFFER_BYTES_MIN ((size_t)4096) /* an empty one takes half of it; a smaller limit would freeze buffers without an entry, and would wait for their flush */
 #define KV_SNAPSHOT_BYTES_DEFAULT ((uint64_t)4 << 30)
 #define KV_SNAPSHOT_ROOM_MIN ((uint64_t)16 << 20) /* of disk: so much snapshots may pin however full it is */
 struct kv_options {

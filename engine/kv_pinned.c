@@ -23,6 +23,8 @@ void kv_limits(kv *s, struct kv_limits *out)
 void kv_set_limits(kv *s, const struct kv_limits *limits)
 {
     s->buffer_bytes = limits->buffer_bytes > 0 ? limits->buffer_bytes : KV_BUFFER_BYTES_DEFAULT;
+    if (s->buffer_bytes < KV_BUFFER_BYTES_MIN)
+        s->buffer_bytes = KV_BUFFER_BYTES_MIN;
     s->snapshot_bytes = limits->snapshot_bytes > 0 ? limits->snapshot_bytes : KV_SNAPSHOT_BYTES_DEFAULT;
 }
 

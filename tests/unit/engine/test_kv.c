@@ -628,6 +628,33 @@ static void test_kv_settle_flushes_a_full_buffer(void)
     buf_deinit(&none);
 }
 
+/* A limit below what an empty buffer takes: buffers are frozen when they are full, never empty ones. */
+static void test_kv_smallest_buffer(void)
+{
+    struct err err = ERR_INIT;
+    struct env env = *env_posix();
+    struct kv_options options = {.in_memory = true, .buffer_bytes = 1};
+    struct kv_limits limits;
+    struct kv_stats stats = {0};
+    struct buf none = {0};
+    kv *s = NULL;
+    env.threads = true;
+    CU_ASSERT_EQUAL_FATAL(kv_open(&env, NULL, &options, NULL, &s, &none, &err), QUARTET_OK);
+    kv_limits(s, &limits);
+    CU_ASSERT_EQUAL(limits.buffer_bytes, KV_BUFFER_BYTES_MIN);
+    for (apply_no at = 1; at <= 8; at++) {
+        struct kv_op op = {.tree = 9, .key = slice_of("k", 1), .record = slice_of("", 0)};
+        CU_ASSERT_EQUAL(kv_apply(s, &op, 1, at, &err), QUARTET_OK);
+        kv_settle(s);
+        kv_publish(s, at);
+        CU_ASSERT_EQUAL(kv_flush(s, &err), QUARTET_OK);
+    }
+    kv_stats(s, &stats);
+    CU_ASSERT(stats.flushes <= 16); /* the settled one, and that of kv_flush */
+    kv_close(s);
+    buf_deinit(&none);
+}
+
 /* A snapshot that is held while ten buffers are written reads what it began with; what it costs is told. */
 static void test_kv_held_snapshot_reads_its_own(void)
 {
@@ -944,6 +971,7 @@ const struct unit_test unit_tests[] = {
     {"overlay_reads_as_if_it_were_applied", test_kv_overlay_reads_as_if_it_were_applied},
     {"int_keys", test_kv_int_keys},
     {"settle_flushes_a_full_buffer", test_kv_settle_flushes_a_full_buffer},
+    {"smallest_buffer", test_kv_smallest_buffer},
     {"held_snapshot_reads_its_own", test_kv_held_snapshot_reads_its_own},
     {"flushes_several_layers_as_one", test_kv_flushes_several_layers_as_one},
     {"changed_since_sees_ranges", test_kv_changed_since_sees_ranges},
