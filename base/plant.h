@@ -54,6 +54,13 @@
     X(SHARE_NOT_LOCKED)   /* COMMIT does not look whether the share still suffices */ \
     X(SHARE_KEPT)         /* who gives room to another does not count it off its own */ \
     X(SHARE_OF_ANY_LIFE)  /* an addition goes to the newest of several births, whatever room it has */ \
+    X(PURGE_UNASKED)      /* rows that are not live go before every member has their end */ \
+    X(PURGE_OLD_REPORT)   /* what a member's run before reported counts for the one that runs now */ \
+    X(PURGE_NOT_NAMED)    /* the purge vector is not stored with rows that go */ \
+    X(PURGE_NEVER)        /* rows that may go stay */ \
+    X(PURGE_IN_HISTORY)   /* rows go though history that is in date tells of them */ \
+    X(LATE_GOES_EARLY)    /* a late operation goes with the retention, though something newer needs it */ \
+    X(OLD_NOT_KEPT)       /* an operation that arrives older than history is not kept beside what is newer */ \
     X(MAXIMUM_BY_STAMP)   /* a MAXIMUM or MINIMUM takes the newest value, or the oldest */ \
     X(SET_CUT_ENDS_UNSEEN) /* removing an element from a SET also ends additions that its writer had not seen */ \
     X(MULTI_KEEPS_ONE)    /* a MULTIVALUE write replaces values that its writer had not seen */ \

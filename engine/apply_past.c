@@ -1,6 +1,7 @@
 /* apply_past.c - what apply writes into a row's history beside its new record; history.h tells what it is.
  * Why the newest entry is looked at only for late operations: all others come after everything that is known, so the row as it is is the state before them. */
 #include "apply_internal.h"
+#include "base/plant.h"
 
 /* The newest entry of this key that is in date; found only where some change advanced it before. Older ones may be gone in part, and the row may have changed since without
  * any: they tell nothing of it. */
@@ -42,7 +43,7 @@ quartet_status apply_past_before(struct applying *a, const struct row *row, stru
         rc = newest_entry(a, key, &at, &entry, &found);
         c->late = rc == QUARTET_OK && ((found && stamp <= at) || stamp <= newest);
         /* One that is older than history is part of what the row was at every time that history tells of: it is kept as long as there is such a time. */
-        c->kept = c->kept || found || newest >= a->past_from;
+        c->kept = c->kept || ((found || newest >= a->past_from) && !plant_is(PLANT_OLD_NOT_KEPT));
     }
     if (!c->kept)
         return rc;

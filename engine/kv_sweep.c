@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/plant.h"
 #include "kv_merge.h"
 
 struct sweep {
@@ -14,7 +15,8 @@ struct sweep {
     struct kv_swept *out;
     struct base_cursor probe; /* in the history tree of the tree that is looked at */
     struct block block;       /* under it; p NULL: none */
-    struct buf key, probed;
+    struct base_cursor present; /* in the tree whose history is looked at */
+    struct buf key, probed, record;
 };
 
 /* Does the block hold an entry of this key that is in date? *past: it ends with one of the key, or before: perhaps the next does. */
@@ -73,6 +75,27 @@ static quartet_status has_history(struct sweep *s, tree_id tree, struct slice ke
     return rc;
 }
 
+/* Does the row as it stands tell of something that is in date? */
+static quartet_status is_in_date(struct sweep *s, tree_id tree, struct slice key, bool *yes, struct err *err)
+{
+    struct block b;
+    uint32_t row;
+    bool exact = false;
+    *yes = false;
+    quartet_status rc = s->how->row_newest != NULL ? s->m.base->ops->seek(&s->present, tree, key, err) : QUARTET_OK;
+    if (rc != QUARTET_OK || s->how->row_newest == NULL || !s->present.found)
+        return rc;
+    rc = block_open(&b, tree, s->present.block, s->present.block_bytes, !s->m.base->trusted, err);
+    if (rc == QUARTET_OK && !block_find(&b, key, &row, &exact))
+        rc = err_set(err, QUARTET_CORRUPT, "damaged block: keys");
+    if (rc != QUARTET_OK || !exact)
+        return rc;
+    buf_clear(&s->record);
+    rc = block_record(&b, row, &s->record, err);
+    *yes = rc == QUARTET_OK && s->how->row_newest(s->how->arg, tree, slice_of(s->record.data, s->record.len)) >= s->how->past_from;
+    return rc;
+}
+
 /* May this row go? Counts why not. */
 static quartet_status row_may_go(struct sweep *s, tree_id tree, struct slice key, bool *go, struct err *err)
 {
@@ -81,13 +104,14 @@ static quartet_status row_may_go(struct sweep *s, tree_id tree, struct slice key
     quartet_status rc = has_history(s, tree, key, &told, err);
     if (rc != QUARTET_OK)
         return rc;
-    *go = !told && s->how->rows;
+    *go = (!told || plant_is(PLANT_PURGE_IN_HISTORY)) && s->how->rows;
     s->out->held |= told;
     s->out->dead |= !told && !*go;
     return QUARTET_OK;
 }
 
-/* A late operation stays as long as anything tells of its row as it was later: taken back so far, the row lacks it, and it is merged in again. */
+/* A late operation stays as long as anything tells of its row as it was later, an entry of history or the row as it stands: taken back so far, the row lacks it, and it is
+ * merged in again. */
 static quartet_status past_may_go(struct sweep *s, tree_id tree, struct slice key, bool *go, struct err *err)
 {
     uint64_t stamp;
@@ -100,8 +124,10 @@ static quartet_status past_may_go(struct sweep *s, tree_id tree, struct slice ke
     *go = stamp < s->how->past_from;
     if (!*go)
         s->out->oldest_past = stamp < s->out->oldest_past ? stamp : s->out->oldest_past;
-    else if (kv_past_key_late(key, &row)) {
+    else if (kv_past_key_late(key, &row) && !plant_is(PLANT_LATE_GOES_EARLY)) {
         rc = has_history(s, tree & ~KV_PAST_TREE, row, &told, err);
+        if (rc == QUARTET_OK && !told)
+            rc = is_in_date(s, tree & ~KV_PAST_TREE, row, &told, err);
         *go = !told;
     }
     return rc;
@@ -254,6 +280,8 @@ quartet_status kv_base_sweep(struct kv_base *base, const struct kv_sweep_how *ho
     quartet_status rc = merge_slice_begin(&s.m, how->slice_pages, err);
     if (rc == QUARTET_OK)
         rc = base->ops->cursor_open(s.m.read, &s.probe, err);
+    if (rc == QUARTET_OK)
+        rc = base->ops->cursor_open(s.m.read, &s.present, err);
     s.m.old.found = false;
     if (rc == QUARTET_OK)
         rc = sweep_blocks(&s, at, err);
@@ -265,9 +293,12 @@ quartet_status kv_base_sweep(struct kv_base *base, const struct kv_sweep_how *ho
         base->ops->abort(s.m.write);
     if (s.probe.read != NULL)
         base->ops->cursor_close(&s.probe);
+    if (s.present.read != NULL)
+        base->ops->cursor_close(&s.present);
     merge_slice_end(&s.m);
     merge_free(&s.m);
     buf_deinit(&s.key);
     buf_deinit(&s.probed);
+    buf_deinit(&s.record);
     return rc;
 }

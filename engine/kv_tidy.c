@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/plant.h"
 #include "kv_internal.h"
 
 #define STEP_BLOCKS 1024u
@@ -33,7 +34,7 @@ void kv_tidy_met(struct kv *s, const struct kv_merged *met)
 
 static bool rows_may_go(const struct kv *s, const struct kv_sweep *how)
 {
-    return s->base_floor < how->rows_below;
+    return s->base_floor < how->rows_below && !plant_is(PLANT_PURGE_NEVER);
 }
 
 static bool is_due(const struct kv *s, const struct kv_sweep *how)
@@ -56,6 +57,13 @@ static quartet_status store_swept(void *arg, const struct kv_swept *gone, struct
     if (s->host.swept == NULL || stored->len == 0)
         return QUARTET_OK;
     return s->host.swept(s->host.ctx, gone->rows > 0, step->past_from, stored, 1, err);
+}
+
+static uint64_t row_newest(void *arg, tree_id tree, struct slice record)
+{
+    const struct step *step = arg;
+    const struct kv_host *host = &step->s->host;
+    return host->row_newest != NULL ? host->row_newest(host->ctx, tree, record) : 0;
 }
 
 static void pass_begin(struct kv_tidying *t)
@@ -91,7 +99,7 @@ static quartet_status sweep_step(struct kv *s, const struct kv_sweep *how, struc
 {
     struct kv_tidying *t = &s->tidy;
     struct step step = {s, how->past_from};
-    struct kv_sweep_how sweep = {.past_from = how->past_from, .rows = rows_may_go(s, how), .blocks = STEP_BLOCKS, .slice_pages = s->slice_pages, .checkpoint = store_swept, .arg = &step};
+    struct kv_sweep_how sweep = {.past_from = how->past_from, .rows = rows_may_go(s, how), .blocks = STEP_BLOCKS, .slice_pages = s->slice_pages, .checkpoint = store_swept, .row_newest = row_newest, .arg = &step};
     struct kv_swept x;
     if (!t->running || (t->all && !t->all_begun))
         pass_begin(t);
