@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/plant.h"
+#include "stats.h"
 
 #define APPLY_KEPT_BYTES (64u << 10) /* of each buffer that an apply leaves to the next */
 #define APPLY_KEPT_COUNT 256u
@@ -139,6 +140,7 @@ static void take_changes(struct applying *a)
         state_hash_sub(&t->hidden, c->hidden_sub);
         t->hidden_count += (uint64_t)c->hidden_rows;
         a->d->hidden_rows += (uint64_t)c->hidden_rows;
+        stats_written(a->d, t, c->rows);
     }
 }
 

@@ -12,6 +12,7 @@
 
 struct hash_change {
     struct table_state *state;
+    uint64_t rows; /* written */
     struct state_hash add, sub;
     struct state_hash hidden_sub; /* of rows that were quarantined and have changed: apply_claims.c decides about them anew */
     int64_t hidden_rows;          /* less of those */

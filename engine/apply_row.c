@@ -325,6 +325,7 @@ quartet_status apply_one_row(struct applying *a, struct slice key, struct row_op
         return rc;
     buf_clear(&a->old);
     a->rows++;
+    a->changes[a->at_table].rows++;
     if (!kv_top_above(&a->top, a->t->id, key)) {
         rc = kv_get(a->snap, NULL, a->t->id, key, &a->old, a->err);
         if (rc == QUARTET_OK)

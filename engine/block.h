@@ -70,6 +70,8 @@ static inline bool block_class_has_values(uint8_t class)
     return class < BLOCK_EMPTY && record_has_values(class);
 }
 bool block_key(const struct block *b, uint32_t row, struct buf *out); /* appended; false: damaged */
+/* Those of rows from .. from+n-1, `reverse`: the last first; ends[i]: where the i-th ends in `out`. */
+bool block_keys(const struct block *b, uint32_t from, uint32_t n, bool reverse, struct buf *out, uint32_t *ends);
 /* Keys that are one ascending integer column (KEY_INT without NULLs) as numbers. false: one is no such key, or damaged. */
 bool block_int_keys(const struct block *b, uint32_t from, uint32_t n, int64_t *out);
 /* Scans read blocks one after the other, and most lie so in memory: ask for what a scan of these columns will read of the next one, if it is

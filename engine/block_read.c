@@ -154,19 +154,31 @@ static void key_build(const struct block *b, const struct keys *k, uint32_t row,
     }
 }
 
-bool block_key(const struct block *b, uint32_t row, struct buf *out)
+bool block_keys(const struct block *b, uint32_t from, uint32_t n, bool reverse, struct buf *out, uint32_t *ends)
 {
-    QASSERT(row < b->rows);
+    QASSERT(n <= b->rows && from <= b->rows - n);
     struct keys k;
     size_t suffix;
-    if (!keys_open(b, &k) || !suffix_bytes(b, &k, row, &suffix))
+    if (!keys_open(b, &k))
         return false;
-    uint8_t *to = buf_reserve(out, b->prefix_len + suffix);
-    if (to != NULL) { /* else the failure stays in `out` */
-        key_build(b, &k, row, suffix, to);
-        out->len += b->prefix_len + suffix;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t row = reverse ? from + n - 1 - i : from + i;
+        if (!suffix_bytes(b, &k, row, &suffix))
+            return false;
+        uint8_t *to = buf_reserve(out, b->prefix_len + suffix);
+        if (to != NULL) { /* else the failure stays in `out` */
+            key_build(b, &k, row, suffix, to);
+            out->len += b->prefix_len + suffix;
+        }
+        ends[i] = (uint32_t)out->len;
     }
     return true;
+}
+
+bool block_key(const struct block *b, uint32_t row, struct buf *out)
+{
+    uint32_t end;
+    return block_keys(b, row, 1, false, out, &end);
 }
 
 #define INT_KEY_BYTES 9u /* a mark, then eight bytes big-endian with the sign flipped */

@@ -4,6 +4,7 @@
  *   few tries it runs while it holds the commit lock).
  * Not here: what session statements do (conn_session.c, conn_show.c), how statements are planned and run (plan.c, exec_*.c). */
 #include "conn_internal.h"
+#include "stats.h"
 
 #include <string.h>
 #include <strings.h>
@@ -288,7 +289,7 @@ static quartet_status plan_now(conn_stmt *s, struct err *err)
     quartet_status rc = conn_catalog(s->c, &catalog, err);
     if (rc != QUARTET_OK)
         return rc;
-    rc = plan_build(catalog, s->tree, &s->plan_arena, &s->p, err);
+    rc = plan_build(catalog, s->c->d, s->tree, &s->plan_arena, &s->p, err);
     catalog_unref(catalog);
     if (rc != QUARTET_OK)
         return rc;
@@ -528,16 +529,17 @@ static struct exec_limits limits_of(conn *c)
     return l;
 }
 
-/* A plan belongs to one catalog: make it anew where the transaction's is another. */
+/* A plan belongs to one catalog, and to tables of a certain size: make it anew where the transaction's are others. A transaction that is run again keeps its plans,
+ * since another plan may give the same rows in another order. */
 static quartet_status plan_for(conn_stmt *s, txn *t, struct err *err)
 {
-    if (plan_catalog_version(s->p) == catalog_version(txn_catalog(t)))
+    if (plan_catalog_version(s->p) == catalog_version(txn_catalog(t)) && (s->c->rerun.running || plan_stats_epoch(s->p) == stats_epoch(s->c->d)))
         return QUARTET_OK;
     plan_free(s->p);
     s->p = NULL;
     s->column_count = 0; /* nothing is known of them without a plan */
     arena_free_all(&s->plan_arena);
-    quartet_status rc = plan_build(t->catalog, s->tree, &s->plan_arena, &s->p, err);
+    quartet_status rc = plan_build(t->catalog, s->c->d, s->tree, &s->plan_arena, &s->p, err);
     if (rc != QUARTET_OK)
         return rc;
     plan_lend(s->p, &s->c->spare_run);
@@ -613,7 +615,7 @@ static quartet_status run_fill(conn_stmt *s, txn *t, struct arena *a, struct err
     struct exec_limits limits = limits_of(s->c);
     struct batch none;
     plan *p = NULL;
-    quartet_status rc = plan_build(t->catalog, &stmt, a, &p, err);
+    quartet_status rc = plan_build(t->catalog, NULL, &stmt, a, &p, err);
     if (rc == QUARTET_OK)
         rc = exec_open(p, t, NULL, 0, &limits, &s->run, err);
     if (rc == QUARTET_OK)
@@ -729,7 +731,7 @@ static quartet_status run_transaction(conn_stmt *s, struct err *err)
     return rc;
 }
 
-/* Statements about the session. Indexes are always current and the planner needs no statistics to be right, so REINDEX and ANALYZE have nothing to do. */
+/* Statements about the session. Indexes are always current, REINDEX has nothing to do. */
 static quartet_status run_session(conn_stmt *s, struct err *err)
 {
     switch (s->tree->kind) {
@@ -746,8 +748,7 @@ static quartet_status run_session(conn_stmt *s, struct err *err)
     case AST_STMT_REINDEX:
         return QUARTET_OK;
     case AST_STMT_ANALYZE:
-        conn_say(s->c, "ANALYZE: this version plans without statistics; nothing was collected");
-        return QUARTET_OK;
+        return conn_analyze(s->c, s->tree->u.maintenance, err);
     default:
         return unavailable(s, err);
     }

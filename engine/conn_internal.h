@@ -118,6 +118,7 @@ quartet_status conn_show(conn *c, const struct ast_show *s, struct arena *a, str
 quartet_status conn_show_columns(conn *c, const char *table, struct arena *a, struct conn_table *out, struct err *err);
 /* conn_maintenance.c: BACKUP and VACUUM, run, as a table of one row; and its columns alone. */
 quartet_status conn_maintenance(conn *c, const struct ast_stmt *tree, struct arena *a, struct conn_table *out, struct err *err);
+quartet_status conn_analyze(conn *c, const struct ast_maintenance *m, struct err *err); /* ANALYZE [t] */
 void conn_maintenance_columns(const struct ast_stmt *tree, struct conn_table *out);
 const char *conn_setting_text(const conn *c, const char *name, struct arena *a); /* NULL: no such setting */
 quartet_status conn_catalog(conn *c, struct catalog **out, struct err *err);     /* a reference: the transaction's, or the newest */

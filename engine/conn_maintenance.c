@@ -1,4 +1,4 @@
-/* conn_maintenance.c - BACKUP TO and VACUUM: statements about the whole database's files.
+/* conn_maintenance.c - BACKUP TO and VACUUM: statements about the whole database's files; ANALYZE.
  * A client of a node names a directory of the node's machine: only below the one that the node's operator chose, and by a plain name, so that no client reaches any
  *   other file there.
  * Not here: what they do (backup.c, kv_copy.c). */
@@ -7,6 +7,7 @@
 
 #include "backup.h"
 #include "conn_internal.h"
+#include "stats.h"
 
 #define BACKUP_NAME_BYTES_MAX 100u
 
@@ -90,4 +91,23 @@ quartet_status conn_maintenance(conn *c, const struct ast_stmt *tree, struct are
     out->row_count = 1;
     out->values = values;
     return tree->kind == AST_STMT_BACKUP ? run_backup(c, tree->u.maintenance, values, a, err) : run_vacuum(c, tree->u.maintenance, values, err);
+}
+
+quartet_status conn_analyze(conn *c, const struct ast_maintenance *m, struct err *err)
+{
+    struct catalog *catalog;
+    const struct table_def *t;
+    quartet_status rc = conn_catalog(c, &catalog, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    if (m->name.name.text != NULL) {
+        t = catalog_table(catalog, m->name.name.text);
+        rc = t == NULL ? err_set_at(err, QUARTET_ERROR, m->name.name.offset, "ANALYZE: no such table: %s", m->name.name.text)
+                       : stats_analyze(c->d, t, err);
+    }
+    for (uint32_t i = 0; m->name.name.text == NULL && rc == QUARTET_OK && (t = catalog_table_at(catalog, i)) != NULL; i++)
+        if (!t->is_system)
+            rc = stats_analyze(c->d, t, err);
+    catalog_unref(catalog);
+    return rc;
 }

@@ -13,6 +13,7 @@
 #include "base/plant.h"
 #include "claim.h"
 #include "share.h"
+#include "stats.h"
 
 #include <sodium.h>
 
@@ -50,6 +51,7 @@ struct table_state *db_table(db *d, tree_id id, struct err *err)
             (void)err_nomem(err); /* NULL says it */
         } else {
             s->id = id;
+            atomic_init(&s->stats_old_at, UINT64_MAX); /* no plan asked yet */
             if (map_put(&d->tables, &id, sizeof id, s, err) != QUARTET_OK) {
                 mem_free(s);
                 s = NULL;
@@ -219,8 +221,10 @@ static void db_free(db *d)
     mem_free(d->state);
     held_free_all(d);
     struct map_entry *e;
-    for (size_t i = 0; (e = map_at(&d->tables, &i)) != NULL;)
+    for (size_t i = 0; (e = map_at(&d->tables, &i)) != NULL;) {
+        stats_free(e->value);
         mem_free(e->value);
+    }
     map_deinit(&d->tables);
     db_publish_end(d);
     txn_free_spares(d);

@@ -85,6 +85,8 @@ struct table_state { /* per table id; owned by db.tables */
     int64_t next_key;      /* highest assigned key + 1 (or + 4); 0: not known. keys_lock */
     uint32_t key_users;    /* transactions that took keys from it */
     bool key_known;        /* member: highest_own was looked up */
+    atomic_uint_fast64_t written, stats_old_at; /* rows since the database was opened; stats.c */
+    struct table_stats *stats;                  /* stats.c's; tables_lock */
 };
 struct pending_commit { /* applied, not visible yet */
     apply_no no;
@@ -191,7 +193,7 @@ struct db {
     uint64_t hidden_rows;                  /* quarantined by a constraint of their own table, in all tables; under commit_lock */
     atomic_uint_fast64_t hidden_none_from; /* as broken_none_from */
     struct claim_tests *claim_tests;       /* claim.c's; under commit_lock */
-    atomic_uint_fast64_t commits, remote_deltas, remote_rows, rows_written;
+    atomic_uint_fast64_t commits, remote_deltas, remote_rows, rows_written, stats_epoch;
 };
 
 /* db.c */

@@ -179,7 +179,7 @@ static quartet_status ask(struct ddl *x, const char *sql, bool *found)
     if (rc == QUARTET_OK)
         rc = parse_sql(x->a, sql, strlen(sql), NULL, &stmt, &consumed, x->err);
     if (rc == QUARTET_OK)
-        rc = plan_build(x->t->catalog, stmt, x->a, &p, x->err);
+        rc = plan_build(x->t->catalog, NULL, stmt, x->a, &p, x->err);
     if (rc == QUARTET_OK)
         rc = exec_open(p, x->t, NULL, 0, NULL, &run, x->err);
     if (rc == QUARTET_OK)

@@ -16,15 +16,16 @@ struct plan_column {
     const char *table, *column; /* its origin, or NULL */
 };
 
-/* Plan one SELECT, INSERT, UPDATE, DELETE, REPLACE, TRUNCATE, VALUES or EXPLAIN of these. The plan lives in `a`, as does `stmt`, which must outlive it;
+/* `d`: where figures about the tables' contents come from (stats.h); NULL: plan without. Plan one SELECT, INSERT, UPDATE, DELETE, REPLACE, TRUNCATE, VALUES or EXPLAIN of these. The plan lives in `a`, as does `stmt`, which must outlive it;
  * holds a reference to the catalog. */
-quartet_status plan_build(struct catalog *catalog, const struct ast_stmt *stmt, struct arena *a, plan **out, struct err *err);
+quartet_status plan_build(struct catalog *catalog, db *d, const struct ast_stmt *stmt, struct arena *a, plan **out, struct err *err);
 void plan_free(plan *p); /* releases the catalog; NULL is allowed */
 void plan_lend(plan *p, struct arena *spare); /* memory for its runs, empty but for what arena_give kept; it outlives the plan */
 uint32_t plan_column_count(const plan *p); /* 0: no result rows */
 const struct plan_column *plan_column(const plan *p, uint32_t i);
 bool plan_writes(const plan *p);
 uint64_t plan_catalog_version(const plan *p);
+uint64_t plan_stats_epoch(const plan *p); /* stats.h: when it was made */
 
 /* Limits and interruption of one run. */
 struct exec_limits {

@@ -30,12 +30,12 @@ static quartet_status stmt_make(const struct effect_run *r, uint32_t at, struct 
     size_t consumed;
     quartet_status rc;
     if (from->ast != NULL) {
-        rc = plan_build_for_row(catalog, from->ast, p->table, r->event != AST_TRIGGER_INSERT,
+        rc = plan_build_for_row(catalog, txn_db(r->w->x.run->e->t), from->ast, p->table, r->event != AST_TRIGGER_INSERT,
                                 r->event != AST_TRIGGER_DELETE, &s->a, &s->p, err);
     } else {
         rc = parse_sql(&s->a, from->sql, strlen(from->sql), NULL, &stmt, &consumed, err);
         if (rc == QUARTET_OK)
-            rc = plan_build(catalog, stmt, &s->a, &s->p, err);
+            rc = plan_build(catalog, txn_db(r->w->x.run->e->t), stmt, &s->a, &s->p, err);
     }
     if (rc != QUARTET_OK) {
         s->p = NULL;

@@ -363,19 +363,13 @@ static quartet_status put_rows(struct kv_iter *it, uint32_t from, uint32_t count
             status = put_column(it, &it->wanted[i], &it->block, from, count, it->n, err);
     if (status != QUARTET_OK)
         return status;
-    for (uint32_t k = 0; k < count && (it->want_keys || it->want_records); k++) {
-        uint32_t row = it->reverse ? from + count - 1 - k : from + k;
-        if (it->want_keys) {
-            if (!block_key(&it->block, row, &it->key_bytes))
-                return err_set(err, QUARTET_CORRUPT, "%s: damaged block: keys", it->snap->store->name);
-            it->key_ends[it->n + k] = (uint32_t)it->key_bytes.len;
-        }
-        if (it->want_records) {
-            quartet_status rc = block_record(&it->block, row, &it->record_bytes, err);
-            if (rc != QUARTET_OK)
-                return rc;
-            it->record_ends[it->n + k] = (uint32_t)it->record_bytes.len;
-        }
+    if (it->want_keys && !block_keys(&it->block, from, count, it->reverse, &it->key_bytes, it->key_ends + it->n))
+        return err_set(err, QUARTET_CORRUPT, "%s: damaged block: keys", it->snap->store->name);
+    for (uint32_t k = 0; k < count && it->want_records; k++) {
+        quartet_status rc = block_record(&it->block, it->reverse ? from + count - 1 - k : from + k, &it->record_bytes, err);
+        if (rc != QUARTET_OK)
+            return rc;
+        it->record_ends[it->n + k] = (uint32_t)it->record_bytes.len;
     }
     it->n += count;
     return QUARTET_OK;

@@ -2,6 +2,7 @@
  * is plan_write.c's. Why one pass: what a node puts out is known by cid, so whoever stands above
  * finds its columns whatever order the joins took. */
 #include "plan.h"
+#include "stats.h"
 
 #include <string.h>
 
@@ -713,6 +714,7 @@ static quartet_status build(struct planner *p, const struct ast_stmt *stmt, plan
     p->plan = pl;
     pl->a = p->a;
     pl->version = catalog_version(p->b.catalog);
+    pl->stats_epoch = p->d != NULL ? stats_epoch(p->d) : 0; /* before any figure is read */
     pl->user_params = p->b.param_count;
     quartet_status rc = plan_top(p, stmt, err);
     if (rc == QUARTET_OK && stmt->explain != AST_EXPLAIN_NONE)
@@ -725,19 +727,20 @@ static quartet_status build(struct planner *p, const struct ast_stmt *stmt, plan
     return QUARTET_OK;
 }
 
-quartet_status plan_build(struct catalog *catalog, const struct ast_stmt *stmt, struct arena *a,
-                          plan **out, struct err *err)
+quartet_status plan_build(struct catalog *catalog, db *d, const struct ast_stmt *stmt,
+                          struct arena *a, plan **out, struct err *err)
 {
     struct planner p = {
-        .a = a, .b = {.a = a, .catalog = catalog, .param_count = stmt->params.count}};
+        .a = a, .d = d, .figures = stmt->explain != AST_EXPLAIN_NONE, .b = {.a = a, .catalog = catalog, .param_count = stmt->params.count}};
     return build(&p, stmt, out, err);
 }
 
-quartet_status plan_build_for_row(struct catalog *catalog, const struct ast_stmt *stmt,
+quartet_status plan_build_for_row(struct catalog *catalog, db *d, const struct ast_stmt *stmt,
                                   const struct table_def *row_of, bool has_old, bool has_new,
                                   struct arena *a, plan **out, struct err *err)
 {
     struct planner p = {.a = a,
+                        .d = d,
                         .b = {.a = a,
                               .catalog = catalog,
                               .param_count = 2 * row_of->column_count,
@@ -776,6 +779,11 @@ const struct plan_column *plan_column(const plan *p, uint32_t i)
 bool plan_writes(const plan *p)
 {
     return p->writes;
+}
+
+uint64_t plan_stats_epoch(const plan *p)
+{
+    return p->stats_epoch;
 }
 
 uint64_t plan_catalog_version(const plan *p)

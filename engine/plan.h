@@ -13,6 +13,10 @@
 #define PLAN_NONE       UINT32_MAX
 #define PLAN_TABLE_ROWS 1000.0 /* what a table is taken to hold where nothing is known */
 
+#define SHARE_EQUAL     0.02 /* of the rows, where a column is not known */
+#define SHARE_BETWEEN   0.1
+#define SHARE_HALF      0.3
+
 #define PLAN_BOUND_COLUMNS_MAX 60u /* further columns of a key are asked as conditions */
 
 #define PNODE_KINDS(X)                                                                             \
@@ -273,7 +277,7 @@ struct psub {
 struct plan {
     struct arena *a;
     struct catalog *catalog;
-    uint64_t version;
+    uint64_t version, stats_epoch;
     struct pnode *root;
     struct plan_column *columns;
     uint32_t column_count;
@@ -294,7 +298,9 @@ struct planner {
     struct bind b;
     struct plan *plan;
     struct arena *a;
+    db *d;          /* whose rows stats.h tells of; NULL: nothing is known */
     uint32_t words; /* of a set of cids */
+    bool figures;   /* estimates are worth reading columns for: there is a join, or they are shown */
 };
 
 /* A condition that still waits for its place. */
@@ -329,6 +335,15 @@ static inline bool cid_set_has(const uint64_t *set, uint32_t cid)
 /* Conditions list[0..n) joined by AND, or NULL. */
 quartet_status plan_and(struct planner *p, struct expr **list, uint32_t n, struct expr **out,
                         struct err *err);
+
+/* plan_cost.c: estimates. Rows of a table; distinct values of a column; the share of the rows that equal a value, that lie between two (NULL: no
+ * bound), that meet a condition on src alone. */
+double plan_table_rows(const struct planner *p, const struct table_def *t);
+double plan_column_values(const struct planner *p, const struct table_def *t, uint32_t column);
+double plan_equal_share(const struct planner *p, const struct table_def *t, uint32_t column);
+double plan_between_share(const struct planner *p, const struct table_def *t, uint32_t column,
+                          const struct expr *lo, const struct expr *hi);
+double plan_share(const struct planner *p, const struct bsource *src, const struct expr *e);
 
 /* plan_join.c: the FROM tree under conditions; the outputs hold at least `need`. Conditions are all
  * placed. */
@@ -382,7 +397,7 @@ quartet_status plan_effects(struct planner *p, const struct table_def *t, uint8_
 quartet_status plan_when(struct arena *a, struct ast_expr *when, struct ast_stmt **out,
                          struct err *err);
 /* plan.c: a statement whose parameters are a row's old columns, then its new ones. */
-quartet_status plan_build_for_row(struct catalog *catalog, const struct ast_stmt *stmt,
+quartet_status plan_build_for_row(struct catalog *catalog, db *d, const struct ast_stmt *stmt,
                                   const struct table_def *row_of, bool has_old, bool has_new,
                                   struct arena *a, plan **out, struct err *err);
 

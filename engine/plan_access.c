@@ -9,10 +9,8 @@
 
 #include "exec_key.h"
 
-#define COST_FETCH    3.0  /* a row by its key, against a row of a scan */
-#define SHARE_EQUAL   0.02 /* of the rows, per column, where no index says "one" */
-#define SHARE_BETWEEN 0.1
-#define SHARE_HALF    0.3
+#define COST_FETCH 30.0 /* a row by its key, against a row of a scan */
+#define COST_GUESS 3.0  /* the same where the table's size is a guess: then an index is the safer way */
 
 struct match { /* conditions that one column of a key can use */
     struct conj *eq, *in, *lo, *hi;
@@ -113,30 +111,55 @@ struct way {
     double rows, cost;
 };
 
-static struct way judge(const uint32_t *columns, uint32_t count, bool unique, bool by_key,
-                        const struct match *matches)
+/* A table is never taken to be smaller than PLAN_TABLE_ROWS here, and of a small one nothing is asked: a plan lives on while the table grows, and at that size any
+ * way is fast. */
+static double rows_to_search(const struct planner *p, const struct table_def *t)
 {
-    struct way w = {.rows = PLAN_TABLE_ROWS};
-    while (w.eq < count && w.eq < PLAN_BOUND_COLUMNS_MAX && matches[columns[w.eq]].eq != NULL) {
-        w.rows *= SHARE_EQUAL;
+    double rows = plan_table_rows(p, t);
+    return rows > PLAN_TABLE_ROWS ? rows : PLAN_TABLE_ROWS;
+}
+
+static double equal_share(const struct planner *p, const struct table_def *t, double table_rows, uint32_t column)
+{
+    return table_rows > PLAN_TABLE_ROWS ? plan_equal_share(p, t, column) : SHARE_EQUAL;
+}
+
+static double between_share(const struct planner *p, const struct table_def *t, double table_rows, uint32_t column, const struct match *m)
+{
+    const struct expr *lo = m->lo != NULL ? m->lo_expr : NULL, *hi = m->hi != NULL ? m->hi_expr : NULL;
+    if (table_rows > PLAN_TABLE_ROWS)
+        return plan_between_share(p, t, column, lo, hi);
+    return lo != NULL && hi != NULL ? SHARE_BETWEEN : SHARE_HALF;
+}
+
+static struct way judge(const struct planner *p, const struct table_def *t, const uint32_t *columns,
+                        uint32_t count, bool unique, bool by_key, const struct match *matches)
+{
+    struct way w = {.rows = 1, .cost = 1};
+    while (w.eq < count && w.eq < PLAN_BOUND_COLUMNS_MAX && matches[columns[w.eq]].eq != NULL)
         w.eq++;
-    }
-    if (w.eq == count && unique) {
-        w.rows = 1;
-    } else if (w.eq < count && w.eq < PLAN_BOUND_COLUMNS_MAX) {
+    if (w.eq == count && unique)
+        return w;
+    if (w.eq == 0 && matches[columns[0]].in == NULL && matches[columns[0]].lo == NULL && matches[columns[0]].hi == NULL)
+        return w;
+    const double all = rows_to_search(p, t);
+    w.rows = all;
+    for (uint32_t i = 0; i < w.eq; i++)
+        w.rows *= equal_share(p, t, all, columns[i]);
+    if (w.eq < count && w.eq < PLAN_BOUND_COLUMNS_MAX) {
         const struct match *m = &matches[columns[w.eq]];
         if (m->in != NULL) {
-            double one = w.eq + 1 == count && unique ? 1 : w.rows * SHARE_EQUAL;
+            double one = w.eq + 1 == count && unique ? 1 : w.rows * equal_share(p, t, all, columns[w.eq]);
             w.rows = one * (m->in->e->arg_count - 1);
             w.next = m;
         } else if (m->lo != NULL || m->hi != NULL) {
-            w.rows *= m->lo != NULL && m->hi != NULL ? SHARE_BETWEEN : SHARE_HALF;
+            w.rows *= between_share(p, t, all, columns[w.eq], m);
             w.next = m;
         }
     }
     if (w.rows < 1)
         w.rows = 1;
-    w.cost = by_key ? w.rows : w.rows * COST_FETCH;
+    w.cost = by_key ? w.rows : w.rows * (all > PLAN_TABLE_ROWS ? COST_FETCH : COST_GUESS);
     return w;
 }
 
@@ -222,7 +245,7 @@ static quartet_status scan_new(struct planner *p, const struct bsource *src, str
     s->table = src->table;
     s->alias = src->alias;
     n->u.scan = s;
-    n->rows = PLAN_TABLE_ROWS;
+    n->rows = p->figures ? plan_table_rows(p, src->table) : PLAN_TABLE_ROWS;
     s->as_of = src->as_of;
     *out = n;
     return src->as_of_expr != NULL ? plan_place(p, src->as_of_expr, NULL, 0, &s->as_of_expr, err)
@@ -241,20 +264,24 @@ static quartet_status best_way(struct planner *p, const struct bsource *src, str
         return arena_fail(p->a, err);
     for (uint32_t i = 0; i < conj_count; i++)
         match_conj(p, src, conjs[i], outer, scratch, *matches);
-    *best = (struct way){.rows = PLAN_TABLE_ROWS, .cost = PLAN_TABLE_ROWS};
     *index = NULL;
     *columns = NULL;
-    if (!t->hidden_key) {
-        struct way w = judge(t->key_columns, t->key_count, true, true, *matches);
-        if ((w.eq > 0 || w.next != NULL) && w.cost < best->cost) {
-            *best = w;
-            *columns = t->key_columns;
-        }
-    }
+    *best = (struct way){.cost = 0};
+    if (!t->hidden_key)
+        *best = judge(p, t, t->key_columns, t->key_count, true, true, *matches);
+    if (best->eq > 0 || best->next != NULL)
+        *columns = t->key_columns;
+    if (*columns != NULL && best->rows <= 1)
+        return QUARTET_OK;
+    double whole = 0; /* asked only where there is another way */
     for (uint32_t i = 0; i < t->index_count && src->as_of_expr == NULL; i++) { /* indexes hold what is */
         const struct index_def *ix = &t->indexes[i];
-        struct way w = judge(ix->columns, ix->column_count, ix->unique, false, *matches);
-        if ((w.eq > 0 || w.next != NULL) && w.cost < best->cost) {
+        struct way w = judge(p, t, ix->columns, ix->column_count, ix->unique, false, *matches);
+        if (w.eq == 0 && w.next == NULL)
+            continue;
+        if (whole == 0)
+            whole = rows_to_search(p, t);
+        if (w.cost < (*columns != NULL && best->cost < whole ? best->cost : whole)) {
             *best = w;
             *index = ix;
             *columns = ix->columns;
@@ -281,7 +308,7 @@ static quartet_status scan_filters(struct planner *p, const struct bsource *src,
         conjs[i]->placed = true;
         rest[n++] = conjs[i]->e;
         cid_set_add_expr(p, all, conjs[i]->e);
-        node->rows *= SHARE_HALF;
+        node->rows *= p->figures ? plan_share(p, src, conjs[i]->e) : SHARE_HALF;
     }
     for (uint32_t i = 0; i < again_count; i++)
         cid_set_add_expr(p, all, again[i]);

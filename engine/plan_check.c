@@ -77,7 +77,7 @@ quartet_status plan_check_trigger(struct catalog *catalog, const struct table_de
         plan *p = NULL;
         if (stmt == NULL)
             continue;
-        rc = plan_build_for_row(catalog, stmt, t, def->ast->event != AST_TRIGGER_INSERT,
+        rc = plan_build_for_row(catalog, NULL, stmt, t, def->ast->event != AST_TRIGGER_INSERT,
                                 def->ast->event != AST_TRIGGER_DELETE, a, &p, err);
         plan_free(rc == QUARTET_OK ? p : NULL);
     }

@@ -1,63 +1,11 @@
-/* plan_join.c - FROM: which table first, and how each next one is joined.
- * Why greedy: sizes are rough guesses, and 64 tables in FROM must plan at once. The next table is
- * one that an equality connects to what is there already, the one that keeps the result smallest; a
- * product of unconnected tables comes last. Outer joins are not reordered: each is a unit whose two
- * sides are planned on their own. */
-#include "plan.h"
+/* plan_join.c - FROM: how tables are joined, one after the other, in the order that plan_order.c
+ * finds for few of them. More are taken greedily, since 64 tables in FROM must plan at once: the next
+ * one is one that an equality connects to what is there already, the one that keeps the result
+ * smallest; a product of unconnected tables comes last. Outer joins are not reordered: each is a
+ * unit whose two sides are planned on their own. */
+#include "plan_join.h"
 
 #include <string.h>
-
-#define INDEX_JOIN_ROWS                                                                            \
-    200.0 /* up to so many outer rows, lookups beat reading the whole table once */
-
-struct unit {
-    struct bsource *src;
-    struct pnode *node;
-    uint64_t *cids;
-    uint64_t *lateral; /* what its query reads of its neighbours, or NULL */
-    bool joined;
-};
-struct jplan {
-    struct planner *p;
-    struct unit *units;
-    uint32_t unit_count, unit_cap;
-    struct conj *conjs;
-    uint32_t conj_count, conj_cap;
-    const uint64_t *need;
-};
-
-static bool subset(const struct planner *p, const uint64_t *a, const uint64_t *b)
-{
-    for (uint32_t i = 0; i < p->words; i++) {
-        if ((a[i] & ~b[i]) != 0)
-            return false;
-    }
-    return true;
-}
-
-static bool overlap(const struct planner *p, const uint64_t *a, const uint64_t *b)
-{
-    for (uint32_t i = 0; i < p->words; i++) {
-        if ((a[i] & b[i]) != 0)
-            return true;
-    }
-    return false;
-}
-
-static bool is_empty(const struct planner *p, const uint64_t *a)
-{
-    for (uint32_t i = 0; i < p->words; i++) {
-        if (a[i] != 0)
-            return false;
-    }
-    return true;
-}
-
-static void unite(const struct planner *p, uint64_t *into, const uint64_t *a)
-{
-    for (uint32_t i = 0; i < p->words; i++)
-        into[i] |= a[i];
-}
 
 static void source_cids(const struct bsource *src, uint64_t *set)
 {
@@ -310,9 +258,11 @@ static quartet_status join_outputs(struct planner *p, struct pnode *n, const str
     return QUARTET_OK;
 }
 
+/* share: of all pairs, by the strictest equality. */
 static quartet_status join_nodes(struct planner *p, uint8_t kind, const struct side *l,
                                  const struct side *r, struct expr **conds, uint32_t n,
-                                 const uint64_t *need, struct pnode **out, struct err *err)
+                                 double share, const uint64_t *need, struct pnode **out,
+                                 struct err *err)
 {
     struct pnode *node = pnode_new(p, PN_LOOP_JOIN, l->node->col_count + r->node->col_count, err);
     struct pjoin *join = arena_zalloc(p->a, 1, sizeof *join);
@@ -336,7 +286,7 @@ static quartet_status join_nodes(struct planner *p, uint8_t kind, const struct s
     node->child[1] = r->node;
     node->rows = l->node->rows * r->node->rows;
     for (uint32_t i = 0; i < join->key_count; i++)
-        node->rows *= i == 0 ? 1 / PLAN_TABLE_ROWS : 0.3;
+        node->rows *= i == 0 ? share : 0.3;
     for (uint32_t i = 0; i < rest_count; i++)
         node->rows *= 0.3;
     if (kind != PJ_INNER && node->rows < l->node->rows)
@@ -399,7 +349,8 @@ static quartet_status index_join(struct planner *p, uint8_t kind, const struct s
     struct pnode *scan;
     double per_row = 1;
     *out = NULL;
-    if (src->kind != SRC_TABLE || l->node->rows > INDEX_JOIN_ROWS)
+    double table_rows = src->kind == SRC_TABLE ? plan_table_rows(p, src->table) : 0;
+    if (src->kind != SRC_TABLE || join_lookup_cost(l->node->rows, 0) > table_rows + join_hash_cost(l->node->rows, table_rows))
         return QUARTET_OK;
     uint64_t *inner_need = cid_set_new(p);
     struct expr **rest = arena_zalloc(p->a, n + 1, sizeof(struct expr *)), **placed;
@@ -413,7 +364,7 @@ static quartet_status index_join(struct planner *p, uint8_t kind, const struct s
         return arena_fail(p->a, err);
     quartet_status rc =
         plan_lookup(p, src, conjs, n, l->cids, l->node, inner_need, &scan, &per_row, err);
-    if (rc != QUARTET_OK || scan == NULL)
+    if (rc != QUARTET_OK || scan == NULL || join_lookup_cost(l->node->rows, per_row) > table_rows + join_hash_cost(l->node->rows, table_rows))
         return rc;
     uint32_t rest_count = 0, *both;
     for (uint32_t i = 0; i < n; i++) {
@@ -525,7 +476,8 @@ static quartet_status outer_right(struct planner *p, uint8_t kind, struct bsourc
         return rc;
     if (lateral)
         return apply_nodes(p, kind, l, r, right->query, rest, rest_count, need, out, err);
-    return join_nodes(p, kind, l, r, rest, rest_count, need, out, err);
+    double fewer = l->node->rows < r->node->rows ? l->node->rows : r->node->rows; /* as if their key */
+    return join_nodes(p, kind, l, r, rest, rest_count, 1 / fewer, need, out, err);
 }
 
 static quartet_status plan_outer(struct planner *p, struct bsource *src, struct conj **conjs,
@@ -635,9 +587,13 @@ static quartet_status plan_unit(struct jplan *j, struct unit *u, struct err *err
         if (j->unit_count == 1 || !is_empty(p, conjs[i]->refs))
             conjs[k++] = conjs[i];
     }
-    if (u->src->kind == SRC_JOIN)
-        return plan_outer(p, u->src, conjs, k, need, &u->node, err);
-    return plan_leaf(p, u->src, conjs, k, need, &u->node, err);
+    rc = u->src->kind == SRC_JOIN ? plan_outer(p, u->src, conjs, k, need, &u->node, err)
+                                  : plan_leaf(p, u->src, conjs, k, need, &u->node, err);
+    if (rc == QUARTET_OK && j->unit_count > 1)
+        u->read_cost = u->src->kind == SRC_TABLE && !u->node->u.scan->bounded
+                           ? plan_table_rows(p, u->src->table)
+                           : u->node->rows;
+    return rc;
 }
 
 static double joined_rows(const struct jplan *j, double rows, const uint64_t *done,
@@ -655,7 +611,7 @@ static double joined_rows(const struct jplan *j, double rows, const uint64_t *do
         if (!ready)
             continue;
         if (c->e->op == EXPR_EQ) {
-            r /= *connected ? 3 : PLAN_TABLE_ROWS;
+            r *= *connected ? 0.3 : join_share(j, c);
             *connected = true;
         } else {
             r *= 0.3;
@@ -733,13 +689,31 @@ static quartet_status join_unit(struct jplan *j, struct side *l, uint64_t *done,
         rc = apply_nodes(p, PJ_INNER, l, &r, u->src->query, list, n, need, &out, err);
     } else if (rc == QUARTET_OK && out == NULL) {
         bool swap = r.node->rows > l->node->rows;
+        double share = 1;
+        for (uint32_t i = 0; i < n; i++) {
+            double one = conjs[i]->e->op == EXPR_EQ ? join_share(j, conjs[i]) : 1;
+            share = one < share ? one : share;
+        }
         struct side left = {.node = l->node, .cids = done};
         rc =
-            join_nodes(p, PJ_INNER, swap ? &r : &left, swap ? &left : &r, list, n, need, &out, err);
+            join_nodes(p, PJ_INNER, swap ? &r : &left, swap ? &left : &r, list, n, share, need, &out,
+                        err);
     }
     l->node = out;
     unite(p, done, u->cids);
     return rc;
+}
+
+static struct unit *smallest_unit(struct jplan *j)
+{
+    struct unit *first = NULL;
+    for (uint32_t i = 0; i < j->unit_count; i++) {
+        struct unit *u = &j->units[i];
+        bool free_standing = u->lateral == NULL || is_empty(j->p, u->lateral);
+        if (free_standing && (first == NULL || u->node->rows < first->node->rows))
+            first = u;
+    }
+    return first;
 }
 
 quartet_status plan_from(struct planner *p, struct bsource *src, struct expr **where,
@@ -752,6 +726,7 @@ quartet_status plan_from(struct planner *p, struct bsource *src, struct expr **w
         return arena_fail(p->a, err);
     source_cids(src, all);
     quartet_status rc = collect(&j, src, err);
+    p->figures |= j.unit_count > 1;
     for (uint32_t i = 0; i < where_count && rc == QUARTET_OK; i++)
         rc = add_conj(&j, where[i], err);
     for (uint32_t i = 0; i < j.unit_count && rc == QUARTET_OK; i++)
@@ -760,20 +735,16 @@ quartet_status plan_from(struct planner *p, struct bsource *src, struct expr **w
         rc = plan_unit(&j, &j.units[i], err);
     if (rc != QUARTET_OK)
         return rc;
-    struct unit *first = NULL;
-    for (uint32_t i = 0; i < j.unit_count; i++) {
-        struct unit *u = &j.units[i];
-        bool free_standing = u->lateral == NULL || is_empty(p, u->lateral);
-        if (free_standing && (first == NULL || u->node->rows < first->node->rows))
-            first = u;
-    }
+    uint32_t order[ORDER_UNITS_MAX];
+    bool ordered = plan_order(&j, order);
+    struct unit *first = ordered ? &j.units[order[0]] : smallest_unit(&j);
     if (first == NULL)
         return err_set(err, QUARTET_ERROR, "the lateral subqueries of this FROM need each other");
     struct side l = {.node = first->node, .cids = done};
     first->joined = true;
     unite(p, done, first->cids);
     for (uint32_t k = 1; k < j.unit_count && rc == QUARTET_OK; k++) {
-        struct unit *u = next_unit(&j, l.node->rows, done);
+        struct unit *u = ordered ? &j.units[order[k]] : next_unit(&j, l.node->rows, done);
         if (u == NULL)
             return err_set(err, QUARTET_ERROR,
                            "the lateral subqueries of this FROM need each other");

@@ -341,13 +341,24 @@ static quartet_status damaged_key(const table_scan *s, struct err *err)
     return err_set(err, QUARTET_CORRUPT, "damaged key in table %s", s->table->name);
 }
 
-/* A table whose key is one ascending integer column: nearly all tables. */
-static bool int_keys(const struct slice *keys, uint32_t n, struct vec *v)
+#define INT_KEY_BYTES 9u /* of an ascending integer column: a mark, then eight bytes with the sign flipped */
+
+/* Ascending integers alone stand before it, and it is one: it has one place in all keys. */
+static bool fixed_place(const struct table_def *t, uint32_t key_at)
 {
-    for (uint32_t i = 0; i < n; i++) {
-        if (keys[i].n != 9 || keys[i].p[0] != 1)
+    for (uint32_t k = 0; k <= key_at; k++)
+        if (t->keys[k].kind != KEY_INT || t->keys[k].desc)
             return false;
-        v->i[i] = (int64_t)(load_be64(keys[i].p + 1) ^ (1ull << 63));
+    return true;
+}
+
+static bool int_keys(const struct slice *keys, uint32_t n, uint32_t key_at, struct vec *v)
+{
+    size_t at = (size_t)key_at * INT_KEY_BYTES;
+    for (uint32_t i = 0; i < n; i++) {
+        if (keys[i].n < at + INT_KEY_BYTES || keys[i].p[at] != 1)
+            return false;
+        v->i[i] = (int64_t)(load_be64(keys[i].p + at + 1) ^ (1ull << 63));
     }
     return true;
 }
@@ -365,23 +376,21 @@ static quartet_status decode_keys(table_scan *s, const struct slice *keys, uint3
         if (!vec_init(&s->vecs[i], type, n, &s->batch))
             return arena_fail(&s->batch, err);
         s->vecs[i].scale = type == VALUE_DECIMAL ? t->keys[c->key_at].scale : 0;
-        if ((uint32_t)c->key_at + 1 > last)
-            last = (uint32_t)c->key_at + 1;
-    }
-    if (t->key_count == 1 && t->keys[0].kind == KEY_INT && !t->keys[0].desc) {
-        for (uint32_t i = 0; i < s->column_count; i++)
-            if (t->columns[s->columns[i]].key_at == 0 && !int_keys(keys, n, &s->vecs[i]))
+        if (fixed_place(t, (uint32_t)c->key_at)) {
+            if (!int_keys(keys, n, (uint32_t)c->key_at, &s->vecs[i]))
                 return damaged_key(s, err);
-        return QUARTET_OK;
+        } else if ((uint32_t)c->key_at + 1 > last) {
+            last = (uint32_t)c->key_at + 1;
+        }
     }
-    for (uint32_t r = 0; r < n; r++) {
+    for (uint32_t r = 0; r < n && last > 0; r++) {
         struct bytes_in in = bytes_in(keys[r].p, keys[r].n);
         for (uint32_t k = 0; k < last; k++) {
             struct value v;
             if (!key_get(&in, &t->keys[k], &v, &s->batch))
                 return damaged_key(s, err);
             for (uint32_t i = 0; i < s->column_count; i++)
-                if (s->columns[i] == t->key_columns[k] && !vec_set(&s->vecs[i], r, &v, n, &s->batch))
+                if (s->columns[i] == t->key_columns[k] && !fixed_place(t, k) && !vec_set(&s->vecs[i], r, &v, n, &s->batch))
                     return arena_fail(&s->batch, err);
         }
     }

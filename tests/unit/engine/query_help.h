@@ -30,7 +30,7 @@ static inline quartet_status query_try(db *d, const char *sql, const struct exec
         rc = txn_statement_begin(t, err);
     if (rc == QUARTET_OK) {
         struct catalog *c = db_catalog(d);
-        rc = plan_build(c, stmt, &a, &p, err);
+        rc = plan_build(c, d, stmt, &a, &p, err);
         catalog_unref(c);
     }
     if (rc == QUARTET_OK)

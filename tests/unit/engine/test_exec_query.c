@@ -148,7 +148,7 @@ static void test_exec_query_runs_again(void)
     many(d);
     OK(parse_sql(&a, sql, strlen(sql), NULL, &stmt, &consumed, &err));
     struct catalog *c = db_catalog(d);
-    OK(plan_build(c, stmt, &a, &p, &err));
+    OK(plan_build(c, d, stmt, &a, &p, &err));
     catalog_unref(c);
     for (int64_t i = 1; i <= 50; i++) {
         struct value params[2] = {value_int(i), value_int(i + 7)};
