@@ -64,6 +64,25 @@ for at in $(grep -abo 'quartet base ' "$tmp/base2/base.mdb" | cut -d: -f1); do
 done
 refused "a base of another version, or damaged" "base.mdb" "$q" "$tmp/base2" -c "$select"
 
+# What is no backup, or not one of this version, or not whole
+"$q" "$tmp/db" -c "BACKUP TO '$tmp/backup'" >/dev/null || { echo "FAILED: no backup"; failed=1; }
+refused "restoring a database" "no backup: it has no backup.manifest" "$q" restore "$tmp/db" "$tmp/restored"
+refused "restoring nothing" "none is no backup" "$q" restore "$tmp/none" "$tmp/restored"
+refused "restoring over something" "not empty" "$q" restore "$tmp/backup" "$tmp/db"
+refused "opening a backup" "is a backup" "$q" "$tmp/backup" -c "$select"
+cp -r "$tmp/backup" "$tmp/backup2"
+sed -i 's/quartet backup 1/quartet backup 9/' "$tmp/backup2/backup.manifest"
+refused "a backup of another version" "another version .*quartet backup 9" "$q" restore "$tmp/backup2" "$tmp/restored"
+rm -r "$tmp/backup2" && cp -r "$tmp/backup" "$tmp/backup2" && rm "$tmp/backup2/backup.manifest"
+refused "a backup without its manifest" "no backup.manifest" "$q" restore "$tmp/backup2" "$tmp/restored"
+rm -r "$tmp/backup2" && cp -r "$tmp/backup" "$tmp/backup2" && rm "$tmp/backup2/base.mdb"
+refused "a backup without its base" "base.mdb" "$q" restore "$tmp/backup2" "$tmp/restored"
+cp "$tmp/backup/base.mdb" "$tmp/backup2/base.mdb" && truncate -s -4096 "$tmp/backup2/base.mdb"
+refused "a backup that was cut short" "base.mdb has [0-9]+ bytes" "$q" restore "$tmp/backup2" "$tmp/restored"
+[ ! -e "$tmp/restored" ] && [ -z "$(find "$tmp" -maxdepth 1 -name '*.partial-*')" ] || { echo "FAILED: a refused restore left something behind"; failed=1; }
+expect "a good one" "restored $tmp/restored: open it with: quartet $tmp/restored" "$q" restore "$tmp/backup" "$tmp/restored"
+expect "what it holds" "3|6" "$q" "$tmp/restored" --format list -c "$select"
+
 # Parts of two databases
 "$q" "$tmp/other" -c "CREATE TABLE t (x INTEGER PRIMARY KEY); INSERT INTO t VALUES (10), (20); CREATE TABLE u (y)" >/dev/null
 cp -r "$tmp/db" "$tmp/mixed"
@@ -107,6 +126,8 @@ exec 10>&"${HOLD[1]}" 11<&"${HOLD[0]}"
 printf 'SELECT 42;\n' >&10
 IFS= read -r -t 30 -u 11 _
 refused "in use" "in use by process $pid" "$q" "$tmp/db" -c "$select"
+refused "verifying what is in use" "in use by process $pid" "$q" verify "$tmp/db"
+refused "restoring over what is in use" "not empty" "$q" restore "$tmp/backup" "$tmp/db"
 printf '.quit\n' >&10
 wait "$pid"
 pid=
@@ -141,8 +162,19 @@ else
 fi
 
 # A file system that may only be read
-if unshare --mount bash -c "mount --bind '$tmp/db' '$tmp/db' && mount -o remount,ro,bind '$tmp/db'" 2>/dev/null; then
-    refused "a read-only file system" "read-only|$tmp/db" unshare --mount bash -c "mount --bind '$tmp/db' '$tmp/db' && mount -o remount,ro,bind '$tmp/db' && '$q' '$tmp/db' -c '$select'"
+readonly="mount --bind '$tmp/db' '$tmp/db' && mount -o remount,ro,bind '$tmp/db'"
+if unshare --mount bash -c "$readonly" 2>/dev/null; then
+    sum=$(sum_of "$tmp/db")
+    on_readonly() { refused "$1 on a read-only file system" "$tmp/db.*: Read-only file system" unshare --mount bash -c "$readonly && $2"; }
+    on_readonly "opening" "'$q' '$tmp/db' -c '$select'"
+    on_readonly "verifying" "'$q' verify '$tmp/db'"
+    on_readonly "a new database" "'$q' '$tmp/db/new' -c '$select'"
+    on_readonly "BACKUP" "'$q' '$tmp/restored' -c \"BACKUP TO '$tmp/db/backup'\""
+    on_readonly "COPY TO" "'$q' '$tmp/restored' -c \"COPY t TO '$tmp/db/t.csv'\""
+    on_readonly "restoring" "'$q' restore '$tmp/backup' '$tmp/db/restored'"
+    [ "$sum" = "$(sum_of "$tmp/db")" ] || { echo "FAILED: a read-only file system was changed"; failed=1; }
+else
+    echo "directories: nothing may be mounted here: the cases of a read-only file system are left out"
 fi
 expect "unharmed" "3|6" "$q" "$tmp/db" --format list -c "$select"
 [ "$failed" = 0 ] && echo "directories: $count cases: refused where they should be, with the reason, and nothing was changed"

@@ -7,6 +7,7 @@
 #include "cluster_help.h"
 #include "dir_help.h"
 #include "engine/apply.h"
+#include "engine/kv_base.h"
 
 static db *open_dir(const char *dir, size_t buffer_bytes)
 {
@@ -441,6 +442,56 @@ static void test_recover_after_kill_within_flushes(void)
     }
 }
 
+/* Change a closed database's base as another version might have written it: the format's text (NULL: it stays), the version of the checkpoint (0: likewise). */
+static void make_other(const char *dir, const char *format, uint8_t version)
+{
+    struct err err = ERR_INIT;
+    char path[80];
+    struct kv_base *base = NULL;
+    struct base_write *w = NULL;
+    struct buf blob = {0};
+    snprintf(path, sizeof path, "%s/base.mdb", dir);
+    OK(kv_lmdb_open_file(env_posix(), path, &base, &err));
+    OK(base->ops->checkpoint(base, &blob, &err));
+    CU_ASSERT_FATAL(blob.len > 2 && blob.data[0] == 0); /* KV_FLUSH_WHOLE, then the engine's */
+    if (version != 0)
+        blob.data[1] = version;
+    OK(base->ops->write_begin(base, &w, &err));
+    if (format != NULL)
+        OK(base->ops->put(w, UINT64_MAX, slice_of("format", 6), slice_of(format, strlen(format)), &err));
+    OK(base->ops->commit(w, slice_of(blob.data, blob.len), &err));
+    kv_base_unref(base);
+    buf_deinit(&blob);
+}
+
+static void test_recover_refuses_other_versions(void)
+{
+    static const struct {
+        const char *format;
+        uint8_t version;
+        const char *said;
+    } others[] = {{NULL, 200, "format version 200"}, {"quartet base 9", 0, "base.mdb: made by another version (format \"quartet base 9\""}};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        struct err err = ERR_INIT;
+        struct db_options o = {0};
+        char dir[64];
+        db *d;
+        new_dir(dir);
+        d = open_dir(dir, 0);
+        help_ddl(d, "CREATE TABLE t (id INTEGER PRIMARY KEY)");
+        help_close(d);
+        make_other(dir, others[i].format, others[i].version);
+        for (int again = 0; again < 2; again++) { /* it changes nothing, so it is refused again */
+            d = NULL;
+            err_clear(&err);
+            CU_ASSERT_EQUAL(db_open(env_posix(), dir, &o, &d, &err), QUARTET_CANTOPEN);
+            CU_ASSERT_PTR_NOT_NULL(strstr(err.text, others[i].said));
+            help_close(d);
+        }
+        walk_dir(dir, NULL);
+    }
+}
+
 /* The log holds far more than a buffer, since the buffer was larger in the life before: it is flushed while it is replayed. */
 static void test_recover_flushes_while_it_replays(void)
 {
@@ -492,6 +543,7 @@ const struct unit_test unit_tests[] = {
     {"identity", test_recover_identity_is_refused_where_there_are_data},
     {"rebuild", test_recover_rebuilds_indexes_and_hashes},
     {"trim", test_recover_trims_the_log},
+    {"other versions", test_recover_refuses_other_versions},
     {"replay in a small buffer", test_recover_flushes_while_it_replays},
     {"kill", test_recover_after_kill_within_flushes},
     {"half taken", test_recover_what_was_half_taken},
