@@ -152,14 +152,19 @@ void apply_state_table(struct applying *a)
 static quartet_status take_note(struct settling *s, struct slice key, uint8_t kind)
 {
     bool in, doubt = true;
-    if (settling_doubted(s, key))
+    struct key_entry *known = settling_doubted(s, key);
+    if (known != NULL) {
+        known->state.gone |= kind == NOTE_GONE;
         return QUARTET_OK;
+    }
     quartet_status rc = settling_in_set(s, key, &in);
     if (rc != QUARTET_OK)
         return rc;
     switch (kind) {
     case NOTE_CHILD: /* nearly always the parent is there, and that is all */
         doubt = !in;
+        if (in)
+            atomic_store(&s->d->follow_due, true);
         rc = in ? QUARTET_OK : settling_has_reason(s, key, &doubt);
         break;
     case NOTE_LESS: /* as long as there are others nothing changes */
@@ -169,7 +174,11 @@ static quartet_status take_note(struct settling *s, struct slice key, uint8_t ki
     case NOTE_GIVEN: doubt = in; break;
     default: rc = in ? QUARTET_OK : settling_has_child(s, key, &doubt);
     }
-    return rc == QUARTET_OK && doubt ? settling_doubt(s, key, in) : rc;
+    if (rc == QUARTET_OK && doubt)
+        rc = settling_doubt(s, key, in);
+    if (rc == QUARTET_OK && doubt && kind == NOTE_GONE)
+        settling_doubted(s, key)->state.gone = true;
+    return rc;
 }
 
 static quartet_status far_note(void *arg, tree_id tree, struct slice key, struct slice record, struct err *err)
@@ -195,8 +204,84 @@ static quartet_status take_notes(struct settling *s, struct applying *a)
     return rc;
 }
 
+/* ---- whose DELETE it was ---- */
+
+/* The newest stamp at which the writer had seen something of this node, of whichever run. */
+static hlc_stamp seen_of_own(const struct applying *a)
+{
+    hlc_stamp newest = 0;
+    for (uint32_t i = 0; i < a->writer.seen->count; i++) {
+        const struct vv_entry *e = &a->writer.seen->e[i];
+        if (chain_id_of(&a->d->chains, e->chain).slot == a->d->identity.slot && e->stamp > newest)
+            newest = e->stamp;
+    }
+    return newest;
+}
+
+/* The stamp at which a row that is not there was ended, as far as history tells; 0: it is there, or was not, or that is not known. */
+static quartet_status ended_at(struct settling *s, tree_id table, struct slice row, hlc_stamp *out)
+{
+    struct record_view view;
+    struct slice entry;
+    kv_past *past = NULL;
+    bool found = false;
+    *out = 0;
+    buf_clear(&s->record);
+    quartet_status rc = kv_get(s->snap, NULL, table, row, &s->record, s->err);
+    if (rc == QUARTET_NOTFOUND)
+        return QUARTET_OK;
+    if (rc == QUARTET_OK && !record_view(slice_of(s->record.data, s->record.len), &view))
+        rc = err_set(s->err, QUARTET_CORRUPT, "damaged record in table %llu", (unsigned long long)table);
+    if (rc != QUARTET_OK || record_has_values(view.flags))
+        return rc;
+    rc = kv_past_open(s->snap, table, &past, s->err);
+    if (rc == QUARTET_OK)
+        rc = kv_past_seek(past, row, 0, s->err);
+    if (rc == QUARTET_OK)
+        rc = kv_past_next(past, out, &entry, &found, s->err);
+    kv_past_close(past);
+    *out = rc == QUARTET_OK && found ? *out : 0;
+    return rc;
+}
+
+/* Did a DELETE of this node end the key's row, by one that had not seen the children? Then it is this node that follows up. What this node's own transaction leaves
+ * dangling, or one that knew of the DELETE, somebody meant so (foreign_keys = off); but where a row goes that was out of sight, nobody asked for its children yet.
+ * a NULL: the set is made anew, and who came last is not known. */
+static quartet_status is_owed(struct settling *s, const struct applying *a, const struct key_entry *e, bool *owed)
+{
+    const db *d = s->d;
+    tree_id table, index;
+    struct slice row;
+    struct arena own = {0};
+    hlc_stamp at = 0;
+    bool local = a != NULL && chain_id_of(&d->chains, a->writer.ver.chain).slot == d->identity.slot;
+    quartet_status rc = QUARTET_OK;
+    *owed = false;
+    if (!d->has_identity || (a != NULL && a->links_were != NULL) || (e->state.was ? !local || !e->state.gone : local))
+        return QUARTET_OK;
+    if (!orphan_split(e->key, &table, &index, &row, &own))
+        rc = err_set(s->err, QUARTET_CORRUPT, "a damaged key in quartet_broken_keys");
+    else if (index == 0) /* who had a UNIQUE value is not known any longer */
+        rc = ended_at(s, table, row, &at);
+    *owed = rc == QUARTET_OK && at != 0 && hlc_slot(at) == d->identity.slot && (a == NULL || local || seen_of_own(a) < at);
+    arena_free_all(&own);
+    return rc;
+}
+
+static quartet_status put_owed(struct settling *s, const struct applying *a, const struct key_entry *e, struct slice record, struct apply_ops *ops)
+{
+    bool owed = false;
+    if (!e->state.broken)
+        return e->state.was ? ops_put_copy(ops, SYS_FOLLOW_UPS, e->key, (struct slice){0}, s->err) : QUARTET_OK;
+    quartet_status rc = is_owed(s, a, e, &owed);
+    if (rc != QUARTET_OK || !owed)
+        return rc;
+    atomic_store(&s->d->follow_due, true);
+    return ops_put_copy(ops, SYS_FOLLOW_UPS, e->key, record, s->err);
+}
+
 /* *no: the apply number of the change; as it was where there is none. */
-static quartet_status put_changes(struct settling *s, apply_no *no)
+static quartet_status put_changes(struct settling *s, const struct applying *a, apply_no *no)
 {
     db *d = s->d;
     struct apply_ops ops = {.store = d->store, .limit = db_large_bytes(d)};
@@ -206,7 +291,8 @@ static quartet_status put_changes(struct settling *s, apply_no *no)
     quartet_status rc = buf_check(&record, s->err);
     for (size_t i = 0; i < s->states.entry_count && rc == QUARTET_OK; i++) {
         const struct key_entry *e = s->states.entries[i].value;
-        if (e->state.broken == e->state.was)
+        rc = put_owed(s, a, e, slice_of(record.data, record.len), &ops);
+        if (rc != QUARTET_OK || e->state.broken == e->state.was)
             continue;
         rc = ops_put_copy(&ops, SYS_BROKEN, e->key, e->state.broken ? slice_of(record.data, record.len) : (struct slice){0}, s->err);
         count = e->state.broken ? count + 1 : count - 1;
@@ -346,7 +432,7 @@ quartet_status apply_orphans_settle(struct applying *a, const struct catalog *ca
     if (rc == QUARTET_OK)
         rc = settling_run(&s);
     if (rc == QUARTET_OK)
-        rc = put_changes(&s, no);
+        rc = put_changes(&s, a, no);
     settling_end(&s);
     return rc;
 }
@@ -371,7 +457,7 @@ quartet_status apply_orphans_rebuild(db *d, struct err *err)
         rc = settling_run(&s);
     no = d->applied_no;
     if (rc == QUARTET_OK)
-        rc = put_changes(&s, &no);
+        rc = put_changes(&s, NULL, &no);
     if (rc == QUARTET_OK)
         kv_publish(d->store, no);
     settling_end(&s);
@@ -386,6 +472,7 @@ quartet_status apply_orphans_load(db *d, struct err *err)
     kv_iter *it = NULL;
     kv_snap *snap = NULL;
     d->broken_count = 0;
+    atomic_store(&d->follow_due, true);
     quartet_status rc = kv_snapshot_latest(d->store, &snap, err);
     if (rc == QUARTET_OK)
         rc = kv_iter_open(snap, NULL, SYS_BROKEN, &all, &want, &it, err);

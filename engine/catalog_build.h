@@ -16,6 +16,7 @@
 #define SYS_RESOLVED 9u     /* replicated: conflicts that somebody settled by RESOLVE CONFLICT */
 #define SYS_CLOSINGS 10u    /* replicated: up to where members have chains whose writer runs no more (db_close.c) */
 #define SYS_SHARES 13u      /* replicated: room of bounded COUNTERs that chains gave to others, and who asked for some (share.h) */
+#define SYS_FOLLOW_UPS 16u  /* local: broken keys whose row a DELETE of this node ended, on whose children its ON DELETE actions are to follow (follow_up.c) */
 #define SYS_TREES_END 256u
 #define SYS_VIEW_CONFLICTS 200u /* views that every catalog has */
 #define SYS_VIEW_HOT_CELLS 201u
@@ -25,7 +26,7 @@
 /* Whether a system table is this node's own: made by apply, neither replicated nor part of the state hash. */
 static inline bool system_is_local(tree_id id)
 {
-    return id == SYS_GRAVES || id == SYS_COLUMN_ORDER || id == SYS_QUARANTINE || id == SYS_CONFLICTS || id == SYS_BROKEN;
+    return id == SYS_GRAVES || id == SYS_COLUMN_ORDER || id == SYS_QUARANTINE || id == SYS_CONFLICTS || id == SYS_BROKEN || id == SYS_FOLLOW_UPS;
 }
 #define CATALOG_COLUMN_ADDED (1u << 16) /* ids of added columns begin here */
 

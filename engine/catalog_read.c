@@ -74,6 +74,8 @@ static const struct {
     {SYS_RESOLVED, "quartet_resolved", "CREATE TABLE quartet_resolved (losing_stamp INTEGER, id INTEGER, at TIMESTAMP, PRIMARY KEY (losing_stamp, id))"},
     {SYS_BROKEN, "quartet_broken_keys",
      "CREATE TABLE quartet_broken_keys (table_id INTEGER, key_id INTEGER, row_key BLOB, PRIMARY KEY (table_id, key_id, row_key))"},
+    {SYS_FOLLOW_UPS, "quartet_follow_ups",
+     "CREATE TABLE quartet_follow_ups (table_id INTEGER, key_id INTEGER, row_key BLOB, PRIMARY KEY (table_id, key_id, row_key))"},
     {SYS_QUARANTINE, "quartet_quarantined",
      "CREATE TABLE quartet_quarantined (table_id INTEGER, row_key BLOB, since INTEGER, PRIMARY KEY (table_id, row_key))"},
 };

@@ -327,6 +327,7 @@ void db_tick(db *d)
         log_line(d->env, LOG_WARN, "db", "%s", err.text);
     db_close_tick(d);
     share_tick(d);
+    db_follow_up_tick(d);
     db_trim(d);
     kv_tidy_tick(d->store);
 }

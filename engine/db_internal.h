@@ -189,6 +189,8 @@ struct db {
     struct conn_node_hooks hooks;
     atomic_uint_fast64_t catalog_versions;
     uint64_t broken_count;                 /* keys in SYS_BROKEN; under commit_lock */
+    atomic_bool follow_due;                /* there may be children to follow up on (follow_up.c) */
+    uint64_t follow_after_ns;              /* not before; of the thread that ticks */
     atomic_uint_fast64_t broken_none_from; /* apply number from which on there have been none; UINT64_MAX: there are some */
     uint64_t hidden_rows;                  /* quarantined by a constraint of their own table, in all tables; under commit_lock */
     atomic_uint_fast64_t hidden_none_from; /* as broken_none_from */
@@ -219,6 +221,7 @@ bool db_chain_ends(const db *d, chain_no chain, uint64_t *number); /* this node 
 bool db_chain_closed(const db *d, chain_no chain, uint64_t *number, struct chain_id *successor);
 void db_close_look(db *d); /* was this directory left behind? Asked again when it is told who the members are */
 void db_close_tick(db *d);
+void db_follow_up_tick(db *d); /* follow_up.c */
 
 /* txn.c */
 void txn_free_spares(db *d);

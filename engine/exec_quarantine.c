@@ -96,20 +96,28 @@ static quartet_status keyed_open(struct xnode *x, struct err *err)
 static quartet_status keyed_next(struct xnode *x, struct err *err)
 {
     struct xkeyed *k = (struct xkeyed *)x;
-    const struct table_def *t = x->p->u.keyed;
+    const struct pkeyed *p = x->p->u.keyed;
+    const struct table_def *t = p->table;
     const struct exec *e = x->run->e;
+    quartet_status rc = QUARTET_OK;
     bool found;
     x->out.n = 0;
     if (k->done)
         return QUARTET_OK;
     k->done = true;
     arena_rewind(&k->row, (struct arena_mark){0});
+    tmp_reset(x);
     k->values[0] = e->params[0];
     for (uint32_t i = 0; i < t->column_count; i++)
         k->values[1 + i] = VALUE_NULL_INIT;
-    for (uint32_t i = 1 + t->column_count; i < x->p->col_count; i++)
-        k->values[i] = e->params[i - t->column_count];
-    quartet_status rc = table_get_any(e->t, t, e->params[0].s, k->values + 1, &k->row, &found, err);
+    for (uint32_t i = 1 + t->column_count; i < x->p->col_count && rc == QUARTET_OK; i++) {
+        uint32_t at = i - t->column_count - 1;
+        k->values[i] = p->values == NULL ? e->params[1 + at] : VALUE_NULL_INIT;
+        if (p->values != NULL && p->values[at] != NULL)
+            rc = expr_value(p->values[at], &x->ctx, NULL, 0, &k->values[i], err);
+    }
+    if (rc == QUARTET_OK)
+        rc = table_get_any(e->t, t, e->params[0].s, k->values + 1, &k->row, &found, err);
     if (rc != QUARTET_OK || !found)
         return rc;
     for (uint32_t i = 0; i < x->p->col_count; i++) {
@@ -170,7 +178,8 @@ static quartet_status need_plan(struct xquarantine_write *w, const struct table_
     w->plan = NULL;
     w->table = NULL;
     arena_free_all(&w->plan_arena);
-    quartet_status rc = plan_build_keyed(w->x.run->e->p->catalog, t, columns, n, &w->plan_arena, &w->plan, err);
+    struct keyed_write k = {.table = t, .columns = columns, .count = n};
+    quartet_status rc = plan_build_keyed(w->x.run->e->p->catalog, &k, &w->plan_arena, &w->plan, err);
     w->columns = n > 0 && rc == QUARTET_OK ? arena_dup(&w->plan_arena, columns, n * sizeof *columns) : NULL;
     if (rc == QUARTET_OK && n > 0 && w->columns == NULL)
         rc = arena_fail(&w->plan_arena, err);

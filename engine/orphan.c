@@ -181,7 +181,7 @@ static void drop_sets(struct orphan_filter *f)
         map_deinit(&f->sets[i].keys);
     mem_free(f->sets);
     f->sets = NULL;
-    f->at = 0;
+    f->loaded = false;
 }
 
 void orphan_filter_rest(struct orphan_filter *f)
@@ -266,7 +266,8 @@ static quartet_status load_all(struct orphan_filter *f, txn *t, struct err *err)
         rc = load(f, i, err);
         f->on |= !f->sets[i].loaded || f->sets[i].keys.count > 0 || f->links[i].casts;
     }
-    f->at = rc == QUARTET_OK ? t->snap_at : 0;
+    f->at = t->snap_at;
+    f->loaded = rc == QUARTET_OK;
     return rc;
 }
 
@@ -289,7 +290,7 @@ quartet_status orphan_filter_start(struct orphan_filter *f, txn *t, const struct
         f->on = false;
         return rc;
     }
-    if (f->at == t->snap_at)
+    if (f->loaded && f->at == t->snap_at)
         return QUARTET_OK; /* as before */
     f->few = few;
     if (!few)

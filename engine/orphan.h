@@ -48,7 +48,8 @@ struct orphan_filter {
     const struct fk_link *links;  /* of the table */
     uint32_t count;
     struct orphan_link_set *sets; /* by link */
-    apply_no at;                  /* of the snapshot that they are of; 0: none */
+    bool loaded;
+    apply_no at;                  /* of the snapshot that they are of; 0 in one that was just opened */
     uint64_t of;                  /* the catalog's version */
     kv_snap *snap;
     txn *t;

@@ -408,9 +408,9 @@ quartet_status settling_doubt(struct settling *s, struct slice key, bool was)
     return state_of(s, key) != NULL ? QUARTET_OK : state_new(s, key, was, &e);
 }
 
-bool settling_doubted(const struct settling *s, struct slice key)
+struct key_entry *settling_doubted(const struct settling *s, struct slice key)
 {
-    return map_has(&s->states, key.p, key.n);
+    return map_get(&s->states, key.p, key.n);
 }
 
 quartet_status settling_run(struct settling *s)

@@ -8,6 +8,7 @@
 struct key_state { /* of a key in doubt */
     bool was;      /* it stands in the set */
     bool broken;   /* it will, as far as is known */
+    bool gone;     /* a row that gave it went, or references something else */
 };
 struct key_entry {
     struct slice key;
@@ -34,7 +35,7 @@ quartet_status settling_begin(struct settling *s, db *d, const struct catalog *c
 void settling_end(struct settling *s);
 quartet_status settling_in_set(struct settling *s, struct slice key, bool *in);
 quartet_status settling_doubt(struct settling *s, struct slice key, bool was);
-bool settling_doubted(const struct settling *s, struct slice key);
+struct key_entry *settling_doubted(const struct settling *s, struct slice key); /* NULL: it is not in doubt */
 quartet_status settling_run(struct settling *s); /* decides all that is in doubt */
 /* Does a row that is visible by steps 1 and 2 reference the key? And if so, does no such row give it, or one that is an orphan as far as is known? */
 quartet_status settling_has_child(struct settling *s, struct slice key, bool *has);

@@ -217,6 +217,10 @@ struct pwrite {
     uint32_t returning_count;
 };
 
+struct pkeyed { /* the row with the key ?1, in sight or not; then the values that it is set to: ?2, ?3, ... (NULL where not given), or expressions */
+    const struct table_def *table;
+    struct expr **values; /* NULL, or each may be */
+};
 struct pquarantine_write { /* UPDATE or DELETE of quartet_quarantine: the input has the table's id, the row's key, and what the row is set to */
     bool deletes;
 };
@@ -259,7 +263,7 @@ struct pnode {
         struct pwrite *write;
         struct pbacktrack *backtrack;
         struct presolve *resolve;
-        const struct table_def *keyed; /* KEYED: the row with the key ?1, in sight or not; then ?2, ?3, ... */
+        struct pkeyed *keyed;
         struct pquarantine_write *quarantine_write;
     } u;
 };
@@ -375,6 +379,7 @@ quartet_status plan_resolve(struct planner *p, const struct ast_resolve *ast, st
 quartet_status plan_backtrack(struct planner *p, const struct ast_backtrack *ast, struct err *err);
 quartet_status plan_truncate(struct planner *p, const struct ast_maintenance *ast, struct err *err);
 
+quartet_status plan_default(struct planner *p, const struct column_def *c, struct expr **out, struct err *err); /* *out NULL: it has none */
 /* CHECK of rows that come to `w` as they are. */
 quartet_status plan_write_checks(struct planner *p, const struct table_def *table, struct pwrite *w, struct err *err);
 
@@ -382,10 +387,15 @@ quartet_status plan_write_checks(struct planner *p, const struct table_def *tabl
 bool plan_is_quarantine(const struct planner *p, const struct ast_qname *name);
 quartet_status plan_quarantine_update(struct planner *p, const struct ast_update *ast, struct err *err);
 quartet_status plan_quarantine_delete(struct planner *p, const struct ast_delete *ast, struct err *err);
-/* A plan of its own: the row of the table with the key ?1, in sight or not, is deleted (columns NULL), or has its columns set to ?2, ?3, ... With all that such a
- * write sets off. */
-quartet_status plan_build_keyed(struct catalog *catalog, const struct table_def *table, const uint32_t *columns, uint32_t n, struct arena *a, plan **out,
-                                struct err *err);
+/* A plan of its own: the row of the table with the key ?1, in sight or not, is deleted (columns NULL), or has its columns set to ?2, ?3, ..., or to their defaults.
+ * With all that such a write sets off. */
+struct keyed_write {
+    const struct table_def *table;
+    const uint32_t *columns;
+    uint32_t count;
+    bool defaults;
+};
+quartet_status plan_build_keyed(struct catalog *catalog, const struct keyed_write *k, struct arena *a, plan **out, struct err *err);
 
 /* plan_effect.c: what else an event does; sets (of `set_count`) are the columns that an UPDATE
  * writes. *out NULL: nothing. replace: DELETE because another row comes in its place, which sets

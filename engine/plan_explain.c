@@ -182,7 +182,7 @@ static void put_node(struct buf *b, const struct planner *p, const struct pnode 
         buf_str(b, n->u.quarantine_write->deletes ? "Delete rows in quarantine" : "Update rows in quarantine");
         break;
     case PN_KEYED:
-        buf_printf(b, "Row of %s by its key", n->u.keyed->name);
+        buf_printf(b, "Row of %s by its key", n->u.keyed->table->name);
         break;
     case PN_RESOLVE:
         buf_printf(b, "Resolve conflict ");

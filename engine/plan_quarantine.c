@@ -85,39 +85,46 @@ quartet_status plan_quarantine_update(struct planner *p, const struct ast_update
 
 /* ---- one row by its key ---- */
 
-static quartet_status keyed_sets(struct planner *p, const struct table_def *t, const uint32_t *columns, uint32_t n, struct pwrite *w, struct err *err)
+static quartet_status keyed_sets(struct planner *p, const struct keyed_write *k, struct pkeyed *from, struct pwrite *w, struct err *err)
 {
-    w->sets = arena_zalloc(p->a, n + 1u, sizeof *w->sets);
-    if (w->sets == NULL)
+    const struct table_def *t = k->table;
+    quartet_status rc = QUARTET_OK;
+    w->sets = arena_zalloc(p->a, k->count + 1u, sizeof *w->sets);
+    from->values = k->defaults ? arena_zalloc(p->a, k->count + 1u, sizeof(struct expr *)) : NULL;
+    if (w->sets == NULL || (k->defaults && from->values == NULL))
         return arena_fail(p->a, err);
-    w->set_count = n;
-    for (uint32_t i = 0; i < n; i++) {
-        w->sets[i] = (struct pset_column){.column = columns[i], .from = 1 + t->column_count + i};
-        w->key_changes |= t->columns[columns[i]].key_at >= 0;
+    w->set_count = k->count;
+    for (uint32_t i = 0; i < k->count && rc == QUARTET_OK; i++) {
+        w->sets[i] = (struct pset_column){.column = k->columns[i], .from = 1 + t->column_count + i};
+        w->key_changes |= t->columns[k->columns[i]].key_at >= 0;
+        if (k->defaults)
+            rc = plan_default(p, &t->columns[k->columns[i]], &from->values[i], err);
     }
-    quartet_status rc = plan_write_checks(p, t, w, err);
-    return rc == QUARTET_OK ? plan_effects(p, t, AST_TRIGGER_UPDATE, w->sets, n, false, &w->effects[AST_TRIGGER_UPDATE], err) : rc;
+    if (rc == QUARTET_OK)
+        rc = plan_write_checks(p, t, w, err);
+    return rc == QUARTET_OK ? plan_effects(p, t, AST_TRIGGER_UPDATE, w->sets, k->count, false, &w->effects[AST_TRIGGER_UPDATE], err) : rc;
 }
 
-quartet_status plan_build_keyed(struct catalog *catalog, const struct table_def *table, const uint32_t *columns, uint32_t n, struct arena *a, plan **out,
-                                struct err *err)
+quartet_status plan_build_keyed(struct catalog *catalog, const struct keyed_write *k, struct arena *a, plan **out, struct err *err)
 {
-    struct planner p = {.a = a, .b = {.a = a, .catalog = catalog, .param_count = n + 1}};
+    struct planner p = {.a = a, .b = {.a = a, .catalog = catalog, .param_count = k->count + 1}};
     struct plan *pl = p.plan = arena_zalloc(a, 1, sizeof *pl);
     struct pwrite *w = arena_zalloc(a, 1, sizeof *w);
-    if (pl == NULL || w == NULL)
+    struct pkeyed *from = arena_zalloc(a, 1, sizeof *from);
+    if (pl == NULL || w == NULL || from == NULL)
         return arena_fail(a, err);
-    *pl = (struct plan){.a = a, .version = catalog_version(catalog), .user_params = n + 1, .writes = true};
-    *w = (struct pwrite){.table = table, .old_first = 1, .any = true};
-    struct pnode *row = pnode_new(&p, PN_KEYED, 1 + table->column_count + n, err);
-    struct pnode *node = row != NULL ? pnode_new(&p, columns != NULL ? PN_UPDATE : PN_DELETE, 0, err) : NULL;
+    *pl = (struct plan){.a = a, .version = catalog_version(catalog), .user_params = k->count + 1, .writes = true};
+    *w = (struct pwrite){.table = k->table, .old_first = 1, .any = true};
+    from->table = k->table;
+    struct pnode *row = pnode_new(&p, PN_KEYED, 1 + k->table->column_count + k->count, err);
+    struct pnode *node = row != NULL ? pnode_new(&p, k->columns != NULL ? PN_UPDATE : PN_DELETE, 0, err) : NULL;
     if (node == NULL)
         return err->code;
-    quartet_status rc = columns != NULL ? keyed_sets(&p, table, columns, n, w, err)
-                                        : plan_effects(&p, table, AST_TRIGGER_DELETE, NULL, 0, false, &w->effects[AST_TRIGGER_DELETE], err);
+    quartet_status rc = k->columns != NULL ? keyed_sets(&p, k, from, w, err)
+                                           : plan_effects(&p, k->table, AST_TRIGGER_DELETE, NULL, 0, false, &w->effects[AST_TRIGGER_DELETE], err);
     if (rc != QUARTET_OK)
         return rc;
-    row->u.keyed = table;
+    row->u.keyed = from;
     row->rows = node->rows = 1;
     node->child[0] = row;
     node->u.write = w;

@@ -117,6 +117,16 @@ static quartet_status plan_checks(struct planner *p, const struct target *t, str
     return QUARTET_OK;
 }
 
+quartet_status plan_default(struct planner *p, const struct column_def *c, struct expr **out,
+                            struct err *err)
+{
+    struct expr *e;
+    quartet_status rc = bind_default(p, c, &e, err);
+    *out = NULL;
+    p->words = p->b.col_count / 64 + 1;
+    return rc == QUARTET_OK && e != NULL ? plan_place(p, e, NULL, 0, out, err) : rc;
+}
+
 quartet_status plan_write_checks(struct planner *p, const struct table_def *table, struct pwrite *w,
                                  struct err *err)
 {
@@ -616,10 +626,7 @@ quartet_status plan_insert(struct planner *p, const struct ast_insert *ast, stru
         return arena_fail(p->a, err);
     p->words = p->b.col_count / 64 + 1;
     for (uint32_t i = 0; i < t->table->column_count && rc == QUARTET_OK; i++) {
-        struct expr *e;
-        rc = bind_default(p, &t->table->columns[i], &e, err);
-        if (rc == QUARTET_OK && e != NULL)
-            rc = plan_place(p, e, NULL, 0, &w->defaults[i], err);
+        rc = plan_default(p, &t->table->columns[i], &w->defaults[i], err);
     }
     if (rc == QUARTET_OK)
         rc = plan_checks(p, t, w, err);

@@ -1,6 +1,7 @@
 /* quarantine.c - the rows that are out of sight, and why.
  * How: for each foreign key its broken keys are gone through, and of each the rows that reference it, by the index that the foreign key has. So what is asked
  *   costs what is in quarantine and not what is in the tables. Only where the types of child and parent differ the child is read whole.
+ * Rows that break a constraint of their own table come first (quarantine_claims.c).
  * Why the reason is asked for again, row by row: a row may reference several broken keys, and is shown once, with the first.
  * Not here: what hides a row (orphan.c), how one is written (exec_quarantine.c). */
 #include "quarantine.h"
@@ -11,10 +12,12 @@
 #include "func_json.h"
 #include "json.h"
 #include "orphan.h"
+#include "quarantine_claims.h"
 #include "types.h"
 
 struct quarantine {
     txn *t;
+    quarantine_claims *claims;       /* rows that break something themselves come first; NULL: all were told */
     const struct catalog *catalog;
     uint32_t table, link;
     const struct table_def *of;      /* NULL: the next table is to be begun */
@@ -55,8 +58,12 @@ quartet_status quarantine_open(txn *t, quarantine **out, struct err *err)
     }
     for (uint32_t i = 0; i < widest; i++)
         q->columns[i] = i;
-    *out = q;
-    return QUARTET_OK;
+    quartet_status rc = quarantine_claims_open(t, &q->claims, err);
+    if (rc != QUARTET_OK)
+        quarantine_close(q);
+    else
+        *out = q;
+    return rc;
 }
 
 static void scan_end(quarantine *q)
@@ -83,6 +90,7 @@ void quarantine_close(quarantine *q)
     if (q == NULL)
         return;
     link_end(q);
+    quarantine_claims_close(q->claims);
     orphan_filter_deinit(&q->filter);
     orphan_key_deinit(&q->prefix);
     buf_deinit(&q->key_hi);
@@ -196,12 +204,12 @@ static quartet_status next_table(quarantine *q, struct err *err)
 {
     quartet_status rc = QUARTET_OK;
     q->of = NULL;
-    orphan_filter_rest(&q->filter);
     for (const struct table_def *d; rc == QUARTET_OK && q->of == NULL && (d = catalog_table_at(q->catalog, q->table)) != NULL; q->table++) {
         q->link_count = catalog_links_out(q->catalog, d->id, &q->links);
         q->link = 0;
         if (q->link_count == 0)
             continue;
+        orphan_filter_rest(&q->filter); /* it is another table's */
         rc = orphan_filter_start(&q->filter, q->t, d, false, err);
         q->of = q->filter.on ? d : NULL;
     }
@@ -239,7 +247,7 @@ static quartet_status parent_there(quarantine *q, const struct fk_link *l, struc
     *there = false;
     if (l->key == NULL) {
         quartet_status rc = txn_row(q->t, l->parent->id, raw, q->t->statement, &record, &own, there, err);
-        *there = rc == QUARTET_OK && *there && record_view(record, &view) && (view.flags & RECORD_LIVE) != 0;
+        *there = rc == QUARTET_OK && *there && record_view(record, &view) && record_has_values(view.flags);
         return rc;
     }
     struct kv_want want = {.keys = true};
@@ -296,29 +304,53 @@ static quartet_status take_text(quarantine *q, struct value *out, struct err *er
     return QUARTET_OK;
 }
 
-static quartet_status tell(quarantine *q, struct slice key, const struct fk_link *l, enum orphan_ref ref, struct value *row, struct err *err)
+/* All that is told of a row whatever the reason. */
+static quartet_status tell(quarantine *q, const struct table_def *t, struct slice key, const struct value *values, const char *reason, struct value *row,
+                           struct err *err)
 {
-    static const char reason[] = "FOREIGN KEY";
     arena_rewind(&q->out, (struct arena_mark){0});
     buf_clear(&q->text);
-    row[QUARANTINED_TABLE_NAME] = value_text(q->of->name, strlen(q->of->name));
-    row[QUARANTINED_TABLE_ID] = value_int((int64_t)q->of->id);
+    row[QUARANTINED_TABLE_NAME] = value_text(t->name, strlen(t->name));
+    row[QUARANTINED_TABLE_ID] = value_int((int64_t)t->id);
     row[QUARANTINED_ROW_ID] = (struct value){.type = VALUE_BLOB, .s = key};
-    row[QUARANTINED_REASON] = value_text(reason, sizeof reason - 1);
-    quartet_status rc = table_key_text(q->of, key, &q->out, &row[QUARANTINED_KEY], err);
+    row[QUARANTINED_REASON] = value_text(reason, strlen(reason));
+    quartet_status rc = table_key_text(t, key, &q->out, &row[QUARANTINED_KEY], err);
+    if (rc == QUARTET_OK)
+        rc = quarantine_json(t, values, &q->text, err);
+    if (rc == QUARTET_OK)
+        rc = take_text(q, &row[QUARANTINED_ROW], err);
+    row[QUARANTINED_ROW].type = VALUE_JSON;
+    return rc;
+}
+
+static quartet_status tell_orphan(quarantine *q, struct slice key, const struct fk_link *l, enum orphan_ref ref, struct value *row, struct err *err)
+{
+    quartet_status rc = tell(q, q->of, key, q->values, "FOREIGN KEY", row, err);
     put_constraint(&q->text, l);
     if (rc == QUARTET_OK)
         rc = take_text(q, &row[QUARANTINED_CONSTRAINT], err);
     if (rc == QUARTET_OK)
         rc = put_detail(q, l, ref, err);
+    return rc == QUARTET_OK ? take_text(q, &row[QUARANTINED_DETAIL], err) : rc;
+}
+
+/* The next row that breaks something itself. */
+static quartet_status next_claim(quarantine *q, struct value *row, bool *found, struct err *err)
+{
+    struct quarantine_claim c;
+    quartet_status rc = quarantine_claims_next(q->claims, &c, found, err);
+    if (rc != QUARTET_OK || !*found) {
+        quarantine_claims_close(q->claims);
+        q->claims = NULL;
+        return rc;
+    }
+    rc = tell(q, c.table, c.key, c.values, quarantine_claim_reason(&c), row, err);
+    quarantine_claim_name(&c, &q->text);
     if (rc == QUARTET_OK)
-        rc = take_text(q, &row[QUARANTINED_DETAIL], err);
+        rc = take_text(q, &row[QUARANTINED_CONSTRAINT], err);
     if (rc == QUARTET_OK)
-        rc = quarantine_json(q->of, q->values, &q->text, err);
-    if (rc == QUARTET_OK)
-        rc = take_text(q, &row[QUARANTINED_ROW], err);
-    row[QUARANTINED_ROW].type = VALUE_JSON;
-    return rc;
+        rc = quarantine_claim_detail(&c, &q->out, &q->text, err);
+    return rc == QUARTET_OK ? take_text(q, &row[QUARANTINED_DETAIL], err) : rc;
 }
 
 /* The scan's row at hand, unless it is told of elsewhere: by the first link that it is an orphan by, and with the key that is at hand. */
@@ -337,13 +369,15 @@ static quartet_status take_row(quarantine *q, struct value *row, bool *taken, st
     if (q->key.len > 0 && !slice_eq(slice_of(q->key.data, q->key.len), slice_of(q->filter.key.key.data, q->filter.key.key.len)))
         return QUARTET_OK;
     *taken = true;
-    return tell(q, key, &q->links[q->link], ref, row, err);
+    return tell_orphan(q, key, &q->links[q->link], ref, row, err);
 }
 
 quartet_status quarantine_next(quarantine *q, struct value *row, bool *found, struct err *err)
 {
     quartet_status rc = QUARTET_OK;
     *found = false;
+    if (q->claims != NULL)
+        rc = next_claim(q, row, found, err);
     while (rc == QUARTET_OK && !*found) {
         bool more = true;
         if (q->row_at < q->rows.n) {

@@ -695,7 +695,9 @@ quartet_status table_scan_late(table_scan *s, struct batch *b, struct err *err)
     return rc;
 }
 
-quartet_status table_get_any(txn *t, const struct table_def *table, struct slice key, struct value *values, struct arena *a, bool *found, struct err *err)
+/* any: quarantined rows too. */
+static quartet_status get_row(txn *t, const struct table_def *table, struct slice key, bool any, struct value *values, struct arena *a, bool *found,
+                              struct err *err)
 {
     struct slice record;
     bool own;
@@ -708,12 +710,18 @@ quartet_status table_get_any(txn *t, const struct table_def *table, struct slice
     const void *key_copy = arena_dup(a, key.p, key.n);
     if (copy == NULL || key_copy == NULL)
         return arena_fail(a, err);
-    return table_decode(table, slice_of(key_copy, key.n), slice_of(copy, record.n), values, a, found, err);
+    struct slice k = slice_of(key_copy, key.n), r = slice_of(copy, record.n);
+    return any ? table_decode_hidden(table, k, r, values, a, found, err) : table_decode(table, k, r, values, a, found, err);
+}
+
+quartet_status table_get_any(txn *t, const struct table_def *table, struct slice key, struct value *values, struct arena *a, bool *found, struct err *err)
+{
+    return get_row(t, table, key, true, values, a, found, err);
 }
 
 quartet_status table_get(txn *t, const struct table_def *table, struct slice key, struct value *values, struct arena *a, bool *found, struct err *err)
 {
-    quartet_status rc = table_get_any(t, table, key, values, a, found, err);
+    quartet_status rc = get_row(t, table, key, false, values, a, found, err);
     if (rc != QUARTET_OK || !*found || table->foreign_key_count == 0)
         return rc;
     struct orphan_filter orphans = {0};

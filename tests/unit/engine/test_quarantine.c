@@ -169,8 +169,81 @@ static void test_quarantine_of_every_kind_of_key(void)
     run_sql(d, "INSERT INTO p VALUES (1, 'UP', 'gone')");
     run_sql(d, "INSERT INTO n VALUES (7)");
     expect_rows(d, "SELECT table_name, key FROM quartet_quarantine", "c|4\n");
+    run_sql(d, "CREATE TABLE between_them (id INTEGER PRIMARY KEY, c INTEGER REFERENCES c)"); /* stands between two tables that are looked at, and is not */
+    run_sql(d, "CREATE TABLE a (id INTEGER PRIMARY KEY, n INTEGER REFERENCES n)");
+    off_sql(d, "INSERT INTO a VALUES (1, 8)");
+    off_sql(d, "INSERT INTO loose VALUES (9)");
+    expect_rows(d, "SELECT table_name, key FROM quartet_quarantine ORDER BY 1", "a|1\nc|4\nloose|NULL\n");
+    run_sql(d, "DELETE FROM quartet_quarantine WHERE table_name <> 'c'");
     expect_rows(d, "SELECT v FROM loose ORDER BY 1", "NULL\n7\n");
     help_close(d);
+}
+
+/* A: user 1 'x@' and an order for it; B: user 2 'x@' and an order for it. One is seen with its order; nothing is written per order, and all come back. */
+static void test_quarantine_of_two_users_and_their_orders(void)
+{
+    for (uint32_t nodes = 2; nodes <= 4; nodes++)
+        for (uint64_t seed = 1; seed <= 8; seed++) {
+            struct prng r;
+            prng_seed(&r, seed);
+            struct cluster *c = cluster_new(nodes);
+            run_sql(c->d[0], "CREATE TABLE users (id INTEGER PRIMARY KEY, email TEXT UNIQUE)");
+            run_sql(c->d[0], "CREATE TABLE orders (id INTEGER PRIMARY KEY, user INTEGER NOT NULL REFERENCES users)");
+            cluster_exchange(c, &r);
+            run_sql(c->d[0], "INSERT INTO users VALUES (1, 'x@')");
+            run_sql(c->d[0], "INSERT INTO orders VALUES (10, 1)");
+            run_sql(c->d[1], "INSERT INTO users VALUES (2, 'x@')");
+            run_sql(c->d[1], "INSERT INTO orders VALUES (20, 2), (21, 2)");
+            cluster_exchange(c, &r);
+            expect_all(c, "SELECT id FROM users", "1\n");
+            expect_all(c, "SELECT id FROM orders", "10\n");
+            expect_all(c, "SELECT table_name, key, reason, detail FROM quartet_quarantine ORDER BY 1, 2",
+                       "orders|20|FOREIGN KEY|user = 2 references a row of users (id) that is in quarantine itself\n"
+                       "orders|21|FOREIGN KEY|user = 2 references a row of users (id) that is in quarantine itself\n"
+                       "users|2|UNIQUE|email = 'x@' belongs to the row with id = 1\n");
+            expect_all(c, "SELECT count(*) FROM quartet_broken_keys", "1\n"); /* for any number of orders */
+            cluster_expect_equal(c, (const char *const[]){"users", "orders", "quartet_broken_keys", NULL}, seed);
+            if (seed % 2 == 0)
+                run_sql(c->d[nodes - 1], "UPDATE users SET email = 'y@' WHERE id = 1");
+            else
+                run_sql(c->d[nodes - 1], "UPDATE quartet_quarantine SET \"row\" = '{\"email\": \"y@\"}' WHERE reason = 'UNIQUE'");
+            cluster_exchange(c, &r);
+            expect_all(c, "SELECT id FROM users ORDER BY id", "1\n2\n");
+            expect_all(c, "SELECT id FROM orders ORDER BY id", "10\n20\n21\n");
+            expect_all(c, "SELECT count(*) FROM quartet_quarantine", "0\n");
+            expect_all(c, "SELECT count(*) FROM quartet_broken_keys", "0\n");
+            cluster_free(c);
+        }
+}
+
+static void test_quarantine_of_every_constraint(void)
+{
+    struct prng r;
+    prng_seed(&r, 5);
+    struct cluster *c = cluster_new(2);
+    run_sql(c->d[0], "CREATE TABLE t (id INTEGER PRIMARY KEY, lo INTEGER, hi INTEGER, must INTEGER)");
+    run_sql(c->d[0], "INSERT INTO t VALUES (1, 1, 5, 1), (2, 1, 5, 2), (3, 1, 5, 3)");
+    cluster_exchange(c, &r);
+    run_sql(c->d[0], "ALTER TABLE t ADD COLUMN cap INTEGER DEFAULT 50 CONSTRAINT small CHECK (must < cap)");
+    run_sql(c->d[1], "UPDATE t SET must = 100 WHERE id = 2");
+    cluster_exchange(c, &r);
+    expect_all(c, "SELECT table_name, key, reason, constraint_name, detail FROM quartet_quarantine",
+               "t|2|CHECK|small|the condition is false for this row, or cannot be evaluated\n");
+    expect_error(c->d[1], "UPDATE quartet_quarantine SET \"row\" = '{\"lo\": 2}'", QUARTET_CONSTRAINT, "CHECK constraint failed", -2);
+    run_sql(c->d[1], "UPDATE quartet_quarantine SET \"row\" = '{\"must\": 49}'");
+    cluster_exchange(c, &r);
+    expect_all(c, "SELECT id, must FROM t", "1|1\n2|49\n3|3\n");
+    run_sql(c->d[0], "CREATE UNIQUE INDEX one ON t (hi, must)");
+    cluster_exchange(c, &r);
+    run_sql(c->d[0], "UPDATE t SET must = 7 WHERE id = 1");
+    run_sql(c->d[1], "UPDATE t SET must = 7 WHERE id = 3");
+    cluster_exchange(c, &r);
+    expect_all(c, "SELECT key, reason, constraint_name, detail FROM quartet_quarantine", "3|UNIQUE|one|hi = 5, must = 7 belongs to the row with id = 1\n");
+    run_sql(c->d[0], "DELETE FROM quartet_quarantine WHERE reason = 'UNIQUE'");
+    cluster_exchange(c, &r);
+    expect_all(c, "SELECT id FROM t ORDER BY id", "1\n2\n");
+    expect_all(c, "SELECT count(*) FROM quartet_quarantine", "0\n");
+    cluster_free(c);
 }
 
 const char *const unit_suite = "quarantine";
@@ -179,6 +252,8 @@ const struct unit_test unit_tests[] = {
     {"rows are edited", test_quarantine_rows_are_edited},
     {"rows are deleted", test_quarantine_rows_are_deleted},
     {"within a transaction", test_quarantine_within_a_transaction},
+    {"of two users and their orders", test_quarantine_of_two_users_and_their_orders},
+    {"of every constraint", test_quarantine_of_every_constraint},
     {"of every kind of key", test_quarantine_of_every_kind_of_key},
     {NULL, NULL},
 };
