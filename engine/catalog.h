@@ -72,6 +72,11 @@ struct trigger_def {
     const struct ast_create_trigger *ast; /* read-only, as a view's */
 };
 
+struct constraint_def { /* added by ALTER TABLE; what it is stands among checks, indexes and foreign_keys */
+    const char *name; /* empty: it says that one of the definition was dropped */
+    tree_id id;
+};
+
 struct table_def {
     const char *name;
     const char *first_name;   /* as it was created: what foreign keys of other tables may still say */
@@ -93,6 +98,9 @@ struct table_def {
     const struct check_def *checks;
     uint32_t foreign_key_count;
     const struct foreign_key_def *foreign_keys;
+    uint32_t constraint_count;
+    const struct constraint_def *constraints;
+    const uint16_t *together;          /* by record position: columns of one number (not 0) are all written where one is; NULL: there are none */
     uint32_t trigger_count;
     const struct trigger_def *triggers; /* in the order in which they were created */
     bool bounded;             /* a column that is there has a bound */

@@ -105,6 +105,12 @@ struct table_trigger {
     const char *sql; /* CREATE TRIGGER */
     struct ver birth;
 };
+struct table_constraint {
+    tree_id id;
+    const char *name;
+    const char *sql; /* ALTER TABLE, with one action: ADD or DROP CONSTRAINT */
+    struct ver birth;
+};
 struct table_source {
     tree_id id;
     const char *name;
@@ -117,6 +123,8 @@ struct table_source {
     uint32_t index_count;
     struct table_trigger *triggers; /* by birth */
     uint32_t trigger_count;
+    struct table_constraint *constraints; /* by birth */
+    uint32_t constraint_count;
     bool is_system, dropped;
 };
 /* catalog_rename.c: a canonical text of SQL with other names: `name` gives the new one of an identifier, or NULL to leave it. Strings and names of functions

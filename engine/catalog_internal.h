@@ -20,6 +20,11 @@ struct build {
     const char **first_name;
     const struct ast_expr **first_default;
     uint32_t check_cap, fk_cap, index_cap;
+    struct constraint_def *constraints;
+    struct ast_constraint **more; /* that ALTER TABLE added; they name columns as they are called now */
+    uint32_t more_count;
+    bool present;                 /* one of those is at work */
+    uint32_t *group;              /* by position in columns: towards the first of those that merge together */
     const struct ast_constraint *primary; /* NULL: hidden key */
     int32_t primary_column;               /* where it stands at a column; else -1 */
     struct err *err;
@@ -35,6 +40,17 @@ quartet_status build_parse(struct build *b, const char *sql, struct ast_stmt **o
 quartet_status build_added(struct build *b);   /* hangs added columns into the tree */
 quartet_status build_columns(struct build *b, uint32_t base); /* base: how many columns CREATE TABLE had; fills b->columns and all that is by column */
 quartet_status build_record(struct build *b, uint32_t base);  /* once the primary key is known: positions in records */
+
+/* catalog_table.c */
+int32_t build_column_called(const struct build *b, const char *name, bool original);
+bool build_names(const char *text, const char *name); /* does an expression's canonical text name this column? */
+
+/* catalog_constraint.c, in the order in which they are called: */
+quartet_status build_constraints(struct build *b);      /* once the columns are known: what ALTER TABLE added and dropped */
+quartet_status build_together_begin(struct build *b);   /* once records are known */
+quartet_status build_together_clause(struct build *b, const struct ast_constraint *c); /* MERGE TOGETHER */
+quartet_status build_together(struct build *b);         /* at the end */
+quartet_status build_constraints_text(struct build *b); /* before the definition is printed */
 
 /* catalog_bound.c: a CHECK that names this COUNTER column becomes its bounds; one that cannot be refused with QUARTET_ERROR. */
 quartet_status build_bound(struct build *b, struct column_def *c, const struct ast_expr *check);

@@ -403,7 +403,7 @@ static quartet_status settle_names(struct reading *r)
     const char *first = NULL; /* name as it was, of the run's first */
     for (uint32_t i = 0; i < r->object_count; i++) {
         struct object *o = &r->objects[i], *p = i == 0 ? NULL : &r->objects[i - 1];
-        bool same = p != NULL && first != NULL && !o->dropped && p->dropped == o->dropped && strcmp(namespace_of(p), namespace_of(o)) == 0 &&
+        bool same = p != NULL && first != NULL && strcmp(o->kind, "constraint") != 0 && !o->dropped && p->dropped == o->dropped && strcmp(namespace_of(p), namespace_of(o)) == 0 &&
                     name_cmp(first, o->name) == 0;
         if (!same) {
             first = o->name;
@@ -519,6 +519,37 @@ static quartet_status triggers_of(struct reading *r, tree_id table, struct table
     return QUARTET_OK;
 }
 
+/* Names of constraints are the table's own: later births of one name give way. */
+static quartet_status constraints_of(struct reading *r, tree_id table, struct table_constraint **out, uint32_t *count)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < r->object_count; i++)
+        n += r->objects[i].table_id == table && !r->objects[i].dropped && strcmp(r->objects[i].kind, "constraint") == 0;
+    *count = n;
+    *out = n == 0 ? NULL : arena_zalloc(&r->arena, n, sizeof **out);
+    if (n > 0 && *out == NULL)
+        return err_nomem(r->err);
+    n = 0;
+    for (uint32_t i = 0; i < r->object_count; i++) {
+        const struct object *o = &r->objects[i];
+        if (o->table_id != table || o->dropped || strcmp(o->kind, "constraint") != 0)
+            continue;
+        uint32_t at = n++;
+        for (; at > 0 && (birth_cmp(r, (*out)[at - 1].birth, o->birth) > 0 || (birth_cmp(r, (*out)[at - 1].birth, o->birth) == 0 && (*out)[at - 1].id > o->id)); at--)
+            (*out)[at] = (*out)[at - 1];
+        (*out)[at] = (struct table_constraint){.id = o->id, .name = o->name, .sql = o->sql, .birth = o->birth};
+    }
+    for (uint32_t i = 1; i < n; i++)
+        for (uint32_t k = 0; k < i; k++)
+            if (name_cmp((*out)[i].name, (*out)[k].name) == 0) {
+                (*out)[i].name = suffixed(r, (*out)[i].name, (*out)[i].birth);
+                if ((*out)[i].name == NULL)
+                    return err_nomem(r->err);
+                break;
+            }
+    return QUARTET_OK;
+}
+
 static bool lives_too(const struct reading *r, const struct object *grave)
 {
     for (uint32_t i = 0; i < r->object_count; i++)
@@ -552,6 +583,8 @@ quartet_status catalog_read(const struct catalog_source *src, uint64_t version, 
             rc = indexes_of(&r, o->id, &s.indexes, &s.index_count);
         if (rc == QUARTET_OK)
             rc = triggers_of(&r, o->id, &s.triggers, &s.trigger_count);
+        if (rc == QUARTET_OK)
+            rc = constraints_of(&r, o->id, &s.constraints, &s.constraint_count);
         if (rc == QUARTET_OK)
             rc = box_add(&r, &s);
     }

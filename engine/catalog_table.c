@@ -74,9 +74,9 @@ quartet_status build_parse(struct build *b, const char *sql, struct ast_stmt **o
 }
 
 /* A column by the name that a definition gives it: one of CREATE TABLE by the name it was created with, any other by the one it has. */
-static int32_t column_called(const struct build *b, const char *name, bool original)
+int32_t build_column_called(const struct build *b, const char *name, bool original)
 {
-    for (uint32_t i = 0; original && i < b->total; i++)
+    for (uint32_t i = 0; original && !b->present && i < b->total; i++)
         if (!b->dropped[i] && name_cmp(b->first_name[i], name) == 0)
             return (int32_t)b->place[i];
     return table_column(b->t, name);
@@ -102,7 +102,7 @@ static quartet_status constraint_columns(struct build *b, const struct ast_const
         if (e->kind != AST_EXPR_COLUMN)
             return err_set_at(b->err, QUARTET_ERROR, e->offset, "only plain columns can stand here");
         const char *name = e->u.column->name.text;
-        int32_t k = column_called(b, name, original);
+        int32_t k = build_column_called(b, name, original);
         if (k >= 0)
             e->u.column->name.text = b->columns[k].name; /* what SHOW CREATE TABLE prints */
         if (k < 0)
@@ -167,7 +167,7 @@ static bool word_char(char c)
 }
 
 /* Does the canonical text of an expression name this column? Texts in quotes may answer yes too often, which refuses too much, never too little. */
-static bool text_names(const char *text, const char *name)
+bool build_names(const char *text, const char *name)
 {
     size_t n = strlen(name);
     for (const char *p = text; *p != '\0'; p++) {
@@ -199,7 +199,7 @@ static const char *new_name(void *arg, const char *name)
 static quartet_status renamed_check(struct build *b, struct ast_expr **check)
 {
     bool renamed = false;
-    for (uint32_t i = 0; i < b->total && !renamed; i++)
+    for (uint32_t i = 0; i < b->total && !renamed && !b->present; i++)
         renamed = !b->dropped[i] && name_cmp(b->first_name[i], b->columns[b->place[i]].name) != 0;
     if (!renamed)
         return QUARTET_OK;
@@ -241,7 +241,7 @@ static quartet_status build_check(struct build *b, struct ast_constraint *c)
     if (k->text == NULL)
         return build_nomem(b);
     for (uint32_t i = 0; i < b->t->visible_count && rc == QUARTET_OK; i++) {
-        if (!merges_values(b->columns[i].kind) || !text_names(k->text, b->columns[i].name))
+        if (!merges_values(b->columns[i].kind) || !build_names(k->text, b->columns[i].name))
             continue;
         if (b->columns[i].kind == ROW_COUNTER)
             rc = build_bound(b, &b->columns[i], check);
@@ -267,7 +267,7 @@ static quartet_status build_foreign_key(struct build *b, struct ast_constraint *
     if (own >= 0)
         at[0] = (uint32_t)own;
     for (uint32_t i = 0; own < 0 && i < n; i++) {
-        int32_t k = column_called(b, c->fk_columns.item[i].text, true);
+        int32_t k = build_column_called(b, c->fk_columns.item[i].text, true);
         if (k >= 0)
             c->fk_columns.item[i].text = b->columns[k].name;
         if (k < 0)
@@ -365,6 +365,10 @@ static quartet_status each_constraint(struct build *b, quartet_status (*each)(st
     }
     for (uint32_t k = 0; k < b->ast->constraints.count && rc == QUARTET_OK; k++)
         rc = each(b, b->ast->constraints.item[k], -1);
+    b->present = true;
+    for (uint32_t k = 0; k < b->more_count && rc == QUARTET_OK; k++)
+        rc = each(b, b->more[k], -1);
+    b->present = false;
     return rc;
 }
 
@@ -373,8 +377,6 @@ static quartet_status find_primary(struct build *b, struct ast_constraint *c, in
     b->check_cap += c->kind == AST_CONSTRAINT_CHECK;
     b->fk_cap += c->kind == AST_CONSTRAINT_FOREIGN_KEY;
     b->index_cap += c->kind == AST_CONSTRAINT_UNIQUE || c->kind == AST_CONSTRAINT_INDEX;
-    if (c->kind == AST_CONSTRAINT_MERGE_TOGETHER)
-        return err_set_at(b->err, QUARTET_ERROR, c->offset, "MERGE TOGETHER is not supported by this version");
     if (c->kind != AST_CONSTRAINT_PRIMARY_KEY)
         return QUARTET_OK;
     if (b->primary != NULL)
@@ -393,6 +395,7 @@ static quartet_status build_constraint(struct build *b, struct ast_constraint *c
         return build_implied(b, c, own);
     case AST_CONSTRAINT_CHECK: return build_check(b, c);
     case AST_CONSTRAINT_FOREIGN_KEY: return build_foreign_key(b, c, own);
+    case AST_CONSTRAINT_MERGE_TOGETHER: return build_together_clause(b, c);
     default: return QUARTET_OK;
     }
 }
@@ -504,11 +507,15 @@ static quartet_status build_table(struct build *b)
     rc = build_columns(b, base);
     if (rc != QUARTET_OK)
         return rc;
-    rc = each_constraint(b, find_primary);
+    rc = build_constraints(b);
+    if (rc == QUARTET_OK)
+        rc = each_constraint(b, find_primary);
     if (rc == QUARTET_OK)
         rc = build_primary(b);
     if (rc == QUARTET_OK)
         rc = build_record(b, base);
+    if (rc == QUARTET_OK)
+        rc = build_together_begin(b);
     if (rc != QUARTET_OK)
         return rc;
     b->checks = arena_zalloc(b->a, b->check_cap + 1u, sizeof *b->checks);
@@ -526,6 +533,10 @@ static quartet_status build_table(struct build *b)
         rc = build_key_indexes(b);
     if (rc == QUARTET_OK)
         rc = build_triggers(b);
+    if (rc == QUARTET_OK)
+        rc = build_together(b);
+    if (rc == QUARTET_OK)
+        rc = build_constraints_text(b);
     return rc == QUARTET_OK ? build_text(b) : rc;
 }
 
@@ -547,6 +558,10 @@ uint64_t table_source_hash(const struct table_source *s)
     for (uint32_t i = 0; i < s->trigger_count; i++) {
         h = XXH3_64bits_withSeed(s->triggers[i].sql, strlen(s->triggers[i].sql), h ^ s->triggers[i].id);
         h = XXH3_64bits_withSeed(s->triggers[i].name, strlen(s->triggers[i].name), h);
+    }
+    for (uint32_t i = 0; i < s->constraint_count; i++) {
+        h = XXH3_64bits_withSeed(s->constraints[i].sql, strlen(s->constraints[i].sql), h ^ s->constraints[i].id);
+        h = XXH3_64bits_withSeed(s->constraints[i].name, strlen(s->constraints[i].name), h);
     }
     return h ^ (uint64_t)s->dropped ^ (uint64_t)s->is_system << 1;
 }

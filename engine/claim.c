@@ -22,7 +22,7 @@ struct claim_tests {
     struct catalog *catalog;
     const struct table_def *t;
     struct arena arena, run;
-    struct expr **checks; /* NULL: it cannot be bound, and counts as broken */
+    struct expr **checks; /* NULL: it cannot be bound, and says nothing */
     struct vec *cols;
     uint8_t *nulls;
 };
@@ -30,7 +30,7 @@ struct claim_tests {
 static bool must_not_be_null(const struct table_def *t, uint32_t i)
 {
     const struct column_def *c = &t->columns[i];
-    return i < t->visible_count && c->not_null && c->key_at < 0 && c->kind == ROW_LWW;
+    return i < t->visible_count && c->not_null && c->key_at < 0 && c->kind != ROW_COUNTER && c->kind != ROW_SET; /* those are never NULL */
 }
 
 bool claim_tested(const struct table_def *t)
@@ -141,7 +141,7 @@ quartet_status claim_test(struct claim_tests *x, const struct value *values, con
     struct expr_ctx ctx = {.arena = &x->run};
     for (uint32_t i = 0; i < t->check_count && *check == NULL; i++) {
         struct value v = VALUE_NULL_INIT;
-        quartet_status rc = x->checks[i] != NULL ? expr_value(x->checks[i], &ctx, &row, 0, &v, err) : QUARTET_ERROR;
+        quartet_status rc = x->checks[i] != NULL ? expr_value(x->checks[i], &ctx, &row, 0, &v, err) : QUARTET_OK;
         if (rc == QUARTET_NOMEM)
             return rc;
         if (rc != QUARTET_OK)

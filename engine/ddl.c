@@ -53,7 +53,7 @@ quartet_status ddl_object_key(struct ddl *x, tree_id id, struct slice *key)
 }
 
 /* An id that no object has or had: how often this name and definition was dropped is part of it. */
-static quartet_status fresh_id(struct ddl *x, const char *kind, const char *name, const char *sql, tree_id *out)
+quartet_status ddl_fresh_id(struct ddl *x, const char *kind, const char *name, const char *sql, tree_id *out)
 {
     for (uint64_t n = 0;; n++) {
         struct slice key, record;
@@ -67,7 +67,7 @@ static quartet_status fresh_id(struct ddl *x, const char *kind, const char *name
     }
 }
 
-static quartet_status put_object(struct ddl *x, tree_id id, const char *kind, const char *name, tree_id table, const char *sql)
+quartet_status ddl_put_object(struct ddl *x, tree_id id, const char *kind, const char *name, tree_id table, const char *sql)
 {
     struct value v[OBJ_COLUMNS] = {
         [OBJ_ID] = value_int((int64_t)id), [OBJ_KIND] = value_text(kind, strlen(kind)), [OBJ_NAME] = value_text(name, strlen(name)),
@@ -75,7 +75,7 @@ static quartet_status put_object(struct ddl *x, tree_id id, const char *kind, co
     return table_insert(x->t, ddl_system_table(x, SYS_OBJECTS), v, x->a, NULL, NULL, x->err);
 }
 
-static quartet_status drop_object(struct ddl *x, tree_id id)
+quartet_status ddl_drop_object(struct ddl *x, tree_id id)
 {
     struct slice key;
     quartet_status rc = ddl_object_key(x, id, &key);
@@ -178,9 +178,9 @@ static quartet_status create_table(struct ddl *x, const struct ast_stmt *stmt)
     const char *sql = ddl_printed(x, &bare);
     if (sql == NULL)
         return QUARTET_NOMEM;
-    rc = fresh_id(x, "table", c.name.name.text, sql, &id);
+    rc = ddl_fresh_id(x, "table", c.name.name.text, sql, &id);
     if (rc == QUARTET_OK)
-        rc = put_object(x, id, "table", c.name.name.text, 0, sql);
+        rc = ddl_put_object(x, id, "table", c.name.name.text, 0, sql);
     if (rc == QUARTET_OK)
         rc = txn_catalog_refresh(x->t, x->err);
     if (rc == QUARTET_OK)
@@ -207,7 +207,7 @@ static quartet_status create_view(struct ddl *x, const struct ast_stmt *stmt)
     if (old != NULL && old->is_system)
         return err_set_at(x->err, QUARTET_READONLY, c.name.name.offset, "%s is read-only", old->name);
     if (old != NULL && c.or_replace)
-        rc = drop_object(x, old->id);
+        rc = ddl_drop_object(x, old->id);
     else
         rc = ddl_check_unused(x, &c.name, c.if_not_exists, &done);
     if (rc != QUARTET_OK || done)
@@ -218,9 +218,9 @@ static quartet_status create_view(struct ddl *x, const struct ast_stmt *stmt)
     const char *sql = ddl_printed(x, &bare);
     if (sql == NULL)
         return QUARTET_NOMEM;
-    rc = fresh_id(x, "view", c.name.name.text, sql, &id);
+    rc = ddl_fresh_id(x, "view", c.name.name.text, sql, &id);
     if (rc == QUARTET_OK)
-        rc = put_object(x, id, "view", c.name.name.text, 0, sql);
+        rc = ddl_put_object(x, id, "view", c.name.name.text, 0, sql);
     if (rc == QUARTET_OK)
         rc = txn_catalog_refresh(x->t, x->err);
     if (rc == QUARTET_OK)
@@ -272,9 +272,9 @@ static quartet_status create_trigger(struct ddl *x, const struct ast_stmt *stmt)
     if (sql == NULL)
         return QUARTET_NOMEM;
     tree_id table_id = t->id;
-    rc = fresh_id(x, "trigger", c.name.name.text, sql, &id);
+    rc = ddl_fresh_id(x, "trigger", c.name.name.text, sql, &id);
     if (rc == QUARTET_OK)
-        rc = put_object(x, id, "trigger", c.name.name.text, table_id, sql);
+        rc = ddl_put_object(x, id, "trigger", c.name.name.text, table_id, sql);
     if (rc == QUARTET_OK)
         rc = txn_catalog_refresh(x->t, x->err);
     if (rc == QUARTET_OK)
@@ -290,7 +290,7 @@ static quartet_status drop_trigger(struct ddl *x, const struct ast_qname *q, boo
     const struct trigger_def *trigger = catalog_trigger(x->t->catalog, q->name.text, &t);
     if (trigger == NULL)
         return if_exists ? QUARTET_OK : err_set_at(x->err, QUARTET_ERROR, q->name.offset, "no such trigger: %s", q->name.text);
-    quartet_status rc = drop_object(x, trigger->id);
+    quartet_status rc = ddl_drop_object(x, trigger->id);
     return rc == QUARTET_OK ? txn_catalog_refresh(x->t, x->err) : rc;
 }
 
@@ -339,9 +339,9 @@ static quartet_status create_index(struct ddl *x, const struct ast_stmt *stmt)
     if (sql == NULL)
         return QUARTET_NOMEM;
     tree_id table_id = t->id;
-    rc = fresh_id(x, "index", c.name.name.text, sql, &id);
+    rc = ddl_fresh_id(x, "index", c.name.name.text, sql, &id);
     if (rc == QUARTET_OK)
-        rc = put_object(x, id, "index", c.name.name.text, table_id, sql);
+        rc = ddl_put_object(x, id, "index", c.name.name.text, table_id, sql);
     if (rc == QUARTET_OK)
         rc = txn_catalog_refresh(x->t, x->err);
     if (rc != QUARTET_OK) {
@@ -386,12 +386,14 @@ static quartet_status drop_table(struct ddl *x, const struct ast_qname *q, bool 
         return err_set_at(x->err, QUARTET_ERROR, q->name.offset, "table %s cannot be dropped", t->name);
     quartet_status rc = check_unreferenced(x, t, q, going);
     if (rc == QUARTET_OK)
-        rc = drop_object(x, t->id);
+        rc = ddl_drop_object(x, t->id);
     for (uint32_t i = 0; i < t->index_count && rc == QUARTET_OK; i++)
         if (!t->indexes[i].implied)
-            rc = drop_object(x, t->indexes[i].id);
+            rc = ddl_drop_object(x, t->indexes[i].id);
     for (uint32_t i = 0; i < t->trigger_count && rc == QUARTET_OK; i++)
-        rc = drop_object(x, t->triggers[i].id);
+        rc = ddl_drop_object(x, t->triggers[i].id);
+    for (uint32_t i = 0; i < t->constraint_count && rc == QUARTET_OK; i++)
+        rc = ddl_drop_object(x, t->constraints[i].id);
     return rc == QUARTET_OK ? txn_catalog_refresh(x->t, x->err) : rc;
 }
 
@@ -417,7 +419,7 @@ static quartet_status drop_index(struct ddl *x, const struct ast_qname *q, bool 
         return if_exists ? QUARTET_OK : err_set_at(x->err, QUARTET_ERROR, q->name.offset, "no such index: %s", q->name.text);
     if (ix->implied)
         return err_set_at(x->err, QUARTET_ERROR, q->name.offset, "index %s belongs to the definition of table %s", ix->name, t->name);
-    quartet_status rc = drop_object(x, ix->id);
+    quartet_status rc = ddl_drop_object(x, ix->id);
     if (rc == QUARTET_OK)
         rc = txn_catalog_refresh(x->t, x->err);
     return rc == QUARTET_OK ? ddl_fill_implied(x, t) : rc; /* a FOREIGN KEY may have used it */
@@ -432,7 +434,7 @@ static quartet_status drop_view(struct ddl *x, const struct ast_qname *q, bool i
         return if_exists ? QUARTET_OK : err_set_at(x->err, QUARTET_ERROR, q->name.offset, "no such view: %s", q->name.text);
     if (v->is_system)
         return err_set_at(x->err, QUARTET_READONLY, q->name.offset, "%s is read-only", v->name);
-    quartet_status rc = drop_object(x, v->id);
+    quartet_status rc = ddl_drop_object(x, v->id);
     return rc == QUARTET_OK ? txn_catalog_refresh(x->t, x->err) : rc;
 }
 

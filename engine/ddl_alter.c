@@ -166,8 +166,7 @@ static quartet_status put_definition(struct ddl *x, const struct table_def *t, c
     return rc;
 }
 
-/* Does the query, over the state that this transaction sees, give a row? */
-static quartet_status ask(struct ddl *x, const char *sql, bool *found)
+quartet_status ddl_ask(struct ddl *x, const char *sql, bool *found)
 {
     struct ast_stmt *stmt;
     struct txn_nested saved;
@@ -212,25 +211,31 @@ static char *rename_text(struct ddl *x, const char *text, struct renaming *r)
     return copy;
 }
 
-/* Indexes made later say the names of their time; CREATE TABLE's own constraints are told apart when they are read. */
+/* Indexes and constraints made later say the names of their time; CREATE TABLE's own constraints are told apart when they are read. */
+static quartet_status rename_in_object(struct ddl *x, tree_id id, struct renaming *r)
+{
+    struct slice key;
+    struct value old[OBJ_COLUMNS];
+    bool found = false;
+    quartet_status rc = ddl_object_key(x, id, &key);
+    if (rc == QUARTET_OK)
+        rc = table_get(x->t, ddl_system_table(x, SYS_OBJECTS), key, old, x->a, &found, x->err);
+    if (rc != QUARTET_OK || !found || old[OBJ_SQL].type != VALUE_TEXT)
+        return rc;
+    char *was = arena_strndup(x->a, (const char *)old[OBJ_SQL].s.p, old[OBJ_SQL].s.n);
+    char *text = was == NULL ? NULL : rename_text(x, was, r);
+    return text == NULL ? err_nomem(x->err) : set_object(x, id, OBJ_SQL, text);
+}
+
 static quartet_status rename_in_indexes(struct ddl *x, const struct table_def *t, struct renaming *r)
 {
     quartet_status rc = QUARTET_OK;
-    for (uint32_t i = 0; i < t->index_count && rc == QUARTET_OK; i++) {
-        struct slice key;
-        struct value old[OBJ_COLUMNS];
-        bool found = false;
-        if (t->indexes[i].implied)
-            continue;
-        rc = ddl_object_key(x, t->indexes[i].id, &key);
-        if (rc == QUARTET_OK)
-            rc = table_get(x->t, ddl_system_table(x, SYS_OBJECTS), key, old, x->a, &found, x->err);
-        if (rc != QUARTET_OK || !found || old[OBJ_SQL].type != VALUE_TEXT)
-            continue;
-        char *was = arena_strndup(x->a, (const char *)old[OBJ_SQL].s.p, old[OBJ_SQL].s.n);
-        char *text = was == NULL ? NULL : rename_text(x, was, r);
-        rc = text == NULL ? err_nomem(x->err) : set_object(x, t->indexes[i].id, OBJ_SQL, text);
-    }
+    for (uint32_t i = 0; i < t->index_count && rc == QUARTET_OK; i++)
+        if (!t->indexes[i].implied)
+            rc = rename_in_object(x, t->indexes[i].id, r);
+    for (uint32_t i = 0; i < t->constraint_count && rc == QUARTET_OK; i++)
+        if (t->constraints[i].name[0] != '\0')
+            rc = rename_in_object(x, t->constraints[i].id, r);
     return rc;
 }
 
@@ -349,7 +354,7 @@ static quartet_status change_column(struct ddl *x, const struct table_def *t, co
         buf_u8(&sql, 0);
         rc = buf_check(&sql, x->err);
         if (rc == QUARTET_OK)
-            rc = ask(x, (const char *)sql.data, &found);
+            rc = ddl_ask(x, (const char *)sql.data, &found);
         buf_deinit(&sql);
         if (rc == QUARTET_OK && found)
             rc = err_set_at(x->err, QUARTET_CONSTRAINT, action->name.offset, "column %s of table %s holds NULLs: it cannot become NOT NULL", c->name, t->name);
@@ -382,7 +387,9 @@ quartet_status ddl_alter(struct ddl *x, const struct ast_alter *alter)
         case AST_ALTER_SET_DEFAULT: case AST_ALTER_DROP_DEFAULT: case AST_ALTER_SET_NOT_NULL: case AST_ALTER_DROP_NOT_NULL:
             rc = change_column(x, t, action);
             break;
-        default: rc = ddl_unsupported(x, "this ALTER TABLE (a change of type, of kind, or of a constraint)");
+        case AST_ALTER_ADD_CONSTRAINT: rc = ddl_add_constraint(x, t, &alter->action[i]); break;
+        case AST_ALTER_DROP_CONSTRAINT: rc = ddl_drop_constraint(x, t, &alter->action[i]); break;
+        default: rc = ddl_unsupported(x, "this ALTER TABLE (a change of type, or of kind)");
         }
     }
     return rc;

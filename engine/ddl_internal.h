@@ -18,6 +18,13 @@ quartet_status ddl_object_key(struct ddl *x, tree_id id, struct slice *key); /* 
 quartet_status ddl_check_name(struct ddl *x, const struct ast_qname *q);     /* its schema is one that we have */
 /* Tables and views share their names. *done: it is there, and IF NOT EXISTS was said. */
 quartet_status ddl_check_unused(struct ddl *x, const struct ast_qname *q, bool if_not_exists, bool *done);
+quartet_status ddl_fresh_id(struct ddl *x, const char *kind, const char *name, const char *sql, tree_id *out);
+quartet_status ddl_put_object(struct ddl *x, tree_id id, const char *kind, const char *name, tree_id table, const char *sql); /* table 0: none */
+quartet_status ddl_drop_object(struct ddl *x, tree_id id);
+quartet_status ddl_ask(struct ddl *x, const char *sql, bool *found); /* does the query, over the state that this transaction sees, give a row? */
+/* ddl_constraint.c */
+quartet_status ddl_add_constraint(struct ddl *x, const struct table_def *t, struct ast_alter_action *action);
+quartet_status ddl_drop_constraint(struct ddl *x, const struct table_def *t, struct ast_alter_action *action);
 quartet_status ddl_alter(struct ddl *x, const struct ast_alter *alter);
 /* Indexes that a FOREIGN KEY has of its own since the table was `was`: entries of the rows that are there. */
 quartet_status ddl_fill_implied(struct ddl *x, const struct table_def *was);

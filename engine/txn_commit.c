@@ -210,6 +210,26 @@ static struct value sum_value(const struct row_column *column, __int128 sum)
     return (struct value){.type = VALUE_DECIMAL, .scale = column->scale, .dec = dec_make(sum)}; /* beyond 64 bits */
 }
 
+/* Who writes one column of a group writes all of it, as its row shows them: so they win or lose as one. */
+static quartet_status write_together(struct commit *c, const struct table_def *t, struct pending *p)
+{
+    if (t->together == NULL || !p->live || p->flags != 0)
+        return QUARTET_OK;
+    arena_rewind(&c->row, (struct arena_mark){0});
+    uint8_t *map = arena_dup(&c->row, p->bitmap.p, p->bitmap.n);
+    bool *written = arena_zalloc(&c->row, t->column_count + 2u, sizeof *written);
+    if (map == NULL || written == NULL)
+        return arena_fail(&c->row, c->err);
+    uint32_t n = p->value_count < t->rows.count ? p->value_count : t->rows.count;
+    for (uint32_t i = 0; i < n; i++)
+        written[t->together[i]] |= (map[i / 8] >> (i % 8) & 1) != 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (t->together[i] != 0 && written[t->together[i]])
+            map[i / 8] |= (uint8_t)(1u << (i % 8));
+    p->bitmap = slice_of(map, p->bitmap.n);
+    return QUARTET_OK;
+}
+
 /* What the visible values do not tell. */
 static quartet_status items_operation(struct commit *c, const struct table_def *t, const struct pending *p, struct row_op *op)
 {
@@ -245,6 +265,9 @@ static quartet_status row_operation(struct commit *c, const struct table_def *t,
         return err_set(c->err, QUARTET_INTERNAL, "damaged pending row of table %s", t->name);
     *op = (struct row_op){.flags = p.flags, .writes = c->writes};
     *values = (struct apply_values){.bytes = (p.flags & ROW_OP_INSERT) != 0 && p.live && p.value_count == t->rows.count ? p.values.p : NULL, .ends = c->ends};
+    quartet_status rc = write_together(c, t, &p);
+    if (rc != QUARTET_OK)
+        return rc;
     struct bytes_in in = bytes_in(p.values.p, p.values.n);
     for (uint32_t i = 0; p.live && i < p.value_count; i++) {
         struct row_write *w = &c->writes[op->write_count];
@@ -261,7 +284,7 @@ static quartet_status row_operation(struct commit *c, const struct table_def *t,
         uint32_t i = op->write_count++;
         c->writes[i] = (struct row_write){.column = i, .value = t->rows.columns[i].missing};
     }
-    quartet_status rc = p.live && (p.flags & ROW_OP_INSERT) == 0 ? items_operation(c, t, &p, op) : QUARTET_OK;
+    rc = p.live && (p.flags & ROW_OP_INSERT) == 0 ? items_operation(c, t, &p, op) : QUARTET_OK;
     if (rc != QUARTET_OK)
         return rc;
     if (in.bad)

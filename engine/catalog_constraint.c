@@ -1,0 +1,211 @@
+/* catalog_constraint.c - what constraints make of a table beside keys and indexes: those that ALTER TABLE added and dropped, and which columns merge together.
+ * Why a dropped one of CREATE TABLE is a row too: a definition as first created never changes, so what goes from it is told beside it, and merges like the rest.
+ * Invariants: a constraint over a column that another node dropped meanwhile is not there, on every node alike; columns of one group are all written by whoever writes one.
+ * Not here: UNIQUE, CHECK and FOREIGN KEY themselves (catalog_table.c), who writes these rows (ddl_constraint.c). */
+#include <string.h>
+
+#include "catalog_internal.h"
+#include "parser/parse.h"
+
+/* ---- added and dropped ---- */
+
+static bool same_name(const struct ast_constraint *c, const char *name)
+{
+    return c->name.text != NULL && name_cmp(c->name.text, name) == 0;
+}
+
+static void drop_named(struct ast_constraints *list, const char *name)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < list->count; i++)
+        if (!same_name(list->item[i], name))
+            list->item[kept++] = list->item[i];
+    list->count = kept;
+}
+
+/* Does it name a column that is not there any longer? */
+static bool misses_column(struct build *b, const struct ast_constraint *c)
+{
+    struct buf text = {0};
+    bool misses = false;
+    for (uint32_t i = 0; i < c->columns.count && !misses; i++) {
+        const struct ast_expr *e = c->columns.item[i].expr;
+        while (e->kind == AST_EXPR_COLLATE)
+            e = e->u.collate.value;
+        misses = e->kind == AST_EXPR_COLUMN && table_column(b->t, e->u.column->name.text) < 0;
+    }
+    for (uint32_t i = 0; i < c->fk_columns.count && !misses; i++)
+        misses = table_column(b->t, c->fk_columns.item[i].text) < 0;
+    if (c->check != NULL)
+        ast_print_expr(c->check, &text);
+    buf_u8(&text, 0);
+    for (uint32_t i = 0; i < b->src->override_count && c->check != NULL && !text.failed && !misses; i++) {
+        const struct table_override *o = &b->src->overrides[i];
+        misses = o->sql[0] == '\0' && build_names((const char *)text.data, o->name) && table_column(b->t, o->name) < 0;
+    }
+    buf_deinit(&text);
+    return misses;
+}
+
+static quartet_status add_one(struct build *b, const struct table_constraint *from, struct ast_constraint *c)
+{
+    struct constraint_def *def = &b->constraints[b->t->constraint_count];
+    c->name.text = arena_strndup(b->a, from->name, strlen(from->name));
+    c->name.len = (uint32_t)strlen(from->name);
+    if (c->name.text == NULL)
+        return build_nomem(b);
+    if (misses_column(b, c))
+        return QUARTET_OK;
+    *def = (struct constraint_def){.name = c->name.text, .id = from->id};
+    b->t->constraint_count++;
+    b->more[b->more_count++] = c;
+    return QUARTET_OK;
+}
+
+quartet_status build_constraints(struct build *b)
+{
+    uint32_t n = b->src->constraint_count;
+    quartet_status rc = QUARTET_OK;
+    b->more = arena_zalloc(b->a, n + 1u, sizeof(struct ast_constraint *));
+    b->constraints = arena_zalloc(b->a, n + 1u, sizeof *b->constraints);
+    if (b->more == NULL || b->constraints == NULL)
+        return build_nomem(b);
+    b->t->constraints = b->constraints;
+    for (uint32_t i = 0; i < n && rc == QUARTET_OK; i++) {
+        struct ast_stmt *stmt = NULL;
+        rc = build_parse(b, b->src->constraints[i].sql, &stmt);
+        if (rc != QUARTET_OK)
+            break;
+        const struct ast_alter *alter = stmt->kind == AST_STMT_ALTER_TABLE ? stmt->u.alter : NULL;
+        if (alter == NULL || alter->action_count != 1)
+            return err_set(b->err, QUARTET_CORRUPT, "table %s: the definition of constraint %s is no ALTER TABLE", b->src->name, b->src->constraints[i].name);
+        const struct ast_alter_action *action = &alter->action[0];
+        if (action->kind == AST_ALTER_ADD_CONSTRAINT) {
+            rc = add_one(b, &b->src->constraints[i], action->constraint);
+        } else if (action->kind == AST_ALTER_DROP_CONSTRAINT) { /* of the definition: one that was added goes with its own row */
+            b->constraints[b->t->constraint_count++] = (struct constraint_def){.name = "", .id = b->src->constraints[i].id};
+            drop_named(&b->ast->constraints, action->name.text);
+            for (uint32_t k = 0; k < b->ast->columns.count; k++)
+                drop_named(&b->ast->columns.item[k]->constraints, action->name.text);
+        }
+    }
+    return rc;
+}
+
+/* The definition's text shows them as if they had been there from the beginning. */
+quartet_status build_constraints_text(struct build *b)
+{
+    struct ast_constraints *list = &b->ast->constraints;
+    struct ast_constraint **all = arena_zalloc(b->a, list->count + b->more_count + 1u, sizeof(struct ast_constraint *));
+    if (all == NULL)
+        return build_nomem(b);
+    for (uint32_t i = 0; i < list->count; i++)
+        all[i] = list->item[i];
+    for (uint32_t i = 0; i < b->more_count; i++)
+        all[list->count + i] = b->more[i];
+    list->item = all;
+    list->count += b->more_count;
+    return QUARTET_OK;
+}
+
+/* ---- columns that merge together ---- */
+
+static uint32_t root(const struct build *b, uint32_t i)
+{
+    while (b->group[i] != i)
+        i = b->group[i];
+    return i;
+}
+
+static bool may_join(const struct build *b, uint32_t column)
+{
+    return b->columns[column].record_at >= 0 && b->columns[column].kind == ROW_LWW;
+}
+
+/* Groups that share a column are one: who writes it writes both. */
+static void unite(struct build *b, const uint32_t *columns, uint32_t n)
+{
+    uint32_t first = UINT32_MAX;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!may_join(b, columns[i]))
+            continue;
+        if (first == UINT32_MAX)
+            first = columns[i];
+        uint32_t x = root(b, first), y = root(b, columns[i]);
+        b->group[x > y ? x : y] = x > y ? y : x;
+    }
+}
+
+quartet_status build_together_clause(struct build *b, const struct ast_constraint *c)
+{
+    uint32_t *at = arena_zalloc(b->a, c->columns.count + 1u, sizeof *at), n = 0;
+    if (at == NULL)
+        return build_nomem(b);
+    for (uint32_t i = 0; i < c->columns.count; i++) {
+        const struct ast_expr *e = c->columns.item[i].expr;
+        if (e->kind != AST_EXPR_COLUMN)
+            return err_set_at(b->err, QUARTET_ERROR, e->offset, "only plain columns can stand here");
+        int32_t k = build_column_called(b, e->u.column->name.text, true);
+        if (k < 0 && b->src->override_count > 0)
+            continue; /* dropped */
+        if (k < 0)
+            return err_set_at(b->err, QUARTET_ERROR, e->offset, "no such column: %s", e->u.column->name.text);
+        if (b->columns[k].kind != ROW_LWW)
+            return err_set_at(b->err, QUARTET_ERROR, e->offset, "column %s merges by itself: it can be in no MERGE TOGETHER", b->columns[k].name);
+        if (b->columns[k].key_at >= 0)
+            return err_set_at(b->err, QUARTET_ERROR, e->offset, "column %s is in the primary key, which never changes: it needs no MERGE TOGETHER", b->columns[k].name);
+        e->u.column->name.text = b->columns[k].name;
+        at[n++] = (uint32_t)k;
+    }
+    unite(b, at, n);
+    return QUARTET_OK;
+}
+
+static quartet_status unite_checks(struct build *b)
+{
+    struct table_def *t = b->t;
+    uint32_t *at = arena_zalloc(b->a, t->column_count + 1u, sizeof *at);
+    if (at == NULL)
+        return build_nomem(b);
+    for (uint32_t i = 0; i < t->check_count; i++) {
+        uint32_t n = 0;
+        for (uint32_t k = 0; k < t->visible_count; k++)
+            if (build_names(b->checks[i].text, b->columns[k].name))
+                at[n++] = k;
+        unite(b, at, n);
+    }
+    return QUARTET_OK;
+}
+
+quartet_status build_together(struct build *b)
+{
+    struct table_def *t = b->t;
+    uint16_t *together = arena_zalloc(b->a, t->rows.count + 1u, sizeof *together);
+    uint32_t *size = arena_zalloc(b->a, t->column_count + 1u, sizeof *size);
+    if (together == NULL || size == NULL)
+        return build_nomem(b);
+    for (uint32_t i = 0; i < t->index_count; i++)
+        if (b->indexes[i].unique)
+            unite(b, b->indexes[i].columns, b->indexes[i].column_count);
+    for (uint32_t i = 0; i < t->foreign_key_count; i++)
+        unite(b, b->fks[i].columns, b->fks[i].column_count);
+    quartet_status rc = unite_checks(b);
+    for (uint32_t i = 0; i < t->column_count; i++)
+        size[root(b, i)] += may_join(b, i);
+    for (uint32_t i = 0; i < t->column_count; i++)
+        if (may_join(b, i) && size[root(b, i)] > 1) {
+            together[b->columns[i].record_at] = (uint16_t)(root(b, i) + 1);
+            t->together = together;
+        }
+    return rc;
+}
+
+quartet_status build_together_begin(struct build *b)
+{
+    b->group = arena_zalloc(b->a, b->t->column_count + 1u, sizeof *b->group);
+    if (b->group == NULL)
+        return build_nomem(b);
+    for (uint32_t i = 0; i < b->t->column_count; i++)
+        b->group[i] = i;
+    return QUARTET_OK;
+}

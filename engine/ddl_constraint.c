@@ -1,0 +1,173 @@
+/* ddl_constraint.c - ALTER TABLE ADD CONSTRAINT and DROP CONSTRAINT.
+ * Why a row of quartet_objects per constraint: it merges like any DDL. The rows that this node shows are looked at here, as in any database; those that others write
+ *   meanwhile are judged where they meet it (apply_claims.c, apply_orphans.c).
+ * Not here: what these rows mean (catalog_constraint.c). */
+#include <string.h>
+
+#include "base/mem.h"
+#include "ddl_internal.h"
+#include "parser/parse.h"
+#include "plan_check.h"
+
+static bool has_name(const struct table_def *t, const char *name)
+{
+    bool has = false;
+    for (uint32_t i = 0; i < t->constraint_count && !has; i++)
+        has = name_cmp(t->constraints[i].name, name) == 0;
+    for (uint32_t i = 0; i < t->check_count && !has; i++)
+        has = t->checks[i].name != NULL && name_cmp(t->checks[i].name, name) == 0;
+    for (uint32_t i = 0; i < t->foreign_key_count && !has; i++)
+        has = t->foreign_keys[i].name != NULL && name_cmp(t->foreign_keys[i].name, name) == 0;
+    for (uint32_t i = 0; i < t->index_count && !has; i++)
+        has = t->indexes[i].implied && t->indexes[i].unique && name_cmp(t->indexes[i].name, name) == 0;
+    return has;
+}
+
+static const char *kind_name(const struct ast_constraint *c)
+{
+    return c->kind == AST_CONSTRAINT_CHECK ? "check" : c->kind == AST_CONSTRAINT_UNIQUE ? "unique" : "foreign_key";
+}
+
+static quartet_status name_it(struct ddl *x, const struct table_def *t, struct ast_constraint *c)
+{
+    char *name = NULL;
+    if (c->name.text != NULL)
+        return has_name(t, c->name.text)
+                   ? err_set_at(x->err, QUARTET_ERROR, c->name.offset, "table %s already has a constraint %s", t->name, c->name.text)
+                   : QUARTET_OK;
+    for (uint32_t n = 1; name == NULL || has_name(t, name); n++) {
+        name = arena_printf(x->a, "%s_%s_%u", t->name, kind_name(c), n);
+        if (name == NULL)
+            return arena_fail(x->a, x->err);
+    }
+    c->name.text = name;
+    c->name.len = (uint32_t)strlen(name);
+    return QUARTET_OK;
+}
+
+/* Its text, with one action. */
+static const char *text_of(struct ddl *x, const struct table_def *t, struct ast_alter_action *action)
+{
+    struct ast_alter alter = {.table = {.name = {.text = t->name, .len = (uint32_t)strlen(t->name)}}, .action = action, .action_count = 1};
+    struct ast_stmt stmt = {.kind = AST_STMT_ALTER_TABLE, .u.alter = &alter};
+    return ddl_printed(x, &stmt);
+}
+
+/* Does a row that is shown break it? */
+static quartet_status look_at_check(struct ddl *x, const struct table_def *t, const struct ast_constraint *c)
+{
+    struct buf sql = {0};
+    bool found = false;
+    buf_str(&sql, "SELECT 1 FROM ");
+    ast_print_name(t->name, &sql);
+    buf_str(&sql, " WHERE NOT (");
+    ast_print_expr(c->check, &sql);
+    buf_str(&sql, ") LIMIT 1");
+    buf_u8(&sql, 0);
+    quartet_status rc = buf_check(&sql, x->err);
+    if (rc == QUARTET_OK)
+        rc = ddl_ask(x, (const char *)sql.data, &found);
+    buf_deinit(&sql);
+    if (rc == QUARTET_OK && found)
+        rc = err_set_at(x->err, QUARTET_CONSTRAINT, c->offset, "constraint %s cannot be added: rows of table %s break it", c->name.text, t->name);
+    return rc;
+}
+
+static quartet_status look_at_key(struct ddl *x, const struct table_def *t, const struct ast_constraint *c)
+{
+    const struct fk_link *out;
+    uint32_t n = catalog_links_out(x->t->catalog, t->id, &out);
+    struct buf sql = {0};
+    bool found = false;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct fk_link *l = &out[i];
+        if (l->fk->name == NULL || name_cmp(l->fk->name, c->name.text) != 0)
+            continue;
+        buf_str(&sql, "SELECT 1 FROM ");
+        ast_print_name(t->name, &sql);
+        buf_str(&sql, " quartet_child WHERE NOT EXISTS (SELECT 1 FROM ");
+        ast_print_name(l->parent->name, &sql);
+        buf_str(&sql, " quartet_parent WHERE 1");
+        for (uint32_t k = 0; k < l->count; k++) {
+            buf_str(&sql, " AND quartet_parent.");
+            ast_print_name(l->parent->columns[l->parent_columns[k]].name, &sql);
+            buf_str(&sql, " = quartet_child.");
+            ast_print_name(t->columns[l->columns[k]].name, &sql);
+        }
+        buf_str(&sql, ")");
+        for (uint32_t k = 0; k < l->count; k++) {
+            buf_str(&sql, " AND quartet_child.");
+            ast_print_name(t->columns[l->columns[k]].name, &sql);
+            buf_str(&sql, " IS NOT NULL");
+        }
+        buf_str(&sql, " LIMIT 1");
+    }
+    buf_u8(&sql, 0);
+    quartet_status rc = buf_check(&sql, x->err);
+    if (rc == QUARTET_OK && sql.len == 1)
+        rc = err_set_at(x->err, QUARTET_ERROR, c->offset, "constraint %s references a table, or a key of one, that is not there", c->name.text);
+    else if (rc == QUARTET_OK)
+        rc = ddl_ask(x, (const char *)sql.data, &found);
+    buf_deinit(&sql);
+    if (rc == QUARTET_OK && found)
+        rc = err_set_at(x->err, QUARTET_CONSTRAINT, c->offset, "constraint %s cannot be added: rows of table %s reference what is not there", c->name.text, t->name);
+    return rc;
+}
+
+quartet_status ddl_add_constraint(struct ddl *x, const struct table_def *t, struct ast_alter_action *action)
+{
+    struct ast_constraint *c = action->constraint;
+    tree_id table = t->id, id = 0;
+    if (c->kind != AST_CONSTRAINT_CHECK && c->kind != AST_CONSTRAINT_UNIQUE && c->kind != AST_CONSTRAINT_FOREIGN_KEY)
+        return ddl_unsupported(x, "ALTER TABLE ADD of anything but a CHECK, a UNIQUE or a FOREIGN KEY");
+    quartet_status rc = name_it(x, t, c);
+    const char *sql = rc == QUARTET_OK ? text_of(x, t, action) : NULL;
+    if (rc == QUARTET_OK && sql == NULL)
+        rc = QUARTET_NOMEM;
+    if (rc == QUARTET_OK && c->kind == AST_CONSTRAINT_CHECK)
+        rc = look_at_check(x, t, c);
+    if (rc == QUARTET_OK)
+        rc = ddl_fresh_id(x, "constraint", c->name.text, sql, &id);
+    if (rc == QUARTET_OK)
+        rc = ddl_put_object(x, id, "constraint", c->name.text, table, sql);
+    if (rc == QUARTET_OK)
+        rc = txn_catalog_refresh(x->t, x->err);
+    const struct table_def *now = rc == QUARTET_OK ? catalog_table_by_id(x->t->catalog, table) : NULL;
+    bool there = false;
+    for (uint32_t i = 0; now != NULL && i < now->constraint_count; i++)
+        there |= now->constraints[i].id == id;
+    if (rc == QUARTET_OK && !there)
+        rc = err_set_at(x->err, QUARTET_ERROR, c->offset, "constraint %s names a column that table %s does not have", c->name.text, t->name);
+    if (rc == QUARTET_OK)
+        rc = plan_check_table(x->t->catalog, now, x->a, x->err);
+    if (rc == QUARTET_OK && c->kind == AST_CONSTRAINT_FOREIGN_KEY)
+        rc = look_at_key(x, now, c);
+    if (rc == QUARTET_OK)
+        rc = ddl_fill_implied(x, t); /* which finds rows with equal values */
+    if (rc != QUARTET_OK)
+        x->err->sql_offset = -1;
+    return rc;
+}
+
+quartet_status ddl_drop_constraint(struct ddl *x, const struct table_def *t, struct ast_alter_action *action)
+{
+    const char *name = action->name.text;
+    quartet_status rc = QUARTET_OK;
+    tree_id id = 0;
+    for (uint32_t i = 0; i < t->constraint_count; i++)
+        id = name_cmp(t->constraints[i].name, name) == 0 ? t->constraints[i].id : id;
+    if (id == 0 && !has_name(t, name))
+        return action->if_exists ? QUARTET_OK
+                                 : err_set_at(x->err, QUARTET_ERROR, action->name.offset, "table %s has no constraint %s", t->name, name);
+    if (id != 0) {
+        rc = ddl_drop_object(x, id);
+    } else {
+        const char *sql = text_of(x, t, action);
+        rc = sql == NULL ? QUARTET_NOMEM : ddl_fresh_id(x, "constraint", name, sql, &id);
+        if (rc == QUARTET_OK)
+            rc = ddl_put_object(x, id, "constraint", name, t->id, sql);
+    }
+    if (rc == QUARTET_OK)
+        rc = txn_catalog_refresh(x->t, x->err);
+    return rc == QUARTET_OK ? ddl_fill_implied(x, t) : rc; /* a FOREIGN KEY may have used its index */
+}
