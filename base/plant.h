@@ -55,7 +55,6 @@
     X(SHARE_KEPT)         /* who gives room to another does not count it off its own */ \
     X(SHARE_OF_ANY_LIFE)  /* an addition goes to the newest of several births, whatever room it has */ \
     X(PURGE_UNASKED)      /* rows that are not live go before every member has their end */ \
-    X(PURGE_OLD_REPORT)   /* what a member's run before reported counts for the one that runs now */ \
     X(PURGE_NOT_NAMED)    /* the purge vector is not stored with rows that go */ \
     X(PURGE_NEVER)        /* rows that may go stay */ \
     X(PURGE_IN_HISTORY)   /* rows go though history that is in date tells of them */ \

@@ -191,7 +191,7 @@ static quartet_status open_files(db *d, struct err *err)
     struct buf checkpoint = {0};
     bool in_memory = d->options.in_memory;
     struct kv_host host = {.ctx = d, .checkpoint = db_checkpoint, .sync_log = sync_log, .past_from = db_history_cut,
-                           .sweep = db_purge_sweep, .swept = db_purge_swept, .row_newest = db_purge_row_newest};
+                           .sweep = db_purge_sweep, .swept = db_purge_swept, .row_newest = db_purge_row_newest, .keeps_dead = db_purge_keeps_dead};
     struct kv_options kvo = {.buffer_bytes = d->options.buffer_bytes, .snapshot_bytes = d->options.snapshot_bytes, .slice_pages = d->options.slice_pages,
                               .in_memory = in_memory || d->options.base_in_memory};
     quartet_status rc = in_memory ? QUARTET_OK : refuse_backup(d, err);

@@ -254,7 +254,8 @@ void db_purge_deinit(db *d);
 void db_purge_froze(db *d, apply_no at); /* under commit_lock: what is applied up to here will be in the base */
 bool db_purge_sweep(void *ctx, struct kv_sweep *out); /* kv_host.sweep and kv_host.swept; ctx is the database */
 quartet_status db_purge_swept(void *ctx, bool rows, uint64_t past_from, struct buf *b, size_t skip, struct err *err);
-uint64_t db_purge_row_newest(void *ctx, tree_id tree, struct slice record); /* kv_host.row_newest */
+uint64_t db_purge_row_newest(void *ctx, tree_id tree, struct slice record); /* kv_host.row_newest and keeps_dead */
+bool db_purge_keeps_dead(void *ctx, tree_id tree);
 /* Take the trailer off a checkpoint: *from is the stamp that it lets history go back to. db_purge_renew: in place, and forget the vector. */
 quartet_status db_purge_read(db *d, struct slice *blob, uint64_t *from, struct err *err);
 quartet_status db_purge_renew(struct buf *b, size_t skip, uint64_t *from, struct err *err);

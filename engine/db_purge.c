@@ -42,7 +42,7 @@ void db_purge_deinit(db *d)
  * to the one before still seems to stand: what that one had does not tell what this one has. */
 static bool is_outdated(const db *d, uint32_t slot, const struct db_report *r)
 {
-    for (uint32_t i = 0; i < d->state_count && !plant_is(PLANT_PURGE_OLD_REPORT); i++) {
+    for (uint32_t i = 0; i < d->state_count; i++) {
         struct chain_id id = chain_id_of(&d->chains, (chain_no)i);
         if (d->state[i] != NULL && id.slot == slot && id.incarnation != r->incarnation && d->state[i]->received > vv_number(&r->v, (chain_no)i))
             return true;
@@ -169,6 +169,17 @@ uint64_t db_purge_row_newest(void *ctx, tree_id tree, struct slice record)
     arena_free_all(&a);
     catalog_unref(catalog);
     return newest;
+}
+
+/* Where updates win, an UPDATE by a node that was started from an old copy, where the row is live, makes it live again on all nodes, since its DELETE had not seen that. Who
+ * had let the row go could not tell. */
+bool db_purge_keeps_dead(void *ctx, tree_id tree)
+{
+    struct catalog *catalog = db_catalog(ctx);
+    const struct table_def *t = catalog_table_by_id(catalog, tree);
+    bool keeps = t != NULL && t->rows.updates_win;
+    catalog_unref(catalog);
+    return keeps;
 }
 
 /* The trailer of a checkpoint: the purge vector as the checkpoint's vectors are written, u64 the stamp that history goes back to, u32 bytes of both. */

@@ -40,6 +40,8 @@ struct kv_host {
     quartet_status (*swept)(void *ctx, bool rows, uint64_t past_from, struct buf *b, size_t skip, struct err *err);
     /* The newest stamp that a row's record tells; UINT64_MAX: it cannot be told. Called by the thread that flushes, which may hold nothing of the owner's. NULL: 0. */
     uint64_t (*row_newest)(void *ctx, tree_id tree, struct slice record);
+    /* Do rows of this tree that are not live stay for good? Called likewise. NULL: they go as kv_sweep says. */
+    bool (*keeps_dead)(void *ctx, tree_id tree);
 };
 #define KV_BUFFER_BYTES_DEFAULT (64u << 20)
 #define KV_BUFFER_BYTES_MIN ((size_t)4096) /* an empty one takes half of it; a smaller limit would freeze buffers without an entry, and would wait for their flush */

@@ -117,7 +117,8 @@ struct kv_sweep_how {
     uint32_t slice_pages; /* as in kv_merge_how */
     /* Called where something goes, with the stored checkpoint: what is to take its place. */
     quartet_status (*checkpoint)(void *arg, const struct kv_swept *gone, struct buf *stored, struct err *err);
-    uint64_t (*row_newest)(void *arg, tree_id tree, struct slice record); /* as in kv_host */
+    uint64_t (*row_newest)(void *arg, tree_id tree, struct slice record); /* as in kv_host, and so is the next; may be NULL, too */
+    bool (*keeps_dead)(void *arg, tree_id tree);
     void *arg;
 };
 quartet_status kv_base_sweep(struct kv_base *base, const struct kv_sweep_how *how, struct kv_sweep_at *at, struct kv_swept *out, struct err *err);

@@ -17,6 +17,8 @@ struct sweep {
     struct block block;       /* under it; p NULL: none */
     struct base_cursor present; /* in the tree whose history is looked at */
     struct buf key, probed, record;
+    tree_id asked; /* of this tree (0: none) it was asked whether its rows stay */
+    bool stays;
 };
 
 /* Does the block hold an entry of this key that is in date? *past: it ends with one of the key, or before: perhaps the next does. */
@@ -101,6 +103,12 @@ static quartet_status row_may_go(struct sweep *s, tree_id tree, struct slice key
 {
     bool told = false;
     *go = false;
+    if (s->asked != tree) {
+        s->asked = tree;
+        s->stays = s->how->keeps_dead != NULL && s->how->keeps_dead(s->how->arg, tree);
+    }
+    if (s->stays)
+        return QUARTET_OK;
     quartet_status rc = has_history(s, tree, key, &told, err);
     if (rc != QUARTET_OK)
         return rc;

@@ -66,6 +66,13 @@ static uint64_t row_newest(void *arg, tree_id tree, struct slice record)
     return host->row_newest != NULL ? host->row_newest(host->ctx, tree, record) : 0;
 }
 
+static bool keeps_dead(void *arg, tree_id tree)
+{
+    const struct step *step = arg;
+    const struct kv_host *host = &step->s->host;
+    return host->keeps_dead != NULL && host->keeps_dead(host->ctx, tree);
+}
+
 static void pass_begin(struct kv_tidying *t)
 {
     t->running = true;
@@ -99,7 +106,7 @@ static quartet_status sweep_step(struct kv *s, const struct kv_sweep *how, struc
 {
     struct kv_tidying *t = &s->tidy;
     struct step step = {s, how->past_from};
-    struct kv_sweep_how sweep = {.past_from = how->past_from, .rows = rows_may_go(s, how), .blocks = STEP_BLOCKS, .slice_pages = s->slice_pages, .checkpoint = store_swept, .row_newest = row_newest, .arg = &step};
+    struct kv_sweep_how sweep = {.past_from = how->past_from, .rows = rows_may_go(s, how), .blocks = STEP_BLOCKS, .slice_pages = s->slice_pages, .checkpoint = store_swept, .row_newest = row_newest, .keeps_dead = keeps_dead, .arg = &step};
     struct kv_swept x;
     if (!t->running || (t->all && !t->all_begun))
         pass_begin(t);

@@ -146,13 +146,24 @@ static void note_disk(struct node_gossip *g, uint8_t slot, const struct gossip_s
     buf_deinit(&b);
 }
 
-/* What it has applied none of its writers will miss any longer. */
+/* What it has applied and would still have after a power cut none of its writers will miss any longer. */
 static void note_applied(struct node_gossip *g, uint8_t slot, const struct gossip_status *s)
 {
     struct buf b = {0};
     struct err err = ERR_INIT;
-    idvec_encode(&b, &s->applied);
-    quartet_status rc = buf_check(&b, &err);
+    struct idvec safe = {0};
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; i < s->applied.count && rc == QUARTET_OK; i++) {
+        struct idvec_entry e = s->applied.e[i];
+        const struct idvec_entry *on_disk = idvec_find(&s->disk, e.chain);
+        if (on_disk == NULL)
+            continue;
+        rc = idvec_raise(&safe, on_disk->number < e.number ? *on_disk : e, &err);
+    }
+    idvec_encode(&b, &safe);
+    idvec_deinit(&safe);
+    if (rc == QUARTET_OK)
+        rc = buf_check(&b, &err);
     if (rc == QUARTET_OK)
         rc = db_peer_applied(g->d, slot, s->incarnation, slice_of(b.data, b.len), &err);
     if (rc != QUARTET_OK) { /* then rows stay that might go */
