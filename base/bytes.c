@@ -124,6 +124,8 @@ bool utf8_valid(const uint8_t *p, size_t n)
             i += 8u; /* most text is ASCII */
             continue;
         }
+        if (n >= 8u && n - i < 8u && (load_le64(p + n - 8u) & 0x8080808080808080u) == 0)
+            return true; /* so is its rest, which is looked at together with what stands before it */
         size_t length = utf8_length(p + i, n - i);
         if (length == 0)
             return false;

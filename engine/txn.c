@@ -407,14 +407,18 @@ static void reads_collapse(txn *t)
     buf_deinit(&t->read_bytes);
 }
 
+static bool reads_hold_whole(const txn *t, tree_id tree)
+{
+    for (uint32_t i = 0; t->reads_whole && i < t->read_count; i++)
+        if (t->reads[i].tree == tree)
+            return true;
+    return false;
+}
+
 static bool reads_hold(const txn *t, tree_id tree, const struct kv_range *r)
 {
-    if (t->reads_whole) {
-        for (uint32_t i = 0; i < t->read_count; i++)
-            if (t->reads[i].tree == tree)
-                return true;
-        return false;
-    }
+    if (t->reads_whole)
+        return reads_hold_whole(t, tree);
     uint32_t from = t->read_count > 4 ? t->read_count - 4 : 0; /* the last ones: loops repeat themselves */
     for (uint32_t i = from; i < t->read_count; i++) {
         const struct read_range *x = &t->reads[i];
@@ -463,7 +467,7 @@ quartet_status txn_note_range(txn *t, tree_id tree, const struct kv_range *r, st
 
 quartet_status txn_note_point(txn *t, tree_id tree, struct slice key, struct err *err)
 {
-    if (t->exclusive || t->reads_unneeded)
+    if (t->exclusive || t->reads_unneeded || reads_hold_whole(t, tree))
         return QUARTET_OK;
     uint8_t hi[KEY_BYTES_MAX + 1];
     QASSERT(key.n <= KEY_BYTES_MAX);
