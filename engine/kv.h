@@ -85,7 +85,8 @@ quartet_status kv_apply(kv *s, const struct kv_op *ops, size_t n, apply_no at, s
  * freezes nothing. */
 void kv_settle(kv *s);
 /* A large transaction on its way into the store: as kv_apply, but its entries go into a sorted run of their own, in memory or in an unlinked file, which
- * becomes a layer of the store as it is. For the writer, who may go on reading snapshots meanwhile; nothing shows before kv_bulk_commit. */
+ * becomes a layer of the store as it is. For the writer, who may go on reading snapshots meanwhile; nothing shows before kv_bulk_commit. What is wrong with a put
+ * (QUARTET_LIMIT, FULL, IO, NOMEM) is told by it or by a later call, at the latest by kv_bulk_prepare: a thread of its own takes what was put. */
 typedef struct kv_bulk kv_bulk;
 quartet_status kv_bulk_begin(kv *s, kv_bulk **out, struct err *err);
 /* record.p NULL: erase. Ascending keys of a tree cost little more than copying their bytes, trees may take turns; other orders are sorted. Of the same key the later put counts. */
@@ -95,7 +96,6 @@ quartet_status kv_bulk_prepare(kv_bulk *b, apply_no at, struct err *err);
 /* As kv_apply(at) with all that was put; prepared, if it was not. The bulk is gone in any case. */
 quartet_status kv_bulk_commit(kv_bulk *b, apply_no at, struct err *err);
 void kv_bulk_abort(kv_bulk *b); /* NULL is allowed */
-uint64_t kv_bulk_bytes(const kv_bulk *b);
 void kv_publish(kv *s, apply_no at); /* later snapshots see everything up to `at` */
 apply_no kv_published(const kv *s);
 /* Freeze and flush everything that is applied, and wait for it; at close, in tests, before a backup. For the writer. The checkpoint is asked for and

@@ -1,6 +1,7 @@
 /* kv_bulk.c - large transactions on their way into the store: a sorted run that becomes a layer.
  * Why: a skip list costs a search and a hundred bytes for each row, and a transaction must not be larger than memory. Rows come in key order as it is, for
  *   the delta holds them so; entries of indexes do not, and are sorted, beyond a limit on disk.
+ * Why a thread: keeping a run (pages, checksums, filters, a file) is a sixth of a large COMMIT and needs nothing of the rest.
  * Invariants: nothing shows before kv_bulk_commit, which fails without a trace. A tree that comes out of order is taken back from the writer; where pages of it
  *   were written already, all is merged once more at the end.
  * Not here: flushing (kv.c, kv_merge.c: a run is walked as a buffer is). */
@@ -8,13 +9,17 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "kv_behind.h"
 #include "kv_internal.h"
 #include "kv_sort.h"
 
 #define SORT_MEMORY_BYTES (16u << 20)
+#define BULK_AT_ONCE_BYTES (256u << 10) /* of entries on their way to the thread that takes them */
+#define BULK_HEAD_BYTES 24u             /* of one: u64 tree, u64 length of the key, u64 length of the record + 1 (0: an erasure) */
 
 struct kv_bulk {
     struct kv *store;
+    kv_behind *behind;    /* while there is something on its way: owns what follows */
     kv_run_writer *writer;
     kv_sort *loose;       /* what came out of order; NULL: nothing yet */
     bool mixed;           /* a tree is in both */
@@ -29,22 +34,6 @@ struct loose_tree { /* goes to `loose` from now on */
 static struct kv_run_place place_of(const struct kv *s, size_t memory_bytes)
 {
     return (struct kv_run_place){.env = s->env, .dir = s->dir, .memory_bytes = memory_bytes};
-}
-
-quartet_status kv_bulk_begin(kv *s, kv_bulk **out, struct err *err)
-{
-    kv_bulk *b = mem_zalloc(1, sizeof *b);
-    if (b == NULL)
-        return err_nomem(err);
-    b->store = s;
-    struct kv_run_place place = place_of(s, s->buffer_bytes);
-    quartet_status rc = kv_run_writer_new(&place, &b->writer, err);
-    if (rc != QUARTET_OK) {
-        mem_free(b);
-        return rc;
-    }
-    *out = b;
-    return QUARTET_OK;
 }
 
 static bool tree_loose(const struct kv_bulk *b, tree_id tree)
@@ -83,7 +72,7 @@ static quartet_status loosen(struct kv_bulk *b, tree_id tree, struct err *err)
     return rc;
 }
 
-quartet_status kv_bulk_put(kv_bulk *b, tree_id tree, struct slice key, struct slice record, struct err *err)
+static quartet_status take_one(struct kv_bulk *b, tree_id tree, struct slice key, struct slice record, struct err *err)
 {
     quartet_status rc = QUARTET_MISUSE;
     if (b->tree_count == 0 || !tree_loose(b, tree)) {
@@ -98,9 +87,55 @@ quartet_status kv_bulk_put(kv_bulk *b, tree_id tree, struct slice key, struct sl
     return kv_sort_put(b->loose, tree, key, record, err);
 }
 
-uint64_t kv_bulk_bytes(const kv_bulk *b)
+/* Whole entries, as kv_bulk_put wrote them. */
+static quartet_status take(void *arg, const uint8_t *p, size_t n, struct err *err)
 {
-    return kv_run_writer_bytes(b->writer) + (b->loose != NULL ? kv_sort_bytes(b->loose) : 0);
+    quartet_status rc = QUARTET_OK;
+    for (size_t at = 0; at < n && rc == QUARTET_OK;) {
+        size_t key_n = (size_t)load_le64(p + at + 8), record_n = (size_t)load_le64(p + at + 16);
+        struct slice key = slice_of(p + at + BULK_HEAD_BYTES, key_n), record = {0};
+        if (record_n > 0)
+            record = slice_of(key.p + key_n, record_n - 1);
+        rc = take_one(arg, load_le64(p + at), key, record, err);
+        at += BULK_HEAD_BYTES + key_n + record.n;
+    }
+    return rc;
+}
+
+quartet_status kv_bulk_begin(kv *s, kv_bulk **out, struct err *err)
+{
+    kv_bulk *b = mem_zalloc(1, sizeof *b);
+    if (b == NULL)
+        return err_nomem(err);
+    b->store = s;
+    struct kv_run_place place = place_of(s, s->buffer_bytes);
+    place.stay = true;
+    quartet_status rc = kv_run_writer_new(&place, &b->writer, err);
+    if (rc == QUARTET_OK)
+        rc = kv_behind_new(s->env->threads, BULK_AT_ONCE_BYTES, take, b, &b->behind, err);
+    if (rc != QUARTET_OK) {
+        kv_bulk_abort(b);
+        return rc;
+    }
+    *out = b;
+    return QUARTET_OK;
+}
+
+quartet_status kv_bulk_put(kv_bulk *b, tree_id tree, struct slice key, struct slice record, struct err *err)
+{
+    struct buf *to = kv_behind_fill(b->behind);
+    uint8_t *p = buf_reserve(to, BULK_HEAD_BYTES + key.n + record.n);
+    if (p != NULL) {
+        store_le64(p, tree);
+        store_le64(p + 8, key.n);
+        store_le64(p + 16, record.p == NULL ? 0 : (uint64_t)record.n + 1);
+        if (key.n > 0)
+            memcpy(p + BULK_HEAD_BYTES, key.p, key.n);
+        if (record.n > 0)
+            memcpy(p + BULK_HEAD_BYTES + key.n, record.p, record.n);
+        to->len += BULK_HEAD_BYTES + key.n + record.n;
+    }
+    return kv_behind_filled(b->behind, err);
 }
 
 static quartet_status put_each(void *arg, tree_id tree, struct slice key, struct slice record, struct err *err)
@@ -112,6 +147,7 @@ static quartet_status put_each(void *arg, tree_id tree, struct slice key, struct
 static quartet_status blend(struct kv_bulk *b, apply_no at, kv_run **out, struct err *err)
 {
     struct kv_run_place sorted_place = place_of(b->store, SORT_MEMORY_BYTES), place = place_of(b->store, b->store->buffer_bytes);
+    place.stay = true;
     kv_run_writer *w = NULL;
     kv_run *ordered = NULL, *sorted = NULL;
     struct kv_walk walks[2] = {0};
@@ -154,9 +190,12 @@ static quartet_status blend(struct kv_bulk *b, apply_no at, kv_run **out, struct
 
 static quartet_status make_run(struct kv_bulk *b, apply_no at, kv_run **out, struct err *err)
 {
+    quartet_status rc = kv_behind_drain(b->behind, err);
+    if (rc != QUARTET_OK)
+        return rc;
     if (b->mixed)
         return blend(b, at, out, err);
-    quartet_status rc = b->loose != NULL ? kv_sort_drain(b->loose, put_each, b->writer, err) : QUARTET_OK;
+    rc = b->loose != NULL ? kv_sort_drain(b->loose, put_each, b->writer, err) : QUARTET_OK;
     if (rc != QUARTET_OK)
         return rc;
     rc = kv_run_finish(b->writer, at, out, err);
@@ -231,6 +270,7 @@ void kv_bulk_abort(kv_bulk *b)
 {
     if (b == NULL)
         return;
+    kv_behind_free(b->behind); /* before what its thread works on */
     kv_run_writer_free(b->writer);
     kv_sort_free(b->loose);
     mem_free(b->trees);

@@ -115,12 +115,12 @@ static quartet_status page_out(struct kv_run_writer *w, struct run_page *p, uint
     return w->out.len >= OUT_BYTES || w->out.failed ? out_flush(w, err) : QUARTET_OK;
 }
 
-/* What is in memory goes to the file, and all that follows. */
+/* What is in memory goes to the file, unless it is to stay, and all that follows. */
 static quartet_status spill(struct kv_run_writer *w, struct err *err)
 {
     struct kv_run *r = w->run;
     quartet_status rc = file_make(w, err);
-    for (uint32_t i = 0; i < r->page_count && rc == QUARTET_OK; i++) {
+    for (uint32_t i = 0; i < r->page_count && rc == QUARTET_OK && !w->place.stay; i++) {
         rc = page_out(w, &r->pages[i], r->pages[i].p, err);
         mem_free(r->pages[i].p);
         r->pages[i].p = NULL;

@@ -19,6 +19,7 @@ struct kv_run_place {
     const char *dir;     /* of the file; NULL: all in memory */
     size_t memory_bytes; /* more than this goes to the file */
     const char *name;    /* the file is made at once and keeps this name; NULL: one that is gone before its first byte is written */
+    bool stay;           /* the first memory_bytes stay in memory, only what follows goes to the file */
 };
 
 /* env and dir are borrowed until the writer is gone. */
