@@ -40,6 +40,7 @@ struct bench_ctx {
     unsigned serial;                /* for fresh names */
     int32_t *shuffled;              /* 1 ... rows in a random order, made once */
     bench_db *query[BENCH_SIDES];   /* the database of the read benchmarks, made once */
+    bench_db *tpch[BENCH_SIDES];    /* likewise, of bench_tpch.c */
 };
 
 struct bench {
@@ -49,7 +50,8 @@ struct bench {
     /* `check`: a hash of the outcome that must be equal on both sides; 0: nothing to compare. */
     bool (*run)(struct bench_ctx *c, enum bench_side side, double *figure, uint64_t *check);
 };
-extern const struct bench bench_write_list[], bench_read_list[], bench_merge_list[], bench_size_list[], bench_recovery_list[], bench_visible_list[], bench_growth_list[]; /* end with a NULL name */
+extern const struct bench bench_write_list[], bench_read_list[], bench_merge_list[], bench_size_list[], bench_recovery_list[], bench_visible_list[], bench_growth_list[],
+    bench_tpch_list[], bench_tpch_each_list[]; /* end with a NULL name */
 
 int bench_recovery_writer(const char *path, const char *rows); /* returns only where it failed */
 

@@ -184,14 +184,16 @@ static bool wanted(const struct options *o, const char *name)
     return o->name_count == 0;
 }
 
-/* The last one takes minutes: it runs only where it is named. */
-static const struct bench *const lists[] = {bench_write_list, bench_merge_list, bench_read_list, bench_size_list, bench_recovery_list, bench_visible_list, bench_growth_list};
+/* The last ones take minutes, or tell once more in parts: they run only where they are named. */
+static const struct bench *const lists[] = {bench_write_list, bench_merge_list,   bench_read_list,   bench_tpch_list,     bench_size_list,
+                                            bench_recovery_list, bench_visible_list, bench_growth_list, bench_tpch_each_list};
 #define LISTS (sizeof lists / sizeof *lists)
+#define LISTS_ALWAYS (LISTS - 2)
 
 static bool run_all(struct bench_ctx *c, const struct options *o)
 {
     bool ok = true, first = true;
-    for (size_t l = 0; l < (o->name_count > 0 ? LISTS : LISTS - 1); l++)
+    for (size_t l = 0; l < (o->name_count > 0 ? LISTS : LISTS_ALWAYS); l++)
         for (const struct bench *b = lists[l]; b->name != NULL; b++) {
             struct result r;
             if (!wanted(o, b->name))
@@ -220,7 +222,7 @@ static void usage(FILE *out)
           out);
     for (size_t l = 0; l < LISTS; l++)
         for (const struct bench *b = lists[l]; b->name != NULL; b++)
-            fprintf(out, "%s%s", l == LISTS - 1 && b == lists[l] ? "\nonly if named: " : " ", b->name);
+            fprintf(out, "%s%s", l == LISTS_ALWAYS && b == lists[l] ? "\nonly if named: " : " ", b->name);
     fputc('\n', out);
 }
 
@@ -296,7 +298,7 @@ int main(int argc, char **argv)
     }
     bool ok = run_all(&c, &o);
     for (int side = 0; side < BENCH_SIDES; side++)
-        ok = bench_close(c.query[side]) && ok;
+        ok = bench_close(c.tpch[side]) && bench_close(c.query[side]) && ok;
     bench_remove(c.dir);
     free(c.shuffled);
     free(o.names);
