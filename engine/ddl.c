@@ -103,7 +103,7 @@ static quartet_status check_new_name(struct ddl *x, const struct ast_qname *q)
     return ddl_check_name(x, q);
 }
 
-/* In a cluster UNIQUE is held on each node only; whoever relies on it should know. */
+/* In a cluster two nodes may be right each and break UNIQUE together; whoever relies on it should know what becomes of that. */
 static quartet_status warn(struct ddl *x, const struct table_def *t, const struct index_def *only)
 {
     struct buf text = {0};
@@ -119,7 +119,7 @@ static quartet_status warn(struct ddl *x, const struct table_def *t, const struc
         buf_str(&text, ")");
     }
     if (text.len > 0) {
-        *x->warning = arena_printf(x->a, "table %s: held on each node only, concurrent writes on two nodes can break it: %.*s", t->name, (int)text.len,
+        *x->warning = arena_printf(x->a, "table %s: where two nodes give two rows one value at once, the row that was inserted later is quarantined: %.*s", t->name, (int)text.len,
                                    (const char *)text.data);
         if (*x->warning == NULL)
             text.failed = true;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "catalog_internal.h"
 #include "ddl_internal.h"
 #include "parser/parse.h"
 #include "plan_check.h"
@@ -51,6 +52,20 @@ static const char *text_of(struct ddl *x, const struct table_def *t, struct ast_
     struct ast_alter alter = {.table = {.name = {.text = t->name, .len = (uint32_t)strlen(t->name)}}, .action = action, .action_count = 1};
     struct ast_stmt stmt = {.kind = AST_STMT_ALTER_TABLE, .u.alter = &alter};
     return ddl_printed(x, &stmt);
+}
+
+/* A bound stands with its column: shares of its room are counted from the rows' births on. */
+static quartet_status check_plain(struct ddl *x, const struct table_def *t, const struct ast_constraint *c)
+{
+    struct buf text = {0};
+    ast_print_expr(c->check, &text);
+    buf_u8(&text, 0);
+    quartet_status rc = buf_check(&text, x->err);
+    for (uint32_t i = 0; i < t->visible_count && rc == QUARTET_OK; i++)
+        if (t->columns[i].kind != ROW_LWW && build_names((const char *)text.data, t->columns[i].name))
+            rc = err_set_at(x->err, QUARTET_ERROR, c->offset, "a CHECK over column %s, which merges by itself, cannot be added: it is declared with the column", t->columns[i].name);
+    buf_deinit(&text);
+    return rc;
 }
 
 /* Does a row that is shown break it? */
@@ -124,6 +139,8 @@ quartet_status ddl_add_constraint(struct ddl *x, const struct table_def *t, stru
     const char *sql = rc == QUARTET_OK ? text_of(x, t, action) : NULL;
     if (rc == QUARTET_OK && sql == NULL)
         rc = QUARTET_NOMEM;
+    if (rc == QUARTET_OK && c->kind == AST_CONSTRAINT_CHECK)
+        rc = check_plain(x, t, c);
     if (rc == QUARTET_OK && c->kind == AST_CONSTRAINT_CHECK)
         rc = look_at_check(x, t, c);
     if (rc == QUARTET_OK)

@@ -1,7 +1,7 @@
 /* index.c - entries of secondary indexes: their keys, the check for UNIQUE, and filling a new one.
  * An entry's key is the indexed columns, then the row's whole primary key, so that equal values are neighbours and an entry names its row.
  * Why NOCASE is folded here and not in the row: the row keeps what was written, only comparing ignores case.
- * Not here: which rows are visible where UNIQUE is broken between nodes (the issue "Merge"). */
+ * Not here: which rows are visible where UNIQUE is broken between nodes (claim.c). */
 #include <string.h>
 
 #include "base/mem.h"

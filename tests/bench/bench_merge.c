@@ -50,15 +50,14 @@ static bool member_close(struct member *m)
 
 /* ---- writing, below SQL: it is not timed, and the receiver sees no difference ---- */
 
-static bool make_table(db *d)
+static bool run_ddl(db *d, const char *sql)
 {
-    static const char sql[] = "CREATE TABLE t (id INTEGER PRIMARY KEY, k INTEGER, g INTEGER, name TEXT, v REAL)";
     struct err err = ERR_INIT;
     struct arena a = {.limit_bytes = 1u << 20};
     struct ast_stmt *stmt = NULL;
     size_t consumed = 0;
     txn *t = NULL;
-    bool ok = told(sql, parse_sql(&a, sql, sizeof sql - 1, NULL, &stmt, &consumed, &err), &err) &&
+    bool ok = told(sql, parse_sql(&a, sql, strlen(sql), NULL, &stmt, &consumed, &err), &err) &&
               told("txn_begin", txn_begin(d, &t, &err), &err) && told("txn_statement_begin", txn_statement_begin(t, &err), &err);
     ok = ok && told(sql, ddl_run(t, stmt, &a, NULL, &err), &err);
     if (ok)
@@ -67,6 +66,34 @@ static bool make_table(db *d)
         txn_rollback(t);
     arena_free_all(&a);
     return ok;
+}
+
+static bool insert_parents(db *d)
+{
+    struct err err = ERR_INIT;
+    struct arena a = {.limit_bytes = 1u << 20};
+    txn *t = NULL;
+    bool ok = told("txn_begin", txn_begin(d, &t, &err), &err);
+    const struct table_def *table = ok ? catalog_table(txn_catalog(t), "p") : NULL;
+    ok = ok && table != NULL && told("txn_statement_begin", txn_statement_begin(t, &err), &err);
+    for (int64_t g = 0; ok && g < 100; g++) {
+        struct value id = value_int(g);
+        ok = told("table_insert", table_insert(t, table, &id, &a, NULL, NULL, &err), &err);
+    }
+    arena_free_all(&a);
+    if (ok)
+        return told("txn_commit", txn_commit(t, &err), &err);
+    txn_rollback(t);
+    return false;
+}
+
+/* With `constraints` each row claims a value that only it may have, in no order, and references one of a hundred others. */
+static bool make_table(db *d, bool constraints)
+{
+    if (!constraints)
+        return run_ddl(d, "CREATE TABLE t (id INTEGER PRIMARY KEY, k INTEGER, g INTEGER, name TEXT, v REAL)");
+    return run_ddl(d, "CREATE TABLE p (id INTEGER PRIMARY KEY)") && insert_parents(d) &&
+           run_ddl(d, "CREATE TABLE t (id INTEGER PRIMARY KEY, k INTEGER, g INTEGER REFERENCES p (id), name TEXT UNIQUE, v REAL)");
 }
 
 static bool insert_rows(txn *t, int64_t from, int64_t to)
@@ -113,10 +140,10 @@ static void keep_batch(void *arg, struct slice batch, const struct batch_header 
     buf_put(all, batch.p, batch.n);
 }
 
-static bool make_batches(struct bench_ctx *c, struct member *from, struct buf *batches)
+static bool make_batches(struct bench_ctx *c, struct member *from, bool constraints, struct buf *batches)
 {
     struct err err = ERR_INIT;
-    bool ok = make_table(from->d) && write_rows(from->d, c->rows);
+    bool ok = make_table(from->d, constraints) && write_rows(from->d, c->rows);
     size_t before;
     do {
         before = batches->len;
@@ -167,12 +194,12 @@ static bool one_core(cpu_set_t *before)
     return sched_setaffinity(0, sizeof one, &one) == 0 || bench_fail("merge", "sched_setaffinity failed");
 }
 
-static bool merge_quartet(struct bench_ctx *c, double *figure)
+static bool merge_quartet(struct bench_ctx *c, bool constraints, double *figure)
 {
     struct member from = {.d = NULL}, to = {.d = NULL};
     struct buf batches = {0};
     cpu_set_t before;
-    bool ok = sodium_init() >= 0 && member_open(c, &from, 0) && make_batches(c, &from, &batches);
+    bool ok = sodium_init() >= 0 && member_open(c, &from, 0) && make_batches(c, &from, constraints, &batches);
     bool pinned = ok && one_core(&before);
     ok = pinned && member_open(c, &to, 1);
     double started = bench_now();
@@ -187,7 +214,7 @@ static bool merge_quartet(struct bench_ctx *c, double *figure)
     return ok;
 }
 
-static bool merge_sqlite(struct bench_ctx *c, double *figure)
+static bool merge_sqlite(struct bench_ctx *c, bool constraints, double *figure)
 {
     char path[4200];
     bench_db *b = NULL;
@@ -196,7 +223,9 @@ static bool merge_sqlite(struct bench_ctx *c, double *figure)
     bench_path(c, BENCH_SQLITE, path, sizeof path);
     bool pinned = one_core(&before);
     bool ok = pinned && bench_open(BENCH_SQLITE, path, BENCH_NORMAL, &b) &&
-              bench_exec(b, "CREATE TABLE t (id INTEGER PRIMARY KEY, k INTEGER, g INTEGER, name TEXT, v REAL)") &&
+              bench_exec(b, constraints ? "CREATE TABLE t (id INTEGER PRIMARY KEY, k INTEGER, g INTEGER, name TEXT UNIQUE, v REAL)"
+                                        : "CREATE TABLE t (id INTEGER PRIMARY KEY, k INTEGER, g INTEGER, name TEXT, v REAL)") &&
+              (!constraints || bench_exec(b, "CREATE INDEX tg ON t (g)")) &&
               bench_prepare(b,
                             "INSERT INTO t (id, k, g, name, v) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
                             " k = excluded.k, g = excluded.g, name = excluded.name, v = excluded.v",
@@ -222,10 +251,17 @@ static bool merge_sqlite(struct bench_ctx *c, double *figure)
 static bool merge(struct bench_ctx *c, enum bench_side side, double *figure, uint64_t *check)
 {
     (void)check; /* hashes are compared inside */
-    return side == BENCH_QUARTET ? merge_quartet(c, figure) : merge_sqlite(c, figure);
+    return side == BENCH_QUARTET ? merge_quartet(c, false, figure) : merge_sqlite(c, false, figure);
+}
+
+static bool merge_constraints(struct bench_ctx *c, enum bench_side side, double *figure, uint64_t *check)
+{
+    (void)check; /* likewise */
+    return side == BENCH_QUARTET ? merge_quartet(c, true, figure) : merge_sqlite(c, true, figure);
 }
 
 const struct bench bench_merge_list[] = {
     {"merge", "rows/s", false, false, merge},
+    {"merge_constraints", "rows/s", false, false, merge_constraints},
     {NULL, NULL, false, false, NULL},
 };

@@ -222,12 +222,13 @@ static void test_claims_of_added_keys(void)
     prng_seed(&r, 7);
     struct cluster *c = cluster_new(2);
     run_sql(c->d[0], "CREATE TABLE p (id INTEGER PRIMARY KEY)");
-    run_sql(c->d[0], "CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER, b INTEGER, p INTEGER, CONSTRAINT small CHECK (b < 100), CONSTRAINT one UNIQUE (b))");
-    run_sql(c->d[0], "INSERT INTO t VALUES (1, 1, 1, NULL), (2, 1, 2, NULL)");
+    run_sql(c->d[0], "CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER, b INTEGER, p INTEGER, n INTEGER COUNTER, CONSTRAINT small CHECK (b < 100), CONSTRAINT one UNIQUE (b))");
+    run_sql(c->d[0], "INSERT INTO t VALUES (1, 1, 1, NULL, 0), (2, 1, 2, NULL, 0)");
     expect_error(c->d[0], "ALTER TABLE t ADD CONSTRAINT u UNIQUE (a)", QUARTET_CONSTRAINT, "equal values", -2);
     expect_error(c->d[0], "ALTER TABLE t ADD CHECK (a > 1)", QUARTET_CONSTRAINT, "cannot be added", -2);
     expect_error(c->d[0], "ALTER TABLE t ADD CONSTRAINT small UNIQUE (a, b)", QUARTET_ERROR, "already has a constraint", -2);
     expect_error(c->d[0], "ALTER TABLE t ADD UNIQUE (nothing)", QUARTET_ERROR, "names a column", -2);
+    expect_error(c->d[0], "ALTER TABLE t ADD CHECK (n >= 0)", QUARTET_ERROR, "declared with the column", -2);
     expect_error(c->d[0], "ALTER TABLE t DROP CONSTRAINT nothing", QUARTET_ERROR, "no constraint", -2);
     run_sql(c->d[0], "ALTER TABLE t DROP CONSTRAINT IF EXISTS nothing");
     run_sql(c->d[0], "UPDATE t SET a = 2 WHERE id = 2");
@@ -235,12 +236,12 @@ static void test_claims_of_added_keys(void)
     run_sql(c->d[0], "ALTER TABLE t ADD CONSTRAINT u UNIQUE (a)");
     run_sql(c->d[0], "ALTER TABLE t ADD CONSTRAINT f FOREIGN KEY (p) REFERENCES p (id)");
     run_sql(c->d[1], "ALTER TABLE t ADD CONSTRAINT u CHECK (a < 50)"); /* another one of that name */
-    run_sql(c->d[1], "INSERT INTO t VALUES (3, 2, 3, NULL), (4, 4, 4, 7)");
+    run_sql(c->d[1], "INSERT INTO t VALUES (3, 2, 3, NULL, 0), (4, 4, 4, 7, 0)");
     cluster_exchange(c, &r);
     expect_all(c, "SELECT id FROM t ORDER BY id", "1\n2\n"); /* one value twice; a parent that is missing */
     for (uint32_t i = 0; i < 2; i++) {
-        expect_error(c->d[i], "INSERT INTO t VALUES (5, 60, 5, NULL)", QUARTET_CONSTRAINT, "CHECK", -2);
-        expect_error(c->d[i], "INSERT INTO t VALUES (5, 1, 5, NULL)", QUARTET_CONSTRAINT, "t.a", -2);
+        expect_error(c->d[i], "INSERT INTO t VALUES (5, 60, 5, NULL, 0)", QUARTET_CONSTRAINT, "CHECK", -2);
+        expect_error(c->d[i], "INSERT INTO t VALUES (5, 1, 5, NULL, 0)", QUARTET_CONSTRAINT, "t.a", -2);
     }
     run_sql(c->d[1], "ALTER TABLE t RENAME COLUMN a TO z");
     run_sql(c->d[1], "ALTER TABLE t DROP CONSTRAINT f");
@@ -249,7 +250,7 @@ static void test_claims_of_added_keys(void)
     expect_error(c->d[1], "UPDATE t SET b = 100", QUARTET_CONSTRAINT, "small", -2);
     cluster_exchange(c, &r);
     expect_all(c, "SELECT id, b FROM t ORDER BY id", "1|1\n2|1\n4|1\n");
-    expect_error(c->d[0], "INSERT INTO t VALUES (5, 1, 5, NULL)", QUARTET_CONSTRAINT, "t.z", -2);
+    expect_error(c->d[0], "INSERT INTO t VALUES (5, 1, 5, NULL, 0)", QUARTET_CONSTRAINT, "t.z", -2);
     run_sql(c->d[0], "DROP TABLE t");
     cluster_exchange(c, &r);
     expect_all(c, "SELECT count(*) FROM quartet_quarantined", "0\n");

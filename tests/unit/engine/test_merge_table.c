@@ -16,6 +16,8 @@ struct cell {
 
 #define KINDS "CREATE TABLE k (id INTEGER PRIMARY KEY, hi INTEGER MAXIMUM, tags TEXT SET, body TEXT MULTIVALUE); INSERT INTO k VALUES (1, 5, '[\"a\"]', 'old')"
 #define WIN "CREATE TABLE w (id INTEGER PRIMARY KEY, name TEXT, qty INTEGER) UPDATES WIN; INSERT INTO w VALUES (1, 'x', 5)"
+#define HELD "CREATE TABLE q (id INTEGER PRIMARY KEY, mail TEXT UNIQUE, lo INTEGER, hi INTEGER, CHECK (lo < hi)); INSERT INTO q VALUES (1, 'one', 1, 10), (2, 'two', 1, 10)"
+#define ALL_Q "SELECT * FROM q ORDER BY id"
 #define ALL_K "SELECT *, siblings(body) FROM k ORDER BY id"
 #define ALL_W "SELECT * FROM w ORDER BY id"
 
@@ -75,6 +77,21 @@ static const struct cell cells[] = {
     {"create-index-insert", "CREATE INDEX t_b ON t (b)", "INSERT INTO t VALUES (2, 'B', 3, 4)", "SELECT a FROM t INDEXED BY t_b WHERE b = 3", "B\n", NULL},
     {"create-index-update", "CREATE INDEX t_b ON t (b)", "UPDATE t SET b = 3", "SELECT a FROM t INDEXED BY t_b WHERE b IN (3, 5)", "old\n", NULL},
     {"create-index-delete", "CREATE INDEX t_b ON t (b)", "DELETE FROM t", "SELECT a FROM t INDEXED BY t_b WHERE b IN (3, 5)", "", NULL},
+    /* constraints */
+    {"unique-insert-insert", "INSERT INTO q VALUES (3, 'x', 1, 2)", "INSERT INTO q VALUES (4, 'x', 1, 2)", ALL_Q, "1|one|1|10\n2|two|1|10\n4|x|1|2\n", "1|one|1|10\n2|two|1|10\n3|x|1|2\n"},
+    {"unique-update-update", "UPDATE q SET mail = 'x' WHERE id = 2", "UPDATE q SET mail = 'x' WHERE id = 1", ALL_Q, "1|x|1|10\n", NULL},
+    {"unique-insert-update", "INSERT INTO q VALUES (3, 'x', 1, 2)", "UPDATE q SET mail = 'x' WHERE id = 2", ALL_Q, "1|one|1|10\n2|x|1|10\n", NULL},
+    {"unique-insert-delete", "UPDATE q SET mail = 'x' WHERE id = 1; INSERT INTO q VALUES (3, 'one', 1, 2)", "DELETE FROM q WHERE id = 1", ALL_Q, "2|two|1|10\n3|one|1|2\n", NULL},
+    {"unique-save-unchanged", "UPDATE q SET mail = 'one' WHERE id = 1", "UPDATE q SET mail = 'two' WHERE id = 2", ALL_Q, "1|one|1|10\n2|two|1|10\n", NULL},
+    {"unique-index-insert", "CREATE UNIQUE INDEX t_b ON t (b)", "INSERT INTO t VALUES (2, 'B', 5, 4)", ALL, "1|old|5|10\n", NULL},
+    {"check-update-update", "UPDATE q SET lo = 5 WHERE id = 1", "UPDATE q SET hi = 3 WHERE id = 1", ALL_Q, "1|one|5|10\n2|two|1|10\n", "1|one|1|3\n2|two|1|10\n"},
+    {"add-check-update", "ALTER TABLE t ADD CONSTRAINT small CHECK (b < 6)", "UPDATE t SET b = 7", ALL, "", NULL},
+    {"add-check-insert", "ALTER TABLE t ADD CONSTRAINT small CHECK (b < 6)", "INSERT INTO t VALUES (2, 'B', 7, 4), (3, 'B', 3, 4)", ALL, "1|old|5|10\n3|B|3|4\n", NULL},
+    {"set-not-null-update", "ALTER TABLE t ALTER COLUMN a SET NOT NULL", "UPDATE t SET a = NULL", ALL, "", NULL},
+    {"add-check-add-check-same", "ALTER TABLE t ADD CONSTRAINT small CHECK (b < 6)", "ALTER TABLE t ADD CONSTRAINT small CHECK (b < 6)",
+     "SELECT count(*) FROM quartet_objects WHERE kind = 'constraint'", "1\n", NULL},
+    {"add-check-drop-column", "ALTER TABLE t ADD CONSTRAINT small CHECK (b < 6)", "ALTER TABLE t DROP COLUMN b", ALL, "1|old|10\n", NULL},
+    {"add-unique-drop-table", "ALTER TABLE t ADD CONSTRAINT one UNIQUE (b)", "DROP TABLE t", "SELECT count(*) FROM information_schema.tables", "0\n", NULL},
     /* the schema twice */
     {"create-create-same", "CREATE TABLE x (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO x VALUES (1, 'A')", "CREATE TABLE x (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO x VALUES (2, 'B')",
      "SELECT * FROM x ORDER BY id", "1|A\n2|B\n", NULL},
@@ -142,6 +159,8 @@ static void run_cell(const struct cell *x, bool a_later)
         run_all(c->d[0], KINDS);
     if (strstr(x->query, " w ") != NULL)
         run_all(c->d[0], WIN);
+    if (strstr(x->query, " q ") != NULL)
+        run_all(c->d[0], HELD);
     cluster_exchange(c, &r);
     uint32_t first = c->pool.count;
     for (int turn = 0; turn < 2; turn++) {
