@@ -148,7 +148,7 @@ uint32_t catalog_links_out(const struct catalog *c, tree_id child, const struct 
         else
             hi = mid;
     }
-    *first = c->links + lo;
+    *first = c->link_count > 0 ? c->links + lo : NULL;
     while (lo + n < c->link_count && c->links[lo + n].child->id == child)
         n++;
     return n;
@@ -164,7 +164,7 @@ uint32_t catalog_links_in(const struct catalog *c, tree_id parent, const struct 
         else
             hi = mid;
     }
-    *first = c->links_in + lo;
+    *first = c->link_count > 0 ? c->links_in + lo : NULL;
     while (lo + n < c->link_count && c->links_in[lo + n]->parent->id == parent)
         n++;
     return n;

@@ -21,8 +21,8 @@ static quartet_status find_record(struct copy_in *in, bool quotes, size_t *n, ui
     bool open = false;
     *lines = 0;
     for (;;) {
-        const char *p = in->data + in->at + done;
         size_t left = in->len - in->at - done;
+        const char *p = left > 0 ? in->data + in->at + done : ""; /* before the first read there is no data to point into */
         const char *feed = left > 0 ? memchr(p, '\n', left) : NULL;
         size_t upto = feed != NULL ? (size_t)(feed - p) : left;
         for (const char *q = p; quotes && (q = memchr(q, '"', upto - (size_t)(q - p))) != NULL; q++)

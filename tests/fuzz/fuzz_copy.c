@@ -22,9 +22,10 @@ static int64_t give(void *arg, void *p, int64_t n)
     struct input *in = arg;
     size_t take = in->left < 7 ? in->left : 7;
     QASSERT(n >= 7);
-    if (take > 0)
+    if (take > 0) {
         memcpy(p, in->p, take);
-    in->p += take;
+        in->p += take;
+    }
     in->left -= take;
     return (int64_t)take;
 }
