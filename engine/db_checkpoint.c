@@ -5,7 +5,7 @@
  *   u64 last stamp; varint tables: u64 id, u64 lo, u64 hi, u64 hidden lo, u64 hidden hi, u64 hidden rows; u64 the stamp that history goes back to (not in
  *   version 1, which kept none); with flag 8 the trailer of db_purge.c stands at the very end; with flag 1 the index of the log below the position, see put_index (from version 3 on); with flag 4 u64 incarnation of the own chain.
  *   A vector: varint count, then u16 chain, u64 number, u64 stamp, u64 head.
- * Not here: when it is taken (kv.c). */
+ * Not here: when it is taken (kv_flush.c). */
 #include <string.h>
 
 #include "base/mem.h"

@@ -4,7 +4,7 @@
  * Why a thread: keeping a run (pages, checksums, filters, a file) is a sixth of a large COMMIT and needs nothing of the rest.
  * Invariants: nothing shows before kv_bulk_commit, which fails without a trace. A tree that comes out of order is taken back from the writer; where pages of it
  *   were written already, all is merged once more at the end.
- * Not here: flushing (kv.c, kv_merge.c: a run is walked as a buffer is). */
+ * Not here: flushing (kv_flush.c, kv_merge.c: a run is walked as a buffer is). */
 #include <string.h>
 
 #include "base/log.h"

@@ -2,7 +2,7 @@
  * Why block by block and not LMDB's own copy: it can begin at a moment that we choose (between two flushes, so that base and checkpoint agree), it
  *   looks at each checksum, so that damage is found and not copied, and it works for a base in memory too. The result has no free pages.
  * Invariants: the base is replaced under kv.lock while nothing is being merged into it; both files then hold the same state, so a crash may find either.
- * Not here: flushes (kv.c, kv_merge.c). */
+ * Not here: flushes (kv_flush.c, kv_merge.c). */
 #include <stdio.h>
 #include <string.h>
 

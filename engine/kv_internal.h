@@ -1,4 +1,4 @@
-/* kv_internal.h - what kv.c (layers, flush), kv_snap.c (snapshots, point reads) and kv_iter.c (scans) share. */
+/* kv_internal.h - what kv.c (layers), kv_flush.c, kv_snap.c (snapshots, point reads) and kv_iter.c (scans) share. */
 #ifndef ENGINE_KV_INTERNAL_H
 #define ENGINE_KV_INTERNAL_H
 
@@ -139,6 +139,9 @@ struct kv_view *kv_view_replace(struct kv *s, struct kv_layer *const *layers, ui
 /* For the writer: wait until at most `frozen` layers are before the flusher; false: it cannot be waited for (no thread, or flushes fail). */
 /* Note how an attempt to write the base ended. Lock held. After an error that no later attempt can mend the store is broken: it is to be opened again. */
 void kv_note_health(struct kv *s, quartet_status rc, const struct err *why);
+/* Flush frozen layers, oldest first, until none is left or one fails. Lock held on entry and exit. */
+quartet_status kv_flush_frozen(struct kv *s, struct err *err);
+void *kv_flusher(void *kv); /* the thread */
 bool kv_wait_frozen(struct kv *s, uint32_t frozen);
 /* For the writer: freeze the active buffer. */
 quartet_status kv_freeze(struct kv *s, struct err *err);

@@ -1,7 +1,7 @@
 /* kv_snap.c - snapshots of the store, and reading one record.
  * Why pooled: a point read in a transaction of its own takes a snapshot and gives it back; that must cost a few dozen nanoseconds.
  * A snapshot is a version (`at`), the buffers that lay over the base when it was taken, and the base as it was then; it is taken
- * under the lock, so that no slice of a flush can come in between (see base_floor in kv.c). */
+ * under the lock, so that no slice of a flush can come in between (see base_floor in kv_flush.c). */
 #include "base/mem.h"
 #include "kv_internal.h"
 #include "kv_spill.h"
