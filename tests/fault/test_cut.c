@@ -10,8 +10,11 @@
 #include <sys/stat.h>
 
 #include "base/prng.h"
+#include "engine/db_internal.h"
 #include "fault/disk.h"
 #include "fault/work.h"
+
+#define SWEEP_STEPS 8u /* of odd seeds: what may go is swept from the base before one step of so many */
 
 enum { MARK_STARTED, MARK_ACKNOWLEDGED, MARK_CLOSED };
 
@@ -27,6 +30,7 @@ struct run {
     struct db_options db;
     char dir[512], live[600];
     uint64_t checked, nested;
+    uint64_t swept; /* rows and entries of history */
     int failures;
 };
 
@@ -43,6 +47,28 @@ static void path_of(char *out, size_t n, const char *dir, const char *name)
         exit(2);
 }
 
+/* Between two steps: what was deleted and overwritten so far goes from the base, in slices of its own. It changes nothing that anybody sees. */
+static quartet_status sweep(struct run *r, struct work *w, struct err *err)
+{
+    struct db_stats before, after;
+    uint64_t flush = 0;
+    quartet_status rc = QUARTET_OK;
+    db_stats(w->d, &before);
+    while (rc == QUARTET_OK && flush == 0) {
+        pthread_mutex_lock(&w->d->commit_lock);
+        rc = kv_freeze_now(w->d->store, &flush, err);
+        pthread_mutex_unlock(&w->d->commit_lock);
+        db_publish(w->d); /* the thread that flushes waits for it */
+        if (rc == QUARTET_OK)
+            rc = kv_wait_flushed(w->d->store, flush, err);
+    }
+    if (rc == QUARTET_OK)
+        rc = db_sweep(w->d, err);
+    db_stats(w->d, &after);
+    r->swept += after.kv.swept_rows + after.kv.swept_pasts - before.kv.swept_rows - before.kv.swept_pasts;
+    return rc;
+}
+
 /* The work whose calls are recorded. */
 static bool record(struct run *r)
 {
@@ -51,7 +77,14 @@ static bool record(struct run *r)
     path_of(w.path, sizeof w.path, r->live, "db");
     disk_watch(r->live);
     quartet_status rc = work_open(&w, &err);
+    bool sweeps = r->seed % 2 == 1; /* all that ever went is gone from the base at once: rows, history, and VACUUM's new file takes its place */
+    if (rc == QUARTET_OK && sweeps)
+        rc = work_sql(&w, "SET history_retention = 0", NULL, &err);
     for (uint32_t i = 0; rc == QUARTET_OK && i < r->script.count; i++) {
+        if (sweeps && i % SWEEP_STEPS == SWEEP_STEPS - 1)
+            rc = sweep(r, &w, &err);
+        if (rc != QUARTET_OK)
+            break;
         conn_settings(w.c)->synchronous = r->db.sync;
         disk_mark(MARK_STARTED, i + 1);
         rc = script_step(&r->script, i, &w, &err);
@@ -212,6 +245,10 @@ static int run(const struct options *o, uint64_t seed, uint64_t *checked)
         exit(2);
     if (record(&r))
         cut_anywhere(&r);
+    if (r.failures == 0 && seed % 2 == 1 && o->steps >= 40 && r.swept == 0) {
+        printf("FAILED: seed %llu: no sweep took anything away\n", (unsigned long long)seed);
+        r.failures++;
+    }
     disk_forget();
     work_dir_end(r.dir);
     script_free(&r.script);

@@ -146,6 +146,48 @@ static void test_purge_waits_for_history(void)
     help_close(d);
 }
 
+/* Who reads goes on with what was there when it began, and so does AS OF, whatever is swept away meanwhile. */
+static void readers(const char *dir)
+{
+    struct err err = ERR_INIT;
+    struct db_options o = {.in_memory = dir == NULL};
+    struct buf first = {0}, again = {0}, now = {0};
+    db *d = NULL;
+    txn *t = NULL;
+    OK(db_open(env_posix(), dir, &o, &d, &err));
+    retention(d, 0);
+    help_ddl(d, TABLE);
+    insert_rows(d, 1, 400);
+    flush(d);
+    delete_rows(d, 1, 100);
+    OK(txn_begin(d, &t, &err));
+    help_dump(t, "t", NULL, &first);
+    delete_rows(d, 101, 400);
+    insert_rows(d, 500, 500);
+    sweep(d);
+    CU_ASSERT_EQUAL(entries(d, table_id(d)), 1);
+    help_dump(t, "t", NULL, &again);
+    CU_ASSERT(first.len > 1000 && slice_eq(slice_of(first.data, first.len), slice_of(again.data, again.len)));
+    txn_rollback(t);
+    OK(txn_begin(d, &t, &err));
+    help_dump(t, "t", NULL, &now);
+    CU_ASSERT(now.len < 200);
+    txn_rollback(t);
+    buf_deinit(&first);
+    buf_deinit(&again);
+    buf_deinit(&now);
+    help_close(d);
+}
+
+static void test_purge_takes_nothing_from_readers(void)
+{
+    char dir[64];
+    readers(NULL);
+    new_dir(dir);
+    readers(dir);
+    walk_dir(dir, NULL);
+}
+
 /* ---- members ---- */
 
 static void report(struct cluster *c, uint32_t from, uint32_t to)
@@ -447,6 +489,7 @@ const char *const unit_suite = "purge";
 const struct unit_test unit_tests[] = {
     {"alone without history", test_purge_alone_without_history},
     {"waits for history", test_purge_waits_for_history},
+    {"takes nothing from readers", test_purge_takes_nothing_from_readers},
     {"when all members have it", test_purge_when_all_members_have_it},
     {"report of a run before", test_purge_report_of_a_run_before},
     {"old backup comes back", test_purge_old_backup_comes_back},
