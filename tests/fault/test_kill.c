@@ -254,10 +254,15 @@ static bool round_of(struct shared *sh, const char *dir, uint64_t seed, uint64_t
         exit(2);
     double end = now() + DEADLINE_S;
     int status = 0;
-    uint64_t verified = atomic_load(&sh->verified);
+    uint64_t verified = atomic_load(&sh->verified), seen = 0;
     while (!atomic_load(&sh->failed) && now() < end &&
-           (kill_it ? atomic_load(&sh->progress) < target : atomic_load(&sh->verified) == verified))
+           (kill_it ? atomic_load(&sh->progress) < target : atomic_load(&sh->verified) == verified)) {
+        if (atomic_load(&sh->progress) != seen) { /* on a busy machine it may be slow, but not stand still */
+            seen = atomic_load(&sh->progress);
+            end = now() + DEADLINE_S;
+        }
         poll(NULL, 0, target > 8 ? 1 : 0);
+    }
     for (uint64_t i = 0; i < spins && kill_it; i++)
         sched_yield();
     bool late = now() >= end;
