@@ -66,7 +66,11 @@
     X(UPDATE_FORGOTTEN)   /* where updates win, a write that loses does not count against a DELETE */ \
     X(CLAIM_LOCAL_ORDER)  /* claims on a value are ordered by numbers that each node gives to chains for itself */ \
     X(CLAIM_NOT_RELEASED) /* a quarantined row stays so when the value that it waits for is given up */ \
-    X(CHECK_LOCAL)        /* CHECK and NOT NULL are not looked at where rows are merged */
+    X(CHECK_LOCAL)        /* CHECK and NOT NULL are not looked at where rows are merged */ \
+    X(FORK_UNSEEN)        /* a batch whose number is known is taken for the one that is known */ \
+    X(FORK_HEADS_IGNORED) /* a delta does not wait for the branch of a chain that its writer had seen */ \
+    X(FORK_SEEN_LOST)     /* of a branch it is forgotten what its writer had seen before */ \
+    X(FORK_NOT_FROZEN)    /* a slot that signed two histories is believed as before */
 
 enum plant {
     PLANT_NONE,

@@ -2,7 +2,9 @@
  * Why: "seen" decides which lives a write or a DELETE reaches, so it must be exact. A chain's stamps increase with its numbers,
  *   hence the stamp of the last delta known tells of any version of that chain whether it was seen: no list of versions is needed.
  * Invariants: a chain keeps its number for the life of the table; a vector's entries are sorted by chain number and never lowered.
- * Not here: closing and folding of chains, links between batches (engine, delta_sign.c). */
+ *   A chain that forked keeps its number for what it had in common and for the branch that this node had taken for it: numbers and stamps ascend along both, so
+ *   nothing that is stored must be written anew. Only its name depends on where in it one is.
+ * Not here: how a fork is found out (engine/db_fork.c), closing and folding of chains, links between batches (engine, delta_sign.c). */
 #include "chain.h"
 
 #include "base/mem.h"
@@ -15,6 +17,7 @@
 void chain_table_deinit(struct chain_table *t)
 {
     mem_free(t->ids);
+    mem_free(t->forks);
     *t = (struct chain_table){0};
 }
 
@@ -25,12 +28,81 @@ static bool id_eq(struct chain_id a, struct chain_id b)
 
 bool chain_find(const struct chain_table *t, struct chain_id id, chain_no *out)
 {
+    /* First the branches: one may have been heard of before it was known to be what is here under another name. */
+    for (uint32_t i = 0; i < t->fork_count; i++)
+        if (t->forks[i].branch == id.incarnation && t->ids[t->forks[i].as].slot == id.slot) {
+            *out = t->forks[i].as;
+            return true;
+        }
     for (uint32_t i = t->count; i-- > 0;) /* the newest are asked for most */
         if (id_eq(t->ids[i], id)) {
             *out = (chain_no)i;
             return true;
         }
     return false;
+}
+
+quartet_status chain_fork_add(struct chain_table *t, struct chain_fork f, struct err *err)
+{
+    QASSERT(f.chain < t->count && f.as < t->count && f.first > 0 && f.branch != 0);
+    for (uint32_t i = 0; i < t->fork_count; i++) {
+        struct chain_fork *had = &t->forks[i];
+        if (had->chain == f.chain && had->first == f.first && had->as == f.as)
+            return QUARTET_OK;
+    }
+    struct chain_fork *grown = mem_realloc(t->forks, t->fork_count + 1u, sizeof *grown);
+    if (grown == NULL)
+        return err_nomem(err);
+    t->forks = grown;
+    grown[t->fork_count++] = f;
+    return QUARTET_OK;
+}
+
+/* The fork beyond which the chain goes on under another name: the last one that begins at or below `number`, or after which `stamp` comes. */
+static const struct chain_fork *part_of(const struct chain_table *t, chain_no no, uint64_t number, hlc_stamp stamp)
+{
+    const struct chain_fork *best = NULL;
+    for (uint32_t i = 0; i < t->fork_count; i++) {
+        const struct chain_fork *f = &t->forks[i];
+        if (f->chain == no && f->as == no && (f->first <= number || f->after < stamp) && (best == NULL || f->first > best->first))
+            best = f;
+    }
+    return best;
+}
+
+struct chain_id chain_id_at(const struct chain_table *t, chain_no no, uint64_t number)
+{
+    struct chain_id id = chain_id_of(t, no);
+    const struct chain_fork *f = t->fork_count == 0 ? NULL : part_of(t, no, number, 0);
+    if (f != NULL)
+        id.incarnation = f->branch;
+    return id;
+}
+
+struct chain_id ver_chain_id(const struct chain_table *t, struct ver v)
+{
+    struct chain_id id = chain_id_of(t, v.chain);
+    const struct chain_fork *f = t->fork_count == 0 ? NULL : part_of(t, v.chain, 0, v.stamp);
+    if (f != NULL)
+        id.incarnation = f->branch;
+    return id;
+}
+
+chain_no chain_root(const struct chain_table *t, chain_no no)
+{
+    for (uint32_t i = 0; i < t->fork_count; i++)
+        if (t->forks[i].as == no && t->forks[i].chain != no) {
+            no = t->forks[i].chain;
+            i = UINT32_MAX; /* from the start again: parents have parents */
+        }
+    return no;
+}
+
+bool ver_is(const struct chain_table *t, struct ver v, hlc_stamp stamp, struct chain_id chain)
+{
+    if (v.stamp != stamp)
+        return false;
+    return id_eq(ver_chain_id(t, v), chain) || (t->fork_count > 0 && id_eq(chain_id_of(t, chain_root(t, v.chain)), chain));
 }
 
 quartet_status chain_intern(struct chain_table *t, struct chain_id id, chain_no *out, struct err *err)
@@ -79,7 +151,10 @@ int ver_cmp(const struct chain_table *t, struct ver a, struct ver b)
 {
     if (a.stamp != b.stamp)
         return a.stamp < b.stamp ? -1 : 1;
-    return chain_no_cmp(t, a.chain, b.chain);
+    if (t->fork_count == 0 || a.chain == b.chain)
+        return chain_no_cmp(t, a.chain, b.chain);
+    int c = chain_id_cmp(ver_chain_id(t, a), ver_chain_id(t, b));
+    return c != 0 ? c : chain_no_cmp(t, a.chain, b.chain);
 }
 
 void vv_deinit(struct vv *v)
@@ -180,7 +255,7 @@ quartet_status vv_merge(struct vv *v, const struct vv *other, struct err *err)
 bool vv_covers(const struct vv *v, const struct vv *other)
 {
     for (uint32_t i = 0; i < other->count; i++)
-        if (vv_number(v, other->e[i].chain) < other->e[i].number)
+        if (other->e[i].astray || vv_number(v, other->e[i].chain) < other->e[i].number)
             return false;
     return true;
 }
@@ -199,27 +274,75 @@ enum vv_order vv_compare(const struct vv *a, const struct vv *b)
     return ab ? VV_AFTER : ba ? VV_BEFORE : VV_CONCURRENT;
 }
 
+bool vv_part(const struct chain_table *t, const struct vv_entry *e, uint32_t part, struct chain_id *id, struct vv_entry *out)
+{
+    uint64_t from = 1;
+    const struct chain_fork *next = NULL;
+    *out = *e;
+    *id = chain_id_of(t, e->chain);
+    for (uint32_t k = 0;; k++) {
+        next = NULL; /* the fork that ends part k */
+        for (uint32_t i = 0; i < t->fork_count; i++) {
+            const struct chain_fork *f = &t->forks[i];
+            if (f->chain == e->chain && f->as == e->chain && (k == 0 ? f->first >= from : f->first > from) && (next == NULL || f->first < next->first))
+                next = f;
+        }
+        if (k == part)
+            break;
+        if (next == NULL || next->first > e->number)
+            return false;
+        from = next->first;
+        id->incarnation = next->branch;
+    }
+    if (next != NULL && next->first <= e->number) {
+        out->number = next->first - 1;
+        out->stamp = next->after;
+        out->head = next->head;
+    }
+    return out->number > 0 && out->stamp > 0;
+}
+
+struct vv_told {
+    struct chain_id id;
+    struct vv_entry e;
+};
+
+/* The next entry in the order of identities behind *last (NULL: the first). Vectors have about four entries. */
+static bool vv_next(const struct vv *v, const struct chain_table *t, const struct chain_id *last, struct vv_told *best)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < v->count; i++) {
+        struct vv_told x = {.id = chain_id_of(t, v->e[i].chain), .e = v->e[i]};
+        for (uint32_t part = 0; t->fork_count == 0 ? part == 0 : part <= t->fork_count; part++) {
+            if (t->fork_count > 0 && !vv_part(t, &v->e[i], part, &x.id, &x.e))
+                continue; /* an empty first part has a part behind it */
+            if ((last == NULL || chain_id_cmp(x.id, *last) > 0) && (!any || chain_id_cmp(x.id, best->id) < 0)) {
+                *best = x;
+                any = true;
+            }
+        }
+    }
+    return any;
+}
+
 void vv_encode(struct buf *out, const struct vv *v, const struct chain_table *t)
 {
-    buf_varint(out, v->count);
-    /* In order of identity: pick the next larger one each time. Vectors have about four entries. */
-    const struct chain_id *last = NULL;
-    for (uint32_t done = 0; done < v->count; done++) {
-        const struct vv_entry *next = NULL;
-        for (uint32_t i = 0; i < v->count; i++) {
-            const struct chain_id *id = &t->ids[v->e[i].chain];
-            QASSERT(v->e[i].chain < t->count);
-            if ((last == NULL || chain_id_cmp(*id, *last) > 0) &&
-                (next == NULL || chain_id_cmp(*id, t->ids[next->chain]) < 0))
-                next = &v->e[i];
-        }
-        QASSERT(next != NULL);
-        last = &t->ids[next->chain];
-        buf_u8(out, last->slot);
-        buf_u64(out, last->incarnation);
-        buf_varint(out, next->number);
-        buf_u64(out, next->stamp);
-        buf_u64(out, next->head);
+    uint64_t count = 0;
+    struct vv_told next, last;
+    if (t->fork_count == 0)
+        count = v->count;
+    for (bool any = t->fork_count > 0 && vv_next(v, t, NULL, &next); any; any = vv_next(v, t, &last.id, &next), count++)
+        last = next;
+    buf_varint(out, count);
+    for (uint64_t i = 0; i < count; i++) {
+        bool any = vv_next(v, t, i == 0 ? NULL : &last.id, &next);
+        QASSERT(any);
+        buf_u8(out, next.id.slot);
+        buf_u64(out, next.id.incarnation);
+        buf_varint(out, next.e.number);
+        buf_u64(out, next.e.stamp);
+        buf_u64(out, next.e.head);
+        last = next;
     }
 }
 

@@ -38,7 +38,7 @@ static void header_bytes(const struct batch_header *h, uint8_t raw[BATCH_HEADER_
 /* What is wrong with a header's numbers, or NULL. */
 static const char *check_header(const struct batch_header *h)
 {
-    if (h->chain.slot >= SLOTS_MAX || h->chain.incarnation == 0)
+    if (h->chain.slot >= SLOTS_MAX || h->chain.incarnation == 0 || (h->chain.incarnation & CHAIN_BRANCH_BIT) != 0)
         return "no such chain can be";
     if (h->count == 0 || h->count > BATCH_DELTAS_MAX || h->first == 0 || h->first > UINT64_MAX - h->count)
         return "its numbers";
@@ -76,7 +76,7 @@ quartet_status batch_seal(struct batch_header *header, struct slice payload, con
     return buf_check(out, err);
 }
 
-quartet_status batch_parse(struct slice bytes, struct batch_header *header, struct slice *payload, struct err *err)
+quartet_status batch_parse_header(struct slice bytes, struct batch_header *header, struct err *err)
 {
     const uint8_t *p = bytes.p;
     if (bytes.n < SIGNED_BYTES)
@@ -96,13 +96,32 @@ quartet_status batch_parse(struct slice bytes, struct batch_header *header, stru
     const char *wrong = check_header(header);
     if (wrong != NULL)
         return err_set(err, QUARTET_CORRUPT, "batch: %s", wrong);
+    blake(header->hash, p, SIGNED_BYTES);
+    return QUARTET_OK;
+}
+
+quartet_status batch_parse(struct slice bytes, struct batch_header *header, struct slice *payload, struct err *err)
+{
+    quartet_status rc = batch_parse_header(bytes, header, err);
+    if (rc != QUARTET_OK)
+        return rc;
     if (bytes.n - SIGNED_BYTES != header->payload_bytes)
         return err_set(err, QUARTET_CORRUPT, "batch: a payload of %zu bytes, %u announced", bytes.n - SIGNED_BYTES,
                        header->payload_bytes);
-    *payload = slice_of(p + SIGNED_BYTES, header->payload_bytes);
+    *payload = slice_of(bytes.p + SIGNED_BYTES, header->payload_bytes);
     if (!payload_holds(*payload, header->count))
         return err_set(err, QUARTET_CORRUPT, "batch: its payload is not %u deltas", header->count);
-    blake(header->hash, p, SIGNED_BYTES);
+    return QUARTET_OK;
+}
+
+quartet_status batch_verify_header(struct slice bytes, const struct batch_header *header, const struct cluster_id *cluster, const uint8_t *public_key,
+                                   struct err *err)
+{
+    QASSERT(bytes.n >= SIGNED_BYTES); /* what was parsed */
+    if (memcmp(header->cluster.b, cluster->b, sizeof cluster->b) != 0)
+        return err_set(err, QUARTET_AUTH, "batch: from another cluster");
+    if (!plant_is(PLANT_NO_SIGNATURE_CHECK) && crypto_sign_verify_detached(bytes.p + BATCH_HEADER_BYTES, bytes.p, BATCH_HEADER_BYTES, public_key) != 0)
+        return err_set(err, QUARTET_AUTH, "batch: its signature is wrong");
     return QUARTET_OK;
 }
 
@@ -111,10 +130,9 @@ quartet_status batch_verify(struct slice bytes, const struct batch_header *heade
 {
     uint8_t hash[32];
     QASSERT(bytes.n == SIGNED_BYTES + payload.n); /* what batch_parse took */
-    if (memcmp(header->cluster.b, cluster->b, sizeof cluster->b) != 0)
-        return err_set(err, QUARTET_AUTH, "batch: from another cluster");
-    if (!plant_is(PLANT_NO_SIGNATURE_CHECK) && crypto_sign_verify_detached(bytes.p + BATCH_HEADER_BYTES, bytes.p, BATCH_HEADER_BYTES, public_key) != 0)
-        return err_set(err, QUARTET_AUTH, "batch: its signature is wrong");
+    quartet_status rc = batch_verify_header(bytes, header, cluster, public_key, err);
+    if (rc != QUARTET_OK)
+        return rc;
     blake(hash, payload.p, payload.n);
     if (!plant_is(PLANT_NO_PAYLOAD_CHECK) && memcmp(hash, header->payload_hash, sizeof hash) != 0)
         return err_set(err, QUARTET_CORRUPT, "batch: its payload was altered");

@@ -11,6 +11,7 @@
 
 #define BATCH_HEADER_BYTES 136u
 #define BATCH_SIGNATURE_BYTES 64u
+#define BATCH_SIGNED_BYTES (BATCH_HEADER_BYTES + BATCH_SIGNATURE_BYTES)
 #define BATCH_BYTES_MAX (BATCH_HEADER_BYTES + BATCH_SIGNATURE_BYTES + BATCH_PAYLOAD_BYTES_MAX)
 
 struct cluster_id {
@@ -35,6 +36,10 @@ struct batch_header {
 quartet_status batch_seal(struct batch_header *header, struct slice payload, const uint8_t *secret_key, struct buf *out, struct err *err);
 /* Parse and bound-check only: no signature. `bytes` are one batch, no more. Fills header->hash. */
 quartet_status batch_parse(struct slice bytes, struct batch_header *header, struct slice *payload, struct err *err);
+/* The same of header and signature alone, BATCH_SIGNED_BYTES. */
+quartet_status batch_parse_header(struct slice bytes, struct batch_header *header, struct err *err);
+quartet_status batch_verify_header(struct slice bytes, const struct batch_header *header, const struct cluster_id *cluster, const uint8_t *public_key,
+                                   struct err *err);
 /* Check cluster, payload hash and signature. QUARTET_AUTH or QUARTET_CORRUPT. The chain link is the caller's to compare with what it has. */
 quartet_status batch_verify(struct slice bytes, const struct batch_header *header, struct slice payload, const struct cluster_id *cluster,
                             const uint8_t *public_key, struct err *err);

@@ -23,19 +23,25 @@ static void close_array(struct buf *out, size_t at, uint32_t count)
 
 static void put_deps(struct buf *out, const struct vv *deps, const struct chain_table *chains)
 {
-    uint32_t count = deps == NULL ? 0 : deps->count;
+    uint32_t count = 0, parts = chains->fork_count + 1;
+    struct chain_id id;
+    struct vv_entry e;
+    for (uint32_t i = 0; deps != NULL && i < deps->count; i++)
+        for (uint32_t k = 0; k < parts; k++)
+            count += vv_part(chains, &deps->e[i], k, &id, &e);
     mp_put_array(out, count);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct vv_entry *e = &deps->e[i];
-        struct chain_id id = chain_id_of(chains, e->chain);
-        QASSERT(e->chain < chains->count);
-        mp_put_array(out, DELTA_DEP_FIELDS);
-        mp_put_uint(out, id.slot);
-        mp_put_uint(out, id.incarnation);
-        mp_put_uint(out, e->number);
-        mp_put_uint(out, e->stamp);
-        mp_put_uint(out, e->head);
-    }
+    for (uint32_t i = 0; deps != NULL && i < deps->count; i++)
+        for (uint32_t k = 0; k < parts; k++) {
+            QASSERT(deps->e[i].chain < chains->count);
+            if (!vv_part(chains, &deps->e[i], k, &id, &e))
+                continue;
+            mp_put_array(out, DELTA_DEP_FIELDS);
+            mp_put_uint(out, id.slot);
+            mp_put_uint(out, id.incarnation);
+            mp_put_uint(out, e.number);
+            mp_put_uint(out, e.stamp);
+            mp_put_uint(out, e.head);
+        }
 }
 
 void delta_begin(struct delta_writer *w, struct buf *out, const struct chain_table *chains, const struct delta_head *head)

@@ -101,7 +101,7 @@ static quartet_status give_birth(struct row *row, const struct row_schema *schem
 
 static bool is_life(const struct row_life *life, const struct row_birth *birth, const struct chain_table *chains)
 {
-    return life->birth.stamp == birth->stamp && chain_id_cmp(chain_id_of(chains, life->birth.chain), birth->chain) == 0;
+    return ver_is(chains, life->birth, birth->stamp, birth->chain);
 }
 
 /* Is the operation for this life, as far as it names lives; and are its additions? */

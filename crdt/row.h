@@ -189,7 +189,7 @@ quartet_status row_decode(struct slice record, const struct row_schema *schema, 
 void record_put_simple(struct buf *out, struct ver ver, const struct value *values, uint32_t count);
 
 /* The state hash: the sum, modulo 2^128, over all live rows of a table of a hash of the row's logical content (table id, key, unended
- * births, registers with versions; chains by identity; columns by id; never tombstones, folding or physical layout).
+ * births, registers with the stamps of their versions; columns by id; never tombstones, folding or physical layout).
  * Order-free: add the new row's hash, subtract the old one's. A row that is not live hashes to 0. Where scratch->failed is set
  * memory ran out: the result is then no hash. */
 struct state_hash {

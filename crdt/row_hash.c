@@ -25,13 +25,12 @@ void state_hash_sub(struct state_hash *sum, struct state_hash x)
     sum->hi -= x.hi + borrow;
 }
 
+/* The stamp alone, which holds the slot: what a chain is called may change when its fork becomes known (chain.h). */
 static void put_ver(struct buf *out, const struct chain_table *chains, struct ver ver)
 {
-    struct chain_id id = chain_id_of(chains, ver.chain);
-    uint8_t raw[17];
+    (void)chains; /* see above */
+    uint8_t raw[8];
     store_le64(raw, ver.stamp);
-    store_le64(raw + 8, id.incarnation);
-    raw[16] = id.slot;
     buf_put(out, raw, sizeof raw);
 }
 
@@ -145,19 +144,17 @@ struct state_hash row_hash_plain(const struct row_plain *row, const uint32_t *co
 {
     size_t values = row->count > 0 ? row->ends[row->count - 1] : 0;
     buf_clear(scratch);
-    uint8_t *start = buf_reserve(scratch, 8 + 10 + key.n + 17 + values + (size_t)row->count * 6 + 1), *to = start;
+    uint8_t *start = buf_reserve(scratch, 8 + 10 + key.n + 8 + values + (size_t)row->count * 6 + 1), *to = start;
     if (start == NULL)
         return (struct state_hash){0};
-    struct chain_id id = chain_id_of(chains, row->ver.chain);
+    (void)chains; /* as put_ver */
     store_le64(to, table_id);
     to = add_varint(to + 8, key.n);
     if (key.n > 0)
         memcpy(to, key.p, key.n);
     to += key.n;
     store_le64(to, row->ver.stamp);
-    store_le64(to + 8, id.incarnation);
-    to[16] = id.slot;
-    to += 17;
+    to += 8;
     for (uint32_t i = 0, from = 0; i < row->count; from = row->ends[i++]) {
         QASSERT(i == 0 || column_ids[i - 1] < column_ids[i]);
         to = add_varint(to, (uint64_t)column_ids[i] + 1);

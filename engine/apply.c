@@ -7,6 +7,7 @@
 #include "apply_internal.h"
 
 #include "base/log.h"
+#include "db_fork.h"
 #include "base/mem.h"
 #include "base/plant.h"
 #include "stats.h"
@@ -153,9 +154,12 @@ static quartet_status finish(struct applying *a, uint64_t number, log_pos end, a
     if (s == NULL)
         return QUARTET_NOMEM;
     const struct vv_entry *had = vv_find(&d->applied, a->in.chain);
+    struct batch_at *b;
     if (had != NULL)
         e.head = had->head;
-    if (s->head_number != 0 && s->head_number <= number)
+    if (db_find_batch(s, number, &b) && b->head != 0)
+        e.head = b->head;
+    else if (s->head_number != 0 && s->head_number <= number)
         e.head = load_le64(s->head);
     bool bulk = a->ops.bulk != NULL;
     quartet_status rc = ops_commit(&a->ops, d->applied_no + 1, a->err);
@@ -184,6 +188,10 @@ static quartet_status finish(struct applying *a, uint64_t number, log_pos end, a
         kv_settle(d->store);
     if (a->closings && !d->recovering && db_closings_load(d, a->err) != QUARTET_OK) {
         log_line(d->env, LOG_WARN, "db", "quartet_closings could not be read: %s", a->err->text);
+        err_clear(a->err);
+    }
+    if (a->forks && !d->recovering && forks_load(d, a->err) != QUARTET_OK) {
+        log_line(d->env, LOG_WARN, "db", "quartet_forks could not be read: %s", a->err->text);
         err_clear(a->err);
     }
     if (a->settings && db_history_load(d, a->err) != QUARTET_OK) { /* the transaction is in; the next opening reads it again */

@@ -81,7 +81,7 @@ static const struct value *written(const struct row_op *op, uint32_t column)
 
 static uint64_t conflict_id(const struct applying *a, struct slice key, uint32_t column_id, struct ver losing)
 {
-    struct chain_id chain = chain_id_of(&a->d->chains, losing.chain);
+    struct chain_id chain = ver_chain_id(&a->d->chains, losing);
     uint8_t b[29];
     store_le64(b, a->t->id);
     store_le32(b + 8, column_id);

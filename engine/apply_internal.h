@@ -39,7 +39,7 @@ struct applying {
     struct arena tables, row;    /* per delta; per row */
     struct buf old, record, hashed, entry, encoded;
     hlc_stamp newest;            /* of all that was applied before: what is stamped later is late for no row */
-    bool settings, closings;     /* one was changed */
+    bool settings, closings, forks; /* one was changed */
     hlc_stamp past_from;         /* older history is not written */
     struct buf past, scratch;
     kv_past *past_reader;        /* of past_table; NULL: none */

@@ -49,7 +49,7 @@ quartet_status apply_begin_table(struct applying *a, uint64_t table_id, const ui
         if (rc != QUARTET_OK)
             return rc;
     } else if (table_id != SYS_OBJECTS && table_id != SYS_COLUMNS && table_id != SYS_SETTINGS && table_id != SYS_RESOLVED && table_id != SYS_CLOSINGS &&
-               table_id != SYS_SHARES) {
+               table_id != SYS_FORKS && table_id != SYS_SHARES) {
         return err_set(a->err, QUARTET_CORRUPT, "delta %llu writes table %llu, which is not replicated", (unsigned long long)a->in.number,
                        (unsigned long long)table_id);
     }

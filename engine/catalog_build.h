@@ -15,6 +15,7 @@
 #define SYS_CONFLICTS 8u    /* local: quartet_conflict_log, what concurrent writes overrode */
 #define SYS_RESOLVED 9u     /* replicated: conflicts that somebody settled by RESOLVE CONFLICT */
 #define SYS_CLOSINGS 10u    /* replicated: up to where members have chains whose writer runs no more (db_close.c) */
+#define SYS_FORKS 11u       /* replicated: who signed two histories, and the proof (db_fork_rows.c) */
 #define SYS_SHARES 13u      /* replicated: room of bounded COUNTERs that chains gave to others, and who asked for some (share.h) */
 #define SYS_FOLLOW_UPS 16u  /* local: broken keys whose row a DELETE of this node ended, on whose children its ON DELETE actions are to follow (follow_up.c) */
 #define SYS_TREES_END 256u
@@ -51,6 +52,7 @@ enum {
     CONFLICT_COLUMNS
 };
 enum { RESOLVED_LOSING_STAMP, RESOLVED_ID, RESOLVED_AT, RESOLVED_COLUMNS };
+enum { FORK_SLOT, FORK_INCARNATION, FORK_NUMBER, FORK_MEMBER, FORK_TAKEN, FORK_ONE, FORK_OTHER, FORK_COLUMNS };
 enum { CLOSING_SLOT, CLOSING_INCARNATION, CLOSING_MEMBER, CLOSING_NUMBER, CLOSING_SUCCESSOR, CLOSING_COLUMNS };
 enum { /* all but the last two are the key */
     SHARE_TABLE_ID,

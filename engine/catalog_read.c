@@ -71,6 +71,9 @@ static const struct {
      "CREATE TABLE quartet_share_moves (table_id INTEGER, row_key BLOB, column_id INTEGER, side INTEGER, birth_stamp INTEGER, birth_slot INTEGER, "
      "birth_incarnation INTEGER, from_slot INTEGER, from_incarnation INTEGER, to_slot INTEGER, to_incarnation INTEGER, amount DECIMAL(38, 0), asked INTEGER, "
      "PRIMARY KEY (table_id, row_key, column_id, side, birth_stamp, birth_slot, birth_incarnation, from_slot, from_incarnation, to_slot, to_incarnation))"},
+    {SYS_FORKS, "quartet_forks",
+     "CREATE TABLE quartet_forks (slot INTEGER, incarnation INTEGER, number INTEGER, member INTEGER, taken INTEGER, header BLOB, other_header BLOB, "
+     "PRIMARY KEY (slot, incarnation, number, member))"},
     {SYS_RESOLVED, "quartet_resolved", "CREATE TABLE quartet_resolved (losing_stamp INTEGER, id INTEGER, at TIMESTAMP, PRIMARY KEY (losing_stamp, id))"},
     {SYS_BROKEN, "quartet_broken_keys",
      "CREATE TABLE quartet_broken_keys (table_id INTEGER, key_id INTEGER, row_key BLOB, PRIMARY KEY (table_id, key_id, row_key))"},

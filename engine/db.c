@@ -12,6 +12,7 @@
 #include "base/park.h"
 #include "base/plant.h"
 #include "claim.h"
+#include "db_fork.h"
 #include "share.h"
 #include "stats.h"
 
@@ -72,6 +73,9 @@ quartet_status db_usable(db *d, struct err *err)
 {
     if (atomic_load(&d->broken))
         return err_set(err, QUARTET_IO, "an earlier write to the log or the store failed: open the database again");
+    if (d->frozen)
+        return err_set(err, QUARTET_READONLY, "this node's slot is frozen: its key has signed two histories, and the members take nothing more from it. It can be read and dumped; "
+                                              "see OPERATIONS.md, \"A frozen slot\"");
     if (d->fenced)
         return err_set(err, QUARTET_READONLY, "the cluster goes on without this directory, whose slot was taken over or restored elsewhere: it can be read and dumped. "
                                               "Stop this node; what only it holds can be written to a file by `quartet dump`, and an empty directory joins again");
@@ -237,6 +241,7 @@ static void db_free(db *d)
     vv_deinit(&d->durable);
     mem_free(d->closings);
     shares_free(d->shares);
+    forks_deinit(d);
     for (uint32_t i = 0; i < SLOTS_MAX; i++)
         vv_deinit(&d->peer_has[i]);
     mem_free(d->owns);
@@ -326,6 +331,7 @@ void db_tick(db *d)
     if (rc == QUARTET_OK && released && db_sync_remote(d, &err) != QUARTET_OK)
         log_line(d->env, LOG_WARN, "db", "%s", err.text);
     db_close_tick(d);
+    fork_tick(d);
     share_tick(d);
     db_follow_up_tick(d);
     db_trim(d);

@@ -54,6 +54,11 @@ quartet_status db_vectors(db *d, struct buf *applied, struct buf *durable, struc
 quartet_status db_sync_remote(db *d, struct err *err); /* make what was delivered durable; called at most every few ms */
 /* Have all of these (an encoded vector) been applied? For session tokens. */
 bool db_covers(db *d, struct slice encoded_vv);
+/* Under which name this batch's chain stands in vectors: its header's, or a branch's where its slot signed two histories. */
+struct chain_id db_batch_name(db *d, const struct batch_header *h);
+/* Did this slot sign two histories? Then nothing more is taken from it. */
+bool db_slot_frozen(db *d, uint8_t slot);
+void db_set_member_key(db *d, uint8_t slot, const uint8_t *public_key); /* 32 bytes; without it no proof against the slot is believed */
 
 /* Is there anything of this chain from `from` on that has not come yet? */
 bool db_lacks(db *d, struct chain_id chain, uint64_t from);

@@ -1,7 +1,7 @@
 /* db_checkpoint.c - what must be known beside the base to go on from it: chains, vectors, clock, hashes, and where the log goes on.
  * Why it is stored with the last slice of a flush: base and checkpoint then always agree, and recovery replays exactly what the base lacks.
- * Format, version 5, all numbers little-endian or LEB128: u8 version; u8 flags (1 has an identity, 2 what is derived from rows must be derived again, 4 restored), 32 bytes cluster, u8 slot; u64 clock; u64 log position; varint chains:
- *   u8 slot, u64 incarnation each; vector applied; for each chain: vector seen, u64 received, 32 bytes its hash, u64 head, u64 its stamp, 32 bytes its hash,
+ * Format, version 6, all numbers little-endian or LEB128: u8 version; u8 flags (1 has an identity, 2 what is derived from rows must be derived again, 4 restored), 32 bytes cluster, u8 slot; u64 clock; u64 log position; varint chains:
+ *   u8 slot, u64 incarnation each; vector applied; with flag 16 the forks (db_fork_rows.c); for each chain: vector seen, u64 received, 32 bytes its hash, u64 head, u64 its stamp, 32 bytes its hash,
  *   u64 last stamp; varint tables: u64 id, u64 lo, u64 hi, u64 hidden lo, u64 hidden hi, u64 hidden rows; u64 the stamp that history goes back to (not in
  *   version 1, which kept none); with flag 8 the trailer of db_purge.c stands at the very end; with flag 1 the index of the log below the position, see put_index (from version 3 on); with flag 4 u64 incarnation of the own chain.
  *   A vector: varint count, then u16 chain, u64 number, u64 stamp, u64 head.
@@ -9,13 +9,14 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "db_internal.h"
+#include "db_fork.h"
 
-#define CHECKPOINT_VERSION 5u
+#define CHECKPOINT_VERSION 6u
 #define CHECKPOINT_VERSION_INDEX 3u /* the first with an index of the log */
 #define CHECKPOINT_VERSION_HIDDEN 5u /* the first with quarantined rows; from 4 on foreign keys have indexes and SYS_BROKEN */
+#define CHECKPOINT_VERSION_NAMELESS 6u /* the first whose hashes hold no names of chains */
 #define CHECKPOINT_AT 43u /* where the log position stands */
-enum { CHECKPOINT_IDENTITY = 1, CHECKPOINT_REBUILD = 2, CHECKPOINT_RESTORED = 4 };
+enum { CHECKPOINT_IDENTITY = 1, CHECKPOINT_REBUILD = 2, CHECKPOINT_RESTORED = 4, CHECKPOINT_FORKS = 16 };
 
 static void put_vector(struct buf *out, const struct vv *v)
 {
@@ -125,7 +126,7 @@ quartet_status db_checkpoint(void *ctx, apply_no through, struct buf *out, struc
     log_pos at = db_replay_from(d);
     buf_u8(out, CHECKPOINT_VERSION);
     buf_u8(out, (uint8_t)((d->has_identity ? CHECKPOINT_IDENTITY : 0) | (d->rebuild ? CHECKPOINT_REBUILD : 0) |
-                         (d->incarnation != 0 ? CHECKPOINT_RESTORED : 0)));
+                         (d->incarnation != 0 ? CHECKPOINT_RESTORED : 0) | (d->forks.count > 0 || d->chains.fork_count > 0 ? CHECKPOINT_FORKS : 0)));
     buf_put(out, d->identity.cluster.b, sizeof d->identity.cluster.b);
     buf_u8(out, d->identity.slot);
     buf_u64(out, d->clock.last);
@@ -136,6 +137,8 @@ quartet_status db_checkpoint(void *ctx, apply_no through, struct buf *out, struc
         buf_u64(out, d->chains.ids[i].incarnation);
     }
     put_vector(out, &d->applied);
+    if (d->forks.count > 0 || d->chains.fork_count > 0)
+        fork_checkpoint_put(d, out);
     for (uint32_t i = 0; i < d->chains.count; i++) {
         const struct chain_state *s = i < d->state_count && d->state[i] != NULL ? d->state[i] : &none;
         put_vector(out, &s->seen);
@@ -185,8 +188,10 @@ quartet_status db_checkpoint_renew(struct env *env, struct buf *blob, size_t ski
         return err_set(err, QUARTET_CORRUPT, "damaged checkpoint: its head, or another version's");
     uint64_t history_from;
     quartet_status rc = db_purge_renew(blob, skip, &history_from, err);
-    while (rc == QUARTET_OK && incarnation <= 1)
+    while (rc == QUARTET_OK && incarnation <= 1) {
         rc = env->ops->random(env, &incarnation, sizeof incarnation, err);
+        incarnation &= ~CHAIN_BRANCH_BIT;
+    }
     if (rc != QUARTET_OK)
         return rc;
     if ((p[1] & CHECKPOINT_RESTORED) != 0 && blob->len >= skip + CHECKPOINT_HEAD_BYTES + 8)
@@ -332,7 +337,7 @@ quartet_status db_checkpoint_read(db *d, struct slice blob, log_pos *from, struc
         return err_set(err, QUARTET_CANTOPEN, "the database has format version %u, this program reads up to %u", version, CHECKPOINT_VERSION);
     uint8_t flags = bytes_u8(&in);
     d->has_identity = (flags & CHECKPOINT_IDENTITY) != 0;
-    d->rebuild = (flags & CHECKPOINT_REBUILD) != 0 || version < CHECKPOINT_VERSION_HIDDEN;
+    d->rebuild = (flags & CHECKPOINT_REBUILD) != 0 || version < CHECKPOINT_VERSION_NAMELESS;
     d->incarnation = (flags & CHECKPOINT_RESTORED) != 0; /* which one stands at the end */
     const uint8_t *cluster = bytes_take(&in, sizeof d->identity.cluster.b);
     d->identity.slot = bytes_u8(&in);
@@ -343,6 +348,8 @@ quartet_status db_checkpoint_read(db *d, struct slice blob, log_pos *from, struc
         return err_set(err, QUARTET_CORRUPT, "damaged checkpoint: its head");
     memcpy(d->identity.cluster.b, cluster, sizeof d->identity.cluster.b);
     rc = get_chains(d, &in, err);
+    if (rc == QUARTET_OK && (flags & CHECKPOINT_FORKS) != 0)
+        rc = fork_checkpoint_get(d, &in, err);
     rc = rc == QUARTET_OK ? get_states(d, &in, version, *from, err) : rc;
     if (d->has_identity && version < CHECKPOINT_VERSION_INDEX)
         *from = 0; /* peers may ask for any batch: the index of all that is kept is made from the whole log */

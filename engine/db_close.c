@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "db_fork.h"
 #include "txn_internal.h"
 
 #define CLOSINGS_AT_ONCE 64u
@@ -52,6 +53,8 @@ static struct closing *make(db *d, chain_no chain, struct err *err)
 static bool closed(const db *d, const struct closing *c, struct told *at)
 {
     uint8_t members = (uint8_t)(d->peers | 1u << d->identity.slot);
+    for (uint32_t m = 0; m < SLOTS_MAX; m++) /* who is frozen says nothing more, and nothing more is taken from it */
+        members &= (uint8_t)(m != d->identity.slot && fork_frozen(d, (uint8_t)m) ? ~(1u << m) : UINT8_MAX);
     *at = c->by[d->identity.slot];
     if (!d->peers_known)
         return false;
@@ -185,6 +188,8 @@ static bool agree(const db *d, chain_no chain, uint64_t *number, uint64_t *succe
     uint64_t have = vv_number(&d->applied, chain);
     const struct chain_state *s = chain < d->state_count ? d->state[chain] : NULL;
     struct told at, said = c != NULL ? c->by[own] : (struct told){0};
+    if (fork_frozen(d, slot))
+        return false; /* where its chains end nobody can say for it */
     if (have == 0 || s == NULL || s->received != have || (c != NULL && closed(d, c, &at)))
         return false;
     if (slot == own) { /* propose */

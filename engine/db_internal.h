@@ -28,6 +28,7 @@ struct batch_at { /* where a sealed batch stands in the log */
     uint32_t count;
     bool is_seal; /* LOG_SEAL: put together from LOG_LOCAL records; otherwise LOG_REMOTE, as received */
     log_pos at;
+    uint64_t head; /* first 8 bytes of its header's hash; 0: not read yet (db_fork.c) */
     log_pos low;  /* the first of the records that it is read from; in a chain at and low ascend */
 };
 struct own_since { /* which chain LOG_LOCAL records from this position on belong to */
@@ -58,6 +59,7 @@ struct chain_state {     /* by chain_no */
     uint8_t head[32];    /* hash of the header that ends there */
     hlc_stamp last_stamp; /* of the last delta that was taken, chunks included */
     uint64_t vouched;    /* a delta of another chain that came, and could not be applied yet, depends on this number (db_close.c) */
+    size_t back;         /* batches that were gone back at once, to find where the chain forks */
     bool poisoned;       /* a signed batch held a damaged delta: nothing more is taken */
     struct batch_at *batches;
     size_t batch_count, batch_cap;
@@ -118,6 +120,23 @@ struct db_purge { /* db_purge.c */
     struct buf vector; /* the purge vector as a checkpoint has it; empty: nothing was purged */
 };
 
+struct fork_point { /* db_fork.c: a member's two histories part here */
+    chain_no root;  /* the chain that their batches name */
+    uint64_t first;
+    uint8_t prev[32]; /* hash of the batch that both follow */
+    uint8_t signed_by_it[2][BATCH_SIGNED_BYTES];
+    bool told;           /* a row of ours says so */
+    uint64_t told_taken; /* and this */
+};
+struct db_forks {
+    struct fork_point *points; /* owned */
+    uint32_t count;
+    uint64_t need[SLOTS_MAX]; /* by slot: up to this number something is needed by a delta that waits here */
+    uint8_t keys[SLOTS_MAX][32], keys_known; /* members' public keys; bits by slot */
+    bool next_is_branch; /* replay: the next batch belongs to next_branch */
+    chain_no next_branch;
+};
+
 struct db {
     struct env *env;
     char path[DB_PATH_BYTES_MAX];
@@ -171,6 +190,8 @@ struct db {
     bool fenced;          /* the cluster has left this directory behind: no more writes */
     _Atomic uint64_t behind_from; /* db_set_behind; 0: it is not */
     _Atomic uint8_t behind_slot;
+    bool frozen;          /* because its slot signed two histories */
+    struct db_forks forks;
     _Atomic log_pos trim_looked; /* end of the log when db_trim_due did something last */
     log_pos forced_at;    /* the log was cut here though somebody lacks what went; 0: never */
 

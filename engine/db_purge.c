@@ -12,7 +12,7 @@
 
 #include "base/mem.h"
 #include "base/plant.h"
-#include "db_internal.h"
+#include "db_fork.h"
 #include "history.h"
 
 #define DUE_PART 16u /* history is swept when its oldest entry is out of date by this part of the retention */
@@ -98,6 +98,8 @@ quartet_status db_peer_applied(db *d, uint8_t slot, uint64_t incarnation, struct
     pthread_mutex_lock(&d->commit_lock);
     struct db_report *r = &d->purge.reports[slot];
     quartet_status rc = vv_decode(&in, &v, &d->chains, err);
+    if (rc == QUARTET_OK)
+        rc = fork_resolve(d, &v, true, err);
     if (rc == QUARTET_OK) { /* never the maximum: another incarnation may know less */
         vv_deinit(&r->v);
         *r = (struct db_report){.told = true, .incarnation = incarnation, .v = v};

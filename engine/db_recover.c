@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "apply.h"
+#include "db_fork.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/plant.h"
@@ -57,8 +58,10 @@ quartet_status db_own_since(db *d, log_pos at, chain_no chain, struct err *err)
 static quartet_status draw_incarnation(db *d, struct err *err)
 {
     quartet_status rc = QUARTET_OK;
-    while (rc == QUARTET_OK && d->run <= NEVER_CLUSTERED.incarnation)
+    while (rc == QUARTET_OK && d->run <= NEVER_CLUSTERED.incarnation) {
         rc = d->env->ops->random(d->env, &d->run, sizeof d->run, err);
+        d->run &= ~CHAIN_BRANCH_BIT;
+    }
     return rc;
 }
 
@@ -105,6 +108,8 @@ static quartet_status replay_meta(db *d, const struct log_record *r, struct err 
         d->own_chain_known = rc == QUARTET_OK;
         return rc == QUARTET_OK ? db_own_since(d, r->at, d->own, err) : rc;
     }
+    if (kind == FORK_META_BRANCH || kind == FORK_META_NEXT || kind == FORK_META_POINT)
+        return fork_replay_meta(d, kind, &in, err);
     if (kind != META_IDENTITY)
         return QUARTET_OK; /* of a later version: it says nothing that this one must know */
     const uint8_t *cluster = bytes_take(&in, sizeof d->identity.cluster.b);
@@ -169,6 +174,7 @@ static quartet_status replay_seal(db *d, const struct log_record *r, struct err 
     at.count = bytes_u32(&in);
     const uint8_t *hash = bytes_take(&in, 32), *header = bytes_take(&in, BATCH_HEADER_BYTES + BATCH_SIGNATURE_BYTES);
     at.low = bytes_u64(&in);
+    at.head = hash != NULL ? load_le64(hash) : 0;
     if (in.bad || at.count == 0)
         return err_set(err, QUARTET_CORRUPT, "log: a damaged record of a signature");
     quartet_status rc = chain_intern(&d->chains, id, &no, err);
@@ -194,15 +200,16 @@ static quartet_status replay_remote(db *d, const struct log_record *r, struct er
 {
     struct batch_header h;
     struct slice payload;
-    chain_no no;
+    chain_no no = d->forks.next_branch;
     quartet_status rc = batch_parse(r->payload, &h, &payload, err);
-    if (rc == QUARTET_OK)
+    if (rc == QUARTET_OK && !d->forks.next_is_branch)
         rc = chain_intern(&d->chains, h.chain, &no, err);
+    d->forks.next_is_branch = false;
     struct chain_state *s = rc == QUARTET_OK ? db_chain(d, no, err) : NULL;
     if (s == NULL)
         return rc != QUARTET_OK ? rc : QUARTET_NOMEM;
     uint64_t last = h.first + h.count - 1;
-    rc = chain_add_batch(s, (struct batch_at){.first = h.first, .count = h.count, .at = r->at, .low = r->at}, err);
+    rc = chain_add_batch(s, (struct batch_at){.first = h.first, .count = h.count, .head = load_le64(h.hash), .at = r->at, .low = r->at}, err);
     if (rc != QUARTET_OK)
         return rc;
     if (last >= s->head_number) {

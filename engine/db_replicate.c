@@ -8,46 +8,20 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/plant.h"
-#include "db_internal.h"
+#include "db_fork.h"
 
-/* Where a batch stands with what is here. commit_lock held. */
-static enum deliver_result place(db *d, const struct batch_header *h, const struct chain_state *s, uint64_t *need, struct err *err)
+struct chain_id db_batch_name(db *d, const struct batch_header *h)
 {
-    uint64_t received = s == NULL ? 0 : s->received, last = h->first + h->count - 1, end;
-    chain_no no;
-    if (s != NULL && s->poisoned) {
-        err_set(err, QUARTET_CORRUPT, "this chain holds a damaged delta: nothing more is taken from it");
-        return DELIVER_REFUSED;
+    struct chain_id name = h->chain;
+    struct err ignored = ERR_INIT;
+    pthread_mutex_lock(&d->commit_lock);
+    if (d->chains.fork_count > 0) {
+        struct fork_place at = fork_place(d, h, &ignored);
+        if (at.result == DELIVER_DUPLICATE)
+            name = chain_id_at(&d->chains, at.chain, h->first);
     }
-    if (last <= received)
-        return DELIVER_DUPLICATE;
-    if (chain_find(&d->chains, h->chain, &no) && db_chain_ends(d, no, &end) && last > end) {
-        uint64_t at;
-        struct chain_id successor;
-        if (!db_chain_closed(d, no, &at, &successor))
-            return DELIVER_LATER;
-        err_set(err, QUARTET_AUTH, "a batch up to %llu of a chain that was closed at %llu: its slot was taken over since", (unsigned long long)last,
-                (unsigned long long)end);
-        return DELIVER_REFUSED;
-    }
-    if (h->first > received + 1 && !plant_is(PLANT_GAP_TAKEN)) {
-        *need = received + 1;
-        return DELIVER_GAP;
-    }
-    if (h->first <= received) {
-        err_set(err, QUARTET_AUTH, "batch %llu to %llu overlaps what is known up to %llu: a forged or cloned node", (unsigned long long)h->first,
-                (unsigned long long)last, (unsigned long long)received);
-        return DELIVER_REFUSED;
-    }
-    if (d->own_started && d->identity.member && h->chain.slot == d->chains.ids[d->own].slot && h->chain.incarnation == d->chains.ids[d->own].incarnation) {
-        err_set(err, QUARTET_AUTH, "a batch of this node's own running chain that it did not write: its key is used elsewhere");
-        return DELIVER_REFUSED;
-    }
-    if (h->first > 1 && memcmp(h->prev, s->received_hash, sizeof h->prev) != 0) {
-        err_set(err, QUARTET_AUTH, "batch %llu does not link to the one before: a forged or cloned node", (unsigned long long)h->first);
-        return DELIVER_REFUSED;
-    }
-    return DELIVER_APPLIED;
+    pthread_mutex_unlock(&d->commit_lock);
+    return name;
 }
 
 static struct chain_state *find_state(db *d, struct chain_id id, chain_no *no)
@@ -56,10 +30,16 @@ static struct chain_state *find_state(db *d, struct chain_id id, chain_no *no)
 }
 
 /* A verified batch that links. commit_lock held. */
-static quartet_status take(db *d, struct slice bytes, const struct batch_header *h, enum deliver_result *result, uint64_t *need, struct err *err)
+static quartet_status take(db *d, struct slice bytes, const struct batch_header *h, const struct fork_place *at, enum deliver_result *result, uint64_t *need,
+                           struct err *err)
 {
-    chain_no chain;
-    quartet_status rc = chain_intern(&d->chains, h->chain, &chain, err);
+    chain_no chain = at->chain;
+    bool taken = true;
+    quartet_status rc = at->fork ? fork_found(d, h, bytes, at->chain, &chain, &taken, err) : at->fresh ? chain_intern(&d->chains, h->chain, &chain, err) : QUARTET_OK;
+    if (rc == QUARTET_OK && !taken) {
+        *result = DELIVER_LATER; /* if somebody needs it */
+        return QUARTET_OK;
+    }
     struct chain_state *s = rc == QUARTET_OK ? db_chain(d, chain, err) : NULL;
     struct held_batch *b = s == NULL ? NULL : held_new(chain, h, bytes, err);
     bool rest, bad;
@@ -82,6 +62,7 @@ static quartet_status take(db *d, struct slice bytes, const struct batch_header 
         return rc;
     }
     s->received = b->last;
+    s->back = 0;
     memcpy(s->received_hash, h->hash, sizeof s->received_hash);
     s->poisoned = bad;
     *result = bad ? DELIVER_REFUSED : rest ? DELIVER_HELD : DELIVER_APPLIED;
@@ -97,7 +78,6 @@ quartet_status db_deliver(db *d, struct slice batch, const uint8_t *public_key, 
 {
     struct batch_header h;
     struct slice payload;
-    chain_no chain;
     *need = 0;
     *result = DELIVER_REFUSED;
     quartet_status rc = batch_parse(batch, &h, &payload, err);
@@ -106,12 +86,13 @@ quartet_status db_deliver(db *d, struct slice batch, const uint8_t *public_key, 
     pthread_mutex_lock(&d->commit_lock);
     bool member = d->identity.member;
     struct cluster_id cluster = d->identity.cluster;
-    enum deliver_result at = place(d, &h, find_state(d, h.chain, &chain), need, err);
+    struct fork_place at = fork_place(d, &h, err);
     pthread_mutex_unlock(&d->commit_lock);
     if (!member)
         return err_set(err, QUARTET_MISUSE, "this database is in no cluster");
-    if (at != DELIVER_APPLIED) { /* cheap answers first: a batch comes from every peer */
-        *result = at;
+    if (at.result != DELIVER_APPLIED) { /* cheap answers first: a batch comes from every peer */
+        *result = at.result;
+        *need = at.need;
         return QUARTET_OK;
     }
     if (batch_verify(batch, &h, payload, &cluster, public_key, err) != QUARTET_OK)
@@ -119,12 +100,14 @@ quartet_status db_deliver(db *d, struct slice batch, const uint8_t *public_key, 
     pthread_mutex_lock(&d->commit_lock);
     rc = db_usable(d, err);
     if (rc == QUARTET_OK) {
-        *result = place(d, &h, find_state(d, h.chain, &chain), need, err); /* another thread may have brought it meanwhile */
-        if (*result == DELIVER_APPLIED)
-            rc = take(d, batch, &h, result, need, err);
+        at = fork_place(d, &h, err); /* another thread may have brought it meanwhile */
+        *result = at.result;
+        *need = at.need;
+        if (at.result == DELIVER_APPLIED)
+            rc = take(d, batch, &h, &at, result, need, err);
     }
     pthread_mutex_unlock(&d->commit_lock);
-    if (rc == QUARTET_OK && (*result == DELIVER_APPLIED || *result == DELIVER_HELD)) /* a part of what is held may have been applied */
+    if (rc == QUARTET_OK && (*result == DELIVER_APPLIED || *result == DELIVER_HELD || at.fork)) /* a part of what is held may have been applied */
         db_notify(d);
     return rc;
 }
@@ -180,10 +163,46 @@ static quartet_status read_sealed(db *d, const struct batch_at *at, struct buf *
     return rc;
 }
 
-/* The batch that holds delta `number`. commit_lock held. */
-static bool find_batch(const struct chain_state *s, uint64_t number, struct batch_at *out)
+quartet_status db_read_batch(db *d, const struct batch_at *at, struct buf *out, struct err *err)
+{
+    size_t start = out->len;
+    quartet_status rc = at->is_seal ? read_sealed(d, at, out, err) : read_remote(d, at, out, err);
+    if (rc == QUARTET_OK)
+        rc = buf_check(out, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    memmove(out->data + start, out->data + start + 4, out->len - start - 4); /* without its length */
+    out->len -= 4;
+    return QUARTET_OK;
+}
+
+quartet_status db_read_header(db *d, chain_no chain, uint64_t number, uint8_t raw[BATCH_SIGNED_BYTES], struct batch_header *out, bool *found, struct err *err)
+{
+    struct chain_state *s = chain < d->state_count ? d->state[chain] : NULL;
+    struct batch_at *at;
+    struct buf record = {0};
+    enum log_type type;
+    log_pos end;
+    *found = db_find_batch(s, number, &at);
+    if (!*found)
+        return QUARTET_OK;
+    quartet_status rc = commit_log_read(d->log, at->at, &type, &record, &end, err);
+    size_t from = at->is_seal ? DB_SEAL_HEAD_BYTES : 0;
+    if (rc == QUARTET_OK && (record.len < from + BATCH_SIGNED_BYTES || type != (at->is_seal ? LOG_SEAL : LOG_REMOTE)))
+        rc = err_set(err, QUARTET_CORRUPT, "log: another record where a batch should stand");
+    if (rc == QUARTET_OK) {
+        memcpy(raw, record.data + from, BATCH_SIGNED_BYTES);
+        rc = batch_parse_header(slice_of(raw, BATCH_SIGNED_BYTES), out, err);
+    }
+    buf_deinit(&record);
+    return rc;
+}
+
+bool db_find_batch(struct chain_state *s, uint64_t number, struct batch_at **out)
 {
     size_t lo = 0, hi = s == NULL ? 0 : s->batch_count;
+    if (hi > 0 && s->batches[hi - 1].first <= number)
+        lo = hi - 1; /* nearly always it is the last */
     while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;
         if (s->batches[mid].first + s->batches[mid].count <= number)
@@ -193,7 +212,7 @@ static bool find_batch(const struct chain_state *s, uint64_t number, struct batc
     }
     if (s == NULL || lo == s->batch_count || s->batches[lo].first > number)
         return false;
-    *out = s->batches[lo];
+    *out = &s->batches[lo];
     return true;
 }
 
@@ -201,16 +220,22 @@ quartet_status db_read_batches(db *d, struct chain_id chain, uint64_t from, size
 {
     *count = 0;
     for (uint64_t next = from;;) {
-        struct batch_at at;
+        struct batch_at *batch, at = {0};
         chain_no no;
+        uint64_t first = 1, part_end = UINT64_MAX;
         size_t before = out->len;
         pthread_mutex_lock(&d->commit_lock);
         struct chain_state *s = find_state(d, chain, &no);
-        bool found = find_batch(s, next, &at);
+        if (s != NULL && d->chains.fork_count > 0)
+            fork_part(d, chain, no, &first, &part_end);
+        next = next < first ? first : next;
+        bool found = next < part_end && db_find_batch(s, next, &batch);
+        if (found)
+            at = *batch;
         /* Its own seals only once they are on disk: after a crash the same deltas might be cut into other batches. */
         if (found && at.is_seal && at.at >= commit_log_synced(d->log))
             found = false;
-        bool trimmed = !found && s != NULL && next <= s->head_number && (s->batch_count == 0 || next < s->batches[0].first);
+        bool trimmed = !found && s != NULL && next < part_end && next <= s->head_number && (s->batch_count == 0 || next < s->batches[0].first);
         pthread_mutex_unlock(&d->commit_lock);
         if (!found && *count == 0)
             return trimmed ? err_set(err, QUARTET_TOO_OLD, "the log no longer has delta %llu of that chain", (unsigned long long)from)
@@ -325,7 +350,7 @@ bool db_covers(db *d, struct slice encoded_vv)
     if (encoded_vv.n == 0)
         return true;
     pthread_mutex_lock(&d->commit_lock);
-    bool covers = vv_decode(&in, &v, &d->chains, &ignored) == QUARTET_OK && !in.bad && vv_covers(&d->applied, &v);
+    bool covers = vv_decode(&in, &v, &d->chains, &ignored) == QUARTET_OK && !in.bad && fork_resolve(d, &v, false, &ignored) == QUARTET_OK && vv_covers(&d->applied, &v);
     pthread_mutex_unlock(&d->commit_lock);
     vv_deinit(&v);
     return covers;

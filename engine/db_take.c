@@ -8,6 +8,7 @@
 
 #include "base/plant.h"
 #include "apply.h"
+#include "db_fork.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -109,9 +110,10 @@ static quartet_status apply_run(db *d, chain_no chain, const struct delta_reader
 /* Somebody who wrote on top of it has it: so it is not beyond what all agree on, even if this node has agreed to less. */
 static void vouch(db *d, const struct vv *deps)
 {
+    fork_need(d, deps);
     for (uint32_t i = 0; i < deps->count; i++) {
         struct chain_state *s = deps->e[i].chain < d->state_count ? d->state[deps->e[i].chain] : NULL;
-        if (s != NULL && deps->e[i].number > s->vouched)
+        if (s != NULL && !deps->e[i].astray && deps->e[i].number > s->vouched)
             s->vouched = deps->e[i].number;
     }
 }
@@ -126,6 +128,11 @@ quartet_status take_delta(db *d, chain_no chain, struct slice bytes, log_pos at,
     quartet_status rc = delta_open(&r, bytes, &d->chains, err);
     if (rc != QUARTET_OK)
         return rc == QUARTET_NOMEM ? rc : QUARTET_OK;
+    rc = d->recovering ? QUARTET_OK : fork_resolve(d, &r.deps, false, err); /* the log is an order of causes */
+    if (rc != QUARTET_OK) {
+        delta_close(&r);
+        return rc;
+    }
     const char *wrong = wrong_place(d, chain, s, &r);
     if (wrong != NULL) {
         err_set(err, QUARTET_CORRUPT, "delta %llu: %s", (unsigned long long)r.number, wrong);
@@ -140,6 +147,10 @@ quartet_status take_delta(db *d, chain_no chain, struct slice bytes, log_pos at,
             d->clock.last = r.stamp & ~(hlc_stamp)3;
         bool more = (r.flags & DELTA_MORE) != 0;
         rc = more && !s->chunks.open ? chunks_begin(d, s, r.number, at, err) : QUARTET_OK;
+        if (rc == QUARTET_OK && r.number % FORK_SEEN_EVERY == 1 && (r.flags & DELTA_CONTINUES) == 0) {
+            s->seen.count = 0; /* this one says it whole */
+            rc = fork_seen_origin(d, chain, &s->seen, err);
+        }
         if (rc == QUARTET_OK && !plant_is(PLANT_SEEN_FORGOTTEN))
             rc = vv_merge(&s->seen, &r.deps, err);
         if (rc == QUARTET_OK)
@@ -162,9 +173,15 @@ static quartet_status log_batch(db *d, struct held_batch *b, struct err *err)
         return QUARTET_OK;
     struct chain_state *s = d->state[b->chain];
     struct slice part = slice_of(b->bytes, b->n);
-    quartet_status rc = commit_log_append(d->log, LOG_REMOTE, &part, 1, &b->at, &b->end, err);
+    log_pos at = 0;
+    bool named = false;
+    quartet_status rc = fork_log_batch(d, b, &b->at, &named, err);
     if (rc == QUARTET_OK)
-        rc = chain_add_batch(s, (struct batch_at){.first = b->first, .count = b->header.count, .at = b->at, .low = b->at}, err);
+        rc = commit_log_append(d->log, LOG_REMOTE, &part, 1, &at, &b->end, err);
+    if (!named)
+        b->at = at; /* otherwise replay begins with the record that says to which chain it belongs */
+    if (rc == QUARTET_OK)
+        rc = chain_add_batch(s, (struct batch_at){.first = b->first, .count = b->header.count, .head = load_le64(b->header.hash), .at = at, .low = b->at}, err);
     if (rc != QUARTET_OK) {
         db_break(d);
         return rc;
@@ -184,6 +201,10 @@ static bool may_take(db *d, struct slice bytes)
     struct hlc clock = d->clock;
     if (delta_open(&r, bytes, &d->chains, &ignored) != QUARTET_OK)
         return true; /* take_delta says what is wrong */
+    if (fork_resolve(d, &r.deps, false, &ignored) != QUARTET_OK) {
+        delta_close(&r);
+        return true; /* likewise */
+    }
     vouch(d, &r.deps);
     bool may = (vv_covers(&d->applied, &r.deps) || plant_is(PLANT_NO_DEPENDENCY_WAIT)) && hlc_observe(&clock, env_wall_ms(d->env), r.stamp, &ignored) == QUARTET_OK;
     delta_close(&r);
@@ -208,7 +229,7 @@ quartet_status take_batch(db *d, struct held_batch *b, bool *rest, bool *bad, st
         }
         uint64_t next = chain_next(d, b->chain);
         if (b->next_number >= next) {
-            *rest = b->next_number > next || (!b->logged && !may_take(d, delta));
+            *rest = b->next_number > next || (!b->logged && fork_blocks(d, b->header.chain.slot, b->first)) || (!b->logged && !may_take(d, delta));
             if (*rest)
                 break;
             rc = log_batch(d, b, err);
@@ -289,5 +310,7 @@ quartet_status take_held(db *d, struct err *err)
             mem_free(b);
         }
     }
+    if (d->held == NULL)
+        memset(d->forks.need, 0, sizeof d->forks.need); /* nobody waits for anything */
     return rc;
 }

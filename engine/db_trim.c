@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/plant.h"
-#include "db_internal.h"
+#include "db_fork.h"
 
 #define TRIM_DUE_BYTES (4u << 20) /* of log, between two looks from a commit */
 
@@ -29,6 +29,8 @@ quartet_status db_peer_has(db *d, uint8_t slot, struct slice encoded_vv, struct 
     QASSERT(slot < SLOTS_MAX);
     pthread_mutex_lock(&d->commit_lock);
     quartet_status rc = vv_decode(&in, &v, &d->chains, err);
+    if (rc == QUARTET_OK)
+        rc = fork_resolve(d, &v, true, err);
     if (rc == QUARTET_OK) { /* not the maximum: it may have lost its disk */
         vv_deinit(&d->peer_has[slot]);
         d->peer_has[slot] = v;

@@ -28,7 +28,7 @@ static enum gossip_verdict verdict_of(enum deliver_result result)
     case DELIVER_HELD:
         return GOSSIP_HELD;
     case DELIVER_LATER:
-        return GOSSIP_BUSY;
+        return GOSSIP_LATER;
     case DELIVER_REFUSED:
         break;
     }
@@ -55,6 +55,8 @@ static enum gossip_verdict deliver(void *ctx, struct slice batch, uint8_t from, 
     quartet_status rc = db_deliver(g->d, batch, origin->public_key, &result, &need->from, err);
     if (rc == QUARTET_OK) {
         g->delivered++;
+        if (result == DELIVER_APPLIED || result == DELIVER_HELD || result == DELIVER_DUPLICATE)
+            need->chain = db_batch_name(g->d, &header);
         if (result == DELIVER_APPLIED || result == DELIVER_HELD) {
             __atomic_store_n(&g->unsynced, true, __ATOMIC_RELEASE); /* the worker's thread takes it */
             if (g->news != NULL)
@@ -249,6 +251,8 @@ quartet_status node_gossip_init(struct node_gossip *g, db *d, const struct membe
         for (uint32_t i = 0; i < doc->node_count; i++)
             if (doc->nodes[i].slot != key->slot)
                 others |= (uint8_t)(1u << doc->nodes[i].slot);
+        for (uint32_t i = 0; i < doc->node_count; i++)
+            db_set_member_key(d, doc->nodes[i].slot, doc->nodes[i].public_key);
         db_set_peers(d, others);
     }
     if (rc != QUARTET_OK)

@@ -65,7 +65,7 @@ static const char *state_text(const struct server_peer_view *p, const struct gos
 }
 
 /* `s`: what the member last said of itself. */
-static quartet_status one_line(const struct server_peer_view *p, const struct gossip_status *s, const struct gossip_status *own,
+static quartet_status one_line(const struct server_peer_view *p, bool frozen, const struct gossip_status *s, const struct gossip_status *own,
                                struct arena *a, struct value *row, struct err *err)
 {
     struct buf text = {0};
@@ -75,7 +75,7 @@ static quartet_status one_line(const struct server_peer_view *p, const struct go
     row[0] = value_int(p->slot);
     buf_str(&text, p->address);
     quartet_status rc = text_value(a, &text, &row[1], err);
-    buf_printf(&text, "%s%s", state_text(p, s), p->self ? " (this node)" : "");
+    buf_printf(&text, "%s%s", frozen ? "frozen: signed two histories" : state_text(p, s), p->self ? " (this node)" : "");
     if (rc == QUARTET_OK)
         rc = text_value(a, &text, &row[2], err);
     if (rc == QUARTET_OK && known) {
@@ -106,7 +106,7 @@ static quartet_status show_member(struct node *n, const struct server_peer_view 
     quartet_status rc = gossip_status_copy(&told, p->self ? own : &n->peer_status[p->slot], err);
     pthread_mutex_unlock(&n->lock);
     if (rc == QUARTET_OK)
-        rc = one_line(p, &told, own, a, row, err);
+        rc = one_line(p, db_slot_frozen(n->d, p->slot), &told, own, a, row, err);
     gossip_status_deinit(&told);
     return rc;
 }

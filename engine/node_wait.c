@@ -97,7 +97,7 @@ static int silent_member(struct node *n, uint64_t question, struct idvec *all, s
 {
     for (uint32_t i = 0; i < n->identity.doc.node_count; i++) {
         uint8_t slot = n->identity.doc.nodes[i].slot;
-        if (slot == node_slot(n))
+        if (slot == node_slot(n) || db_slot_frozen(n->d, slot)) /* what a frozen one says nobody waits for */
             continue;
         if (n->peer_answers[slot] < question || idvec_merge(all, &n->peer_status[slot].applied, err) != QUARTET_OK)
             return slot;

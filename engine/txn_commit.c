@@ -11,6 +11,7 @@
 #include "base/plant.h"
 #include "apply.h"
 #include "base/mem.h"
+#include "db_fork.h"
 #include "share.h"
 
 #define COMMIT_CHUNKED_BYTES (96u << 10) /* writes of a transaction from which on it travels in chunks */
@@ -350,7 +351,7 @@ static quartet_status name_life(struct commit *c, const struct table_def *t, str
         for (uint32_t i = 0; op->lives != NULL && i < row.life_count; i++)
             if (!row.lives[i].ended && (t->rows.updates_win || &row.lives[i] == newest))
                 op->lives[op->life_count++] = (struct row_birth){.stamp = row.lives[i].birth.stamp,
-                                                                  .chain = chain_id_of(&c->d->chains, row.lives[i].birth.chain)};
+                                                                  .chain = ver_chain_id(&c->d->chains, row.lives[i].birth)};
         if (op->lives == NULL)
             rc = arena_fail(&c->row, c->err);
         else if (op->life_count == 0)
@@ -397,9 +398,10 @@ static quartet_status encode_row(struct commit *c, const struct table_def *t, st
 static quartet_status new_deps(struct commit *c)
 {
     const struct chain_state *own = c->d->state[c->d->own];
+    bool whole = c->number % FORK_SEEN_EVERY == 1;
     for (uint32_t i = 0; i < c->d->applied.count && !plant_is(PLANT_NO_DEPENDENCIES); i++) {
         const struct vv_entry *e = &c->d->applied.e[i];
-        if (e->chain == c->d->own || vv_number(&own->seen, e->chain) == e->number)
+        if (e->chain == c->d->own || (!whole && vv_number(&own->seen, e->chain) == e->number))
             continue;
         quartet_status rc = vv_raise(&c->deps, *e, c->err);
         if (rc != QUARTET_OK)

@@ -86,9 +86,26 @@ void gossip_free(gossip *g)
     gossip_status_deinit(&g->status);
     idvec_deinit(&g->disk);
     idvec_deinit(&g->known);
+    idvec_deinit(&g->disk_was);
     buf_deinit(&g->scratch);
     buf_deinit(&g->served);
     mem_free(g);
+}
+
+void gossip_lower(struct idvec *v, const struct idvec *was, const struct idvec *is)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < v->count; i++) {
+        const struct idvec_entry *now = idvec_find(is, v->e[i].chain);
+        uint64_t number = now != NULL ? now->number : 0;
+        if (number < idvec_number(was, v->e[i].chain) && v->e[i].number > number) {
+            if (now == NULL)
+                continue;
+            v->e[i] = *now;
+        }
+        v->e[kept++] = v->e[i];
+    }
+    v->count = kept;
 }
 
 /* Ask the host for its status; its disk vector becomes ours. */
@@ -96,6 +113,8 @@ static quartet_status refresh_status(gossip *g, uint64_t now_us, struct err *err
 {
     quartet_status rc = g->host.status(g->host.ctx, &g->status, err);
     g->status_mine_at_us = now_us;
+    if (rc == QUARTET_OK)
+        gossip_lower(&g->known, &g->disk, &g->status.disk);
     if (rc == QUARTET_OK)
         rc = idvec_copy(&g->disk, &g->status.disk, err);
     if (rc == QUARTET_OK)
@@ -228,8 +247,11 @@ static quartet_status take_status(gossip *g, uint8_t slot, struct bytes_in *in, 
     quartet_status rc = idvec_decode(&disk_in, &s.disk, err);
     if (rc == QUARTET_OK)
         rc = idvec_decode(&applied_in, &s.applied, err);
-    if (rc == QUARTET_OK)
+    if (rc == QUARTET_OK) {
+        gossip_lower(&p->offers, &p->status.disk, &s.disk);
+        gossip_lower(&p->sent, &p->status.disk, &s.disk);
         rc = gossip_status_copy(&p->status, &s, err);
+    }
     if (rc == QUARTET_OK)
         rc = idvec_merge(&p->offers, &s.disk, err);
     if (rc == QUARTET_OK)
@@ -396,7 +418,11 @@ quartet_status gossip_local_batch(gossip *g, struct slice batch, uint64_t now_us
 quartet_status gossip_disk_moved(gossip *g, uint64_t now_us, struct err *err)
 {
     (void)now_us; /* part of every event's form */
-    quartet_status rc = g->host.disk(g->host.ctx, &g->disk, err);
+    quartet_status rc = idvec_copy(&g->disk_was, &g->disk, err);
+    if (rc == QUARTET_OK)
+        rc = g->host.disk(g->host.ctx, &g->disk, err);
+    if (rc == QUARTET_OK)
+        gossip_lower(&g->known, &g->disk_was, &g->disk);
     if (rc == QUARTET_OK)
         rc = idvec_merge(&g->known, &g->disk, err);
     for (uint8_t slot = 0; slot < SLOTS_MAX && rc == QUARTET_OK; slot++) {

@@ -33,13 +33,16 @@ enum gossip_verdict {
                     same */
     GOSSIP_DUPLICATE, /* already here */
     GOSSIP_GAP,       /* its predecessor is missing: *need says what to pull */
+    GOSSIP_LATER,     /* it cannot be told yet whether this chain's are to be taken: asked for again after a
+                         second */
     GOSSIP_BUSY,      /* cannot be taken now, and that is not the sender's fault (disk full): pulled
                          again later */
     GOSSIP_REFUSED    /* forged, altered, of an unknown member: err says why; the link is closed */
 };
 struct gossip_need {
-    struct chain_id chain;
-    uint64_t from; /* first missing delta */
+    struct chain_id chain; /* what was taken, or is here: under this name (of a member that signed two histories each
+                              branch has its own); the header's unless the host says otherwise */
+    uint64_t from; /* GAP: first missing delta */
 };
 
 enum gossip_state {

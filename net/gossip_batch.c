@@ -190,6 +190,10 @@ static quartet_status judge(struct gossip *g, const struct gossip_incoming *in, 
         return err->code;
     }
     err_clear(err); /* an explanation of GAP or BUSY is no error */
+    struct batch_header named = h; /* from here on under the name that vectors have */
+    if (verdict != GOSSIP_GAP)
+        named.chain = need.chain;
+    last.chain = named.chain;
     rc = idvec_raise(&p->offers, last, err);
     if (rc == QUARTET_OK)
         rc = idvec_raise(&p->sent, last, err);
@@ -199,7 +203,7 @@ static quartet_status judge(struct gossip *g, const struct gossip_incoming *in, 
     case GOSSIP_ACCEPTED:
     case GOSSIP_HELD:
         *advanced = true;
-        return taken(g, in, &h, verdict == GOSSIP_HELD, err);
+        return taken(g, in, &named, verdict == GOSSIP_HELD, err);
     case GOSSIP_DUPLICATE:
         g->counters.batches_duplicate++;
         *advanced = true;
@@ -210,6 +214,10 @@ static quartet_status judge(struct gossip *g, const struct gossip_incoming *in, 
             rc = believe_host(g, h.chain, need.from - 1, err);
         stash_put(g, &h, in->bytes, in->from, in->now_us);
         return rc;
+    case GOSSIP_LATER:
+        g->counters.batches_busy++;
+        gossip_rest(g, h.chain, in->now_us);
+        return QUARTET_OK;
     case GOSSIP_BUSY:
         g->counters.batches_busy++;
         p->pull_not_before_us = in->now_us + 1000000;

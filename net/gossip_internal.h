@@ -56,6 +56,13 @@ struct gossip_peer_state {
     uint32_t want_count;
 };
 
+/* A chain that is not to be asked for before its time. */
+#define GOSSIP_RESTING_MAX 16u
+struct gossip_resting {
+    struct chain_id chain;
+    uint64_t until_us; /* 0: free */
+};
+
 struct gossip_stashed {
     uint8_t *bytes; /* owned */
     size_t n;
@@ -78,6 +85,8 @@ struct gossip {
     struct gossip_stashed stash[GOSSIP_STASH_BATCHES_MAX];
     uint32_t stash_count;
     size_t stash_bytes;
+    struct gossip_resting resting[GOSSIP_RESTING_MAX];
+    struct idvec disk_was; /* before the host was asked again */
     uint32_t next_pull_id;
     uint64_t status_due_us;
     uint64_t question; /* our latest; 0: none */
@@ -111,7 +120,11 @@ quartet_status gossip_push(struct gossip *g, const struct batch_header *header, 
 void gossip_stash_clear(struct gossip *g);
 void gossip_stash_age(struct gossip *g, uint64_t now_us);
 
+/* A chain may come to be shorter, when it is found out that from some delta on it is several: what
+ * was believed of it by `was` is then what `is` says. */
+void gossip_lower(struct idvec *v, const struct idvec *was, const struct idvec *is);
 /* gossip_pull.c: who lacks what */
+void gossip_rest(struct gossip *g, struct chain_id chain, uint64_t now_us);
 quartet_status gossip_plan_pulls(struct gossip *g, uint64_t now_us, struct err *err);
 quartet_status gossip_serve_pull(struct gossip *g, struct gossip_peer_state *p, struct bytes_in *in,
                                  struct err *err);

@@ -8,6 +8,7 @@
 #include "wire.h"
 
 #define NO_PROGRESS_US 500000u
+#define REST_US        1000000u
 
 static bool in_flight(const struct gossip *g, struct chain_id chain)
 {
@@ -20,16 +21,50 @@ static bool in_flight(const struct gossip *g, struct chain_id chain)
     return false;
 }
 
-static void choose_wants(struct gossip *g, struct gossip_peer_state *p)
+void gossip_rest(struct gossip *g, struct chain_id chain, uint64_t now_us)
+{
+    struct gossip_resting *to = &g->resting[0];
+    for (uint32_t i = 0; i < GOSSIP_RESTING_MAX; i++) {
+        if (chain_id_cmp(g->resting[i].chain, chain) == 0) {
+            to = &g->resting[i];
+            break;
+        }
+        if (g->resting[i].until_us < to->until_us)
+            to = &g->resting[i];
+    }
+    *to = (struct gossip_resting){.chain = chain, .until_us = now_us + REST_US};
+}
+
+static bool rests(const struct gossip *g, struct chain_id chain, uint64_t now_us)
+{
+    for (uint32_t i = 0; i < GOSSIP_RESTING_MAX; i++)
+        if (g->resting[i].until_us > now_us && chain_id_cmp(g->resting[i].chain, chain) == 0)
+            return true;
+    return false;
+}
+
+/* As long as ours and another one: its owner signed two histories. The host is given what they have
+ * and says what follows. */
+static bool other_head(const struct idvec_entry *theirs, const struct idvec_entry *ours)
+{
+    return ours != NULL && theirs->number == ours->number && theirs->head != 0 && ours->head != 0 &&
+           theirs->head != ours->head;
+}
+
+static void choose_wants(struct gossip *g, struct gossip_peer_state *p, uint64_t now_us)
 {
     p->want_count = 0;
     for (uint32_t i = 0; i < p->offers.count && p->want_count < GOSSIP_PULL_CHAINS_MAX; i++) {
         const struct idvec_entry *e = &p->offers.e[i];
         uint64_t known = idvec_number(&g->known, e->chain);
-        if (e->number <= known || known + 1 < idvec_number(&p->lost, e->chain) ||
-            in_flight(g, e->chain))
+        bool differs = e->number == known && other_head(e, idvec_find(&g->known, e->chain));
+        if ((e->number <= known && !differs) || known + 1 < idvec_number(&p->lost, e->chain) ||
+            in_flight(g, e->chain) || rests(g, e->chain, now_us))
             continue;
-        p->wants[p->want_count++] = (struct gossip_want){.chain = e->chain, .from = known + 1};
+        if (differs)
+            gossip_rest(g, e->chain, now_us);
+        p->wants[p->want_count++] =
+            (struct gossip_want){.chain = e->chain, .from = differs ? known : known + 1};
     }
 }
 
@@ -69,7 +104,7 @@ quartet_status gossip_plan_pulls(struct gossip *g, uint64_t now_us, struct err *
         struct gossip_peer_state *p = &g->peers[(start + i) % SLOTS_MAX];
         if (!p->connected || p->pulling || now_us < p->pull_not_before_us)
             continue;
-        choose_wants(g, p);
+        choose_wants(g, p, now_us);
         if (p->want_count > 0)
             rc = send_pull(g, p, now_us, err);
     }

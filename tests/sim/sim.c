@@ -22,6 +22,7 @@ static void draw_faults(struct sim_options *o, struct prng *r)
         {SIM_FAULT_HOUR, 0.12, 0.3},   {SIM_FAULT_FREEZE, 0.1, 0.5},    {SIM_FAULT_PAUSE, 0.3, 0.5},   {SIM_FAULT_FULL, 0.1, 0.3},
         {SIM_FAULT_IO, 0.15, 0.3},     {SIM_FAULT_FLIP, 0.1, 0.3},      {SIM_FAULT_LIE, 0.1, 0.3},     {SIM_FAULT_LOSE, 0.2, 0.3},
         {SIM_FAULT_BACKUP, 0.15, 0.5}, {SIM_FAULT_RESTORE, 0.15, 0.3},  {SIM_FAULT_MEMORY, 0.15, 2},
+        {SIM_FAULT_FORK, 0.15, 0.3},
     };
     _Static_assert(sizeof how / sizeof *how == SIM_FAULT_COUNT, "one line for each");
     for (size_t i = 0; i < sizeof how / sizeof *how; i++) {
@@ -210,7 +211,7 @@ static void purge(struct sim *s, struct sim_node *n)
 {
     uint64_t at[3] = {s->o.seed, s->now_us, n->slot}, drawn = hash64(at, sizeof at, 3);
     struct err err = ERR_INIT;
-    if (!s->o.purge || drawn % 6 != 0)
+    if (!s->o.purge || n->d->fenced || drawn % 6 != 0)
         return;
     if (sim_sweep(n, drawn / 6 % 3 != 0, &err) != QUARTET_OK && !n->env.dead && !n->sick && n->env.disk_bytes == 0)
         sim_fail(s, "node %u: sweep: %s", (unsigned)n->slot, err.text);
@@ -285,7 +286,8 @@ static void work(struct sim *s)
 {
     uint8_t slot = (uint8_t)prng_below(&s->plan, s->o.nodes);
     const struct sim_load *load = sim_load_draw(s);
-    if (sim_event(s, load->name, slot) && s->nodes[slot].up && s->nodes[slot].paused_us <= s->now_us)
+    bool frozen = s->liar && slot == s->o.nodes - 1 && s->nodes[slot].up && s->nodes[slot].d->fenced; /* it takes no more */
+    if (sim_event(s, load->name, slot) && s->nodes[slot].up && !frozen && s->nodes[slot].paused_us <= s->now_us)
         sim_work_step(s, slot, load);
 }
 

@@ -60,7 +60,8 @@ struct sim_options {
     X(LOSE, "lost disk")       /* the node starts with an empty one */                                           \
     X(BACKUP, "backup")        /* a copy of a node's files as they are */                                        \
     X(RESTORE, "old backup")   /* the node goes on with that copy; its disk is put aside, and comes back with the next */ \
-    X(MEMORY, "out of memory") /* in the middle of a transaction */
+    X(MEMORY, "out of memory") /* in the middle of a transaction */                                                     \
+    X(FORK, "two histories")   /* the last node signs others under the same numbers, and some hear of those; once (sim_fork.c) */
 enum sim_fault {
 #define X(name, text) SIM_FAULT_##name,
     SIM_FAULTS(X)
@@ -146,6 +147,8 @@ struct sim {
     struct sim_batch *batches;
     size_t batch_count, batch_cap;
     uint64_t event_hash, events;
+    bool liar;         /* the last node signed two histories */
+    uint64_t forks;    /* and somebody took the second one */
     uint64_t committed, failed_txns, crashes, partitions, messages, lost, replaced;
     char failure[2048]; /* empty: none so far */
     bool trace;
@@ -175,6 +178,8 @@ void sim_net_clear(struct sim *s);
 void sim_faults(struct sim *s);                  /* once a tick: those that fall due */
 void sim_faults_end(struct sim *s);              /* no more of them, and what they left is put right */
 void sim_faults_pass(struct sim *s);             /* disks have room again, nodes that failed stop */
+void sim_fork(struct sim *s);                    /* sim_fork.c */
+void sim_fork_end(struct sim *s);                /* who forked leaves: s->o.nodes is one less */
 bool sim_start_damaged(struct sim *s, uint8_t slot); /* it could not start: an empty disk, and again */
 /* The next event: true, its random numbers are ready and it may take place; false: it is left out. */
 bool sim_event(struct sim *s, const char *what, uint8_t slot);

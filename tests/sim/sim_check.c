@@ -142,6 +142,22 @@ static void check_durable(struct sim *s)
         }
 }
 
+/* Where a branch of somebody's history is known, everybody has stopped believing who signed it. */
+static void check_frozen(struct sim *s)
+{
+    for (uint8_t k = 0; k < s->o.nodes && s->failure[0] == '\0'; k++) {
+        struct idvec v;
+        struct err err = ERR_INIT;
+        bool branches = false;
+        bool ok = sim_vector(&s->nodes[k], false, &v, &err);
+        for (uint32_t i = 0; ok && i < v.count; i++)
+            branches = branches || (v.e[i].chain.incarnation & CHAIN_BRANCH_BIT) != 0;
+        idvec_deinit(&v);
+        if (branches && !db_slot_frozen(s->nodes[k].d, (uint8_t)s->o.nodes)) /* who signed them was the last one, and has left */
+            sim_fail(s, "node %u goes on with a slot that signed two histories", (unsigned)k);
+    }
+}
+
 void sim_check_end(struct sim *s)
 {
     for (uint8_t k = 0; k < s->o.nodes && s->failure[0] == '\0'; k++)
@@ -150,9 +166,11 @@ void sim_check_end(struct sim *s)
         check_alike(s);
     if (s->failure[0] == '\0')
         check_durable(s);
-    if (s->failure[0] == '\0')
+    if (s->failure[0] == '\0' && !s->liar) /* the model knows no branches */
         sim_check_model(s);
-    if (s->failure[0] != '\0' || !s->o.purge)
+    if (s->failure[0] == '\0' && s->liar)
+        check_frozen(s);
+    if (s->failure[0] != '\0' || !s->o.purge || s->liar) /* a member that is gone for good keeps what is to be purged */
         return;
     sim_purge_quiet(s); /* and nothing that shows has changed with what went */
     if (s->failure[0] == '\0')

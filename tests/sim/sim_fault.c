@@ -246,6 +246,9 @@ static void strike(struct sim *s, uint32_t kind, uint8_t slot)
     case SIM_FAULT_PARTITION:
         partition(s);
         return;
+    case SIM_FAULT_FORK:
+        sim_fork(s);
+        return;
     case SIM_FAULT_CLOCK:
     case SIM_FAULT_HOUR:
     case SIM_FAULT_FREEZE:
@@ -327,6 +330,7 @@ void sim_faults_end(struct sim *s)
             stop_for_a_while(s, k, false);
         n->env.lying_sync = false; /* what it lied about counts as written: the power did not go */
     }
+    sim_fork_end(s);
     if (s->future) { /* stamps from the future come due: all clocks go on by an hour */
         s->skipped_us = (uint64_t)HOUR_US + 10000000u;
         s->now_us += s->skipped_us;

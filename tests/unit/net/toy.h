@@ -206,7 +206,7 @@ static inline quartet_status toy_disk(void *ctx, struct idvec *disk, struct err 
         if (c->count > 0)
             rc = idvec_raise(
                 disk,
-                (struct idvec_entry){.chain = c->id, .number = toy_last(c), .stamp = 1, .head = 1},
+                (struct idvec_entry){.chain = c->id, .number = toy_last(c), .stamp = 1, .head = c->count > 0 ? load_le64(c->batches[c->count - 1].header.hash) : 0},
                 err);
     }
     (void)pthread_mutex_unlock(&s->mutex);
