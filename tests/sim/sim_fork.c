@@ -121,6 +121,7 @@ void sim_fork_end(struct sim *s)
     }
     sim_stop_node(s, liar);
     fault_env_deinit(&n->env);
+    sim_purge_free(n);
     if (n->has_aside)
         fault_env_deinit(&n->aside);
     n->has_aside = false;
