@@ -555,10 +555,13 @@ static enum match find_branch(db *d, struct vv_entry *e)
         if (s != NULL && db_find_batch(s, e->number, &b) && s->batches[0].first == 1 && head_of(d, e->chain, b) != 0)
             best = NO;
     }
-    if (best == YES || d->chains.fork_count == 0)
+    struct chain_id id = chain_id_of(&d->chains, e->chain);
+    bool unknown = (id.incarnation & CHAIN_BRANCH_BIT) != 0 && chain_root(&d->chains, e->chain) == e->chain; /* it may be what is here, under its name of before */
+    if (best == YES || (d->chains.fork_count == 0 && !unknown))
         return best;
     for (uint32_t i = 0; i < d->state_count; i++)
-        if (d->state[i] != NULL && (chain_no)i != e->chain && same_family(d, (chain_no)i, e->chain) && matches(d, (chain_no)i, e) == YES) {
+        if (d->state[i] != NULL && (chain_no)i != e->chain && (same_family(d, (chain_no)i, e->chain) || (unknown && chain_id_of(&d->chains, (chain_no)i).slot == id.slot)) &&
+            matches(d, (chain_no)i, e) == YES) {
             e->chain = (chain_no)i;
             return YES;
         }
@@ -567,13 +570,14 @@ static enum match find_branch(db *d, struct vv_entry *e)
 
 quartet_status fork_resolve(db *d, struct vv *v, bool clip, struct err *err)
 {
-    bool changed = d->chains.fork_count > 0 && v->count > 0;
+    bool changed = d->chains.fork_count > 0 && v->count > 0; /* the vector is made anew: in its order */
     struct vv out = {0};
     if (plant_is(PLANT_FORK_HEADS_IGNORED))
         return QUARTET_OK;
     for (uint32_t i = 0; i < v->count; i++) {
+        chain_no was = v->e[i].chain;
         v->e[i].astray = find_branch(d, &v->e[i]) == NO;
-        changed = changed || v->e[i].astray;
+        changed = changed || v->e[i].astray || v->e[i].chain != was;
     }
     if (!changed)
         return QUARTET_OK;
