@@ -1,14 +1,12 @@
-# libquartet.so and libquartet.a, made of the object files of all layers but the shell, and what `cmake --install` puts where.
+# libquartet.so and libquartet.a, made of all layers but the shell (cmake/whole.cmake), and what `cmake --install` puts where.
 # Only quartet_* can be seen from outside: the shared library hides the rest, and in the archive, which is one object file, what is hidden
 # is made local, so that a service may have a buf_put() of its own.
 include(GNUInstallDirs)
 if(EXISTS ${PROJECT_SOURCE_DIR}/engine/api.c)
-  set(layer_objects "")
-  foreach(layer base parser crdt net engine)
-    list(APPEND layer_objects $<TARGET_OBJECTS:qt_${layer}>)
-  endforeach()
-
-  add_library(libquartet_shared SHARED ${layer_objects})
+  add_library(libquartet_shared SHARED ${whole_object})
+  if(QUARTET_LTO)
+    set_source_files_properties(${whole_object} PROPERTIES EXTERNAL_OBJECT ON GENERATED ON)
+  endif()
   set_target_properties(libquartet_shared PROPERTIES OUTPUT_NAME quartet LINKER_LANGUAGE C VERSION ${PROJECT_VERSION} SOVERSION 0)
   target_include_directories(libquartet_shared INTERFACE ${PROJECT_SOURCE_DIR}/include)
   target_link_libraries(libquartet_shared PRIVATE PkgConfig::LMDB PkgConfig::XXHASH PkgConfig::UTF8PROC PkgConfig::PCRE2 PkgConfig::UV
@@ -19,10 +17,10 @@ if(EXISTS ${PROJECT_SOURCE_DIR}/engine/api.c)
   add_custom_command(OUTPUT ${archive}
     COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_ARCHIVE_OUTPUT_DIRECTORY}
     COMMAND ${CMAKE_COMMAND} -E rm -f ${archive}
-    COMMAND ${CMAKE_LINKER} -r -o ${merged} ${layer_objects}
+    COMMAND ${CMAKE_LINKER} -r -o ${merged} ${whole_object}
     COMMAND ${CMAKE_OBJCOPY} --localize-hidden ${merged}
     COMMAND ${CMAKE_AR} crs ${archive} ${merged}
-    DEPENDS qt_base qt_parser qt_crdt qt_net qt_engine ${layer_objects}
+    DEPENDS qt_base qt_parser qt_crdt qt_net qt_engine ${whole_object}
     COMMAND_EXPAND_LISTS VERBATIM COMMENT "Merging the layers into libquartet.a")
   add_custom_target(libquartet_static ALL DEPENDS ${archive})
 

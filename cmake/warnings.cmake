@@ -29,6 +29,11 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release")
   add_compile_options(-D_FORTIFY_SOURCE=2 -fstack-protector-strong)
   # Asserts of ours (QASSERT) do not depend on NDEBUG.
 endif()
+set(QUARTET_LTO OFF)
+if(LTO AND CMAKE_BUILD_TYPE STREQUAL "Release" AND CMAKE_C_COMPILER_ID STREQUAL GNU)
+  set(QUARTET_LTO ON) # the layers' objects hold both: ready code, and what cmake/whole.cmake makes one object of
+  add_link_options(-fno-lto)
+endif()
 add_compile_definitions(_GNU_SOURCE)
 
 # A library of one folder: all its .c files.
@@ -39,7 +44,7 @@ function(quartet_layer name)
     file(WRITE ${sources} "extern int quartet_${name}_has_no_sources;\n")
   endif()
   add_library(qt_${name} STATIC ${sources})
-  target_compile_options(qt_${name} PRIVATE ${QUARTET_WARNINGS})
+  target_compile_options(qt_${name} PRIVATE ${QUARTET_WARNINGS} $<$<BOOL:${QUARTET_LTO}>:-flto=auto;-ffat-lto-objects>)
   target_include_directories(qt_${name} PUBLIC ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/include)
   target_link_libraries(qt_${name} PUBLIC ${ARGN})
 endfunction()
