@@ -4,6 +4,8 @@
 
 #include "exec_internal.h"
 
+#define FEW_ROWS 8u
+
 struct xscan {
     struct xnode x;
     struct bound_state bound;
@@ -12,6 +14,7 @@ struct xscan {
     struct vec *cols;
     uint8_t *no_nulls; /* keys are never NULL */
     const struct scan_cut *cut; /* or NULL */
+    uint32_t asked;             /* rows at a time; 0: as many as come */
     bool *late;                 /* columns that nothing asks for before rows were dropped; or NULL */
     uint16_t sel[BATCH_ROWS_MAX];
 };
@@ -21,6 +24,7 @@ static quartet_status scan_open(struct xnode *x, struct err *err)
     struct xscan *s = (struct xscan *)x;
     (void)err;
     s->started = s->done = false;
+    s->asked = x->p->u.scan->few ? FEW_ROWS : 0;
     return QUARTET_OK;
 }
 
@@ -156,7 +160,8 @@ static quartet_status scan_next(struct xnode *x, struct err *err)
     while (rc == QUARTET_OK && !s->done) {
         rc = exec_check(x->run->e, err);
         if (rc == QUARTET_OK)
-            rc = table_scan_next(s->scan, 0, &x->out, err);
+            rc = table_scan_next(s->scan, s->asked, &x->out, err);
+        s->asked = s->asked * 4 < BATCH_ROWS_MAX ? s->asked * 4 : 0; /* the first ones were not enough */
         if (rc != QUARTET_OK)
             return rc;
         if (x->out.n == 0) {

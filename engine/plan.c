@@ -50,18 +50,44 @@ struct place {
     uint32_t n;
 };
 
+/* EXISTS asks for no column, so that an index may be all that is read. */
+static struct bquery *bare_query(struct planner *p, struct bquery *q)
+{
+    if (q->kind != BQ_SELECT || q->aggregated || q->window_count > 0 || q->limit != NULL || q->limit_offset != NULL || q->qualify != NULL)
+        return q;
+    struct bquery *bare = arena_dup(p->a, q, sizeof *q);
+    if (bare == NULL)
+        return q;
+    bare->out_count = bare->hidden_count = bare->order_count = 0;
+    bare->distinct = false;
+    return bare;
+}
+
+/* Only the first row of it is wanted: a scan below, if nothing stands between that wants all, need not fetch many at once. */
+static void want_few(struct pnode *n)
+{
+    while (n->kind == PN_PROJECT || n->kind == PN_FILTER)
+        n = n->child[0];
+    if (n->kind == PN_SCAN)
+        n->u.scan->few = true;
+}
+
 static quartet_status plan_sub(struct planner *p, const struct expr *e, struct err *err)
 {
     const struct bsub *bs = e->u.subquery;
     struct bquery *q = bs->query;
     struct pnode *root;
     if (*bs->plan_index == BIND_NONE) {
+        if (e->op == EXPR_EXISTS)
+            q = bare_query(p, q);
         quartet_status rc = plan_query(p, q, &root, err);
         if (rc != QUARTET_OK)
             return rc;
         if (!bind_grow(p->a, &p->plan->subs, p->plan->sub_count, &p->plan->sub_cap,
                        sizeof *p->plan->subs))
             return arena_fail(p->a, err);
+        if (e->op != EXPR_IN_QUERY)
+            want_few(root);
         struct psub sub = {.root = root, .dep_count = q->dep_count, .out_count = q->out_count};
         sub.deps = arena_zalloc(p->a, q->dep_count + 1, sizeof *sub.deps);
         sub.flags = arena_zalloc(p->a, q->out_count + 1, 1);

@@ -54,6 +54,7 @@ struct pscan {
     uint32_t column_count;
     bool keys; /* the row's key is the last output, a BLOB */
     bool reverse;
+    bool few;                /* the first row is mostly all that anybody wants */
     uint8_t as_of;           /* enum ast_as_of */
     struct expr *as_of_expr; /* NULL: the rows as they are */
 };
@@ -312,6 +313,7 @@ struct conj {
     struct expr *e;
     uint64_t *refs; /* set of cids */
     bool placed;
+    bool late; /* a subquery for every row: asked when all tables are joined */
 };
 
 /* plan.c */

@@ -20,13 +20,24 @@ static void source_cids(const struct bsource *src, uint64_t *set)
         cid_set_add(set, src->key_cid);
 }
 
+static bool not_for_every_row(void *arg, const struct expr *e)
+{
+    (void)arg;
+    return (e->op != EXPR_EXISTS && e->op != EXPR_IN_QUERY && e->op != EXPR_SUBQUERY) || (e->flags & EXPR_CORRELATED) == 0;
+}
+
+static bool for_every_row(const struct expr *e)
+{
+    return !expr_walk(e, not_for_every_row, NULL);
+}
+
 static quartet_status add_conj(struct jplan *j, struct expr *e, struct err *err)
 {
     struct arena *a = j->p->a;
     if (!bind_grow(a, &j->conjs, j->conj_count, &j->conj_cap, sizeof *j->conjs))
         return arena_fail(a, err);
     struct conj *c = &j->conjs[j->conj_count++];
-    *c = (struct conj){.e = e, .refs = cid_set_new(j->p)};
+    *c = (struct conj){.e = e, .refs = cid_set_new(j->p), .late = j->unit_count > 1 && for_every_row(e)};
     if (c->refs == NULL)
         return arena_fail(a, err);
     cid_set_add_expr(j->p, c->refs, e);
@@ -545,7 +556,7 @@ static quartet_status pending(struct jplan *j, const uint64_t *all, struct conj 
         return arena_fail(j->p->a, err);
     for (uint32_t i = 0; i < j->conj_count; i++) {
         struct conj *c = &j->conjs[i];
-        if (!c->placed && subset(j->p, c->refs, all))
+        if (!c->placed && !c->late && subset(j->p, c->refs, all))
             (*out)[(*count)++] = c;
     }
     return QUARTET_OK;
@@ -603,7 +614,7 @@ static double joined_rows(const struct jplan *j, double rows, const uint64_t *do
     *connected = false;
     for (uint32_t i = 0; i < j->conj_count; i++) {
         const struct conj *c = &j->conjs[i];
-        if (c->placed || !overlap(j->p, c->refs, done) || !overlap(j->p, c->refs, u->cids))
+        if (c->placed || c->late || !overlap(j->p, c->refs, done) || !overlap(j->p, c->refs, u->cids))
             continue;
         bool ready = true;
         for (uint32_t w = 0; w < j->p->words; w++)
@@ -671,7 +682,7 @@ static quartet_status join_unit(struct jplan *j, struct side *l, uint64_t *done,
             return arena_fail(p->a, err);
         memcpy(all, conjs, n * sizeof(struct conj *));
         for (uint32_t i = 0; i < j->conj_count; i++) {
-            if (subset(p, j->conjs[i].refs, u->cids) && !is_empty(p, j->conjs[i].refs))
+            if (!j->conjs[i].late && subset(p, j->conjs[i].refs, u->cids) && !is_empty(p, j->conjs[i].refs))
                 all[total++] = &j->conjs[i];
         }
         for (uint32_t i = 0; i < total; i++)
@@ -702,6 +713,18 @@ static quartet_status join_unit(struct jplan *j, struct side *l, uint64_t *done,
     l->node = out;
     unite(p, done, u->cids);
     return rc;
+}
+
+static quartet_status filter_late(struct jplan *j, struct pnode **io, struct err *err)
+{
+    struct expr **list = arena_zalloc(j->p->a, j->conj_count + 1, sizeof(struct expr *));
+    uint32_t n = 0;
+    if (list == NULL)
+        return arena_fail(j->p->a, err);
+    for (uint32_t i = 0; i < j->conj_count; i++)
+        if (j->conjs[i].late)
+            list[n++] = j->conjs[i].e;
+    return plan_filter(j->p, *io, list, n, io, err);
 }
 
 static struct unit *smallest_unit(struct jplan *j)
@@ -751,5 +774,5 @@ quartet_status plan_from(struct planner *p, struct bsource *src, struct expr **w
         rc = join_unit(&j, &l, done, u, err);
     }
     *out = l.node;
-    return rc;
+    return rc == QUARTET_OK ? filter_late(&j, out, err) : rc;
 }

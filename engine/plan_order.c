@@ -103,7 +103,7 @@ static uint32_t equal_to(const struct order *o, uint32_t u, uint32_t cid)
     uint64_t *refs = cid_set_new(j->p);
     for (uint32_t i = 0; i < j->conj_count && refs != NULL; i++) {
         const struct expr *e = j->conjs[i].e;
-        if (j->conjs[i].placed || e->op != EXPR_EQ || (e->flags & EXPR_NEGATED) != 0)
+        if (j->conjs[i].placed || j->conjs[i].late || e->op != EXPR_EQ || (e->flags & EXPR_NEGATED) != 0)
             continue;
         for (int side = 0; side < 2; side++) {
             if (e->args[side]->op != EXPR_COLUMN || e->args[side]->u.column != cid)
@@ -138,7 +138,7 @@ static bool order_init(struct order *o, const struct jplan *j)
     o->links = arena_zalloc(j->p->a, j->conj_count + 1u, sizeof *o->links);
     for (uint32_t i = 0; i < j->conj_count && o->links != NULL; i++) {
         uint32_t units = units_of(j, j->conjs[i].refs);
-        if (j->conjs[i].placed || (units & (units - 1)) == 0)
+        if (j->conjs[i].placed || j->conjs[i].late || (units & (units - 1)) == 0)
             continue;
         o->links[o->link_count++] = (struct link){.units = units, .share = join_share(j, &j->conjs[i]), .equal = j->conjs[i].e->op == EXPR_EQ};
     }
