@@ -42,9 +42,10 @@ void db_purge_deinit(db *d)
  * to the one before still seems to stand: what that one had does not tell what this one has. */
 static bool is_outdated(const db *d, uint32_t slot, const struct db_report *r)
 {
-    for (uint32_t i = 0; i < d->state_count; i++) {
-        struct chain_id id = chain_id_of(&d->chains, (chain_no)i);
-        if (d->state[i] != NULL && id.slot == slot && id.incarnation != r->incarnation && d->state[i]->received > vv_number(&r->v, (chain_no)i))
+    for (uint32_t i = 0; i < d->applied.count; i++) {
+        const struct vv_entry *e = &d->applied.e[i];
+        struct chain_id id = chain_id_of(&d->chains, e->chain);
+        if (id.slot == slot && id.incarnation != r->incarnation && e->number > vv_number(&r->v, e->chain))
             return true;
     }
     return false;

@@ -137,14 +137,16 @@ static void check_gone(struct sim *s, struct sim_node *n, const struct table_def
 {
     struct err err = ERR_INIT;
     uint64_t all, dead, pasts, ignored;
+    struct db_purge_info info;
+    db_purge_info(n->d, &info);
     quartet_status rc = count(n, t->id, &all, &dead, &err);
     if (rc == QUARTET_OK)
         rc = count(n, kv_past_tree(t->id), &pasts, &ignored, &err);
     if (rc != QUARTET_OK)
         sim_fail(s, "node %u: %s", (unsigned)n->slot, err.text);
     else if ((dead > 0 && !t->rows.updates_win) || pasts > 0)
-        sim_fail(s, "PURGE: node %u, where all is quiet, keeps %llu rows of %s that are not live, and %llu entries of history", (unsigned)n->slot, (unsigned long long)dead, t->name,
-                 (unsigned long long)pasts);
+        sim_fail(s, "PURGE: node %u, where all is quiet, keeps %llu rows of %s that are not live, and %llu entries of history; it waits for %x", (unsigned)n->slot,
+                 (unsigned long long)dead, t->name, (unsigned long long)pasts, (unsigned)info.waits_for);
 }
 
 void sim_purge_quiet(struct sim *s)
