@@ -186,6 +186,8 @@ static quartet_status finish(struct applying *a, uint64_t number, log_pos end, a
         return rc;
     if (bulk)
         kv_settle(d->store);
+    else
+        kv_settle_run(d->store); /* what follows from it may be large */
     if (a->closings && !d->recovering && db_closings_load(d, a->err) != QUARTET_OK) {
         log_line(d->env, LOG_WARN, "db", "quartet_closings could not be read: %s", a->err->text);
         err_clear(a->err);

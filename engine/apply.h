@@ -54,6 +54,9 @@ struct apply_ops {
 };
 quartet_status ops_pour(struct apply_ops *o, struct err *err);                /* all into the bulk */
 quartet_status ops_commit(struct apply_ops *o, apply_no at, struct err *err); /* kv_apply, or the bulk's commit */
+/* What follows from a transaction that is in the store and not published, as the next apply. Between the two a checkpoint says that it is to be derived again
+ * (db.rebuild). On failure db.rebuild stays set. */
+quartet_status ops_commit_derived(struct apply_ops *o, db *d, struct err *err);
 void ops_deinit(struct apply_ops *o);
 quartet_status ops_put(struct apply_ops *o, tree_id tree, struct slice key, struct slice record, struct err *err); /* slices must live on */
 quartet_status ops_put_copy(struct apply_ops *o, tree_id tree, struct slice key, struct slice record, struct err *err);

@@ -555,16 +555,14 @@ static void take_changes(struct settle *s)
 static quartet_status put_changes(struct settle *s, apply_no *no)
 {
     db *d = s->d;
-    bool any = s->ops.count > 0 || s->ops.bulk != NULL, rebuild = d->rebuild;
+    bool any = s->ops.count > 0 || s->ops.bulk != NULL;
     quartet_status rc = QUARTET_OK;
     if (any) {
-        d->rebuild = true; /* a flush that begins here holds the transaction without this */
         atomic_store(&d->hidden_none_from, UINT64_MAX);
-        rc = ops_commit(&s->ops, d->applied_no + 1, s->err);
+        rc = ops_commit_derived(&s->ops, d, s->err);
     }
     if (rc == QUARTET_OK && any) {
-        d->rebuild = rebuild;
-        *no = ++d->applied_no;
+        *no = d->applied_no;
         take_changes(s);
     }
     if (rc == QUARTET_OK)

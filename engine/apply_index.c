@@ -61,6 +61,19 @@ quartet_status ops_pour(struct apply_ops *o, struct err *err)
     return rc;
 }
 
+quartet_status ops_commit_derived(struct apply_ops *o, db *d, struct err *err)
+{
+    bool rebuild = d->rebuild;
+    d->rebuild = true; /* a flush that begins here holds the transaction without this */
+    kv_settle_run(d->store); /* a large transaction's run goes into the base by itself: its checkpoint must name the transaction before anything else is applied */
+    quartet_status rc = ops_commit(o, d->applied_no + 1, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    d->rebuild = rebuild;
+    d->applied_no++;
+    return QUARTET_OK;
+}
+
 quartet_status ops_commit(struct apply_ops *o, apply_no at, struct err *err)
 {
     if (o->bulk == NULL)

@@ -298,14 +298,11 @@ static quartet_status put_changes(struct settling *s, const struct applying *a, 
         count = e->state.broken ? count + 1 : count - 1;
     }
     if (rc == QUARTET_OK && (ops.count > 0 || ops.bulk != NULL)) {
-        bool rebuild = d->rebuild;
-        d->rebuild = true; /* a flush that begins here holds the transaction without this */
         if (count > 0)
             atomic_store(&d->broken_none_from, UINT64_MAX);
-        rc = ops_commit(&ops, d->applied_no + 1, s->err);
+        rc = ops_commit_derived(&ops, d, s->err);
         if (rc == QUARTET_OK) {
-            d->rebuild = rebuild;
-            *no = ++d->applied_no;
+            *no = d->applied_no;
             d->broken_count = count;
             if (count == 0)
                 atomic_store(&d->broken_none_from, d->applied_no);

@@ -148,10 +148,15 @@ static void settle_run(struct kv *s)
     s->settle = NULL;
 }
 
-void kv_settle(kv *s)
+void kv_settle_run(kv *s)
 {
     if (s->settle != NULL)
         settle_run(s);
+}
+
+void kv_settle(kv *s)
+{
+    kv_settle_run(s);
     if (!s->has_thread || kv_buffer_bytes(s->active->buffer) < s->buffer_bytes)
         return;
     pthread_mutex_lock(&s->lock);

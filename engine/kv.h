@@ -84,6 +84,7 @@ quartet_status kv_apply(kv *s, const struct kv_op *ops, size_t n, apply_no at, s
  * not wait for the next commit, which may never come, and readers do not search a buffer of any size; a bulk gets its checkpoint. Never waits; without a thread it
  * freezes nothing. */
 void kv_settle(kv *s);
+void kv_settle_run(kv *s); /* the bulk's checkpoint alone, where it was the last that was applied */
 /* A large transaction on its way into the store: as kv_apply, but its entries go into a sorted run of their own, in memory or in an unlinked file, which
  * becomes a layer of the store as it is. For the writer, who may go on reading snapshots meanwhile; nothing shows before kv_bulk_commit. What is wrong with a put
  * (QUARTET_LIMIT, FULL, IO, NOMEM) is told by it or by a later call, at the latest by kv_bulk_prepare: a thread of its own takes what was put. */
