@@ -715,9 +715,7 @@ static quartet_status explain_top(struct planner *p, const struct ast_stmt *stmt
     struct pnode *n = pnode_new(p, run ? PN_ANALYZE : PN_TEXT, 1, err);
     if (n == NULL)
         return err->code;
-    if (stmt->explain == AST_EXPLAIN_MERGE)
-        return err_set_at(err, QUARTET_ERROR, stmt->offset, "this version has no EXPLAIN MERGE");
-    quartet_status rc = plan_explain(p, &n->u.text, err);
+    quartet_status rc = stmt->explain == AST_EXPLAIN_MERGE ? plan_explain_merge(p, &n->u.text, err) : plan_explain(p, &n->u.text, err);
     n->child[0] = run ? pl->root : NULL;
     pl->root = n;
     pl->measured = run;

@@ -415,5 +415,7 @@ quartet_status plan_build_for_row(struct catalog *catalog, db *d, const struct a
 
 /* plan_explain.c: the lines of EXPLAIN. */
 quartet_status plan_explain(struct planner *p, struct ptext **out, struct err *err);
+/* plan_explain_merge.c: those of EXPLAIN MERGE. */
+quartet_status plan_explain_merge(struct planner *p, struct ptext **out, struct err *err);
 
 #endif

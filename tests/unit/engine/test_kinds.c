@@ -465,6 +465,36 @@ static void test_kinds_refusals_say_why(void)
     help_close(d);
 }
 
+static void test_kinds_explain_merge(void)
+{
+    db *d = one_row();
+    run_sql(d, "CREATE TABLE w (id INTEGER PRIMARY KEY, a TEXT UNIQUE, p INTEGER REFERENCES t, CHECK (a <> '')) UPDATES WIN");
+    expect_rows(d, "EXPLAIN MERGE UPDATE t SET v = 'x', n = n + 1 WHERE id = 1",
+                "UPDATE of t: the rows that this node sees; rows inserted concurrently are not touched\n"
+                "  t.v (plain): writes the value; the last writer wins, by stamp; of concurrent values one is overridden and told in quartet_conflicts\n"
+                "  t.n (COUNTER): adds, and does not read it; all changes add up; a concurrent change counts as well\n"
+                "  a concurrent DELETE of the row: no row, what this writes is lost and told in quartet_conflicts\n");
+    expect_part(d, "EXPLAIN MERGE UPDATE t SET n = 7", "t.n (COUNTER): adds the difference to what was read");
+    expect_part(d, "EXPLAIN MERGE UPDATE t SET hi = 7, lo = 3", "t.lo (MINIMUM): writes a value that may be the outermost; the smallest value ever written holds");
+    expect_part(d, "EXPLAIN MERGE UPDATE t SET tags = set_add(tags, 'x')", "t.tags (SET): adds and removes the elements named; merges by element");
+    expect_part(d, "EXPLAIN MERGE UPDATE t SET tags = '[]'", "t.tags (SET): adds and removes what makes the array of what was read");
+    expect_part(d, "EXPLAIN MERGE UPDATE t SET body = 'b'", "t.body (MULTIVALUE): writes the value; replaces the values that this node has seen");
+    expect_part(d, "EXPLAIN MERGE UPDATE t SET id = 7", "the primary key: where it changes, a DELETE of the old row and an INSERT");
+    expect_part(d, "EXPLAIN MERGE UPDATE w SET a = 'x', p = 1", "a concurrent DELETE of the row: the row stays, as this leaves it (UPDATES WIN)");
+    expect_part(d, "EXPLAIN MERGE UPDATE w SET a = 'x', p = 1", "UNIQUE w_unique_1: of concurrent rows with one value the one born first keeps it");
+    expect_part(d, "EXPLAIN MERGE UPDATE w SET a = 'x', p = 1", "REFERENCES t: where that row is deleted concurrently");
+    expect_part(d, "EXPLAIN MERGE INSERT INTO w VALUES (1, 'x', 1)", "CHECK (");
+    expect_part(d, "EXPLAIN MERGE INSERT INTO t (id) VALUES (1)", "a concurrent INSERT of the same key: one row");
+    expect_part(d, "EXPLAIN MERGE INSERT INTO t (v) VALUES ('a')", "the key is assigned by this node");
+    expect_part(d, "EXPLAIN MERGE INSERT INTO t (id) VALUES (1) ON CONFLICT DO UPDATE SET n = n + 1", "ON CONFLICT writes instead:");
+    expect_part(d, "EXPLAIN MERGE REPLACE INTO t (id) VALUES (1)", "rows that stand in the way are deleted");
+    expect_part(d, "EXPLAIN MERGE DELETE FROM t", "a concurrent UPDATE of the row: no row, what it wrote is lost");
+    expect_part(d, "EXPLAIN MERGE DELETE FROM w", "a concurrent UPDATE of the row: the row stays");
+    expect_part(d, "EXPLAIN MERGE DELETE FROM t", "triggers and actions of foreign keys write too");
+    expect_rows(d, ROWS, "1|old|10|5|5|[\"a\",\"b\"]|first\n"); /* nothing ran */
+    help_close(d);
+}
+
 const char *const unit_suite = "kinds";
 const struct unit_test unit_tests[] = {
     {"every order of arrival", test_kinds_every_order},
@@ -476,5 +506,6 @@ const struct unit_test unit_tests[] = {
     {"BACKTRACK begins anew", test_kinds_backtrack_begins_anew},
     {"added columns", test_kinds_added_columns},
     {"refusals say why", test_kinds_refusals_say_why},
+    {"EXPLAIN MERGE", test_kinds_explain_merge},
     {NULL, NULL},
 };

@@ -57,7 +57,7 @@ static void test_plan_joins_and_order(void)
     expect_part(d, "EXPLAIN SELECT id, c FROM t WHERE c = 'x' ORDER BY c, id", "Project");
     expect_part(d, "EXPLAIN SELECT id, c FROM t WHERE c = 'x' ORDER BY c COLLATE BINARY, id",
                 "Sort, 2 keys");
-    expect_error(d, "EXPLAIN MERGE SELECT 1", QUARTET_ERROR, "no EXPLAIN MERGE", -2);
+    expect_part(d, "EXPLAIN MERGE SELECT 1", "writes no register");
     help_close(d);
 }
 
