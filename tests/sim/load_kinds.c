@@ -9,7 +9,7 @@ static const char *const schema[] = {
     "CREATE TABLE peaks (id INTEGER PRIMARY KEY, hi INTEGER MAXIMUM, lo INTEGER MINIMUM)",
     "CREATE TABLE peak_log (k INTEGER PRIMARY KEY, id INTEGER, v INTEGER)",
     "CREATE TABLE members (id INTEGER PRIMARY KEY, tags INTEGER SET)",
-    "CREATE TABLE member_log (k INTEGER PRIMARY KEY, id INTEGER, e INTEGER, adds INTEGER)",
+    "CREATE TABLE member_log (k INTEGER PRIMARY KEY, id INTEGER, e INTEGER, saw JSON)",
     "CREATE TABLE notes (id INTEGER PRIMARY KEY, body INTEGER MULTIVALUE DEFAULT 0)",
     "CREATE TABLE note_log (k INTEGER PRIMARY KEY, id INTEGER, saw JSON)",
     "CREATE TABLE wins (id INTEGER PRIMARY KEY, name TEXT, qty INTEGER) UPDATES WIN",
@@ -43,21 +43,17 @@ static quartet_status peak(struct sim *s, struct sim_node *n, const struct sim_t
     return sim_sqlf(n, NULL, err, "INSERT INTO peak_log VALUES (%llu, %llu, %lld)", (ull)t->unique, (ull)t->id, v);
 }
 
-/* Elements are added once, by one transaction, so what was taken away must be gone for good. */
+/* An addition logs itself, a removal which additions it had seen: the element must be there while one addition is left that no removal had seen. */
 static quartet_status member(struct sim *s, struct sim_node *n, const struct sim_txn *t, struct err *err)
 {
-    bool adds = prng_below(&s->prng, 3) != 0;
-    quartet_status rc;
-    if (adds)
-        rc = sim_sqlf(n, NULL, err, "INSERT INTO member_log SELECT %llu, id, %llu, 1 FROM members WHERE id = %llu", (ull)t->unique, (ull)t->unique, (ull)t->id);
-    else
-        rc = sim_sqlf(n, NULL, err, "INSERT INTO member_log SELECT %llu, id, tags ->> 0, 0 FROM members WHERE id = %llu AND set_size(tags) > 0", (ull)t->unique,
-                      (ull)t->id);
+    bool adds = prng_below(&s->prng, 2) != 0;
+    ull e = (ull)prng_below(&s->prng, 3), k = (ull)t->unique, id = (ull)(t->id % 3);
+    const char *saw = adds ? "NULL" : "(SELECT json_group_array(l.k) FROM member_log l WHERE l.id = m.id AND l.e = o.e AND l.saw IS NULL)";
+    quartet_status rc = sim_sqlf(n, NULL, err, "INSERT INTO member_log SELECT %llu, m.id, o.e, %s FROM members m, (SELECT %llu AS e) o WHERE m.id = %llu", k, saw, e, id);
     if (rc != QUARTET_OK || conn_changes(n->c) == 0)
         return rc;
     sim_time_passes(s);
-    return sim_sqlf(n, NULL, err, "UPDATE members SET tags = %s(tags, (SELECT e FROM member_log WHERE k = %llu)) WHERE id = %llu", adds ? "set_add" : "set_remove",
-                    (ull)t->unique, (ull)t->id);
+    return sim_sqlf(n, NULL, err, "UPDATE members SET tags = %s(tags, %llu) WHERE id = %llu", adds ? "set_add" : "set_remove", e, id);
 }
 
 static quartet_status note(struct sim *s, struct sim_node *n, const struct sim_txn *t, struct err *err)
@@ -69,21 +65,21 @@ static quartet_status note(struct sim *s, struct sim_node *n, const struct sim_t
     return sim_sqlf(n, NULL, err, "UPDATE notes SET body = %llu WHERE id = %llu", (ull)t->unique, (ull)t->id);
 }
 
+/* Of the newest rows, so that several write to one. */
 static quartet_status win(struct sim *s, struct sim_node *n, const struct sim_txn *t, struct err *err)
 {
-    bool deletes = prng_below(&s->prng, 4) == 0;
-    quartet_status rc;
-    if (deletes)
-        rc = sim_sqlf(n, NULL, err,
-                      "INSERT INTO win_log SELECT %llu, id, (SELECT json_group_array(k) FROM win_log WHERE id = %llu AND saw IS NULL) FROM wins WHERE id = %llu",
-                      (ull)t->unique, (ull)t->id, (ull)t->id);
-    else
-        rc = sim_sqlf(n, NULL, err, "INSERT INTO win_log SELECT %llu, id, NULL FROM wins WHERE id = %llu", (ull)t->unique, (ull)t->id);
-    if (rc != QUARTET_OK || conn_changes(n->c) == 0) /* deleted */
+    uint64_t what = prng_below(&s->prng, 8);
+    ull k = (ull)t->unique, at = (ull)prng_below(&s->prng, 3);
+    bool deletes = what < 2;
+    if (what == 7)
+        return sim_sqlf(n, NULL, err, "INSERT INTO wins (id) VALUES (%llu)", k);
+    const char *saw = deletes ? "(SELECT json_group_array(l.k) FROM win_log l WHERE l.id = w.id AND l.saw IS NULL)" : "NULL";
+    quartet_status rc = sim_sqlf(n, NULL, err, "INSERT INTO win_log SELECT %llu, id, %s FROM wins w ORDER BY id DESC LIMIT 1 OFFSET %llu", k, saw, at);
+    if (rc != QUARTET_OK || conn_changes(n->c) == 0) /* there are less rows */
         return rc;
     if (deletes)
-        return sim_sqlf(n, NULL, err, "DELETE FROM wins WHERE id = %llu", (ull)t->id);
-    return sim_sqlf(n, NULL, err, "UPDATE wins SET %s = %llu WHERE id = %llu", prng_below(&s->prng, 2) == 0 ? "name" : "qty", (ull)t->unique, (ull)t->id);
+        return sim_sqlf(n, NULL, err, "DELETE FROM wins WHERE id = (SELECT id FROM win_log WHERE k = %llu)", k);
+    return sim_sqlf(n, NULL, err, "UPDATE wins SET name = %llu WHERE id = (SELECT id FROM win_log WHERE k = %llu)", k, k);
 }
 
 /* Anything at all, births and deletes among it. */
@@ -119,12 +115,10 @@ static const struct sim_invariant invariants[] = {
     {"a MAXIMUM or MINIMUM is not the outermost value that was written (peaks, peak_log)",
      "SELECT count(*) FROM peaks p LEFT JOIN (SELECT id, max(v) AS hi, min(v) AS lo FROM peak_log GROUP BY id) l ON l.id = p.id "
      "WHERE p.hi IS DISTINCT FROM l.hi OR p.lo IS DISTINCT FROM l.lo"},
-    {"a SET is not what was added and not taken away (members, member_log)",
-     "SELECT count(*) FROM member_log a JOIN members m ON m.id = a.id WHERE a.adds = 1 AND "
-     "set_has(m.tags, a.e) = EXISTS (SELECT 1 FROM member_log c WHERE c.adds = 0 AND c.e = a.e)"},
-    {"a SET holds what nobody added (members, member_log)",
-     "SELECT count(*) FROM members m WHERE set_size(m.tags) <> (SELECT count(*) FROM member_log a WHERE a.id = m.id AND a.adds = 1 AND "
-     "NOT EXISTS (SELECT 1 FROM member_log c WHERE c.adds = 0 AND c.e = a.e))"},
+    {"a SET is not what was added and not taken away by one who had seen it (members, member_log)",
+     "SELECT count(*) FROM (SELECT DISTINCT id, e FROM member_log) i JOIN members m ON m.id = i.id WHERE set_has(m.tags, i.e) <> "
+     "EXISTS (SELECT 1 FROM member_log a WHERE a.id = i.id AND a.e = i.e AND a.saw IS NULL AND NOT EXISTS "
+     "(SELECT 1 FROM member_log c, json_each(c.saw) x WHERE c.id = i.id AND c.e = i.e AND x.value = a.k))"},
     {"a value of a MULTIVALUE column went without being seen, or came back (notes, note_log)",
      "SELECT count(*) FROM note_log a JOIN (SELECT id, siblings(body) AS all_of FROM notes) m ON m.id = a.id WHERE "
      "EXISTS (SELECT 1 FROM json_each(m.all_of) x WHERE x.value = a.k) = EXISTS (SELECT 1 FROM note_log c, json_each(c.saw) y WHERE c.id = a.id AND y.value = a.k)"},
