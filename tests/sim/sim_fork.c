@@ -120,11 +120,11 @@ void sim_fork_end(struct sim *s)
             s->batches[i].maybe_lost = true; /* what an honest node took all will have */
     }
     sim_stop_node(s, liar);
+    sim_net_links(s); /* the others see it go */
     fault_env_deinit(&n->env);
     sim_purge_free(n);
     if (n->has_aside)
         fault_env_deinit(&n->aside);
     n->has_aside = false;
     s->o.nodes--;
-    sim_net_links(s);
 }
