@@ -49,6 +49,9 @@ for f in cases/*.workload; do
     says "$name" "\"anomaly\":\"${name//_/ }\""
 done
 
+expect 1 overspent --schema cases/all.sql --workload cases/overspending.workload
+says overspent 'helps       table tally: n COUNTER CHECK (n >= 0)'
+
 # The same seed, the same report.
 expect 1 again --schema $e/bank_naive.sql --workload $e/bank.workload --json --runs 50 --seed 7
 expect 1 again2 --schema $e/bank_naive.sql --workload $e/bank.workload --json --runs 50 --seed 7
