@@ -50,7 +50,6 @@
     X(HELD_DROPPED)       /* what must wait for something else is dropped and counts as received */ \
     X(GAP_TAKEN)          /* a batch is taken though the one before it is missing */ \
     X(SHARE_IGNORED)      /* a bounded counter is taken from as long as there is room anywhere, whoever holds it */ \
-    X(SHARE_OF_OLD_RUN)   /* a new incarnation takes its predecessor's share before that one is closed */ \
     X(SHARE_NOT_LOCKED)   /* COMMIT does not look whether the share still suffices */ \
     X(SHARE_KEPT)         /* who gives room to another does not count it off its own */ \
     X(SHARE_OF_ANY_LIFE)  /* an addition goes to the newest of several births, whatever room it has */ \

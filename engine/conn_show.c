@@ -6,6 +6,7 @@
 
 #include "kind.h"
 #include "parser/parse.h"
+#include "share.h"
 
 /* A table under construction in the caller's arena. */
 struct builder {
@@ -251,13 +252,15 @@ static quartet_status show_what(conn *c, const struct catalog *catalog, const st
         return show_settings(c, a, out, err);
     if (strcmp(s->what, "STATUS") == 0 || strcmp(s->what, "STORE") == 0)
         return show_status(c, a, out, err);
+    if (strcmp(s->what, "SHARES") == 0)
+        return share_show(c->d, s->name.name.text, a, out, err);
     const char *setting = conn_setting_text(c, s->what, a);
     if (setting != NULL)
         return show_one_setting(s->what, setting, a, out, err);
     if (strcmp(s->what, "CLUSTER") == 0)
         return err_set(err, QUARTET_ERROR, "this database is not a member of a cluster");
     return err_set(err, QUARTET_ERROR,
-                   "SHOW %s is not known; there are TABLES, VIEWS, COLUMNS FROM t, INDEX FROM t, CREATE TABLE t, CREATE VIEW v, SETTINGS, STATUS and CLUSTER", s->what);
+                   "SHOW %s is not known; there are TABLES, VIEWS, COLUMNS FROM t, INDEX FROM t, CREATE TABLE t, CREATE VIEW v, SHARES [FROM t], SETTINGS, STATUS and CLUSTER", s->what);
 }
 
 quartet_status conn_show(conn *c, const struct ast_show *s, struct arena *a, struct conn_table *out, struct err *err)

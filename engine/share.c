@@ -57,9 +57,7 @@ static bool is_mine(const db *d, struct chain_id chain)
 {
     if (!d->identity.member || chain_id_cmp(chain, share_self(d)) == 0)
         return true;
-    if (chain.slot != d->identity.slot)
-        return false;
-    return plant_is(PLANT_SHARE_OF_OLD_RUN) || chain_id_cmp(share_heir(d, chain), share_self(d)) == 0;
+    return chain.slot == d->identity.slot && chain_id_cmp(share_heir(d, chain), share_self(d)) == 0;
 }
 
 quartet_status share_rooms(db *d, const struct table_def *t, const struct row_life *life, const struct share_of *of, const struct share_move *moves, uint32_t count,

@@ -28,12 +28,13 @@ static quartet_status run(struct sim *s, struct sim_node *n, struct sim_txn *t, 
         return sim_sqlf(n, NULL, err, "INSERT INTO bnd VALUES (%llu, %lld) ON CONFLICT (id) DO UPDATE SET n = n + 1", id, (long long)prng_between(&s->prng, 0, 9));
     if (what <= 11)
         return sim_sqlf(n, NULL, err, "UPDATE bnd SET n = n + %lld WHERE id = %llu", by, id);
-    quartet_status rc = sim_sqlf(n, NULL, err, "UPDATE lim SET n = n + %lld.5 WHERE id = %llu", by, id);
-    if (rc == QUARTET_OK && what > 17) { /* more of the same transaction: what it takes adds up */
+    if (what <= 15)
+        return sim_sqlf(n, NULL, err, "UPDATE lim SET n = n + %lld.5 WHERE id = %llu", by, id);
+    /* What it takes adds up, and while it is open others ask for what is left. */
+    quartet_status rc = sim_sqlf(n, NULL, err, "UPDATE lim SET n = n - 2 WHERE id = %llu", id);
+    for (int i = 0; i < 4; i++)
         sim_time_passes(s);
-        rc = sim_sqlf(n, NULL, err, "UPDATE lim SET n = n - 1 WHERE id = %llu", id);
-    }
-    return rc;
+    return rc == QUARTET_OK ? sim_sqlf(n, NULL, err, "UPDATE lim SET n = n - 1 WHERE id = %llu", id) : rc;
 }
 
 static bool may_fail(quartet_status rc, const struct err *err)

@@ -2,6 +2,7 @@
  * model. Nodes are databases in one process that exchange batches by hand, so a statement never waits: it asks, fails, and does better once the answers are here. */
 #include "cluster_help.h"
 #include "dir_help.h"
+#include "engine/conn.h"
 #include "engine/share.h"
 #include "query_help.h"
 
@@ -109,6 +110,19 @@ static void test_share_is_asked_for_and_given(void)
     run_sql(c->d[1], "UPDATE stock SET n = n - 3"); /* a fair part came: 10 */
     run_sql(c->d[1], "UPDATE stock SET n = n - 7");
     expect_error(c->d[1], "UPDATE stock SET n = n - 1", QUARTET_UNAVAILABLE, "subtract 0 of the 20", -2);
+    struct arena shown = {0};
+    struct conn_table shares;
+    struct err err = ERR_INIT;
+    OK(share_show(c->d[1], "stock", &shown, &shares, &err));
+    CU_ASSERT_EQUAL_FATAL(shares.row_count, 3); /* node 2 has answered, with nothing. table_name, row_key, column_name, bound, node, incarnation, share, state */
+    for (uint32_t i = 0; i < 3; i++) {
+        const struct value *line = shares.values + (size_t)i * shares.column_count;
+        CU_ASSERT_EQUAL(line[6].i, line[4].i == 0 ? 20 : 0);
+        CU_ASSERT(slice_eq(line[1].s, slice_of("'pen'", 5)));
+        CU_ASSERT(slice_eq(line[7].s, line[4].i == 1 ? slice_of("this node", 9) : slice_of("its node's", 10)));
+    }
+    CU_ASSERT_EQUAL(share_show(c->d[1], "nothing", &shown, &shares, &err), QUARTET_ERROR);
+    arena_free_all(&shown);
     CU_ASSERT_EQUAL(try_sql(c->d[0], "UPDATE stock SET n = n - 21"), QUARTET_UNAVAILABLE); /* it has 20 by now, and does not know of the 10 */
     run_sql(c->d[0], "UPDATE stock SET n = n - 20");
     settle(c, 4);
