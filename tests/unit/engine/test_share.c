@@ -243,6 +243,33 @@ static void test_share_two_births(void)
         }
 }
 
+/* Counters of concurrent INSERTs add up: a sum beyond a bound is out of sight, and comes back when it is within. */
+static void test_share_two_births_beyond_a_bound(void)
+{
+    struct cluster *c = start(3, "CREATE TABLE seats (id INTEGER PRIMARY KEY, n INTEGER COUNTER CHECK (n <= 10))");
+    run_sql(c->d[0], "INSERT INTO seats VALUES (1, 7)");
+    cluster_seal(c, 0);
+    (void)cluster_give(c, 2, c->pool.count - 1);
+    db *late = c->d[2]; /* it has seen the first INSERT, and hears nothing for a while */
+    c->d[2] = NULL;
+    c->count = 2;
+    run_sql(c->d[1], "INSERT INTO seats VALUES (1, 6)");
+    settle(c, 2);
+    for (int i = 0; i < 2; i++) {
+        expect_rows(c->d[i], "SELECT n FROM seats", "");
+        expect_rows(c->d[i], "SELECT count(*) FROM quartet_quarantined", "1\n");
+    }
+    c->d[2] = late;
+    c->count = 3;
+    run_sql(late, "DELETE FROM seats");
+    settle(c, 3);
+    for (int i = 0; i < 3; i++)
+        expect_rows(c->d[i], "SELECT n FROM seats", "6\n");
+    const char *tables[] = {"seats", NULL};
+    cluster_expect_equal(c, tables, 0);
+    cluster_free(c);
+}
+
 /* A row that is deleted and inserted anew begins with new room; what is said of the old one is swept away. */
 static void test_share_of_a_new_birth(void)
 {
@@ -531,6 +558,7 @@ const struct unit_test unit_tests[] = {
     {"small parts", test_share_small_parts_come_together},
     {"both bounds", test_share_of_both_bounds_and_decimals},
     {"two births", test_share_two_births},
+    {"two births beyond a bound", test_share_two_births_beyond_a_bound},
     {"a new birth", test_share_of_a_new_birth},
     {"restored backup", test_share_of_a_restored_backup},
     {"random histories", test_share_random_histories},
