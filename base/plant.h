@@ -50,9 +50,7 @@
     X(HELD_DROPPED)       /* what must wait for something else is dropped and counts as received */ \
     X(GAP_TAKEN)          /* a batch is taken though the one before it is missing */ \
     X(SHARE_IGNORED)      /* a bounded counter is taken from as long as there is room anywhere, whoever holds it */ \
-    X(SHARE_NOT_LOCKED)   /* COMMIT does not look whether the share still suffices */ \
     X(SHARE_KEPT)         /* who gives room to another does not count it off its own */ \
-    X(SHARE_OF_ANY_LIFE)  /* an addition goes to the newest of several births, whatever room it has */ \
     X(PURGE_UNASKED)      /* rows that are not live go before every member has their end */ \
     X(PURGE_NOT_NAMED)    /* the purge vector is not stored with rows that go */ \
     X(PURGE_NEVER)        /* rows that may go stay */ \

@@ -233,13 +233,21 @@ int32_t table_column(const struct table_def *t, const char *name)
     return -1;
 }
 
+/* key_get failed on column i, whose bytes begin at `at`: they are damaged, or there was no memory for the text in them. */
+static quartet_status key_failed(const struct table_def *t, struct bytes_in at, uint32_t i, const struct arena *a, struct err *err)
+{
+    return key_skip(&at, &t->keys[i]) ? arena_fail(a, err) : err_set(err, QUARTET_CORRUPT, "damaged key in table %s", t->name);
+}
+
 static quartet_status decode(const struct table_def *t, struct slice key, const struct record_view *view, struct value *values, struct arena *a,
                              struct err *err)
 {
     struct bytes_in in = bytes_in(key.p, key.n);
-    for (uint32_t i = 0; i < t->key_count; i++)
+    for (uint32_t i = 0; i < t->key_count; i++) {
+        struct bytes_in at = in;
         if (!key_get(&in, &t->keys[i], &values[t->key_columns[i]], a))
-            return err_set(err, QUARTET_CORRUPT, "damaged key in table %s", t->name);
+            return key_failed(t, at, i, a, err);
+    }
     in = bytes_in(view->values.p, view->values.n);
     for (uint32_t i = 0; i < t->rows.count; i++) {
         struct value *v = &values[t->record_columns[i]];
@@ -278,9 +286,10 @@ quartet_status table_key_text(const struct table_def *t, struct slice key, struc
     *out = VALUE_NULL_INIT;
     for (uint32_t i = 0; i < t->key_count && !t->hidden_key; i++) {
         struct value v;
+        struct bytes_in at = in;
         if (!key_get(&in, &t->keys[i], &v, a)) {
             buf_deinit(&text);
-            return err_set(err, QUARTET_CORRUPT, "damaged key in table %s", t->name);
+            return key_failed(t, at, i, a, err);
         }
         if (i > 0)
             buf_str(&text, ", ");

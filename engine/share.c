@@ -411,12 +411,12 @@ quartet_status share_commit(txn *t, const struct table_def *table, struct slice 
     if (rc == QUARTET_OK && adds)
         rc = look(&k, latest != NULL ? latest : t->snap, NULL, err);
     kv_release(latest);
-    if (rc == QUARTET_OK && adds && k.best.is != SHARE_FITS && !plant_is(PLANT_SHARE_NOT_LOCKED))
+    if (rc == QUARTET_OK && adds && k.best.is != SHARE_FITS)
         rc = err_set(err, QUARTET_SERIALIZATION,
                      "another transaction took from this node's share of a COUNTER of table %s: nothing was written, retry the transaction", table->name);
     if (rc == QUARTET_OK && k.best.is == SHARE_FITS)
         ask_early(d, &k);
-    *life = plant_is(PLANT_SHARE_OF_ANY_LIFE) ? (struct ver){0} : k.life;
+    *life = k.life;
     arena_free_all(&a);
     return rc;
 }

@@ -134,7 +134,10 @@ quartet_status share_ask(db *d, const struct share_of *of, __int128 lacking, int
         i->asked = s->last_asked = now > s->last_asked ? now : s->last_asked + 1;
         *asked = i->asked;
     }
+    bool full = i == NULL && s->asks.count >= SHARE_ITEMS_MAX;
     pthread_mutex_unlock(&s->lock);
+    if (i == NULL && !full)
+        return err_nomem(err);
     if (i == NULL)
         return err_set(err, QUARTET_LIMIT, "more than %u requests for shares of COUNTERs wait to be sent", SHARE_ITEMS_MAX);
     db_notify(d);

@@ -243,6 +243,49 @@ static void test_share_two_births(void)
         }
 }
 
+static quartet_status session_sql(conn *c, const char *sql)
+{
+    conn_stmt *s = NULL;
+    size_t consumed;
+    struct batch rows;
+    struct err err = ERR_INIT;
+    quartet_status rc = conn_prepare(c, sql, strlen(sql), &s, &consumed, &err);
+    while (rc == QUARTET_OK && (rc = conn_step(s, &rows, &err)) == QUARTET_OK && rows.n > 0)
+        ;
+    conn_finalize(s);
+    return rc;
+}
+
+/* A transaction is open, and has found enough; before it commits the share is given away. */
+static void test_share_given_away_before_commit(void)
+{
+    struct cluster *c = start(2, STOCK);
+    struct prng r;
+    struct err err = ERR_INIT;
+    conn *open = NULL;
+    prng_seed(&r, 7);
+    run_sql(c->d[0], "INSERT INTO stock VALUES ('pen', 10)");
+    settle(c, 2);
+    CU_ASSERT_EQUAL(try_sql(c->d[1], "UPDATE stock SET n = n - 6"), QUARTET_UNAVAILABLE);
+    db_tick(c->d[1]);
+    OK(conn_open(c->d[0], &open, &err));
+    CU_ASSERT_EQUAL(session_sql(open, "BEGIN"), QUARTET_OK);
+    CU_ASSERT_EQUAL(session_sql(open, "UPDATE stock SET n = n - 5"), QUARTET_OK);
+    cluster_exchange(c, &r); /* the request comes */
+    db_tick(c->d[0]);        /* and is answered */
+    CU_ASSERT_EQUAL(session_sql(open, "COMMIT"), QUARTET_SERIALIZATION);
+    conn_close(open);
+    settle(c, 3);
+    expect_rows(c->d[0], "SELECT n FROM stock", "10\n"); /* nothing was taken; what COMMIT lacked it has asked for */
+    (void)try_sql(c->d[1], "UPDATE stock SET n = n - 10");
+    settle(c, 4);
+    run_sql(c->d[1], "UPDATE stock SET n = n - 10");
+    settle(c, 5);
+    for (int i = 0; i < 2; i++)
+        expect_rows(c->d[i], "SELECT n FROM stock", "0\n");
+    cluster_free(c);
+}
+
 /* Counters of concurrent INSERTs add up: a sum beyond a bound is out of sight, and comes back when it is within. */
 static void test_share_two_births_beyond_a_bound(void)
 {
@@ -558,6 +601,7 @@ const struct unit_test unit_tests[] = {
     {"small parts", test_share_small_parts_come_together},
     {"both bounds", test_share_of_both_bounds_and_decimals},
     {"two births", test_share_two_births},
+    {"given away before COMMIT", test_share_given_away_before_commit},
     {"two births beyond a bound", test_share_two_births_beyond_a_bound},
     {"a new birth", test_share_of_a_new_birth},
     {"restored backup", test_share_of_a_restored_backup},
