@@ -4,6 +4,9 @@
 
 #include "plan.h"
 
+#include <string.h>
+#include <strings.h>
+
 static quartet_status prefixed(quartet_status rc, const char *what, const char *name,
                                struct err *err)
 {
@@ -15,9 +18,31 @@ static quartet_status prefixed(quartet_status rc, const char *what, const char *
     return rc;
 }
 
+static bool is_now(const struct expr *e)
+{
+    return e->op == EXPR_CONST && e->u.value.type == VALUE_TEXT && e->u.value.s.n == 3 &&
+           strncasecmp((const char *)e->u.value.s.p, "now", 3) == 0;
+}
+
+/* The same for the same row on every node, at any time: a CHECK is asked again wherever the row
+ * comes to. Functions of time are, as long as they do not ask for the present. */
+static bool always_same(void *arg, const struct expr *e)
+{
+    const char **name = arg;
+    if (e->op != EXPR_CALL || (e->u.func->flags & FUNC_DETERMINISTIC) != 0)
+        return true;
+    bool same = (e->u.func->flags & FUNC_STABLE) != 0 && e->arg_count > 0 &&
+                !(e->arg_count == 1 && strcmp(e->u.func->name, "strftime") == 0);
+    for (uint32_t i = 0; i < e->arg_count && same; i++)
+        same = !is_now(e->args[i]);
+    *name = e->u.func->name;
+    return same;
+}
+
 quartet_status plan_check_table(struct catalog *catalog, const struct table_def *t, struct arena *a,
                                 struct err *err)
 {
+    const char *function;
     struct bind b = {.a = a, .catalog = catalog};
     struct bquery *q = arena_zalloc(a, 1, sizeof *q); /* slots and subqueries may point to both */
     struct scope *s = arena_zalloc(a, 1, sizeof *s);
@@ -31,6 +56,10 @@ quartet_status plan_check_table(struct catalog *catalog, const struct table_def 
         rc = bind_expr(&b, s, t->checks[i].expr, &e, err);
         if (rc == QUARTET_OK && bind_has_subquery(e))
             rc = err_set(err, QUARTET_ERROR, "a subquery cannot stand in a CHECK");
+        if (rc == QUARTET_OK && !expr_walk(e, always_same, &function))
+            rc = err_set(err, QUARTET_ERROR,
+                         "%s() cannot stand in a CHECK: it is asked on every node, at any time, and must give the same there",
+                         function);
         rc = prefixed(rc, "CHECK", t->checks[i].name != NULL ? t->checks[i].name : t->name, err);
     }
     struct scope none = {.query = q, .clause = "DEFAULT"};

@@ -17,6 +17,15 @@ static void test_exec_write_constraints_name_the_row(void)
     expect_error(d, "UPDATE t SET c = -1", QUARTET_CONSTRAINT, "CHECK", -2);
     expect_rows(d, "SELECT * FROM t", "1|1|x|7\n");     /* a statement that fails leaves nothing */
     run_sql(d, "INSERT INTO t(a, c) VALUES (2, NULL)"); /* a CHECK that is NULL passes */
+    static const char *const changing[] = {"x < now()", "x <> random()", "x > date('now')", "x < CURRENT_TIMESTAMP", "x > strftime('%Y')", "1 < abs(random())"};
+    for (size_t i = 0; i < sizeof changing / sizeof *changing; i++) {
+        char sql[120];
+        (void)snprintf(sql, sizeof sql, "CREATE TABLE never(x TEXT CHECK (%s))", changing[i]);
+        expect_error(d, sql, QUARTET_ERROR, "cannot stand in a CHECK", -2);
+    }
+    run_sql(d, "CREATE TABLE day(x TEXT CHECK (date(x) = x AND strftime('%Y', x) > '2000'))");
+    expect_error(d, "INSERT INTO day VALUES ('1999-01-01')", QUARTET_CONSTRAINT, "CHECK", -2);
+    run_sql(d, "INSERT INTO day VALUES ('2024-02-29')");
     expect_rows(
         d, "INSERT OR IGNORE INTO t(a, b) VALUES (NULL, 'n'), (3, 'x'), (4, 'z') RETURNING a, b",
         "4|z\n");
