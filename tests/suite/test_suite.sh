@@ -61,7 +61,7 @@ expect 1 forms --schema $e/bank_naive.sql --workload $e/bank.workload --json --j
 says forms '"held":false' '"schedule":[{"step":"node ' '"verdict":"helps"'
 if command -v python3 >/dev/null; then
     python3 -c 'import json,sys; json.load(open(sys.argv[1]))' "$out/forms" || fail "the JSON is none"
-    python3 -c 'import sys, xml.etree.ElementTree as e; r = e.parse(sys.argv[1]).getroot(); s = r.find("testsuite"); assert s.get("tests") == "3" and s.get("failures") == "2" and len(s.findall("testcase/failure")) == 2' \
+    python3 -c 'import sys, xml.etree.ElementTree as e; r = e.parse(sys.argv[1]).getroot(); s = r.find("testsuite"); assert s.get("tests") == "4" and s.get("failures") == "2" and len(s.findall("testcase/failure")) == 2' \
         "$out/junit.xml" || fail "the JUnit XML is not what it should be"
 fi
 
