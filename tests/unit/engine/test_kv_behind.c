@@ -108,9 +108,9 @@ static void test_kv_behind_survives_failing_memory(void)
             rc = kv_behind_drain(b, &err);
         done = mem_fail_hits() == 0;
         mem_fail_at(0, false);
+        kv_behind_free(b); /* without memory for more it may still be taking what it had */
         CU_ASSERT_EQUAL(rc, done ? QUARTET_OK : QUARTET_NOMEM);
         CU_ASSERT_TRUE(t.good && (!done || t.bytes == put));
-        kv_behind_free(b);
     }
     CU_ASSERT_TRUE(done);
 }
