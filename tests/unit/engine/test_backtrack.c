@@ -1,4 +1,6 @@
 /* test_backtrack.c - AS OF and BACKTRACK as SQL: what they read, what they write, what they refuse. */
+#include "cluster_help.h"
+#include "engine/conn.h"
 #include "query_help.h"
 
 /* The newest stamp, kept in `out`. */
@@ -137,6 +139,78 @@ static void test_backtrack_of_columns_that_came_later(void)
     help_close(d);
 }
 
+/* One transaction: a row in each of two tables, an addition, a column of an old row. */
+static void write_everywhere(db *d, int id)
+{
+    static const char *const text[] = {"BEGIN", "INSERT INTO t (id, a) VALUES (%d, 'new')", "INSERT INTO later VALUES (%d)", "UPDATE t SET n = n + 1, a = 'set by %d' WHERE id = 1", "COMMIT"};
+    struct err err = ERR_INIT;
+    conn *c = NULL;
+    OK(conn_open(d, &c, &err));
+    for (int i = 0; i < 5; i++) {
+        char sql[128], number[16];
+        const char *at = strstr(text[i], "%d");
+        size_t consumed, head = at != NULL ? (size_t)(at - text[i]) : strlen(text[i]);
+        snprintf(number, sizeof number, "%d", id);
+        snprintf(sql, sizeof sql, "%.*s%s%s", (int)head, text[i], at != NULL ? number : "", at != NULL ? at + 2 : "");
+        conn_stmt *s = NULL;
+        struct batch rows;
+        OK(conn_prepare(c, sql, strlen(sql), &s, &consumed, &err));
+        OK(conn_step(s, &rows, &err));
+        conn_finalize(s);
+    }
+    conn_close(c);
+}
+
+/* Two members. What B wrote and A had not seen when A set the database back stays, each transaction whole, in tables too that A did not know; what A had seen goes. */
+static void test_backtrack_keeps_what_it_had_not_seen(void)
+{
+    char s1[32], s2[32], want[128];
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct prng r;
+        prng_seed(&r, seed);
+        struct cluster *c = cluster_new(2);
+        db *a = c->d[0], *b = c->d[1];
+        run_sql(a, "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, n INTEGER COUNTER)");
+        run_sql(a, "INSERT INTO t VALUES (1, 'good', 10), (2, 'two', 20)");
+        cluster_exchange(c, &r);
+        stamp(a, s1);
+        run_sql(b, "CREATE TABLE later(id INTEGER PRIMARY KEY)");
+        run_sql(b, "ALTER TABLE t ADD COLUMN g INTEGER DEFAULT 5");
+        int seen = (int)prng_below(&r, 4), unseen = (int)prng_below(&r, 4), id = 100;
+        for (int i = 0; i < seen; i++)
+            write_everywhere(b, id++);
+        run_sql(b, "DELETE FROM t WHERE id = 2");
+        cluster_exchange(c, &r);
+        stamp(b, s2);
+        for (int i = 0; i < unseen; i++)
+            write_everywhere(b, id++);
+        run_sql(b, "CREATE TABLE unknown(id INTEGER PRIMARY KEY, g INTEGER)");
+        run_sql(b, "INSERT INTO unknown VALUES (1, 1)");
+        run_sql(b, "UPDATE t SET g = 6 WHERE id = 1");
+        run_sql(a, with("BACKTRACK DATABASE TO STAMP %s", s1));
+        expect_rows(a, "SELECT count(*) FROM later", "0\n");
+        expect_rows(a, "SELECT * FROM t", "1|good|10|5\n2|two|20|5\n");
+        cluster_exchange(c, &r);
+        for (int k = 0; k < 2; k++) {
+            snprintf(want, sizeof want, "%d|%d|%d|%d\n", unseen, unseen, 10 + unseen, unseen);
+            expect_rows(c->d[k], "SELECT (SELECT count(*) FROM t WHERE a = 'new'), (SELECT count(*) FROM later), n, (SELECT count(*) FROM t JOIN later USING (id)) FROM t WHERE id = 1", want);
+            expect_rows(c->d[k], "SELECT * FROM unknown", "1|1\n");
+            expect_rows(c->d[k], "SELECT a, n FROM t WHERE id = 2", "two|20\n");
+            expect_rows(c->d[k], "SELECT g FROM t WHERE id = 1", "6\n"); /* A did not write what did not differ */
+        }
+        cluster_expect_equal(c, (const char *const[]){"t", "later", "unknown", NULL}, seed);
+        run_sql(b, with("BACKTRACK DATABASE TO STAMP %s", s2)); /* undone: what was mistaken is there again, and what came after goes */
+        cluster_exchange(c, &r);
+        for (int k = 0; k < 2; k++) {
+            snprintf(want, sizeof want, "%d|%d|%d|0\n", seen, seen, 10 + seen);
+            expect_rows(c->d[k], "SELECT (SELECT count(*) FROM t WHERE a = 'new'), (SELECT count(*) FROM later), n, (SELECT count(*) FROM unknown) FROM t WHERE id = 1", want);
+            expect_rows(c->d[k], "SELECT count(*) FROM t WHERE id = 2", "0\n");
+        }
+        cluster_expect_equal(c, (const char *const[]){"t", "later", "unknown", NULL}, seed);
+        cluster_free(c);
+    }
+}
+
 const char *const unit_suite = "backtrack";
 const struct unit_test unit_tests[] = {
     {"reads", test_backtrack_reads_rows_as_they_were},
@@ -144,5 +218,6 @@ const struct unit_test unit_tests[] = {
     {"writes", test_backtrack_writes_old_values_and_can_be_undone},
     {"unique", test_backtrack_where_unique_values_changed_hands},
     {"columns", test_backtrack_of_columns_that_came_later},
+    {"unseen", test_backtrack_keeps_what_it_had_not_seen},
     {NULL, NULL},
 };
