@@ -23,6 +23,7 @@ got=$(sqlite3 :memory: "SELECT json_extract(value, '$.name') FROM json_each(read
 [ "${got% }" = "$names" ] || fail "names with figures: expected [$names], got [$got]"
 [ -z "$(find "$tmp" -mindepth 1 -name 'quartet-bench-*')" ] || fail "its temporary directory is still there"
 TMPDIR=$tmp timeout 60 "$bench" --json --rows 1000 --runs 1 growth growth_sqlite 2>/dev/null | grep -c '"ratio": [0-9]' | grep -qx 2 || fail "growth gives no figures"
+TMPDIR=$tmp timeout 60 "$bench" --json --seconds 0.05 --runs 1 limit_sync limit_group_8 limit_group_32 2>/dev/null | grep -c '"quartet": [0-9]' | grep -qx 3 || fail "the limits give no figures"
 "$bench" --runs 0 >/dev/null 2>&1
 [ $? = 64 ] || fail "wrong arguments should end with status 64"
 "$bench" no_such_name >/dev/null 2>&1
