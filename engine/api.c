@@ -245,27 +245,41 @@ static char *row_text(quartet_stmt *stmt, int column)
     return text == NULL ? NULL : (char *)(uintptr_t)text;
 }
 
-static int run_rows(quartet_stmt *stmt, int (*callback)(void *arg, int columns, char **values, char **names), void *arg, char **cells)
+static int call_back(quartet_stmt *stmt, int (*callback)(void *arg, int columns, char **values, char **names), void *arg, int columns, char **cells)
 {
-    int rc, columns = quartet_column_count(stmt);
-    while ((rc = quartet_step(stmt)) == QUARTET_ROW) {
-        if (callback == NULL)
-            continue;
-        for (int c = 0; c < columns; c++) {
-            cells[c] = row_text(stmt, c);
-            cells[columns + c] = (char *)(uintptr_t)quartet_column_name(stmt, c);
-            if (cells[c] == NULL && quartet_column_type(stmt, c) != QUARTET_NULL) { /* no memory for its text: it must not pass for NULL */
-                struct err err = ERR_INIT;
-                err_nomem(&err);
-                return api_fail(stmt->db, &err, NULL, 0);
-            }
-        }
-        if (callback(arg, columns, cells, cells + columns) != 0) {
-            struct err err = ERR_INIT;
-            err_set(&err, QUARTET_INTERRUPTED, "the callback asked to stop");
+    struct err err = ERR_INIT;
+    for (int c = 0; c < columns; c++) {
+        cells[c] = row_text(stmt, c);
+        cells[columns + c] = (char *)(uintptr_t)quartet_column_name(stmt, c);
+        if (cells[c] == NULL && quartet_column_type(stmt, c) != QUARTET_NULL) { /* no memory for its text: it must not pass for NULL */
+            err_nomem(&err);
             return api_fail(stmt->db, &err, NULL, 0);
         }
     }
+    if (callback(arg, columns, cells, cells + columns) == 0)
+        return QUARTET_OK;
+    err_set(&err, QUARTET_INTERRUPTED, "the callback asked to stop");
+    return api_fail(stmt->db, &err, NULL, 0);
+}
+
+/* The columns are asked for when there is a row: before, that would be a question of its own to a node. */
+static int run_rows(quartet_stmt *stmt, int (*callback)(void *arg, int columns, char **values, char **names), void *arg)
+{
+    char **cells = NULL;
+    int rc, columns = 0;
+    while ((rc = quartet_step(stmt)) == QUARTET_ROW && callback != NULL) {
+        if (cells == NULL) {
+            columns = quartet_column_count(stmt);
+            cells = mem_zalloc((size_t)columns * 2 + 1, sizeof *cells);
+        }
+        struct err err = ERR_INIT;
+        rc = cells != NULL ? call_back(stmt, callback, arg, columns, cells) : (err_nomem(&err), api_fail(stmt->db, &err, NULL, 0));
+        if (rc != QUARTET_OK)
+            break;
+    }
+    while (rc == QUARTET_ROW) /* nobody wants them */
+        rc = quartet_step(stmt);
+    mem_free(cells);
     return rc == QUARTET_DONE ? QUARTET_OK : rc;
 }
 
@@ -284,13 +298,8 @@ int quartet_exec(quartet_db *q, const char *sql, int (*callback)(void *arg, int 
         rc = prepare(q, tail, (size_t)(end - tail), &stmt, &next);
         if (rc == QUARTET_OK && stmt == NULL)
             break;
-        if (rc == QUARTET_OK) {
-            int columns = callback != NULL ? quartet_column_count(stmt) : 0;
-            char **cells = mem_zalloc((size_t)columns * 2 + 1, sizeof *cells);
-            struct err err = ERR_INIT;
-            rc = cells != NULL ? run_rows(stmt, callback, arg, cells) : (err_nomem(&err), api_fail(q, &err, NULL, 0));
-            mem_free(cells);
-        }
+        if (rc == QUARTET_OK)
+            rc = run_rows(stmt, callback, arg);
         (void)quartet_finalize(stmt); /* repeats rc */
         tail = next;
     }

@@ -187,7 +187,7 @@ static void tell_outcome(remote_stmt *s, client_stmt *of)
 quartet_status remote_describe(remote_stmt *s, struct err *err)
 {
     size_t consumed = 0;
-    return s->prepared != NULL || s->once != NULL ? QUARTET_OK : client_prepare(s->r->c, s->sql, s->sql_len, &s->prepared, &consumed, err);
+    return s->prepared != NULL || s->once != NULL ? QUARTET_OK : client_describe(s->r->c, s->sql, s->sql_len, &s->prepared, &consumed, err);
 }
 
 static const client_stmt *described(const remote_stmt *s)

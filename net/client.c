@@ -279,9 +279,10 @@ static quartet_status take_answer(client *c, uint32_t id, struct client_answer *
     }
 }
 
-static quartet_status rolled_back(client *c, struct err *err)
+/* Whoever drops this error must not go on as if the transaction were open: what comes next would be committed by itself, half a transaction. */
+static quartet_status rolled_back(client *c, enum client_hint hint, struct err *err)
 {
-    c->transaction_lost = false;
+    c->transaction_lost = hint == CLIENT_HINT_ASKS;
     return err_set(err, QUARTET_NET, "transaction rolled back by failover; run it again");
 }
 
@@ -293,7 +294,7 @@ quartet_status client_ask(client *c, uint32_t id, enum client_hint hint, uint32_
         arena_free_all(&c->answer);
         rc = client_connect(c, err);
         if (c->transaction_lost)
-            return rolled_back(c, err);
+            return rolled_back(c, hint, err);
         if (rc != QUARTET_OK)
             return rc;
         if (needs_generation != 0 && needs_generation != c->generation)
@@ -313,8 +314,8 @@ quartet_status client_ask(client *c, uint32_t id, enum client_hint hint, uint32_
             ERR_INIT; /* go to another node at once; the next call says why where none is there */
         quartet_status connected = client_connect(c, &connecting);
         if (in_transaction && (!sent || hint != CLIENT_HINT_NONE))
-            return rolled_back(c, err);
-        if (sent && hint != CLIENT_HINT_READS)
+            return rolled_back(c, hint, err);
+        if (sent && hint != CLIENT_HINT_READS && hint != CLIENT_HINT_ASKS)
             return err_set(err, QUARTET_UNKNOWN_OUTCOME,
                            "the link broke before the answer came: it is unknown whether the "
                            "statement took effect");
@@ -432,7 +433,7 @@ quartet_status client_ping(client *c, uint64_t *rtt_us, struct err *err)
     uint32_t id = client_next_id(c);
     buf_clear(&c->request);
     session_put_simple(&c->request, SESSION_PING, id);
-    quartet_status rc = client_ask(c, id, CLIENT_HINT_READS, 0, &answer, err);
+    quartet_status rc = client_ask(c, id, CLIENT_HINT_ASKS, 0, &answer, err);
     if (rc != QUARTET_OK)
         return rc;
     if (answer.kind != SESSION_PONG)
@@ -450,7 +451,7 @@ quartet_status client_nodes(client *c, struct session_node nodes[SLOTS_MAX], uin
     uint32_t id = client_next_id(c);
     buf_clear(&c->request);
     session_put_simple(&c->request, SESSION_NODES, id);
-    quartet_status rc = client_ask(c, id, CLIENT_HINT_READS, 0, &answer, err);
+    quartet_status rc = client_ask(c, id, CLIENT_HINT_ASKS, 0, &answer, err);
     if (rc != QUARTET_OK)
         return rc;
     if (answer.kind != SESSION_NODES_ARE)

@@ -45,7 +45,8 @@ void client_close(client *c); /* NULL is allowed. All its statements must have b
 enum client_hint {
     CLIENT_HINT_NONE,  /* could be anything, COMMIT too */
     CLIENT_HINT_READS, /* no effect outside the session: may be run again; BEGIN and SET too */
-    CLIENT_HINT_WRITES /* has effects, but does not end a transaction */
+    CLIENT_HINT_WRITES, /* has effects, but does not end a transaction */
+    CLIENT_HINT_ASKS    /* a question around statements, whose error the caller may drop: a transaction that is lost with it is told by the next statement too */
 };
 
 /* A statement of its own: sent with its parameters in one message; rows come with client_step.
@@ -58,6 +59,9 @@ quartet_status client_execute(client *c, const char *sql, size_t n, const struct
 /* Prepare only; run it as often as you like. *out is NULL for blank text. */
 quartet_status client_prepare(client *c, const char *sql, size_t n, client_stmt **out,
                               size_t *consumed, struct err *err);
+/* The same for who only wants to know the columns and may drop the error. */
+quartet_status client_describe(client *c, const char *sql, size_t n, client_stmt **out,
+                               size_t *consumed, struct err *err);
 quartet_status client_run(client_stmt *s, const struct value *params, uint32_t param_count,
                           struct err *err);
 /* QUARTET_ROW: *row has client_column_count values, valid until the next call on this statement.

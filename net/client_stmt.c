@@ -137,12 +137,12 @@ static void put_request(client_stmt *s, uint8_t kind, uint32_t id, const struct 
     buf_deinit(&values);
 }
 
-static quartet_status prepare(client_stmt *s, size_t *consumed, struct err *err)
+static quartet_status prepare(client_stmt *s, enum client_hint hint, size_t *consumed, struct err *err)
 {
     struct client_answer answer;
     uint32_t id = client_next_id(s->client);
     put_request(s, SESSION_PREPARE, id, NULL, 0, 0);
-    quartet_status rc = client_ask(s->client, id, CLIENT_HINT_READS, 0, &answer, err);
+    quartet_status rc = client_ask(s->client, id, hint, 0, &answer, err);
     if (rc == QUARTET_OK && answer.kind != SESSION_PREPARED)
         rc = err_set(err, QUARTET_CORRUPT, "an unexpected answer to PREPARE");
     if (rc == QUARTET_OK && answer.result.consumed_bytes > s->sql_bytes)
@@ -159,8 +159,8 @@ static quartet_status prepare(client_stmt *s, size_t *consumed, struct err *err)
     return QUARTET_OK;
 }
 
-quartet_status client_prepare(client *c, const char *sql, size_t n, client_stmt **out,
-                              size_t *consumed, struct err *err)
+static quartet_status prepare_new(client *c, const char *sql, size_t n, enum client_hint hint,
+                                  client_stmt **out, size_t *consumed, struct err *err)
 {
     *out = NULL;
     client_stmt *s = stmt_new(c, sql, n, err);
@@ -168,7 +168,7 @@ quartet_status client_prepare(client *c, const char *sql, size_t n, client_stmt 
         return err->code;
     s->keep = true;
     size_t used = n;
-    quartet_status rc = prepare(s, &used, err);
+    quartet_status rc = prepare(s, hint, &used, err);
     bool blank = rc == QUARTET_OK && s->done;
     if (rc == QUARTET_OK && consumed != NULL)
         *consumed = used;
@@ -180,6 +180,18 @@ quartet_status client_prepare(client *c, const char *sql, size_t n, client_stmt 
     }
     *out = s;
     return QUARTET_OK;
+}
+
+quartet_status client_prepare(client *c, const char *sql, size_t n, client_stmt **out,
+                              size_t *consumed, struct err *err)
+{
+    return prepare_new(c, sql, n, CLIENT_HINT_READS, out, consumed, err);
+}
+
+quartet_status client_describe(client *c, const char *sql, size_t n, client_stmt **out,
+                               size_t *consumed, struct err *err)
+{
+    return prepare_new(c, sql, n, CLIENT_HINT_ASKS, out, consumed, err);
 }
 
 static void begin_run(client_stmt *s)
@@ -232,7 +244,7 @@ quartet_status client_run(client_stmt *s, const struct value *params, uint32_t p
         rc = client_connect(c, err);
         if (rc == QUARTET_OK && !c->transaction_lost &&
             (!s->prepared || s->generation != c->generation))
-            rc = prepare(s, NULL, err);
+            rc = prepare(s, CLIENT_HINT_READS, NULL, err);
         if (rc != QUARTET_OK)
             return rc;
         s->done = true;
