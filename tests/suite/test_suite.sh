@@ -36,10 +36,11 @@ expect 1 shop_naive --schema $e/shop_naive.sql --workload $e/shop_naive.workload
 says shop_naive 'Column n of table stock' 'Column items of table cart' 'helps       table stock: n COUNTER'
 expect 0 shop_cured --schema $e/shop_cured.sql --workload $e/shop_cured.workload --runs 300
 expect 1 booking_naive --schema $e/booking_naive.sql --workload $e/booking_naive.workload
-says booking_naive 'Anomaly: duplicate' 'Column seat of table booking'
+says booking_naive 'Anomaly: duplicate' 'Column seat of table booking' 'helps       table booking: UNIQUE (seat)'
 expect 0 booking_cured --schema $e/booking_cured.sql --workload $e/booking_cured.workload --runs 300
 expect 1 sessions_naive --schema $e/sessions_naive.sql --workload $e/sessions_naive.workload
-says sessions_naive 'Anomaly: lost update' 'Anomaly: mixed row' 'helps       table session: hits COUNTER' 'MERGE TOGETHER (zone, server)'
+says sessions_naive 'Anomaly: lost update' 'Anomaly: mixed row' 'helps       table session: hits COUNTER' 'helps       table session: MERGE TOGETHER (zone, server)' \
+    'helps       table session: last_seen MAXIMUM' 'table session: tags SET'
 expect 0 sessions_cured --schema $e/sessions_cured.sql --workload $e/sessions_cured.workload --runs 300
 
 # Each case is named after its anomaly.

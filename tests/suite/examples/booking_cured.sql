@@ -1,2 +1,2 @@
--- The seat is the key: two who book it at once have written one row, and all nodes show the same guest.
-CREATE TABLE booking (seat INTEGER PRIMARY KEY, guest TEXT NOT NULL);
+-- A seat can be in one booking only: of two that were made at once on different nodes the earlier one stands, on all nodes, and the other waits in quartet_quarantine.
+CREATE TABLE booking (id UUID PRIMARY KEY, seat INTEGER NOT NULL UNIQUE, guest TEXT NOT NULL);
