@@ -59,6 +59,9 @@ static quartet_status build_column(struct build *b, uint32_t at, uint32_t id, co
     for (uint32_t i = 0; i < at && i < b->t->visible_count; i++)
         if (at < b->t->visible_count && name_cmp(b->columns[i].name, c->name) == 0)
             return err_set_at(b->err, QUARTET_ERROR, def->name.offset, "column %s stands twice in table %s", c->name, b->src->name);
+    uint32_t reserved;
+    if (catalog_column_id(c->name, &reserved))
+        return err_set_at(b->err, QUARTET_ERROR, def->name.offset, "a column cannot be named %s: stored definitions mean a number by that", c->name);
     struct type_decl decl;
     quartet_status rc = types_from_name(def->type.text, def->type.arg_count, def->type.arg, &decl, b->err);
     if (rc != QUARTET_OK)
@@ -112,6 +115,9 @@ static quartet_status parse_column(struct build *b, const char *definition, stru
 /* Parse the added columns and hang them into the tree, so that constraints and the printed definition show them. */
 quartet_status build_added(struct build *b)
 {
+    b->own_name = arena_zalloc(b->a, b->base + b->src->added_count + 1u, sizeof *b->own_name);
+    if (b->own_name == NULL)
+        return build_nomem(b);
     for (uint32_t i = 0; i < b->src->added_count; i++) {
         struct ast_column_def *column;
         quartet_status rc = parse_column(b, b->src->added[i].sql, &column);
@@ -124,6 +130,7 @@ quartet_status build_added(struct build *b)
         if (defs->count > 0)
             memcpy(grown, defs->item, defs->count * sizeof *grown);
         grown[defs->count] = column;
+        b->own_name[b->base + i] = column->name.text;
         grown[defs->count]->name.text = arena_strndup(b->a, b->src->added[i].name, strlen(b->src->added[i].name));
         if (grown[defs->count]->name.text == NULL)
             return build_nomem(b);
@@ -155,6 +162,7 @@ static quartet_status override_column(struct build *b, uint32_t i, uint32_t base
     quartet_status rc = parse_column(b, o->sql, &def);
     if (rc != QUARTET_OK)
         return rc;
+    b->own_name[i] = def->name.text;
     def->name.text = arena_strndup(b->a, o->name, strlen(o->name));
     def->name.len = (uint32_t)strlen(o->name);
     b->ast->columns.item[i] = def;

@@ -26,8 +26,7 @@ static void drop_named(struct ast_constraints *list, const char *name)
 /* Does it name a column that is not there any longer? */
 static bool misses_column(struct build *b, const struct ast_constraint *c)
 {
-    struct buf text = {0};
-    bool misses = false;
+    bool misses = b->missed;
     for (uint32_t i = 0; i < c->columns.count && !misses; i++) {
         const struct ast_expr *e = c->columns.item[i].expr;
         while (e->kind == AST_EXPR_COLLATE)
@@ -36,14 +35,6 @@ static bool misses_column(struct build *b, const struct ast_constraint *c)
     }
     for (uint32_t i = 0; i < c->fk_columns.count && !misses; i++)
         misses = table_column(b->t, c->fk_columns.item[i].text) < 0;
-    if (c->check != NULL)
-        ast_print_expr(c->check, &text);
-    buf_u8(&text, 0);
-    for (uint32_t i = 0; i < b->src->override_count && c->check != NULL && !text.failed && !misses; i++) {
-        const struct table_override *o = &b->src->overrides[i];
-        misses = o->sql[0] == '\0' && build_names((const char *)text.data, o->name) && table_column(b->t, o->name) < 0;
-    }
-    buf_deinit(&text);
     return misses;
 }
 
@@ -54,6 +45,10 @@ static quartet_status add_one(struct build *b, const struct table_constraint *fr
     c->name.len = (uint32_t)strlen(from->name);
     if (c->name.text == NULL)
         return build_nomem(b);
+    b->missed = false;
+    quartet_status rc = catalog_rename_constraint(c, build_now_called, b, b->a, b->err);
+    if (rc != QUARTET_OK)
+        return rc;
     if (misses_column(b, c))
         return QUARTET_OK;
     *def = (struct constraint_def){.name = c->name.text, .id = from->id};

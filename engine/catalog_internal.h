@@ -17,13 +17,17 @@ struct build {
     uint32_t total;       /* columns ever, in the order of the definition and of ALTER TABLE; what follows is by that order */
     uint32_t *place;      /* position in columns */
     bool *dropped, *overridden;
+    uint32_t base;        /* how many CREATE TABLE had */
     const char **first_name;
+    const char **own_name; /* what its definition calls it; CREATE TABLE's as first_name */
     const struct ast_expr **first_default;
     uint32_t check_cap, fk_cap, index_cap;
     struct constraint_def *constraints;
     struct ast_constraint **more; /* that ALTER TABLE added; they name columns as they are called now */
     uint32_t more_count;
     bool present;                 /* one of those is at work */
+    uint32_t at_column;           /* whose own constraint is at work; UINT32_MAX: none */
+    bool missed;                  /* build_now_called met an id that no visible column has */
     uint32_t *group;              /* by position in columns: towards the first of those that merge together */
     const struct ast_constraint *primary; /* NULL: hidden key */
     int32_t primary_column;               /* where it stands at a column; else -1 */
@@ -43,6 +47,7 @@ quartet_status build_record(struct build *b, uint32_t base);  /* once the primar
 
 /* catalog_table.c */
 int32_t build_column_called(const struct build *b, const char *name, bool original);
+const char *build_now_called(void *build, const char *name); /* of "#id": the column's name now; else NULL */
 bool build_names(const char *text, const char *name); /* does an expression's canonical text name this column? */
 
 /* catalog_constraint.c, in the order in which they are called: */

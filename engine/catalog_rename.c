@@ -1,5 +1,7 @@
-/* catalog_rename.c - identifiers in a stored definition replaced, where a column was renamed.
- * Why on the text: it is canonical, as ast_print wrote it, so its tokens are few and known; a walk over every kind of expression would be longer. */
+/* catalog_rename.c - the columns that a stored definition names, under other names.
+ * Why on the text: it is canonical, as ast_print wrote it, so its tokens are few and known; a walk over every kind of expression would be longer.
+ * Why by id: a definition that said a column's name of its time would mean another one, or none, where somebody else renamed columns meanwhile. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "catalog_build.h"
@@ -68,4 +70,54 @@ void catalog_rename(const char *text, const char *(*name)(void *arg, const char 
         }
         p = end;
     }
+}
+
+void catalog_rename_columns(struct ast_orders *columns, const char *(*name)(void *, const char *), void *arg)
+{
+    for (uint32_t i = 0; i < columns->count; i++) {
+        struct ast_expr *e = columns->item[i].expr;
+        while (e->kind == AST_EXPR_COLLATE)
+            e = e->u.collate.value;
+        const char *to = e->kind == AST_EXPR_COLUMN ? name(arg, e->u.column->name.text) : NULL;
+        if (to == NULL)
+            continue;
+        e->u.column->name.text = to;
+        e->u.column->name.len = (uint32_t)strlen(to);
+        e->flags &= (uint8_t)~AST_DOUBLE_QUOTED; /* is printed with quotes where it needs them */
+    }
+}
+
+quartet_status catalog_rename_constraint(struct ast_constraint *c, const char *(*name)(void *, const char *), void *arg, struct arena *a, struct err *err)
+{
+    struct buf was = {0}, text = {0};
+    catalog_rename_columns(&c->columns, name, arg);
+    for (uint32_t i = 0; i < c->fk_columns.count; i++) {
+        const char *to = name(arg, c->fk_columns.item[i].text);
+        if (to == NULL)
+            continue;
+        c->fk_columns.item[i].text = to;
+        c->fk_columns.item[i].len = (uint32_t)strlen(to);
+    }
+    if (c->check == NULL)
+        return QUARTET_OK;
+    ast_print_expr(c->check, &was);
+    buf_u8(&was, 0);
+    if (!was.failed)
+        catalog_rename((const char *)was.data, name, arg, &text);
+    quartet_status rc = was.failed ? err_nomem(err) : buf_check(&text, err);
+    if (rc == QUARTET_OK && !slice_eq(slice_of(was.data, was.len - 1), slice_of(text.data, text.len)))
+        rc = parse_expression(a, (const char *)text.data, text.len, NULL, &c->check, err);
+    buf_deinit(&was);
+    buf_deinit(&text);
+    return rc;
+}
+
+bool catalog_column_id(const char *name, uint32_t *id)
+{
+    char *end;
+    if (name[0] != '#' || name[1] < '0' || name[1] > '9')
+        return false;
+    unsigned long n = strtoul(name + 1, &end, 10);
+    *id = (uint32_t)n;
+    return *end == '\0' && n <= UINT32_MAX;
 }

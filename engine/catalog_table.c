@@ -186,34 +186,30 @@ bool build_names(const char *text, const char *name)
     return false;
 }
 
-static const char *new_name(void *arg, const char *name)
+const char *build_now_called(void *build, const char *name)
 {
-    const struct build *b = arg;
-    for (uint32_t i = 0; i < b->total; i++)
-        if (!b->dropped[i] && name_cmp(b->first_name[i], name) == 0)
-            return b->columns[b->place[i]].name;
+    struct build *b = build;
+    uint32_t id;
+    if (!catalog_column_id(name, &id))
+        return NULL;
+    for (uint32_t i = 0; i < b->t->visible_count; i++)
+        if (b->columns[i].id == id)
+            return b->columns[i].name;
+    b->missed = true;
     return NULL;
 }
 
-/* A CHECK says the names of its time. */
-static quartet_status renamed_check(struct build *b, struct ast_expr **check)
+/* A CHECK of CREATE TABLE says the names that columns had there; one of a column that was added or changed that column's own name, and others by id. */
+static const char *new_name(void *arg, const char *name)
 {
-    bool renamed = false;
-    for (uint32_t i = 0; i < b->total && !renamed && !b->present; i++)
-        renamed = !b->dropped[i] && name_cmp(b->first_name[i], b->columns[b->place[i]].name) != 0;
-    if (!renamed)
-        return QUARTET_OK;
-    struct buf was = {0}, text = {0};
-    ast_print_expr(*check, &was);
-    buf_u8(&was, 0);
-    if (!was.failed)
-        catalog_rename((const char *)was.data, new_name, b, &text);
-    quartet_status rc = was.failed ? err_nomem(b->err) : buf_check(&text, b->err);
-    if (rc == QUARTET_OK)
-        rc = parse_expression(b->a, (const char *)text.data, text.len, NULL, check, b->err);
-    buf_deinit(&was);
-    buf_deinit(&text);
-    return rc;
+    struct build *b = arg;
+    uint32_t own = b->at_column;
+    if (own != UINT32_MAX && (own >= b->base || b->overridden[own]))
+        return name_cmp(b->own_name[own], name) == 0 ? b->columns[b->place[own]].name : build_now_called(b, name);
+    for (uint32_t i = 0; i < b->base; i++)
+        if (!b->dropped[i] && name_cmp(b->first_name[i], name) == 0)
+            return b->columns[b->place[i]].name;
+    return NULL;
 }
 
 /* Kinds whose value may be one that nobody wrote. */
@@ -226,11 +222,13 @@ static quartet_status build_check(struct build *b, struct ast_constraint *c)
 {
     struct check_def *k = &b->checks[b->t->check_count];
     struct buf text = {0};
-    struct ast_expr *check = c->check;
-    quartet_status rc = renamed_check(b, &check);
-    if (rc != QUARTET_OK)
+    b->missed = false;
+    quartet_status rc = b->present ? QUARTET_OK : catalog_rename_constraint(c, new_name, b, b->a, b->err);
+    if (rc == QUARTET_OK && b->missed) /* it names a column that another node dropped: it went with that */
+        c->check = NULL;
+    if (rc != QUARTET_OK || c->check == NULL)
         return rc;
-    c->check = check;
+    struct ast_expr *check = c->check;
     ast_print_expr(check, &text);
     rc = buf_check(&text, b->err);
     *k = (struct check_def){.name = c->name.text, .expr = check,
@@ -337,6 +335,7 @@ static quartet_status build_created_index(struct build *b, const struct table_in
     struct ast_constraint as = {.kind = AST_CONSTRAINT_INDEX, .columns = ast->columns};
     uint32_t *at, n;
     bool *desc;
+    catalog_rename_columns(&as.columns, build_now_called, b);
     rc = constraint_columns(b, &as, -1, false, &at, &n, &desc);
     if (rc == QUARTET_ERROR && b->src->override_count > 0) { /* made while another node dropped the column: there is nothing to index */
         err_clear(b->err);
@@ -360,9 +359,11 @@ static quartet_status each_constraint(struct build *b, quartet_status (*each)(st
     quartet_status rc = QUARTET_OK;
     for (uint32_t i = 0; i < b->total && rc == QUARTET_OK; i++) {
         const struct ast_constraints *own = &b->ast->columns.item[i]->constraints;
+        b->at_column = i;
         for (uint32_t k = 0; k < own->count && rc == QUARTET_OK && !b->dropped[i]; k++)
             rc = each(b, own->item[k], (int32_t)b->place[i]);
     }
+    b->at_column = UINT32_MAX;
     for (uint32_t k = 0; k < b->ast->constraints.count && rc == QUARTET_OK; k++)
         rc = each(b, b->ast->constraints.item[k], -1);
     b->present = true;
@@ -462,6 +463,16 @@ static quartet_status build_triggers(struct build *b)
     return QUARTET_OK;
 }
 
+/* CHECKs that went with a column. */
+static void leave_out_gone(struct ast_constraints *list)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < list->count; i++)
+        if (list->item[i]->kind != AST_CONSTRAINT_CHECK || list->item[i]->check != NULL)
+            list->item[kept++] = list->item[i];
+    list->count = kept;
+}
+
 static quartet_status build_text(struct build *b)
 {
     struct buf text = {0};
@@ -471,8 +482,10 @@ static quartet_status build_text(struct build *b)
     b->ast->name.schema.text = NULL;
     uint32_t shown = 0;
     for (uint32_t i = 0; i < b->total; i++)
-        if (!b->dropped[i])
+        if (!b->dropped[i]) {
+            leave_out_gone(&b->ast->columns.item[i]->constraints);
             b->ast->columns.item[shown++] = b->ast->columns.item[i];
+        }
     b->ast->columns.count = shown;
     ast_print_stmt(b->stmt, &text);
     quartet_status rc = buf_check(&text, b->err);
@@ -494,7 +507,7 @@ static quartet_status build_table(struct build *b)
     if (b->stmt->kind != AST_STMT_CREATE_TABLE)
         return err_set(b->err, QUARTET_CORRUPT, "table %s: its definition is no CREATE TABLE", b->src->name);
     b->ast = b->stmt->u.create_table;
-    uint32_t base = b->ast->columns.count;
+    uint32_t base = b->base = b->ast->columns.count;
     if (base == 0)
         return err_set(b->err, QUARTET_ERROR, "table %s has no columns", b->src->name);
     rc = build_added(b);

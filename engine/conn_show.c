@@ -154,6 +154,54 @@ static quartet_status show_create(const struct catalog *catalog, const char *nam
     return add_row(&b, row, err);
 }
 
+/* What CREATE INDEX would make it as it is now: its columns may have been renamed since. */
+static struct value index_text(struct arena *a, const struct table_def *t, const struct index_def *ix)
+{
+    struct buf text = {0};
+    buf_str(&text, ix->unique ? "CREATE UNIQUE INDEX " : "CREATE INDEX ");
+    ast_print_name(ix->name, &text);
+    buf_str(&text, " ON ");
+    ast_print_name(t->name, &text);
+    for (uint32_t i = 0; i < ix->column_count; i++) {
+        buf_str(&text, i == 0 ? " (" : ", ");
+        ast_print_name(t->columns[ix->columns[i]].name, &text);
+        buf_str(&text, ix->keys[i].desc ? " DESC" : "");
+    }
+    buf_str(&text, ")");
+    buf_u8(&text, 0);
+    struct value v = text.failed ? VALUE_NULL_INIT : text_of(a, (const char *)text.data);
+    buf_deinit(&text);
+    return v;
+}
+
+/* Everything that users made, as it is now: tables by name, each before its indexes and triggers; then views. */
+static quartet_status show_schema(const struct catalog *catalog, struct arena *a, struct conn_table *out, struct err *err)
+{
+    static const char *const columns[] = {"kind", "name", "table", "sql"};
+    struct builder b;
+    const struct table_def *t;
+    const struct view_def *v;
+    quartet_status rc = QUARTET_OK;
+    begin_table(&b, a, out, columns, 4);
+    for (uint32_t i = 0; rc == QUARTET_OK && (t = catalog_table_at(catalog, i)) != NULL; i++) {
+        if (t->is_system)
+            continue;
+        rc = add_row(&b, (struct value[]){text_of(a, "table"), text_of(a, t->name), text_of(a, t->name), text_of(a, t->sql)}, err);
+        for (uint32_t k = 0; k < t->index_count && rc == QUARTET_OK; k++)
+            if (!t->indexes[k].implied)
+                rc = add_row(&b, (struct value[]){text_of(a, "index"), text_of(a, t->indexes[k].name), text_of(a, t->name), index_text(a, t, &t->indexes[k])}, err);
+        for (uint32_t k = 0; k < t->trigger_count && rc == QUARTET_OK; k++)
+            rc = add_row(&b, (struct value[]){text_of(a, "trigger"), text_of(a, t->triggers[k].name), text_of(a, t->name), text_of(a, t->triggers[k].sql)}, err);
+    }
+    for (uint32_t i = 0; rc == QUARTET_OK && (v = catalog_view_at(catalog, i)) != NULL; i++)
+        if (!v->is_system)
+            rc = add_row(&b, (struct value[]){text_of(a, "view"), text_of(a, v->name), text_of(a, v->name), text_of(a, v->sql)}, err);
+    for (uint32_t i = 0; rc == QUARTET_OK && i < out->row_count; i++)
+        if (out->values[4 * i + 3].type == VALUE_NULL)
+            rc = err_nomem(err); /* a text that is missing would be taken for an object without one */
+    return rc;
+}
+
 static quartet_status show_create_view(const struct catalog *catalog, const char *name, struct arena *a, struct conn_table *out, struct err *err)
 {
     static const char *const columns[] = {"view", "sql"};
@@ -244,6 +292,8 @@ static quartet_status show_what(conn *c, const struct catalog *catalog, const st
         return show_indexes(catalog, s->name.name.text, a, out, err);
     if (strcmp(s->what, "CREATE TABLE") == 0)
         return show_create(catalog, s->name.name.text, a, out, err);
+    if (strcmp(s->what, "SCHEMA") == 0)
+        return show_schema(catalog, a, out, err);
     if (strcmp(s->what, "VIEWS") == 0)
         return show_views(catalog, a, out, err);
     if (strcmp(s->what, "CREATE VIEW") == 0)
@@ -260,7 +310,7 @@ static quartet_status show_what(conn *c, const struct catalog *catalog, const st
     if (strcmp(s->what, "CLUSTER") == 0)
         return err_set(err, QUARTET_ERROR, "this database is not a member of a cluster");
     return err_set(err, QUARTET_ERROR,
-                   "SHOW %s is not known; there are TABLES, VIEWS, COLUMNS FROM t, INDEX FROM t, CREATE TABLE t, CREATE VIEW v, SHARES [FROM t], SETTINGS, STATUS and CLUSTER", s->what);
+                   "SHOW %s is not known; there are TABLES, VIEWS, SCHEMA, COLUMNS FROM t, INDEX FROM t, CREATE TABLE t, CREATE VIEW v, SHARES [FROM t], SETTINGS, STATUS and CLUSTER", s->what);
 }
 
 quartet_status conn_show(conn *c, const struct ast_show *s, struct arena *a, struct conn_table *out, struct err *err)

@@ -339,7 +339,9 @@ static quartet_status create_index(struct ddl *x, const struct ast_stmt *stmt)
     if (sql == NULL)
         return QUARTET_NOMEM;
     tree_id table_id = t->id;
-    rc = ddl_fresh_id(x, "index", c.name.name.text, sql, &id);
+    rc = ddl_by_id(x, t, sql, &sql);
+    if (rc == QUARTET_OK)
+        rc = ddl_fresh_id(x, "index", c.name.name.text, sql, &id);
     if (rc == QUARTET_OK)
         rc = ddl_put_object(x, id, "index", c.name.name.text, table_id, sql);
     if (rc == QUARTET_OK)

@@ -13,6 +13,58 @@
 #include "parser/parse.h"
 #include "plan_check.h"
 
+/* ---- columns by id ---- */
+
+struct by_id {
+    struct ddl *x;
+    const struct table_def *t;
+    const char *own, *to; /* the column whose definition this is, and what it is called there from now on; NULL: none */
+    bool failed;
+};
+
+static const char *id_of(void *arg, const char *name)
+{
+    struct by_id *b = arg;
+    if (b->own != NULL && name_cmp(name, b->own) == 0)
+        return b->to;
+    int32_t at = table_column(b->t, name);
+    if (at < 0)
+        return NULL;
+    const char *id = arena_printf(b->x->a, "#%u", b->t->columns[at].id);
+    b->failed |= id == NULL;
+    return id;
+}
+
+/* A column's own constraints say its own name, and others by id. `own`: what it is called in them now. */
+static quartet_status constraints_by_id(struct ddl *x, const struct table_def *t, const char *own, const struct ast_column_def *def)
+{
+    struct by_id b = {.x = x, .t = t, .own = own, .to = def->name.text};
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; i < def->constraints.count && rc == QUARTET_OK; i++)
+        rc = catalog_rename_constraint(def->constraints.item[i], id_of, &b, x->a, x->err);
+    return rc == QUARTET_OK && b.failed ? arena_fail(x->a, x->err) : rc;
+}
+
+quartet_status ddl_by_id(struct ddl *x, const struct table_def *t, const char *sql, const char **out)
+{
+    struct by_id b = {.x = x, .t = t};
+    struct ast_stmt *stmt;
+    size_t consumed;
+    quartet_status rc = parse_sql(x->a, sql, strlen(sql), NULL, &stmt, &consumed, x->err); /* a tree of its own: the statement's may run again */
+    if (rc != QUARTET_OK)
+        return rc;
+    if (stmt->kind == AST_STMT_CREATE_INDEX) {
+        catalog_rename_columns(&stmt->u.create_index->columns, id_of, &b);
+    } else {
+        QASSERT(stmt->kind == AST_STMT_ALTER_TABLE && stmt->u.alter->action_count == 1);
+        rc = catalog_rename_constraint(stmt->u.alter->action[0].constraint, id_of, &b, x->a, x->err);
+    }
+    if (rc == QUARTET_OK && b.failed)
+        rc = arena_fail(x->a, x->err);
+    *out = rc == QUARTET_OK ? ddl_printed(x, stmt) : NULL;
+    return rc == QUARTET_OK && *out == NULL ? QUARTET_NOMEM : rc;
+}
+
 static quartet_status check_added(struct ddl *x, const struct ast_column_def *c)
 {
     for (uint32_t i = 0; i < c->constraints.count; i++) {
@@ -40,6 +92,25 @@ static bool has_column_id(const struct table_def *t, uint32_t id)
     return false;
 }
 
+/* The definition in a tree of its own, which says columns by id. */
+static quartet_status added_by_id(struct ddl *x, const struct table_def *t, const struct ast_column_def *c, const struct ast_column_def **out)
+{
+    struct buf text = {0};
+    struct ast_stmt *stmt = NULL;
+    size_t consumed;
+    buf_str(&text, "ALTER TABLE x ADD COLUMN ");
+    ast_print_column_def(c, &text);
+    buf_u8(&text, 0);
+    quartet_status rc = buf_check(&text, x->err);
+    if (rc == QUARTET_OK)
+        rc = parse_sql(x->a, (const char *)text.data, text.len - 1, NULL, &stmt, &consumed, x->err);
+    buf_deinit(&text);
+    if (rc != QUARTET_OK)
+        return rc;
+    *out = stmt->u.alter->action[0].column;
+    return constraints_by_id(x, t, (*out)->name.text, *out);
+}
+
 static quartet_status add_column(struct ddl *x, const struct table_def *t, const struct ast_alter_action *action)
 {
     const struct ast_column_def *c = action->column;
@@ -52,7 +123,11 @@ static quartet_status add_column(struct ddl *x, const struct table_def *t, const
     quartet_status rc = check_added(x, c);
     if (rc != QUARTET_OK)
         return rc;
-    ast_print_column_def(c, &text);
+    const struct ast_column_def *named;
+    rc = added_by_id(x, t, c, &named);
+    if (rc != QUARTET_OK)
+        return rc;
+    ast_print_column_def(named, &text);
     rc = buf_check(&text, x->err);
     uint64_t h = rc == QUARTET_OK ? XXH3_64bits_withSeed(text.data, text.len, t->id) : 0;
     for (uint64_t n = 1; rc == QUARTET_OK && has_column_id(t, added_id(h)); n++) /* added and dropped before */
@@ -151,9 +226,12 @@ static quartet_status put_definition(struct ddl *x, const struct table_def *t, c
 {
     struct buf text = {0};
     tree_id id = t->id;
+    quartet_status rc = constraints_by_id(x, t, c->name, def);
+    if (rc != QUARTET_OK)
+        return rc;
     ast_print_column_def(def, &text);
     buf_u8(&text, 0);
-    quartet_status rc = buf_check(&text, x->err);
+    rc = buf_check(&text, x->err);
     if (rc == QUARTET_OK)
         rc = put_override(x, t, c, def->name.text, (const char *)text.data);
     buf_deinit(&text);
@@ -211,34 +289,6 @@ static char *rename_text(struct ddl *x, const char *text, struct renaming *r)
     return copy;
 }
 
-/* Indexes and constraints made later say the names of their time; CREATE TABLE's own constraints are told apart when they are read. */
-static quartet_status rename_in_object(struct ddl *x, tree_id id, struct renaming *r)
-{
-    struct slice key;
-    struct value old[OBJ_COLUMNS];
-    bool found = false;
-    quartet_status rc = ddl_object_key(x, id, &key);
-    if (rc == QUARTET_OK)
-        rc = table_get(x->t, ddl_system_table(x, SYS_OBJECTS), key, old, x->a, &found, x->err);
-    if (rc != QUARTET_OK || !found || old[OBJ_SQL].type != VALUE_TEXT)
-        return rc;
-    char *was = arena_strndup(x->a, (const char *)old[OBJ_SQL].s.p, old[OBJ_SQL].s.n);
-    char *text = was == NULL ? NULL : rename_text(x, was, r);
-    return text == NULL ? err_nomem(x->err) : set_object(x, id, OBJ_SQL, text);
-}
-
-static quartet_status rename_in_indexes(struct ddl *x, const struct table_def *t, struct renaming *r)
-{
-    quartet_status rc = QUARTET_OK;
-    for (uint32_t i = 0; i < t->index_count && rc == QUARTET_OK; i++)
-        if (!t->indexes[i].implied)
-            rc = rename_in_object(x, t->indexes[i].id, r);
-    for (uint32_t i = 0; i < t->constraint_count && rc == QUARTET_OK; i++)
-        if (t->constraints[i].name[0] != '\0')
-            rc = rename_in_object(x, t->constraints[i].id, r);
-    return rc;
-}
-
 static quartet_status rename_column(struct ddl *x, const struct table_def *t, const struct ast_alter_action *action)
 {
     const struct column_def *c = NULL;
@@ -246,24 +296,10 @@ static quartet_status rename_column(struct ddl *x, const struct table_def *t, co
     quartet_status rc = find(x, t, &action->name, &c);
     if (rc != QUARTET_OK)
         return rc;
-    struct renaming r = {.from = c->name, .to = action->new_name.text};
-    int32_t other = table_column(t, r.to);
+    int32_t other = table_column(t, action->new_name.text);
     if (other >= 0 && &t->columns[other] != c)
-        return err_set_at(x->err, QUARTET_ERROR, action->new_name.offset, "table %s already has a column %s", t->name, r.to);
-    rc = rename_in_indexes(x, t, &r);
-    if (rc == QUARTET_OK)
-        rc = definition(x, t, c, &def);
-    for (uint32_t i = 0; rc == QUARTET_OK && i < def->constraints.count; i++) {
-        struct ast_constraint *k = def->constraints.item[i];
-        struct buf text = {0};
-        if (k->check == NULL)
-            continue;
-        ast_print_expr(k->check, &text);
-        buf_u8(&text, 0);
-        char *to = text.failed ? NULL : rename_text(x, (const char *)text.data, &r);
-        rc = to == NULL ? err_nomem(x->err) : parse_expression(x->a, to, strlen(to), NULL, &k->check, x->err);
-        buf_deinit(&text);
-    }
+        return err_set_at(x->err, QUARTET_ERROR, action->new_name.offset, "table %s already has a column %s", t->name, action->new_name.text);
+    rc = definition(x, t, c, &def);
     if (rc == QUARTET_OK) {
         def->name = action->new_name;
         rc = put_definition(x, t, c, def);

@@ -139,6 +139,8 @@ quartet_status ddl_add_constraint(struct ddl *x, const struct table_def *t, stru
     const char *sql = rc == QUARTET_OK ? text_of(x, t, action) : NULL;
     if (rc == QUARTET_OK && sql == NULL)
         rc = QUARTET_NOMEM;
+    if (rc == QUARTET_OK)
+        rc = ddl_by_id(x, t, sql, &sql);
     if (rc == QUARTET_OK && c->kind == AST_CONSTRAINT_CHECK)
         rc = check_plain(x, t, c);
     if (rc == QUARTET_OK && c->kind == AST_CONSTRAINT_CHECK)

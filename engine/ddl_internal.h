@@ -25,6 +25,8 @@ quartet_status ddl_ask(struct ddl *x, const char *sql, bool *found); /* does the
 /* ddl_constraint.c */
 quartet_status ddl_add_constraint(struct ddl *x, const struct table_def *t, struct ast_alter_action *action);
 quartet_status ddl_drop_constraint(struct ddl *x, const struct table_def *t, struct ast_alter_action *action);
+/* Canonical text of CREATE INDEX, or of ALTER TABLE ADD CONSTRAINT, with the table's columns by id; in the arena. */
+quartet_status ddl_by_id(struct ddl *x, const struct table_def *t, const char *sql, const char **out);
 quartet_status ddl_alter(struct ddl *x, const struct ast_alter *alter);
 /* Indexes that a FOREIGN KEY has of its own since the table was `was`: entries of the rows that are there. */
 quartet_status ddl_fill_implied(struct ddl *x, const struct table_def *was);

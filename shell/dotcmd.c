@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #define ARGS_MAX 8
@@ -69,32 +70,32 @@ static bool cmd_tables(struct shell *sh, char **args, int count)
     return rc == QUARTET_DONE ? true : bad(sh, quartet_errmsg(sh->db), "");
 }
 
+/* Its own lines are kept. */
+static void print_definition(struct shell *sh, const char *text)
+{
+    for (const char *p = text; *p != '\0';) {
+        size_t n = strcspn(p, "\n");
+        text_print_safe(sh->out, p, n);
+        p += n;
+        if (*p != '\0') {
+            fputc('\n', sh->out);
+            p++;
+        }
+    }
+    fputs(";\n", sh->out);
+}
+
 static bool cmd_schema(struct shell *sh, char **args, int count)
 {
     quartet_stmt *stmt = NULL;
-    /* table_id of an index is the id of its table. */
-    const char *sql = count > 0 ? "SELECT sql FROM quartet_objects WHERE lower(name) = lower(?1) OR table_id IN "
-                                  "(SELECT id FROM quartet_objects WHERE kind = 'table' AND lower(name) = lower(?1)) "
-                                  "ORDER BY kind = 'table' DESC, name"
-                                : "SELECT sql FROM quartet_objects ORDER BY kind = 'table' DESC, name";
-    int rc = quartet_prepare(sh->db, sql, -1, &stmt, NULL);
-    if (rc == QUARTET_OK && count > 0)
-        rc = quartet_bind_text(stmt, 1, args[0], -1);
-    int rows = 0;
+    int rc = quartet_prepare(sh->db, "SHOW SCHEMA", -1, &stmt, NULL), rows = 0;
     if (rc == QUARTET_OK)
         while ((rc = quartet_step(stmt)) == QUARTET_ROW) {
-            const char *text = quartet_column_text(stmt, 0);
+            const char *name = quartet_column_text(stmt, 1), *table = quartet_column_text(stmt, 2), *text = quartet_column_text(stmt, 3);
+            if (name == NULL || table == NULL || text == NULL || (count > 0 && strcasecmp(name, args[0]) != 0 && strcasecmp(table, args[0]) != 0))
+                continue;
+            print_definition(sh, text);
             rows++;
-            for (const char *p = text != NULL ? text : ""; *p != '\0';) { /* keep the definition's own lines */
-                size_t n = strcspn(p, "\n");
-                text_print_safe(sh->out, p, n);
-                p += n;
-                if (*p != '\0') {
-                    fputc('\n', sh->out);
-                    p++;
-                }
-            }
-            fputs(";\n", sh->out);
         }
     (void)quartet_finalize(stmt); /* repeats rc */
     if (rc != QUARTET_DONE)

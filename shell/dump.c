@@ -164,26 +164,22 @@ static bool chosen(const struct dump *d, const char *table)
     return d->table_count == 0;
 }
 
-/* The objects of a kind, in order of their names; the chosen tables' only. */
+/* The objects of a kind as they are now, in order of their tables' names; the chosen tables' only. */
 static struct object *objects(struct dump *d, const char *kind, int *count)
 {
-    const char *sql = "SELECT o.name, o.sql, coalesce(t.name, o.name) FROM quartet_objects o LEFT JOIN quartet_objects t ON t.id = o.table_id "
-                      "WHERE o.kind = ? ORDER BY o.name";
     struct object *list = NULL;
     quartet_stmt *s = NULL;
-    int rc = quartet_prepare(d->db, sql, -1, &s, NULL);
+    int rc = quartet_prepare(d->db, "SHOW SCHEMA", -1, &s, NULL);
     *count = 0;
-    if (rc == QUARTET_OK)
-        rc = quartet_bind_text(s, 1, kind, -1);
     while (rc == QUARTET_OK && (rc = quartet_step(s)) == QUARTET_ROW) {
         rc = QUARTET_OK;
-        if (!chosen(d, quartet_column_text(s, 2)))
+        if (strcmp(quartet_column_text(s, 0), kind) != 0 || !chosen(d, quartet_column_text(s, 2)))
             continue;
         struct object *grown = realloc(list, sizeof *list * (size_t)(*count + 1));
         if (grown == NULL)
             break;
         list = grown;
-        list[*count] = (struct object){.name = strdup(quartet_column_text(s, 0)), .sql = strdup(quartet_column_text(s, 1))};
+        list[*count] = (struct object){.name = strdup(quartet_column_text(s, 1)), .sql = strdup(quartet_column_text(s, 3))};
         d->failed = d->failed || list[*count].name == NULL || list[*count].sql == NULL;
         ++*count;
     }
@@ -200,29 +196,6 @@ static void objects_free(struct object *list, int count)
         free(list[i].sql);
     }
     free(list);
-}
-
-/* A table's definition as it is now, added columns included. */
-static bool put_table(struct dump *d, const char *name)
-{
-    char *quoted = text_quote_name(name), *sql = NULL;
-    size_t n = 0;
-    quartet_stmt *s = NULL;
-    FILE *text = open_memstream(&sql, &n);
-    bool good = text != NULL && quoted != NULL;
-    if (text != NULL) {
-        fprintf(text, "SHOW CREATE TABLE %s", quoted != NULL ? quoted : "");
-        good = fclose(text) == 0 && good;
-    }
-    good = good && quartet_prepare(d->db, sql, -1, &s, NULL) == QUARTET_OK && quartet_step(s) == QUARTET_ROW;
-    if (good)
-        printf("%s;\n", quartet_column_text(s, 1));
-    else
-        (void)fail(d);
-    (void)quartet_finalize(s); /* its error was told */
-    free(sql);
-    free(quoted);
-    return good;
 }
 
 static bool names_another(const struct object *list, int count, int k)
@@ -277,8 +250,10 @@ static void dump_all(struct dump *d)
     }
     if (!d->failed)
         fputs("-- Written by quartet dump.\nPRAGMA foreign_keys = OFF;\nBEGIN;\n", stdout);
-    for (int i = 0; i < count && !d->failed; i++)
-        (void)(put_table(d, tables[i].name) && dump_rows(d, tables[i].name)); /* d->failed says it */
+    for (int i = 0; i < count && !d->failed; i++) {
+        printf("%s;\n", tables[i].sql);
+        (void)dump_rows(d, tables[i].name); /* d->failed says it */
+    }
     objects_free(tables, count);
     if (!d->failed)
         put_all(d, "index");

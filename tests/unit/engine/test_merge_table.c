@@ -91,6 +91,8 @@ static const struct cell cells[] = {
     {"add-check-add-check-same", "ALTER TABLE t ADD CONSTRAINT small CHECK (b < 6)", "ALTER TABLE t ADD CONSTRAINT small CHECK (b < 6)",
      "SELECT count(*) FROM quartet_objects WHERE kind = 'constraint'", "1\n", NULL},
     {"add-check-drop-column", "ALTER TABLE t ADD CONSTRAINT small CHECK (b < 6)", "ALTER TABLE t DROP COLUMN b", ALL, "1|old|10\n", NULL},
+    {"add-check-rename-column", "ALTER TABLE t ADD CONSTRAINT small CHECK (b < 6)", "ALTER TABLE t RENAME COLUMN b TO z; INSERT INTO t (id, z) VALUES (2, 7), (3, 3)",
+     "SELECT id, z FROM t ORDER BY id", "1|5\n3|3\n", NULL},
     {"add-unique-drop-table", "ALTER TABLE t ADD CONSTRAINT one UNIQUE (b)", "DROP TABLE t", "SELECT count(*) FROM information_schema.tables", "0\n", NULL},
     /* the schema twice */
     {"create-create-same", "CREATE TABLE x (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO x VALUES (1, 'A')", "CREATE TABLE x (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO x VALUES (2, 'B')",

@@ -1,0 +1,658 @@
+/* test_ddl.c - DDL by everyone at any time: members that change the schema and write rows under what each knows of it, and learn of each other in any order, hold the
+ *   same tables in the end, byte for byte; the rows are what the naive model makes of all that was sent, names are those of the earliest births, and no row that is
+ *   shown breaks a constraint that is there. QUARTET_SEED replays one world, QUARTET_TRACE=1 prints what it does. */
+#include "engine/apply.h"
+#include "engine/catalog_build.h"
+#include "merge/replay.h"
+#include "scene_help.h"
+
+#define WORLDS 60u
+#define ROUNDS 3u
+#define STATEMENTS 22u
+#define TABLES_MAX 12u /* visible ones, so that statements meet */
+
+struct world {
+    struct cluster *c;
+    struct prng r;
+    uint64_t seed;
+    struct buf log; /* what was done, for people */
+    uint32_t done, refused;
+};
+
+static bool traced(void)
+{
+    return getenv("QUARTET_TRACE") != NULL;
+}
+
+static void wrong(struct world *w, const char *what, const char *detail)
+{
+    printf("\nseed %llu: %s: %s\n", (unsigned long long)w->seed, what, detail);
+    if (traced())
+        printf("%.*s", (int)w->log.len, (const char *)w->log.data);
+    (void)fflush(stdout);
+    CU_FAIL_FATAL("see above");
+}
+
+/* ---- random statements, in the names that a node's catalog has ---- */
+
+static const char *const table_names[] = {"t", "u", "v"};
+static const char *const column_names[] = {"a", "b", "c", "d"};
+static const char *const constraint_names[] = {"k", "l"};
+
+static uint32_t below(struct world *w, uint32_t n)
+{
+    return (uint32_t)prng_below(&w->r, n);
+}
+#define PICK(w, list) ((list)[below((w), sizeof(list) / sizeof *(list))])
+
+static const struct table_def *any_table(struct world *w, const struct catalog *cat)
+{
+    const struct table_def *t, *users[64];
+    uint32_t n = 0;
+    for (uint32_t i = 0; (t = catalog_table_at(cat, i)) != NULL && n < 64; i++)
+        if (!t->is_system)
+            users[n++] = t;
+    return n == 0 ? NULL : users[below(w, n)];
+}
+
+static const char *any_column(struct world *w, const struct table_def *t)
+{
+    return t->columns[below(w, t->visible_count)].name;
+}
+
+static void literal(struct world *w, const struct column_def *c, struct buf *out)
+{
+    if (prng_chance(&w->r, 0.1))
+        buf_str(out, "NULL");
+    else if (c->type == VALUE_TEXT)
+        buf_printf(out, "'%c'", (int)('p' + below(w, 4)));
+    else
+        buf_printf(out, "%u", below(w, 9));
+}
+
+static void create_table(struct world *w, const struct catalog *cat, struct buf *out)
+{
+    static const char *const bodies[] = {"(id INTEGER PRIMARY KEY, a INTEGER, b TEXT)",
+                                         "(id INTEGER PRIMARY KEY, a INTEGER, b TEXT, CONSTRAINT k CHECK (a < 8))",
+                                         "(id INTEGER PRIMARY KEY, a INTEGER DEFAULT 3, b TEXT, CONSTRAINT l UNIQUE (a))",
+                                         "(id INTEGER PRIMARY KEY, a INTEGER, b TEXT NOT NULL DEFAULT 'z', c INTEGER COUNTER, MERGE TOGETHER (a, b))",
+                                         "(id INTEGER PRIMARY KEY, a INTEGER, b INTEGER REFERENCES t (id) ON DELETE SET NULL)"};
+    const struct table_def *t;
+    uint32_t n = 0;
+    for (uint32_t i = 0; (t = catalog_table_at(cat, i)) != NULL; i++)
+        n += !t->is_system;
+    if (n >= TABLES_MAX)
+        return;
+    buf_printf(out, "CREATE TABLE %s %s", PICK(w, table_names), PICK(w, bodies));
+}
+
+static void add_column(struct world *w, struct buf *out)
+{
+    static const char *const types[] = {"INTEGER", "INTEGER DEFAULT 5", "TEXT", "TEXT NOT NULL DEFAULT 'q'", "INTEGER COUNTER", "INTEGER CHECK (%s <> 7)",
+                                        "INTEGER REFERENCES u (id)", "INTEGER MAXIMUM", "TEXT MULTIVALUE"};
+    const char *name = PICK(w, column_names), *type = PICK(w, types);
+    buf_printf(out, "ADD COLUMN %s ", name);
+    if (strstr(type, "%s") != NULL)
+        buf_printf(out, "INTEGER CHECK (%s <> 7)", name);
+    else
+        buf_str(out, type);
+}
+
+static void constraint(struct world *w, const struct table_def *t, struct buf *out)
+{
+    const char *name = PICK(w, constraint_names), *x = any_column(w, t), *y = any_column(w, t);
+    buf_printf(out, "ADD CONSTRAINT %s ", name);
+    switch (below(w, 5)) {
+    case 0: buf_printf(out, "CHECK (%s <> 4)", x); break;
+    case 1: buf_printf(out, "CHECK (%s <= %s OR %s = 6)", x, y, x); break;
+    case 2: buf_printf(out, "UNIQUE (%s)", x); break;
+    case 3: buf_printf(out, strcmp(x, y) == 0 ? "UNIQUE (%s)" : "UNIQUE (%s, %s)", x, y); break;
+    default: buf_printf(out, "FOREIGN KEY (%s) REFERENCES %s (id)%s", x, PICK(w, table_names), below(w, 2) == 0 ? " ON DELETE CASCADE" : "");
+    }
+}
+
+static void alter(struct world *w, const struct table_def *t, struct buf *out)
+{
+    buf_printf(out, "ALTER TABLE %s ", t->name);
+    switch (below(w, 16)) {
+    case 0: case 1: case 2: add_column(w, out); break;
+    case 3: case 4: buf_printf(out, "DROP COLUMN %s", any_column(w, t)); break;
+    case 5: case 6: case 7: buf_printf(out, "RENAME COLUMN %s TO %s", any_column(w, t), PICK(w, column_names)); break;
+    case 8: buf_printf(out, "RENAME TO %s", PICK(w, table_names)); break;
+    case 9: buf_printf(out, "ALTER COLUMN %s %s NOT NULL", any_column(w, t), below(w, 2) == 0 ? "SET" : "DROP"); break;
+    case 10: buf_printf(out, below(w, 3) == 0 ? "ALTER COLUMN %s DROP DEFAULT" : "ALTER COLUMN %s SET DEFAULT %u", any_column(w, t), below(w, 9)); break;
+    case 11: buf_printf(out, "DROP CONSTRAINT %s", PICK(w, constraint_names)); break;
+    default: constraint(w, t, out);
+    }
+}
+
+static void index_or_view(struct world *w, const struct table_def *t, struct buf *out)
+{
+    switch (below(w, 7)) {
+    case 0: buf_printf(out, "DROP INDEX IF EXISTS i%u", below(w, 2)); break;
+    case 1: buf_printf(out, "CREATE VIEW %s AS SELECT %s FROM %s", PICK(w, table_names), t->columns[0].name, t->name); break;
+    case 2: buf_printf(out, "DROP VIEW IF EXISTS %s", PICK(w, table_names)); break;
+    case 3: buf_printf(out, "CREATE UNIQUE INDEX i%u ON %s (%s)", below(w, 2), t->name, any_column(w, t)); break;
+    case 4: buf_printf(out, "CREATE TRIGGER g%u AFTER INSERT ON %s BEGIN UPDATE %s SET %s = NULL WHERE %s = 1; END", below(w, 2), t->name, t->name,
+                       any_column(w, t), t->columns[0].name); break;
+    default: buf_printf(out, "CREATE INDEX i%u ON %s (%s)", below(w, 2), t->name, any_column(w, t));
+    }
+}
+
+static void write_rows(struct world *w, const struct table_def *t, struct buf *out)
+{
+    uint32_t id = 1 + below(w, 5), what = below(w, 8);
+    const struct column_def *c = &t->columns[below(w, t->visible_count)];
+    if (what == 0) {
+        buf_printf(out, "DELETE FROM %s WHERE %s = %u", t->name, t->columns[0].name, id);
+    } else if (what < 4 && c->key_at < 0) {
+        buf_printf(out, "UPDATE %s SET %s = ", t->name, c->name);
+        literal(w, c, out);
+        if (below(w, 4) > 0)
+            buf_printf(out, " WHERE %s = %u", t->columns[0].name, id);
+    } else {
+        buf_printf(out, "%s INTO %s VALUES (%u", what == 4 ? "REPLACE" : "INSERT", t->name, id);
+        for (uint32_t i = 1; i < t->visible_count; i++) {
+            buf_str(out, ", ");
+            literal(w, &t->columns[i], out);
+        }
+        buf_str(out, ")");
+    }
+}
+
+static void random_sql(struct world *w, const struct catalog *cat, struct buf *out)
+{
+    const struct table_def *t = any_table(w, cat);
+    uint32_t what = below(w, 40);
+    if (t == NULL || what < 2)
+        create_table(w, cat, out);
+    else if (what == 2)
+        buf_printf(out, "DROP TABLE %s", t->name);
+    else if (what < 12)
+        alter(w, t, out);
+    else if (what < 15)
+        index_or_view(w, t, out);
+    else
+        write_rows(w, t, out);
+    buf_u8(out, 0);
+}
+
+/* What a statement may answer; anything else is a fault of ours. */
+static bool is_refusal(quartet_status rc)
+{
+    return rc == QUARTET_ERROR || rc == QUARTET_CONSTRAINT || rc == QUARTET_MISMATCH;
+}
+
+static void one_statement(struct world *w)
+{
+    struct err err = ERR_INIT;
+    struct buf sql = {0};
+    uint32_t at = below(w, w->c->count);
+    struct catalog *cat = db_catalog(w->c->d[at]);
+    random_sql(w, cat, &sql);
+    catalog_unref(cat);
+    CU_ASSERT_FATAL(!sql.failed);
+    if (sql.len <= 1) {
+        buf_deinit(&sql);
+        return;
+    }
+    buf_printf(&w->log, "%u: %s", at, (const char *)sql.data);
+    quartet_status rc = query_try(w->c->d[at], (const char *)sql.data, NULL, NULL, &err);
+    buf_printf(&w->log, rc == QUARTET_OK ? "\n" : "   -- %s\n", err.text);
+    w->done += rc == QUARTET_OK;
+    w->refused += rc != QUARTET_OK;
+    if (rc != QUARTET_OK && !is_refusal(rc))
+        wrong(w, (const char *)sql.data, err.text);
+    buf_deinit(&sql);
+}
+
+/* ---- what must be ---- */
+
+/* All that a catalog says to users, as text. */
+static void catalog_text(db *d, struct buf *out)
+{
+    struct catalog *cat = db_catalog(d);
+    const struct table_def *t;
+    const struct view_def *v;
+    for (uint32_t i = 0; (t = catalog_table_at(cat, i)) != NULL; i++) {
+        if (t->is_system)
+            continue;
+        buf_printf(out, "%s %llx: %s\n", t->name, (unsigned long long)t->id, t->sql);
+        for (uint32_t k = 0; k < t->visible_count; k++)
+            buf_printf(out, "  column %s %x %s%s\n", t->columns[k].name, t->columns[k].id, t->columns[k].declared, t->columns[k].not_null ? " not null" : "");
+        for (uint32_t k = 0; k < t->index_count; k++) {
+            buf_printf(out, "  index %s %llx%s:", t->indexes[k].name, (unsigned long long)t->indexes[k].id, t->indexes[k].unique ? " unique" : "");
+            for (uint32_t j = 0; j < t->indexes[k].column_count; j++)
+                buf_printf(out, " %s", t->columns[t->indexes[k].columns[j]].name);
+            buf_str(out, "\n");
+        }
+        for (uint32_t k = 0; k < t->check_count; k++)
+            buf_printf(out, "  check %s: %s\n", t->checks[k].name == NULL ? "" : t->checks[k].name, t->checks[k].text);
+        for (uint32_t k = 0; k < t->foreign_key_count; k++)
+            buf_printf(out, "  key %s to %s\n", t->foreign_keys[k].name == NULL ? "" : t->foreign_keys[k].name, t->foreign_keys[k].parent);
+        for (uint32_t k = 0; k < t->constraint_count; k++)
+            buf_printf(out, "  constraint %s %llx\n", t->constraints[k].name, (unsigned long long)t->constraints[k].id);
+        for (uint32_t k = 0; k < t->trigger_count; k++)
+            buf_printf(out, "  trigger %s: %s\n", t->triggers[k].name, t->triggers[k].sql);
+    }
+    for (uint32_t i = 0; (v = catalog_view_at(cat, i)) != NULL; i++)
+        buf_printf(out, "view %s: %s\n", v->name, v->sql);
+    catalog_unref(cat);
+}
+
+/* The rows of all tables as SELECT shows them, and what is out of sight, with its reasons. */
+static void dump_all(struct world *w, db *d, struct buf *out)
+{
+    struct err err = ERR_INIT;
+    struct catalog *cat = db_catalog(d);
+    const struct table_def *t;
+    for (uint32_t i = 0; (t = catalog_table_at(cat, i)) != NULL; i++) {
+        char sql[256];
+        if (t->is_system)
+            continue;
+        (void)snprintf(sql, sizeof sql, "SELECT * FROM \"%s\" ORDER BY 1", t->name);
+        buf_printf(out, "%s:\n", t->name);
+        if (query_try(d, sql, NULL, out, &err) != QUARTET_OK)
+            wrong(w, sql, err.text);
+    }
+    buf_str(out, "quarantine:\n");
+    if (query_try(d, "SELECT table_name, key, reason, constraint_name, \"row\" FROM quartet_quarantine ORDER BY 1, 2", NULL, out, &err) != QUARTET_OK)
+        wrong(w, "quartet_quarantine", err.text);
+    catalog_unref(cat);
+}
+
+static void compare_text(struct world *w, const char *what, uint32_t node, struct buf *first, struct buf *other)
+{
+    buf_u8(first, 0);
+    buf_u8(other, 0);
+    CU_ASSERT_FATAL(!first->failed && !other->failed);
+    if (strcmp((const char *)first->data, (const char *)other->data) != 0) {
+        printf("\nnode 0: %s\nnode %u: %s\n", (const char *)first->data, node, (const char *)other->data);
+        wrong(w, what, "differs between nodes");
+    }
+}
+
+static void all_equal(struct world *w)
+{
+    struct err err = ERR_INIT;
+    struct state_hash h[4];
+    for (uint32_t i = 0; i < w->c->count; i++) {
+        struct buf at = {0}, text[2] = {{0}, {0}}, rows[2] = {{0}, {0}};
+        OK(db_state_hash(w->c->d[i], &h[i], &at, &err));
+        catalog_text(w->c->d[0], &text[0]);
+        catalog_text(w->c->d[i], &text[1]);
+        compare_text(w, "the catalog", i, &text[0], &text[1]);
+        dump_all(w, w->c->d[0], &rows[0]);
+        dump_all(w, w->c->d[i], &rows[1]);
+        compare_text(w, "what the tables hold", i, &rows[0], &rows[1]);
+        if (h[i].lo != h[0].lo || h[i].hi != h[0].hi)
+            wrong(w, "the state hash", "differs between nodes");
+        buf_deinit(&at);
+        for (int k = 0; k < 2; k++) {
+            buf_deinit(&text[k]);
+            buf_deinit(&rows[k]);
+        }
+    }
+}
+
+static int32_t column_at(void *arg, uint64_t table, uint32_t column_id)
+{
+    const struct table_def *t = catalog_table_by_id(arg, table);
+    for (uint32_t i = 0; t != NULL && i < t->rows.count; i++)
+        if (t->record_ids[i] == column_id)
+            return (int32_t)i;
+    return -1;
+}
+
+static void take_all(struct world *w, struct replay *r)
+{
+    struct err err = ERR_INIT;
+    for (uint32_t i = 0; i < w->c->pool.count; i++)
+        if (replay_take(r, slice_of(w->c->pool.bytes[i], w->c->pool.n[i]), &err) != QUARTET_OK)
+            wrong(w, "the naive model", err.text);
+}
+
+/* One row as the model has it, below all that hides rows. */
+static void compare_row(struct world *w, struct replay *m, txn *reader, const struct table_def *t, const struct model_key *k)
+{
+    struct err err = ERR_INIT;
+    struct value expected[64], got[64];
+    struct slice record;
+    struct arena a = {0};
+    bool own, found, live = false;
+    uint32_t births;
+    CU_ASSERT_FATAL(t->rows.count < 64 && t->column_count < 64);
+    bool shown = model_show(&m->model, t->id, k->key, NULL, 0, &t->rows, &m->arena, expected, &births);
+    OK(txn_row(reader, t->id, k->key, 0, &record, &own, &found, &err));
+    if (found)
+        OK(table_decode_hidden(t, k->key, record, got, &a, &live, &err));
+    bool equal = shown == (found && live);
+    for (uint32_t c = 0; equal && shown && c < t->rows.count; c++)
+        equal = value_identical(&expected[c], &got[t->record_columns[c]]);
+    if (!equal) {
+        struct buf text = {0};
+        for (uint32_t c = 0; shown && c < t->rows.count; c++) {
+            buf_printf(&text, " | %s ", t->columns[t->record_columns[c]].name);
+            value_to_literal(&expected[c], &text);
+            buf_str(&text, live ? ", node 0: " : ", no row");
+            if (live)
+                value_to_literal(&got[t->record_columns[c]], &text);
+        }
+        buf_printf(&text, "%s", shown ? "" : "no row, node 0 has one");
+        buf_u8(&text, 0);
+        wrong(w, t->name, (const char *)text.data);
+    }
+    arena_free_all(&a);
+}
+
+struct named { /* a table or view, as the naive model knows it */
+    const struct model_txn *birth; /* the earliest that has not ended */
+    int64_t id;
+    char name[64];
+};
+
+static int named_cmp(const void *a, const void *b)
+{
+    const struct named *x = a, *y = b;
+    int c = strcmp(x->name, y->name);
+    if (c == 0 && x->birth->stamp != y->birth->stamp)
+        c = x->birth->stamp < y->birth->stamp ? -1 : 1;
+    return c != 0 ? c : (x->id > y->id) - (x->id < y->id);
+}
+
+static const struct model_txn *first_birth(struct replay *m, const struct model_key *k)
+{
+    const struct model_txn *first = NULL;
+    for (uint32_t i = 0; i < m->txn_count; i++) {
+        const struct model_txn *t = m->txns[i];
+        for (uint32_t n = 0; n < t->op_count; n++)
+            if (t->ops[n].table == SYS_OBJECTS && (t->ops[n].flags & ROW_OP_INSERT) != 0 && slice_eq(t->ops[n].key, k->key) &&
+                model_unended(&m->model, SYS_OBJECTS, k->key, NULL, 0, false, t) && (first == NULL || t->stamp < first->stamp))
+                first = t;
+    }
+    return first;
+}
+
+/* Of tables and views that claim one name the one born first has it; the others' end with their birth. */
+static void compare_names(struct world *w, struct replay *m, const struct catalog *cat)
+{
+    struct named all[64];
+    uint32_t n = 0;
+    const struct table_def *objects = catalog_table_by_id(cat, SYS_OBJECTS);
+    for (size_t i = 0; i < m->model.key_count; i++) {
+        const struct model_key *k = m->model.keys[i];
+        struct value v[OBJ_COLUMNS], id;
+        uint32_t births;
+        struct bytes_in in = bytes_in(k->key.p, k->key.n);
+        if (k->table != SYS_OBJECTS || !model_show(&m->model, SYS_OBJECTS, k->key, NULL, 0, &objects->rows, &m->arena, v, &births))
+            continue;
+        const struct value *kind = &v[objects->columns[OBJ_KIND].record_at], *name = &v[objects->columns[OBJ_NAME].record_at];
+        if (!slice_eq(kind->s, slice_of("table", 5)) && !slice_eq(kind->s, slice_of("view", 4)))
+            continue;
+        CU_ASSERT_FATAL(n < 64 && key_get(&in, &objects->keys[0], &id, &m->arena));
+        all[n] = (struct named){.birth = first_birth(m, k), .id = id.i};
+        (void)snprintf(all[n++].name, sizeof all->name, "%.*s", (int)name->s.n, (const char *)name->s.p);
+    }
+    qsort(all, n, sizeof *all, named_cmp);
+    for (uint32_t i = 0; i < n; i++) {
+        char name[96];
+        bool first = i == 0 || strcmp(all[i].name, all[i - 1].name) != 0;
+        (void)snprintf(name, sizeof name, first ? "%s" : "%s_%llx", all[i].name, (unsigned long long)all[i].birth->stamp);
+        const struct table_def *t = catalog_table(cat, name);
+        const struct view_def *v = catalog_view(cat, name);
+        if ((t == NULL || (int64_t)t->id != all[i].id) && (v == NULL || (int64_t)v->id != all[i].id))
+            wrong(w, name, "is not what has this name by its birth");
+    }
+}
+
+static void compare_model(struct world *w)
+{
+    struct err err = ERR_INIT;
+    struct replay m;
+    txn *reader = NULL;
+    OK(txn_begin(w->c->d[0], &reader, &err));
+    OK(txn_statement_begin(reader, &err));
+    struct catalog *cat = db_catalog(w->c->d[0]);
+    replay_init(&m, column_at, cat);
+    take_all(w, &m);
+    for (size_t i = 0; i < m.model.key_count; i++) {
+        const struct table_def *t = catalog_table_by_id(txn_catalog(reader), m.model.keys[i]->table);
+        if (t == NULL)
+            wrong(w, "a table", "that rows were written to is not known any longer");
+        compare_row(w, &m, reader, t, m.model.keys[i]);
+    }
+    compare_names(w, &m, txn_catalog(reader));
+    replay_deinit(&m);
+    catalog_unref(cat);
+    txn_rollback(reader);
+}
+
+static void none(struct world *w, const char *sql)
+{
+    struct err err = ERR_INIT;
+    struct buf out = {0};
+    if (query_try(w->c->d[0], sql, NULL, &out, &err) != QUARTET_OK)
+        wrong(w, sql, err.text);
+    if (out.len > 0)
+        wrong(w, "a row that breaks a constraint is shown", sql);
+    buf_deinit(&out);
+}
+
+/* Nothing that is shown breaks what the definitions say; asked of the rows, not of indexes. */
+static void constraints_hold(struct world *w)
+{
+    struct catalog *cat = db_catalog(w->c->d[0]);
+    const struct table_def *t;
+    char sql[1024];
+    for (uint32_t i = 0; (t = catalog_table_at(cat, i)) != NULL; i++) {
+        if (t->is_system)
+            continue;
+        for (uint32_t k = 0; k < t->visible_count; k++) {
+            (void)snprintf(sql, sizeof sql, "SELECT 1 FROM \"%s\" WHERE \"%s\" IS NULL", t->name, t->columns[k].name);
+            if (t->columns[k].not_null)
+                none(w, sql);
+        }
+        for (uint32_t k = 0; k < t->check_count; k++) {
+            (void)snprintf(sql, sizeof sql, "SELECT 1 FROM \"%s\" WHERE NOT (%s)", t->name, t->checks[k].text);
+            none(w, sql);
+        }
+        for (uint32_t k = 0; k < t->index_count; k++) {
+            const struct index_def *ix = &t->indexes[k];
+            size_t n = (size_t)snprintf(sql, sizeof sql, "SELECT 1 FROM \"%s\" x, \"%s\" y WHERE x.%s + 0 < y.%s + 0", t->name, t->name, t->columns[0].name, t->columns[0].name);
+            for (uint32_t c = 0; c < ix->column_count; c++)
+                n += (size_t)snprintf(sql + n, sizeof sql - n, " AND x.\"%s\" = y.\"%s\"", t->columns[ix->columns[c]].name, t->columns[ix->columns[c]].name);
+            if (ix->unique)
+                none(w, sql);
+        }
+        const struct fk_link *out;
+        uint32_t links = catalog_links_out(cat, t->id, &out);
+        for (uint32_t k = 0; k < links; k++) {
+            CU_ASSERT_EQUAL_FATAL(out[k].count, 1);
+            (void)snprintf(sql, sizeof sql, "SELECT 1 FROM \"%s\" x WHERE \"%s\" IS NOT NULL AND NOT EXISTS (SELECT 1 FROM \"%s\" p WHERE p.\"%s\" = x.\"%s\")", t->name,
+                           t->columns[out[k].columns[0]].name, out[k].parent->name, out[k].parent->columns[out[k].parent_columns[0]].name,
+                           t->columns[out[k].columns[0]].name);
+            none(w, sql);
+        }
+    }
+    catalog_unref(cat);
+}
+
+static void give_some(struct world *w)
+{
+    for (uint32_t i = 0; i < w->c->count; i++)
+        cluster_seal(w->c, i);
+    for (int n = 0; n < 12 && w->c->pool.count > 0; n++) {
+        uint32_t to = below(w, w->c->count), batch = below(w, w->c->pool.count);
+        if (w->c->pool.slot[batch] != to)
+            (void)cluster_give(w->c, to, batch);
+    }
+    buf_str(&w->log, "some are given\n");
+}
+
+static void rebuild(db *d)
+{
+    struct err err = ERR_INIT;
+    pthread_mutex_lock(&d->commit_lock);
+    OK(apply_rebuild(d, &err));
+    pthread_mutex_unlock(&d->commit_lock);
+}
+
+static void one_world(uint64_t seed, uint32_t *done, uint32_t *refused)
+{
+    struct world w = {.seed = seed};
+    prng_seed(&w.r, seed);
+    w.c = cluster_new(2 + below(&w, 3));
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        for (uint32_t i = 0; i < STATEMENTS; i++) {
+            one_statement(&w);
+            if (prng_chance(&w.r, 0.08))
+                give_some(&w);
+        }
+        buf_str(&w.log, "all are given\n");
+        cluster_exchange(w.c, &w.r);
+        all_equal(&w);
+        compare_model(&w);
+        constraints_hold(&w);
+    }
+    rebuild(w.c->d[w.c->count - 1]); /* anew from the rows: as it was step by step */
+    all_equal(&w);
+    *done += w.done;
+    *refused += w.refused;
+    cluster_free(w.c);
+    buf_deinit(&w.log);
+}
+
+static void test_ddl_random_worlds(void)
+{
+    const char *only = getenv("QUARTET_SEED"), *many = getenv("QUARTET_WORLDS");
+    uint64_t first = only != NULL ? strtoull(only, NULL, 10) : 1, count = many != NULL ? strtoull(many, NULL, 10) : only != NULL ? 1 : WORLDS;
+    uint32_t done = 0, refused = 0;
+    for (uint64_t seed = first; seed < first + count; seed++)
+        one_world(seed, &done, &refused);
+    if (traced())
+        printf("\n%u statements done, %u refused\n", done, refused);
+    CU_ASSERT(only != NULL || done > refused); /* else they meet nothing */
+}
+
+/* ---- cases, in every order of arrival ---- */
+
+static void same_catalog(db *first, db *other, const char *who)
+{
+    struct buf text[2] = {{0}, {0}};
+    catalog_text(first, &text[0]);
+    catalog_text(other, &text[1]);
+    bool same = slice_eq(slice_of(text[0].data, text[0].len), slice_of(text[1].data, text[1].len));
+    if (!same)
+        printf("\n%s: %.*s\nanother has %.*s\n", who, (int)text[0].len, (const char *)text[0].data, (int)text[1].len, (const char *)text[1].data);
+    CU_ASSERT(same);
+    buf_deinit(&text[0]);
+    buf_deinit(&text[1]);
+}
+
+#define T "CREATE TABLE t (id INTEGER PRIMARY KEY, lo INTEGER, hi INTEGER); INSERT INTO t VALUES (1, 1, 10), (2, 2, 20)"
+#define ROWS "SELECT * FROM t ORDER BY 1"
+
+static const struct scene scenes[] = {
+    {"a CHECK that one adds and then writes by, another writes one column", T,
+     {{0, "", "ALTER TABLE t ADD CHECK (lo < hi)"}, {0, "", "UPDATE t SET lo = 5, hi = 6 WHERE id = 1"}, {1, "", "UPDATE t SET lo = 8"}},
+     ROWS, "2|8|20\n"},
+    {"the same, one column was written before", T,
+     {{1, "", "UPDATE t SET lo = 8"}, {0, "", "ALTER TABLE t ADD CHECK (lo < hi)"}, {0, "", "UPDATE t SET lo = 5, hi = 6 WHERE id = 1"}, {2, "12", "UPDATE t SET hi = 7 WHERE id = 1"}},
+     ROWS, "1|5|7\n2|8|20\n"},
+    {"one table, a column added by one", "",
+     {{0, "", "CREATE TABLE t (x INTEGER PRIMARY KEY)"}, {0, "", "ALTER TABLE t ADD COLUMN y INTEGER DEFAULT 7"}, {0, "", "INSERT INTO t VALUES (1, 1)"},
+      {1, "", "CREATE TABLE t (x INTEGER PRIMARY KEY)"}, {1, "", "INSERT INTO t VALUES (2)"}},
+     ROWS, "1|1\n2|7\n"},
+    {"one table, made by three, one drops what it saw", "",
+     {{0, "", "CREATE TABLE t (x INTEGER PRIMARY KEY)"}, {1, "", "CREATE TABLE t (x INTEGER PRIMARY KEY)"}, {1, "", "INSERT INTO t VALUES (1)"}, {2, "0", "DROP TABLE t"}},
+     ROWS, "1\n"},
+    {"two tables renamed to one name", T "; CREATE TABLE s (id INTEGER PRIMARY KEY)",
+     {{0, "", "ALTER TABLE t RENAME TO x"}, {0, "", "INSERT INTO x VALUES (3, 3, 3)"}, {1, "", "ALTER TABLE s RENAME TO x"}, {1, "", "INSERT INTO x VALUES (4)"}},
+     "SELECT * FROM x WHERE id > 1 ORDER BY 1", "2|2|20\n3|3|3\n"},
+    {"two tables renamed to one name, the older is dropped by a third", T "; CREATE TABLE s (id INTEGER PRIMARY KEY)",
+     {{0, "", "ALTER TABLE t RENAME TO x"}, {1, "", "ALTER TABLE s RENAME TO x"}, {1, "", "INSERT INTO x VALUES (4)"}, {2, "0", "DROP TABLE x"}},
+     "SELECT * FROM x", "4\n"},
+    {"a constraint over a column that another renames", T,
+     {{0, "", "ALTER TABLE t ADD CHECK (lo < hi)"}, {1, "", "ALTER TABLE t RENAME COLUMN lo TO low"}, {2, "", "UPDATE t SET lo = 11"}, {1, "0", "ALTER TABLE t RENAME COLUMN hi TO lo"}},
+     "SELECT id, low, lo FROM t ORDER BY 1", "2|11|20\n"},
+    {"an index over a column that another renames, and a column that takes the name", T,
+     {{0, "", "CREATE UNIQUE INDEX i ON t (lo)"}, {1, "", "ALTER TABLE t RENAME COLUMN lo TO low"}, {1, "", "ALTER TABLE t ADD COLUMN lo INTEGER DEFAULT 4"},
+      {2, "", "UPDATE t SET lo = 1"}},
+     "SELECT id, low, lo FROM t ORDER BY 1", "1|1|4\n"},
+    {"a constraint over a column that another drops, and makes anew", T,
+     {{0, "", "ALTER TABLE t ADD CONSTRAINT k CHECK (lo < hi)"}, {1, "", "ALTER TABLE t DROP COLUMN lo"}, {1, "", "ALTER TABLE t ADD COLUMN lo INTEGER DEFAULT 90"}},
+     "SELECT id, hi, lo FROM t ORDER BY 1", "1|10|90\n2|20|90\n"},
+    {"a column dropped by one and written by another, who adds another of its name later", T,
+     {{0, "", "ALTER TABLE t DROP COLUMN lo"}, {1, "", "UPDATE t SET lo = 5"}, {1, "0", "ALTER TABLE t ADD COLUMN lo TEXT DEFAULT 'new'"}, {2, "", "INSERT INTO t VALUES (3, 3, 30)"}},
+     "SELECT id, hi, lo FROM t ORDER BY 1", "1|10|new\n2|20|new\n3|30|new\n"},
+    {"columns of one name and different types", T,
+     {{0, "", "ALTER TABLE t ADD COLUMN z INTEGER DEFAULT 1"}, {0, "", "UPDATE t SET z = 2 WHERE id = 1"}, {1, "", "ALTER TABLE t ADD COLUMN z TEXT CHECK (z <> 'no')"},
+      {1, "", "UPDATE t SET z = 'yes'"}},
+     "SELECT id, z FROM t ORDER BY 1", "1|2\n2|1\n"},
+    {"UNIQUE added by two under one name, rows by a third", T,
+     {{0, "", "ALTER TABLE t ADD CONSTRAINT u UNIQUE (lo)"}, {1, "", "ALTER TABLE t ADD CONSTRAINT u UNIQUE (hi)"}, {2, "", "INSERT INTO t VALUES (3, 1, 30), (4, 40, 10), (5, 5, 5)"}},
+     "SELECT id FROM t ORDER BY 1", "1\n2\n5\n"},
+};
+
+static void test_ddl_every_order(void)
+{
+    for (size_t i = 0; i < sizeof scenes / sizeof scenes[0]; i++)
+        run_scene(&scenes[i], same_catalog);
+}
+
+/* ADD COLUMN writes nothing per row, here or anywhere. */
+static void test_ddl_add_column_writes_no_rows(void)
+{
+    struct prng r;
+    prng_seed(&r, 1);
+    struct cluster *c = cluster_new(2);
+    run_sql(c->d[0], "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)");
+    run_sql(c->d[0], "INSERT INTO t SELECT value, 'v' FROM generate_series(1, 3000)");
+    cluster_exchange(c, &r);
+    struct db_stats before[2], after[2];
+    for (uint32_t i = 0; i < 2; i++)
+        db_stats(c->d[i], &before[i]);
+    run_sql(c->d[0], "ALTER TABLE t ADD COLUMN w INTEGER DEFAULT 9");
+    cluster_exchange(c, &r);
+    for (uint32_t i = 0; i < 2; i++) {
+        db_stats(c->d[i], &after[i]);
+        CU_ASSERT(after[i].rows_written - before[i].rows_written <= 4);
+        expect_rows(c->d[i], "SELECT count(*), sum(w) FROM t", "3000|27000\n");
+    }
+    cluster_free(c);
+}
+
+/* Definitions say columns by id, so names may be given away, within a CHECK that stands at a column too. */
+static void test_ddl_names_that_change_hands(void)
+{
+    db *d = help_memory();
+    run_sql(d, "CREATE TABLE t (id INTEGER PRIMARY KEY, z INTEGER, a INTEGER CHECK (a <> 7 AND a < z))");
+    run_sql(d, "ALTER TABLE t RENAME COLUMN z TO y");
+    run_sql(d, "ALTER TABLE t RENAME COLUMN a TO z");
+    run_sql(d, "ALTER TABLE t ADD COLUMN d INTEGER CHECK (d < z OR d <> y)");
+    run_sql(d, "CREATE INDEX i ON t (z DESC, d)");
+    run_sql(d, "ALTER TABLE t RENAME COLUMN z TO q");
+    run_sql(d, "INSERT INTO t VALUES (1, 9, 8, 8)");
+    expect_error(d, "INSERT INTO t VALUES (2, 9, 7, 8)", QUARTET_CONSTRAINT, "q <> 7 AND q < y", -2);
+    expect_error(d, "INSERT INTO t VALUES (2, 8, 8, 8)", QUARTET_CONSTRAINT, "CHECK", -2);
+    expect_error(d, "INSERT INTO t VALUES (2, 9, 8, 9)", QUARTET_CONSTRAINT, "d < q OR d <> y", -2);
+    expect_error(d, "ALTER TABLE t DROP COLUMN q", QUARTET_ERROR, "index i holds it", -2);
+    expect_error(d, "ALTER TABLE t ADD COLUMN \"#5\" INTEGER", QUARTET_ERROR, "cannot be named #5", -2);
+    expect_part(d, "EXPLAIN SELECT * FROM t WHERE q = 8", "using index i");
+    /* of a FOREIGN KEY only the child's columns are the table's own */
+    run_sql(d, "CREATE TABLE p (k INTEGER PRIMARY KEY)");
+    run_sql(d, "ALTER TABLE t ADD COLUMN k INTEGER");
+    run_sql(d, "ALTER TABLE t ADD CONSTRAINT f FOREIGN KEY (k) REFERENCES p (k)");
+    run_sql(d, "ALTER TABLE t RENAME COLUMN k TO j");
+    expect_error(d, "UPDATE t SET j = 1", QUARTET_CONSTRAINT, "FOREIGN KEY", -2);
+    help_close(d);
+}
+
+const char *const unit_suite = "ddl";
+const struct unit_test unit_tests[] = {
+    {"every order of arrival", test_ddl_every_order},
+    {"ADD COLUMN writes no rows", test_ddl_add_column_writes_no_rows},
+    {"names that change hands", test_ddl_names_that_change_hands},
+    {"random worlds", test_ddl_random_worlds},
+    {NULL, NULL},
+};
