@@ -138,6 +138,12 @@ struct scan_cut {
     uint8_t flags;
     uint64_t prefix; /* rows whose key begins with more (cell_key_prefixes) are not wanted */
 };
+/* The row's key as one more column behind those of a table's batch. */
+struct scan_key {
+    struct vec *cols;  /* the batch's, and this one */
+    uint8_t *no_nulls; /* keys are never NULL */
+};
+quartet_status scan_add_key(struct exec *e, struct scan_key *k, struct batch *b, struct err *err);
 void scan_set_cut(struct xnode *scan, const struct scan_cut *cut); /* borrowed */
 
 /* exec_history.c: what AS OF or BACKTRACK TO names; kind is enum ast_as_of. */

@@ -35,6 +35,7 @@ struct xjoin {
     struct batch inner;
     uint32_t inner_at;
     table_scan *scan;
+    struct scan_key inner_key;
     struct bound_state bound;
     uint16_t inner_sel[BATCH_ROWS_MAX];
     struct xrun run;
@@ -450,6 +451,8 @@ static quartet_status lookup_next(struct xjoin *j, struct err *err)
     const struct pscan *s = j->x.p->u.join->inner;
     for (;;) {
         quartet_status rc = table_scan_next(j->scan, 0, &j->inner, err);
+        if (rc == QUARTET_OK && s->keys && j->inner.n > 0)
+            rc = scan_add_key(j->x.run->e, &j->inner_key, &j->inner, err);
         if (rc != QUARTET_OK || j->inner.n == 0 || s->filter == NULL)
             return rc;
         uint32_t n;

@@ -11,8 +11,7 @@ struct xscan {
     struct bound_state bound;
     table_scan *scan;
     bool started, done;
-    struct vec *cols;
-    uint8_t *no_nulls; /* keys are never NULL */
+    struct scan_key key;
     const struct scan_cut *cut; /* or NULL */
     uint32_t asked;             /* rows at a time; 0: as many as come */
     bool *late;                 /* columns that nothing asks for before rows were dropped; or NULL */
@@ -107,18 +106,18 @@ static quartet_status scan_start(struct xscan *s, struct err *err)
     return table_scan_open(s->x.run->e->t, p->table, p->index, bound, &want, &s->scan, err);
 }
 
-static quartet_status add_key_column(struct xscan *s, struct batch *b, struct err *err)
+quartet_status scan_add_key(struct exec *e, struct scan_key *k, struct batch *b, struct err *err)
 {
-    if (s->cols == NULL) {
-        s->no_nulls = keep_alloc(s->x.run->e, BATCH_ROWS_MAX, 1);
-        s->cols = keep_alloc(s->x.run->e, s->x.p->col_count, sizeof *s->cols);
-        if (s->cols == NULL || s->no_nulls == NULL)
-            return arena_fail(&s->x.run->e->keep, err);
+    if (k->cols == NULL) {
+        k->no_nulls = keep_alloc(e, BATCH_ROWS_MAX, 1);
+        k->cols = keep_alloc(e, b->col_count + 1u, sizeof *k->cols);
+        if (k->cols == NULL || k->no_nulls == NULL)
+            return arena_fail(&e->keep, err);
     }
-    memcpy(s->cols, b->cols, b->col_count * sizeof *s->cols);
-    s->cols[b->col_count] = (struct vec){.type = VALUE_BLOB, .null = s->no_nulls};
-    s->cols[b->col_count].s = b->keys;
-    b->cols = s->cols;
+    memcpy(k->cols, b->cols, b->col_count * sizeof *k->cols);
+    k->cols[b->col_count] = (struct vec){.type = VALUE_BLOB, .null = k->no_nulls};
+    k->cols[b->col_count].s = b->keys;
+    b->cols = k->cols;
     b->col_count++;
     return QUARTET_OK;
 }
@@ -171,7 +170,7 @@ static quartet_status scan_next(struct xnode *x, struct err *err)
             continue;
         }
         if (p->keys)
-            rc = add_key_column(s, &x->out, err);
+            rc = scan_add_key(x->run->e, &s->key, &x->out, err);
         if (!p->bounded)
             tmp_reset(x);
         if (rc == QUARTET_OK)

@@ -184,6 +184,16 @@ static void test_kinds_siblings_beside_own_writes(void)
     run_sql(d, "CREATE TABLE o (id INTEGER PRIMARY KEY)");
     run_sql(d, "INSERT INTO o VALUES (1), (2)");
     expect_rows(d, "SELECT o.id, siblings(t.body) FROM o LEFT JOIN t USING (id) ORDER BY 1", "1|[\"B\",\"A\"]\n2|NULL\n");
+    run_sql(d, "INSERT INTO t (id, body) SELECT value, 'x' || value FROM generate_series(100, 1099)"); /* so that it is looked up in */
+#define LOOKED_UP "SELECT o.id, x.all_of FROM o JOIN (SELECT id, siblings(body) AS all_of FROM t) x ON x.id = o.id"
+    struct buf how = {0};
+    struct err err = ERR_INIT;
+    OK(query_try(d, "EXPLAIN " LOOKED_UP, NULL, &how, &err));
+    buf_u8(&how, 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr((const char *)how.data, "Look up t"));
+    buf_deinit(&how);
+    expect_rows(d, LOOKED_UP, "1|[\"B\",\"A\"]\n");
+    run_sql(d, "DELETE FROM t WHERE id >= 100");
     expect_rows(d, "SELECT siblings(x.body) FROM t x WHERE json_array_length(siblings(x.body)) > 1", "[\"B\",\"A\"]\n");
     expect_rows(d, "UPDATE t SET v = siblings(body), n = 3 RETURNING v", "[\"B\",\"A\"]\n");
     expect_rows(d, SIBLINGS, "B|[\"B\",\"A\"]\n"); /* nobody wrote the column */
