@@ -161,6 +161,23 @@ static quartet_status believe_host(struct gossip *g, struct chain_id chain, uint
                                      (struct idvec_entry){.chain = chain, .number = number}, err);
 }
 
+/* While it is looked for where the peer's chain departs from ours: this much they have in common. */
+static void walk_on(struct gossip *g, struct gossip_peer_state *p, const struct batch_header *h)
+{
+    struct gossip_back *b = gossip_back_find(p, h->chain);
+    uint64_t last = h->first + h->count - 1;
+    if (b == NULL || h->first > b->from || last < b->from)
+        return;
+    b->from = last < idvec_number(&g->known, h->chain) ? last + 1 : 0;
+}
+
+static void back_ends(struct gossip_peer_state *p, struct chain_id chain)
+{
+    struct gossip_back *b = gossip_back_find(p, chain);
+    if (b != NULL)
+        b->from = 0;
+}
+
 /* One batch, already copied or still in the message. Sets *advanced where its successor may now be
  * taken. */
 static quartet_status judge(struct gossip *g, const struct gossip_incoming *in, bool *advanced,
@@ -203,19 +220,27 @@ static quartet_status judge(struct gossip *g, const struct gossip_incoming *in, 
     case GOSSIP_ACCEPTED:
     case GOSSIP_HELD:
         *advanced = true;
+        back_ends(p, h.chain);
         return taken(g, in, &named, verdict == GOSSIP_HELD, err);
     case GOSSIP_DUPLICATE:
         g->counters.batches_duplicate++;
         *advanced = true;
+        walk_on(g, p, &h);
         return idvec_raise(&g->known, last, err);
     case GOSSIP_GAP:
         g->counters.batches_gap++;
+        if (need.from > 0 && need.from <= idvec_number(&g->disk, h.chain)) {
+            /* What is here is here: what follows it at the peer follows something else. */
+            gossip_go_back(p, h.chain, need.from);
+            return QUARTET_OK;
+        }
         if (need.from > 0 && chain_id_cmp(need.chain, h.chain) == 0)
             rc = believe_host(g, h.chain, need.from - 1, err);
         stash_put(g, &h, in->bytes, in->from, in->now_us);
         return rc;
     case GOSSIP_LATER:
         g->counters.batches_busy++;
+        back_ends(p, h.chain);
         gossip_rest(g, h.chain, in->now_us);
         return QUARTET_OK;
     case GOSSIP_BUSY:

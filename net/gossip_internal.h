@@ -35,6 +35,14 @@ struct gossip_want {
     uint64_t from;
 };
 
+/* The peer's chain departs from ours somewhere below what we have: from where it is looked at, until
+ * the place is found. It outlasts answers that are lost, and what our disk vector says meanwhile. */
+#define GOSSIP_BACKS_MAX 8u
+struct gossip_back {
+    struct chain_id chain;
+    uint64_t start, from; /* start: where this look began; from: what comes next. 0: free */
+};
+
 struct gossip_peer_state {
     bool connected;
     bool have_due; /* it may lack something of our disk that we have not told it */
@@ -54,6 +62,8 @@ struct gossip_peer_state {
     uint64_t pull_deadline_us, pull_not_before_us;
     struct gossip_want wants[GOSSIP_PULL_CHAINS_MAX];
     uint32_t want_count;
+    struct gossip_back back[GOSSIP_BACKS_MAX];
+    uint32_t next_back; /* whose place is taken where none is free */
 };
 
 /* A chain that is not to be asked for before its time. */
@@ -124,6 +134,8 @@ void gossip_stash_age(struct gossip *g, uint64_t now_us);
  * was believed of it by `was` is then what `is` says. */
 void gossip_lower(struct idvec *v, const struct idvec *was, const struct idvec *is);
 /* gossip_pull.c: who lacks what */
+struct gossip_back *gossip_back_find(struct gossip_peer_state *p, struct chain_id chain);
+void gossip_go_back(struct gossip_peer_state *p, struct chain_id chain, uint64_t from);
 void gossip_rest(struct gossip *g, struct chain_id chain, uint64_t now_us);
 quartet_status gossip_plan_pulls(struct gossip *g, uint64_t now_us, struct err *err);
 quartet_status gossip_serve_pull(struct gossip *g, struct gossip_peer_state *p, struct bytes_in *in,

@@ -43,6 +43,28 @@ static bool rests(const struct gossip *g, struct chain_id chain, uint64_t now_us
     return false;
 }
 
+struct gossip_back *gossip_back_find(struct gossip_peer_state *p, struct chain_id chain)
+{
+    for (uint32_t i = 0; i < GOSSIP_BACKS_MAX; i++)
+        if (p->back[i].from > 0 && chain_id_cmp(p->back[i].chain, chain) == 0)
+            return &p->back[i];
+    return NULL;
+}
+
+/* Only further back: what is pushed meanwhile does not fit either, and must not make the look begin
+ * anew. */
+void gossip_go_back(struct gossip_peer_state *p, struct chain_id chain, uint64_t from)
+{
+    struct gossip_back *b = gossip_back_find(p, chain);
+    for (uint32_t i = 0; b == NULL && i < GOSSIP_BACKS_MAX; i++)
+        if (p->back[i].from == 0)
+            b = &p->back[i];
+    if (b == NULL)
+        b = &p->back[p->next_back++ % GOSSIP_BACKS_MAX];
+    if (b->from == 0 || chain_id_cmp(b->chain, chain) != 0 || from < b->start)
+        *b = (struct gossip_back){.chain = chain, .start = from, .from = from};
+}
+
 /* As long as ours and another one: its owner signed two histories. The host is given what they have
  * and says what follows. */
 static bool other_head(const struct idvec_entry *theirs, const struct idvec_entry *ours)
@@ -58,13 +80,16 @@ static void choose_wants(struct gossip *g, struct gossip_peer_state *p, uint64_t
         const struct idvec_entry *e = &p->offers.e[i];
         uint64_t known = idvec_number(&g->known, e->chain);
         bool differs = e->number == known && other_head(e, idvec_find(&g->known, e->chain));
-        if ((e->number <= known && !differs) || known + 1 < idvec_number(&p->lost, e->chain) ||
+        const struct gossip_back *back = gossip_back_find(p, e->chain);
+        uint64_t from = back != NULL && back->from <= known ? back->from
+                        : differs                           ? known
+                                                            : known + 1;
+        if ((e->number <= known && !differs) || from < idvec_number(&p->lost, e->chain) ||
             in_flight(g, e->chain) || rests(g, e->chain, now_us))
             continue;
         if (differs)
             gossip_rest(g, e->chain, now_us);
-        p->wants[p->want_count++] =
-            (struct gossip_want){.chain = e->chain, .from = differs ? known : known + 1};
+        p->wants[p->want_count++] = (struct gossip_want){.chain = e->chain, .from = from};
     }
 }
 

@@ -325,6 +325,88 @@ static void test_convergence_under_loss_duplication_reorder_and_partition(void)
         storm(seed + i);
 }
 
+/* ---- a chain of which two nodes have different ends ---- */
+
+#define COMMON 200u
+#define PAYLOAD 4000u /* so that what they have in common is more than one answer holds */
+
+struct parted {
+    bool far_back; /* asks for all, as a host does that has looked back often */
+    uint64_t found; /* the first batch that departs; 0: not yet */
+};
+static struct parted parted;
+
+/* As the database judges: what is here is known, what follows the same is a fork, and of anything
+ * else what comes before is asked for. */
+static enum gossip_verdict parted_deliver(void *ctx, struct slice batch, uint8_t from,
+                                          struct gossip_need *need, struct err *err)
+{
+    struct batch_header h;
+    struct slice payload;
+    struct toy_store *s = ctx;
+    (void)from;
+    CU_ASSERT_EQUAL_FATAL(batch_parse(batch, &h, &payload, err), QUARTET_OK);
+    struct toy_chain *c = toy_chain_of(s, h.chain);
+    CU_ASSERT_FATAL(h.first > 0);
+    for (uint32_t i = 0; i < c->count; i++) {
+        const struct batch_header *ours = &c->batches[i].header;
+        if (ours->first == h.first && memcmp(ours->hash, h.hash, sizeof h.hash) == 0)
+            return GOSSIP_DUPLICATE;
+        if (ours->first == h.first && memcmp(ours->prev, h.prev, sizeof h.prev) == 0) {
+            parted.found = h.first;
+            return GOSSIP_LATER;
+        }
+    }
+    uint64_t back = h.first > 8 ? h.first - 8 : 1;
+    *need = (struct gossip_need){.chain = h.chain, .from = parted.far_back ? 1 : back};
+    return GOSSIP_GAP;
+}
+
+static void look_for_parting(bool far_back, uint64_t seed)
+{
+    struct world *w = world_new(3, seed); /* node 2 signed both, and is gone */
+    struct toy_store twin[2];
+    for (uint32_t k = 0; k < 2; k++) {
+        toy_store_init(&twin[k], &w->cluster, 2, 102, &w->env);
+        uint8_t payload[PAYLOAD] = {0};
+        for (uint32_t i = 0; i < COMMON + 30 + 20 * k; i++) {
+            payload[0] = i < COMMON ? 0 : (uint8_t)(1 + k);
+            (void)toy_commit(&twin[k], payload, sizeof payload, 1);
+        }
+        const struct toy_chain *c = &twin[k].chains[0];
+        for (uint32_t i = 0; i < c->count; i++)
+            toy_append(toy_chain_of(&w->stores[k], c->id),
+                       slice_of(c->batches[i].bytes, c->batches[i].n), &c->batches[i].header);
+    }
+    parted = (struct parted){.far_back = far_back};
+    struct err err = ERR_INIT;
+    gossip_free(w->g[0]);
+    w->stores[0].host.deliver = parted_deliver;
+    CU_ASSERT_EQUAL_FATAL(gossip_new(0, seed, &w->stores[0].host, &w->g[0], &err), QUARTET_OK);
+    w->loss = 0.1;
+    w->duplicate = 0.1;
+    set_link(w, 0, 1, true);
+    for (int ms = 0; ms < 60000 && parted.found == 0; ms++)
+        step(w);
+    if (parted.found != COMMON + 1)
+        printf("seed %llu: not found\n", (unsigned long long)seed);
+    CU_ASSERT_EQUAL(parted.found, COMMON + 1);
+    for (uint32_t k = 0; k < 2; k++)
+        toy_store_deinit(&twin[k]);
+    world_free(w);
+}
+
+/* What is already on disk is asked for once more, to where the two part, though every status of the
+ * host says that it is there, and though answers are lost. */
+static void test_where_two_histories_part_is_found(void)
+{
+    uint64_t seed = unit_seed(70);
+    for (uint64_t i = 0; i < 3; i++) {
+        look_for_parting(false, seed + i);
+        look_for_parting(true, seed + i);
+    }
+}
+
 /* A question is answered by a status made after it, also by a peer that connects later. */
 static void test_questions_are_answered(void)
 {
@@ -413,6 +495,7 @@ const struct unit_test unit_tests[] = {
     {"an origin that dies in the middle of a push", test_origin_that_dies_in_the_middle_of_a_push},
     {"convergence under loss, duplication, reorder and partition",
      test_convergence_under_loss_duplication_reorder_and_partition},
+    {"where two histories part is found", test_where_two_histories_part_is_found},
     {"questions are answered", test_questions_are_answered},
     {"damaged batches are refused", test_damaged_batches_are_refused},
     {"random messages do no harm", test_random_messages_do_no_harm},
