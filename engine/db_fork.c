@@ -532,7 +532,11 @@ static enum match matches(db *d, chain_no no, const struct vv_entry *e)
     if (s == NULL || e->head == 0)
         return UNKNOWN;
     const struct chain_fork *origin = origin_of(d, no);
-    if ((origin != NULL && e->number < origin->first) || !db_find_batch(s, e->number, &b))
+    if (origin != NULL && e->number < origin->first)
+        return UNKNOWN;
+    if (e->number == s->head_number && e->head == load_le64(s->head))
+        return YES; /* also where the log no longer holds it */
+    if (!db_find_batch(s, e->number, &b))
         return UNKNOWN;
     for (uint32_t i = 0; i < LOOK_BACK; i++, b--) {
         uint64_t head = head_of(d, no, b);
@@ -568,11 +572,20 @@ static enum match find_branch(db *d, struct vv_entry *e)
     return best;
 }
 
+/* The log is an order of causes: what stands there was resolved when it was taken. It must be again only where there is a choice. */
+static bool has_choice(const db *d, const struct vv *v)
+{
+    bool any = d->chains.fork_count > 0;
+    for (uint32_t i = 0; i < v->count && !any; i++)
+        any = (chain_id_of(&d->chains, v->e[i].chain).incarnation & CHAIN_BRANCH_BIT) != 0;
+    return any;
+}
+
 quartet_status fork_resolve(db *d, struct vv *v, bool clip, struct err *err)
 {
     bool changed = d->chains.fork_count > 0 && v->count > 0; /* the vector is made anew: in its order */
     struct vv out = {0};
-    if (plant_is(PLANT_FORK_HEADS_IGNORED))
+    if (plant_is(PLANT_FORK_HEADS_IGNORED) || (d->recovering && !has_choice(d, v)))
         return QUARTET_OK;
     for (uint32_t i = 0; i < v->count; i++) {
         chain_no was = v->e[i].chain;

@@ -128,7 +128,7 @@ quartet_status take_delta(db *d, chain_no chain, struct slice bytes, log_pos at,
     quartet_status rc = delta_open(&r, bytes, &d->chains, err);
     if (rc != QUARTET_OK)
         return rc == QUARTET_NOMEM ? rc : QUARTET_OK;
-    rc = d->recovering ? QUARTET_OK : fork_resolve(d, &r.deps, false, err); /* the log is an order of causes */
+    rc = fork_resolve(d, &r.deps, false, err);
     if (rc != QUARTET_OK) {
         delta_close(&r);
         return rc;

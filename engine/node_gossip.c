@@ -64,6 +64,8 @@ static enum gossip_verdict deliver(void *ctx, struct slice batch, uint8_t from, 
         }
         return verdict_of(result);
     }
+    if (rc == QUARTET_READONLY)
+        return GOSSIP_BUSY; /* a node that the cluster left behind takes nothing more; what peers send is as good as before */
     /* A full disk, no memory: not the sender's fault, and the batch will be pulled again. */
     if (result != DELIVER_REFUSED || rc == QUARTET_FULL || rc == QUARTET_NOMEM || rc == QUARTET_IO) {
         log_line(g->env, LOG_ERROR, "gossip", "a batch could not be taken: %s", err->text);

@@ -2,6 +2,7 @@
 #include "base/plant.h"
 #include "cluster_help.h"
 #include "dir_help.h"
+#include "fault/fault_env.h"
 #include "query_help.h"
 
 #define HONEST 3u
@@ -9,7 +10,8 @@
 #define LIAR 3u
 
 struct forked {
-    struct cluster *c; /* d[0] to d[2]: honest, in memory; d[3]: NULL */
+    struct cluster *c; /* d[0] to d[2]: honest, on disks in memory; d[3]: NULL */
+    struct fault_env disk[HONEST];
     char dirs[TWINS][64];
     db *twin[TWINS];
     struct db_identity id;
@@ -26,6 +28,26 @@ static void tell_keys(struct forked *f, db *d, uint8_t self)
         db_set_member_key(d, k, f->c->public_key[k]);
     db_set_member_key(d, LIAR, f->public_key);
     db_set_peers(d, (uint8_t)(15u & ~(1u << self)));
+}
+
+static void open_honest(struct forked *f, uint8_t k)
+{
+    struct err err = ERR_INIT;
+    struct db_options o = {.base_in_memory = true, .buffer_bytes = 64u << 10};
+    f->disk[k].wall_us = env_wall_ms(env_posix()) * 1000;
+    OK(db_open(&f->disk[k].env, "/db", &o, &f->c->d[k], &err));
+    OK(db_set_identity(f->c->d[k], &f->c->id[k], &err));
+    tell_keys(f, f->c->d[k], k);
+}
+
+/* It is killed: what it knew of branches comes from its log again. */
+static void restart_honest(struct forked *f, uint8_t k)
+{
+    struct err ignored = ERR_INIT;
+    fault_env_die(&f->disk[k]);
+    (void)db_close(f->c->d[k], &ignored); /* it cannot end well */
+    fault_env_restart(&f->disk[k], true);
+    open_honest(f, k);
 }
 
 static db *open_twin(struct forked *f, const char *dir, uint64_t run)
@@ -70,8 +92,11 @@ static struct forked *start(uint64_t seed)
     f->id = (struct db_identity){.slot = LIAR, .member = true, .members_answered = true};
     memset(f->id.cluster.b, 7, sizeof f->id.cluster.b);
     CU_ASSERT_EQUAL_FATAL(crypto_sign_seed_keypair(f->public_key, f->id.secret_key, key_seed), 0);
-    for (uint8_t k = 0; k < HONEST; k++)
-        tell_keys(f, f->c->d[k], k);
+    for (uint8_t k = 0; k < HONEST; k++) {
+        help_close(f->c->d[k]);
+        fault_env_init(&f->disk[k], seed + k);
+        open_honest(f, k);
+    }
     new_dir(f->dirs[0]);
     f->twin[0] = open_twin(f, f->dirs[0], 0);
     run_sql(f->c->d[0], "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, n INTEGER COUNTER DEFAULT 0, w TEXT)");
@@ -115,6 +140,8 @@ static void finish(struct forked *f)
         walk_dir(f->dirs[k], NULL);
     }
     cluster_free(f->c);
+    for (uint32_t k = 0; k < HONEST; k++)
+        fault_env_deinit(&f->disk[k]);
     free(f);
 }
 
@@ -169,6 +196,8 @@ static void settle_some(struct forked *f, int rounds)
         for (uint32_t k = 0; k < HONEST; k++) {
             db_tick(f->c->d[k]);
             cluster_seal(f->c, k);
+            if (round < 8 && prng_chance(&f->r, 0.1))
+                restart_honest(f, (uint8_t)k);
         }
     }
 }
