@@ -99,6 +99,7 @@ struct sim_node {
     bool memory;                      /* an allocation of its transaction is made to fail */
     struct fault_env aside;           /* an older copy of its files, or the newer one while that is in use */
     bool has_aside;
+    bool restored;       /* it goes on with an older disk: the cluster may have gone on without what that holds */
     struct sim_run_had had[SIM_RUNS_MAX]; /* oldest first; sim_purge.c's */
     uint32_t had_count;
     struct idvec purged;              /* its purge vector, when it was looked at last */
@@ -180,6 +181,8 @@ void sim_faults_end(struct sim *s);              /* no more of them, and what th
 void sim_faults_pass(struct sim *s);             /* disks have room again, nodes that failed stop */
 void sim_fork(struct sim *s);                    /* sim_fork.c */
 void sim_fork_end(struct sim *s);                /* who forked leaves: s->o.nodes is one less */
+/* A directory that the cluster went on without is emptied, as its operator would do. */
+void sim_replace_left_behind(struct sim *s, uint8_t slot);
 bool sim_start_damaged(struct sim *s, uint8_t slot); /* it could not start: an empty disk, and again */
 /* The next event: true, its random numbers are ready and it may take place; false: it is left out. */
 bool sim_event(struct sim *s, const char *what, uint8_t slot);

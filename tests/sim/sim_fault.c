@@ -86,7 +86,8 @@ static void count_out(struct sim *s, const struct idvec *vectors, uint32_t up, b
             s->batches[i].maybe_lost = true;
 }
 
-/* May this node's disk be lost now? Some other node that is up must have the tables; then what only this disk has no longer counts. */
+/* May this node's disk be lost now? Some other node that is up must have the tables; then what only this disk has no longer counts. Who signs two histories leaves in the
+ * end, so nobody relies on what it has. */
 static bool give_up_disk(struct sim *s, uint8_t slot)
 {
     struct idvec vectors[SIM_NODES_MAX] = {{0}};
@@ -96,7 +97,8 @@ static bool give_up_disk(struct sim *s, uint8_t slot)
     bool (*known)[SIM_WRITES_MAX] = mem_zalloc(SIM_NODES_MAX, sizeof *known);
     for (uint8_t k = 0; known != NULL && k < s->o.nodes; k++) {
         struct sim_node *n = &s->nodes[k];
-        if (k == slot || !n->up || n->sick || n->damaged || n->env.lying_sync || n->env.disk_bytes > 0 || db_sync_remote(n->d, &err) != QUARTET_OK ||
+        bool leaves = s->o.faults[SIM_FAULT_FORK] > 0 && s->o.nodes >= 3 && k == s->o.nodes - 1;
+        if (k == slot || leaves || !n->up || n->sick || n->damaged || n->env.lying_sync || n->env.disk_bytes > 0 || db_sync_remote(n->d, &err) != QUARTET_OK ||
             !sim_vector(n, true, &vectors[k], &err))
             continue;
         up |= 1u << k;
@@ -165,14 +167,18 @@ static void lie(struct sim *s, uint8_t slot)
         stop_for_a_while(s, slot, false);
 }
 
+static void lose_disk(struct sim *s, uint8_t slot)
+{
+    stop_for_a_while(s, slot, true);
+    fault_env_erase(&s->nodes[slot].env);
+    s->nodes[slot].restored = false;
+    s->replaced++;
+}
+
 static void lose(struct sim *s, uint8_t slot)
 {
-    struct sim_node *n = &s->nodes[slot];
-    if (!give_up_disk(s, slot))
-        return;
-    stop_for_a_while(s, slot, true);
-    fault_env_erase(&n->env);
-    s->replaced++;
+    if (give_up_disk(s, slot))
+        lose_disk(s, slot);
 }
 
 static void flip(struct sim *s, uint8_t slot)
@@ -206,7 +212,17 @@ static void restore(struct sim *s, uint8_t slot)
     fault_env_restart(&n->env, true);
     fault_env_swap_files(&n->env, &n->aside);
     fault_env_die(&n->env);
+    n->restored = true;
     s->replaced++;
+}
+
+void sim_replace_left_behind(struct sim *s, uint8_t slot)
+{
+    struct sim_node *n = &s->nodes[slot];
+    if (!n->restored || !n->up || !db_is_fenced(n->d) || db_slot_frozen(n->d, slot) || !give_up_disk(s, slot))
+        return;
+    sim_note(s, "left behind", slot, 0);
+    lose_disk(s, slot);
 }
 
 static void break_disk(struct sim *s, uint8_t slot)

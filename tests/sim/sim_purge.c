@@ -152,13 +152,13 @@ static void check_gone(struct sim *s, struct sim_node *n, const struct table_def
 void sim_purge_quiet(struct sim *s)
 {
     struct err err = ERR_INIT;
-    if (!s->o.purge || s->o.retention_ms > SHORT_MS || s->failure[0] != '\0')
+    if (!s->o.purge || s->failure[0] != '\0' || db_history_ms(s->nodes[0].d) > SHORT_MS) /* the setting, too, may have gone with a disk */
         return;
     /* What came last is no history yet: something newer makes it so. */
     if (sim_sql(&s->nodes[0], "INSERT INTO journal VALUES (99, 0, 0, 0)", NULL, &err) != QUARTET_OK)
         sim_fail(s, "node 0: %s", err.text);
     sim_converge(s);
-    for (uint64_t until = s->now_us + QUIET_US + s->o.retention_ms * 1000; s->now_us < until && s->failure[0] == '\0';)
+    for (uint64_t until = s->now_us + QUIET_US + db_history_ms(s->nodes[0].d) * 1000; s->now_us < until && s->failure[0] == '\0';)
         sim_tick(s);
     for (uint32_t k = 0; k < s->o.nodes; k++)
         for (int pass = 0; pass < 2 && s->failure[0] == '\0'; pass++) /* entries of history, and the rows that they held */
