@@ -64,6 +64,9 @@
     X(CLAIM_LOCAL_ORDER)  /* claims on a value are ordered by numbers that each node gives to chains for itself */ \
     X(CLAIM_NOT_RELEASED) /* a quarantined row stays so when the value that it waits for is given up */ \
     X(CHECK_LOCAL)        /* CHECK and NOT NULL are not looked at where rows are merged */ \
+    X(SNAPSHOT_NOT_UPLOADED) /* a snapshot takes the place of a state that holds what it lacks */ \
+    X(SNAPSHOT_VECTOR_EARLY) /* a donor tells the vector of what it has now, not of what the rows hold that it gives */ \
+    X(SNAPSHOT_PIECE_LOST)   /* of a snapshot a block is left out on the way */ \
     X(FORK_UNSEEN)        /* a batch whose number is known is taken for the one that is known */ \
     X(FORK_HEADS_IGNORED) /* a delta does not wait for the branch of a chain that its writer had seen */ \
     X(FORK_SEEN_LOST)     /* of a branch it is forgotten what its writer had seen before */ \

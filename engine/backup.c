@@ -188,8 +188,7 @@ quartet_status backup_check(struct env *env, const char *dir, const struct backu
 
 /* ---- BACKUP and VACUUM ---- */
 
-/* All that is committed goes into the base; commits wait for the freezing of a buffer only. */
-static quartet_status flush_all(db *d, struct err *err)
+quartet_status db_flush_all(db *d, struct err *err)
 {
     uint64_t flush = 0;
     quartet_status rc = QUARTET_OK;
@@ -219,7 +218,7 @@ static quartet_status fill_backup(db *d, const char *partial, struct backup_info
     if (rc == QUARTET_OK)
         rc = path_join(lock, sizeof lock, partial, BASE_FILE "-lock", err);
     if (rc == QUARTET_OK)
-        rc = flush_all(d, err);
+        rc = db_flush_all(d, err);
     if (rc == QUARTET_OK)
         rc = kv_copy_to(d->store, path, err);
     if (rc != QUARTET_OK)
@@ -255,7 +254,7 @@ quartet_status db_vacuum(db *d, uint64_t *before, uint64_t *after, struct err *e
     quartet_status rc = db_usable(d, err);
     *before = *after = 0;
     if (rc == QUARTET_OK && d->env->threads) /* what may go should not be copied */
-        rc = flush_all(d, err);
+        rc = db_flush_all(d, err);
     if (rc == QUARTET_OK)
         rc = db_sweep(d, err);
     return rc == QUARTET_OK ? kv_vacuum(d->store, before, after, err) : rc;

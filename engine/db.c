@@ -13,6 +13,7 @@
 #include "base/plant.h"
 #include "claim.h"
 #include "db_fork.h"
+#include "db_snapshot_internal.h"
 #include "share.h"
 #include "stats.h"
 
@@ -76,6 +77,8 @@ quartet_status db_usable(db *d, struct err *err)
     if (d->frozen)
         return err_set(err, QUARTET_READONLY, "this node's slot is frozen: its key has signed two histories, and the members take nothing more from it. It can be read and dumped; "
                                               "see OPERATIONS.md, \"A frozen slot\"");
+    if (d->sealed)
+        return err_set(err, QUARTET_BUSY, "a snapshot of another member takes the place of this node's state: it is opened again in a moment");
     if (d->fenced)
         return err_set(err, QUARTET_READONLY, "the cluster goes on without this directory, whose slot was taken over or restored elsewhere: it can be read and dumped. "
                                               "Stop this node; what only it holds can be written to a file by `quartet dump`, and an empty directory joins again");
@@ -190,10 +193,39 @@ struct kv_run_place db_run_place(const db *d)
     return (struct kv_run_place){.env = d->env, .dir = memory ? NULL : d->path, .memory_bytes = db_large_bytes(d)};
 }
 
+struct filling {
+    struct env *env;
+    const char *file;
+};
+
+static quartet_status fill_base(void *arg, struct kv_base *base, struct err *err)
+{
+    const struct filling *f = arg;
+    return snapshot_load(f->env, f->file, base, err);
+}
+
+/* A member's snapshot that waits to be installed (db_snapshot_adopt), or that a new database is to begin with. "": there is none. */
+static quartet_status find_snapshot(db *d, char *path, size_t n, bool *own, struct err *err)
+{
+    *own = false;
+    path[0] = '\0';
+    if (d->options.snapshot != NULL)
+        return snprintf(path, n, "%s", d->options.snapshot) < (int)n ? QUARTET_OK : err_set(err, QUARTET_LIMIT, "the path of a snapshot is too long");
+    if (d->options.in_memory)
+        return QUARTET_OK;
+    quartet_status rc = path_join(path, n, d->path, SNAPSHOT_NEXT, err);
+    *own = rc == QUARTET_OK && d->env->ops->exists(d->env, path);
+    if (!*own)
+        path[0] = '\0';
+    return rc;
+}
+
 static quartet_status open_files(db *d, struct err *err)
 {
     struct buf checkpoint = {0};
-    bool in_memory = d->options.in_memory;
+    bool in_memory = d->options.in_memory, own = false;
+    char snapshot[DB_PATH_BYTES_MAX] = "";
+    struct filling filling = {d->env, snapshot};
     struct kv_host host = {.ctx = d, .checkpoint = db_checkpoint, .sync_log = sync_log, .past_from = db_history_cut,
                            .sweep = db_purge_sweep, .swept = db_purge_swept, .row_newest = db_purge_row_newest, .keeps_dead = db_purge_keeps_dead};
     struct kv_options kvo = {.buffer_bytes = d->options.buffer_bytes, .snapshot_bytes = d->options.snapshot_bytes, .slice_pages = d->options.slice_pages,
@@ -203,6 +235,16 @@ static quartet_status open_files(db *d, struct err *err)
         rc = take_lock(d, err);
     if (rc == QUARTET_OK && !in_memory)
         rc = keep_directory(d, err);
+    if (rc == QUARTET_OK)
+        rc = find_snapshot(d, snapshot, sizeof snapshot, &own, err);
+    d->options.snapshot = NULL;
+    d->from_snapshot = snapshot[0] != '\0';
+    if (rc == QUARTET_OK && d->from_snapshot && kvo.in_memory) {
+        kvo.fill = fill_base;
+        kvo.fill_arg = &filling;
+    } else if (rc == QUARTET_OK && d->from_snapshot) {
+        rc = snapshot_install(d, snapshot, own, err);
+    }
     if (rc == QUARTET_OK)
         rc = kv_open(d->env, d->path, &kvo, &host, &d->store, &checkpoint, err);
     if (rc == QUARTET_OK)

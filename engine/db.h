@@ -21,6 +21,7 @@ struct db_options {
     uint64_t log_bytes_max;      /* 0: DB_LOG_BYTES_MAX_DEFAULT; see db_set_retention */
     const char *log_archive;     /* NULL: none; used during db_open only */
     enum log_sync_mode sync;     /* default LOG_SYNC_FULL; a session may set its own */
+    const char *snapshot;        /* NULL, or a new database begins with the state in this file (db_snapshot.h); used during db_open only */
 };
 /* Open or create the database in directory `path`. Locks DIR/lock (QUARTET_BUSY: "in use by process N"). Recovers: base, then the log beyond it. */
 quartet_status db_open(struct env *env, const char *path, const struct db_options *options, db **out, struct err *err);

@@ -11,12 +11,9 @@
 #include "base/mem.h"
 #include "db_fork.h"
 
-#define CHECKPOINT_VERSION 6u
 #define CHECKPOINT_VERSION_INDEX 3u /* the first with an index of the log */
 #define CHECKPOINT_VERSION_HIDDEN 5u /* the first with quarantined rows; from 4 on foreign keys have indexes and SYS_BROKEN */
 #define CHECKPOINT_VERSION_NAMELESS 6u /* the first whose hashes hold no names of chains */
-#define CHECKPOINT_AT 43u /* where the log position stands */
-enum { CHECKPOINT_IDENTITY = 1, CHECKPOINT_REBUILD = 2, CHECKPOINT_RESTORED = 4, CHECKPOINT_FORKS = 16 };
 
 static void put_vector(struct buf *out, const struct vv *v)
 {

@@ -166,6 +166,7 @@ struct db {
     uint64_t held_count;
     uint8_t own_head[32];    /* of the last header signed for this slot: a new incarnation's first links to it */
     uint64_t incarnation; /* of the own chain where never in a cluster; 0: the first. Restoring a backup gives another one */
+    bool from_snapshot;   /* opened with another member's state: what that says of itself is not believed */
     bool recovering, rebuild; /* rebuild: what is derived from rows (hashes, indexes, broken keys) is to be derived again before anybody relies on it */
     atomic_bool broken;   /* log or store failed: no more commits */
     struct db_identity identity;
@@ -187,6 +188,7 @@ struct db {
     struct closing *closings;      /* db_close.c; by no order */
     uint32_t closing_count;
     struct shares *shares; /* share.h; owned */
+    bool sealed;          /* a snapshot takes its place at the next opening: nothing is taken any longer (db_snapshot.c) */
     bool fenced;          /* the cluster has left this directory behind: no more writes */
     _Atomic uint64_t behind_from; /* db_set_behind; 0: it is not */
     _Atomic uint8_t behind_slot;
@@ -230,6 +232,9 @@ struct kv_run_place db_run_place(const db *d); /* of such files */
 void db_break(db *d); /* log or store failed: no more commits until it is opened again */
 void db_notify(db *d);
 
+/* backup.c: all that is committed goes into the base; commits wait for the freezing of a buffer only. With threads. */
+quartet_status db_flush_all(db *d, struct err *err);
+
 /* db_trim.c */
 void db_trim(db *d);     /* let go of the log that neither recovery nor a peer needs. Takes commit_lock */
 void db_trim_due(db *d); /* the same where much was written since; after a commit */
@@ -266,7 +271,15 @@ quartet_status db_checkpoint_read(db *d, struct slice blob, log_pos *from, struc
 log_pos db_replay_from(const db *d); /* where a replay would have to begin that goes on from the present state */
 log_pos db_base_at(db *d);           /* the same of the state that the base on disk holds */
 
-#define CHECKPOINT_TRAILER 8u    /* a flag of checkpoints: db_purge.c's part stands behind all others */
+enum checkpoint_flags {
+    CHECKPOINT_IDENTITY = 1,
+    CHECKPOINT_REBUILD = 2,
+    CHECKPOINT_RESTORED = 4,
+    CHECKPOINT_TRAILER = 8, /* db_purge.c's part stands behind all others */
+    CHECKPOINT_FORKS = 16
+};
+#define CHECKPOINT_VERSION 6u
+#define CHECKPOINT_AT 43u /* where the log position stands */
 #define CHECKPOINT_HEAD_BYTES 51u /* up to the chains */
 
 /* db_purge.c: what may go from the base for good */

@@ -288,6 +288,18 @@ static quartet_status after_replay(db *d, struct err *err)
     return rc;
 }
 
+static void forget_hashes(db *d)
+{
+    struct map_entry *e;
+    pthread_mutex_lock(&d->tables_lock);
+    for (size_t i = 0; (e = map_at(&d->tables, &i)) != NULL;) {
+        struct table_state *s = e->value;
+        s->hash = s->hidden = (struct state_hash){0};
+        s->hidden_count = 0;
+    }
+    pthread_mutex_unlock(&d->tables_lock);
+}
+
 quartet_status db_recover(db *d, struct slice checkpoint, struct err *err)
 {
     struct replaying p = {.d = d};
@@ -310,6 +322,8 @@ quartet_status db_recover(db *d, struct slice checkpoint, struct err *err)
         rc = commit_log_replay(d->log, from, replay_one, &p, err);
     }
     if (rc == QUARTET_OK && d->rebuild) {
+        if (d->from_snapshot) /* also of tables that the catalog does not know */
+            forget_hashes(d);
         log_line(d->env, LOG_WARN, "db", "%s: hashes, indexes and what is quarantined are made anew", d->path);
         rc = apply_rebuild(d, err);
     }

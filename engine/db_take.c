@@ -241,6 +241,12 @@ quartet_status take_batch(db *d, struct held_batch *b, bool *rest, bool *bad, st
             *rest = result == TAKE_WAITS;
             if (result != TAKE_DONE)
                 break;
+        } else if (!b->logged) { /* a snapshot brought it unsigned, or in part: whoever wrote on top of it names this batch */
+            rc = log_batch(d, b, err);
+            if (rc != QUARTET_OK)
+                break;
+            if (vv_number(&d->applied, b->chain) <= b->last)
+                vv_set_head(&d->applied, b->chain, load_le64(b->header.hash));
         } /* otherwise it is here already: a replay */
         b->next_number++;
         b->next_at = payload.n - in.left;

@@ -335,10 +335,12 @@ static quartet_status init_locks(struct kv *s, struct err *err)
     return good ? QUARTET_OK : err_nomem(err);
 }
 
-static quartet_status open_base(struct kv *s, const char *dir, bool in_memory, struct err *err)
+static quartet_status open_base(struct kv *s, const char *dir, const struct kv_options *options, struct err *err)
 {
-    if (in_memory)
-        return kv_mem_open(&s->base, err);
+    if (options->in_memory) {
+        quartet_status rc = kv_mem_open(&s->base, err);
+        return rc == QUARTET_OK && options->fill != NULL ? options->fill(options->fill_arg, s->base, err) : rc;
+    }
     if ((s->dir = mem_strdup(dir)) == NULL)
         return err_nomem(err);
     quartet_status rc = path_join(s->name, sizeof s->name, dir, "base.mdb", err);
@@ -421,7 +423,7 @@ quartet_status kv_open(struct env *env, const char *dir, const struct kv_options
     if (s->active != NULL)
         s->view = kv_view_new(&s->active, 1);
     kv_layer_unref(s->active); /* the view holds it */
-    rc = s->view != NULL ? open_base(s, dir, options->in_memory, err) : err_nomem(err);
+    rc = s->view != NULL ? open_base(s, dir, options, err) : err_nomem(err);
     if (rc == QUARTET_OK && !s->base->trusted && (s->verified = mem_zalloc(KV_VERIFIED_SLOTS, sizeof *s->verified)) == NULL)
         rc = err_nomem(err);
     if (rc == QUARTET_OK) {

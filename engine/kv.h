@@ -14,6 +14,7 @@
 typedef struct kv kv;
 typedef struct kv_snap kv_snap;
 typedef struct kv_iter kv_iter;
+struct kv_base; /* kv_base.h */
 
 /* What a sweep takes away: pasts stamped below past_from; rows of users' tables that are not live and have no history that is in date, if the base holds nothing
  * applied at rows_below or later. A sweep begins when there are such rows, or pasts stamped below due_from (at most past_from). */
@@ -52,6 +53,9 @@ struct kv_options {
     uint64_t snapshot_bytes; /* see kv_limits; 0: KV_SNAPSHOT_BYTES_DEFAULT */
     uint32_t slice_pages; /* of a flush's transaction, about; 0: what is good. Few of them make tests cut between slices */
     bool in_memory;       /* base is kv_mem, nothing is written to disk (dir may be NULL) */
+    /* With in_memory: called once with the empty base, to fill it (kv_state.h). NULL: it stays empty. */
+    quartet_status (*fill)(void *arg, struct kv_base *base, struct err *err);
+    void *fill_arg;
 };
 
 /* Open or create the store in `dir` (DIR/base.mdb and so on). *checkpoint gets the last one stored (empty for a new store); the

@@ -119,8 +119,7 @@ quartet_status kv_wait_flushed(kv *s, uint64_t flush, struct err *err)
     return rc;
 }
 
-/* A whole state of the base: a snapshot and the checkpoint that belongs to it. Lock held on entry and exit. */
-static quartet_status whole_state(struct kv *s, struct kv_base **base, struct base_read **read, struct buf *checkpoint, struct err *err)
+quartet_status kv_whole_state(struct kv *s, struct kv_base **base, struct base_read **read, struct buf *checkpoint, struct err *err)
 {
     while (s->merging) {
         if (s->health.code != QUARTET_OK) {
@@ -172,7 +171,7 @@ quartet_status kv_copy_to(kv *s, const char *path, struct err *err)
     struct base_read *read = NULL;
     struct buf checkpoint = {0};
     pthread_mutex_lock(&s->lock);
-    quartet_status rc = whole_state(s, &base, &read, &checkpoint, err);
+    quartet_status rc = kv_whole_state(s, &base, &read, &checkpoint, err);
     pthread_mutex_unlock(&s->lock);
     if (rc == QUARTET_OK)
         rc = copy_state(s, base, read, &checkpoint, path, asked_to_stop, &fresh, err);
@@ -265,7 +264,7 @@ quartet_status kv_vacuum_until(struct kv *s, bool (*stop)(void *arg), uint64_t *
         s->held = true;
         snprintf(path, sizeof path, "%.*s/%s-%llu", (int)(strlen(s->name) - strlen("/base.mdb")), s->name, VACUUM_NAME,
                  (unsigned long long)++s->vacuums);
-        rc = whole_state(s, &base, &read, &checkpoint, err);
+        rc = kv_whole_state(s, &base, &read, &checkpoint, err);
     }
     pthread_mutex_unlock(&s->lock);
     if (path[0] == '\0')

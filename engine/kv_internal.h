@@ -108,6 +108,8 @@ void kv_tidy_met(struct kv *s, const struct kv_merged *met); /* after a flush; l
 uint32_t kv_tidy_wait_ms(const struct kv *s); /* until the next look; 0: none is needed */
 /* kv_copy.c: kv_vacuum that `stop` can end. */
 quartet_status kv_vacuum_until(struct kv *s, bool (*stop)(void *arg), uint64_t *before, uint64_t *after, struct err *err);
+/* A whole state of the base, counted: a snapshot, and the checkpoint (appended) that belongs to it. Lock held on entry and exit. */
+quartet_status kv_whole_state(struct kv *s, struct kv_base **base, struct base_read **read, struct buf *checkpoint, struct err *err);
 
 /* May the store take from a snapshot what it pins? Between the two it does, under the lock. */
 enum { KV_SNAP_BUSY, KV_SNAP_IDLE, KV_SNAP_TAKEN };
