@@ -95,7 +95,7 @@ struct stream_head {
 
 static quartet_status read_head(struct stream *s, struct stream_head *out, struct err *err)
 {
-    const uint8_t *p;
+    const uint8_t *p = NULL;
     quartet_status rc = stream_take(s, SNAPSHOT_HEAD_BYTES, true, &p, err);
     if (rc != QUARTET_OK)
         return rc;
@@ -114,7 +114,7 @@ static quartet_status read_head(struct stream *s, struct stream_head *out, struc
 
 static quartet_status read_block(struct stream *s, kv_fill *f, struct err *err)
 {
-    const uint8_t *p;
+    const uint8_t *p = NULL;
     quartet_status rc = stream_take(s, SNAPSHOT_BLOCK_HEAD_BYTES - 1, true, &p, err);
     if (rc != QUARTET_OK)
         return rc;
@@ -131,7 +131,7 @@ static quartet_status read_blocks(struct stream *s, kv_fill *f, struct err *err)
 {
     uint8_t sum[SNAPSHOT_SUM_BYTES];
     for (uint64_t blocks = 0;; blocks++) {
-        const uint8_t *p;
+        const uint8_t *p = NULL;
         quartet_status rc = stream_take(s, 1, true, &p, err);
         if (rc != QUARTET_OK)
             return rc;
