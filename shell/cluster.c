@@ -204,6 +204,70 @@ void cluster_kill_node(struct cluster *c, int slot, int sig)
     }
 }
 
+bool cluster_stop_node(struct cluster *c, int slot, int deadline_ms)
+{
+    long until = now_ms() + deadline_ms;
+    int status = 0;
+    if (c->pid[slot] <= 0)
+        return true;
+    if (kill(c->pid[slot], SIGTERM) != 0)
+        return fail(c, "node %d cannot be told to end: %s", slot, strerror(errno));
+    while (waitpid(c->pid[slot], &status, WNOHANG) != c->pid[slot]) {
+        if (now_ms() >= until)
+            return fail(c, "node %d did not end within %d ms", slot, deadline_ms);
+        pause_ms(1);
+    }
+    c->pid[slot] = 0;
+    return (WIFEXITED(status) && WEXITSTATUS(status) == 0) || fail(c, "node %d did not end well; see %s/%d.log", slot, c->dir, slot);
+}
+
+bool cluster_node_state(const struct cluster *c, int slot, char *out, size_t n)
+{
+    quartet_db *db = NULL;
+    quartet_stmt *stmt = NULL;
+    bool found = false;
+    int rc = quartet_open(c->node_url[slot], &db);
+    if (rc == QUARTET_OK)
+        rc = quartet_prepare(db, "SHOW CLUSTER", -1, &stmt, NULL);
+    int vector = -1, hash = -1;
+    for (int k = 0; rc == QUARTET_OK && k < quartet_column_count(stmt); k++) {
+        vector = strcmp(quartet_column_name(stmt, k), "vector") == 0 ? k : vector;
+        hash = strcmp(quartet_column_name(stmt, k), "state_hash") == 0 ? k : hash;
+    }
+    while (rc == QUARTET_OK && vector >= 0 && hash >= 0 && quartet_step(stmt) == QUARTET_ROW)
+        if (quartet_column_int64(stmt, 0) == slot) {
+            const char *v = quartet_column_text(stmt, vector);
+            size_t used = (size_t)snprintf(out, n, "vector %s", v != NULL ? v : "NULL");
+            const char *h = quartet_column_text(stmt, hash);
+            if (used < n)
+                snprintf(out + used, n - used, " hash %s", h != NULL ? h : "NULL");
+            found = true;
+        }
+    if (!found)
+        snprintf(out, n, "no answer: %s", db != NULL ? quartet_errmsg(db) : "out of memory");
+    (void)quartet_finalize(stmt); /* only read */
+    (void)quartet_close(db);      /* only read */
+    return found;
+}
+
+bool cluster_wait_equal(const struct cluster *c, unsigned mask, int deadline_ms, char state[CLUSTER_NODES][CLUSTER_STATE_MAX])
+{
+    long until = now_ms() + deadline_ms;
+    for (;;) {
+        int first = -1;
+        bool equal = true;
+        for (int k = 0; k < CLUSTER_NODES; k++) {
+            if ((mask >> k & 1u) == 0)
+                continue;
+            first = first < 0 ? k : first;
+            equal = cluster_node_state(c, k, state[k], CLUSTER_STATE_MAX) && equal && strcmp(state[k], state[first]) == 0;
+        }
+        if (equal || now_ms() >= until)
+            return equal;
+        pause_ms(20);
+    }
+}
+
 void cluster_stop(struct cluster *c)
 {
     for (int k = 0; k < CLUSTER_NODES; k++)

@@ -8,6 +8,7 @@
 
 #define CLUSTER_NODES 4
 #define CLUSTER_PATH_MAX 4096
+#define CLUSTER_STATE_MAX 2048
 
 struct cluster {
     char dir[CLUSTER_PATH_MAX];     /* dir/0 ... dir/3 */
@@ -26,6 +27,12 @@ bool cluster_start_node(struct cluster *c, int slot);
 /* Wait until the node answers a query, or deadline_ms pass, or it ends. */
 bool cluster_wait_ready(struct cluster *c, int slot, int deadline_ms);
 void cluster_kill_node(struct cluster *c, int slot, int sig); /* and waits for its end where sig ends it */
+/* SIGTERM, and waits for its end. False: it did not end in that time, or not with status 0. */
+bool cluster_stop_node(struct cluster *c, int slot, int deadline_ms);
+/* The node's vector and hash, from its own line of SHOW CLUSTER, as text that is equal where they are; false: it did not answer, and the text says why. */
+bool cluster_node_state(const struct cluster *c, int slot, char *out, size_t n);
+/* Wait until all nodes of the mask say the same; what each said last is in state. */
+bool cluster_wait_equal(const struct cluster *c, unsigned mask, int deadline_ms, char state[CLUSTER_NODES][CLUSTER_STATE_MAX]);
 /* SIGTERM to all, SIGKILL after 5 s; waits. */
 void cluster_stop(struct cluster *c);
 /* The URL with `first` before the other nodes, so that a client begins there and moves on from there. */

@@ -4,7 +4,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 bool demo_ask(const char *url, const char *sql, char *out, size_t n)
 {
@@ -29,63 +28,28 @@ bool demo_ask(const char *url, const char *sql, char *out, size_t n)
     return rc == QUARTET_DONE;
 }
 
-/* This node's own vector and hash, from its own line of SHOW CLUSTER. */
-static bool own_state(struct demo *d, int slot, char *out, size_t n)
-{
-    quartet_db *db = NULL;
-    quartet_stmt *stmt = NULL;
-    bool found = false;
-    int rc = quartet_open(d->cluster.node_url[slot], &db);
-    if (rc == QUARTET_OK)
-        rc = quartet_prepare(db, "SHOW CLUSTER", -1, &stmt, NULL);
-    int vector = -1, hash = -1;
-    for (int c = 0; rc == QUARTET_OK && c < quartet_column_count(stmt); c++) {
-        vector = strcmp(quartet_column_name(stmt, c), "vector") == 0 ? c : vector;
-        hash = strcmp(quartet_column_name(stmt, c), "state_hash") == 0 ? c : hash;
-    }
-    while (rc == QUARTET_OK && vector >= 0 && hash >= 0 && quartet_step(stmt) == QUARTET_ROW)
-        if (quartet_column_int64(stmt, 0) == slot) {
-            const char *v = quartet_column_text(stmt, vector);
-            snprintf(out, n, "vector %s", v != NULL ? v : "NULL");
-            const char *h = quartet_column_text(stmt, hash);
-            size_t used = strlen(out);
-            snprintf(out + used, n - used, " hash %s", h != NULL ? h : "NULL");
-            found = true;
-        }
-    if (!found)
-        snprintf(out, n, "no answer: %s", db != NULL ? quartet_errmsg(db) : "out of memory");
-    (void)quartet_finalize(stmt); /* only read */
-    (void)quartet_close(db);      /* only read */
-    return found;
-}
-
 void demo_print_states(struct demo *d)
 {
-    char state[1024];
+    char state[CLUSTER_STATE_MAX];
     fprintf(stderr, "what each node knows:\n");
     for (int k = 0; k < CLUSTER_NODES; k++) {
-        own_state(d, k, state, sizeof state);
+        (void)cluster_node_state(&d->cluster, k, state, sizeof state); /* it says why not */
         fprintf(stderr, "  node %d: %s\n", k, state);
     }
     cluster_print_logs(&d->cluster, 8);
 }
 
-static bool wait_equal(struct demo *d, char state[CLUSTER_NODES][1024])
+static bool wait_equal(struct demo *d, char state[CLUSTER_NODES][CLUSTER_STATE_MAX])
 {
     double started = demo_now();
-    while (demo_now() < d->deadline && !d->interrupted) {
-        bool equal = true;
-        for (int k = 0; k < CLUSTER_NODES; k++)
-            equal = own_state(d, k, state[k], sizeof state[k]) && equal && strcmp(state[k], state[0]) == 0;
-        if (equal) {
-            printf("  all four nodes show the same vector and state hash %.2f s after the last write\n", demo_now() - started);
-            return true;
-        }
-        struct timespec t = {.tv_nsec = 20000000};
-        nanosleep(&t, NULL);
-    }
-    fprintf(stderr, "the nodes do not agree\n");
-    return false;
+    bool equal = false;
+    while (!equal && demo_now() < d->deadline && !d->interrupted)
+        equal = cluster_wait_equal(&d->cluster, (1u << CLUSTER_NODES) - 1, 500, state);
+    if (equal)
+        printf("  all four nodes show the same vector and state hash %.2f s after the last write\n", demo_now() - started);
+    else
+        fprintf(stderr, "the nodes do not agree\n");
+    return equal;
 }
 
 struct tally {
@@ -180,7 +144,7 @@ static bool check_answers(struct demo *d)
 
 bool demo_check(struct demo *d)
 {
-    static char state[CLUSTER_NODES][1024]; /* one caller, one thread */
+    static char state[CLUSTER_NODES][CLUSTER_STATE_MAX]; /* one caller, one thread */
     printf("checking\n");
     bool ok = wait_equal(d, state);
     if (!ok)

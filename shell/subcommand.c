@@ -1,4 +1,5 @@
 /* subcommand.c - `quartet restore`, `quartet dump`: what is done with databases that nobody has open, or with a whole one. One table, from which help is made. */
+#include "drill.h"
 #include "shell.h"
 
 #include <string.h>
@@ -110,6 +111,10 @@ static const struct subcommand commands[] = {
      "Checks a database that nobody has open, or a backup: every page, block, log record, link and signature, rows against index\n"
      "entries and hashes. Names what is wrong by file, offset, table and key; changes nothing. Exit status 0, or 1.\n",
      1, 2, run_verify},
+    {"drill", "[--rounds N] [--commit-acks 0..3] [--seed N] [--json] [FAULT...]",
+     "Makes a cluster of four nodes on this machine, lets four clients write, and breaks its nodes on purpose (stop, kill, pause, slow, two; all of them unless\n"
+     "named): prints the longest time in which a client could not write, failed statements, and lost commits. Exit status 0 if nothing was lost.\n",
+     0, 20, drill_run},
     {"dump", "DIRECTORY|URL [TABLE...]",
      "Writes the database, or some of its tables with their indexes and triggers, as SQL that Quartet and SQLite load, to standard output,\n"
      "as of one moment.\n",

@@ -209,53 +209,11 @@ bool proc_exec(struct proc *p, const char *url, const char *sql)
     return ok;
 }
 
-/* A node's vector and hash, from its own line of SHOW CLUSTER. */
-static bool own_state(struct proc *p, int slot, char *out, size_t n)
-{
-    quartet_db *db = NULL;
-    quartet_stmt *stmt = NULL;
-    bool found = false;
-    int rc = quartet_open(p->cluster.node_url[slot], &db);
-    if (rc == QUARTET_OK)
-        rc = quartet_prepare(db, "SHOW CLUSTER", -1, &stmt, NULL);
-    int vector = -1, hash = -1;
-    for (int c = 0; rc == QUARTET_OK && c < quartet_column_count(stmt); c++) {
-        vector = strcmp(quartet_column_name(stmt, c), "vector") == 0 ? c : vector;
-        hash = strcmp(quartet_column_name(stmt, c), "state_hash") == 0 ? c : hash;
-    }
-    while (rc == QUARTET_OK && vector >= 0 && hash >= 0 && quartet_step(stmt) == QUARTET_ROW)
-        if (quartet_column_int64(stmt, 0) == slot) {
-            const char *v = quartet_column_text(stmt, vector);
-            size_t used = (size_t)snprintf(out, n, "vector %s", v != NULL ? v : "NULL");
-            const char *h = quartet_column_text(stmt, hash);
-            if (used < n)
-                snprintf(out + used, n - used, " hash %s", h != NULL ? h : "NULL");
-            found = true;
-        }
-    if (!found)
-        snprintf(out, n, "no answer: %s", db != NULL ? quartet_errmsg(db) : "out of memory");
-    (void)quartet_finalize(stmt); /* only read */
-    (void)quartet_close(db);      /* only read */
-    return found;
-}
-
 bool proc_wait_equal(struct proc *p, unsigned mask, double deadline_s, double *took_s)
 {
-    char state[CLUSTER_NODES][2048];
+    static char state[CLUSTER_NODES][CLUSTER_STATE_MAX]; /* one caller, one thread */
     double from = proc_now();
-    bool equal = false;
-    while (!equal && proc_now() < from + deadline_s) {
-        int first = -1;
-        equal = true;
-        for (int k = 0; k < CLUSTER_NODES; k++) {
-            if ((mask >> k & 1) == 0)
-                continue;
-            first = first < 0 ? k : first;
-            equal = own_state(p, k, state[k], sizeof state[k]) && equal && strcmp(state[k], state[first]) == 0;
-        }
-        if (!equal)
-            proc_sleep_ms(20);
-    }
+    bool equal = cluster_wait_equal(&p->cluster, mask, (int)(1000 * deadline_s), state);
     *took_s = proc_now() - from;
     if (!equal) {
         proc_fail(p, "vectors and hashes are not equal after %.1f s", *took_s);
