@@ -10,6 +10,7 @@
 #include "base/mem.h"
 
 #define WORKER_IDLE_MS 50u
+#define HAND_OVER_MS 500u /* a node that stops waits so long for its peers to have its last commits */
 #define SYNC_REMOTE_MS 5u /* peers' batches wait this long for an fdatasync that they share */
 
 void node_wake(void *arg)
@@ -198,6 +199,10 @@ void node_stop(node *n)
 {
     if (n == NULL)
         return;
+    if (n->worker_started) { /* it still signs and sends */
+        server_drain(n->server);
+        node_hand_over(n, HAND_OVER_MS);
+    }
     pthread_mutex_lock(&n->lock);
     n->stopping = true;
     pthread_cond_broadcast(&n->work);

@@ -40,6 +40,8 @@ quartet_status node_after_commit(void *ctx, hlc_stamp stamp, int acks, uint32_t 
 bool node_wait_news(void *ctx, uint64_t *seen, uint32_t timeout_ms);
 /* Ask all members how they are, and wait for the answers, timeout_ms at most: so that what is shown is not a second old. */
 void node_ask_peers(struct node *n, uint32_t timeout_ms);
+/* Wait until every connected peer has all that this node committed, timeout_ms at most: so that clients which move to one of them find it there. */
+void node_hand_over(struct node *n, uint32_t timeout_ms);
 void node_peer_disk(struct node *n, uint8_t slot, const struct idvec *disk);
 void node_peer_status(struct node *n, uint8_t slot, const struct gossip_status *s);
 void node_deadline(const struct node *n, struct timespec *t, uint32_t ms); /* monotonic, for the node's conditions */

@@ -201,3 +201,44 @@ quartet_status node_after_commit(void *ctx, hlc_stamp stamp, int acks, uint32_t 
     return err_set(err, QUARTET_UNAVAILABLE, "the transaction is committed here and will replicate; %u of %u peers have it on disk after %u ms",
                    have, wanted, timeout_ms);
 }
+
+/* The stamp of this node's newest commit; 0: none. */
+static hlc_stamp own_stamp(struct node *n)
+{
+    struct err err = ERR_INIT;
+    struct idvec ours = {0};
+    struct buf applied = {0}, durable = {0};
+    hlc_stamp stamp = 0;
+    if (db_vectors(n->d, &applied, &durable, &err) == QUARTET_OK) {
+        struct bytes_in in = bytes_in(applied.data, applied.len);
+        if (idvec_decode(&in, &ours, &err) == QUARTET_OK)
+            for (uint32_t i = 0; i < ours.count; i++)
+                if (ours.e[i].chain.slot == node_slot(n) && ours.e[i].stamp > stamp)
+                    stamp = ours.e[i].stamp;
+    }
+    idvec_deinit(&ours);
+    buf_deinit(&applied);
+    buf_deinit(&durable);
+    return stamp;
+}
+
+void node_hand_over(struct node *n, uint32_t timeout_ms)
+{
+    struct err err = ERR_INIT;
+    struct server_view view;
+    uint32_t connected = 0;
+    struct timespec until;
+    int rc = 0;
+    hlc_stamp stamp = own_stamp(n);
+    if (stamp == 0 || server_view(n->server, &view, &err) != QUARTET_OK)
+        return; /* without it the peers take it when this node is back */
+    for (uint32_t i = 0; i < view.count; i++)
+        connected += !view.peers[i].self && view.peers[i].connected_ms != 0;
+    server_view_deinit(&view);
+    node_wake(n);
+    node_deadline(n, &until, timeout_ms);
+    pthread_mutex_lock(&n->lock);
+    while (rc == 0 && acknowledged(n, stamp) < connected)
+        rc = pthread_cond_timedwait(&n->applied, &n->lock, &until);
+    pthread_mutex_unlock(&n->lock);
+}

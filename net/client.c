@@ -240,10 +240,11 @@ void client_lost(client *c, const char *why)
 }
 
 /* Wait for the answer with this id. QUARTET_NET and CORRUPT mean that the link is of no more use;
- * *link_broke tells that apart from an error that the node sent. */
+ * *link_broke tells that apart from an error that the node sent. *not_run: it ended the session in order, having answered all that it ran. */
 static quartet_status take_answer(client *c, uint32_t id, struct client_answer *answer,
-                                  bool *link_broke, struct err *err)
+                                  bool *link_broke, bool *not_run, struct err *err)
 {
+    *not_run = false;
     while (true) {
         struct slice message;
         struct bytes_in in;
@@ -255,6 +256,10 @@ static quartet_status take_answer(client *c, uint32_t id, struct client_answer *
             rc = session_open_message(message, &in, &kind, &got, err);
         if (rc != QUARTET_OK)
             return rc;
+        if (got == 0 && kind == SESSION_BYE) {
+            *not_run = true;
+            return err_set(err, QUARTET_NET, "it is stopping");
+        }
         if (got != id && !(got == 0 && kind == SESSION_ERROR))
             continue; /* of a request that was given up */
         answer->kind = kind;
@@ -299,13 +304,14 @@ quartet_status client_ask(client *c, uint32_t id, enum client_hint hint, uint32_
             return rc;
         if (needs_generation != 0 && needs_generation != c->generation)
             return err_set(err, QUARTET_NOTFOUND, "the session is gone");
-        bool in_transaction = c->in_transaction, sent = false, link_broke = true;
+        bool in_transaction = c->in_transaction, sent = false, link_broke = true, not_run = false;
         rc = client_link_send(&c->link, c->env, slice_of(c->request.data, c->request.len), err);
         if (rc == QUARTET_LIMIT || rc == QUARTET_NOMEM)
             return rc; /* nothing was sent, the link is as before */
         sent = rc == QUARTET_OK;
         if (sent)
-            rc = take_answer(c, id, answer, &link_broke, err);
+            rc = take_answer(c, id, answer, &link_broke, &not_run, err);
+        sent = sent && !not_run;
         if (rc == QUARTET_OK || !link_broke)
             return rc;
         client_lost(c, err->text);

@@ -91,25 +91,41 @@ static void close_handles(server *s)
     uv_close((uv_handle_t *)&s->timer, NULL);
 }
 
+static void begin_drain(server *s)
+{
+    s->draining = true;
+    s->draining_ms = server_now_ms(s);
+    server_session_close_all(s);
+}
+
 static void begin_stop(server *s)
 {
     s->stopping = true;
+    if (!s->draining)
+        begin_drain(s);
     uv_close((uv_handle_t *)&s->listener, NULL);
     uv_close((uv_handle_t *)&s->http_listener, NULL); /* the loop has it, listening or not */
-    server_session_close_all(s);
     for (struct link *l = s->links, *next = NULL; l != NULL; l = next) {
         next = l->next;
-        if (l->session == NULL)
+        if (l->state != LINK_CLIENT)
             server_link_close(l, "the server stops");
     }
     server_http_close_all(s);
 }
 
-/* A worker may still have to answer when stopping, so the last handles go when the last session has
- * gone. */
+/* A worker may still have to answer and a client to read it, so the last handles go when they have gone. */
 static void advance_stop(server *s)
 {
-    if (s->stopping && s->session_count == 0)
+    bool clients = s->session_count > 0;
+    for (const struct link *l = s->links; l != NULL && s->draining; l = l->next)
+        clients = clients || l->state == LINK_CLIENT;
+    if (s->draining && !clients) {
+        (void)pthread_mutex_lock(&s->mutex);
+        s->drained = true;
+        (void)pthread_cond_broadcast(&s->change);
+        (void)pthread_mutex_unlock(&s->mutex);
+    }
+    if (s->stopping && !clients)
         close_handles(s);
 }
 
@@ -120,7 +136,7 @@ static void on_async(uv_async_t *handle)
     struct pushed_batch *pushed = s->pushed;
     s->pushed = s->pushed_last = NULL;
     s->pushed_bytes = 0;
-    bool moved = s->disk_moved, stop = s->stop_asked;
+    bool moved = s->disk_moved, drain = s->drain_asked, stop = s->stop_asked;
     s->disk_moved = false;
     uint64_t question = s->question > s->question_asked ? s->question : 0;
     s->question_asked = s->question;
@@ -147,6 +163,8 @@ static void on_async(uv_async_t *handle)
         log_line(s->env, LOG_ERROR, "net", "the peers were not asked: %s", err.text);
     server_peer_flush_all(s);
     server_session_ready(s, ready);
+    if (drain && !s->draining)
+        begin_drain(s);
     if (stop && !s->stopping)
         begin_stop(s);
     advance_stop(s);
@@ -170,8 +188,15 @@ static void on_timer(uv_timer_t *handle)
             if (!l->initiator)
                 server_log_stranger(s, l->from, "no handshake within its time");
             server_link_close(l, "no handshake within its time");
+        } else if (l->ending_ms != 0 && now - l->ending_ms > SERVER_ENDING_MS) {
+            server_link_close(l, "its session has ended");
         }
     }
+    if (s->draining_ms != 0 && now - s->draining_ms > SERVER_DRAIN_MS) {
+        s->draining_ms = 0;
+        server_session_cancel_all(s);
+    }
+    advance_stop(s);
     server_http_tick(s, now);
     if (s->stopping)
         return;
@@ -252,6 +277,7 @@ static void free_server(server *s)
     }
     server_view_deinit(&s->view);
     member_doc_deinit(&s->doc);
+    (void)pthread_cond_destroy(&s->change);
     (void)pthread_mutex_destroy(&s->mutex);
     mem_free(s);
 }
@@ -284,6 +310,7 @@ quartet_status server_start(const struct server_config *config, const struct ser
     if (s == NULL)
         return err_nomem(err);
     (void)pthread_mutex_init(&s->mutex, NULL);
+    (void)pthread_cond_init(&s->change, NULL);
     s->config = *config;
     s->host = *host;
     s->env = config->env;
@@ -316,6 +343,16 @@ quartet_status server_start(const struct server_config *config, const struct ser
     }
     *out = s;
     return QUARTET_OK;
+}
+
+void server_drain(server *s)
+{
+    (void)pthread_mutex_lock(&s->mutex);
+    s->drain_asked = true;
+    (void)uv_async_send(&s->async);
+    while (!s->drained)
+        (void)pthread_cond_wait(&s->change, &s->mutex);
+    (void)pthread_mutex_unlock(&s->mutex);
 }
 
 void server_stop(server *s)

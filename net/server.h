@@ -18,6 +18,8 @@
 #define SERVER_HTTP_MAX         64u
 #define SERVER_HTTP_DEADLINE_MS 3000u
 #define SERVER_TICK_MS          50u
+#define SERVER_DRAIN_MS         250u /* statements that run may take so long before they are cancelled */
+#define SERVER_ENDING_MS        200u /* a client may take so long to read the last of a session */
 #define SERVER_SILENCE_MS       600u /* plus three round trips: then a link is dead */
 #define SERVER_RECONNECT_MS_MAX 1000u
 #define SERVER_FAULT_BACKOFF_MS                                                                    \
@@ -117,8 +119,10 @@ typedef struct server server;
  * text names it). */
 quartet_status server_start(const struct server_config *config, const struct server_host *host,
                             server **out, struct err *err);
-/* Says goodbye, waits until every session's worker has ended (cancelling what runs) and the thread
- * is gone; frees. NULL is allowed. */
+/* No more clients: what runs is answered (after SERVER_DRAIN_MS it is cancelled), each client is told that nothing else it sent was run, so that it can go on
+ * elsewhere with nothing in doubt; returns when the last one is gone. Peers stay connected. */
+void server_drain(server *s);
+/* Drains, says goodbye, waits until the thread is gone; frees. NULL is allowed. */
 void server_stop(server *s);
 uint16_t server_port(const server *s);
 uint16_t server_http_port(const server *s); /* 0: none */

@@ -27,6 +27,7 @@ struct link {
     uv_connect_t connect;
     enum link_state state;
     bool initiator, closing;
+    uint64_t ending_ms; /* of a client whose session has ended: since when it is to hang up; 0: not so. Closing first would throw away what it has not read yet */
     uint8_t slot; /* of the peer, once known; of the dialled slot before */
     struct handshake_config config;
     handshake *handshake;
@@ -76,6 +77,7 @@ struct session {
     uint32_t request_count; /* queued or being worked on */
     size_t answer_bytes;    /* posted, not taken by the socket yet */
     bool closing;           /* the client is gone or the server stops: end */
+    bool lost;              /* an answer could not be given: what was run is not told */
     void *host_session;     /* set while `cancel` may be called */
     /* guarded by the server's mutex */
     struct session *ready_next;
@@ -120,7 +122,8 @@ struct server {
     uint32_t session_count;
     uint64_t sessions_total, refused_total;
     struct peer_links peers[SLOTS_MAX];
-    bool stopping, handles_closed;
+    bool draining, stopping, handles_closed;
+    uint64_t draining_ms; /* since when; 0: cancelled by now, or not draining */
     uint64_t last_tick_ms;
     uint32_t log_budget, log_suppressed; /* lines about strangers left in this second */
     uint64_t log_second;
@@ -129,7 +132,8 @@ struct server {
     pthread_mutex_t mutex; /* guards what follows */
     struct pushed_batch *pushed, *pushed_last;
     size_t pushed_bytes;
-    bool disk_moved, stop_asked;
+    bool disk_moved, drain_asked, stop_asked, drained;
+    pthread_cond_t change; /* drained */
     uint64_t question, question_asked; /* the latest; the latest that gossip was told */
     struct session *ready_sessions;
     struct server_view view;
@@ -167,7 +171,8 @@ void server_session_message(struct link *l, struct slice message);
 void server_session_link_closed(struct link *l);
 void server_session_written(struct link *l, size_t bytes);
 void server_session_ready(server *s, struct session *list); /* answers to send, workers to join */
-void server_session_close_all(server *s);
+void server_session_close_all(server *s); /* each ends after what it runs */
+void server_session_cancel_all(server *s);
 /* server_worker.c: the worker's side */
 void *server_worker_main(void *session);
 void server_worker_post(struct session *s, struct buf *answer); /* takes the bytes */

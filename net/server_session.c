@@ -69,9 +69,9 @@ static bool start_worker(struct session *s)
 void server_session_established(struct link *l)
 {
     server *sv = l->server;
-    if (sv->stopping || sv->session_count >= SERVER_SESSIONS_MAX) {
+    if (sv->draining || sv->session_count >= SERVER_SESSIONS_MAX) {
         send_error(l, 0, QUARTET_LIMIT,
-                   sv->stopping ? "this node is stopping" : "this node has too many sessions");
+                   sv->draining ? "this node is stopping" : "this node has too many sessions");
         server_link_close(l, "no session for it");
         return;
     }
@@ -196,8 +196,6 @@ static void end_worker(struct session *s)
 {
     (void)pthread_mutex_lock(&s->mutex);
     s->closing = true;
-    if (s->host_session != NULL)
-        s->server->host.session.cancel(s->host_session);
     (void)pthread_cond_broadcast(&s->wake);
     (void)pthread_mutex_unlock(&s->mutex);
 }
@@ -210,12 +208,19 @@ void server_session_link_closed(struct link *l)
     l->session = NULL;
     s->link = NULL;
     end_worker(s);
+    cancel(s); /* nobody waits for it */
 }
 
 void server_session_close_all(server *sv)
 {
     for (struct session *s = sv->sessions; s != NULL; s = s->next)
         end_worker(s);
+}
+
+void server_session_cancel_all(server *sv)
+{
+    for (struct session *s = sv->sessions; s != NULL; s = s->next)
+        cancel(s);
 }
 
 void server_session_written(struct link *l, size_t bytes)
@@ -243,10 +248,17 @@ static void serve_ready(struct session *s)
         return;
     (void)pthread_join(s->thread, NULL);
     struct link *l = s->link;
-    if (l != NULL) {
+    if (l != NULL && !s->lost) { /* all that it ran is answered */
+        struct buf bye = {0};
+        session_put_simple(&bye, SESSION_BYE, 0);
+        send_built(l, &bye);
+    }
+    if (s->link != NULL) { /* sending may have closed it */
         l->session = NULL;
         s->link = NULL;
-        server_link_close(l, "its session has ended");
+        l->ending_ms = server_now_ms(s->server);
+        if (s->lost)
+            server_link_close(l, "an answer could not be given");
     }
     session_free(s);
 }

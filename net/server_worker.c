@@ -55,7 +55,7 @@ void server_worker_post(struct session *s, struct buf *answer)
     while (s->answer_bytes > SERVER_SESSION_BYTES_MAX && !s->closing)
         (void)pthread_cond_wait(&s->wake, &s->mutex);
     if (lost) {
-        s->closing =
+        s->lost = s->closing =
             true; /* an answer that cannot be given would leave the client waiting for ever */
     } else {
         if (s->answers_last != NULL)

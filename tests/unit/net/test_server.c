@@ -236,6 +236,62 @@ static void test_failover(void)
     toy_net_free(t);
 }
 
+struct busy {
+    struct toy_net *net;
+    atomic_bool stop;
+    int acknowledged, unknown, others;
+};
+
+static void *write_on(void *arg)
+{
+    struct busy *b = arg;
+    struct err err = ERR_INIT;
+    client *c = open_client(b->net);
+    while (!b->stop) {
+        quartet_status rc = run(c, "write", CLIENT_HINT_WRITES, &err);
+        b->acknowledged += rc == QUARTET_OK;
+        b->unknown += rc == QUARTET_UNKNOWN_OUTCOME;
+        b->others += rc != QUARTET_OK && rc != QUARTET_UNKNOWN_OUTCOME;
+        err_clear(&err);
+    }
+    client_close(c);
+    return NULL;
+}
+
+/* A node that stops in order answers what it runs and says that it ran nothing else: the clients go on elsewhere, and nothing is in doubt or written twice. */
+static void test_a_node_that_stops_leaves_nothing_in_doubt(void)
+{
+    enum { CLIENTS = 4, STOPS = 12 };
+    struct toy_net *t = toy_net_new(2, 9);
+    struct err err = ERR_INIT;
+    struct busy b[CLIENTS] = {{.net = t}};
+    pthread_t threads[CLIENTS];
+    for (int k = 0; k < CLIENTS; k++) {
+        b[k].net = t;
+        CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[k], NULL, write_on, &b[k]), 0);
+    }
+    int written = 0;
+    for (int i = 0; i < STOPS; i++) {
+        uint8_t slot = t->nodes[0].sessions >= t->nodes[1].sessions ? 0 : 1; /* where the clients are */
+        struct toy_node *n = &t->nodes[slot];
+        int before = n->writes;
+        TOY_UNTIL(n->writes > before + 20);
+        toy_node_stop(n);
+        CU_ASSERT_EQUAL_FATAL(toy_node_start(n, &t->cluster, slot, 100 + (uint64_t)i, &err), QUARTET_OK);
+    }
+    for (int k = 0; k < CLIENTS; k++)
+        b[k].stop = true;
+    for (int k = 0; k < CLIENTS; k++) {
+        (void)pthread_join(threads[k], NULL);
+        CU_ASSERT_EQUAL(b[k].unknown, 0);
+        CU_ASSERT_EQUAL(b[k].others, 0);
+        written += b[k].acknowledged;
+    }
+    CU_ASSERT_EQUAL(t->nodes[0].writes + t->nodes[1].writes, written);
+    CU_ASSERT(written > STOPS);
+    toy_net_free(t);
+}
+
 /* A stopped process accepts TCP and says nothing: a listening socket that nobody serves does the
  * same. */
 static void test_a_node_that_is_silent_is_passed_over(void)
@@ -498,6 +554,7 @@ const struct unit_test unit_tests[] = {
     {"cancel ends the statement and keeps the session",
      test_cancel_ends_the_statement_and_keeps_the_session},
     {"failover", test_failover},
+    {"a node that stops leaves nothing in doubt", test_a_node_that_stops_leaves_nothing_in_doubt},
     {"a node that is silent is passed over", test_a_node_that_is_silent_is_passed_over},
     {"strangers are refused", test_strangers_are_refused},
     {"gossip between servers", test_gossip_between_servers},
