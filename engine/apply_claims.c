@@ -19,6 +19,7 @@
 
 enum note_kind { /* last byte of a note; in this order where the rest is equal */
     NOTE_CAME = 'c',   /* tree: an index; a row came to claim the value */
+    NOTE_FIRST = 'f',  /* likewise, and nothing that the store held in memory was claiming it */
     NOTE_HIDDEN = 'h', /* tree: a table; the row was hidden, and has changed */
     NOTE_LEFT = 'l',   /* tree: an index; a row that claimed the value does not any longer, or its birth is another one */
     NOTE_ROW = 'r'     /* tree: a table; the row breaks a test */
@@ -54,7 +55,9 @@ static quartet_status notes_pour(struct applying *a, struct claim_notes *n)
     }
     for (size_t at = 0; rc == QUARTET_OK && at < n->near.len;) {
         uint32_t len = load_le32(n->near.data + at);
-        const uint8_t *p = n->near.data + at + 4;
+        uint8_t *p = n->near.data + at + 4;
+        if (p[len - 1] == NOTE_FIRST) /* two such notes of one value would be one after this */
+            p[len - 1] = NOTE_CAME;
         rc = kv_sort_put(n->far, load_le64(p), slice_of(p + 8, len - 8), slice_of("", 0), a->err);
         at += 4 + len;
     }
@@ -101,6 +104,12 @@ static quartet_status test_row(struct applying *a, struct slice key, const struc
     return rc == QUARTET_OK && (column != NULL || check != NULL) ? note(a, a->t->id, key, NOTE_ROW) : rc;
 }
 
+static quartet_status note_came(struct applying *a, const struct index_def *ix, struct slice value)
+{
+    bool first = a->in.snap == NULL && !kv_claimed(a->snap, ix->id, value); /* a snapshot that was given may not know what came last */
+    return note(a, ix->id, value, first ? NOTE_FIRST : NOTE_CAME);
+}
+
 quartet_status apply_claims_row(struct applying *a, struct slice key, const struct value *before, const struct value *after, bool same_birth)
 {
     const struct table_def *t = a->t;
@@ -125,7 +134,7 @@ quartet_status apply_claims_row(struct applying *a, struct slice key, const stru
         if (same && same_birth)
             continue;
         if (!no_is)
-            rc = note(a, ix->id, slice_of(is->data, is->len), NOTE_CAME);
+            rc = note_came(a, ix, slice_of(is->data, is->len));
         if (rc == QUARTET_OK && !no_was && a->claims.hidden && !plant_is(PLANT_CLAIM_NOT_RELEASED)) /* else nobody waits for it */
             rc = note(a, ix->id, slice_of(was->data, was->len), NOTE_LEFT);
     }
@@ -174,7 +183,6 @@ struct settle {
     struct map doubts; /* u64 table, key -> struct doubt, in the arena */
     struct arena arena;
     struct buf id, hi, hashed;
-    kv_iter *probe;
     tree_id tree;             /* that `t` and `ix` belong to */
     const struct table_def *t;
     const struct index_def *ix; /* NULL: the tree is a table's */
@@ -217,8 +225,6 @@ static void find_tree(struct settle *s, tree_id tree)
     const struct table_def *t;
     if (s->tree == tree)
         return;
-    kv_iter_close(s->probe);
-    s->probe = NULL;
     s->tree = tree;
     s->t = catalog_table_by_id(s->catalog, tree);
     s->ix = NULL;
@@ -230,28 +236,23 @@ static void find_tree(struct settle *s, tree_id tree)
             }
 }
 
-/* How many rows claim the value, as far as it matters (two at most)? */
-static quartet_status count_claims(struct settle *s, struct slice value, uint32_t *n)
+/* May several rows claim the value? Nearly always it is the one that came. */
+static quartet_status is_shared(struct settle *s, struct slice value, bool first, bool *shared)
 {
-    struct kv_want want = {.keys = true};
-    struct kv_rows rows;
+    uint32_t n = 0;
     buf_clear(&s->hi);
     buf_put(&s->hi, value.p, value.n);
-    struct kv_range range = {.lo = value, .hi_open = !key_prefix_end(&s->hi)};
-    range.hi = slice_of(s->hi.data, s->hi.len);
+    bool open = !key_prefix_end(&s->hi);
     if (s->hi.failed)
         return err_nomem(s->err);
-    quartet_status rc = s->probe != NULL ? kv_iter_restart(s->probe, s->v.snap, NULL, &range, s->err)
-                                         : kv_iter_open(s->v.snap, NULL, s->ix->id, &range, &want, &s->probe, s->err);
-    if (rc == QUARTET_OK)
-        rc = kv_iter_next(s->probe, 2, &rows, s->err);
-    *n = rc == QUARTET_OK ? rows.n : 0;
+    quartet_status rc = kv_begin_with(s->v.snap, s->ix->id, value, open ? (struct slice){0} : slice_of(s->hi.data, s->hi.len), first, &n, s->err);
+    *shared = n > (first ? 0 : 1); /* the base has not got yet what came just now */
     return rc;
 }
 
 static quartet_status take_note(struct settle *s, tree_id tree, struct slice key, uint8_t kind)
 {
-    uint32_t n = 0;
+    bool look = true;
     find_tree(s, tree);
     if (s->t == NULL)
         return QUARTET_OK; /* it went with the schema */
@@ -259,8 +260,8 @@ static quartet_status take_note(struct settle *s, tree_id tree, struct slice key
         return kind == NOTE_HIDDEN ? doubt_hidden(s, s->t, key) : doubt_row(s, s->t, key, s->err);
     if (s->ix == NULL)
         return QUARTET_OK; /* likewise */
-    quartet_status rc = count_claims(s, key, &n);
-    if (rc == QUARTET_OK && n >= (kind == NOTE_CAME ? 2u : 1u))
+    quartet_status rc = kind != NOTE_LEFT ? is_shared(s, key, kind == NOTE_FIRST, &look) : QUARTET_OK;
+    if (rc == QUARTET_OK && look)
         rc = claim_each(&s->v, s->t, s->ix, key, doubt_row, s, s->err);
     return rc;
 }
@@ -281,6 +282,24 @@ static int near_cmp(const void *x, const void *y)
     return slice_cmp(slice_of(a + 12, load_le32(a) - 8), slice_of(b + 12, load_le32(b) - 8));
 }
 
+struct near_note {
+    tree_id tree;
+    struct slice key;
+    uint8_t kind;
+};
+
+static struct near_note note_at(const uint8_t *p)
+{
+    uint32_t len = load_le32(p);
+    return (struct near_note){.tree = load_le64(p + 4), .key = slice_of(p + 12, len - 9), .kind = p[3 + len]};
+}
+
+static bool same_note(struct near_note x, struct near_note y)
+{
+    bool came = x.kind == NOTE_CAME || x.kind == NOTE_FIRST;
+    return x.tree == y.tree && slice_eq(x.key, y.key) && (x.kind == y.kind || (came && (y.kind == NOTE_CAME || y.kind == NOTE_FIRST)));
+}
+
 /* In the order of the trees, so that looking values up goes through each once. */
 static quartet_status take_near(struct settle *s, const struct claim_notes *n)
 {
@@ -295,11 +314,13 @@ static quartet_status take_near(struct settle *s, const struct claim_notes *n)
     }
     if (n->count > 1)
         qsort(at, n->count, sizeof *at, near_cmp);
-    for (size_t i = 0; i < n->count && rc == QUARTET_OK; i++)
-        if (i == 0 || near_cmp(&at[i - 1], &at[i]) != 0) {
-            uint32_t len = load_le32(at[i]);
-            rc = take_note(s, load_le64(at[i] + 4), slice_of(at[i] + 12, len - 9), at[i][3 + len]);
-        }
+    for (size_t i = 0, next; i < n->count && rc == QUARTET_OK; i = next) {
+        struct near_note x = note_at(at[i]);
+        for (next = i + 1; next < n->count && same_note(x, note_at(at[next])); next++)
+            if (x.kind == NOTE_FIRST)
+                x.kind = NOTE_CAME; /* it was the first for each of them */
+        rc = take_note(s, x.tree, x.key, x.kind);
+    }
     mem_free(at);
     return rc;
 }
@@ -583,14 +604,11 @@ static quartet_status settle_doubts(struct settle *s, apply_no *no)
     quartet_status rc = QUARTET_OK;
     for (size_t i = 0; i < s->doubts.entry_count && rc == QUARTET_OK; i++)
         rc = settle_row(s, s->doubts.entries[i].value);
-    kv_iter_close(s->probe);
-    s->probe = NULL;
     return rc == QUARTET_OK ? put_changes(s, no) : rc;
 }
 
 static void settle_end(struct settle *s)
 {
-    kv_iter_close(s->probe);
     ops_deinit(&s->ops);
     claim_row_deinit(&s->row);
     claim_view_deinit(&s->v);

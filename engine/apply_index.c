@@ -134,7 +134,10 @@ static quartet_status entry(struct apply_ops *o, const struct table_def *t, cons
     }
     if (rc != QUARTET_OK)
         return rc;
-    return ops_put_copy(o, ix->id, slice_of(scratch->data, scratch->len), put ? slice_of("", 0) : (struct slice){0}, err);
+    rc = ops_put_copy(o, ix->id, slice_of(scratch->data, scratch->len), put ? slice_of("", 0) : (struct slice){0}, err);
+    if (rc == QUARTET_OK && put && ix->unique && o->count > 0) /* else it was poured into a run, which knows no claims */
+        o->ops[o->count - 1].claim = (uint32_t)(scratch->len - key.n);
+    return rc;
 }
 
 quartet_status apply_entries(struct apply_ops *o, const struct table_def *t, struct slice key, const struct value *old, const struct value *fresh,

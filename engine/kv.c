@@ -116,12 +116,11 @@ quartet_status kv_apply(kv *s, const struct kv_op *ops, size_t n, apply_no at, s
     if (kv_buffer_bytes(s->active->buffer) >= s->buffer_bytes || s->run_waits)
         make_room(s);
     kv_buffer *b = s->active->buffer;
-    for (size_t i = 0; i < n; i++) {
-        quartet_status rc = kv_buffer_put_past(b, ops[i].tree, ops[i].key, at, ops[i].record, ops[i].past, err);
-        if (rc == QUARTET_OK)
-            continue;
-        while (i-- > 0)
-            kv_buffer_take_back(b, ops[i].tree, ops[i].key, at);
+    size_t done;
+    quartet_status rc = kv_buffer_put_many(b, ops, n, at, &done, err);
+    if (rc != QUARTET_OK) {
+        while (done-- > 0)
+            kv_buffer_take_back(b, ops[done].tree, ops[done].key, at);
         return rc;
     }
     s->applied = at;

@@ -74,12 +74,6 @@ void kv_set_limits(kv *s, const struct kv_limits *limits);
 /* When it was opened: had a crash cut the last flush in two? It is finished since then (kv_journal.h); nobody else need care. */
 bool kv_torn(const kv *s);
 
-struct kv_op {
-    tree_id tree;
-    struct slice key;
-    struct slice record; /* p == NULL: erase the entry (index entries; rows are never erased but by purging) */
-    struct slice past;   /* what this version adds to the key's history (kv_past.h); empty: nothing */
-};
 /* Apply operations as one: all or nothing, visible to snapshots taken at `at` or later once kv_publish(at) was called. `at` is above
  * every earlier one. Bytes are copied. Where the buffer is full it is frozen and flushed (by the flusher, or at once without
  * threads); a writer that is far ahead of the flusher waits here, it never fails for that. */
@@ -157,6 +151,12 @@ void kv_overlay_drop(struct kv_overlay *over);
 /* The record of a key, appended to `out`. QUARTET_NOTFOUND where there is none (out untouched). */
 quartet_status kv_get(kv_snap *snap, const struct kv_overlay *over, tree_id tree, struct slice key, struct buf *out, struct err *err);
 
+/* Do keys of the tree begin with `prefix`? 0 or 1: so many do, at most; 2: perhaps more. `end`: what the first key behind them is not below; p NULL: nothing comes
+ * behind them. base_only: what is in memory is not looked at. Cheaper than a scan. Holder of the commit lock only. */
+quartet_status kv_begin_with(kv_snap *snap, tree_id tree, struct slice prefix, struct slice end, bool base_only, uint32_t *n, struct err *err);
+/* May something over the base have been put with the claim `value` (kv_op.claim)? Every claim of the tree must be put as such. false: certainly not. Holder of the commit
+ * lock only. */
+bool kv_claimed(const kv_snap *snap, tree_id tree, struct slice value);
 struct kv_want {
     const uint16_t *columns; /* record columns to yield, in this order; each becomes a vec */
     uint32_t column_count;

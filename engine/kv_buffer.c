@@ -10,100 +10,23 @@
  * Invariants: a node is linked bottom up with release stores once it is complete, and so is a version to its node, so a reader that follows acquire loads sees
  *   whole ones only. A node is never unlinked; one without versions is passed over. Versions never go down from put to put.
  *   Fingers (where the last put of a tree went) make puts in key order cost O(1). */
-#include "kv_buffer.h"
+#include "kv_buffer_internal.h"
 
-#include <stdatomic.h>
 #include <stddef.h>
-#include <string.h>
 
 #include "base/mem.h"
-#include "kv_digest.h"
 
-#define HEIGHT_MAX 20u
-#define FINGERS 8u
-#define TREE_SLOTS 64u
 #define CHUNK_BYTES_MIN 4096u
 #define CHUNK_BYTES_MAX (256u << 10)
 #define ERASED UINT32_MAX
 #define HINT_KEYS_MIN 512u /* below it a search is short */
 #define HINT_BITS_MAX 20u
-#define HINT_ADDRESS_BITS 48u /* a node that lies above has no hint */
-
-struct slot {
-    _Atomic(struct node *) next;
-    /* The next node's digest; UINT64_MAX where its tree is another. Stored before `next` and loaded after it, so it is never older: it may be that of a
-     * node just about to be linked, which is nearer. Hence a digest beyond what is sought always tells right, others only invite a look. */
-    _Atomic uint64_t digest;
-};
-
-/* One record of a key. `jump` leads far back (Myers 1983: skips of ever more versions), so that the one that an old snapshot sees is found in a logarithm
- * of steps where a key was written very often. The oldest one jumps to itself. */
-struct version {
-    const struct version *older, *jump;
-    uint64_t version;
-    uint32_t record_len; /* ERASED: an erasure */
-    uint32_t depth;      /* versions below it */
-    uint32_t past_len;
-    uint8_t record[]; /* then the past's bytes */
-};
-
-struct node {
-    uint64_t tree;
-    uint64_t word0, word1; /* the key's first 16 bytes as big-endian numbers, padded with zeros */
-    _Atomic(const struct version *) newest; /* NULL: all were taken back */
-    uint32_t key_len;
-    uint32_t height;
-    struct slot slots[]; /* then the key's bytes */
-};
-
-struct hints { /* by the lower bits of probe_hash */
-    struct hints *older; /* readers may be in it still */
-    uint32_t bits;
-    _Atomic uint64_t at[]; /* the node's address, and above HINT_ADDRESS_BITS the hash's uppermost bits: a key that is not here costs no look at a node. 0: none */
-};
 
 struct chunk {
     struct chunk *older;
     size_t used, cap; /* of data */
     _Alignas(16) uint8_t data[];
 };
-
-struct finger {
-    struct node *prev[HEIGHT_MAX]; /* each at or before the finger's place; &head where none */
-};
-
-struct kv_buffer {
-    struct chunk *newest;
-    struct node *head; /* before everything, of full height */
-    struct finger fingers[FINGERS];
-    _Atomic(struct hints *) hints; /* NULL: none yet */
-    uint64_t keys;
-    uint64_t rng;
-    uint64_t last_version;
-    uint64_t tree_last[TREE_SLOTS]; /* the last version put into any tree of the slot */
-    _Atomic uint32_t height; /* levels in use */
-    _Atomic size_t bytes;
-    _Atomic uint64_t entries;
-    atomic_bool has_past; /* some entry brought one */
-};
-
-/* What is looked for: position just before the first node that does not sort below it. */
-struct probe {
-    uint64_t tree, digest, word0, word1;
-    struct slice key;
-};
-
-static struct probe probe_make(tree_id tree, struct slice key)
-{
-    struct probe p = {.tree = tree, .word0 = kv_key_word(key, 0), .word1 = kv_key_word(key, 8), .key = key};
-    p.digest = kv_digest(key, p.word0, p.word1);
-    return p;
-}
-
-static const uint8_t *node_key(const struct node *n)
-{
-    return (const uint8_t *)&n->slots[n->height];
-}
 
 static uint64_t node_digest(const struct node *n)
 {
@@ -115,39 +38,6 @@ static struct probe probe_of(const struct node *n)
     return (struct probe){.tree = n->tree, .digest = node_digest(n), .word0 = n->word0, .word1 = n->word1, .key = slice_of(node_key(n), n->key_len)};
 }
 
-/* For hints. The lowest six bits of an integer key change these bits of the hash only: puts in order stay within a few cache lines. */
-static uint64_t probe_hash(const struct probe *p)
-{
-    uint64_t first = p->word0 << 8 | p->word1 >> 56;
-    uint64_t tail = p->key.n > 16 ? kv_key_word(slice_of(p->key.p + p->key.n - 8, 8), 0) : p->key.n;
-    uint64_t h = ((first >> 6) + p->tree) * 0x9E3779B97F4A7C15u + (p->word1 << 8) * 0xC2B2AE3D27D4EB4Fu;
-    h = (h ^ h >> 32 ^ tail) * 0x9E3779B97F4A7C15u;
-    return h ^ h >> 32 ^ (first & 63u);
-}
-
-/* Order of the node's (tree, key) against the probe's. */
-static int node_key_cmp(const struct node *n, const struct probe *p)
-{
-    if (n->tree != p->tree)
-        return n->tree < p->tree ? -1 : 1;
-    if (n->word0 != p->word0)
-        return n->word0 < p->word0 ? -1 : 1;
-    if (n->word1 != p->word1)
-        return n->word1 < p->word1 ? -1 : 1;
-    size_t shorter = n->key_len < p->key.n ? n->key_len : p->key.n;
-    if (shorter > 16) {
-        int c = memcmp(node_key(n) + 16, p->key.p + 16, shorter - 16);
-        if (c != 0)
-            return c;
-    }
-    return n->key_len < p->key.n ? -1 : n->key_len > p->key.n;
-}
-
-static inline bool node_before(const struct node *n, const struct probe *p)
-{
-    return node_key_cmp(n, p) < 0;
-}
-
 /* The newest one at or below `through`, NULL: none. */
 static const struct version *version_at(const struct node *n, apply_no through)
 {
@@ -155,11 +45,6 @@ static const struct version *version_at(const struct node *n, apply_no through)
     while (v != NULL && v->version > through)
         v = v->older != NULL && v->jump->version > through ? v->jump : v->older;
     return v;
-}
-
-static inline struct node *next_of(const struct node *n, uint32_t level)
-{
-    return atomic_load_explicit(&n->slots[level].next, memory_order_acquire);
 }
 
 /* The node after x on the level, if it stands before the probe; x does, or is the head. */
@@ -291,6 +176,7 @@ void kv_buffer_free(kv_buffer *b)
         older = h->older;
         mem_free(h);
     }
+    kv_hashes_deinit(&b->claims);
     mem_free(b->head);
     mem_free(b);
 }
@@ -461,30 +347,41 @@ quartet_status kv_buffer_put(kv_buffer *b, tree_id tree, struct slice key, apply
     return kv_buffer_put_past(b, tree, key, version, record, slice_of(NULL, 0), err);
 }
 
-quartet_status kv_buffer_put_past(kv_buffer *b, tree_id tree, struct slice key, apply_no version, struct slice record, struct slice past,
-                                  struct err *err)
+bool kv_buffer_known(const kv_buffer *b, const struct probe *p)
+{
+    return at_finger(b, &b->fingers[p->tree % FINGERS], p) || hinted(b, p) != NULL;
+}
+
+quartet_status kv_buffer_put_at(kv_buffer *b, const struct probe *p, struct finger *found, apply_no version, struct slice record, struct slice past,
+                                struct err *err)
 {
     QASSERT(version >= b->last_version);
     size_t record_len = record.p != NULL ? record.n : 0;
-    if (key.n >= KV_KEY_BYTES_MAX || record_len >= KV_RECORD_BYTES_MAX || past.n >= KV_RECORD_BYTES_MAX)
-        return err_set(err, QUARTET_LIMIT, "an entry of %zu key bytes and %zu record bytes is too large", key.n, record_len);
+    if (p->key.n >= KV_KEY_BYTES_MAX || record_len >= KV_RECORD_BYTES_MAX || past.n >= KV_RECORD_BYTES_MAX)
+        return err_set(err, QUARTET_LIMIT, "an entry of %zu key bytes and %zu record bytes is too large", p->key.n, record_len);
     struct entry e = {.version = version, .record = record, .past = past};
-    struct probe p = probe_make(tree, key);
-    struct finger *f = &b->fingers[tree % FINGERS];
-    struct node *n = at_finger(b, f, &p) ? NULL : hinted(b, &p);
+    struct finger *f = found != NULL ? found : &b->fingers[p->tree % FINGERS];
+    struct node *n = found != NULL || at_finger(b, f, p) ? NULL : hinted(b, p);
     if (n == NULL) {
         uint32_t height = random_height(b);
-        finger_seek(b, f, &p, height);
+        finger_seek(b, f, p, height);
         n = next_of(f->prev[0], 0);
-        if (n == NULL || node_key_cmp(n, &p) != 0)
-            return put_new(b, f, &p, height, &e, err);
-        hint_at(b, &p, n);
+        if (n == NULL || node_key_cmp(n, p) != 0)
+            return put_new(b, f, p, height, &e, err);
+        hint_at(b, p, n);
     }
     struct version *v = chunk_alloc(b, version_bytes(&e));
     if (v == NULL)
         return err_nomem(err);
     push_version(b, n, v, &e);
     return QUARTET_OK;
+}
+
+quartet_status kv_buffer_put_past(kv_buffer *b, tree_id tree, struct slice key, apply_no version, struct slice record, struct slice past,
+                                  struct err *err)
+{
+    struct probe p = probe_make(tree, key);
+    return kv_buffer_put_at(b, &p, NULL, version, record, past, err);
 }
 
 size_t kv_buffer_bytes(const kv_buffer *b)
@@ -542,6 +439,23 @@ bool kv_buffer_get(const kv_buffer *b, tree_id tree, struct slice key, apply_no 
     return true;
 }
 
+uint32_t kv_buffer_begin_with(const kv_buffer *b, tree_id tree, struct slice prefix, apply_no through)
+{
+    struct probe p = probe_make(tree, prefix);
+    struct node *x = b->head;
+    bool in_tree = false;
+    uint32_t count = 0;
+    for (uint32_t i = atomic_load_explicit(&b->height, memory_order_relaxed); i-- > 0;)
+        x = walk_own(x, i, &p, &in_tree);
+    for (const struct node *n = next_of(x, 0); n != NULL && count < 2; n = next_of(n, 0)) {
+        if (n->tree != tree || n->key_len < prefix.n || memcmp(node_key(n), prefix.p, prefix.n) != 0)
+            break;
+        const struct version *v = version_at(n, through);
+        count += v != NULL && v->record_len != ERASED;
+    }
+    return count;
+}
+
 void kv_buffer_take_back(kv_buffer *b, tree_id tree, struct slice key, apply_no version)
 {
     struct probe p = probe_make(tree, key);
@@ -568,8 +482,11 @@ static void cursor_on(struct kv_cursor *c, const struct node *n, const struct ve
 /* The first entry from `n` on that is visible. */
 static void cursor_settle(struct kv_cursor *c, const struct node *n)
 {
-    for (; n != NULL; n = next_of(n, 0)) {
+    for (const struct node *next; n != NULL; n = next) {
         const struct version *v = version_at(n, c->through);
+        next = next_of(n, 0);
+        if (next != NULL)
+            fetch_node(next); /* a walk is likely to go on, and meets a cache miss with each key that came out of order */
         if (v != NULL) {
             cursor_on(c, n, v);
             return;

@@ -23,6 +23,17 @@ quartet_status kv_buffer_put(kv_buffer *b, tree_id tree, struct slice key, apply
 /* With the past of the key: bytes that this version adds to its history (kv_past.h), kept beside the record. Empty: nothing. */
 quartet_status kv_buffer_put_past(kv_buffer *b, tree_id tree, struct slice key, apply_no version, struct slice record, struct slice past,
                                   struct err *err);
+struct kv_op {
+    tree_id tree;
+    struct slice key;
+    struct slice record; /* p == NULL: erase the entry (index entries; rows are never erased but by purging) */
+    struct slice past;   /* what this version adds to the key's history (kv_past.h); empty: nothing */
+    uint32_t claim;      /* so many bytes that the key begins with are a value that only one row may have (kv_claimed); 0: none */
+};
+/* Puts one after the other; the first *done of them are in when it fails. In a large buffer it is much cheaper than one by one (kv_buffer_many.c). */
+quartet_status kv_buffer_put_many(kv_buffer *b, const struct kv_op *ops, size_t n, apply_no version, size_t *done, struct err *err);
+/* Was a key put whose claim is `value`? false: certainly not; true: perhaps, it may be erased since. For the writer, or where nobody writes any longer. */
+bool kv_buffer_claimed(const kv_buffer *b, tree_id tree, struct slice value);
 size_t kv_buffer_bytes(const kv_buffer *b);
 uint64_t kv_buffer_entries(const kv_buffer *b);
 apply_no kv_buffer_last_version(const kv_buffer *b); /* 0 while empty; for the writer */
@@ -32,6 +43,9 @@ bool kv_buffer_tree_changed(const kv_buffer *b, tree_id tree, apply_no since);
 void kv_buffer_take_back(kv_buffer *b, tree_id tree, struct slice key, apply_no version);
 /* Newest version at or below `through`. false: none. *record.p is NULL for an erasure. */
 bool kv_buffer_get(const kv_buffer *b, tree_id tree, struct slice key, apply_no through, struct slice *record, apply_no *version);
+
+/* How many keys of the tree begin with `prefix` and are not erased at `through`: 0, 1, or 2 for more. For the writer, or where nobody writes any longer. */
+uint32_t kv_buffer_begin_with(const kv_buffer *b, tree_id tree, struct slice prefix, apply_no through);
 
 /* Walk. The cursor is on an entry (newest version at or below `through` of one key) or at the end. */
 struct kv_cursor {

@@ -17,24 +17,28 @@ static inline uint64_t kv_key_word(struct slice key, size_t at)
     return load_be64(pad);
 }
 
-/* 56 bits for 64, in the same order though not all different: sign, magnitude, and the first 49 bits, so that the keys of integers up to 2^49 and
- * their negatives differ, whose first bytes are all alike. */
-static inline uint64_t kv_squeeze(uint64_t x)
+/* 56 bits for 64 and what follows them, in the same order though not all different: sign, magnitude, and the first 49 bits, so that the keys of integers up to
+ * 2^49 and their negatives differ, whose first bytes are all alike. What a small number leaves of the 49 bits holds the beginning of `tail`. */
+static inline uint64_t kv_squeeze(uint64_t x, uint64_t tail)
 {
     bool positive = x >> 63 != 0;
     uint64_t d = (positive ? x : ~x) & (UINT64_MAX >> 1);
     uint64_t bits = d == 0 ? 0 : 64 - (uint64_t)__builtin_clzll(d);
     uint64_t m = bits > 49 ? d >> (bits - 49) : d << (49 - bits);
+    if (bits < 49)
+        m |= (positive ? tail : ~tail) >> (15 + bits); /* a negative one's bits are turned around below */
     uint64_t packed = bits << 49 | (m & (((uint64_t)1 << 49) - 1));
     return positive ? (uint64_t)1 << 55 | packed : ((uint64_t)1 << 55) - 1 - packed;
 }
 
-/* Grows with the key: a greater digest means a greater key. The first byte of a key tells the kind of its first column. word0 and word1: its first 16 bytes. */
+/* Grows with the key: a greater digest means a greater key. The first byte of a key tells the kind of its first column, the tenth that of a second one where the first
+ * is a number: an index of small numbers is told apart by the row's key behind them. word0 and word1: its first 16 bytes. */
 static inline uint64_t kv_digest(struct slice key, uint64_t word0, uint64_t word1)
 {
     if (key.n == 0)
         return 0;
-    return word0 >> 56 << 56 | kv_squeeze(word0 << 8 | word1 >> 56);
+    uint64_t tail = key.n <= 9 ? 0 : (uint64_t)key.p[9] << 56 | kv_squeeze(kv_key_word(key, 10), 0);
+    return word0 >> 56 << 56 | kv_squeeze(word0 << 8 | word1 >> 56, tail);
 }
 
 static inline uint64_t kv_digest_of(struct slice key)

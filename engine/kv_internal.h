@@ -158,6 +158,9 @@ static inline quartet_status kv_snap_check(const struct kv_snap *snap, struct er
 {
     return atomic_load_explicit(&snap->too_old, memory_order_acquire) ? kv_snap_too_old(snap, err) : QUARTET_OK;
 }
+/* kv_snap.c: the block of the base that would hold the key, opened in snap->block; .p NULL: there is none. And the tree's next one. */
+quartet_status kv_snap_block(struct kv_snap *snap, tree_id tree, struct slice key, struct err *err);
+quartet_status kv_snap_block_next(struct kv_snap *snap, tree_id tree, struct err *err);
 /* kv_snap.c: flushed layers are kept for snapshots older than they; take out those that none is left for, for the caller to unref. Lock held. */
 uint32_t kv_drop_retired(struct kv *s, struct kv_layer **dropped);
 quartet_status kv_vacuum_clean(struct env *env, const char *dir, struct err *err); /* what a killed VACUUM left behind goes */

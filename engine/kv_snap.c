@@ -128,17 +128,9 @@ apply_no kv_snap_at(const kv_snap *snap)
     return snap->at;
 }
 
-/* The block of the base that would hold the key, opened in snap->block; .p NULL: there is none. */
-static quartet_status find_block(struct kv_snap *snap, tree_id tree, struct slice key, struct err *err)
+/* The cursor moved: open what it is on. */
+static quartet_status enter_block(struct kv_snap *snap, tree_id tree, quartet_status rc, struct err *err)
 {
-    const struct kv_base_ops *ops = snap->base->ops;
-    if (!snap->has_cursor) {
-        quartet_status rc = ops->cursor_open(snap->read, &snap->cursor, err);
-        if (rc != QUARTET_OK)
-            return rc;
-        snap->has_cursor = true;
-    }
-    quartet_status rc = ops->seek(&snap->cursor, tree, key, err);
     if (rc != QUARTET_OK || !snap->cursor.found) {
         snap->block.p = NULL;
         return rc;
@@ -149,6 +141,23 @@ static quartet_status find_block(struct kv_snap *snap, tree_id tree, struct slic
     if (rc != QUARTET_OK)
         snap->block.p = NULL;
     return rc;
+}
+
+quartet_status kv_snap_block(struct kv_snap *snap, tree_id tree, struct slice key, struct err *err)
+{
+    const struct kv_base_ops *ops = snap->base->ops;
+    if (!snap->has_cursor) {
+        quartet_status rc = ops->cursor_open(snap->read, &snap->cursor, err);
+        if (rc != QUARTET_OK)
+            return rc;
+        snap->has_cursor = true;
+    }
+    return enter_block(snap, tree, ops->seek(&snap->cursor, tree, key, err), err);
+}
+
+quartet_status kv_snap_block_next(struct kv_snap *snap, tree_id tree, struct err *err)
+{
+    return enter_block(snap, tree, snap->base->ops->next(&snap->cursor, err), err);
 }
 
 /* Where the key's record is: *record in a buffer, or (*passing) in a run's page until the next one is looked at, or, with record->p NULL, row *row of
@@ -188,7 +197,7 @@ static quartet_status locate(kv_snap *snap, const struct kv_overlay *over, tree_
     }
     *passing = false;
     *record = slice_of(NULL, 0);
-    rc = find_block(snap, tree, key, err);
+    rc = kv_snap_block(snap, tree, key, err);
     if (rc != QUARTET_OK)
         return rc;
     bool exact = false;
