@@ -154,10 +154,10 @@ static quartet_status finish(struct applying *a, uint64_t number, log_pos end, a
     if (s == NULL)
         return QUARTET_NOMEM;
     const struct vv_entry *had = vv_find(&d->applied, a->in.chain);
-    struct batch_at *b;
+    const struct batch_at *b = chain_entry(s, number);
     if (had != NULL)
         e.head = had->head;
-    if (db_find_batch(s, number, &b) && b->head != 0)
+    if (b != NULL && !b->run && b->head != 0)
         e.head = b->head;
     else if (s->head_number != 0 && s->head_number <= number)
         e.head = load_le64(s->head);

@@ -17,6 +17,8 @@ struct db_options {
     uint32_t slice_pages;        /* kv_options */
     size_t buffer_bytes;         /* 0: the default */
     uint64_t snapshot_bytes;     /* likewise */
+    uint32_t index_exact;        /* likewise: newest batches of a chain that the index of the log knows one by one (db_batches.c) */
+    uint32_t index_run_bytes;    /* likewise: of the log, that a run of older ones spans at most */
     uint64_t log_bytes_min;      /* of a member's log so much stays, also what everybody has: for an empty node in the place of a lost one; at most log_bytes_max */
     uint64_t log_bytes_max;      /* 0: DB_LOG_BYTES_MAX_DEFAULT; see db_set_retention */
     const char *log_archive;     /* NULL: none; used during db_open only */

@@ -1,25 +1,9 @@
-/* db_chain.c - the lists that belong to one chain: where its batches stand in the log, and what of an own one is not signed yet.
- * Not here: what goes into them (db_take.c, db_seal.c, db_recover.c). */
+/* db_chain.c - the lists that belong to one chain: what of an own one is not signed yet, and chunks of a transaction that is not whole.
+ * Not here: what goes into them (db_take.c, db_seal.c, db_recover.c), where its batches stand in the log (db_batches.c). */
 #include <string.h>
 
 #include "base/mem.h"
 #include "db_internal.h"
-
-quartet_status chain_add_batch(struct chain_state *s, struct batch_at at, struct err *err)
-{
-    if (s->batch_count > 0 && at.first <= s->batches[s->batch_count - 1].first)
-        return QUARTET_OK; /* replayed twice */
-    if (s->batch_count == s->batch_cap) {
-        size_t cap = s->batch_cap == 0 ? 16 : s->batch_cap * 2;
-        struct batch_at *grown = mem_realloc(s->batches, cap, sizeof *grown);
-        if (grown == NULL)
-            return err_nomem(err);
-        s->batches = grown;
-        s->batch_cap = cap;
-    }
-    s->batches[s->batch_count++] = at;
-    return QUARTET_OK;
-}
 
 quartet_status chain_add_local(struct chain_state *s, struct local_delta x, struct err *err)
 {

@@ -1,6 +1,6 @@
 /* db_checkpoint.c - what must be known beside the base to go on from it: chains, vectors, clock, hashes, and where the log goes on.
  * Why it is stored with the last slice of a flush: base and checkpoint then always agree, and recovery replays exactly what the base lacks.
- * Format, version 6, all numbers little-endian or LEB128: u8 version; u8 flags (1 has an identity, 2 what is derived from rows must be derived again, 4 restored), 32 bytes cluster, u8 slot; u64 clock; u64 log position; varint chains:
+ * Format, version 7, all numbers little-endian or LEB128: u8 version; u8 flags (1 has an identity, 2 what is derived from rows must be derived again, 4 restored), 32 bytes cluster, u8 slot; u64 clock; u64 log position; varint chains:
  *   u8 slot, u64 incarnation each; vector applied; with flag 16 the forks (db_fork_rows.c); for each chain: vector seen, u64 received, 32 bytes its hash, u64 head, u64 its stamp, 32 bytes its hash,
  *   u64 last stamp; varint tables: u64 id, u64 lo, u64 hi, u64 hidden lo, u64 hidden hi, u64 hidden rows; u64 the stamp that history goes back to (not in
  *   version 1, which kept none); with flag 8 the trailer of db_purge.c stands at the very end; with flag 1 the index of the log below the position, see put_index (from version 3 on); with flag 4 u64 incarnation of the own chain.
@@ -14,6 +14,7 @@
 #define CHECKPOINT_VERSION_INDEX 3u /* the first with an index of the log */
 #define CHECKPOINT_VERSION_HIDDEN 5u /* the first with quarantined rows; from 4 on foreign keys have indexes and SYS_BROKEN */
 #define CHECKPOINT_VERSION_NAMELESS 6u /* the first whose hashes hold no names of chains */
+#define CHECKPOINT_VERSION_RUNS 7u /* the first whose index has runs of batches */
 
 static void put_vector(struct buf *out, const struct vv *v)
 {
@@ -64,8 +65,8 @@ log_pos db_base_at(db *d)
     return kv_flushed(d->store, head) >= CHECKPOINT_HEAD_BYTES ? load_le64(head + CHECKPOINT_AT) : d->opened_at;
 }
 
-/* Of one chain what stands below `at`: u8 1 poisoned; varint batches: varint first less that of the one before, varint 2 * count + 1 where it is a LOG_SEAL, varint low
- * less the low before, varint at less low; varint unsigned deltas: u64 number, u64 stamp, u64 at, varint end less at, varint 2 * bytes + 1 where its transaction goes on. */
+/* Of one chain what stands below `at`: u8 1 poisoned; varint batches and runs: varint first less that of the one before, varint 4 * count + 2 where it is a run + 1 where it is a
+ * LOG_SEAL (before version 7 2 * count + 1), varint low less the low before, varint at less low (of a run, of its first batch); varint unsigned deltas: u64 number, u64 stamp, u64 at, varint end less at, varint 2 * bytes + 1 where its transaction goes on. */
 static void put_chain_index(struct buf *out, const struct chain_state *s, log_pos at)
 {
     size_t batches = s->batch_count, locals = s->local_count;
@@ -80,7 +81,7 @@ static void put_chain_index(struct buf *out, const struct chain_state *s, log_po
     for (size_t i = 0; i < batches; i++) {
         const struct batch_at *b = &s->batches[i];
         buf_varint(out, b->first - number); /* ascend: chain_add_batch */
-        buf_varint(out, (uint64_t)b->count << 1 | b->is_seal);
+        buf_varint(out, (uint64_t)b->count << 2 | (uint64_t)b->run << 1 | b->is_seal);
         buf_varint(out, b->low - low);
         buf_varint(out, b->at - b->low);
         number = b->first;
@@ -220,9 +221,9 @@ static quartet_status get_chains(db *d, struct bytes_in *in, struct err *err)
     return get_vector(in, &d->applied, d->chains.count, err);
 }
 
-static quartet_status get_chain_index(struct bytes_in *in, struct chain_state *s, log_pos from, struct err *err)
+static quartet_status get_chain_index(const db *d, struct bytes_in *in, struct chain_state *s, uint8_t version, log_pos from, struct err *err)
 {
-    uint64_t number = 0;
+    uint64_t number = 0, after = 1; /* where the next one may begin */
     log_pos low = 0;
     s->poisoned = bytes_u8(in) != 0;
     uint32_t n = bytes_count(in, 4);
@@ -230,15 +231,18 @@ static quartet_status get_chain_index(struct bytes_in *in, struct chain_state *s
     for (uint32_t i = 0; i < n && rc == QUARTET_OK && !in->bad; i++) {
         struct batch_at b = {.first = number + bytes_varint(in)};
         uint64_t count = bytes_varint(in);
-        b.count = (uint32_t)(count >> 1);
         b.is_seal = (count & 1) != 0;
+        b.run = version >= CHECKPOINT_VERSION_RUNS && (count & 2) != 0;
+        count >>= version >= CHECKPOINT_VERSION_RUNS ? 2 : 1;
+        b.count = (uint32_t)count;
         b.low = low + bytes_varint(in);
         b.at = b.low + bytes_varint(in);
-        if (in->bad || b.first <= number || count >> 1 == 0 || count >> 33 != 0 || b.at < b.low || b.at >= from)
+        if (in->bad || b.first < after || count == 0 || count >> 32 != 0 || b.at < b.low || b.at >= from)
             return err_set(err, QUARTET_CORRUPT, "damaged checkpoint: the index of the log, batch %u", i);
         number = b.first;
+        after = b.run ? b.first + b.count : b.first + 1;
         low = b.low;
-        rc = chain_add_batch(s, b, err);
+        rc = chain_add_batch(d, s, b, err);
     }
     n = rc == QUARTET_OK ? bytes_count(in, 26) : 0;
     for (uint32_t i = 0; i < n && rc == QUARTET_OK && !in->bad; i++) {
@@ -256,7 +260,7 @@ static quartet_status get_chain_index(struct bytes_in *in, struct chain_state *s
     return rc;
 }
 
-static quartet_status get_index(db *d, struct bytes_in *in, log_pos from, struct err *err)
+static quartet_status get_index(db *d, struct bytes_in *in, uint8_t version, log_pos from, struct err *err)
 {
     size_t left = in->left;
     bool known = bytes_u8(in) != 0;
@@ -272,7 +276,7 @@ static quartet_status get_index(db *d, struct bytes_in *in, log_pos from, struct
         rc = db_own_since(d, 0, own, err);
     }
     for (uint32_t i = 0; i < d->chains.count && rc == QUARTET_OK; i++)
-        rc = get_chain_index(in, d->state[i], from, err);
+        rc = get_chain_index(d, in, d->state[i], version, from, err);
     left -= in->left;
     if (rc == QUARTET_OK && (bytes_u64(in) != left || in->bad))
         rc = err_set(err, QUARTET_CORRUPT, "damaged checkpoint: the index of the log has another length");
@@ -309,7 +313,7 @@ static quartet_status get_states(db *d, struct bytes_in *in, uint8_t version, lo
     }
     uint64_t history_from = version == 1 ? d->clock.last + 4 : bytes_u64(in);
     atomic_store(&d->history_from, history_from);
-    quartet_status rc = d->has_identity && version >= CHECKPOINT_VERSION_INDEX && !in->bad ? get_index(d, in, from, err) : QUARTET_OK;
+    quartet_status rc = d->has_identity && version >= CHECKPOINT_VERSION_INDEX && !in->bad ? get_index(d, in, version, from, err) : QUARTET_OK;
     if (rc != QUARTET_OK)
         return rc;
     if (d->incarnation != 0)

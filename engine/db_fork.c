@@ -88,8 +88,12 @@ static uint64_t head_of(db *d, chain_no no, struct batch_at *b)
     struct batch_header h;
     struct err ignored = ERR_INIT; /* then nothing is decided by it */
     bool found = false;
-    if (b->head == 0 && db_read_header(d, no, b->first, raw, &h, &found, &ignored) == QUARTET_OK && found)
-        b->head = load_le64(h.hash);
+    if (b->head != 0 || db_read_header(d, no, b->first, raw, &h, &found, &ignored) != QUARTET_OK || !found)
+        return b->head;
+    b->head = load_le64(h.hash);
+    struct batch_at *entry = chain_entry(d->state[no], b->first);
+    if (entry != NULL && !entry->run)
+        entry->head = b->head; /* not read again */
     return b->head;
 }
 
@@ -120,18 +124,18 @@ static bool header_at(db *d, chain_no no, uint64_t first, uint8_t raw[BATCH_SIGN
 static bool is_here(db *d, chain_no no, const struct batch_header *h)
 {
     struct chain_state *s = state_of(d, no);
-    struct batch_at *b;
+    struct batch_at b;
     if (s == NULL || h->first + h->count - 1 > s->received)
         return false;
     const struct held_batch *held = held_at(d, no, h->first);
     if (held != NULL)
         return memcmp(held->header.hash, h->hash, sizeof h->hash) == 0;
-    if (!db_find_batch(s, h->first, &b)) {
+    if (!db_find_batch(d, no, h->first, &b)) {
         const struct chain_fork *origin = origin_of(d, no);
         return origin == NULL || h->first >= origin->first;
     }
-    uint64_t head = head_of(d, no, b);
-    return head == 0 || plant_is(PLANT_FORK_UNSEEN) || (b->first == h->first && head == load_le64(h->hash));
+    uint64_t head = head_of(d, no, &b);
+    return head == 0 || plant_is(PLANT_FORK_UNSEEN) || (b.first == h->first && head == load_le64(h->hash));
 }
 
 /* ---- where does a batch belong? ---- */
@@ -372,16 +376,16 @@ static quartet_status seen_before(db *d, chain_no no, uint64_t through, struct v
             const struct chain_fork *origin = origin_of(d, at);
             for (; origin != NULL && n < origin->first; origin = origin_of(d, at))
                 at = origin->chain;
-            struct batch_at *b;
+            struct batch_at b;
             struct batch_header h;
             struct slice payload;
-            if (state_of(d, at) == NULL || !db_find_batch(d->state[at], n, &b)) {
+            if (state_of(d, at) == NULL || !db_find_batch(d, at, n, &b)) {
                 rc = err_set(err, QUARTET_TOO_OLD, "the log no longer holds delta %llu of slot %u, which is needed to tell its two histories apart", (unsigned long long)n,
                              (unsigned)chain_id_of(&d->chains, no).slot);
                 break;
             }
             buf_clear(&bytes);
-            rc = db_read_batch(d, b, &bytes, err);
+            rc = db_read_batch(d, &b, &bytes, err);
             if (rc == QUARTET_OK)
                 rc = batch_parse(slice_of(bytes.data, bytes.len), &h, &payload, err);
             if (rc == QUARTET_OK)
@@ -528,7 +532,7 @@ enum match { NO, UNKNOWN, MAYBE, YES };
 static enum match matches(db *d, chain_no no, const struct vv_entry *e)
 {
     struct chain_state *s = state_of(d, no);
-    struct batch_at *b;
+    struct batch_at b;
     if (s == NULL || e->head == 0)
         return UNKNOWN;
     const struct chain_fork *origin = origin_of(d, no);
@@ -536,15 +540,15 @@ static enum match matches(db *d, chain_no no, const struct vv_entry *e)
         return UNKNOWN;
     if (e->number == s->head_number && e->head == load_le64(s->head))
         return YES; /* also where the log no longer holds it */
-    if (!db_find_batch(s, e->number, &b))
+    if (!db_find_batch(d, no, e->number, &b))
         return UNKNOWN;
-    for (uint32_t i = 0; i < LOOK_BACK; i++, b--) {
-        uint64_t head = head_of(d, no, b);
+    for (uint32_t i = 0; i < LOOK_BACK; i++) {
+        uint64_t head = head_of(d, no, &b);
         if (head == 0)
             return UNKNOWN;
         if (head == e->head)
             return i == 0 ? YES : MAYBE;
-        if (b == s->batches)
+        if (!db_find_batch(d, no, b.first - 1, &b))
             return UNKNOWN;
     }
     return NO;
@@ -555,8 +559,8 @@ static enum match find_branch(db *d, struct vv_entry *e)
     enum match best = matches(d, e->chain, e);
     if (best == UNKNOWN && e->head != 0) { /* it is compared with all that there is, back to the start of the log */
         struct chain_state *s = state_of(d, e->chain);
-        struct batch_at *b;
-        if (s != NULL && db_find_batch(s, e->number, &b) && s->batches[0].first == 1 && head_of(d, e->chain, b) != 0)
+        struct batch_at b;
+        if (s != NULL && db_find_batch(d, e->chain, e->number, &b) && s->batches[0].first == 1 && head_of(d, e->chain, &b) != 0)
             best = NO;
     }
     struct chain_id id = chain_id_of(&d->chains, e->chain);

@@ -54,6 +54,6 @@ quartet_status fork_checkpoint_get(db *d, struct bytes_in *in, struct err *err);
 quartet_status db_read_batch(db *d, const struct batch_at *at, struct buf *out, struct err *err); /* all of it, appended */
 quartet_status db_read_header(db *d, chain_no chain, uint64_t number, uint8_t raw[BATCH_HEADER_BYTES + BATCH_SIGNATURE_BYTES], struct batch_header *out,
                               bool *found, struct err *err);
-bool db_find_batch(struct chain_state *s, uint64_t number, struct batch_at **out);
+bool db_find_batch(db *d, chain_no no, uint64_t number, struct batch_at *out); /* db_batches.c; the batch itself, not a run */
 
 #endif

@@ -23,9 +23,10 @@
 #define DB_SPARE_TXNS 8u                 /* kept with their memory; more sessions than that may be open, but few are inside a commit at a time */
 #define DB_KEY_MEMBER_END (1ll << 53)    /* assigned keys of members stay below, so that JSON readers keep them exact */
 
-struct batch_at { /* where a sealed batch stands in the log */
+struct batch_at { /* where a sealed batch, or a run of them, stands in the log: db_batches.c */
     uint64_t first;
-    uint32_t count;
+    uint32_t count; /* deltas */
+    bool run;      /* more than one batch: is_seal is that of all, the rest that of the first */
     bool is_seal; /* LOG_SEAL: put together from LOG_LOCAL records; otherwise LOG_REMOTE, as received */
     log_pos at;
     uint64_t head; /* first 8 bytes of its header's hash; 0: not read yet (db_fork.c) */
@@ -62,7 +63,7 @@ struct chain_state {     /* by chain_no */
     size_t back;         /* batches that were gone back at once, to find where the chain forks */
     bool poisoned;       /* a signed batch held a damaged delta: nothing more is taken */
     struct batch_at *batches;
-    size_t batch_count, batch_cap;
+    size_t batch_count, batch_cap, run_count; /* the first run_count are or may become runs; those behind them have places of their own */
     struct local_delta *local; /* unsigned, oldest first, from local_start on */
     size_t local_start, local_count, local_cap;
     struct chunk_run chunks;
@@ -278,7 +279,7 @@ enum checkpoint_flags {
     CHECKPOINT_TRAILER = 8, /* db_purge.c's part stands behind all others */
     CHECKPOINT_FORKS = 16
 };
-#define CHECKPOINT_VERSION 6u
+#define CHECKPOINT_VERSION 7u
 #define CHECKPOINT_AT 43u /* where the log position stands */
 #define CHECKPOINT_HEAD_BYTES 51u /* up to the chains */
 
@@ -308,8 +309,11 @@ quartet_status db_head_durable(db *d, chain_no chain, struct err *err); /* what 
 quartet_status db_own_start(db *d, struct err *err); /* under commit_lock: write the incarnation before its first delta */
 quartet_status db_own_since(db *d, log_pos at, chain_no chain, struct err *err);
 
-/* db_chain.c, db_take.c; under commit_lock */
-quartet_status chain_add_batch(struct chain_state *s, struct batch_at at, struct err *err);
+/* db_batches.c, db_chain.c, db_take.c; under commit_lock but for db_locate_batch */
+quartet_status chain_add_batch(const db *d, struct chain_state *s, struct batch_at at, struct err *err);
+void chain_forget_batches(struct chain_state *s, size_t n);          /* the oldest n entries */
+struct batch_at *chain_entry(struct chain_state *s, uint64_t number); /* what holds delta `number`: a batch or a run of them; NULL: nothing. s may be NULL */
+quartet_status db_locate_batch(db *d, struct batch_at *b, uint64_t number, struct err *err); /* a copy of an entry becomes the batch that holds `number`; may read the log */
 quartet_status chain_add_local(struct chain_state *s, struct local_delta x, struct err *err);
 void chain_drop_local(struct chain_state *s, uint64_t through);
 void chain_drop_again(struct chain_state *s, uint64_t from); /* numbers from there on were given again */

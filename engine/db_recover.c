@@ -184,7 +184,7 @@ static quartet_status replay_seal(db *d, const struct log_record *r, struct err 
     uint64_t last = at.first + at.count - 1;
     if (plant_is(PLANT_SIGNED_ANEW))
         return QUARTET_OK;
-    rc = chain_add_batch(s, at, err);
+    rc = chain_add_batch(d, s, at, err);
     chain_drop_local(s, last);
     memcpy(d->own_head, hash, sizeof d->own_head);
     if (rc == QUARTET_OK && last >= s->head_number) {
@@ -209,7 +209,7 @@ static quartet_status replay_remote(db *d, const struct log_record *r, struct er
     if (s == NULL)
         return rc != QUARTET_OK ? rc : QUARTET_NOMEM;
     uint64_t last = h.first + h.count - 1;
-    rc = chain_add_batch(s, (struct batch_at){.first = h.first, .count = h.count, .head = load_le64(h.hash), .at = r->at, .low = r->at}, err);
+    rc = chain_add_batch(d, s, (struct batch_at){.first = h.first, .count = h.count, .head = load_le64(h.hash), .at = r->at, .low = r->at}, err);
     if (rc != QUARTET_OK)
         return rc;
     if (last >= s->head_number) {

@@ -178,17 +178,16 @@ quartet_status db_read_batch(db *d, const struct batch_at *at, struct buf *out, 
 
 quartet_status db_read_header(db *d, chain_no chain, uint64_t number, uint8_t raw[BATCH_SIGNED_BYTES], struct batch_header *out, bool *found, struct err *err)
 {
-    struct chain_state *s = chain < d->state_count ? d->state[chain] : NULL;
-    struct batch_at *at;
+    struct batch_at at;
     struct buf record = {0};
     enum log_type type;
     log_pos end;
-    *found = db_find_batch(s, number, &at);
+    *found = db_find_batch(d, chain, number, &at);
     if (!*found)
         return QUARTET_OK;
-    quartet_status rc = commit_log_read(d->log, at->at, &type, &record, &end, err);
-    size_t from = at->is_seal ? DB_SEAL_HEAD_BYTES : 0;
-    if (rc == QUARTET_OK && (record.len < from + BATCH_SIGNED_BYTES || type != (at->is_seal ? LOG_SEAL : LOG_REMOTE)))
+    quartet_status rc = commit_log_read(d->log, at.at, &type, &record, &end, err);
+    size_t from = at.is_seal ? DB_SEAL_HEAD_BYTES : 0;
+    if (rc == QUARTET_OK && (record.len < from + BATCH_SIGNED_BYTES || type != (at.is_seal ? LOG_SEAL : LOG_REMOTE)))
         rc = err_set(err, QUARTET_CORRUPT, "log: another record where a batch should stand");
     if (rc == QUARTET_OK) {
         memcpy(raw, record.data + from, BATCH_SIGNED_BYTES);
@@ -198,51 +197,58 @@ quartet_status db_read_header(db *d, chain_no chain, uint64_t number, uint8_t ra
     return rc;
 }
 
-bool db_find_batch(struct chain_state *s, uint64_t number, struct batch_at **out)
+/* Which batch, or run of them, holds delta *next of the chain? *next goes up to where the chain has this name. Not OK: nothing does, err says why. */
+static quartet_status entry_of(db *d, struct chain_id chain, uint64_t *next, struct batch_at *out, struct err *err)
 {
-    size_t lo = 0, hi = s == NULL ? 0 : s->batch_count;
-    if (hi > 0 && s->batches[hi - 1].first <= number)
-        lo = hi - 1; /* nearly always it is the last */
-    while (lo < hi) {
-        size_t mid = lo + (hi - lo) / 2;
-        if (s->batches[mid].first + s->batches[mid].count <= number)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    if (s == NULL || lo == s->batch_count || s->batches[lo].first > number)
-        return false;
-    *out = &s->batches[lo];
-    return true;
+    chain_no no;
+    uint64_t first = 1, part_end = UINT64_MAX;
+    pthread_mutex_lock(&d->commit_lock);
+    struct chain_state *s = find_state(d, chain, &no);
+    if (s != NULL && d->chains.fork_count > 0)
+        fork_part(d, chain, no, &first, &part_end);
+    *next = *next < first ? first : *next;
+    const struct batch_at *e = *next < part_end ? chain_entry(s, *next) : NULL;
+    if (e != NULL)
+        *out = *e;
+    bool trimmed = e == NULL && s != NULL && *next < part_end && *next <= s->head_number && (s->batch_count == 0 || *next < s->batches[0].first);
+    pthread_mutex_unlock(&d->commit_lock);
+    if (e != NULL)
+        return QUARTET_OK;
+    return trimmed ? err_set(err, QUARTET_TOO_OLD, "the log no longer has delta %llu of that chain", (unsigned long long)*next)
+                   : err_set(err, QUARTET_NOTFOUND, "no sealed batch holds delta %llu of that chain", (unsigned long long)*next);
+}
+
+/* Of a run, of which `had` was the last to be read, what is behind it. */
+static void go_on(struct batch_at *run, const struct batch_at *had)
+{
+    if (!run->run || had->count == 0 || had->first < run->first || had->first >= run->first + run->count)
+        return;
+    run->count -= (uint32_t)(had->first - run->first);
+    run->first = had->first;
+    run->at = had->at;
 }
 
 quartet_status db_read_batches(db *d, struct chain_id chain, uint64_t from, size_t max_bytes, struct buf *out, uint32_t *count, struct err *err)
 {
+    struct batch_at had = {0};
     *count = 0;
     for (uint64_t next = from;;) {
-        struct batch_at *batch, at = {0};
-        chain_no no;
-        uint64_t first = 1, part_end = UINT64_MAX;
+        struct batch_at at;
         size_t before = out->len;
-        pthread_mutex_lock(&d->commit_lock);
-        struct chain_state *s = find_state(d, chain, &no);
-        if (s != NULL && d->chains.fork_count > 0)
-            fork_part(d, chain, no, &first, &part_end);
-        next = next < first ? first : next;
-        bool found = next < part_end && db_find_batch(s, next, &batch);
-        if (found)
-            at = *batch;
-        /* Its own seals only once they are on disk: after a crash the same deltas might be cut into other batches. */
-        if (found && at.is_seal && at.at >= commit_log_synced(d->log))
-            found = false;
-        bool trimmed = !found && s != NULL && next < part_end && next <= s->head_number && (s->batch_count == 0 || next < s->batches[0].first);
-        pthread_mutex_unlock(&d->commit_lock);
-        if (!found && *count == 0)
-            return trimmed ? err_set(err, QUARTET_TOO_OLD, "the log no longer has delta %llu of that chain", (unsigned long long)from)
-                           : err_set(err, QUARTET_NOTFOUND, "no sealed batch holds delta %llu of that chain", (unsigned long long)from);
-        if (!found)
+        quartet_status rc = entry_of(d, chain, &next, &at, err);
+        if (rc == QUARTET_OK) {
+            go_on(&at, &had);
+            rc = db_locate_batch(d, &at, next, err);
+            /* Its own seals only once they are on disk: after a crash the same deltas might be cut into other batches. */
+            if (rc == QUARTET_OK && at.is_seal && at.at >= commit_log_synced(d->log))
+                rc = err_set(err, QUARTET_NOTFOUND, "no sealed batch holds delta %llu of that chain", (unsigned long long)next);
+        }
+        if (*count > 0 && (rc == QUARTET_NOTFOUND || rc == QUARTET_TOO_OLD)) {
+            err_clear(err);
             return QUARTET_OK;
-        quartet_status rc = at.is_seal ? read_sealed(d, &at, out, err) : read_remote(d, &at, out, err);
+        }
+        if (rc == QUARTET_OK)
+            rc = at.is_seal ? read_sealed(d, &at, out, err) : read_remote(d, &at, out, err);
         if (rc == QUARTET_OK)
             rc = buf_check(out, err);
         if (rc != QUARTET_OK)
@@ -255,6 +261,7 @@ quartet_status db_read_batches(db *d, struct chain_id chain, uint64_t from, size
         if (out->len >= max_bytes)
             return QUARTET_OK;
         next = at.first + at.count;
+        had = at;
     }
 }
 

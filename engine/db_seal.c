@@ -120,7 +120,7 @@ static quartet_status record(struct sealing *z)
     log_pos at, end;
     quartet_status rc = commit_log_append(d->log, LOG_SEAL, &part, 1, &at, &end, z->err);
     if (rc == QUARTET_OK)
-        rc = chain_add_batch(s, (struct batch_at){.first = z->h.first, .count = z->h.count, .is_seal = true, .head = load_le64(z->h.hash), .at = at, .low = z->deltas[0].at}, z->err);
+        rc = chain_add_batch(d, s, (struct batch_at){.first = z->h.first, .count = z->h.count, .is_seal = true, .head = load_le64(z->h.hash), .at = at, .low = z->deltas[0].at}, z->err);
     if (rc != QUARTET_OK) {
         db_break(d);
         return rc;

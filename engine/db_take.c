@@ -181,7 +181,7 @@ static quartet_status log_batch(db *d, struct held_batch *b, struct err *err)
     if (!named)
         b->at = at; /* otherwise replay begins with the record that says to which chain it belongs */
     if (rc == QUARTET_OK)
-        rc = chain_add_batch(s, (struct batch_at){.first = b->first, .count = b->header.count, .head = load_le64(b->header.hash), .at = at, .low = b->at}, err);
+        rc = chain_add_batch(d, s, (struct batch_at){.first = b->first, .count = b->header.count, .head = load_le64(b->header.hash), .at = at, .low = b->at}, err);
     if (rc != QUARTET_OK) {
         db_break(d);
         return rc;

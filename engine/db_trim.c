@@ -106,9 +106,8 @@ void db_trim_index(db *d, log_pos start)
         while (s != NULL && n < s->batch_count && s->batches[n].low < start)
             n++;
         if (n == 0)
-            continue;
-        s->batch_count -= n;
-        memmove(s->batches, s->batches + n, s->batch_count * sizeof *s->batches);
+            continue; /* a run goes as one, though its end may lie in what stays */
+        chain_forget_batches(s, n);
     }
 }
 

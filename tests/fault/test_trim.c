@@ -352,7 +352,7 @@ static int run(const struct options *o, uint64_t seed, struct run *r)
     memset(r->id.cluster.b, 7, sizeof r->id.cluster.b);
     if (crypto_sign_seed_keypair(public_key, r->id.secret_key, key) != 0)
         exit(2);
-    r->w = (struct work){.env = env_posix(), .options = {.buffer_bytes = buffers[prng_below(&r->prng, 3)]}};
+    r->w = (struct work){.env = env_posix(), .options = {.buffer_bytes = buffers[prng_below(&r->prng, 3)], .index_exact = 2, .index_run_bytes = 2000}};
     r->archives = prng_chance(&r->prng, 0.6);
     r->other_fs = prng_chance(&r->prng, 0.5);
     r->faults = prng_chance(&r->prng, 0.5);

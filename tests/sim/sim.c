@@ -132,7 +132,7 @@ bool sim_start_node(struct sim *s, uint8_t slot)
     struct sim_node *n = &s->nodes[slot];
     struct err err = ERR_INIT;
     struct gossip_host host;
-    struct db_options options = {.base_in_memory = true, .buffer_bytes = s->o.buffer_bytes};
+    struct db_options options = {.base_in_memory = true, .buffer_bytes = s->o.buffer_bytes, .index_exact = 1 + (uint32_t)(s->o.seed % 7), .index_run_bytes = 3000};
     uint64_t parts[3] = {s->o.seed, slot, n->starts};
     quartet_status rc = db_open(&n->env.env, "/db", &options, &n->d, &err);
     if (rc == QUARTET_OK)

@@ -34,7 +34,7 @@ static void keep(void *arg, struct slice batch, const struct batch_header *h)
 /* The copy's own transactions, signed. */
 static quartet_status other_history(struct sim *s, struct sim_node *n, struct fault_env *env, struct err *err)
 {
-    struct db_options options = {.base_in_memory = true, .buffer_bytes = s->o.buffer_bytes};
+    struct db_options options = {.base_in_memory = true, .buffer_bytes = s->o.buffer_bytes, .index_exact = 1 + (uint32_t)(s->o.seed % 7), .index_run_bytes = 3000};
     struct sim_node copy = {.sim = s, .slot = n->slot};
     struct told told = {.s = s, .from = s->batch_count};
     quartet_status rc = db_open(&env->env, "/db", &options, &copy.d, err);

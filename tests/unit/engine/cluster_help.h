@@ -43,6 +43,13 @@ static inline struct cluster *cluster_new(uint32_t count)
     return c;
 }
 
+/* How much of the index of its log a database keeps one by one, and how long runs are; until it is closed. */
+static inline void small_index(db *d, uint64_t seed)
+{
+    d->options.index_exact = 1 + (uint32_t)(seed % 3);
+    d->options.index_run_bytes = 600 + (uint32_t)(seed % 5) * 800;
+}
+
 static inline void cluster_free(struct cluster *c)
 {
     for (uint32_t i = 0; i < c->count; i++)

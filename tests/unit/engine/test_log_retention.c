@@ -4,10 +4,10 @@
 #include "engine/apply.h"
 #include "engine/verify.h"
 
-static db *open_member(struct cluster *c, uint32_t i, const char *dir, size_t buffer_bytes, const char *archive)
+static db *open_member(struct cluster *c, uint32_t i, const char *dir, size_t buffer_bytes, const char *archive, uint32_t index_exact)
 {
     struct err err = ERR_INIT;
-    struct db_options o = {.buffer_bytes = buffer_bytes, .log_archive = archive};
+    struct db_options o = {.buffer_bytes = buffer_bytes, .log_archive = archive, .index_exact = index_exact, .index_run_bytes = index_exact * 700};
     db *d = NULL;
     OK(db_open(env_posix(), dir, &o, &d, &err));
     OK(db_set_identity(d, &c->id[i], &err));
@@ -27,6 +27,44 @@ static quartet_status gives(db *d, const struct pool *p, uint32_t i, bool *same)
     *same = rc == QUARTET_OK && out.len == p->n[i] + 4 && memcmp(out.data + 4, p->bytes[i], p->n[i]) == 0;
     buf_deinit(&out);
     return rc;
+}
+
+/* What is known of the log is bounded by how much of it there is, not by how many batches it holds. */
+static void expect_small_index(db *d)
+{
+    uint64_t spans = (commit_log_end(d->log) - commit_log_start(d->log)) / d->options.index_run_bytes;
+    for (uint32_t i = 0; i < d->state_count; i++)
+        if (d->state[i] != NULL)
+            CU_ASSERT(d->state[i]->batch_count <= 2 * d->options.index_exact + spans + 2);
+}
+
+/* Of each chain all batches that are here, read with one call, are those that were sealed, one after the other. */
+static void expect_in_one_piece(db *d, const struct pool *p)
+{
+    struct err err = ERR_INIT;
+    for (uint32_t i = 0; i < d->state_count; i++) {
+        if (d->state[i] == NULL || d->state[i]->batch_count == 0)
+            continue;
+        struct buf out = {0};
+        uint32_t count, found = 0;
+        OK(db_read_batches(d, d->chains.ids[i], d->state[i]->batches[0].first, SIZE_MAX, &out, &count, &err));
+        struct bytes_in in = bytes_in(out.data, out.len);
+        uint64_t next = d->state[i]->batches[0].first;
+        while (in.left > 0) {
+            uint32_t n = bytes_u32(&in);
+            struct slice batch = slice_of(bytes_take(&in, n), n), payload;
+            struct batch_header h;
+            OK(batch_parse(batch, &h, &payload, &err));
+            CU_ASSERT_EQUAL(h.first, next);
+            next = h.first + h.count;
+            for (uint32_t k = 0; k < p->count; k++)
+                found += slice_eq(batch, slice_of(p->bytes[k], p->n[k]));
+        }
+        const struct batch_at *last = &d->state[i]->batches[d->state[i]->batch_count - 1];
+        CU_ASSERT_EQUAL(found, count);
+        CU_ASSERT(last->is_seal || next == last->first + last->count); /* own ones once they are on disk */
+        buf_deinit(&out);
+    }
 }
 
 static void some_work(struct cluster *c, struct prng *r, int *id)
@@ -61,7 +99,7 @@ static void test_retention_index_survives_any_sequence_of_lives(void)
         struct cluster *c = cluster_new(3);
         uint32_t at = 0;
         help_close(c->d[0]);
-        c->d[0] = open_member(c, 0, dir[0], 4096, NULL);
+        c->d[0] = open_member(c, 0, dir[0], 4096, NULL, 0);
         help_ddl(c->d[0], "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, n INTEGER COUNTER)");
         cluster_exchange(c, &r);
         for (int life = 0; life < 6; life++) {
@@ -79,13 +117,16 @@ static void test_retention_index_survives_any_sequence_of_lives(void)
                 at = 1 - at;
             }
             help_close(c->d[0]);
-            c->d[0] = open_member(c, 0, dir[at], prng_chance(&r, 0.7) ? 4096 : 0, NULL);
+            c->d[0] = open_member(c, 0, dir[at], prng_chance(&r, 0.7) ? 4096 : 0, NULL, (uint32_t)prng_below(&r, 5));
             opened_late |= c->d[0]->opened_at > LOG_SEGMENT_BYTES + 64;
             for (uint32_t i = 0; i < c->pool.count; i++) {
                 bool same;
                 (void)gives(c->d[0], &c->pool, i, &same);
                 CU_ASSERT(!had[i] || same);
             }
+            expect_in_one_piece(c->d[0], &c->pool);
+            if (c->d[0]->options.index_exact != 0)
+                expect_small_index(c->d[0]);
             free(had);
         }
         CU_ASSERT(opened_late);
@@ -124,6 +165,8 @@ static void test_retention_keeps_what_a_member_lacks(void)
         help_ddl(c->d[0], "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, n INTEGER COUNTER)");
         cluster_exchange(c, &r);
         db_set_peers(c->d[0], 6);
+        if (seed % 2 == 0)
+            small_index(c->d[0], seed);
         for (int step = 0; step < 200; step++) {
             some_work(c, &r, &id);
             bool had[2] = {false}, has;
@@ -141,6 +184,8 @@ static void test_retention_keeps_what_a_member_lacks(void)
                 (void)gives(c->d[0], &c->pool, i, &has);
                 CU_ASSERT(!had[0] || had[1] || has);
             }
+            if (seed % 2 == 0)
+                expect_small_index(c->d[0]);
         }
         cluster_exchange(c, &r);
         tell(c->d[0], c->d[1], 1);
@@ -233,7 +278,7 @@ static void test_retention_trims_a_members_log(void)
     path_of(place, sizeof place, archive, "kept"); /* is made */
     struct cluster *c = cluster_new(2);
     help_close(c->d[0]);
-    db *d = c->d[0] = open_member(c, 0, dir, 1 << 20, place);
+    db *d = c->d[0] = open_member(c, 0, dir, 1 << 20, place, 0);
     help_ddl(d, "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, n INTEGER COUNTER)");
     write_much(d, &id, 14000); /* 56 MB */
     cluster_seal(c, 0);
@@ -257,7 +302,7 @@ static void test_retention_trims_a_members_log(void)
     help_put(d, "t", ROW("-1", "after", "1"));
     cluster_seal(c, 0);
     help_close(d);
-    d = c->d[0] = open_member(c, 0, dir, 1 << 20, place);
+    d = c->d[0] = open_member(c, 0, dir, 1 << 20, place, 0);
     CU_ASSERT_EQUAL(gives(d, &c->pool, 0, &same), QUARTET_TOO_OLD);
     OK(gives(d, &c->pool, c->pool.count - 1, &same));
     CU_ASSERT(same);
@@ -265,7 +310,7 @@ static void test_retention_trims_a_members_log(void)
     cluster_exchange(c, &r);
     static const char *const tables[] = {"t", NULL};
     cluster_expect_equal(c, tables, 5);
-    db *k = open_member(c, 0, copy, 1 << 20, NULL);
+    db *k = open_member(c, 0, copy, 1 << 20, NULL, 0);
     CU_ASSERT_EQUAL(gives(k, &c->pool, 0, &same), QUARTET_TOO_OLD);
     help_close(k);
     /* Past the limit it goes though nobody told. */
