@@ -91,7 +91,8 @@ struct row {
 };
 
 /* What one transaction does to one row: the form in deltas, already net (one per row and transaction). Order of effect:
- * first `ends`, then writes to the remaining lives, then the birth with its own cells. */
+ * first `ends`, then writes to the remaining lives, then the birth with its own cells. Where updates win one without INSERT, DELETE and writes is a write all the
+ * same: no DELETE ends the row that had not seen it. Elsewhere it does nothing. */
 enum row_op_flags {
     ROW_OP_DELETE = 1, /* end every life that the writer saw (those of earlier transactions); writes then reach nothing */
     ROW_OP_INSERT = 2, /* a new life; `writes` then are its cells, one for every column of the table, and go to it alone */

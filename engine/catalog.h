@@ -63,6 +63,7 @@ struct foreign_key_def {
     const uint32_t *columns;
     const char *const *parent_columns; /* or NULL: the parent's primary key */
     uint8_t on_delete, on_update;      /* the parser's action codes */
+    bool keep_parent;                  /* ON MERGE KEEP PARENT */
 };
 
 struct trigger_def {
@@ -136,6 +137,9 @@ struct catalog;
 /* Links whose child is this table, neighbours in an array; and those whose parent it is. The count. */
 uint32_t catalog_links_out(const struct catalog *c, tree_id child, const struct fk_link **first);
 uint32_t catalog_links_in(const struct catalog *c, tree_id parent, const struct fk_link *const **first);
+/* Why ON MERGE KEEP PARENT of this foreign key of `child` can have no effect: more of the sentence that begins with "ON MERGE KEEP PARENT of table t: "; NULL: it can, or its
+ * parent is not there. */
+const char *catalog_keep_problem(const struct catalog *c, const struct table_def *child, const struct foreign_key_def *fk);
 const struct table_def *catalog_parent(const struct catalog *c, const struct foreign_key_def *fk); /* by the name it has, else the one it was created with; NULL: none */
 const struct table_def *catalog_table(const struct catalog *c, const char *name); /* case-insensitive; NULL: none */
 const struct table_def *catalog_table_by_id(const struct catalog *c, tree_id id); /* dropped ones included */

@@ -281,7 +281,8 @@ static quartet_status build_foreign_key(struct build *b, struct ast_constraint *
             return err_set_at(b->err, QUARTET_ERROR, c->offset, "the %s column %s can be in no foreign key", kind_name(b->columns[at[i]].kind),
                               b->columns[at[i]].name);
     *f = (struct foreign_key_def){.name = c->name.text, .parent = r->table.name.text, .column_count = n, .columns = at,
-                                  .parent_columns = parent, .on_delete = r->on_delete, .on_update = r->on_update};
+                                  .parent_columns = parent, .on_delete = r->on_delete, .on_update = r->on_update,
+                                  .keep_parent = r->keep_parent};
     b->t->foreign_key_count++;
     return QUARTET_OK;
 }

@@ -288,6 +288,8 @@ quartet_status effects_after(struct xwrite *w, uint8_t event, const struct value
         rc = parent_changed(w, event, &p->in[i], old, fresh, err);
     for (uint32_t i = 0; keys && i < p->out_count && rc == QUARTET_OK; i++)
         rc = child_written(w, event, &p->out[i], old, fresh, err);
+    if (keys && p->keeps && rc == QUARTET_OK)
+        rc = table_keep_parents(w->x.run->e->t, w->x.p->u.write->table, fresh, err);
     return rc == QUARTET_OK
                ? triggers_run(w, event, p->after, p->after_count, old, fresh, &ignored, err)
                : rc;

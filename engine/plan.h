@@ -192,6 +192,7 @@ struct peffects { /* of one event */
     uint32_t before_count, after_count, before_cap, after_cap;
     struct peffect_key *out, *in; /* keys of this table; keys of others to it */
     uint32_t out_count, in_count, out_cap, in_cap;
+    bool keeps; /* ON MERGE KEEP PARENT: the rows that it references are written to, too */
 };
 
 struct pwrite {

@@ -62,6 +62,11 @@ quartet_status plan_check_table(struct catalog *catalog, const struct table_def 
                          function);
         rc = prefixed(rc, "CHECK", t->checks[i].name != NULL ? t->checks[i].name : t->name, err);
     }
+    for (uint32_t i = 0; i < t->foreign_key_count && rc == QUARTET_OK; i++) {
+        const char *problem = catalog_keep_problem(catalog, t, &t->foreign_keys[i]);
+        if (problem != NULL)
+            rc = err_set(err, QUARTET_ERROR, "ON MERGE KEEP PARENT of table %s: %s", t->name, problem);
+    }
     struct scope none = {.query = q, .clause = "DEFAULT"};
     for (uint32_t i = 0; i < t->column_count && rc == QUARTET_OK; i++) {
         struct expr *e;

@@ -185,6 +185,10 @@ static quartet_status add_out(struct effects *x, const struct foreign_key_def *f
     uint32_t *parent = NULL;
     for (uint32_t i = 0; i < fk->column_count; i++)
         written |= is_set(x, fk->columns[i]);
+    const char *problem = catalog_keep_problem(x->p->b.catalog, x->t, fk);
+    if (problem != NULL) /* the parent came after it */
+        return err_set(x->err, QUARTET_ERROR, "ON MERGE KEEP PARENT of table %s: %s", x->t->name, problem);
+    e->keeps |= fk->keep_parent;
     if (!written)
         return QUARTET_OK;
     if (!bind_grow(x->p->a, &e->out, e->out_count, &e->out_cap, sizeof *e->out))
@@ -280,7 +284,7 @@ quartet_status plan_effects(struct planner *p, const struct table_def *t, uint8_
         rc = add_out(&x, &t->foreign_keys[i]);
     if (rc == QUARTET_OK && event != AST_TRIGGER_INSERT)
         rc = add_all_in(&x);
-    if (rc == QUARTET_OK && (x.e->stmt_count > 0 || x.e->out_count > 0))
+    if (rc == QUARTET_OK && (x.e->stmt_count > 0 || x.e->out_count > 0 || x.e->keeps))
         *out = x.e;
     return rc;
 }

@@ -95,7 +95,11 @@ static quartet_status tell_constraints(struct told *t, const struct table_def *t
     }
     for (uint32_t i = 0; i < table->foreign_key_count && rc == QUARTET_OK; i++) {
         const struct foreign_key_def *f = &table->foreign_keys[i];
-        if (!touches(f->columns, f->column_count, sets, set_count))
+        if (f->keep_parent && (line = arena_printf(t->p->a, "REFERENCES %s ON MERGE KEEP PARENT: a write to that row too, which no concurrent DELETE takes away", f->parent)) == NULL)
+            return arena_fail(t->p->a, t->err);
+        if (f->keep_parent)
+            rc = tell(t, 1, line);
+        if (f->keep_parent || !touches(f->columns, f->column_count, sets, set_count))
             continue;
         line = arena_printf(t->p->a, "REFERENCES %s: where that row is deleted concurrently, this one is out of sight until it is there again", f->parent);
         rc = line == NULL ? arena_fail(t->p->a, t->err) : tell(t, 1, line);

@@ -290,7 +290,7 @@ static quartet_status row_operation(struct commit *c, const struct table_def *t,
         return rc;
     if (in.bad)
         return err_set(c->err, QUARTET_INTERNAL, "damaged pending row of table %s", t->name);
-    *empty = op->flags == 0 && op->write_count == 0;
+    *empty = op->flags == 0 && op->write_count == 0 && !(p.live && t->rows.updates_win); /* there a write of nothing counts (table_keep.c) */
     return QUARTET_OK;
 }
 
@@ -325,7 +325,7 @@ static quartet_status name_life(struct commit *c, const struct table_def *t, str
     bool adds = false;
     for (uint32_t i = 0; i < op->write_count; i++)
         adds = adds || (op->writes[i].op == ROW_ADD && t->rows.columns[op->writes[i].column].kind == ROW_COUNTER);
-    adds = adds || (t->rows.updates_win && op->write_count > 0);
+    adds = adds || t->rows.updates_win;
     if (!adds || op->flags != 0)
         return QUARTET_OK;
     struct row row;

@@ -267,6 +267,8 @@ void history_random_of(struct history *h, struct prng *r, enum history_table tab
         struct history_txn *t = history_add(h, writer, stamp, seen, random_flags(h, &m, writer, r));
         if ((t->op.flags & ROW_OP_INSERT) != 0 || (t->op.flags & ROW_OP_DELETE) == 0 || prng_chance(r, 0.1))
             random_writes(h, t, r);
+        if (t->op.flags == 0 && h->schema.updates_win && prng_chance(r, 0.15))
+            t->op.write_count = t->model_op.write_count = 0; /* it counts as a write all the same */
         if (t->op.flags == 0 && h->schema.updates_win)
             name_lives(h, &m, t);
         else if (t->op.flags == 0 && prng_chance(r, 0.5))

@@ -148,7 +148,7 @@ static bool is_named(const struct row_birth *life, const struct model_txn *birth
 static bool reaches(const struct view *v, const struct model_ref *birth, const struct model_ref *writer)
 {
     const struct model_op *op = writer->op;
-    if ((op->flags & (ROW_OP_INSERT | ROW_OP_DELETE)) != 0 || op->write_count == 0 || !is_known(v, writer->txn) || !saw(writer->txn, birth->txn))
+    if ((op->flags & (ROW_OP_INSERT | ROW_OP_DELETE)) != 0 || !is_known(v, writer->txn) || !saw(writer->txn, birth->txn))
         return false;
     bool named = op->flags != ROW_OP_LIVES;
     for (uint32_t i = 0; i < op->life_count && !named; i++)
