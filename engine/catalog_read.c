@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/plant.h"
 #include "kv_spill.h"
 
 struct object {
@@ -359,6 +360,8 @@ static quartet_status read_table(struct reading *r, tree_id id)
 
 static int birth_cmp(const struct reading *r, struct ver a, struct ver b)
 {
+    if (plant_is(PLANT_NAME_LOCAL_ORDER) && a.chain != b.chain)
+        return a.chain < b.chain ? -1 : 1;
     if (r->src->chains != NULL && a.stamp == b.stamp && a.stamp != UINT64_MAX)
         return ver_cmp(r->src->chains, a, b);
     return (a.stamp > b.stamp) - (a.stamp < b.stamp);

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#define WIDE "(SELECT count(*) FROM quartet_objects WHERE kind = 'constraint') > 0" /* is there a CHECK (lo + 3 < hi)? */
+#define WIDE "(SELECT count(*) FROM quartet_objects WHERE kind = 'constraint' AND name = 'wide') > 0" /* is there a CHECK (lo + 3 < hi)? */
 
 static const char *const schema[] = {
     "CREATE TABLE un (id INTEGER PRIMARY KEY, a INTEGER UNIQUE, b INTEGER, lo INTEGER, hi INTEGER, UNIQUE (b), CHECK (lo < hi))", NULL};
