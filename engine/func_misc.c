@@ -2,6 +2,7 @@
 #include "func_impl.h"
 
 #include "agg.h"
+#include "include/quartet.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -47,6 +48,16 @@ static quartet_status f_stamp(const struct func_call *call, const struct value *
     if (host == NULL || host->stamp == NULL)
         return err_set(err, QUARTET_ERROR, "%s() cannot stand here: it needs a database", call->func->name);
     return func_int(out, host->stamp(call->ctx->host_arg, call->func->code != 0));
+}
+
+static quartet_status f_version(const struct func_call *call, const struct value *args, uint32_t n, struct value *out, struct err *err)
+{
+    (void)call;
+    (void)args;
+    (void)n;
+    (void)err;
+    *out = value_text(QUARTET_VERSION, strlen(QUARTET_VERSION));
+    return QUARTET_OK;
 }
 
 /* ---- printf ---- */
@@ -316,6 +327,7 @@ const struct func func_misc_table[] = {
     {"gen_random_uuid", 0, 0, 0, VALUE_UUID, 0, f_uuid},
     {"quartet_stamp", 0, 0, FUNC_STABLE, VALUE_INTEGER, 0, f_stamp},
     {"quartet_stable_stamp", 0, 0, FUNC_STABLE, VALUE_INTEGER, 1, f_stamp},
+    {"version", 0, 0, FUNC_STABLE, VALUE_TEXT, 0, f_version},
     {"printf", 1, -1, FUNC_DETERMINISTIC, VALUE_TEXT, 0, f_printf},
     {"format", 1, -1, FUNC_DETERMINISTIC, VALUE_TEXT, 0, f_printf},
     {NULL, 0, 0, 0, 0, 0, NULL},

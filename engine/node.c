@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "include/quartet.h"
 
 #define WORKER_IDLE_MS 50u
 #define HAND_OVER_MS 500u /* a node that stops waits so long for its peers to have its last commits */
@@ -132,7 +133,7 @@ static quartet_status start_threads(struct node *n, struct err *err)
                                    .doc = &n->identity.doc,
                                    .doc_bytes = slice_of(n->identity.doc_bytes.data, n->identity.doc_bytes.len),
                                    .key = &n->identity.key,
-                                   .version = "0.1.0"};
+                                   .version = QUARTET_VERSION};
     quartet_status rc = n->env->ops->random(n->env, &config.seed, sizeof config.seed, err);
     if (rc == QUARTET_OK)
         rc = n->env->ops->random(n->env, &config.instance, sizeof config.instance, err);

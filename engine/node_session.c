@@ -19,6 +19,7 @@ struct node_session {
 struct node_stmt {
     struct node_session *s;
     conn_stmt *stmt;
+    struct arena names; /* of the columns: the statement's own go when it runs (SHOW) or is planned anew */
     struct session_column *columns;
     uint32_t column_count;
     struct slice *param_names;
@@ -149,21 +150,29 @@ static void cancel(void *session)
 static void stmt_free(struct node_stmt *st)
 {
     conn_finalize(st->stmt);
+    arena_free_all(&st->names);
     mem_free(st->columns);
     mem_free(st->param_names);
     mem_free(st->row);
     mem_free(st);
 }
 
-static void describe(struct node_stmt *st, uint32_t count)
+static struct slice keep_name(struct node_stmt *st, const char *text, bool *ok)
 {
-    for (uint32_t i = 0; i < count; i++) {
+    size_t n = text != NULL ? strnlen(text, SESSION_NAME_BYTES_MAX) : 0;
+    const char *copy = n > 0 ? arena_strndup(&st->names, text, n) : "";
+    *ok = *ok && copy != NULL;
+    return slice_of(copy, n);
+}
+
+static quartet_status describe(struct node_stmt *st, uint32_t count, struct err *err)
+{
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < count; i++) {
         const struct plan_column *c = conn_column(st->stmt, i);
-        const char *declared = c != NULL && c->declared != NULL ? c->declared : "";
-        const char *name = c != NULL && c->name != NULL ? c->name : "";
-        st->columns[i] = (struct session_column){.name = slice_of(name, strnlen(name, SESSION_NAME_BYTES_MAX)),
-                                                 .declared = slice_of(declared, strnlen(declared, SESSION_NAME_BYTES_MAX))};
+        st->columns[i] = (struct session_column){.name = keep_name(st, c != NULL ? c->name : NULL, &ok), .declared = keep_name(st, c != NULL ? c->declared : NULL, &ok)};
     }
+    return ok ? QUARTET_OK : arena_fail(&st->names, err);
 }
 
 static quartet_status prepare(void *session, struct slice sql, void **statement, struct session_statement_info *info, struct err *err)
@@ -189,7 +198,11 @@ static quartet_status prepare(void *session, struct slice sql, void **statement,
             stmt_free(st);
             return err_nomem(err);
         }
-        describe(st, columns);
+        rc = describe(st, columns, err);
+        if (rc != QUARTET_OK) {
+            stmt_free(st);
+            return rc;
+        }
     }
     info->param_count = conn_param_count(st->stmt);
     st->param_names = mem_zalloc(info->param_count, sizeof *st->param_names);

@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "doctor.h"
 #include "quartet.h"
 
 #define EXIT_USAGE 64
@@ -23,6 +24,10 @@ static void usage(FILE *out)
           "           makes DIR/0 ... DIR/N-1 (key and membership of each node), DIR/root.key and DIR/admin.url;\n"
           "           N is 1 to 4 (4). One --host for all nodes on one machine (127.0.0.1), then node K uses PORT + K (7401)\n"
           "           and HTTP port + K (7501); or one --host per node, then all use the same ports.\n"
+          "       quartetd status [URL]\n"
+          "           a line for each node of the cluster; exit status 0 if all are well. URL: of admin.url, or QUARTET_URL.\n"
+          "       quartetd doctor [--dir DIR/SLOT] [URL]\n"
+          "           looks at nodes, links, clocks, versions and hashes, and with --dir at this machine's disk, keys and limits; says what to do.\n"
           "       quartetd --dir DIR/SLOT [--backup-dir DIR] [--buffer-bytes N] [--snapshot-bytes N]\n"
           "                [--log-bytes-min N] [--log-bytes-max N] [--log-archive DIR] [--die-with-parent]\n"
           "           runs the node until SIGINT or SIGTERM. With --backup-dir clients may say BACKUP TO 'NAME', which makes\n"
@@ -190,6 +195,10 @@ int main(int argc, char **argv)
 {
     if (argc >= 2 && strcmp(argv[1], "init") == 0)
         return run_init(argc, argv);
+    if (argc >= 2 && strcmp(argv[1], "status") == 0)
+        return status_run(argc - 2, argv + 2);
+    if (argc >= 2 && strcmp(argv[1], "doctor") == 0)
+        return doctor_run(argc - 2, argv + 2);
     const char *dir = NULL;
     struct quartet_node_config config = {.size = sizeof config};
     struct limit_options limits = {0};

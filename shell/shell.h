@@ -54,6 +54,9 @@ bool subcommand_run(int argc, char **argv, int *status);
 /* dump.c: args are a database and the tables that are wanted; the exit status. */
 int dump_run(int count, char **args);
 
+/* top.c: args follow the word; the exit status. */
+int top_run(int count, char **args);
+
 /* copy.c: standard input and output for COPY, and its progress on a terminal's stderr. */
 void copy_setup(struct shell *sh);
 

@@ -111,6 +111,9 @@ static const struct subcommand commands[] = {
      "Checks a database that nobody has open, or a backup: every page, block, log record, link and signature, rows against index\n"
      "entries and hashes. Names what is wrong by file, offset, table and key; changes nothing. Exit status 0, or 1.\n",
      1, 2, run_verify},
+    {"top", "[--interval SECONDS] [--count N] [URL]",
+     "Shows a cluster's nodes again and again: state, commits and merged rows a second, how far each is behind, buffer, log, base and hash.\n",
+     0, 5, top_run},
     {"drill", "[--rounds N] [--commit-acks 0..3] [--seed N] [--json] [FAULT...]",
      "Makes a cluster of four nodes on this machine, lets four clients write, and breaks its nodes on purpose (stop, kill, pause, slow, two; all of them unless\n"
      "named): prints the longest time in which a client could not write, failed statements, and lost commits. Exit status 0 if nothing was lost.\n",

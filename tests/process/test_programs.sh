@@ -60,6 +60,23 @@ for k in 0 1 2 3; do
 done
 [ "$(ask "$cluster" 'SHOW CLUSTER' | wc -l)" = 4 ] || fail "SHOW CLUSTER: $(ask "$cluster" 'SHOW CLUSTER')"
 
+# ---- status, doctor, top: each node by itself ----
+is_well() { timeout 20 "$bin/quartetd" status "$1" >"$tmp/status" 2>&1; }
+until_ok 5 is_well "$cluster" || fail "status of a cluster that is well: $(cat "$tmp/status")"
+[ "$(tail -n 1 "$tmp/status")" = "well: 4 of 4 nodes are well" ] && [ "$(grep -c '^node [0-3] .* ready, .*sees 3 others$' "$tmp/status")" = 4 ] || fail "status says: $(cat "$tmp/status")"
+QUARTET_URL=$cluster timeout 20 "$bin/quartetd" doctor --dir "$tmp/data/0" >"$tmp/doctor" 2>&1 || fail "doctor finds fault with a cluster that is well: $(cat "$tmp/doctor")"
+grep -q "^ok .*an fdatasync takes\|^note .*an fdatasync takes" "$tmp/doctor" && grep -q "^ok .*node 3 at .* is ready" "$tmp/doctor" || fail "doctor says: $(cat "$tmp/doctor")"
+chmod 644 "$tmp/data/0/keys/node.key"
+out=$(timeout 20 "$bin/quartetd" doctor --dir "$tmp/data/0" "$cluster" 2>&1)
+[ $? = 1 ] && grep -q "^WRONG .*node.key can be read by others (mode 644)" <<<"$out" || fail "doctor does not mind a key that all can read: $out"
+chmod 600 "$tmp/data/0/keys/node.key"
+out=$(timeout 20 "$bin/quartet" top --interval 0.2 --count 2 "$cluster" 2>&1)
+[ $? = 0 ] && [ "$(grep -c ' ready ' <<<"$out")" = 8 ] || fail "top shows: $out"
+for words in "status" "doctor --dir" "status nonsense" "doctor --dir /nonsense/there/is quartet://"; do
+    QUARTET_URL='' timeout 20 "$bin/quartetd" $words >"$tmp/out" 2>&1
+    [ $? = 64 ] || fail "quartetd $words should be wrong usage: $(cat "$tmp/out")"
+done
+
 # ---- one directory, one process ----
 out=$(timeout 20 "$bin/quartet" "$tmp/data/1" -c 'SELECT 1' 2>&1)
 rc=$?
@@ -104,6 +121,10 @@ grep -q "now on node" "$tmp/shell.err" || fail "the shell does not say that it m
 now=$(say .where)
 [ "$now" != "$where" ] || fail ".where still says $where"
 [ "$(say "INSERT INTO t VALUES (2, 'two'); SELECT count(*) FROM t;")" = 2 ] || fail "the shell cannot write after it moved"
+timeout 20 "$bin/quartetd" status "$cluster" >"$tmp/status" 2>&1
+[ $? = 1 ] && grep -q "^node $victim .* no answer" "$tmp/status" && [ "$(tail -n 1 "$tmp/status")" = "impaired: 3 of 4 nodes are well" ] || fail "status with a dead node: $(cat "$tmp/status")"
+out=$(timeout 20 "$bin/quartetd" doctor "$cluster" 2>&1)
+[ $? = 1 ] && [ "$(grep -c '^WRONG .*does not answer' <<<"$out")" = 1 ] || fail "doctor with a dead node: $out"
 echo .quit >&10
 wait "$shell_pid" || fail "the shell ended with status $?"
 echo "  the shell moved from $where to $now in $took ms"
