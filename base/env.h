@@ -20,6 +20,7 @@ enum file_mode {
 struct env_ops {
     uint64_t (*wall_us)(struct env *env); /* Unix time in microseconds; may jump */
     uint64_t (*mono_ns)(struct env *env); /* never goes back */
+    uint64_t (*coarse_ns)(struct env *env); /* the same clock as it was some ms ago, for a fraction of the price */
     quartet_status (*random)(struct env *env, void *p, size_t n, struct err *err); /* from the system, for keys too */
     void (*log)(struct env *env, int level, const char *component, const char *line);
 

@@ -93,6 +93,12 @@ static uint64_t posix_mono_ns(struct env *env)
     return clock_read(CLOCK_MONOTONIC, 1000000000u);
 }
 
+static uint64_t posix_coarse_ns(struct env *env)
+{
+    (void)env; /* the table's signature */
+    return clock_read(CLOCK_MONOTONIC_COARSE, 1000000000u);
+}
+
 static quartet_status posix_random(struct env *env, void *p, size_t n, struct err *err)
 {
     (void)env; /* the table's signature */
@@ -502,6 +508,7 @@ static quartet_status posix_list(struct env *env, const char *path,
 static const struct env_ops POSIX_OPS = {
     .wall_us = posix_wall_us,
     .mono_ns = posix_mono_ns,
+    .coarse_ns = posix_coarse_ns,
     .random = posix_random,
     .log = posix_log,
     .open = posix_open,

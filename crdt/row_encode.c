@@ -340,10 +340,13 @@ static quartet_status encode_codes(const struct row *row, const struct row_schem
     prefix_length(out, at);
     if (unended > 0)
         buf_varint(out, e.count);
+    const struct row_cell *only = row->life_count == 1 ? row->lives[0].cells : NULL; /* as nearly every row that was updated: nothing to choose */
     for (uint32_t i = 0; i < e.count; i++) {
         struct value v;
         if (shown != NULL)
             v = shown[i];
+        else if (only != NULL && schema->columns[i].kind == ROW_LWW)
+            v = only[i].ver.stamp != 0 ? only[i].value : schema->columns[i].missing;
         else if (!row_show_column(row, schema, chains, i, a, &v))
             return arena_fail(a, err);
         value_encode(out, &v);

@@ -46,7 +46,7 @@ struct conn {
     struct arena spare_text, spare_plan, spare_run; /* memory of finalized statements, for the next one */
     conn_stmt *spare_stmt;  /* likewise; NULL: none */
     txn *rested;            /* of the last lone read, to use again; NULL: none */
-    uint64_t share_until_ns; /* the statement that runs waits so long for shares of COUNTERs, in all its attempts together */
+    uint64_t share_until_ns; /* the statement that runs waits so long for shares of COUNTERs, in all its attempts together; 0: it has not waited yet */
     bool is_client;         /* of a node: it may name no path */
     const char *backup_dir; /* where a client's BACKUP goes; NULL: nowhere */
 };

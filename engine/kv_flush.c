@@ -189,7 +189,7 @@ static quartet_status flush_layers(struct kv *s, struct kv_layer *const *layers,
         return rc;
     pthread_mutex_lock(&s->lock);
     s->base_floor = layers[0]->last;
-    s->flush_began_ns = s->env->ops->mono_ns(s->env);
+    s->flush_number++;
     pthread_mutex_unlock(&s->lock);
     struct kv_merged met;
     rc = merge_layers(s, layers, count, &met, err);

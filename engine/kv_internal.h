@@ -82,7 +82,7 @@ struct kv {
     uint32_t pool_count;
     uint64_t snap_count, flushes, attempts;
     uint64_t base_dead;           /* bytes of the base that are not of its present state, after the last flush */
-    uint64_t flush_began_ns;      /* the present or the last one */
+    uint64_t flush_number;        /* of the present or the last one */
     uint64_t count_round, too_old; /* kv_pinned.c's */
     uint8_t flushed[KV_FLUSHED_BYTES]; /* of the checkpoint that the last flush stored */
     size_t flushed_bytes;
@@ -122,7 +122,7 @@ struct kv_snap {
     atomic_uint use;       /* KV_SNAP_BUSY, ... */
     atomic_bool too_old;
     bool kept;             /* never becomes too old: the writer's */
-    uint64_t taken_ns, base_dead; /* when; the store's then */
+    uint64_t taken_ns, base_dead, flush_number; /* when (coarse_ns); the store's then */
     uint64_t held_ns, cost; /* when it became too old */
     uint64_t moves;        /* of the store, when its view was looked at */
     apply_no at;

@@ -124,7 +124,7 @@ void kv_count_pinned(struct kv *s, struct kv_stats *out)
     out->too_old = s->too_old;
     if (first == NULL)
         return;
-    uint64_t now_ns = s->env->ops->mono_ns(s->env);
+    uint64_t now_ns = s->env->ops->coarse_ns(s->env);
     out->oldest_snapshot_ns = now_ns > first->taken_ns ? now_ns - first->taken_ns : 0;
     out->oldest_snapshot_bytes = snap_cost(s, first);
 }
@@ -159,7 +159,7 @@ static struct kv_snap *oldest_of(const struct kv *s)
 {
     struct kv_snap *oldest = NULL;
     for (struct kv_snap *n = s->snaps; n != NULL; n = n->older)
-        if (!n->kept && !n->too_old && n->taken_ns < s->flush_began_ns)
+        if (!n->kept && !n->too_old && n->flush_number < s->flush_number)
             oldest = n;
     return oldest;
 }
@@ -175,7 +175,7 @@ static bool past_limit(struct kv *s)
 
 static void make_too_old(struct kv *s, struct kv_snap *n)
 {
-    uint64_t now_ns = s->env->ops->mono_ns(s->env);
+    uint64_t now_ns = s->env->ops->coarse_ns(s->env);
     n->held_ns = now_ns > n->taken_ns ? now_ns - n->taken_ns : 0;
     n->cost = snap_cost(s, n);
     atomic_store(&n->too_old, true);

@@ -25,14 +25,14 @@ static void snap_free(struct kv_snap *n)
 
 static quartet_status take(struct kv *s, apply_no at, bool kept, struct kv_snap **out, struct err *err)
 {
-    uint64_t now_ns = s->env->ops->mono_ns(s->env);
+    uint64_t now_ns = s->env->ops->coarse_ns(s->env);
     pthread_mutex_lock(&s->lock);
     quartet_status rc = QUARTET_OK;
     struct kv_snap *n = snap_alloc(s);
     if (n == NULL)
         rc = err_nomem(err);
     if (rc == QUARTET_OK) {
-        *n = (struct kv_snap){.store = s, .page = n->page, .kept = kept, .taken_ns = now_ns, .base_dead = s->base_dead, .moves = s->moves, .at = at != 0 ? at : atomic_load_explicit(&s->published, memory_order_acquire)};
+        *n = (struct kv_snap){.store = s, .page = n->page, .kept = kept, .taken_ns = now_ns, .base_dead = s->base_dead, .flush_number = s->flush_number, .moves = s->moves, .at = at != 0 ? at : atomic_load_explicit(&s->published, memory_order_acquire)};
         if (n->at < s->base_floor)
             rc = err_set(err, QUARTET_TOO_OLD, "apply number %llu is no longer kept", (unsigned long long)n->at);
     }

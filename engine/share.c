@@ -288,9 +288,13 @@ static bool wait_for_news(txn *t, uint64_t *news, quartet_status *rc, struct err
 {
     const struct conn_node_hooks *hooks = db_node_hooks(t->d);
     uint64_t now = t->d->env->ops->mono_ns(t->d->env);
-    if (t->exclusive || hooks->wait_news == NULL || now >= t->share_until_ns)
+    if (t->exclusive || hooks->wait_news == NULL || t->share_until_ns == NULL)
         return false;
-    uint64_t left_ms = (t->share_until_ns - now) / 1000000u + 1;
+    if (*t->share_until_ns == 0)
+        *t->share_until_ns = now + (uint64_t)t->share_timeout_ms * 1000000u;
+    if (now >= *t->share_until_ns)
+        return false;
+    uint64_t left_ms = (*t->share_until_ns - now) / 1000000u + 1;
     if (!hooks->wait_news(hooks->ctx, news, left_ms < SHARE_LOOK_MS ? (uint32_t)left_ms : SHARE_LOOK_MS))
         return false;
     if (t->share_interrupted != NULL && __atomic_load_n(t->share_interrupted, __ATOMIC_RELAXED) != 0) {

@@ -64,7 +64,8 @@ struct txn {
     struct kv_top top;   /* as of the snapshot */
     struct buf key, entry, fold, record, meta, fresh; /* scratch of table_write.c and index.c */
     struct arena scratch; /* within one call of table_*.c */
-    uint64_t share_until_ns;       /* a statement that lacks a share of a COUNTER waits for other nodes until then; 0: it does not wait */
+    uint64_t *share_until_ns;      /* a statement that lacks a share of a COUNTER waits for other nodes until then; 0 until it waits first; NULL: it does not wait */
+    uint32_t share_timeout_ms;     /* from its first wait on */
     const int *share_interrupted;  /* unless this says so; NULL: nobody can */
     hlc_stamp committed; /* set by txn_commit_stamped */
 };

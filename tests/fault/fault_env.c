@@ -481,6 +481,7 @@ static quartet_status env_list(struct env *env, const char *path, quartet_status
 
 static const struct env_ops fault_ops = {.wall_us = wall_us,
                                          .mono_ns = mono_ns,
+                                         .coarse_ns = mono_ns,
                                          .random = random_bytes,
                                          .log = log_to,
                                          .open = file_open,
