@@ -1,4 +1,4 @@
-/* kv_own_internal.h - how a transaction's own writes lie in memory; for kv_own.c (trees) and kv_own_loose.c (what waits beside them). */
+/* kv_own_internal.h - how a transaction's own writes lie in memory; for kv_own*.c. */
 #ifndef ENGINE_KV_OWN_INTERNAL_H
 #define ENGINE_KV_OWN_INTERNAL_H
 
@@ -8,6 +8,7 @@
 
 #define FANOUT 64u
 #define ERASED UINT32_MAX
+#define AHEAD 8u /* entries that a walk asks the memory for before it comes to them */
 
 struct entry {
     struct entry *older; /* of the same key */
@@ -87,6 +88,13 @@ struct probe {
     uint64_t digest;
 };
 
+/* Where a key is in a leaf, or where it would have to be. */
+struct place {
+    struct leaf *leaf;
+    uint32_t at;
+    bool exact;
+};
+
 static inline struct slice own_entry_key(const struct entry *e)
 {
     return slice_of(e->bytes, e->key_len);
@@ -103,6 +111,14 @@ static inline struct entry *own_version_at(struct entry *e, apply_no through)
         e = e->older;
     return e;
 }
+
+/* kv_own_tree.c */
+uint32_t own_tree_place(const struct kv_own *o, tree_id id); /* the first of `sorted` with an id at or above */
+struct leaf *own_leaf_new(struct kv_own *o);                 /* NULL: out of memory */
+struct place own_find(struct tree *t, const struct probe *p); /* remembers where it was */
+struct place own_look(const struct tree *t, const struct probe *p); /* by several threads at once */
+/* `e` is the newest of its key: those that hang on it stay so, above what the tree has. False: out of memory, nothing has changed. */
+bool own_tree_put(struct kv_own *o, struct tree *t, const struct probe *p, struct entry *e);
 
 /* kv_own_loose.c */
 struct loose_item *loose_find(const struct loose *l, const struct probe *p); /* NULL: it does not wait there */
