@@ -96,6 +96,10 @@ void conn_cut_readers(conn *c); /* statements that stream from the transaction g
 void conn_end_txn(conn *c); /* resets statements that read in it, forgets savepoints */
 quartet_status conn_rows_add(struct conn_rows *r, const struct value *values, struct err *err); /* copies */
 void conn_rows_clear(struct conn_rows *r);
+/* conn_stmt.c */
+void conn_forget_rows(conn_stmt *s); /* the kept ones, and with those of SHOW and PRAGMA their columns, which live beside them */
+quartet_status conn_plan_now(conn_stmt *s, struct err *err);
+quartet_status conn_make_table(conn_stmt *s, struct err *err); /* SHOW and PRAGMA: when prepared too, since only then their columns are known */
 
 /* conn_rerun.c */
 void conn_rerun_clear(conn *c);

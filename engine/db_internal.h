@@ -1,4 +1,4 @@
-/* db_internal.h - what an open database is made of; only for db*.c, txn*.c, table*.c, index.c, apply.c, ddl.c and conn.c.
+/* db_internal.h - what an open database is made of; only for db*.c, txn*.c, table*.c, index.c, apply.c, ddl.c and conn*.c.
  *
  * Locks, in the order in which they are taken: seal_lock, commit_lock, publish_lock, keys_lock. commit_lock guards all that apply changes: clock,
  * chains, vectors, hashes, `catalog`. publish_lock guards which snapshot and which catalog new transactions get. */

@@ -1,4 +1,4 @@
-/* txn_internal.h - what a transaction is made of; for txn*.c, table*.c, index.c, ddl.c and conn.c.
+/* txn_internal.h - what a transaction is made of; for txn*.c, table*.c, index.c, ddl.c and conn*.c.
  *
  * A pending row in the transaction's buffer is a record that is not SIMPLE: flags, meta, visible values. Its meta: u8 flags (row_op_flags), then,
  * where the row is neither inserted nor deleted, a bitmap of written record columns whose visible value is what was written, then items (table_pending.c). */
