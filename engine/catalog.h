@@ -140,6 +140,8 @@ uint32_t catalog_links_in(const struct catalog *c, tree_id parent, const struct 
 /* Why ON MERGE KEEP PARENT of this foreign key of `child` can have no effect: more of the sentence that begins with "ON MERGE KEEP PARENT of table t: "; NULL: it can, or its
  * parent is not there. */
 const char *catalog_keep_problem(const struct catalog *c, const struct table_def *child, const struct foreign_key_def *fk);
+/* The link of one of the child's foreign keys; NULL: its parent is not there, or has no such key. */
+const struct fk_link *catalog_link_of(const struct catalog *c, const struct table_def *child, const struct foreign_key_def *fk);
 const struct table_def *catalog_parent(const struct catalog *c, const struct foreign_key_def *fk); /* by the name it has, else the one it was created with; NULL: none */
 const struct table_def *catalog_table(const struct catalog *c, const char *name); /* case-insensitive; NULL: none */
 const struct table_def *catalog_table_by_id(const struct catalog *c, tree_id id); /* dropped ones included */

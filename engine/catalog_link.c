@@ -170,17 +170,25 @@ uint32_t catalog_links_in(const struct catalog *c, tree_id parent, const struct 
     return n;
 }
 
+const struct fk_link *catalog_link_of(const struct catalog *c, const struct table_def *child, const struct foreign_key_def *fk)
+{
+    const struct fk_link *out;
+    uint32_t n = catalog_links_out(c, child->id, &out);
+    for (uint32_t i = 0; i < n; i++)
+        if (out[i].fk == fk)
+            return &out[i];
+    return NULL;
+}
+
 const char *catalog_keep_problem(const struct catalog *c, const struct table_def *child, const struct foreign_key_def *fk)
 {
     const struct table_def *parent = catalog_parent(c, fk);
-    const struct fk_link *out;
-    uint32_t n = catalog_links_out(c, child->id, &out);
+    const struct fk_link *l = catalog_link_of(c, child, fk);
     if (!fk->keep_parent || parent == NULL)
         return NULL;
     if (!parent->rows.updates_win)
         return "the table that it references must be one where UPDATES WIN; elsewhere a DELETE ends a row whoever else writes to it";
-    for (uint32_t i = 0; i < n; i++)
-        if (out[i].fk == fk && out[i].key != NULL)
-            return "it must reference the primary key: who has a UNIQUE value may be another row by the time that this is merged";
+    if (l != NULL && l->key != NULL)
+        return "it must reference the primary key: who has a UNIQUE value may be another row by the time that this is merged";
     return NULL;
 }

@@ -25,6 +25,7 @@ struct claim_tests {
     struct expr **checks; /* NULL: it cannot be bound, and says nothing */
     struct vec *cols;
     uint8_t *nulls;
+    bool *may_be_null; /* by column: whatever it says */
 };
 
 static bool must_not_be_null(const struct table_def *t, uint32_t i)
@@ -97,7 +98,8 @@ quartet_status claim_tests_new(struct catalog *catalog, const struct table_def *
     x->checks = arena_zalloc(&x->arena, t->check_count + 1u, sizeof(struct expr *));
     x->cols = arena_zalloc(&x->arena, t->column_count + 1u, sizeof *x->cols);
     x->nulls = arena_zalloc(&x->arena, t->column_count + 1u, 1);
-    quartet_status rc = x->checks == NULL || x->cols == NULL || x->nulls == NULL ? arena_fail(&x->arena, err) : QUARTET_OK;
+    x->may_be_null = arena_zalloc(&x->arena, t->column_count + 1u, sizeof *x->may_be_null);
+    quartet_status rc = x->checks == NULL || x->cols == NULL || x->nulls == NULL || x->may_be_null == NULL ? arena_fail(&x->arena, err) : QUARTET_OK;
     if (rc == QUARTET_OK && t->check_count > 0)
         rc = bind_checks(x, err);
     if (rc != QUARTET_OK) {
@@ -118,13 +120,25 @@ void claim_tests_free(struct claim_tests *x)
     mem_free(x);
 }
 
+void claim_tests_forget_check(struct claim_tests *x, uint32_t check)
+{
+    QASSERT(check < x->t->check_count);
+    x->checks[check] = NULL;
+}
+
+void claim_tests_forget_column(struct claim_tests *x, uint32_t column)
+{
+    QASSERT(column < x->t->column_count);
+    x->may_be_null[column] = true;
+}
+
 quartet_status claim_test(struct claim_tests *x, const struct value *values, const struct column_def **column, const struct check_def **check, struct err *err)
 {
     const struct table_def *t = x->t;
     *column = NULL;
     *check = NULL;
     for (uint32_t i = 0; i < t->column_count && *column == NULL; i++)
-        if (values[i].type == VALUE_NULL && must_not_be_null(t, i))
+        if (values[i].type == VALUE_NULL && !x->may_be_null[i] && must_not_be_null(t, i))
             *column = &t->columns[i];
     if (*column != NULL || t->check_count == 0)
         return QUARTET_OK;

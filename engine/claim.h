@@ -15,6 +15,8 @@ struct claim_tests;
 /* The catalog is kept as long as they are. */
 quartet_status claim_tests_new(struct catalog *catalog, const struct table_def *t, struct claim_tests **out, struct err *err);
 void claim_tests_free(struct claim_tests *x); /* NULL is allowed */
+void claim_tests_forget_check(struct claim_tests *x, uint32_t check);   /* what it says does not count */
+void claim_tests_forget_column(struct claim_tests *x, uint32_t column); /* it may be NULL */
 /* Which one does a row break? *column NOT NULL, or *check; both NULL: none. values by column. */
 quartet_status claim_test(struct claim_tests *x, const struct value *values, const struct column_def **column, const struct check_def **check, struct err *err);
 /* Those of the newest catalog, kept from one apply to the next; under commit_lock. NULL in *out: the table has none. */

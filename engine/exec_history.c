@@ -240,6 +240,7 @@ static quartet_status backtrack_table(struct xbacktrack *x, const struct table_d
     if (rc == QUARTET_OK)
         rc = table_scan_open(e->t, t, NULL, NULL, &want, &x->is.scan, err);
     want.as_of = x->as_of;
+    want.unjudged = true; /* a row that was out of sight is not to be deleted for that: it comes back as it was, and is judged anew */
     if (rc == QUARTET_OK)
         rc = table_scan_open(e->t, t, NULL, NULL, &want, &x->was.scan, err);
     if (rc == QUARTET_OK)

@@ -91,24 +91,6 @@ static quartet_status add_trigger(struct effects *x, const struct trigger_def *d
 
 /* ---- foreign keys ---- */
 
-/* Does the parent hold these columns in its primary key or a UNIQUE index, all of them? */
-static bool is_key(const struct table_def *t, const uint32_t *columns, uint32_t n)
-{
-    for (uint32_t i = 0; i <= t->index_count; i++) {
-        const struct index_def *ix = i < t->index_count ? &t->indexes[i] : NULL;
-        const uint32_t *key = ix != NULL ? ix->columns : t->key_columns;
-        uint32_t count = ix != NULL ? ix->column_count : t->key_count, met = 0;
-        if (ix != NULL ? !ix->unique : t->hidden_key)
-            continue;
-        for (uint32_t k = 0; k < n; k++)
-            for (uint32_t j = 0; j < count; j++)
-                met += key[j] == columns[k];
-        if (met == n && count == n)
-            return true;
-    }
-    return false;
-}
-
 static quartet_status mismatch(struct effects *x, const struct peffect_key *k)
 {
     return err_set(x->err, QUARTET_ERROR,
@@ -116,25 +98,22 @@ static quartet_status mismatch(struct effects *x, const struct peffect_key *k)
                    k->child->name, k->parent->name);
 }
 
-/* The columns of the parent that a key names. */
-static quartet_status parent_columns(struct effects *x, const struct peffect_key *k,
-                                     uint32_t **out)
+/* The columns of the parent that a key names, in the key's own order. */
+static quartet_status parent_columns(struct effects *x, const struct peffect_key *k, uint32_t **out)
 {
     const struct foreign_key_def *fk = k->fk;
+    const struct fk_link *l = catalog_link_of(x->p->b.catalog, k->child, fk);
     uint32_t *at = arena_alloc(x->p->a, (fk->column_count + 1) * sizeof *at);
     *out = at;
     if (at == NULL)
         return arena_fail(x->p->a, x->err);
-    if (fk->parent_columns == NULL && k->parent->key_count != fk->column_count)
+    if (l == NULL)
         return mismatch(x, k);
-    for (uint32_t i = 0; i < fk->column_count; i++) {
-        int32_t c = fk->parent_columns == NULL ? (int32_t)k->parent->key_columns[i]
-                                               : table_column_first(k->parent, fk->parent_columns[i]);
-        if (c < 0)
-            return mismatch(x, k);
-        at[i] = (uint32_t)c;
-    }
-    return is_key(k->parent, at, fk->column_count) ? QUARTET_OK : mismatch(x, k);
+    for (uint32_t i = 0; i < fk->column_count; i++)
+        for (uint32_t c = 0; c < l->count; c++)
+            if (l->columns[c] == fk->columns[i])
+                at[i] = l->parent_columns[c];
+    return QUARTET_OK;
 }
 
 /* "head table tail [SET ...] WHERE a = ?1 AND b = ?2": tells by its columns which table it is about. */
@@ -166,17 +145,6 @@ static quartet_status key_stmt(struct effects *x, const char *head, const struct
     return rc == QUARTET_OK ? add_stmt(x, NULL, sql, at) : rc;
 }
 
-/* By the name that it has, else by the one that it was created with. */
-static const struct table_def *find_parent(const struct catalog *c, const char *name)
-{
-    const struct table_def *t = catalog_table(c, name);
-    for (uint32_t i = 0; t == NULL && catalog_table_at(c, i) != NULL; i++) {
-        if (table_is_called(catalog_table_at(c, i), name))
-            t = catalog_table_at(c, i);
-    }
-    return t;
-}
-
 /* A key of this table: the row that it names must be there. */
 static quartet_status add_out(struct effects *x, const struct foreign_key_def *fk)
 {
@@ -195,7 +163,7 @@ static quartet_status add_out(struct effects *x, const struct foreign_key_def *f
         return arena_fail(x->p->a, x->err);
     struct peffect_key *k = &e->out[e->out_count++];
     *k = (struct peffect_key){.child = x->t,
-                              .parent = find_parent(x->p->b.catalog, fk->parent),
+                              .parent = catalog_parent(x->p->b.catalog, fk),
                               .fk = fk,
                               .columns = fk->columns,
                               .child_there = PLAN_NONE,

@@ -13,6 +13,7 @@
 #include "claim.h"
 #include "history.h"
 #include "orphan.h"
+#include "past_judge.h"
 #include "table_internal.h"
 
 #define REST_COLUMNS_MAX 32u /* a scan of more columns gives up their vectors while it rests */
@@ -49,6 +50,10 @@ struct table_scan {
     uint8_t *no_nulls;         /* of int_keys: BATCH_ROWS_MAX zeros */
     struct history_reader past; /* as_of 0: of no use */
     struct chain_table chains;  /* as of the scan's begin: what versions name */
+    past_judge *judge;          /* of as_of in the snapshot judge_at; NULL: nothing can be broken */
+    bool unjudged, judge_made;
+    hlc_stamp judge_of;
+    apply_no judge_at;
     struct orphan_filter filter;
     struct scan_plain {         /* what is wanted where no orphans can be */
         struct kv_want want;
@@ -93,6 +98,13 @@ static size_t scan_layout(table_scan *s, uint32_t n, const struct table_def *tab
     return at;
 }
 
+static void judge_drop(table_scan *s)
+{
+    past_judge_free(s->judge);
+    s->judge = NULL;
+    s->judge_made = false;
+}
+
 /* Versions are compared by the chains' identities. */
 static quartet_status past_start(table_scan *s, struct err *err)
 {
@@ -113,7 +125,17 @@ static quartet_status past_start(table_scan *s, struct err *err)
         pthread_mutex_unlock(&d->commit_lock);
     s->past.chains = &s->chains;
     s->past.table = s->table;
-    return rc != QUARTET_OK ? rc : kv_past_open(s->t->snap, s->table->id, &s->past.past, err);
+    if (rc == QUARTET_OK)
+        rc = kv_past_open(s->t->snap, s->table->id, &s->past.past, err);
+    bool made = s->judge_made && s->judge_of == s->past.as_of && s->judge_at == s->t->snap_at;
+    if (rc != QUARTET_OK || s->unjudged || made)
+        return rc;
+    judge_drop(s);
+    rc = past_judge_new(s->t, s->table, s->past.as_of, &s->judge, err);
+    s->judge_made = rc == QUARTET_OK;
+    s->judge_of = s->past.as_of;
+    s->judge_at = s->t->snap_at;
+    return rc;
 }
 
 /* The columns of foreign keys: those of them that are not wanted anyway come behind those that are. */
@@ -270,6 +292,7 @@ quartet_status table_scan_open(txn *t, const struct table_def *table, const stru
     s->index = index;
     s->past.as_of = want->as_of;
     s->orphans = want->orphans;
+    s->unjudged = want->unjudged;
     s->constrained = index != NULL && (claim_tested(table) || claim_has_unique(table));
     QASSERT(want->as_of == 0 || index == NULL);
     s->keys = (struct scan_keys){.table = table, .index = index, .keys = index != NULL ? index->keys : table->keys,
@@ -318,6 +341,7 @@ void table_scan_rest(table_scan *s)
         kv_iter_rest(s->it);
     kv_past_close(s->past.past);
     s->past.past = NULL;
+    judge_drop(s);
     s->t = NULL;
     orphan_filter_rest(&s->filter);
     kv_overlay_drop(&s->over);
@@ -327,6 +351,7 @@ void table_scan_close(table_scan *s)
 {
     if (s == NULL)
         return;
+    judge_drop(s);
     kv_iter_close(s->it);
     kv_overlay_drop(&s->over);
     kv_past_close(s->past.past);
@@ -659,6 +684,8 @@ static quartet_status next_past(table_scan *s, uint32_t limit, struct batch *out
         for (uint32_t r = 0; r < rows.n; r++) {
             bool live = false;
             rc = past_values(s, rows.keys[r], rows.records[r], &live, err);
+            if (rc == QUARTET_OK && live && s->judge != NULL)
+                rc = past_judge_row(s->judge, rows.keys[r], s->row, &live, err);
             for (uint32_t i = 0; live && i < s->column_count && rc == QUARTET_OK; i++)
                 if (!vec_set(&s->vecs[i], out->n, &s->row[s->columns[i]], rows.n, &s->batch))
                     rc = arena_fail(&s->batch, err);

@@ -60,6 +60,7 @@ struct scan_want {
     bool reverse;
     bool orphans;            /* the rows that are out of sight, and no others */
     hlc_stamp as_of;         /* the rows as they were (history.h), of committed transactions only; by primary key. 0: as they are */
+    bool unjudged;           /* with as_of: those that broke a constraint, too (past_judge.h) */
 };
 /* Scan the table (index NULL: by primary key) or an index of it, live rows only, in the order of that key. bound NULL: all of it. Memory and the batch's
  * contents belong to the scan: valid until the next call on it. Rows that an index names are fetched by primary key unless the index and key hold all that is wanted. */
