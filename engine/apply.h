@@ -39,6 +39,8 @@ quartet_status apply_rebuild(db *d, struct err *err);
 /* apply_orphans.c. SYS_BROKEN once more from the rows (within apply_rebuild); how many keys it holds, after opening. */
 quartet_status apply_orphans_rebuild(db *d, struct err *err);
 quartet_status apply_orphans_load(db *d, struct err *err);
+/* Calls each() with every key of SYS_BROKEN that should not stand there (listed), and with every one that should. Changes nothing but what apply_orphans_load does. */
+quartet_status apply_orphans_check(db *d, const struct catalog *catalog, void (*each)(void *arg, struct slice key, bool listed), void *arg, struct err *err);
 /* apply_claims.c. Which rows are quarantined by a constraint of their own table, once more (likewise, before the orphans); how many, after opening. */
 quartet_status apply_claims_rebuild(db *d, struct err *err);
 void apply_claims_load(db *d);

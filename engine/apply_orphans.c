@@ -434,24 +434,45 @@ quartet_status apply_orphans_settle(struct applying *a, const struct catalog *ca
     return rc;
 }
 
+/* All keys of the set, and all that it should have. */
+static quartet_status derive_anew(struct settling *s, db *d, const struct catalog *catalog, struct err *err)
+{
+    const struct table_def *t;
+    const struct fk_link *out;
+    quartet_status rc = settling_begin(s, d, catalog, err);
+    s->anew = true;
+    if (rc == QUARTET_OK)
+        rc = doubt_table(s, 0);
+    for (uint32_t i = 0; rc == QUARTET_OK && (t = catalog_at_id(catalog, i)) != NULL; i++)
+        if (catalog_links_out(catalog, t->id, &out) > 0)
+            rc = settling_each_row(s, t, check_child, NULL);
+    return rc == QUARTET_OK ? settling_run(s) : rc;
+}
+
+quartet_status apply_orphans_check(db *d, const struct catalog *catalog, void (*each)(void *arg, struct slice key, bool listed), void *arg, struct err *err)
+{
+    struct settling s;
+    quartet_status rc = apply_orphans_load(d, err);
+    if (rc != QUARTET_OK || (d->broken_count == 0 && catalog->link_count == 0))
+        return rc;
+    rc = derive_anew(&s, d, catalog, err);
+    for (size_t i = 0; i < s.states.entry_count && rc == QUARTET_OK; i++) {
+        const struct key_entry *e = s.states.entries[i].value;
+        if (e->state.broken != e->state.was)
+            each(arg, e->key, e->state.was);
+    }
+    settling_end(&s);
+    return rc;
+}
+
 quartet_status apply_orphans_rebuild(db *d, struct err *err)
 {
     struct settling s;
-    const struct table_def *t;
-    const struct fk_link *out;
     apply_no no;
     quartet_status rc = apply_orphans_load(d, err);
     if (rc != QUARTET_OK || (d->broken_count == 0 && d->catalog->link_count == 0))
         return rc;
-    rc = settling_begin(&s, d, d->catalog, err);
-    s.anew = true;
-    if (rc == QUARTET_OK)
-        rc = doubt_table(&s, 0);
-    for (uint32_t i = 0; rc == QUARTET_OK && (t = catalog_at_id(d->catalog, i)) != NULL; i++)
-        if (catalog_links_out(d->catalog, t->id, &out) > 0)
-            rc = settling_each_row(&s, t, check_child, NULL);
-    if (rc == QUARTET_OK)
-        rc = settling_run(&s);
+    rc = derive_anew(&s, d, d->catalog, err);
     no = d->applied_no;
     if (rc == QUARTET_OK)
         rc = put_changes(&s, NULL, &no);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "apply.h"
 #include "base/mem.h"
 #include "catalog_build.h"
 #include "claim.h"
@@ -29,6 +30,8 @@ struct rows {
     uint64_t *entries; /* that the rows ask for, by index */
     const struct index_def *ix;
     struct buf key, scratch, record;
+    struct buf last;      /* the entry before, of one index */
+    size_t last_prefix;   /* 0: none */
     uint64_t found;
     struct err *err;
 };
@@ -108,6 +111,38 @@ static quartet_status check_hidden(struct rows *r, struct slice key, struct stat
     return rc == QUARTET_CORRUPT ? QUARTET_OK : rc;
 }
 
+/* A row that is not marked: does it break a test? (Who has a value is looked at in the order of the index.) */
+static quartet_status check_shown(struct rows *r, struct slice key)
+{
+    const struct column_def *column = NULL;
+    const struct check_def *check = NULL;
+    if (!claim_tested(r->t) || r->d->rebuild)
+        return QUARTET_OK;
+    quartet_status rc = r->tests == NULL ? claim_tests_new(r->catalog, r->t, &r->tests, r->err) : QUARTET_OK;
+    if (rc == QUARTET_OK)
+        rc = claim_test(r->tests, r->values, &column, &check, r->err);
+    if (rc == QUARTET_OK && (column != NULL || check != NULL))
+        finding(r, r->t->id, key, "the row breaks a constraint, and is not marked as quarantined");
+    return rc;
+}
+
+/* A row that shares a value with another one: is it marked if that is the other's? */
+static quartet_status check_claimer(struct rows *r, struct slice key)
+{
+    struct claim_reason why;
+    struct err wrong = ERR_INIT;
+    quartet_status rc = claim_row_read(&r->claims, r->t, key, &r->claimer, &wrong);
+    if (rc == QUARTET_OK)
+        rc = claim_why(&r->claims, r->t, NULL, key, &r->claimer, &why, &wrong);
+    if (rc == QUARTET_OK && why.index != NULL && !r->claimer.hidden)
+        finding(r, r->t->id, key, "the row's UNIQUE value is another's, and it is not marked as quarantined");
+    if (rc == QUARTET_CORRUPT)
+        finding(r, r->t->id, key, wrong.text);
+    else if (rc != QUARTET_OK)
+        *r->err = wrong;
+    return rc == QUARTET_CORRUPT ? QUARTET_OK : rc;
+}
+
 static quartet_status check_row(struct rows *r, struct slice key, struct slice record)
 {
     struct err why = ERR_INIT;
@@ -137,17 +172,53 @@ static quartet_status check_row(struct rows *r, struct slice key, struct slice r
         return err_nomem(r->err);
     if (live && (record.p[0] & RECORD_HIDDEN) != 0)
         rc = check_hidden(r, key, hash);
+    else if (live)
+        rc = check_shown(r, key);
     for (uint32_t i = 0; rc == QUARTET_OK && live && !r->v->unread && i < r->t->index_count; i++)
         rc = check_entry(r, i, key);
     return rc;
 }
 
-static quartet_status count_listed(struct rows *r, struct slice key, struct slice record)
+/* An entry of the list of quarantined rows: is its row there, and marked? */
+static quartet_status check_listed(struct rows *r, struct slice entry, struct slice record)
 {
-    (void)key;
+    static const struct key_column id_key = {.kind = KEY_INT, .type = VALUE_INTEGER}, raw_key = {.kind = KEY_BYTES, .type = VALUE_BLOB};
+    struct bytes_in in = bytes_in(entry.p, entry.n);
+    struct value table, key;
     (void)record;
     r->found++;
-    return QUARTET_OK;
+    arena_rewind(&r->arena, (struct arena_mark){0});
+    if (!key_get(&in, &id_key, &table, &r->arena) || !key_get(&in, &raw_key, &key, &r->arena) || table.type != VALUE_INTEGER || key.type != VALUE_BLOB) {
+        finding(r, SYS_QUARANTINE, entry, "a damaged key");
+        return QUARTET_OK;
+    }
+    buf_clear(&r->record);
+    quartet_status rc = kv_get(r->snap, NULL, (tree_id)table.i, key.s, &r->record, r->err);
+    if (rc == QUARTET_NOTFOUND || (rc == QUARTET_OK && (r->record.len == 0 || (r->record.data[0] & RECORD_HIDDEN) == 0))) {
+        finding(r, SYS_QUARANTINE, entry, "a row that is not there, or is not marked as quarantined");
+        rc = QUARTET_OK;
+    }
+    return rc;
+}
+
+static void wrong_key(void *arg, struct slice key, bool listed)
+{
+    finding(arg, SYS_BROKEN, key, listed ? "the key is listed as broken, and rows say otherwise" : "the key is referenced, no row in sight gives it, and it is not listed as broken");
+}
+
+/* The lists of what is out of sight, against the rows. */
+static quartet_status check_lists(struct rows *r)
+{
+    r->found = 0;
+    r->t = NULL;
+    if (r->v->unread || r->d->rebuild) /* the next opening derives them anew */
+        return QUARTET_OK;
+    quartet_status rc = walk(r, SYS_QUARANTINE, false, check_listed);
+    if (rc == QUARTET_OK && !r->v->unread && r->found != r->listed)
+        finding(r, SYS_QUARANTINE, (struct slice){0}, "the list of quarantined rows is not that of the rows that are marked so");
+    if (rc == QUARTET_OK && !r->v->unread)
+        rc = apply_orphans_check(r->d, r->catalog, wrong_key, r, r->err);
+    return rc;
 }
 
 /* An entry whose row is not there, or has other values. */
@@ -176,7 +247,14 @@ static quartet_status check_stray(struct rows *r, struct slice entry, struct sli
         finding(r, r->ix->id, entry, "an entry whose row is not there");
     else if (!slice_eq(slice_of(r->scratch.data, r->scratch.len), entry))
         finding(r, r->ix->id, entry, "an entry of values that its row does not have");
-    return QUARTET_OK;
+    bool shared = r->ix->unique && !r->d->rebuild && prefix == r->last_prefix && memcmp(entry.p, r->last.data, prefix) == 0; /* by NULLs, too, which claim nothing */
+    rc = shared ? check_claimer(r, slice_of(r->last.data + prefix, r->last.len - prefix)) : QUARTET_OK;
+    if (rc == QUARTET_OK && shared)
+        rc = check_claimer(r, key);
+    buf_clear(&r->last);
+    buf_put(&r->last, entry.p, entry.n);
+    r->last_prefix = prefix;
+    return rc == QUARTET_OK ? buf_check(&r->last, r->err) : rc;
 }
 
 static quartet_status check_table(struct rows *r)
@@ -200,6 +278,7 @@ static quartet_status check_table(struct rows *r)
     for (uint32_t i = 0; rc == QUARTET_OK && i < r->t->index_count; i++) {
         r->ix = &r->t->indexes[i];
         r->found = 0;
+        r->last_prefix = 0;
         r->v->indexes++;
         if (!r->v->unread)
             rc = walk(r, r->ix->id, false, check_stray);
@@ -267,6 +346,7 @@ static void stage_free(struct rows *r)
     kv_close(r->store);
     arena_free_all(&r->arena);
     claim_row_deinit(&r->claimer);
+    buf_deinit(&r->last);
     buf_deinit(&r->key);
     buf_deinit(&r->scratch);
     buf_deinit(&r->record);
@@ -303,6 +383,7 @@ static quartet_status stage(struct rows *r, struct env *env)
     d->env = env;
     map_init(&d->tables, 1);
     quartet_status rc = kv_open(env, r->v->dir, &options, NULL, &r->store, &checkpoint, r->err);
+    d->store = r->store; /* for who asks what is broken */
     if (rc == QUARTET_OK)
         rc = db_checkpoint_read(d, slice_of(checkpoint.data, checkpoint.len), &from, r->err);
     buf_deinit(&checkpoint);
@@ -331,11 +412,8 @@ quartet_status verify_rows(struct verify *v, struct err *err)
     }
     for (uint32_t i = 0; rc == QUARTET_OK && r.catalog != NULL && (r.t = catalog_at_id(r.catalog, i)) != NULL; i++)
         rc = check_table(&r);
-    r.found = 0;
-    if (rc == QUARTET_OK && r.catalog != NULL && !v->unread)
-        rc = walk(&r, SYS_QUARANTINE, false, count_listed);
-    if (rc == QUARTET_OK && r.catalog != NULL && !v->unread && !r.d->rebuild && r.found != r.listed)
-        finding(&r, SYS_QUARANTINE, (struct slice){0}, "the list of quarantined rows is not that of the rows that are marked so");
+    if (rc == QUARTET_OK && r.catalog != NULL)
+        rc = check_lists(&r);
     arena_rewind(&r.arena, (struct arena_mark){0});
     for (size_t i = 0; r.catalog != NULL && i < v->count; i++)
         name_finding(r.catalog, &v->findings[i], &r.arena);

@@ -331,6 +331,95 @@ static void test_rows_and_entries(void)
     catalog_unref(c);
 }
 
+static void int_key(struct buf *out, int64_t v)
+{
+    static const struct key_column column = {.kind = KEY_INT, .type = VALUE_INTEGER};
+    struct value x = value_int(v);
+    key_put(out, &column, &x);
+}
+
+static struct slice bytes_of(const struct buf *b)
+{
+    return slice_of(b->data, b->len);
+}
+
+/* The key of an entry about a row or a key of a table: its id, and what else stands before the bytes. */
+static void list_key(struct buf *out, tree_id table, bool broken, int64_t row)
+{
+    static const struct key_column column = {.kind = KEY_BYTES, .type = VALUE_BLOB};
+    struct buf raw = {0};
+    buf_clear(out);
+    int_key(out, (int64_t)table);
+    if (broken)
+        int_key(out, 0); /* the primary key */
+    int_key(&raw, row);
+    struct value v = {.type = VALUE_BLOB, .s = bytes_of(&raw)};
+    key_put(out, &column, &v);
+    buf_deinit(&raw);
+}
+
+/* What is out of sight, and the lists of it: each is damaged in turn. */
+static void test_out_of_sight(void)
+{
+    char sql[256];
+    quartet_db *q = NULL;
+    struct catalog *c;
+    struct buf key = {0}, row = {0}, record = {0}, none = {0};
+    struct value v = value_int(50), five = value_int(5);
+    begin();
+    CU_ASSERT_EQUAL_FATAL(quartet_open(path_of("d"), &q), QUARTET_OK);
+    run(q, "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (id INTEGER PRIMARY KEY, pid INTEGER REFERENCES p); CREATE TABLE e (id INTEGER PRIMARY KEY, m INTEGER UNIQUE);"
+           "CREATE TABLE l (id INTEGER PRIMARY KEY, n INTEGER CHECK (n < 10)); INSERT INTO p VALUES (1); INSERT INTO c VALUES (1, 1); INSERT INTO e VALUES (1, 5), (2, 6);"
+           "INSERT INTO l VALUES (1, 5); SET foreign_keys = off; INSERT INTO c VALUES (2, 9)");
+    c = db_catalog(conn_db(q->local));
+    const struct table_def *parent = catalog_table(c, "p"), *e = catalog_table(c, "e"), *l = catalog_table(c, "l");
+    shell("rm -r", path_of("b"), "");
+    snprintf(sql, sizeof sql, "BACKUP TO '%s'", path_of("b"));
+    run(q, sql);
+    CU_ASSERT_EQUAL(quartet_close(q), QUARTET_OK);
+    again();
+    sound(path_of("r"));
+    record_put_simple(&none, (struct ver){0}, NULL, 0);
+
+    list_key(&key, parent->id, true, 9);
+    tamper(SYS_BROKEN, bytes_of(&key), (struct slice){0}, 0);
+    wrong(path_of("r"), "and it is not listed as broken");
+    again();
+    list_key(&key, parent->id, true, 1);
+    tamper(SYS_BROKEN, bytes_of(&key), bytes_of(&none), 0);
+    wrong(path_of("r"), "the key is listed as broken, and rows say otherwise");
+    again();
+    list_key(&key, parent->id, false, 1);
+    record_put_simple(&record, (struct ver){0}, &v, 1);
+    tamper(SYS_QUARANTINE, bytes_of(&key), bytes_of(&record), 0);
+    wrong(path_of("r"), "a row that is not there, or is not marked as quarantined");
+    again();
+    int_key(&row, 1);
+    buf_clear(&record);
+    record_put_simple(&record, (struct ver){.stamp = 1}, &v, 1);
+    tamper(l->id, bytes_of(&row), bytes_of(&record), 0);
+    wrong(path_of("r"), "base.mdb@-1|table l|1|the row breaks a constraint, and is not marked as quarantined");
+    again();
+    buf_clear(&row);
+    int_key(&row, 2);
+    buf_clear(&record);
+    record_put_simple(&record, (struct ver){.stamp = (hlc_stamp)1 << 60}, &five, 1);
+    tamper(e->id, bytes_of(&row), bytes_of(&record), 0);
+    buf_clear(&key);
+    key_put(&key, &e->indexes[0].keys[0], &five);
+    buf_put(&key, row.data, row.len);
+    tamper(e->indexes[0].id, bytes_of(&key), slice_of("", 0), 0);
+    wrong(path_of("r"), "base.mdb@-1|table e|2|the row's UNIQUE value is another's, and it is not marked as quarantined");
+    again();
+    sound(path_of("r"));
+    end();
+    catalog_unref(c);
+    buf_deinit(&key);
+    buf_deinit(&row);
+    buf_deinit(&record);
+    buf_deinit(&none);
+}
+
 static void no_batch(void *arg, struct slice batch, const struct batch_header *h)
 {
     (void)arg;   /* nobody is there to get it */
@@ -376,6 +465,7 @@ const struct unit_test unit_tests[] = {
     {"test_verify_swapped_blocks", test_swapped_blocks},
     {"test_verify_log_and_files", test_log_and_files},
     {"test_verify_rows_and_entries", test_rows_and_entries},
+    {"test_verify_out_of_sight", test_out_of_sight},
     {"test_verify_signatures", test_signatures},
     {NULL, NULL},
 };
