@@ -12,7 +12,9 @@
 #include "base/mem.h"
 #include "base/plant.h"
 #include "claim.h"
+#include "crdt/row_cell.h"
 #include "kv_sort.h"
+#include "quarantine_claims.h"
 #include "txn_internal.h"
 
 #define NOTES_BYTES (256u << 10) /* gathered in memory; past it they are sorted, on disk where they are many */
@@ -520,8 +522,59 @@ static quartet_status list(struct settle *s, const struct doubt *x, bool hide)
     return rc;
 }
 
-static quartet_status mark(struct settle *s, const struct doubt *x, bool hide)
+/* The newest write to what the constraint is about: with it the row came to break it, as far as the row itself tells. */
+static struct ver broken_by(struct settle *s, const struct doubt *x, const struct row *row, struct claim_tests *tests, const struct claim_reason *why)
 {
+    const struct table_def *t = x->t;
+    struct ver newest = row_first_life(row)->birth;
+    for (uint32_t i = 0; i < t->rows.count; i++) {
+        uint32_t at = t->record_columns[i];
+        bool about = why->column == &t->columns[at] || (why->check != NULL && claim_check_reads(tests, (uint32_t)(why->check - t->checks), at));
+        for (uint32_t k = 0; why->index != NULL && k < why->index->column_count; k++)
+            about |= why->index->columns[k] == at;
+        const struct row_cell *cell = about ? row_shown_cell(row, &t->rows, &s->d->chains, i) : NULL;
+        if (cell != NULL && cell->ver.stamp != 0 && ver_cmp(&s->d->chains, cell->ver, newest) > 0)
+            newest = cell->ver;
+    }
+    return newest;
+}
+
+/* A row of quartet_conflicts: who quarantines, tells. Its id is made of what all nodes know alike. */
+static quartet_status tell(struct settle *s, const struct doubt *x, const struct row *row, struct claim_tests *tests, const struct claim_reason *why)
+{
+    struct quarantine_claim c = {.table = x->t, .key = x->key, .values = s->row.values, .why = *why};
+    struct buf name = {0}, detail = {0}, rule = {0}, record = {0};
+    struct ver losing = broken_by(s, x, row, tests, why);
+    quarantine_claim_name(&c, &name);
+    uint32_t which = (uint32_t)hash64(name.data, name.len, 77) | (uint32_t)1 << 31; /* columns have small numbers */
+    buf_u8(&name, 0);
+    buf_printf(&rule, "%s, quarantined", quarantine_claim_reason(&c));
+    buf_u8(&rule, 0);
+    quartet_status rc = quarantine_claim_detail(&c, &s->row.arena, &detail, s->err);
+    if (rc == QUARTET_OK && (name.failed || rule.failed || detail.failed))
+        rc = err_nomem(s->err);
+    struct conflict_entry e = {.t = x->t, .key = x->key, .column_id = -(int64_t)which, .column = (const char *)name.data, .rule = (const char *)rule.data,
+                               .losing = losing.stamp, .by = losing, .lost = value_text((const char *)detail.data, detail.len), .won = VALUE_NULL_INIT,
+                               .id = apply_conflict_id(x->t->id, which, x->key, losing, &s->d->chains)};
+    if (rc == QUARTET_OK && why->index != NULL)
+        rc = table_key_text(x->t, why->owner, &s->row.arena, &e.won, s->err);
+    if (rc == QUARTET_OK)
+        rc = apply_conflict_put(&s->ops, s->catalog, &e, &s->row.arena, &record, s->err);
+    if (rc == QUARTET_OK) {
+        s->d->conflicts_kept++;
+        s->d->conflicts_due = true;
+    }
+    buf_deinit(&name);
+    buf_deinit(&detail);
+    buf_deinit(&rule);
+    buf_deinit(&record);
+    return rc;
+}
+
+/* why: NULL: it is shown again. */
+static quartet_status mark(struct settle *s, const struct doubt *x, struct claim_tests *tests, const struct claim_reason *why)
+{
+    bool hide = why != NULL;
     const struct table_def *t = x->t;
     struct hidden_change *c = NULL;
     struct row row;
@@ -535,6 +588,9 @@ static quartet_status mark(struct settle *s, const struct doubt *x, bool hide)
     c->rows += hide ? 1 : -1;
     if (s->hashed.failed)
         return err_nomem(s->err);
+    rc = hide ? tell(s, x, &row, tests, why) : QUARTET_OK;
+    if (rc != QUARTET_OK)
+        return rc;
     record_set_hidden(s->row.record.data, s->row.record.len, hide); /* values that point into it stay as they are */
     rc = ops_put_copy(&s->ops, t->id, x->key, record, s->err);
     if (rc == QUARTET_OK && s->a != NULL)
@@ -556,7 +612,7 @@ static quartet_status settle_row(struct settle *s, const struct doubt *x)
     bool hide = why.column != NULL || why.check != NULL || why.index != NULL, is = s->row.live && s->row.hidden;
     bool listed = s->a != NULL && (x->was || is); /* anew: the list was emptied before */
     if (s->row.live && hide != is)
-        rc = mark(s, x, hide);
+        rc = mark(s, x, tests, hide ? &why : NULL);
     return rc == QUARTET_OK && hide != listed ? list(s, x, hide) : rc;
 }
 

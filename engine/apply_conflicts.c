@@ -79,11 +79,11 @@ static const struct value *written(const struct row_op *op, uint32_t column)
     return NULL;
 }
 
-static uint64_t conflict_id(const struct applying *a, struct slice key, uint32_t column_id, struct ver losing)
+uint64_t apply_conflict_id(tree_id table, uint32_t column_id, struct slice key, struct ver losing, const struct chain_table *chains)
 {
-    struct chain_id chain = ver_chain_id(&a->d->chains, losing);
+    struct chain_id chain = ver_chain_id(chains, losing);
     uint8_t b[29];
-    store_le64(b, a->t->id);
+    store_le64(b, table);
     store_le32(b + 8, column_id);
     store_le64(b + 12, losing.stamp);
     store_le64(b + 20, chain.incarnation);
@@ -109,42 +109,51 @@ static struct value slot_value(hlc_stamp s)
     return s == 0 ? VALUE_NULL_INIT : value_int(hlc_slot(s));
 }
 
-static quartet_status put(struct applying *a, struct slice key, const struct outcome *o)
+quartet_status apply_conflict_put(struct apply_ops *ops, const struct catalog *catalog, const struct conflict_entry *e, struct arena *a, struct buf *record,
+                                  struct err *err)
 {
-    const struct table_def *t = a->t, *log = catalog_table_by_id(a->catalog, SYS_CONFLICTS);
-    const char *column = t->columns[t->record_columns[o->column]].name;
-    uint32_t column_id = t->record_ids[o->column];
+    const struct table_def *log = catalog_table_by_id(catalog, SYS_CONFLICTS);
     struct value row[CONFLICT_COLUMNS], values[CONFLICT_COLUMNS];
-    hlc_stamp later = o->winning > o->losing.stamp ? o->winning : o->losing.stamp;
-    row[CONFLICT_LOSING_STAMP] = value_int((int64_t)o->losing.stamp);
-    row[CONFLICT_ID] = value_int((int64_t)conflict_id(a, key, column_id, o->losing));
+    hlc_stamp later = e->winning > e->losing ? e->winning : e->losing;
+    row[CONFLICT_LOSING_STAMP] = value_int((int64_t)e->losing);
+    row[CONFLICT_ID] = value_int((int64_t)(e->id & INT64_MAX));
     row[CONFLICT_AT] = (struct value){.type = VALUE_TIMESTAMP, .i = (int64_t)hlc_ms(later) * 1000};
-    row[CONFLICT_TABLE_ID] = value_int((int64_t)t->id);
-    row[CONFLICT_COLUMN_ID] = value_int(column_id);
-    row[CONFLICT_KEY] = (struct value){.type = VALUE_BLOB, .s = key};
-    row[CONFLICT_TABLE_NAME] = value_text(t->name, strlen(t->name));
-    row[CONFLICT_COLUMN_NAME] = value_text(column, strlen(column));
-    row[CONFLICT_RULE] = value_text(o->rule, strlen(o->rule));
-    row[CONFLICT_WINNING_VALUE] = o->won;
-    row[CONFLICT_LOSING_VALUE] = o->lost;
-    row[CONFLICT_WINNING_STAMP] = stamp_value(o->winning);
-    row[CONFLICT_WINNING_NODE] = slot_value(o->winning);
-    row[CONFLICT_LOSING_NODE] = slot_value(o->losing.stamp);
-    quartet_status rc = table_key_text(t, key, &a->row, &row[CONFLICT_KEY_TEXT], a->err);
+    row[CONFLICT_TABLE_ID] = value_int((int64_t)e->t->id);
+    row[CONFLICT_COLUMN_ID] = value_int(e->column_id);
+    row[CONFLICT_KEY] = (struct value){.type = VALUE_BLOB, .s = e->key};
+    row[CONFLICT_TABLE_NAME] = value_text(e->t->name, strlen(e->t->name));
+    row[CONFLICT_COLUMN_NAME] = value_text(e->column, strlen(e->column));
+    row[CONFLICT_RULE] = value_text(e->rule, strlen(e->rule));
+    row[CONFLICT_WINNING_VALUE] = e->won;
+    row[CONFLICT_LOSING_VALUE] = e->lost;
+    row[CONFLICT_WINNING_STAMP] = stamp_value(e->winning);
+    row[CONFLICT_WINNING_NODE] = slot_value(e->winning);
+    row[CONFLICT_LOSING_NODE] = slot_value(e->losing);
+    quartet_status rc = table_key_text(e->t, e->key, a, &row[CONFLICT_KEY_TEXT], err);
     struct buf log_key = {0};
     if (rc == QUARTET_OK)
-        rc = table_key(log, row, &log_key, a->err);
+        rc = table_key(log, row, &log_key, err);
     for (uint32_t i = 0; i < log->rows.count; i++)
         values[i] = row[log->record_columns[i]];
-    buf_clear(&a->record);
-    record_put_simple(&a->record, a->writer.ver, values, log->rows.count);
-    if (rc == QUARTET_OK && (a->record.failed || log_key.failed))
-        rc = err_nomem(a->err);
+    buf_clear(record);
+    record_put_simple(record, e->by, values, log->rows.count);
+    if (rc == QUARTET_OK && (record->failed || log_key.failed))
+        rc = err_nomem(err);
     if (rc == QUARTET_OK)
-        rc = ops_put_copy(&a->ops, SYS_CONFLICTS, slice_of(log_key.data, log_key.len), slice_of(a->record.data, a->record.len), a->err);
+        rc = ops_put_copy(ops, SYS_CONFLICTS, slice_of(log_key.data, log_key.len), slice_of(record->data, record->len), err);
     buf_deinit(&log_key);
-    a->conflicts++;
     return rc;
+}
+
+static quartet_status put(struct applying *a, struct slice key, const struct outcome *o)
+{
+    const struct table_def *t = a->t;
+    uint32_t column_id = t->record_ids[o->column];
+    struct conflict_entry e = {.t = t, .key = key, .column_id = column_id, .column = t->columns[t->record_columns[o->column]].name, .rule = o->rule,
+                               .losing = o->losing.stamp, .winning = o->winning, .lost = o->lost, .won = o->won, .by = a->writer.ver,
+                               .id = apply_conflict_id(t->id, column_id, key, o->losing, &a->d->chains)};
+    a->conflicts++;
+    return apply_conflict_put(&a->ops, a->catalog, &e, &a->row, &a->record, a->err);
 }
 
 /* A write that found no life of those it saw: they were ended by somebody who had not seen it. */
@@ -221,7 +230,7 @@ static quartet_status count_all(struct applying *a)
 
 quartet_status apply_conflicts_sweep(struct applying *a)
 {
-    if (a->conflicts == 0)
+    if (a->conflicts == 0 && !a->d->conflicts_due)
         return QUARTET_OK;
     quartet_status rc = a->d->conflicts_counted ? QUARTET_OK : count_all(a);
     if (rc != QUARTET_OK)
@@ -248,5 +257,7 @@ quartet_status apply_conflicts_sweep(struct applying *a)
         a->swept++;
     }
     kv_iter_close(it);
+    if (rc == QUARTET_OK)
+        a->d->conflicts_due = a->swept == SWEEP_ROWS;
     return rc;
 }

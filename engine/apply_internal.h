@@ -103,6 +103,20 @@ quartet_status apply_conflicts_before(struct applying *a, const struct row *row,
 /* Once the row is changed: writes down who lost. Uses a->record. */
 quartet_status apply_conflicts_after(struct applying *a, const struct row *row, struct slice key, const struct row_op *op, bool changed,
                                      const struct conflict_set *set);
+/* One row of SYS_CONFLICTS. */
+struct conflict_entry {
+    const struct table_def *t;
+    struct slice key;
+    int64_t column_id;    /* negative: a constraint, whose row is quarantined */
+    const char *column, *rule;
+    hlc_stamp losing, winning; /* winning 0: not known */
+    struct value lost, won;
+    uint64_t id;
+    struct ver by;        /* who brought it */
+};
+uint64_t apply_conflict_id(tree_id table, uint32_t column_id, struct slice key, struct ver losing, const struct chain_table *chains);
+quartet_status apply_conflict_put(struct apply_ops *ops, const struct catalog *catalog, const struct conflict_entry *e, struct arena *a, struct buf *record,
+                                  struct err *err);
 quartet_status apply_conflicts_sweep(struct applying *a); /* all rows are merged: let go of those that are too old or too many */
 /* apply_orphans.c: which rows are orphans (DESIGN.md section 4, step 3). */
 /* A row of a table that references or is referenced is seen otherwise by steps 1 and 2 than before, or has other values: before and after by

@@ -120,6 +120,16 @@ void claim_tests_free(struct claim_tests *x)
     mem_free(x);
 }
 
+static bool is_not_column(void *arg, const struct expr *e)
+{
+    return e->op != EXPR_COLUMN || e->u.column != *(const uint32_t *)arg;
+}
+
+bool claim_check_reads(const struct claim_tests *x, uint32_t check, uint32_t column)
+{
+    return x->checks[check] != NULL && !expr_walk(x->checks[check], is_not_column, &column);
+}
+
 void claim_tests_forget_check(struct claim_tests *x, uint32_t check)
 {
     QASSERT(check < x->t->check_count);

@@ -15,6 +15,7 @@ struct claim_tests;
 /* The catalog is kept as long as they are. */
 quartet_status claim_tests_new(struct catalog *catalog, const struct table_def *t, struct claim_tests **out, struct err *err);
 void claim_tests_free(struct claim_tests *x); /* NULL is allowed */
+bool claim_check_reads(const struct claim_tests *x, uint32_t check, uint32_t column);
 void claim_tests_forget_check(struct claim_tests *x, uint32_t check);   /* what it says does not count */
 void claim_tests_forget_column(struct claim_tests *x, uint32_t column); /* it may be NULL */
 /* Which one does a row break? *column NOT NULL, or *check; both NULL: none. values by column. */

@@ -175,6 +175,7 @@ struct db {
     bool can_sign;
     struct vv durable;    /* sealed batches are synced up to here */
     bool conflicts_counted;
+    bool conflicts_due;      /* more came than transactions brought themselves, or more are to go: the next one looks */
     uint64_t conflicts_kept; /* rows of SYS_CONFLICTS, once they were counted; replays may count one twice */
     atomic_uint_fast64_t history_ms;   /* history_retention; 0: none is kept */
     atomic_uint_fast64_t history_from; /* stamps below it cannot be read any longer, whatever the retention says now; raised under commit_lock */

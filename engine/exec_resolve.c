@@ -62,6 +62,9 @@ static quartet_status write_back(struct xresolve *x, const struct value *conflic
     struct slice name = conflict[CONFLICT_TABLE_NAME].s, column = conflict[CONFLICT_COLUMN_NAME].s;
     if (t == NULL || t->dropped)
         return err_set(err, QUARTET_ERROR, "table %.*s was dropped: there is nothing to write the value to", (int)name.n, (const char *)name.p);
+    if (conflict[CONFLICT_COLUMN_ID].i < 0)
+        return err_set(err, QUARTET_ERROR, "this row of table %s was quarantined by %.*s: UPDATE or DELETE it in quartet_quarantine if it still is, or resolve the conflict USING WINNER",
+                       t->name, (int)column.n, (const char *)column.p);
     int32_t at = column_by_id(t, conflict[CONFLICT_COLUMN_ID].i);
     if (at < 0)
         return err_set(err, QUARTET_ERROR, "column %.*s of table %s was dropped: there is nothing to write the value to", (int)column.n,

@@ -51,6 +51,43 @@ static void test_claims_of_one_address(void)
     cluster_free(c);
 }
 
+/* Every quarantine is a row of quartet_conflicts, with one id on all nodes that meet it; told once, however often the row comes back and goes again. */
+static void test_claims_are_told_in_conflicts(void)
+{
+    struct prng r;
+    struct err err = ERR_INIT;
+    struct buf id = {0};
+    char sql[160];
+    prng_seed(&r, 11);
+    struct cluster *c = cluster_new(3);
+    run_sql(c->d[0], "CREATE TABLE u (id INTEGER PRIMARY KEY, mail TEXT UNIQUE, a INTEGER, b INTEGER)");
+    cluster_exchange(c, &r);
+    run_sql(c->d[0], "INSERT INTO u VALUES (1, 'x@', 1, 2)");
+    run_sql(c->d[1], "INSERT INTO u VALUES (2, 'x@', 1, 2)");
+    cluster_exchange(c, &r);
+    expect_all(c, "SELECT table_name, row_key, rule, winning_value, losing_value, losing_node, resolved FROM quartet_conflicts",
+               "u|2|UNIQUE, quarantined|1|mail = 'x@' belongs to the row with id = 1|1|0\n");
+    OK(query_try(c->d[0], "SELECT id FROM quartet_conflicts", NULL, &id, &err));
+    buf_u8(&id, 0);
+    expect_all(c, "SELECT id FROM quartet_conflicts", (const char *)id.data);
+    run_sql(c->d[2], "UPDATE u SET mail = 'y@' WHERE id = 1");
+    cluster_exchange(c, &r);
+    expect_all(c, "SELECT count(*) FROM u", "2\n");
+    expect_all(c, "SELECT count(*) FROM quartet_conflicts", "1\n"); /* it was one */
+    (void)snprintf(sql, sizeof sql, "RESOLVE CONFLICT %lld USING LOSER", strtoll((const char *)id.data, NULL, 10));
+    expect_error(c->d[0], sql, QUARTET_ERROR, "quartet_quarantine", -2);
+    (void)snprintf(sql, sizeof sql, "RESOLVE CONFLICT %lld USING WINNER", strtoll((const char *)id.data, NULL, 10));
+    run_sql(c->d[0], sql);
+    cluster_exchange(c, &r);
+    expect_all(c, "SELECT resolved FROM quartet_conflicts", "1\n");
+    run_sql(c->d[0], "ALTER TABLE u ADD CONSTRAINT ab CHECK (a < b)");
+    run_sql(c->d[1], "UPDATE u SET a = 5 WHERE id = 2");
+    cluster_exchange(c, &r);
+    expect_all(c, "SELECT row_key, column_name, rule, losing_node FROM quartet_conflicts WHERE rule LIKE 'CHECK%'", "2|ab|CHECK, quarantined|1\n");
+    buf_deinit(&id);
+    cluster_free(c);
+}
+
 /* A form that is saved again unchanged rewrites the value with a later stamp, which moves no claim. */
 static void test_claims_are_not_moved_by_rewriting(void)
 {
@@ -613,6 +650,7 @@ static void test_claims_outlast_restarts(void)
 const char *const unit_suite = "claims";
 const struct unit_test unit_tests[] = {
     {"of one address", test_claims_of_one_address},
+    {"are told in quartet_conflicts", test_claims_are_told_in_conflicts},
     {"are not moved by rewriting", test_claims_are_not_moved_by_rewriting},
     {"crosswise leave one", test_claims_crosswise_leave_one},
     {"of hidden rows count", test_claims_of_hidden_rows_count},
