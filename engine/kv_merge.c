@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "kv_merge.h"
 
+#define SMALL_BYTES (BLOCK_BYTES / 3u) /* so little is not worth a block of its own: the next one is taken in */
 #define SLICE_PAGES 3800u        /* LMDB's branch pages come on top: 4,096 in all */
 #define SLICE_PAGES_MIN 256u
 #define SLICE_PAGES_LEAST 4u     /* a run must get on in its slice */
@@ -41,7 +42,7 @@ static void turn_arenas(struct merge *m)
     arena_rewind(arena_of(m), (struct arena_mark){0});
 }
 
-double merge_pending_bytes(const struct merge *m)
+static double pending_bytes(const struct merge *m)
 {
     return (double)m->row_bytes * m->density;
 }
@@ -201,12 +202,12 @@ static quartet_status emit(struct merge *m, size_t target, bool all, bool *cut, 
     return write_block(m, n, err);
 }
 
-/* Write all pending rows: full blocks where the tree ends here, else evenly filled ones. */
-quartet_status merge_emit_rest(struct merge *m, bool tree_ends, struct err *err)
+/* The end of a run: write all pending rows, in full blocks where the tree ends here, else in evenly filled ones; erase what was read and not written again. */
+static quartet_status emit_rest(struct merge *m, bool tree_ends, struct err *err)
 {
     quartet_status rc = QUARTET_OK;
     while (m->row_count > 0 && rc == QUARTET_OK) {
-        double size = merge_pending_bytes(m);
+        double size = pending_bytes(m);
         size_t target = FILL_BYTES;
         if (size <= BLOCK_BYTES * 0.97)
             target = BLOCK_BYTES;
@@ -222,7 +223,7 @@ quartet_status merge_emit_rest(struct merge *m, bool tree_ends, struct err *err)
 }
 
 /* The block under m->old becomes part of the run: opened, noted as stale; *b is it. Sets the separator of the block after it. */
-quartet_status merge_take_block(struct merge *m, struct block *b, struct err *err)
+static quartet_status take_block(struct merge *m, struct block *b, struct err *err)
 {
     quartet_status rc = block_open(b, m->tree, m->old.block, m->old.block_bytes, !m->base->trusted, err);
     if (rc != QUARTET_OK)
@@ -410,7 +411,7 @@ static quartet_status cut_plenty(struct merge *m, size_t *retry_at, struct err *
 {
     quartet_status rc = QUARTET_OK;
     bool cut = true;
-    while (rc == QUARTET_OK && cut && m->row_count >= *retry_at && merge_pending_bytes(m) > CUT_AT_BYTES) {
+    while (rc == QUARTET_OK && cut && m->row_count >= *retry_at && pending_bytes(m) > CUT_AT_BYTES) {
         rc = emit(m, FILL_BYTES, false, &cut, err);
         *retry_at = cut ? 0 : m->row_count * 2;
     }
@@ -418,7 +419,7 @@ static quartet_status cut_plenty(struct merge *m, size_t *retry_at, struct err *
 }
 
 /* Merge the buffer's entries with the rows of one old block (NULL: none). */
-quartet_status merge_block(struct merge *m, const struct block *b, struct err *err)
+static quartet_status merge_block(struct merge *m, const struct block *b, struct err *err)
 {
     turn_arenas(m);
     quartet_status rc = b != NULL ? read_old(m, b, err) : QUARTET_OK;
@@ -451,9 +452,27 @@ quartet_status merge_block(struct merge *m, const struct block *b, struct err *e
     return rc == QUARTET_OK ? cut_plenty(m, &retry_at, err) : rc;
 }
 
-/* Does the buffer's next entry fall among the keys of the block under m->old? Then the run goes on with it. */
-static quartet_status run_goes_on(struct merge *m, bool *yes, struct err *err)
+quartet_status merge_blocks(struct merge *m, bool more, quartet_status (*goes_on)(struct merge *m, void *arg, bool *yes, struct err *err), void *arg, struct err *err)
 {
+    quartet_status rc = QUARTET_OK;
+    while (rc == QUARTET_OK && more) {
+        struct block b;
+        rc = take_block(m, &b, err);
+        if (rc == QUARTET_OK)
+            rc = merge_block(m, &b, err);
+        if (rc != QUARTET_OK || !m->has_upper)
+            break;
+        more = m->row_count > 0 && pending_bytes(m) < SMALL_BYTES;
+        if (!more)
+            rc = goes_on(m, arg, &more, err);
+    }
+    return rc == QUARTET_OK ? emit_rest(m, !m->has_upper, err) : rc;
+}
+
+/* Does the buffer's next entry fall among the keys of the block under m->old? Then the run goes on with it. */
+static quartet_status run_goes_on(struct merge *m, void *arg, bool *yes, struct err *err)
+{
+    (void)arg; /* the merge knows all */
     *yes = false;
     if (!more(m) || m->in.at->tree != m->tree || merge_slice_full(m) || m->row_count == 0)
         return QUARTET_OK;
@@ -484,18 +503,7 @@ static quartet_status merge_run(struct merge *m, struct err *err)
     /* Else the key lies below the first block: that one is extended downwards, its separator becomes the empty one. */
     if (rc == QUARTET_OK)
         rc = buf_check(&m->separator, err);
-    bool more = m->old.found;
-    while (rc == QUARTET_OK && more) {
-        struct block b;
-        rc = merge_take_block(m, &b, err);
-        if (rc == QUARTET_OK)
-            rc = merge_block(m, &b, err);
-        if (rc != QUARTET_OK || !m->has_upper)
-            break;
-        rc = run_goes_on(m, &more, err);
-        more = more || (m->row_count > 0 && merge_pending_bytes(m) < MERGE_SMALL_BYTES);
-    }
-    return rc == QUARTET_OK ? merge_emit_rest(m, !m->has_upper, err) : rc;
+    return rc == QUARTET_OK ? merge_blocks(m, m->old.found, run_goes_on, NULL, err) : rc;
 }
 
 quartet_status merge_slice_begin(struct merge *m, uint32_t slice_pages, struct err *err)

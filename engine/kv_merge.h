@@ -9,7 +9,6 @@
 #include "kv_base.h"
 #include "kv_past.h"
 
-#define MERGE_SMALL_BYTES (BLOCK_BYTES / 3u) /* so little is not worth a block of its own: the next one is taken in */
 
 struct merge {
     struct kv_base *base;
@@ -55,16 +54,12 @@ static inline bool merge_row_dead(tree_id tree, uint8_t class)
 }
 /* Has the write transaction dirtied as many pages as a slice may? */
 bool merge_slice_full(const struct merge *m);
-double merge_pending_bytes(const struct merge *m); /* in a block, about */
 /* Snapshot, cursor and write transaction of a slice. After a failure too merge_slice_end comes next; the write transaction is the caller's to commit or abort before. */
 quartet_status merge_slice_begin(struct merge *m, uint32_t slice_pages, struct err *err); /* slice_pages: see struct kv_merge_how */
 void merge_slice_end(struct merge *m);
-/* The block under m->old becomes part of the run: opened, noted as stale; *b is it. */
-quartet_status merge_take_block(struct merge *m, struct block *b, struct err *err);
-/* Its rows (NULL: none), and the layers' entries among them, become pending. */
-quartet_status merge_block(struct merge *m, const struct block *b, struct err *err);
-/* The end of a run: write what is pending, erase what was read and not written again. */
-quartet_status merge_emit_rest(struct merge *m, bool tree_ends, struct err *err);
+/* One run: m->tree and m->separator are set, `more` says whether the cursor m->old is at a block that belongs to it. Its rows and the layers' entries among them become pending
+ * and are written, and so with the blocks behind it as long as goes_on says, or too little is left for a block of its own; what was read and not written again is erased. */
+quartet_status merge_blocks(struct merge *m, bool more, quartet_status (*goes_on)(struct merge *m, void *arg, bool *yes, struct err *err), void *arg, struct err *err);
 void merge_free(struct merge *m);
 
 #endif

@@ -182,29 +182,22 @@ static quartet_status worth(struct sweep *s, bool *yes, struct err *err)
     return QUARTET_OK;
 }
 
+static quartet_status next_is_worth(struct merge *m, void *arg, bool *yes, struct err *err)
+{
+    *yes = false;
+    return merge_slice_full(m) ? QUARTET_OK : worth(arg, yes, err);
+}
+
 /* From the block under the cursor on, as long as there is something to take away. */
 static quartet_status sweep_run(struct sweep *s, struct err *err)
 {
     struct merge *m = &s->m;
-    bool goes_on = true;
-    quartet_status rc = QUARTET_OK;
     m->tree = m->old.tree;
     m->runs++;
     m->separator.len = 0;
     buf_put(&m->separator, m->old.separator.p, m->old.separator.n);
-    rc = buf_check(&m->separator, err);
-    while (rc == QUARTET_OK && goes_on) {
-        struct block b;
-        rc = merge_take_block(m, &b, err);
-        if (rc == QUARTET_OK)
-            rc = merge_block(m, &b, err);
-        if (rc != QUARTET_OK || !m->has_upper)
-            break;
-        goes_on = m->row_count > 0 && merge_pending_bytes(m) < MERGE_SMALL_BYTES;
-        if (!goes_on && !merge_slice_full(m))
-            rc = worth(s, &goes_on, err);
-    }
-    return rc == QUARTET_OK ? merge_emit_rest(m, !m->has_upper, err) : rc;
+    quartet_status rc = buf_check(&m->separator, err);
+    return rc == QUARTET_OK ? merge_blocks(m, true, next_is_worth, s, err) : rc;
 }
 
 /* The cursor to the next block of a tree that may hold something of interest; done: there is none. */
