@@ -535,6 +535,8 @@ static enum match matches(db *d, chain_no no, const struct vv_entry *e)
     struct batch_at b;
     if (s == NULL || e->head == 0)
         return UNKNOWN;
+    if (d->own_started && no == d->own && e->number > s->head_number)
+        return NO; /* nobody can have what this node has not signed yet */
     const struct chain_fork *origin = origin_of(d, no);
     if (origin != NULL && e->number < origin->first)
         return UNKNOWN;
