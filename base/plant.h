@@ -68,6 +68,7 @@
     X(SNAPSHOT_NOT_UPLOADED) /* a snapshot takes the place of a state that holds what it lacks */ \
     X(SNAPSHOT_VECTOR_EARLY) /* a donor tells the vector of what it has now, not of what the rows hold that it gives */ \
     X(SNAPSHOT_PIECE_LOST)   /* of a snapshot a block is left out on the way */ \
+    X(KEYS_UNASKED)       /* a run assigns keys after the highest that it knows, whoever has answered */ \
     X(FORK_UNSEEN)        /* a batch whose number is known is taken for the one that is known */ \
     X(FORK_HEADS_IGNORED) /* a delta does not wait for the branch of a chain that its writer had seen */ \
     X(FORK_SEEN_LOST)     /* of a branch it is forgotten what its writer had seen before */ \

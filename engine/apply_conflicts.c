@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "apply_internal.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "crdt/row_cell.h"
 #include "types.h"
@@ -69,6 +70,29 @@ quartet_status apply_conflicts_before(struct applying *a, const struct row *row,
         for (uint32_t i = 0; i < op->write_count; i++)
             note(a, row, op->writes[i].column, out);
     return QUARTET_OK;
+}
+
+/* A key of the writer's residue class under a birth of another run of its slot that it had not seen: an explicit key may be so by chance, an assigned one must not. It cannot
+ * be mended by merging, since both rows are one now; so people are told. */
+void apply_conflicts_twice(struct applying *a, const struct row *row, struct slice key)
+{
+    const struct ver mine = a->writer.ver;
+    struct chain_id me = ver_chain_id(&a->d->chains, mine);
+    struct value v = VALUE_NULL_INIT;
+    struct bytes_in in = bytes_in(key.p, key.n);
+    if (!key_get(&in, &a->t->keys[0], &v, &a->row) || v.type != VALUE_INTEGER || v.i <= 0 || v.i % 4 != (me.slot + 1) % 4)
+        return;
+    for (uint32_t i = 0; i < row->life_count; i++) {
+        const struct row_life *life = &row->lives[i];
+        struct chain_id other = ver_chain_id(&a->d->chains, life->birth);
+        if (life->ended || other.slot != me.slot || life->birth.chain == mine.chain || row_writer_saw(&a->writer, life->birth))
+            continue;
+        uint64_t count = atomic_fetch_add(&a->d->keys_twice, 1) + 1;
+        if ((count & (count - 1)) == 0) /* the first, and ever fewer of many */
+            log_line(a->d->env, LOG_ERROR, "db", "table %s: key %lld was given to two rows, by two runs of slot %u that did not know of each other (incarnations %016llx and %016llx); "
+                     "%llu such keys so far: see OPERATIONS.md, \"One key for two rows\"", a->t->name, (long long)v.i, (unsigned)me.slot, (unsigned long long)other.incarnation,
+                     (unsigned long long)me.incarnation, (unsigned long long)count);
+    }
 }
 
 static const struct value *written(const struct row_op *op, uint32_t column)

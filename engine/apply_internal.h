@@ -117,6 +117,8 @@ struct conflict_entry {
 uint64_t apply_conflict_id(tree_id table, uint32_t column_id, struct slice key, struct ver losing, const struct chain_table *chains);
 quartet_status apply_conflict_put(struct apply_ops *ops, const struct catalog *catalog, const struct conflict_entry *e, struct arena *a, struct buf *record,
                                   struct err *err);
+/* An INSERT was merged: did two runs of a slot assign its key? */
+void apply_conflicts_twice(struct applying *a, const struct row *row, struct slice key);
 quartet_status apply_conflicts_sweep(struct applying *a); /* all rows are merged: let go of those that are too old or too many */
 /* apply_orphans.c: which rows are orphans (DESIGN.md section 4, step 3). */
 /* A row of a table that references or is referenced is seen otherwise by steps 1 and 2 than before, or has other values: before and after by

@@ -290,6 +290,8 @@ static quartet_status merge_row(struct applying *a, struct slice key, struct row
         rc = row_apply(&row, &t->rows, op, &a->writer, &a->row, &changed, a->err);
     if (rc == QUARTET_OK)
         rc = apply_conflicts_after(a, &row, key, op, changed, &conflicts);
+    if (rc == QUARTET_OK && changed && t->rowid_key && (op->flags & ROW_OP_INSERT) != 0 && !d->recovering)
+        apply_conflicts_twice(a, &row, key);
     if (rc != QUARTET_OK || !changed)
         return rc;
     bool live = row_live(&row);

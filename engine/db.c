@@ -366,7 +366,7 @@ void db_tick(db *d)
     if (rc == QUARTET_OK && d->held != NULL)
         rc = take_held(d, &err);
     bool released = commit_log_end(d->log) > before && !plant_is(PLANT_HELD_NOT_SYNCED);
-    if (rc != QUARTET_OK)
+    if (rc != QUARTET_OK && !d->fenced) /* that was told once */
         log_line(d->env, LOG_WARN, "db", "%s", err.text);
     pthread_mutex_unlock(&d->commit_lock);
     /* Nobody has just delivered these, so nobody would ask for them to be made durable, and peers are told of what is durable only. */
@@ -388,6 +388,7 @@ void db_stats(db *d, struct db_stats *out)
     out->log_bytes = commit_log_bytes(d->log);
     pthread_mutex_lock(&d->commit_lock);
     out->held_batches = d->held_count;
+    out->keys_twice = atomic_load(&d->keys_twice);
     out->apply_no = d->applied_no;
     out->last_stamp = d->clock.last;
     pthread_mutex_unlock(&d->commit_lock);

@@ -104,6 +104,7 @@ struct db_stats {
     uint64_t commits, remote_deltas, remote_rows, rows_written, log_bytes, held_batches, apply_no;
     struct kv_stats kv;
     hlc_stamp last_stamp;
+    uint64_t keys_twice; /* assigned keys that two runs of a slot gave, found since it was opened */
 };
 void db_stats(db *d, struct db_stats *out);
 /* Can it take writes? The lasting failure of log or store (disk full, I/O), or QUARTET_OK. */

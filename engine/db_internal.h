@@ -87,7 +87,7 @@ struct table_state { /* per table id; owned by db.tables */
     uint64_t hidden_count;    /* how many they are */
     int64_t next_key;      /* highest assigned key + 1 (or + 4); 0: not known. keys_lock */
     uint32_t key_users;    /* transactions that took keys from it */
-    bool key_known;        /* member: highest_own was looked up */
+    uint64_t key_epoch;    /* next_key is of this db.key_epoch; keys_lock */
     atomic_uint_fast64_t written, stats_old_at; /* rows since the database was opened; stats.c */
     struct table_stats *stats;                  /* stats.c's; tables_lock */
 };
@@ -180,6 +180,10 @@ struct db {
     atomic_uint_fast64_t history_ms;   /* history_retention; 0: none is kept */
     atomic_uint_fast64_t history_from; /* stamps below it cannot be read any longer, whatever the retention says now; raised under commit_lock */
     struct db_purge purge;
+    bool own_behind;      /* in this run the members knew more of the own slot than this directory did: table_assign.c */
+    bool own_apart;       /* another process ran the own slot after every member had answered: assigned keys stay away from the known ones for this run */
+    atomic_uint_fast64_t key_epoch; /* raised where a new place for assigned keys is to be found */
+    atomic_uint_fast64_t keys_twice; /* births of one assigned key in two runs of a slot (apply_conflicts.c) */
     uint64_t run; /* a member's: the incarnation that its chain has, or will have, in this run; 0: not a member */
     struct own_since *owns; /* by position */
     uint32_t own_count, own_cap;
@@ -231,6 +235,8 @@ quartet_status db_writable(db *d, struct err *err); /* also not behind what the 
 /* What takes more memory than this goes through files. */
 size_t db_large_bytes(const db *d);
 struct kv_run_place db_run_place(const db *d); /* of such files */
+/* A batch of this node's slot came that its run did not write. commit_lock held. */
+void db_heard_of_own_slot(db *d, bool unknown_chain);
 void db_break(db *d); /* log or store failed: no more commits until it is opened again */
 void db_notify(db *d);
 

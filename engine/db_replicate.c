@@ -40,6 +40,8 @@ static quartet_status take(db *d, struct slice bytes, const struct batch_header 
         *result = DELIVER_LATER; /* if somebody needs it */
         return QUARTET_OK;
     }
+    if (rc == QUARTET_OK && h->chain.slot == d->identity.slot)
+        db_heard_of_own_slot(d, at->fresh);
     struct chain_state *s = rc == QUARTET_OK ? db_chain(d, chain, err) : NULL;
     struct held_batch *b = s == NULL ? NULL : held_new(chain, h, bytes, err);
     bool rest, bad;

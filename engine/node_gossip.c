@@ -105,7 +105,8 @@ static quartet_status status(void *ctx, struct gossip_status *out, struct err *e
         out->incarnation = db_incarnation(g->d);
         out->wall_us = g->env->ops->wall_us(g->env);
         out->floor = stats.last_stamp;
-        out->state = (uint8_t)(db_is_fenced(g->d) ? GOSSIP_STATE_FENCED : db_is_behind(g->d) ? GOSSIP_STATE_TOO_OLD : GOSSIP_STATE_READY);
+        out->state = (uint8_t)(db_is_fenced(g->d) ? GOSSIP_STATE_FENCED : db_is_behind(g->d) ? GOSSIP_STATE_TOO_OLD
+                               : stats.held_batches > 0 ? GOSSIP_STATE_CATCHING_UP : GOSSIP_STATE_READY);
         out->hash_bytes = 16;
         store_le64(out->hash, hash.lo);
         store_le64(out->hash + 8, hash.hi);
@@ -186,7 +187,7 @@ static void peer_status(void *ctx, uint8_t slot, const struct gossip_status *s)
     note_disk(g, slot, s);
     note_applied(g, slot, s);
     node_behind_status(g, slot, s);
-    if (g->identity.members_answered)
+    if (g->identity.members_answered || s->state == GOSSIP_STATE_CATCHING_UP) /* of what waits there its vectors tell nothing */
         return;
     struct buf applied = {0}, durable = {0};
     struct idvec ours = {0};

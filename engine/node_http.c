@@ -44,6 +44,7 @@ static void put_metrics(struct node *n, struct buf *out)
     put_metric(out, "quartet_rows_written_total", "counter", "rows written by transactions of this node", (double)s.rows_written);
     put_metric(out, "quartet_remote_deltas_total", "counter", "deltas of other nodes applied", (double)s.remote_deltas);
     put_metric(out, "quartet_remote_rows_total", "counter", "rows merged from other nodes", (double)s.remote_rows);
+    put_metric(out, "quartet_keys_assigned_twice_total", "counter", "keys that two runs of one slot gave to two rows", (double)s.keys_twice);
     put_metric(out, "quartet_held_batches", "gauge", "batches that wait for what they depend on", (double)s.held_batches);
     put_metric(out, "quartet_log_bytes", "gauge", "commit log on disk", (double)s.log_bytes);
     put_metric(out, "quartet_buffer_bytes", "gauge", "write buffer in memory", (double)s.kv.buffer_bytes);

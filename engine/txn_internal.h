@@ -27,6 +27,7 @@ struct own_catalog {
 struct taken_keys { /* assigned INTEGER PRIMARY KEYs of one table */
     struct table_state *state;
     int64_t next;         /* the next this transaction would take; 0: look */
+    uint64_t epoch;       /* next is of this db.key_epoch */
     apply_no statement;   /* that took the last one */
 };
 
