@@ -19,6 +19,7 @@
 #define SIM_HEAL_US 120000000u /* the healed cluster must agree within this */
 #define SIM_WRITES_MAX 4096u   /* of one node */
 #define SIM_LOADS_MAX 32u
+#define SIM_LOADS_FIRST 9u /* drawn with the other options; later ones for themselves */
 #define SIM_FAULT_KINDS_MAX 24u
 #define SIM_EVENTS_MAX 4096u
 
@@ -99,6 +100,7 @@ struct sim_node {
     bool memory;                      /* an allocation of its transaction is made to fail */
     struct fault_env aside;           /* an older copy of its files, or the newer one while that is in use */
     bool has_aside;
+    bool lied;           /* its disk lost what it had said was on it */
     bool restored;       /* it goes on with an older disk: the cluster may have gone on without what that holds */
     struct sim_run_had had[SIM_RUNS_MAX]; /* oldest first; sim_purge.c's */
     uint32_t had_count;
@@ -148,6 +150,8 @@ struct sim {
     struct sim_batch *batches;
     size_t batch_count, batch_cap;
     uint64_t event_hash, events;
+    bool frozen_out;   /* a slot was frozen because its disk forgot what it had signed, and signed again: so it must be, and the run ends */
+    bool came_back;    /* a disk that was put aside is used again */
     bool liar;         /* the last node signed two histories */
     uint64_t forks;    /* and somebody took the second one */
     uint64_t committed, failed_txns, crashes, partitions, messages, lost, replaced;

@@ -135,7 +135,7 @@ static void stop_for_a_while(struct sim *s, uint8_t slot, bool keep_unsynced)
     struct sim_node *n = &s->nodes[slot];
     n->keep_unsynced = keep_unsynced;
     if (n->env.lying_sync && !keep_unsynced) {
-        n->damaged = give_up_disk(s, slot);
+        n->damaged = n->lied = give_up_disk(s, slot);
         n->keep_unsynced = !n->damaged; /* where it would lose what nobody else is known to have, it is merely killed */
     }
     sim_stop_node(s, slot);
@@ -212,6 +212,7 @@ static void restore(struct sim *s, uint8_t slot)
     fault_env_restart(&n->env, true);
     fault_env_swap_files(&n->env, &n->aside);
     fault_env_die(&n->env);
+    s->came_back = s->came_back || n->restored; /* what was put aside by the first */
     n->restored = true;
     s->replaced++;
 }

@@ -139,7 +139,7 @@ void sim_work_step(struct sim *s, uint8_t slot, const struct sim_load *load)
         struct err ignored = ERR_INIT;
         (void)sim_sql(n, "ROLLBACK", NULL, &ignored); /* a node that is going down cannot do even that */
     }
-    bool frozen = rc == QUARTET_READONLY && s->liar && slot + 1u == s->o.nodes;
+    bool frozen = rc == QUARTET_READONLY && ((s->liar && slot + 1u == s->o.nodes) || n->restored || n->lied); /* the cluster went on without it */
     if (!refused && !frozen && !is_excused(n, rc, memory))
         sim_fail(s, "node %u: transaction %llu (%s) failed on a healthy node: %s", (unsigned)slot, (unsigned long long)t.k, load->name, err.text);
 }
