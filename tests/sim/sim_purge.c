@@ -160,6 +160,7 @@ void sim_purge_quiet(struct sim *s)
     sim_converge(s);
     for (uint64_t until = s->now_us + QUIET_US + db_history_ms(s->nodes[0].d) * 1000; s->now_us < until && s->failure[0] == '\0';)
         sim_tick(s);
+    sim_converge(s); /* nodes tidy up by transactions of their own (share_move.c) */
     for (uint32_t k = 0; k < s->o.nodes; k++)
         for (int pass = 0; pass < 2 && s->failure[0] == '\0'; pass++) /* entries of history, and the rows that they held */
             if (sim_sweep(&s->nodes[k], pass == 0, &err) != QUARTET_OK)
