@@ -75,6 +75,19 @@ static bool others_have(const struct sim *s, const struct sim_batch *b, const st
     return false;
 }
 
+/* What it has for good: on its disk, and not waiting there for what may be lost. */
+static bool safe_vector(struct sim_node *n, struct idvec *out, struct err *err)
+{
+    struct idvec applied = {0};
+    bool ok = sim_vector(n, true, out, err) && sim_vector(n, false, &applied, err);
+    for (uint32_t i = 0; ok && i < out->count; i++) {
+        uint64_t number = idvec_number(&applied, out->e[i].chain);
+        out->e[i].number = number < out->e[i].number ? number : out->e[i].number;
+    }
+    idvec_deinit(&applied);
+    return ok;
+}
+
 static void count_out(struct sim *s, const struct idvec *vectors, uint32_t up, bool (*known)[SIM_WRITES_MAX])
 {
     for (uint32_t k = 0; k < s->o.nodes; k++)
@@ -99,7 +112,7 @@ static bool give_up_disk(struct sim *s, uint8_t slot)
         struct sim_node *n = &s->nodes[k];
         bool leaves = s->o.faults[SIM_FAULT_FORK] > 0 && s->o.nodes >= 3 && k == s->o.nodes - 1;
         if (k == slot || leaves || !n->up || n->sick || n->damaged || n->env.lying_sync || n->env.disk_bytes > 0 || db_sync_remote(n->d, &err) != QUARTET_OK ||
-            !sim_vector(n, true, &vectors[k], &err))
+            !safe_vector(n, &vectors[k], &err))
             continue;
         up |= 1u << k;
         if (mark_known(n, known, &err) != QUARTET_OK)
