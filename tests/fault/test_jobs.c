@@ -619,11 +619,12 @@ static bool work_on(const struct options *o, struct run *r)
     r->kind = NULL;
     r->n = 0;
     prng_seed(&r->prng, o->seed);
-    if (o->kind == NULL || strcmp(o->kind, "cut") == 0) {
-        (void)once(r, o->cuts);
+    uint64_t cuts = o->kind == NULL || strcmp(o->kind, "cut") == 0 ? o->cuts : 0;
+    if (cuts > 0) {
+        (void)once(r, cuts);
         failures += r->failed;
     }
-    printf("jobs: %s: %llu failures tried, %llu power cuts\n", r->job->name, (unsigned long long)tried, (unsigned long long)o->cuts);
+    printf("jobs: %s: %llu failures tried, %llu power cuts\n", r->job->name, (unsigned long long)tried, (unsigned long long)cuts);
     fflush(stdout);
     return failures == 0;
 }
