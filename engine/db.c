@@ -128,6 +128,16 @@ struct env *db_env(db *d)
     return d->env;
 }
 
+const char *db_path(const db *d)
+{
+    return d->path;
+}
+
+bool db_is_in_memory(const db *d)
+{
+    return d->options.in_memory || d->options.base_in_memory;
+}
+
 static quartet_status sync_log(void *ctx, apply_no through, struct err *err)
 {
     db *d = ctx;

@@ -29,6 +29,8 @@ struct db_options {
 quartet_status db_open(struct env *env, const char *path, const struct db_options *options, db **out, struct err *err);
 quartet_status db_close(db *d, struct err *err); /* flushes; the handle is gone whatever is returned */
 struct env *db_env(db *d);
+const char *db_path(const db *d);   /* its directory; "": none */
+bool db_is_in_memory(const db *d);  /* its base; the log may have a disk */
 struct catalog *db_catalog(db *d); /* a new reference */
 void db_tick(db *d);               /* without threads: background work that is due; at least every 50 ms of the environment's time */
 

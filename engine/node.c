@@ -2,6 +2,7 @@
  * Who does what: sessions commit on their own threads; the worker signs what became durable and hands it to the network, and makes durable
  * what the network delivered, so that the network's thread never waits for a disk. Deltas are delivered on the network's thread. */
 #include "node_internal.h"
+#include "node_snapshot.h"
 
 #include <string.h>
 #include <time.h>
@@ -56,6 +57,7 @@ static void work(struct node *n, uint64_t *synced_at_ns)
     }
     server_notify_commit(n->server);
     db_tick(n->d);
+    node_snapshot_work(&n->gossip);
 }
 
 static void *run_worker(void *arg)
@@ -225,6 +227,11 @@ void node_stop(node *n)
     pthread_mutex_destroy(&n->lock);
     mem_free(n->backup_dir);
     mem_free(n);
+}
+
+bool node_wants_reopen(node *n)
+{
+    return node_snapshot_is_adopted(&n->gossip);
 }
 
 uint8_t node_slot(const node *n)

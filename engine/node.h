@@ -16,6 +16,7 @@ typedef struct node node;
  * QUARTET_CANTOPEN say what is wrong. Clients' backups go below backup_dir (copied; NULL: they are refused). `d` is borrowed and must outlive the node. */
 quartet_status node_start(db *d, const char *keys_dir, const char *backup_dir, node **out, struct err *err);
 void node_stop(node *n); /* NULL is allowed. Client sessions end; what was committed stays to be gossiped at the next start */
+bool node_wants_reopen(node *n); /* a snapshot waits: stop the node, close the database, open and start both again. Any thread */
 uint8_t node_slot(const node *n);
 const char *node_address(const node *n);
 
@@ -37,6 +38,7 @@ struct node_gossip {
     uint64_t delivered, refused, faults;
     struct node_lost lost[NODE_LOST_MAX];
     uint32_t lost_count;
+    struct node_snapshot *snapshot; /* node_snapshot.h; owned */
     void *news_ctx;
     /* Called after a batch was taken, and with what peers tell; on gossip's thread; may be NULL. */
     void (*news)(void *ctx);

@@ -2,6 +2,7 @@
  * Why apart from node.c: the simulator runs these same functions over a fake network, without sockets, threads or a real clock.
  * A batch's signer is looked up in the membership document here; everything else about a batch is the database's to judge. */
 #include "node.h"
+#include "node_snapshot.h"
 
 #include <string.h>
 
@@ -67,6 +68,8 @@ static enum gossip_verdict deliver(void *ctx, struct slice batch, uint8_t from, 
     if (rc == QUARTET_READONLY)
         return GOSSIP_BUSY; /* a node that the cluster left behind takes nothing more; what peers send is as good as before */
     /* A full disk, no memory: not the sender's fault, and the batch will be pulled again. */
+    if (rc == QUARTET_BUSY)
+        return GOSSIP_BUSY; /* a snapshot is about to take its place */
     if (result != DELIVER_REFUSED || rc == QUARTET_FULL || rc == QUARTET_NOMEM || rc == QUARTET_IO) {
         log_line(g->env, LOG_ERROR, "gossip", "a batch could not be taken: %s", err->text);
         return GOSSIP_BUSY;
@@ -134,6 +137,7 @@ static void peer_link(void *ctx, uint8_t slot, bool connected)
     struct node_gossip *g = ctx;
     if (!connected)
         db_peer_gone(g->d, slot);
+    node_snapshot_link(g, slot, connected);
     log_line(g->env, LOG_INFO, "gossip", "node %u is %s", (unsigned)slot, connected ? "connected" : "not connected any more");
 }
 
@@ -187,6 +191,7 @@ static void peer_status(void *ctx, uint8_t slot, const struct gossip_status *s)
     note_disk(g, slot, s);
     note_applied(g, slot, s);
     node_behind_status(g, slot, s);
+    node_snapshot_status(g, slot, s);
     if (g->identity.members_answered || s->state == GOSSIP_STATE_CATCHING_UP) /* of what waits there its vectors tell nothing */
         return;
     struct buf applied = {0}, durable = {0};
@@ -248,6 +253,8 @@ quartet_status node_gossip_init(struct node_gossip *g, db *d, const struct membe
         return err_set(err, QUARTET_AUTH, "the node key is not the one of slot %u in the membership document", (unsigned)key->slot);
     quartet_status rc = member_doc_copy(&g->doc, doc, err);
     if (rc == QUARTET_OK)
+        rc = node_snapshot_new(g, err);
+    if (rc == QUARTET_OK)
         rc = db_set_identity(d, &g->identity, err);
     if (rc == QUARTET_OK) {
         uint8_t others = 0;
@@ -265,6 +272,7 @@ quartet_status node_gossip_init(struct node_gossip *g, db *d, const struct membe
 
 void node_gossip_deinit(struct node_gossip *g)
 {
+    node_snapshot_free(g);
     member_doc_deinit(&g->doc);
     memset(g->identity.secret_key, 0, sizeof g->identity.secret_key);
 }
@@ -280,5 +288,6 @@ void node_gossip_host(struct node_gossip *g, struct gossip_host *out)
                                 .peer_status = peer_status,
                                 .peer_disk = peer_disk,
                                 .peer_fault = peer_fault,
-                                .too_old = too_old};
+                                .too_old = too_old,
+                                .snapshot = node_snapshot_message};
 }

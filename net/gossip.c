@@ -16,6 +16,8 @@
 #include "gossip_internal.h"
 #include "wire.h"
 
+#define SNAPSHOT_URGENT_BYTES 4096u
+
 void gossip_status_deinit(struct gossip_status *s)
 {
     idvec_deinit(&s->disk);
@@ -89,6 +91,7 @@ void gossip_free(gossip *g)
     idvec_deinit(&g->disk_was);
     buf_deinit(&g->scratch);
     buf_deinit(&g->served);
+    buf_deinit(&g->replies);
     mem_free(g);
 }
 
@@ -314,6 +317,30 @@ static void take_pong(struct gossip_peer_state *p, uint64_t sent_us, uint64_t no
     p->rtt_us = p->rtt_us == 0 ? rtt : (p->rtt_us * 7 + rtt) / 8;
 }
 
+/* [GM_SNAPSHOT, bytes]: the host's, in both directions. Small ones ask for more and overtake what is large. */
+static quartet_status ask_snapshot(gossip *g, uint8_t slot, struct slice bytes, struct err *err)
+{
+    struct gossip_peer_state *p = &g->peers[slot];
+    buf_clear(&g->replies);
+    quartet_status rc = g->host.snapshot(g->host.ctx, slot, bytes, &g->replies, err);
+    if (rc == QUARTET_OK)
+        rc = buf_check(&g->replies, err);
+    struct bytes_in in = bytes_in(g->replies.data, g->replies.len);
+    while (rc == QUARTET_OK && in.left > 0) {
+        uint32_t n = bytes_u32(&in);
+        const uint8_t *message = bytes_take(&in, n);
+        QASSERT(message != NULL && n <= GOSSIP_SNAPSHOT_BYTES_MAX);
+        if (p->queued_bytes >= GOSSIP_QUEUE_BYTES_MAX)
+            return QUARTET_OK; /* it is asked for again */
+        buf_clear(&g->scratch);
+        wire_put_array(&g->scratch, 2);
+        wire_put_u64(&g->scratch, GM_SNAPSHOT);
+        wire_put_bin(&g->scratch, slice_of(message, n));
+        rc = gossip_send_scratch(g, p, n < SNAPSHOT_URGENT_BYTES, err);
+    }
+    return rc;
+}
+
 static quartet_status dispatch(gossip *g, uint8_t slot, struct slice message, uint64_t now_us,
                                struct err *err)
 {
@@ -324,7 +351,7 @@ static quartet_status dispatch(gossip *g, uint8_t slot, struct slice message, ui
     struct bytes_in in = bytes_in(message.p, message.n);
     uint32_t fields = wire_array(&in);
     uint64_t kind = wire_u64(&in);
-    static const uint8_t fields_of[] = {0, 10, 2, 3, 4, 3, 4, 2, 2, 2};
+    static const uint8_t fields_of[] = {0, 10, 2, 3, 4, 3, 4, 2, 2, 2, 2};
     if (in.bad || kind == 0 || kind >= sizeof fields_of || fields != fields_of[kind])
         return err_set(err, QUARTET_CORRUPT, "a malformed message of %zu bytes", message.n);
     quartet_status rc = QUARTET_OK;
@@ -368,6 +395,11 @@ static quartet_status dispatch(gossip *g, uint8_t slot, struct slice message, ui
             return err_set(err, QUARTET_CORRUPT, "a malformed pong");
         take_pong(p, number, now_us);
         return QUARTET_OK;
+    case GM_SNAPSHOT:
+        batch = wire_bin(&in, GOSSIP_SNAPSHOT_BYTES_MAX);
+        if (in.bad || batch.n == 0 || g->host.snapshot == NULL)
+            return err_set(err, QUARTET_CORRUPT, "a malformed message about snapshots");
+        return ask_snapshot(g, slot, batch, err);
     }
     return err_set(err, QUARTET_CORRUPT, "an unknown message");
 }
@@ -458,6 +490,8 @@ static quartet_status tick_peer(gossip *g, uint8_t slot, bool status_due, uint64
         p->pulling = false;
         p->pull_not_before_us = now_us + 200000; /* somebody else first */
     }
+    if (rc == QUARTET_OK && g->host.snapshot != NULL && p->status_at_us > 0)
+        rc = ask_snapshot(g, slot, slice_of(NULL, 0), err);
     return rc;
 }
 

@@ -13,7 +13,7 @@
 #include "crdt/delta_sign.h"
 #include "idvec.h"
 
-#define GOSSIP_VERSION            3u
+#define GOSSIP_VERSION            4u
 #define GOSSIP_MESSAGE_BYTES_MAX  (4u << 20)
 #define GOSSIP_QUEUE_BYTES_MAX    (4u << 20) /* waiting for one peer; past it pushes are dropped */
 #define GOSSIP_PULL_BYTES         (512u << 10) /* asked for, and served, at once */
@@ -24,6 +24,7 @@
 #define GOSSIP_PING_INTERVAL_US   150000u
 #define GOSSIP_PULL_TIMEOUT_US    2000000u /* then somebody else is asked */
 #define GOSSIP_HASH_BYTES_MAX     64u
+#define GOSSIP_SNAPSHOT_BYTES_MAX (512u << 10) /* of one message about snapshots */
 
 /* What the host says to a batch. */
 enum gossip_verdict {
@@ -72,7 +73,7 @@ quartet_status gossip_status_copy(struct gossip_status *to, const struct gossip_
                                   struct err *err);
 
 /* The host. All functions are called from the thread that calls gossip, and must not call gossip in
- * turn. None may be NULL. */
+ * turn. None may be NULL but the last. */
 struct gossip_host {
     void *ctx;
     /* Check, verify, append. `from`: the slot that sent it, which need not be its origin. */
@@ -99,6 +100,11 @@ struct gossip_host {
     /* This peer has deltas of the chain from `from` on, which are missing here, and can no longer
      * give them from its log. Others are asked. */
     void (*too_old)(void *ctx, uint8_t slot, struct chain_id chain, uint64_t from);
+    /* The host's own conversation about snapshots: a message of it came from this peer (untrusted), or, with bytes.p NULL, the peer is connected and it is
+     * time to say something. Append to *replies what is to be sent to it: each message with its u32 length before it, at most GOSSIP_SNAPSHOT_BYTES_MAX. Another
+     * status than QUARTET_OK: the peer's fault. May be NULL: then such a message is. */
+    quartet_status (*snapshot)(void *ctx, uint8_t slot, struct slice bytes, struct buf *replies,
+                               struct err *err);
 };
 
 typedef struct gossip gossip;

@@ -13,7 +13,8 @@ enum gossip_kind {
     GM_PULL_END = 6,
     GM_HAVE = 7,
     GM_PING = 8,
-    GM_PONG = 9
+    GM_PONG = 9,
+    GM_SNAPSHOT = 10
 };
 
 /* One message's bytes, shared by the queues of all peers it goes to. */
@@ -91,7 +92,7 @@ struct gossip {
     struct idvec known;          /* disk, and what the host accepted since */
     struct gossip_status status; /* ours, reused */
     uint64_t status_mine_at_us;  /* when it was asked: places its wall clock */
-    struct buf scratch, served;
+    struct buf scratch, served, replies;
     struct gossip_stashed stash[GOSSIP_STASH_BATCHES_MAX];
     uint32_t stash_count;
     size_t stash_bytes;

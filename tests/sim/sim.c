@@ -24,12 +24,16 @@ static void draw_faults(struct sim_options *o, struct prng *r)
         {SIM_FAULT_BACKUP, 0.15, 0.5}, {SIM_FAULT_RESTORE, 0.15, 0.3},  {SIM_FAULT_MEMORY, 0.15, 2},
         {SIM_FAULT_FORK, 0.15, 0.3},
     };
-    _Static_assert(sizeof how / sizeof *how == SIM_FAULT_COUNT, "one line for each");
+    _Static_assert(sizeof how / sizeof *how + 1 == SIM_FAULT_COUNT, "one line for each");
     for (size_t i = 0; i < sizeof how / sizeof *how; i++) {
         bool in = prng_chance(r, how[i].seeds);
         double rate = prng_unit(r) * how[i].most;
         o->faults[how[i].kind] = in ? rate : 0;
     }
+    struct prng own; /* so that all else of a seed is what it was before there was this one */
+    prng_seed(&own, o->seed ^ 0xc07106u);
+    bool in = prng_chance(&own, 0.3) && o->faults[SIM_FAULT_FORK] == 0; /* where two histories part is not found in a log that is gone */
+    o->faults[SIM_FAULT_CUT] = in ? 0.2 + prng_unit(&own) : 0;
 }
 
 void sim_options_draw(struct sim_options *o, uint64_t seed)
@@ -182,12 +186,8 @@ void sim_stop_node(struct sim *s, uint8_t slot)
     sim_note(s, "stop", slot, 0);
 }
 
-static void keep_batch(void *arg, struct slice batch, const struct batch_header *h)
+void sim_batch_add(struct sim *s, struct slice batch)
 {
-    struct sim_node *n = arg;
-    struct sim *s = n->sim;
-    struct err err = ERR_INIT;
-    (void)h; /* the bytes say it all */
     if (s->batch_count == s->batch_cap) {
         size_t cap = s->batch_cap == 0 ? 64 : s->batch_cap * 2;
         struct sim_batch *grown = mem_realloc(s->batches, cap, sizeof *grown);
@@ -204,7 +204,16 @@ static void keep_batch(void *arg, struct slice batch, const struct batch_header 
         return;
     }
     s->batches[s->batch_count++] = (struct sim_batch){.bytes = copy, .n = batch.n};
-    if (gossip_local_batch(n->g, batch, s->now_us, &err) != QUARTET_OK)
+}
+
+static void keep_batch(void *arg, struct slice batch, const struct batch_header *h)
+{
+    struct sim_node *n = arg;
+    struct sim *s = n->sim;
+    struct err err = ERR_INIT;
+    (void)h; /* the bytes say it all */
+    sim_batch_add(s, batch);
+    if (s->failure[0] == '\0' && gossip_local_batch(n->g, batch, s->now_us, &err) != QUARTET_OK)
         sim_fail(s, "node %u: %s", (unsigned)n->slot, err.text);
 }
 
@@ -234,6 +243,8 @@ static void node_round(struct sim *s, uint8_t slot)
         n->host.unsynced = false;
         rc = db_sync_remote(n->d, &err);
     }
+    if (rc == QUARTET_OK && sim_snapshot_round(s, slot))
+        return;
     if (rc == QUARTET_OK)
         rc = gossip_disk_moved(n->g, s->now_us, &err);
     if (rc == QUARTET_OK)

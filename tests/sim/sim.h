@@ -62,7 +62,8 @@ struct sim_options {
     X(BACKUP, "backup")        /* a copy of a node's files as they are */                                        \
     X(RESTORE, "old backup")   /* the node goes on with that copy; its disk is put aside, and comes back with the next */ \
     X(MEMORY, "out of memory") /* in the middle of a transaction */                                                     \
-    X(FORK, "two histories")   /* the last node signs others under the same numbers, and some hear of those; once (sim_fork.c) */
+    X(FORK, "two histories")   /* the last node signs others under the same numbers, and some hear of those; once (sim_fork.c) */ \
+    X(CUT, "logs cut")         /* all other nodes forget of their logs what they all have, whether this one has it or not (sim_snapshot.c) */
 enum sim_fault {
 #define X(name, text) SIM_FAULT_##name,
     SIM_FAULTS(X)
@@ -130,6 +131,7 @@ struct sim {
     struct prng prng; /* of the event at hand */
     struct prng net[SIM_NODES_MAX][SIM_NODES_MAX];
     uint64_t next_event;
+    struct sim_node *working; /* in a transaction: it is not closed under its session; NULL: none */
     uint32_t event_txns;   /* transactions of the event at hand */
     const bool *leave_out; /* by event number, SIM_EVENTS_MAX of them; NULL: nothing */
     bool narrate;          /* print each event that takes place */
@@ -154,7 +156,7 @@ struct sim {
     bool came_back;    /* a disk that was put aside is used again */
     bool liar;         /* the last node signed two histories */
     uint64_t forks;    /* and somebody took the second one */
-    uint64_t committed, failed_txns, crashes, partitions, messages, lost, replaced;
+    uint64_t committed, failed_txns, crashes, partitions, messages, lost, replaced, snapshots;
     char failure[2048]; /* empty: none so far */
     bool trace;
     struct buf log;     /* the nodes' log lines, told with a failure */
@@ -174,6 +176,7 @@ void sim_free(struct sim *s);
 /* for the files of the simulator */
 void sim_fail(struct sim *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void sim_note(struct sim *s, const char *what, uint64_t a, uint64_t b); /* into the event hash; printed where traced */
+void sim_batch_add(struct sim *s, struct slice batch); /* to all that were signed; copied */
 bool sim_start_node(struct sim *s, uint8_t slot);
 void sim_stop_node(struct sim *s, uint8_t slot); /* as a crash does */
 void sim_pump(struct sim *s, uint8_t slot);      /* send what gossip wants to send */
@@ -184,6 +187,8 @@ void sim_faults(struct sim *s);                  /* once a tick: those that fall
 void sim_faults_end(struct sim *s);              /* no more of them, and what they left is put right */
 void sim_faults_pass(struct sim *s);             /* disks have room again, nodes that failed stop */
 void sim_fork(struct sim *s);                    /* sim_fork.c */
+void sim_cut_logs(struct sim *s, uint8_t victim); /* sim_snapshot.c */
+bool sim_snapshot_round(struct sim *s, uint8_t slot); /* true: it took up a snapshot and is down */
 void sim_fork_end(struct sim *s);                /* who forked leaves: s->o.nodes is one less */
 /* A directory that the cluster went on without is emptied, as its operator would do. */
 void sim_replace_left_behind(struct sim *s, uint8_t slot);

@@ -279,6 +279,10 @@ static void strike(struct sim *s, uint32_t kind, uint8_t slot)
     case SIM_FAULT_FORK:
         sim_fork(s);
         return;
+    case SIM_FAULT_CUT:
+        sim_note(s, sim_fault_name(kind), slot, 0);
+        sim_cut_logs(s, slot);
+        return;
     case SIM_FAULT_CLOCK:
     case SIM_FAULT_HOUR:
     case SIM_FAULT_FREEZE:

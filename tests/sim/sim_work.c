@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "engine/db_snapshot.h"
 
 /* Made last: who has it has the tables of all loads. */
 static const char journal[] = "CREATE TABLE journal (node INTEGER, k INTEGER, id INTEGER, d INTEGER, PRIMARY KEY (node, k))";
@@ -99,6 +100,9 @@ static quartet_status run_txn(struct sim *s, struct sim_node *n, const struct si
 /* An error on a node that nothing is wrong with is a failure of the run. */
 static bool is_excused(const struct sim_node *n, quartet_status rc, bool memory_failed)
 {
+    bool left_behind = n->up && (db_is_behind(n->d) || db_is_sealed(n->d)); /* it waits for a snapshot, or for its opening with one */
+    if ((rc == QUARTET_READONLY || rc == QUARTET_BUSY) && left_behind)
+        return true;
     if (n->env.dead || n->sick || rc == QUARTET_OK || rc == QUARTET_SERIALIZATION)
         return true;
     return (rc == QUARTET_FULL && n->env.disk_bytes > 0) || (rc == QUARTET_NOMEM && memory_failed);
@@ -119,7 +123,9 @@ void sim_work_step(struct sim *s, uint8_t slot, const struct sim_load *load)
         s->o.slow = 0; /* what fails is to be this node's, in this transaction */
         mem_fail_at(fail_at, false);
     }
+    s->working = n;
     quartet_status rc = run_txn(s, n, load, &t, &err);
+    s->working = NULL;
     memory = memory && mem_fail_hits() > 0;
     mem_fail_at(0, false);
     s->o.slow = slow;
