@@ -27,7 +27,7 @@ int quartet_cluster_init(const char *dir, int nodes, const char *const *addresse
     return (int)rc;
 }
 
-#define NODE_LOG_BYTES_MIN (UINT64_C(1) << 30) /* until nodes hand each other snapshots */
+#define NODE_LOG_BYTES_MIN (UINT64_C(1) << 30) /* past it an empty node, or one put back to an old copy, needs a snapshot, which is as large as the base */
 
 static quartet_status start(quartet_db *q, const struct quartet_node_config *config, struct quartet_node *out, struct err *err)
 {
@@ -80,6 +80,11 @@ int quartet_node_start(quartet_db *q, const struct quartet_node_config *config, 
     }
     *out = n;
     return QUARTET_OK;
+}
+
+int quartet_node_wants_reopen(quartet_node *n)
+{
+    return n != NULL && node_wants_reopen(n->n);
 }
 
 int quartet_node_stop(quartet_node *n)

@@ -92,7 +92,7 @@ quartet_status db_writable(db *d, struct err *err)
     if (rc != QUARTET_OK || from == 0)
         return rc;
     return err_set(err, QUARTET_READONLY, "too old: this node lacks delta %llu of slot %u, which no member's log holds any longer (it was away too long, or has an old copy of its directory). "
-                                          "It can be read and dumped only; OPERATIONS.md, \"A node that was left behind\"",
+                                          "It can be read and dumped until it has taken a member's snapshot; OPERATIONS.md, \"A node that was left behind\"",
                    (unsigned long long)from, (unsigned)atomic_load(&d->behind_slot));
 }
 

@@ -1,10 +1,10 @@
 /* node_behind.c - a node that lacks what no member's log holds any longer: it was away until the logs were cut, or was started from an old copy of its directory.
+ * It takes a member's state in the place of its own then (node_snapshot.c). Until that is done:
  * What it does: nothing of the chains that have the gap is taken, nor what was written on top of it, so nothing that has ended elsewhere comes alive by way of it; it takes no
  *   writes of clients, tells the members (GOSSIP_STATE_TOO_OLD), its log and every refused write why, and can be read and dumped. What it wrote before is taken by the others:
  *   an operation on a birth that is gone there counts as one on a birth that has ended, here as there.
  * Why only once every other member has said so, or has told that it lacks the deltas too: one that is away may have them, and then the node catches up when that one comes.
- * Why not by purge vectors: deltas come in the order of their causes, so who pulls what it lacks learns a row's end before anything that came of it. Only a snapshot, which is no
- *   sequence of deltas, needs the purge vector (DESIGN.md section 7).
+ * Why not by purge vectors: deltas come in the order of their causes, so who pulls what it lacks learns a row's end before anything that came of it; and a snapshot replaces all rows.
  * Not here: what of the log goes (db_trim.c), who is asked (net/gossip_pull.c). */
 #include "node.h"
 
@@ -29,12 +29,12 @@ static uint8_t others(const struct node_gossip *g)
     return bits;
 }
 
-/* What came after all is no longer missing. */
+/* What came after all is no longer missing, nor what nobody has any longer: it went with the disk of who had it. */
 static void drop_found(struct node_gossip *g)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < g->lost_count; i++)
-        if (db_lacks(g->d, g->lost[i].chain, g->lost[i].from))
+        if (db_lacks(g->d, g->lost[i].chain, g->lost[i].from) && (g->lost[i].gone != 0 || (g->lost[i].lacks & others(g)) != others(g)))
             g->lost[kept++] = g->lost[i];
     g->lost_count = kept;
 }
@@ -65,6 +65,7 @@ void node_behind_gone(struct node_gossip *g, uint8_t slot, struct chain_id chain
     if (x->from != from) /* some of it came meanwhile */
         *x = (struct node_lost){.chain = chain, .from = from};
     x->gone |= (uint8_t)(1u << slot);
+    x->lacks &= (uint8_t)~(1u << slot);
     log_line(g->env, LOG_WARN, "gossip", "node %u no longer has delta %llu of slot %u in its log: another member is asked for it", (unsigned)slot, (unsigned long long)from,
              (unsigned)chain.slot);
     look(g);
@@ -75,7 +76,10 @@ void node_behind_status(struct node_gossip *g, uint8_t slot, const struct gossip
     for (uint32_t i = 0; i < g->lost_count; i++) {
         struct node_lost *x = &g->lost[i];
         uint8_t bit = (uint8_t)(1u << slot);
-        x->lacks = idvec_number(&s->disk, x->chain) < x->from ? x->lacks | bit : x->lacks & (uint8_t)~bit;
+        bool lacks = idvec_number(&s->disk, x->chain) < x->from;
+        x->lacks = lacks ? x->lacks | bit : x->lacks & (uint8_t)~bit;
+        if (lacks) /* also one that had it, and has another disk now */
+            x->gone &= (uint8_t)~bit;
     }
     if (g->lost_count > 0)
         look(g);

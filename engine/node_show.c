@@ -1,6 +1,7 @@
 /* node_show.c - SHOW CLUSTER: each member as this node sees it, its own line among them.
  * Lag is counted against what this node has applied; hashes are compared only where vectors are equal, since only then they must be. */
 #include "node_internal.h"
+#include "node_snapshot.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -65,7 +66,7 @@ static const char *state_text(const struct server_peer_view *p, const struct gos
 }
 
 /* `s`: what the member last said of itself. */
-static quartet_status one_line(const struct server_peer_view *p, bool frozen, const struct gossip_status *s, const struct gossip_status *own,
+static quartet_status one_line(const struct server_peer_view *p, const char *state, const struct gossip_status *s, const struct gossip_status *own,
                                struct arena *a, struct value *row, struct err *err)
 {
     struct buf text = {0};
@@ -75,7 +76,7 @@ static quartet_status one_line(const struct server_peer_view *p, bool frozen, co
     row[0] = value_int(p->slot);
     buf_str(&text, p->address);
     quartet_status rc = text_value(a, &text, &row[1], err);
-    buf_printf(&text, "%s%s", frozen ? "frozen: signed two histories" : state_text(p, s), p->self ? " (this node)" : "");
+    buf_str(&text, state);
     if (rc == QUARTET_OK)
         rc = text_value(a, &text, &row[2], err);
     if (rc == QUARTET_OK && known) {
@@ -102,12 +103,23 @@ static quartet_status show_member(struct node *n, const struct server_peer_view 
                                   struct value *row, struct err *err)
 {
     struct gossip_status told = {0};
+    struct buf state = {0}, more = {0};
+    if (p->self)
+        node_snapshot_text(&n->gossip, &more);
     pthread_mutex_lock(&n->lock);
     quartet_status rc = gossip_status_copy(&told, p->self ? own : &n->peer_status[p->slot], err);
     pthread_mutex_unlock(&n->lock);
+    buf_printf(&state, "%s%s", db_slot_frozen(n->d, p->slot) ? "frozen: signed two histories" : state_text(p, &told), p->self ? " (this node)" : "");
+    if (more.len > 0)
+        buf_printf(&state, "; %.*s", (int)more.len, (const char *)more.data);
+    buf_u8(&state, 0);
     if (rc == QUARTET_OK)
-        rc = one_line(p, db_slot_frozen(n->d, p->slot), &told, own, a, row, err);
+        rc = more.failed ? err_nomem(err) : buf_check(&state, err);
+    if (rc == QUARTET_OK)
+        rc = one_line(p, (const char *)state.data, &told, own, a, row, err);
     gossip_status_deinit(&told);
+    buf_deinit(&state);
+    buf_deinit(&more);
     return rc;
 }
 

@@ -192,6 +192,8 @@ static quartet_status take_piece(struct node_gossip *g, uint8_t slot, struct byt
     snapshot_piece_hash(g, slot, stream, piece, last != 0, before, slice_of(bytes, n), hash);
     if (donor == NULL || memcmp(before, t->hash, sizeof t->hash) != 0 || crypto_sign_verify_detached(signature, hash, sizeof hash, donor->public_key) != 0)
         return err_set(err, QUARTET_CORRUPT, "a piece of a snapshot that is not signed by its donor, or does not follow the one before");
+    if (t->bytes + n > NODE_SNAPSHOT_BYTES_MAX)
+        return err_set(err, QUARTET_LIMIT, "a snapshot of more than %llu bytes", (unsigned long long)NODE_SNAPSHOT_BYTES_MAX);
     struct err why = ERR_INIT;
     if (g->env->ops->pwrite(t->f, bytes, n, t->bytes, &why) != QUARTET_OK) {
         log_line(g->env, LOG_WARN, "gossip", "the snapshot of node %u cannot be kept: %s", (unsigned)slot, why.text);

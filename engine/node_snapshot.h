@@ -5,6 +5,7 @@
 #include "node.h"
 
 #define NODE_SNAPSHOT_PIECE_BYTES (256u << 10)
+#define NODE_SNAPSHOT_BYTES_MAX ((uint64_t)1 << 40) /* of one stream */
 #define NODE_SNAPSHOT_WINDOW 8u              /* pieces that may be asked for and not be here yet */
 #define NODE_SNAPSHOT_TICK_BYTES (2u << 20)  /* given per call of gossip's tick (50 ms): so commits of the donor go on, 40 MiB/s */
 #define NODE_SNAPSHOT_KEPT_MS 30000u         /* a donor keeps for who does not ask: a cut link comes back */

@@ -161,6 +161,9 @@ struct quartet_node_config {
 };
 /* Make an open embedded database a member of its cluster, until stopped. The database must be empty or belong to this member. */
 QUARTET_API int quartet_node_start(quartet_db *db, const struct quartet_node_config *config, quartet_node **node);
+/* 1: the node was too far behind the cluster and has taken another member's state, which the next opening of the database begins with (docs/OPERATIONS.md, "A node that was left behind"):
+ * stop the node, close all connections to the database, open it and start the node again. Until then it is read only. Any thread; ask now and then. */
+QUARTET_API int quartet_node_wants_reopen(quartet_node *node);
 QUARTET_API int quartet_node_stop(quartet_node *node); /* NULL is allowed; before the last quartet_close */
 
 #ifdef __cplusplus

@@ -116,19 +116,23 @@ static int run_init(int argc, char **argv)
     return 0;
 }
 
-/* Wait for a signal to end, without a handler that could miss one. */
-static int wait_for_end(const sigset_t *set)
+/* How run_node's wait ended. */
+enum { ENDED, FAILED, REOPEN };
+
+/* Wait for a signal to end, without a handler that could miss one, or until the node has taken another member's state. */
+static int wait_for_end(const sigset_t *set, quartet_node *node)
 {
-    for (;;) {
-        int sig = 0;
-        int rc = sigwait(set, &sig);
-        if (rc != 0) {
-            fprintf(stderr, "quartetd: sigwait: %s\n", strerror(rc));
-            return 1;
-        }
+    const struct timespec look = {.tv_nsec = 100000000};
+    while (!quartet_node_wants_reopen(node)) {
+        int sig = sigtimedwait(set, NULL, &look);
         if (sig == SIGINT || sig == SIGTERM)
-            return 0;
+            return ENDED;
+        if (sig < 0 && errno != EAGAIN && errno != EINTR) {
+            fprintf(stderr, "quartetd: sigtimedwait: %s\n", strerror(errno));
+            return FAILED;
+        }
     }
+    return REOPEN;
 }
 
 struct limit_options { /* NULL: the default */
@@ -156,20 +160,12 @@ static bool set_limits(quartet_db *db, const struct limit_options *o)
     return ok;
 }
 
-static int run_node(const char *dir, const struct quartet_node_config *config, const struct limit_options *limits)
+/* From opening to closing. */
+static int run_once(const char *dir, const struct quartet_node_config *config, const struct limit_options *limits, const sigset_t *set, bool *told)
 {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGPIPE); /* a closed link is an error that the writer sees */
-    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0) { /* before any thread starts: all inherit it */
-        fprintf(stderr, "quartetd: sigprocmask: %s\n", strerror(errno));
-        return 1;
-    }
     quartet_db *db = NULL;
     quartet_node *node = NULL;
-    int status = 1;
+    int how = FAILED;
     if (quartet_open(dir, &db) != QUARTET_OK) {
         fprintf(stderr, "quartetd: %s\n", db != NULL ? quartet_errmsg(db) : "out of memory");
         goto done;
@@ -180,15 +176,35 @@ static int run_node(const char *dir, const struct quartet_node_config *config, c
         fprintf(stderr, "quartetd: %s\n", quartet_errmsg(db));
         goto done;
     }
-    printf("ready %s\n", quartet_where(db));
+    if (!*told) /* once: whoever started this process waits for it */
+        printf("ready %s\n", quartet_where(db));
+    *told = true;
     fflush(stdout);
-    status = wait_for_end(&set);
+    how = wait_for_end(set, node);
 done:
     if (quartet_node_stop(node) != QUARTET_OK || quartet_close(db) != QUARTET_OK) {
         fprintf(stderr, "quartetd: the node did not stop cleanly; the log brings everything back at the next start\n");
-        status = 1;
+        how = FAILED;
     }
-    return status;
+    return how;
+}
+
+static int run_node(const char *dir, const struct quartet_node_config *config, const struct limit_options *limits)
+{
+    sigset_t set;
+    bool told = false;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGPIPE); /* a closed link is an error that the writer sees */
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0) { /* before any thread starts: all inherit it */
+        fprintf(stderr, "quartetd: sigprocmask: %s\n", strerror(errno));
+        return 1;
+    }
+    int how;
+    while ((how = run_once(dir, config, limits, &set, &told)) == REOPEN)
+        ;
+    return how == ENDED ? 0 : 1;
 }
 
 int main(int argc, char **argv)

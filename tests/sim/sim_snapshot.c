@@ -118,8 +118,9 @@ bool sim_snapshot_round(struct sim *s, uint8_t slot)
         return false;
     s->snapshots++;
     sim_note(s, "snapshot", slot, 0);
-    n->keep_unsynced = s->snapshots % 2 == 0; /* killed, or without power: what it begins with is on its disk */
+    n->keep_unsynced = n->env.lying_sync || s->snapshots % 2 == 0; /* killed, or without power: what it begins with is on its disk, unless that lies */
     sim_stop_node(s, slot);
+    n->env.lying_sync = false;
     n->held_us = s->now_us;
     return true;
 }
