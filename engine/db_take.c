@@ -241,7 +241,7 @@ quartet_status take_batch(db *d, struct held_batch *b, bool *rest, bool *bad, st
             *rest = result == TAKE_WAITS;
             if (result != TAKE_DONE)
                 break;
-        } else if (!b->logged) { /* a snapshot brought it unsigned, or in part: whoever wrote on top of it names this batch */
+        } else if (!b->logged && b->last > d->state[b->chain]->head_number) { /* a snapshot brought it unsigned, or in part: whoever wrote on top of it names this batch */
             rc = log_batch(d, b, err);
             if (rc != QUARTET_OK)
                 break;
