@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/plant.h"
 #include "node_snapshot_internal.h"
 
 #define PART_FILE "snapshot.part"
@@ -294,6 +295,8 @@ static bool may_give(struct node_gossip *g, const struct gossip_status *s)
     struct buf applied = {0}, durable = {0};
     struct idvec ours = {0}, disk = {0};
     struct err ignored = ERR_INIT; /* then it may not */
+    if (plant_is(PLANT_SNAPSHOT_NOT_UPLOADED))
+        return s->state == GOSSIP_STATE_READY;
     bool may = s->state == GOSSIP_STATE_READY && db_vectors(g->d, &applied, &durable, &ignored) == QUARTET_OK && decode(slice_of(applied.data, applied.len), &ours) &&
                decode(slice_of(durable.data, durable.len), &disk) && idvec_covers(&s->disk, &ours) && idvec_covers(&s->disk, &disk);
     for (uint32_t i = 0; may && i < ours.count; i++)
