@@ -27,6 +27,32 @@ int quartet_cluster_init(const char *dir, int nodes, const char *const *addresse
     return (int)rc;
 }
 
+int quartet_cluster_change(const char *dir, const struct quartet_cluster_change *change, int *slot, uint64_t *epoch, char **errmsg)
+{
+    struct err err = ERR_INIT;
+    struct quartet_cluster_change full = {.size = sizeof full};
+    quartet_status rc;
+    int at = 0;
+    uint64_t made = 0;
+    if (errmsg != NULL)
+        *errmsg = NULL;
+    if (change != NULL)
+        memcpy(&full, change, change->size < sizeof full ? change->size : sizeof full);
+    if (dir == NULL || change == NULL)
+        rc = err_set(&err, QUARTET_MISUSE, "quartet_cluster_change: the directory with root.key and what to change are needed");
+    else if (sodium_init() < 0)
+        rc = err_set(&err, QUARTET_INTERNAL, "libsodium cannot be started");
+    else
+        rc = node_cluster_change(env_posix(), dir, &full, &at, &made, &err);
+    if (slot != NULL)
+        *slot = at;
+    if (epoch != NULL)
+        *epoch = made;
+    if (rc != QUARTET_OK && errmsg != NULL)
+        *errmsg = mem_strdup(err.text);
+    return (int)rc;
+}
+
 #define NODE_LOG_BYTES_MIN (UINT64_C(1) << 30) /* past it an empty node, or one put back to an old copy, needs a snapshot, which is as large as the base */
 
 static quartet_status start(quartet_db *q, const struct quartet_node_config *config, struct quartet_node *out, struct err *err)

@@ -12,6 +12,7 @@
 #include "include/quartet.h"
 
 #define WORKER_IDLE_MS 50u
+#define MEMBERSHIP_TURN_MS 1500u
 #define HAND_OVER_MS 500u /* a node that stops waits so long for its peers to have its last commits */
 #define SYNC_REMOTE_MS 5u /* peers' batches wait this long for an fdatasync that they share */
 
@@ -126,9 +127,29 @@ static void told_status(void *ctx, uint8_t slot, const struct gossip_status *s)
     node_peer_status(ctx, slot, s);
 }
 
+/* Kept for the next start: what knows the members is made once (server.c, db_trim.c), and a start takes a moment. */
+static void membership(void *ctx, struct slice doc_bytes, uint64_t epoch)
+{
+    struct node *n = ctx;
+    struct err err = ERR_INIT;
+    char path[NODE_PATH_BYTES_MAX];
+    if (epoch <= n->kept_epoch)
+        return;
+    quartet_status rc = path_join(path, sizeof path, n->keys_dir, NODE_MEMBER_FILE, &err);
+    if (rc == QUARTET_OK)
+        rc = env_write_file(n->env, path, doc_bytes.p, doc_bytes.n, &err);
+    if (rc != QUARTET_OK) {
+        log_line(n->env, LOG_ERROR, "node", "a newer membership (number %llu) cannot be kept: %s", (unsigned long long)epoch, err.text);
+        return; /* it comes again with the next link */
+    }
+    n->kept_epoch = epoch;
+    n->kept_ns = n->env->ops->mono_ns(n->env);
+    log_line(n->env, LOG_INFO, "node", "a newer membership came, number %llu; it holds from the next start of the node", (unsigned long long)epoch);
+}
+
 static quartet_status start_threads(struct node *n, struct err *err)
 {
-    struct server_host host = {.ctx = n, .http = node_http, .state = state_of};
+    struct server_host host = {.ctx = n, .http = node_http, .state = state_of, .membership = membership};
     node_gossip_host(&n->gossip, &host.gossip);
     node_session_host(n, &host.session);
     struct server_config config = {.env = n->env,
@@ -175,8 +196,11 @@ quartet_status node_start(db *d, const char *keys_dir, const char *backup_dir, n
     }
     if (backup_dir != NULL && (n->backup_dir = mem_strdup(backup_dir)) == NULL)
         rc = err_nomem(err);
+    if (rc == QUARTET_OK && (n->keys_dir = mem_strdup(keys_dir)) == NULL)
+        rc = err_nomem(err);
     if (rc == QUARTET_OK)
         rc = node_identity_read(n->env, keys_dir, &n->identity, err);
+    n->kept_epoch = n->identity.doc.epoch;
     if (rc == QUARTET_OK)
         rc = node_gossip_init(&n->gossip, d, &n->identity.doc, &n->identity.key, err);
     if (rc == QUARTET_OK) {
@@ -226,12 +250,20 @@ void node_stop(node *n)
     pthread_cond_destroy(&n->applied);
     pthread_mutex_destroy(&n->lock);
     mem_free(n->backup_dir);
+    mem_free(n->keys_dir);
     mem_free(n);
+}
+
+/* Members hear of a new membership at the same time: one after the other starts anew, so that there is always one to go to. */
+static bool membership_is_due(const node *n)
+{
+    uint64_t since = n->kept_ns;
+    return since != 0 && n->env->ops->mono_ns(n->env) - since >= (uint64_t)node_slot(n) * MEMBERSHIP_TURN_MS * 1000000u;
 }
 
 bool node_wants_reopen(node *n)
 {
-    return node_snapshot_is_adopted(&n->gossip);
+    return node_snapshot_is_adopted(&n->gossip) || membership_is_due(n);
 }
 
 uint8_t node_slot(const node *n)

@@ -11,6 +11,7 @@
 #include "net/member.h"
 
 typedef struct node node;
+struct quartet_cluster_change; /* quartet.h */
 
 /* Make `d` a member, with the keys in `keys_dir` (node.key, member.qm). Starts threads and binds ports. QUARTET_MISUSE, QUARTET_NET, QUARTET_AUTH,
  * QUARTET_CANTOPEN say what is wrong. Clients' backups go below backup_dir (copied; NULL: they are refused). `d` is borrowed and must outlive the node. */
@@ -66,6 +67,10 @@ void node_behind_status(struct node_gossip *g, uint8_t slot, const struct gossip
 /* quartet_cluster_init's work: dir/0 ... with keys/node.key and keys/member.qm each, dir/root.key, dir/admin.key, dir/admin.url. Nothing is overwritten. */
 quartet_status node_cluster_init(struct env *env, const char *dir, uint32_t nodes, const char *const *addresses, const char *const *http,
                                  struct err *err);
+/* dir/SLOT/keys with its key and the document, both new. */
+quartet_status node_write_keys(struct env *env, const char *dir, const struct member_key *key, const struct buf *doc, struct err *err);
+/* node_members.c: quartet_cluster_change's work. */
+quartet_status node_cluster_change(struct env *env, const char *dir, const struct quartet_cluster_change *what, int *slot, uint64_t *epoch, struct err *err);
 struct node_identity {
     struct member_key key;
     struct member_doc doc;

@@ -36,7 +36,7 @@ static quartet_status write_key(struct env *env, const char *dir, const char *na
     return rc;
 }
 
-static quartet_status write_node(struct env *env, const char *dir, const struct member_key *key, const struct buf *doc, struct err *err)
+quartet_status node_write_keys(struct env *env, const char *dir, const struct member_key *key, const struct buf *doc, struct err *err)
 {
     char slot[8], node_dir[NODE_PATH_BYTES_MAX], keys_dir[NODE_PATH_BYTES_MAX];
     snprintf(slot, sizeof slot, "%u", (unsigned)key->slot);
@@ -65,7 +65,9 @@ static quartet_status write_cluster(struct env *env, const char *dir, const stru
     if (rc == QUARTET_OK)
         rc = write_key(env, dir, NODE_ROOT_KEY, &keys->root, err);
     for (uint32_t k = 0; rc == QUARTET_OK && k < doc->node_count; k++)
-        rc = write_node(env, dir, &keys->nodes[k], &doc_bytes, err);
+        rc = node_write_keys(env, dir, &keys->nodes[k], &doc_bytes, err);
+    if (rc == QUARTET_OK)
+        rc = write_new(env, dir, NODE_MEMBER_FILE, &doc_bytes, err);
     if (rc == QUARTET_OK)
         rc = write_key(env, dir, "admin.key", &keys->clients[0], err);
     url_write(&url, doc, &keys->clients[0]);

@@ -287,30 +287,95 @@ static quartet_status make_key(struct env *env, enum member_key_kind kind, struc
     return env->ops->random(env, k->seed, sizeof k->seed, err);
 }
 
+static void finish_key(struct member_key *k, const struct member_doc *doc, const uint8_t *gate, uint8_t *public_key)
+{
+    uint8_t secret[64];
+    member_key_expand(k, secret, public_key);
+    sodium_memzero(secret, sizeof secret);
+    k->cluster = doc->cluster;
+    memcpy(k->gate, gate, sizeof k->gate);
+}
+
+quartet_status member_set_address(struct member_node *n, const char *address, const char *http, struct err *err)
+{
+    if (address == NULL || address[0] == '\0')
+        return err_set(err, QUARTET_MISUSE, "node %u has no address", (unsigned)n->slot);
+    quartet_status rc = copy_text(n->address, sizeof n->address, address, address_ok, "address", err);
+    if (rc == QUARTET_OK && http != NULL)
+        rc = copy_text(n->http, sizeof n->http, http, address_ok, "HTTP address", err);
+    return rc;
+}
+
+quartet_status member_set_zone(struct member_node *n, const char *zone, struct err *err)
+{
+    return copy_text(n->zone, sizeof n->zone, zone, name_ok, "zone", err);
+}
+
+quartet_status member_add_node(struct env *env, struct member_doc *doc, const uint8_t *gate, const char *address, const char *http,
+                               struct member_key *key, struct err *err)
+{
+    uint32_t at = 0; /* the lowest slot that is free; they stand in order */
+    while (at < doc->node_count && doc->nodes[at].slot == at)
+        at++;
+    if (doc->node_count >= SLOTS_MAX)
+        return err_set(err, QUARTET_LIMIT, "a cluster has at most %u nodes, and this one has them", SLOTS_MAX);
+    struct member_node n = {.slot = (uint8_t)at};
+    quartet_status rc = member_set_address(&n, address, http, err);
+    if (rc == QUARTET_OK)
+        rc = make_key(env, MEMBER_KEY_NODE, key, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    key->slot = n.slot;
+    finish_key(key, doc, gate, n.public_key);
+    memmove(&doc->nodes[at + 1], &doc->nodes[at], (doc->node_count - at) * sizeof doc->nodes[0]);
+    doc->nodes[at] = n;
+    doc->node_count++;
+    return QUARTET_OK;
+}
+
+quartet_status member_add_client(struct env *env, struct member_doc *doc, const uint8_t *gate, const char *name, struct member_key *key, struct err *err)
+{
+    for (uint32_t i = 0; i < doc->client_count; i++)
+        if (strcmp(doc->clients[i].name, name) == 0)
+            return err_set(err, QUARTET_MISUSE, "there is a client %s already", name);
+    if (doc->client_count >= MEMBER_CLIENTS_MAX)
+        return err_set(err, QUARTET_LIMIT, "there are %u clients, the most there can be", MEMBER_CLIENTS_MAX);
+    struct member_client *more = mem_realloc(doc->clients, doc->client_count + 1u, sizeof *more);
+    if (more == NULL)
+        return err_nomem(err);
+    doc->clients = more;
+    quartet_status rc = make_key(env, MEMBER_KEY_CLIENT, key, err);
+    if (rc == QUARTET_OK && name[0] == '\0')
+        rc = err_set(err, QUARTET_MISUSE, "a client needs a name");
+    if (rc == QUARTET_OK)
+        rc = copy_text(key->name, sizeof key->name, name, name_ok, "client name", err);
+    if (rc != QUARTET_OK)
+        return rc;
+    struct member_client *c = &doc->clients[doc->client_count++];
+    *c = (struct member_client){.flags = 0};
+    memcpy(c->name, key->name, sizeof c->name);
+    finish_key(key, doc, gate, c->public_key);
+    return QUARTET_OK;
+}
+
+bool member_remove_client(struct member_doc *doc, const char *name)
+{
+    for (uint32_t i = 0; i < doc->client_count; i++)
+        if (strcmp(doc->clients[i].name, name) == 0) {
+            doc->client_count--;
+            memmove(&doc->clients[i], &doc->clients[i + 1], (doc->client_count - i) * sizeof doc->clients[0]);
+            return true;
+        }
+    return false;
+}
+
 static quartet_status init_nodes(struct env *env, const struct member_plan *plan,
                                  const uint8_t *gate, struct member_doc *doc,
                                  struct member_keys *keys, struct err *err)
 {
     quartet_status rc = QUARTET_OK;
-    for (uint32_t i = 0; i < plan->node_count && rc == QUARTET_OK; i++) {
-        struct member_node *n = &doc->nodes[i];
-        struct member_key *k = &keys->nodes[i];
-        rc = make_key(env, MEMBER_KEY_NODE, k, err);
-        if (rc != QUARTET_OK)
-            break;
-        uint8_t secret[64];
-        member_key_expand(k, secret, n->public_key);
-        sodium_memzero(secret, sizeof secret);
-        n->slot = k->slot = (uint8_t)i;
-        k->cluster = doc->cluster;
-        memcpy(k->gate, gate, sizeof k->gate);
-        if (plan->address[i] == NULL || plan->address[i][0] == '\0')
-            return err_set(err, QUARTET_MISUSE, "node %u has no address", i);
-        rc = copy_text(n->address, sizeof n->address, plan->address[i], address_ok, "address", err);
-        if (rc == QUARTET_OK && plan->http[i] != NULL)
-            rc = copy_text(n->http, sizeof n->http, plan->http[i], address_ok, "HTTP address", err);
-    }
-    doc->node_count = plan->node_count;
+    for (uint32_t i = 0; i < plan->node_count && rc == QUARTET_OK; i++)
+        rc = member_add_node(env, doc, gate, plan->address[i], plan->http[i], &keys->nodes[i], err);
     return rc;
 }
 
@@ -318,25 +383,14 @@ static quartet_status init_clients(struct env *env, const struct member_plan *pl
                                    const uint8_t *gate, struct member_doc *doc,
                                    struct member_keys *keys, struct err *err)
 {
-    doc->clients = mem_zalloc(plan->client_count, sizeof *doc->clients);
     keys->clients = mem_zalloc(plan->client_count, sizeof *keys->clients);
-    if (doc->clients == NULL || keys->clients == NULL)
+    if (keys->clients == NULL)
         return err_nomem(err);
     quartet_status rc = QUARTET_OK;
     for (uint32_t i = 0; i < plan->client_count && rc == QUARTET_OK; i++) {
-        struct member_key *k = &keys->clients[i];
-        rc = make_key(env, MEMBER_KEY_CLIENT, k, err);
-        if (rc == QUARTET_OK)
-            rc = copy_text(k->name, sizeof k->name, plan->client_names[i], name_ok, "client name",
-                           err);
-        uint8_t secret[64];
-        member_key_expand(k, secret, doc->clients[i].public_key);
-        sodium_memzero(secret, sizeof secret);
-        memcpy(doc->clients[i].name, k->name, sizeof k->name);
-        k->cluster = doc->cluster;
-        memcpy(k->gate, gate, sizeof k->gate);
+        rc = member_add_client(env, doc, gate, plan->client_names[i], &keys->clients[i], err);
+        keys->client_count = i + 1;
     }
-    doc->client_count = keys->client_count = plan->client_count;
     return rc;
 }
 

@@ -102,4 +102,13 @@ quartet_status member_init(struct env *env, const struct member_plan *plan, stru
                            struct member_keys *keys, struct err *err);
 void member_keys_deinit(struct member_keys *keys); /* wipes */
 
+/* Changes of a document that is to be signed anew, with a higher epoch. The new node gets the lowest free slot; *key is filled in. QUARTET_LIMIT: there are four. */
+quartet_status member_add_node(struct env *env, struct member_doc *doc, const uint8_t *gate, const char *address, const char *http,
+                               struct member_key *key, struct err *err);
+quartet_status member_set_address(struct member_node *n, const char *address, const char *http, struct err *err); /* http NULL: stays */
+quartet_status member_set_zone(struct member_node *n, const char *zone, struct err *err);
+/* QUARTET_MISUSE: the name is taken, empty or not a name. */
+quartet_status member_add_client(struct env *env, struct member_doc *doc, const uint8_t *gate, const char *name, struct member_key *key, struct err *err);
+bool member_remove_client(struct member_doc *doc, const char *name); /* false: there is none */
+
 #endif

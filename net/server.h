@@ -97,6 +97,9 @@ struct server_host {
     void (*http)(void *ctx, const struct http_request *request, struct http_reply *reply);
     /* This node's state for clients (enum gossip_state). Any thread. */
     uint8_t (*state)(void *ctx);
+    /* A newer membership document of this cluster, in which this node is as it was; its signature has been verified. To be kept and used from the next start on. On
+     * the loop's thread; may come again; may be NULL. */
+    void (*membership)(void *ctx, struct slice doc_bytes, uint64_t epoch);
 };
 
 /* The host's table is copied; its contexts must stay. Of the configuration everything is borrowed

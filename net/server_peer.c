@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "server_internal.h"
 #include "url.h"
+#include "wire.h"
 
 #define DIAL_BACKOFF_MS_MIN  25u
 #define FAULT_BACKOFF_MS_MAX 60000u
@@ -60,6 +61,46 @@ static bool replaces(const server *s, const struct link *old, const struct link 
     return new_by <= old_by || now - old->heard_ms > OTHER_HEALTHY_MS;
 }
 
+/* ---- membership: who has the newer document gives it to the other, right after the handshake, which told both epochs ---- */
+
+#define MEMBERSHIP_KIND 32u /* beside gossip's kinds: [32, document] */
+
+static void give_membership(server *s, struct link *l)
+{
+    struct buf out = {0};
+    struct err err = ERR_INIT;
+    if (l->who.epoch >= s->doc.epoch)
+        return;
+    wire_put_array(&out, 2);
+    wire_put_u64(&out, MEMBERSHIP_KIND);
+    wire_put_bin(&out, s->config.doc_bytes);
+    if (buf_check(&out, &err) == QUARTET_OK)
+        server_link_send(l, slice_of(out.data, out.len)); /* without memory for it: with the next link */
+    buf_deinit(&out);
+}
+
+/* Is the message a document? *rc: whether it is a good one. */
+static bool take_membership(server *s, struct link *l, struct slice message, quartet_status *rc, struct err *err)
+{
+    struct bytes_in in = bytes_in(message.p, message.n);
+    struct member_doc doc = {0};
+    wire_array_of(&in, 2);
+    if (wire_u64(&in) != MEMBERSHIP_KIND || in.bad)
+        return false;
+    struct slice bytes = wire_bin(&in, MEMBER_DOC_BYTES_MAX);
+    *rc = !in.bad && in.left == 0 ? member_doc_decode(bytes, &s->doc.cluster, &doc, err) : err_set(err, QUARTET_CORRUPT, "a malformed membership message");
+    if (*rc == QUARTET_OK && doc.epoch > s->doc.epoch && s->host.membership != NULL) {
+        const struct member_node *self = member_find_slot(&doc, s->slot), *now = member_find_slot(&s->doc, s->slot);
+        if (self == NULL || memcmp(self->public_key, now->public_key, sizeof self->public_key) != 0)
+            log_line(s->env, LOG_ERROR, "net", "slot %u has a membership document (number %llu) in which this node is no member any more; it is not taken", l->slot,
+                     (unsigned long long)doc.epoch);
+        else
+            s->host.membership(s->host.ctx, bytes, doc.epoch);
+    }
+    member_doc_deinit(&doc);
+    return true;
+}
+
 void server_peer_established(struct link *l)
 {
     server *s = l->server;
@@ -90,6 +131,7 @@ void server_peer_established(struct link *l)
         server_link_close(l, err.text);
         return;
     }
+    give_membership(s, l);
     server_peer_flush(s, slot);
 }
 
@@ -154,7 +196,9 @@ void server_peer_message(struct link *l, struct slice message)
     if (s->peers[l->slot].link != l || s->stopping)
         return;
     s->peers[l->slot].heard_ms = l->heard_ms;
-    quartet_status rc = gossip_input(s->gossip, l->slot, message, server_now_us(s), &err);
+    quartet_status rc = QUARTET_OK;
+    if (!take_membership(s, l, message, &rc, &err))
+        rc = gossip_input(s->gossip, l->slot, message, server_now_us(s), &err);
     if (rc == QUARTET_NOMEM) {
         log_line(s->env, LOG_ERROR, "net", "slot %u: %s", l->slot, err.text);
         server_link_close(l, err.text); /* the next link begins with whole vectors */

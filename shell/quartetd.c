@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "doctor.h"
+#include "members.h"
 #include "quartet.h"
 
 #define EXIT_USAGE 64
@@ -24,6 +25,9 @@ static void usage(FILE *out)
           "           makes DIR/0 ... DIR/N-1 (key and membership of each node), DIR/root.key and DIR/admin.url;\n"
           "           N is 1 to 4 (4). One --host for all nodes on one machine (127.0.0.1), then node K uses PORT + K (7401)\n"
           "           and HTTP port + K (7501); or one --host per node, then all use the same ports.\n"
+          "       quartetd member DIR CHANGE\n"
+          "           one more node, another address, clients: a new membership, signed with DIR/root.key (`quartetd member` lists the changes).\n"
+          "           A running node that is given it (keys/member.qm, then SIGHUP) starts anew with it and passes it on.\n"
           "       quartetd status [URL]\n"
           "           a line for each node of the cluster; exit status 0 if all are well. URL: of admin.url, or QUARTET_URL.\n"
           "       quartetd doctor [--dir DIR/SLOT] [URL]\n"
@@ -127,6 +131,8 @@ static int wait_for_end(const sigset_t *set, quartet_node *node)
         int sig = sigtimedwait(set, NULL, &look);
         if (sig == SIGINT || sig == SIGTERM)
             return ENDED;
+        if (sig == SIGHUP) /* keys/member.qm is new */
+            return REOPEN;
         if (sig < 0 && errno != EAGAIN && errno != EINTR) {
             fprintf(stderr, "quartetd: sigtimedwait: %s\n", strerror(errno));
             return FAILED;
@@ -196,6 +202,7 @@ static int run_node(const char *dir, const struct quartet_node_config *config, c
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGPIPE); /* a closed link is an error that the writer sees */
     if (sigprocmask(SIG_BLOCK, &set, NULL) != 0) { /* before any thread starts: all inherit it */
         fprintf(stderr, "quartetd: sigprocmask: %s\n", strerror(errno));
@@ -211,6 +218,8 @@ int main(int argc, char **argv)
 {
     if (argc >= 2 && strcmp(argv[1], "init") == 0)
         return run_init(argc, argv);
+    if (argc >= 2 && strcmp(argv[1], "member") == 0)
+        return members_run(argc - 2, argv + 2);
     if (argc >= 2 && strcmp(argv[1], "status") == 0)
         return status_run(argc - 2, argv + 2);
     if (argc >= 2 && strcmp(argv[1], "doctor") == 0)

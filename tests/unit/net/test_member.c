@@ -99,8 +99,11 @@ static void test_init_limits(void)
     plan.address[0] = "a host:1";
     CU_ASSERT_EQUAL(member_init(&env.env, &plan, &doc, &keys, &err), QUARTET_MISUSE);
     const char *many[MEMBER_CLIENTS_MAX + 1];
-    for (uint32_t i = 0; i <= MEMBER_CLIENTS_MAX; i++)
-        many[i] = "a client with a name that is quite as long as a name can get";
+    char names[MEMBER_CLIENTS_MAX + 1][MEMBER_NAME_BYTES_MAX];
+    for (uint32_t i = 0; i <= MEMBER_CLIENTS_MAX; i++) {
+        (void)snprintf(names[i], sizeof names[i], "client %03u with a name that is as long as a name can get", i);
+        many[i] = names[i];
+    }
     plan = (struct member_plan){.node_count = 1,
                                 .address = {"a:1"},
                                 .client_names = many,
@@ -146,6 +149,49 @@ static void test_key_files(void)
     toy_cluster_deinit(&c);
 }
 
+/* Nodes get the lowest free slot, four at most; clients come and go by name; what is signed anew reads back. */
+static void test_changes(void)
+{
+    struct toy_cluster c;
+    struct err err = ERR_INIT;
+    struct member_key key = {0};
+    struct member_doc d = {0}, again = {0};
+    toy_cluster_init(&c, 2, NULL, 5);
+    CU_ASSERT_EQUAL_FATAL(member_doc_copy(&d, &c.doc, &err), QUARTET_OK);
+    const uint8_t *gate = c.keys.clients[0].gate;
+    CU_ASSERT_EQUAL(member_add_node(env_posix(), &d, gate, "", NULL, &key, &err), QUARTET_MISUSE);
+    CU_ASSERT_EQUAL(member_add_node(env_posix(), &d, gate, "third:1", "third:2", &key, &err), QUARTET_OK);
+    CU_ASSERT(key.kind == MEMBER_KEY_NODE && key.slot == 2 && d.node_count == 3);
+    uint8_t secret[64], public_key[32];
+    member_key_expand(&key, secret, public_key);
+    CU_ASSERT_EQUAL(memcmp(member_find_slot(&d, 2)->public_key, public_key, sizeof public_key), 0);
+    d.nodes[1] = d.nodes[2]; /* as if slot 1 had gone */
+    d.node_count = 2;
+    CU_ASSERT_EQUAL(member_add_node(env_posix(), &d, gate, "second:1", NULL, &key, &err), QUARTET_OK);
+    CU_ASSERT(key.slot == 1 && d.nodes[1].slot == 1 && d.nodes[2].slot == 2);
+    CU_ASSERT_EQUAL(member_add_node(env_posix(), &d, gate, "fourth:1", NULL, &key, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL(member_add_node(env_posix(), &d, gate, "fifth:1", NULL, &key, &err), QUARTET_LIMIT);
+    CU_ASSERT_EQUAL(member_set_address(&d.nodes[0], "moved:9", NULL, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL(member_set_zone(&d.nodes[0], "west", &err), QUARTET_OK);
+    CU_ASSERT_EQUAL(member_add_client(env_posix(), &d, gate, "alice", &key, &err), QUARTET_MISUSE);
+    CU_ASSERT_EQUAL(member_add_client(env_posix(), &d, gate, "", &key, &err), QUARTET_MISUSE);
+    CU_ASSERT_EQUAL(member_add_client(env_posix(), &d, gate, "carol", &key, &err), QUARTET_OK);
+    CU_ASSERT(member_remove_client(&d, "alice") && !member_remove_client(&d, "alice"));
+    d.epoch++;
+    struct buf bytes = {0};
+    err_clear(&err);
+    CU_ASSERT_EQUAL(member_doc_encode(&d, c.keys.root.seed, &bytes, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL_FATAL(member_doc_decode(slice_of(bytes.data, bytes.len), &c.doc.cluster, &again, &err), QUARTET_OK);
+    CU_ASSERT(again.epoch == 2 && again.node_count == 4 && again.client_count == 2);
+    CU_ASSERT_STRING_EQUAL(again.nodes[0].address, "moved:9");
+    CU_ASSERT_STRING_EQUAL(again.nodes[0].zone, "west");
+    CU_ASSERT_STRING_EQUAL(again.clients[1].name, "carol");
+    buf_deinit(&bytes);
+    member_doc_deinit(&d);
+    member_doc_deinit(&again);
+    toy_cluster_deinit(&c);
+}
+
 static void test_key_file_rights(void)
 {
     char path[] = "/tmp/quartet_test_key_XXXXXX";
@@ -169,6 +215,7 @@ const struct unit_test unit_tests[] = {
     {"document damage is refused everywhere", test_document_damage_is_refused_everywhere},
     {"document of another root is refused", test_document_of_another_root_is_refused},
     {"init limits", test_init_limits},
+    {"changes", test_changes},
     {"key files", test_key_files},
     {"key file rights", test_key_file_rights},
     {NULL, NULL},

@@ -272,6 +272,7 @@ static void test_a_node_that_stops_leaves_nothing_in_doubt(void)
     }
     int written = 0;
     for (int i = 0; i < STOPS; i++) {
+        TOY_UNTIL(t->nodes[0].sessions + t->nodes[1].sessions == CLIENTS);
         uint8_t slot = t->nodes[0].sessions >= t->nodes[1].sessions ? 0 : 1; /* where the clients are */
         struct toy_node *n = &t->nodes[slot];
         int before = n->writes;
@@ -290,6 +291,49 @@ static void test_a_node_that_stops_leaves_nothing_in_doubt(void)
     CU_ASSERT_EQUAL(t->nodes[0].writes + t->nodes[1].writes, written);
     CU_ASSERT(written > STOPS);
     toy_net_free(t);
+}
+
+static bool linked(struct toy_node *n, uint32_t peers)
+{
+    struct server_view v;
+    struct err err = ERR_INIT;
+    uint32_t up = 0;
+    CU_ASSERT_EQUAL(server_view(n->server, &v, &err), QUARTET_OK);
+    for (uint32_t i = 0; i < v.count; i++)
+        up += v.peers[i].gossip.connected && v.peers[i].gossip.status_at_us != 0 ? 1u : 0u;
+    server_view_deinit(&v);
+    return up == peers;
+}
+
+/* A node that starts with a newer membership document gives it to those it meets; one in which a node is no member is not taken by that node. */
+static void test_a_newer_membership_is_passed_on(void)
+{
+    struct toy_net *t = toy_net_new(3, 11);
+    struct err err = ERR_INIT;
+    struct toy_cluster newer = t->cluster;
+    struct buf bytes = {0};
+    newer.doc.epoch = 7;
+    (void)snprintf(newer.doc.nodes[1].zone, sizeof newer.doc.nodes[1].zone, "west");
+    CU_ASSERT_EQUAL_FATAL(member_doc_encode(&newer.doc, t->cluster.keys.root.seed, &bytes, &err), QUARTET_OK);
+    newer.doc_bytes = bytes;
+    TOY_UNTIL(linked(&t->nodes[1], 2));
+    CU_ASSERT(t->nodes[0].memberships == 0 && t->nodes[2].memberships == 0);
+    toy_node_stop(&t->nodes[1]);
+    CU_ASSERT_EQUAL_FATAL(toy_node_start(&t->nodes[1], &newer, 1, 200, &err), QUARTET_OK);
+    TOY_UNTIL(t->nodes[0].epoch == 7 && t->nodes[2].epoch == 7);
+    CU_ASSERT_EQUAL(t->nodes[1].memberships, 0);
+    /* the next one leaves out node 2 */
+    toy_node_stop(&t->nodes[0]);
+    newer.doc.epoch = 8;
+    newer.doc.node_count = 2;
+    buf_clear(&bytes);
+    CU_ASSERT_EQUAL_FATAL(member_doc_encode(&newer.doc, t->cluster.keys.root.seed, &bytes, &err), QUARTET_OK);
+    newer.doc_bytes = bytes;
+    CU_ASSERT_EQUAL_FATAL(toy_node_start(&t->nodes[0], &newer, 0, 201, &err), QUARTET_OK);
+    TOY_UNTIL(t->nodes[1].epoch == 8);
+    CU_ASSERT_EQUAL(t->nodes[2].epoch, 7);
+    toy_net_free(t);
+    buf_deinit(&bytes);
 }
 
 /* A stopped process accepts TCP and says nothing: a listening socket that nobody serves does the
@@ -357,17 +401,6 @@ static uint64_t has(struct toy_store *s, struct chain_id chain)
     return n;
 }
 
-static bool linked(struct toy_node *n, uint32_t peers)
-{
-    struct server_view v;
-    struct err err = ERR_INIT;
-    uint32_t up = 0;
-    CU_ASSERT_EQUAL(server_view(n->server, &v, &err), QUARTET_OK);
-    for (uint32_t i = 0; i < v.count; i++)
-        up += v.peers[i].gossip.connected && v.peers[i].gossip.status_at_us != 0 ? 1u : 0u;
-    server_view_deinit(&v);
-    return up == peers;
-}
 
 static void test_gossip_between_servers(void)
 {
@@ -554,6 +587,7 @@ const struct unit_test unit_tests[] = {
     {"cancel ends the statement and keeps the session",
      test_cancel_ends_the_statement_and_keeps_the_session},
     {"failover", test_failover},
+    {"a newer membership is passed on", test_a_newer_membership_is_passed_on},
     {"a node that stops leaves nothing in doubt", test_a_node_that_stops_leaves_nothing_in_doubt},
     {"a node that is silent is passed over", test_a_node_that_is_silent_is_passed_over},
     {"strangers are refused", test_strangers_are_refused},

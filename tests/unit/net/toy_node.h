@@ -21,7 +21,8 @@ struct toy_node {
     struct server_host host;
     server *server;
     const char *http; /* where it listens; NULL: a free port of loopback, "": nowhere */
-    atomic_int writes, sessions;
+    atomic_int writes, sessions, memberships;
+    _Atomic uint64_t epoch; /* of the membership that it was given last */
 };
 
 struct toy_session {
@@ -213,6 +214,13 @@ static inline uint8_t toy_state(void *ctx)
     return GOSSIP_STATE_READY;
 }
 
+static inline void toy_membership(void *ctx, struct slice doc_bytes, uint64_t epoch)
+{
+    struct toy_node *n = ctx;
+    (void)doc_bytes;
+    n->epoch = epoch;
+    n->memberships++;
+}
 static inline quartet_status toy_node_start(struct toy_node *n, const struct toy_cluster *cluster,
                                             uint8_t slot, uint64_t instance, struct err *err)
 {
@@ -232,7 +240,8 @@ static inline quartet_status toy_node_start(struct toy_node *n, const struct toy
                                                .outcome = toy_outcome},
                                    .ctx = n,
                                    .http = toy_http,
-                                   .state = toy_state};
+                                   .state = toy_state,
+                                   .membership = toy_membership};
     struct server_config config = {.env = env_posix(),
                                    .doc = &cluster->doc,
                                    .doc_bytes =
