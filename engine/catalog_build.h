@@ -162,7 +162,7 @@ struct catalog {
     struct view_box **views;          /* owned references, by name */
     uint32_t view_count;
     struct fk_link *links;            /* by child, then in the order of its definition */
-    const struct fk_link **links_in;  /* by parent */
+    const struct fk_link **links_in;  /* by parent, then by its key (the primary one first) */
     uint32_t link_count;
     struct arena arena;               /* of links */
 };

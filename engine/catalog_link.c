@@ -106,11 +106,15 @@ static quartet_status link_one(struct catalog *c, const struct table_def *child,
     return QUARTET_OK;
 }
 
+/* By parent, then by its key: those of one key stand together. */
 static int by_parent_cmp(const void *a, const void *b)
 {
     const struct fk_link *x = *(const struct fk_link *const *)a, *y = *(const struct fk_link *const *)b;
+    tree_id kx = x->key != NULL ? x->key->id : 0, ky = y->key != NULL ? y->key->id : 0;
     if (x->parent->id != y->parent->id)
         return x->parent->id < y->parent->id ? -1 : 1;
+    if (kx != ky)
+        return kx < ky ? -1 : 1;
     return (x > y) - (x < y); /* both lie in one array */
 }
 

@@ -53,6 +53,31 @@ static void test_orphans_of_a_parent_that_goes_elsewhere(void)
     cluster_free(c);
 }
 
+/* Tables that reference the primary key of one table, and between them one that references a UNIQUE key of it: all of them are children. */
+static void test_orphans_of_keys_taken_in_turns(void)
+{
+    struct prng r;
+    prng_seed(&r, 12);
+    struct cluster *c = cluster_new(2);
+    run_sql(c->d[0], "CREATE TABLE p (id INTEGER PRIMARY KEY, code INTEGER UNIQUE)");
+    run_sql(c->d[0], "CREATE TABLE a (id INTEGER PRIMARY KEY, x INTEGER REFERENCES p)");
+    run_sql(c->d[0], "CREATE TABLE b (id INTEGER PRIMARY KEY, x INTEGER REFERENCES p (code))");
+    run_sql(c->d[0], "CREATE TABLE e (id INTEGER PRIMARY KEY, x INTEGER REFERENCES p)");
+    run_sql(c->d[0], "INSERT INTO p VALUES (1, 7), (2, 8)");
+    cluster_exchange(c, &r);
+    run_sql(c->d[0], "DELETE FROM p WHERE id = 1");
+    run_sql(c->d[1], "INSERT INTO e VALUES (10, 1), (20, 2)");
+    run_sql(c->d[1], "INSERT INTO b VALUES (10, 7), (20, 8)");
+    cluster_exchange(c, &r);
+    expect_all(c, "SELECT id FROM e", "20\n");
+    expect_all(c, "SELECT id FROM b", "20\n");
+    run_sql(c->d[1], "INSERT INTO p VALUES (1, 7)");
+    cluster_exchange(c, &r);
+    expect_all(c, "SELECT id FROM e", "10\n20\n");
+    expect_all(c, "SELECT id FROM b", "10\n20\n");
+    cluster_free(c);
+}
+
 /* a references b and b references a, and a another one that is missing and then mended. */
 static void test_orphans_in_a_circle(void)
 {
@@ -344,6 +369,7 @@ static void test_orphans_of_a_large_transaction(void)
 
 const char *const unit_suite = "orphans";
 const struct unit_test unit_tests[] = {
+    {"of keys taken in turns", test_orphans_of_keys_taken_in_turns},
     {"of a parent that goes elsewhere", test_orphans_of_a_parent_that_goes_elsewhere},
     {"in a circle", test_orphans_in_a_circle},
     {"of a unique value, of several columns", test_orphans_of_a_unique_value_and_of_several_columns},
