@@ -289,6 +289,12 @@ static bool decode(struct slice encoded, struct idvec *out)
     return idvec_decode(&in, out, &ignored) == QUARTET_OK;
 }
 
+/* Who holds batches that wait for others' says so; what it has applied is as whole as anybody's. */
+static bool serves(const struct gossip_status *s)
+{
+    return s->state == GOSSIP_STATE_READY || s->state == GOSSIP_STATE_CATCHING_UP;
+}
+
 /* Would its state lack nothing that is here, and hold what is missing? What it has on its disk beyond its state it can give again. */
 static bool may_give(struct node_gossip *g, const struct gossip_status *s)
 {
@@ -296,8 +302,8 @@ static bool may_give(struct node_gossip *g, const struct gossip_status *s)
     struct idvec ours = {0}, disk = {0};
     struct err ignored = ERR_INIT; /* then it may not */
     if (plant_is(PLANT_SNAPSHOT_NOT_UPLOADED))
-        return s->state == GOSSIP_STATE_READY;
-    bool may = s->state == GOSSIP_STATE_READY && db_vectors(g->d, &applied, &durable, &ignored) == QUARTET_OK && decode(slice_of(applied.data, applied.len), &ours) &&
+        return serves(s);
+    bool may = serves(s) && db_vectors(g->d, &applied, &durable, &ignored) == QUARTET_OK && decode(slice_of(applied.data, applied.len), &ours) &&
                decode(slice_of(durable.data, durable.len), &disk) && idvec_covers(&s->disk, &ours) && idvec_covers(&s->disk, &disk);
     for (uint32_t i = 0; may && i < ours.count; i++)
         may = ours.e[i].chain.slot != g->identity.slot || idvec_number(&s->applied, ours.e[i].chain) >= ours.e[i].number;
@@ -347,7 +353,7 @@ void node_snapshot_status(struct node_gossip *g, uint8_t slot, const struct goss
     m->may_give = db_is_behind(g->d) && may_give(g, s);
     buf_clear(&m->disk);
     idvec_encode(&m->disk, &s->disk);
-    if (s->hash_bytes == 16 && s->state == GOSSIP_STATE_READY) {
+    if (s->hash_bytes == 16 && serves(s)) {
         if (n->take.phase != TAKING_NONE) {
             struct snapshot_heard *h = &m->heard[m->heard_count++ % SNAPSHOT_HEARD_MAX];
             h->vector = vector_hash(&s->applied);
