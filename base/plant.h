@@ -48,6 +48,7 @@
     X(PULL_NOT_REPEATED)  /* a request that is lost on the way is not sent again */ \
     X(PULL_ONE_LATE)      /* the first delta that is missing is not asked for */ \
     X(HELD_DROPPED)       /* what must wait for something else is dropped and counts as received */ \
+    X(KIND_UNASKED)       /* a column's new kind takes effect before every member has acknowledged it */ \
     X(NAME_LOCAL_ORDER)   /* claims on a name are ordered by numbers that each node gives to chains for itself */ \
     X(GAP_TAKEN)          /* a batch is taken though the one before it is missing */ \
     X(SHARE_IGNORED)      /* a bounded counter is taken from as long as there is room anywhere, whoever holds it */ \

@@ -371,6 +371,23 @@ static quartet_status doubt_table(struct settling *s, tree_id table)
     return rc;
 }
 
+/* A row whose value no row of the parent can have is an orphan without a broken key: what references the row in turn must be told by the keys that it gives. */
+static quartet_status doubt_given(struct settling *s, const struct table_def *t, struct slice key, const struct value *values, struct orphan_key *k)
+{
+    const struct fk_link *const *in;
+    uint32_t n = catalog_links_in(s->catalog, t->id, &in);
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; i < n && rc == QUARTET_OK; i++) {
+        bool none;
+        if (i > 0 && in[i]->key == in[i - 1]->key)
+            continue; /* several tables may reference one key */
+        rc = orphan_given(in[i], values, key, k, &none, s->err);
+        if (rc == QUARTET_OK && !none)
+            rc = take_note(s, slice_of(k->key.data, k->key.len), NOTE_GONE);
+    }
+    return rc;
+}
+
 /* arg: the link; NULL: all of the table's. */
 static quartet_status check_child(struct settling *s, const struct table_def *t, struct slice key, const struct value *values, void *arg)
 {
@@ -385,6 +402,8 @@ static quartet_status check_child(struct settling *s, const struct table_def *t,
         rc = orphan_reference(&out[i], values, key, &k, &ref, s->err);
         if (rc == QUARTET_OK && ref == ORPHAN_KEY)
             rc = take_note(s, slice_of(k.key.data, k.key.len), NOTE_CHILD);
+        else if (rc == QUARTET_OK && ref == ORPHAN_NEVER)
+            rc = doubt_given(s, t, key, values, &k);
     }
     orphan_key_deinit(&k);
     return rc;

@@ -92,6 +92,7 @@ quartet_status catalog_new(uint64_t version, const struct catalog_parts *parts, 
         if (!c->by_id[i]->def.dropped) {
             c->by_name[c->name_count++] = &c->by_id[i]->def;
             c->has_foreign_keys |= c->by_id[i]->def.foreign_key_count > 0;
+            c->claims_kinds |= c->by_id[i]->def.claims_kind;
         }
     qsort(c->by_name, c->name_count, sizeof *c->by_name, by_name_cmp);
     qsort(c->views, c->view_count, sizeof *c->views, by_view_name_cmp);

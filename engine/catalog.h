@@ -33,6 +33,9 @@ struct column_def {
     bool not_null;
     bool nocase;            /* COLLATE NOCASE */
     uint8_t kind;           /* enum row_kind */
+    bool over_lww;          /* ALTER TABLE made it so: a register above the plain one, which merges on and gives the base value */
+    uint8_t kind_claimed;   /* what ALTER TABLE makes of it once every member has acknowledged that (kind_settle.c); ROW_LWW: nothing */
+    struct ver kind_birth;  /* of that claim */
     struct bounded bound;   /* of a COUNTER: what its CHECKs say */
     uint8_t element, element_precision, element_scale; /* SET: the type of its elements; its own is JSON */
     int32_t key_at;         /* position in the primary key, or -1 */
@@ -104,6 +107,7 @@ struct table_def {
     const uint16_t *together;          /* by record position: columns of one number (not 0) are all written where one is; NULL: there are none */
     uint32_t trigger_count;
     const struct trigger_def *triggers; /* in the order in which they were created */
+    bool claims_kind;         /* some column's kind_claimed is set */
     bool bounded;             /* a column that is there has a bound */
     bool is_system;           /* quartet_...: read-only to users */
     bool dropped;             /* in the graveyard: merges, never shown */

@@ -96,6 +96,20 @@ struct table_override {
     const char *name;
     const char *sql; /* the definition as it is now; empty: dropped */
 };
+/* ALTER TABLE ... SET COUNTER and its like, in quartet_columns too: a claim by each node that chose a kind, of which the one born first counts, and that this one is in
+ * effect since every member knew a claim. The id's upper 32 bits, above the column's. */
+#define CATALOG_KIND_SETTLED 2u /* the definition is the kind's name */
+#define CATALOG_KIND_CLAIM 2u   /* + the kind */
+static inline int64_t catalog_kind_row(uint32_t column, uint32_t upper)
+{
+    return (int64_t)upper << 32 | column;
+}
+struct table_kind {
+    uint32_t id;
+    uint8_t kind;
+    bool settled;
+    struct ver birth;
+};
 struct table_index {
     tree_id id;
     const char *name;
@@ -121,6 +135,8 @@ struct table_source {
     uint32_t added_count;
     struct table_override *overrides;
     uint32_t override_count;
+    struct table_kind *kinds; /* by birth */
+    uint32_t kind_count;
     struct table_index *indexes;
     uint32_t index_count;
     struct table_trigger *triggers; /* by birth */
@@ -159,6 +175,7 @@ struct catalog {
     const struct table_def **by_name; /* without dropped ones */
     uint32_t name_count;
     bool has_foreign_keys;
+    bool claims_kinds; /* of some table */
     struct view_box **views;          /* owned references, by name */
     uint32_t view_count;
     struct fk_link *links;            /* by child, then in the order of its definition */
@@ -190,6 +207,7 @@ quartet_status catalog_read(const struct catalog_source *src, uint64_t version, 
 quartet_status catalog_bare(uint64_t version, struct catalog **out, struct err *err); /* the system tables alone */
 
 const struct table_def *catalog_at_id(const struct catalog *c, uint32_t i); /* by id order, dropped ones included; NULL past the end */
+uint8_t catalog_kind(uint8_t ast_kind); /* enum ast_column_kind as enum row_kind */
 int name_cmp(const char *a, const char *b); /* without case, ASCII */
 tree_id object_id(const char *kind, const char *name, const char *sql, uint64_t dropped);
 /* All columns of a row from its key and record: bytes point into both or lie in the arena. Dead rows: *live false, values untouched. */

@@ -44,12 +44,20 @@ static quartet_status constant_value(struct build *b, const struct column_def *c
     return types_convert(&decl, c->name, out, b->a, b->err);
 }
 
-static uint8_t kind_of(uint8_t ast_kind)
+uint8_t catalog_kind(uint8_t ast_kind)
 {
     static const uint8_t kinds[] = {[AST_COLUMN_LWW] = ROW_LWW, [AST_COLUMN_COUNTER] = ROW_COUNTER, [AST_COLUMN_MAXIMUM] = ROW_MAXIMUM,
                                     [AST_COLUMN_MINIMUM] = ROW_MINIMUM, [AST_COLUMN_SET] = ROW_SET, [AST_COLUMN_MULTIVALUE] = ROW_MULTIVALUE};
     QASSERT(ast_kind < sizeof kinds);
     return kinds[ast_kind];
+}
+
+static uint8_t ast_kind_of(uint8_t kind)
+{
+    uint8_t k = AST_COLUMN_LWW;
+    while (catalog_kind(k) != kind)
+        k++;
+    return k;
 }
 
 static quartet_status build_column(struct build *b, uint32_t at, uint32_t id, const struct ast_column_def *def)
@@ -91,10 +99,42 @@ static quartet_status build_column(struct build *b, uint32_t at, uint32_t id, co
         else if (name_cmp(def->collate.text, "BINARY") != 0)
             return err_set_at(b->err, QUARTET_ERROR, def->collate.offset, "no such collation: %s (BINARY and NOCASE are known)", def->collate.text);
     }
-    rc = kind_declare(c, kind_of(def->column_kind), b->err);
+    rc = kind_declare(c, catalog_kind(def->column_kind), b->err);
     if (rc != QUARTET_OK)
         b->err->sql_offset = def->name.offset;
     return rc;
+}
+
+/* What ALTER TABLE made of its kind. A claim that cannot be is none: only a member that lies makes one. */
+static quartet_status changed_kind(struct build *b, struct column_def *c, bool visible)
+{
+    const struct table_kind *settled = NULL, *claim = NULL;
+    for (uint32_t i = 0; i < b->src->kind_count && c->kind == ROW_LWW; i++) {
+        const struct table_kind *k = &b->src->kinds[i];
+        if (k->id != c->id)
+            continue;
+        if (k->settled && settled == NULL)
+            settled = k;
+        if (!k->settled && claim == NULL)
+            claim = k;
+    }
+    if (settled == NULL && (claim == NULL || !visible))
+        return QUARTET_OK;
+    struct column_def as = *c;
+    quartet_status rc = kind_declare(&as, settled != NULL ? settled->kind : claim->kind, b->err);
+    if (rc != QUARTET_OK) {
+        err_clear(b->err);
+        return QUARTET_OK;
+    }
+    if (settled != NULL) {
+        *c = as;
+        c->over_lww = true;
+        return QUARTET_OK;
+    }
+    c->kind_claimed = claim->kind;
+    c->kind_birth = claim->birth;
+    b->t->claims_kind = true;
+    return QUARTET_OK;
 }
 
 static quartet_status parse_column(struct build *b, const char *definition, struct ast_column_def **out)
@@ -230,8 +270,12 @@ static quartet_status define_columns(struct build *b, uint32_t base)
                 continue;
             struct column_def *c = &b->columns[b->place[i]];
             quartet_status rc = build_column(b, b->place[i], column_id(b, i, base), b->ast->columns.item[i]);
+            if (rc == QUARTET_OK) /* of a dropped one too: its registers are in records */
+                rc = changed_kind(b, c, hidden == 0);
             if (rc != QUARTET_OK)
                 return rc;
+            if (c->over_lww)
+                b->ast->columns.item[i]->column_kind = ast_kind_of(c->kind); /* as it is shown */
             c->first_name = b->first_name[i];
             b->t->column_count++;
             if (hidden == 0)
@@ -271,7 +315,7 @@ quartet_status build_record(struct build *b, uint32_t base)
         columns[i] = b->place[at];
         c->record_at = (int32_t)i;
         ids[i] = c->id;
-        rows[i] = (struct row_column){.kind = c->kind, .scale = c->scale, .is_decimal = c->type == VALUE_DECIMAL, .missing = VALUE_NULL_INIT};
+        rows[i] = (struct row_column){.kind = c->kind, .scale = c->scale, .is_decimal = c->type == VALUE_DECIMAL, .over_lww = c->over_lww, .missing = VALUE_NULL_INIT};
         if (at >= base && b->first_default[at] != NULL) { /* a later SET DEFAULT is for new rows */
             quartet_status rc = constant_value(b, c, b->first_default[at], &rows[i].missing);
             if (rc != QUARTET_OK)
@@ -284,7 +328,7 @@ quartet_status build_record(struct build *b, uint32_t base)
                                   "so in the rows that are there", c->name);
             rows[i].missing = empty;
         }
-        if (at >= base && c->kind == ROW_COUNTER && rows[i].missing.type == VALUE_NULL)
+        if (at >= base && c->kind == ROW_COUNTER && !c->over_lww && rows[i].missing.type == VALUE_NULL)
             rows[i].missing = c->type == VALUE_DECIMAL ? (struct value){.type = VALUE_DECIMAL, .scale = c->scale} : value_int(0);
     }
     t->rows = (struct row_schema){.columns = rows, .count = n, .updates_win = b->ast->updates_win, .observes = b->ast->updates_win};

@@ -23,18 +23,35 @@ static void drop_named(struct ast_constraints *list, const char *name)
     list->count = kept;
 }
 
+/* One that is not there any longer, or that merges by itself since another node gave it a kind. */
+static bool cannot_hold(const struct build *b, const char *name)
+{
+    int32_t at = table_column(b->t, name);
+    return at < 0 || b->columns[at].over_lww;
+}
+
 /* Does it name a column that is not there any longer? */
-static bool misses_column(struct build *b, const struct ast_constraint *c)
+static bool misses_column(const struct build *b, const struct ast_constraint *c, bool *nomem)
 {
     bool misses = b->missed;
     for (uint32_t i = 0; i < c->columns.count && !misses; i++) {
         const struct ast_expr *e = c->columns.item[i].expr;
         while (e->kind == AST_EXPR_COLLATE)
             e = e->u.collate.value;
-        misses = e->kind == AST_EXPR_COLUMN && table_column(b->t, e->u.column->name.text) < 0;
+        misses = e->kind == AST_EXPR_COLUMN && cannot_hold(b, e->u.column->name.text);
     }
     for (uint32_t i = 0; i < c->fk_columns.count && !misses; i++)
-        misses = table_column(b->t, c->fk_columns.item[i].text) < 0;
+        misses = cannot_hold(b, c->fk_columns.item[i].text);
+    if (c->check == NULL || misses)
+        return misses;
+    struct buf text = {0};
+    ast_print_expr(c->check, &text);
+    buf_u8(&text, 0);
+    for (uint32_t i = 0; i < b->t->visible_count && !misses && !text.failed; i++) /* nodes that write at once keep no CHECK over these */
+        misses = b->columns[i].over_lww && b->columns[i].kind != ROW_MAXIMUM && b->columns[i].kind != ROW_MINIMUM &&
+                 build_names((const char *)text.data, b->columns[i].name);
+    *nomem = text.failed;
+    buf_deinit(&text);
     return misses;
 }
 
@@ -49,7 +66,10 @@ static quartet_status add_one(struct build *b, const struct table_constraint *fr
     quartet_status rc = catalog_rename_constraint(c, build_now_called, b, b->a, b->err);
     if (rc != QUARTET_OK)
         return rc;
-    if (misses_column(b, c))
+    bool nomem = false, misses = misses_column(b, c, &nomem);
+    if (nomem)
+        return build_nomem(b);
+    if (misses)
         return QUARTET_OK;
     *def = (struct constraint_def){.name = c->name.text, .id = from->id};
     b->t->constraint_count++;

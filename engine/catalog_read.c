@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "base/plant.h"
+#include "kind.h"
 #include "kv_spill.h"
 
 struct object {
@@ -26,6 +27,10 @@ struct override_row {
     tree_id table_id;
     struct table_override override;
 };
+struct kind_row {
+    tree_id table_id;
+    struct table_kind kind;
+};
 struct order_row {
     tree_id table_id;
     uint32_t id;
@@ -40,6 +45,8 @@ struct reading {
     uint32_t column_count, column_cap;
     struct override_row *overrides;
     uint32_t override_count, override_cap;
+    struct kind_row *kinds;
+    uint32_t kind_count, kind_cap;
     struct order_row *orders;
     uint32_t order_count, order_cap;
     struct table_box **boxes;
@@ -192,6 +199,7 @@ static void reading_end(struct reading *r)
     mem_free(r->objects);
     mem_free(r->columns);
     mem_free(r->overrides);
+    mem_free(r->kinds);
     mem_free(r->orders);
     arena_free_all(&r->arena);
 }
@@ -297,8 +305,30 @@ static quartet_status take_override(struct reading *r, const struct value *v)
     return QUARTET_OK;
 }
 
+static quartet_status take_kind(struct reading *r, const struct value *v, struct ver birth)
+{
+    uint32_t upper = (uint32_t)(v[COL_ID].i >> 32);
+    const char *name = text_of(r, &v[COL_SQL]);
+    struct table_kind kind = {.id = (uint32_t)v[COL_ID].i, .settled = upper == CATALOG_KIND_SETTLED, .birth = birth};
+    if (name == NULL)
+        return err_nomem(r->err);
+    for (uint8_t k = ROW_COUNTER; k <= ROW_MULTIVALUE; k++)
+        if (kind.settled ? strcmp(name, kind_name(k)) == 0 : upper == CATALOG_KIND_CLAIM + k)
+            kind.kind = k;
+    if (kind.kind == ROW_LWW || kind.kind == ROW_SET)
+        return QUARTET_OK; /* a newer version's */
+    struct kind_row *grown = grow(r->kinds, r->kind_count, &r->kind_cap, sizeof *grown);
+    if (grown == NULL)
+        return err_nomem(r->err);
+    r->kinds = grown;
+    r->kinds[r->kind_count++] = (struct kind_row){.table_id = (tree_id)v[COL_TABLE_ID].i, .kind = kind};
+    return QUARTET_OK;
+}
+
 static quartet_status take_column(struct reading *r, const struct value *v, struct ver birth)
 {
+    if (v[COL_ID].i >= 2 * CATALOG_OVERRIDE)
+        return take_kind(r, v, birth);
     if (v[COL_ID].i >= CATALOG_OVERRIDE)
         return take_override(r, v);
     struct column_row *c = grow(r->columns, r->column_count, &r->column_cap, sizeof *c);
@@ -485,6 +515,27 @@ static quartet_status overrides_of(struct reading *r, tree_id table, struct tabl
     return QUARTET_OK;
 }
 
+static quartet_status kinds_of(struct reading *r, tree_id table, struct table_kind **out, uint32_t *count)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < r->kind_count; i++)
+        n += r->kinds[i].table_id == table;
+    *count = n;
+    *out = n == 0 ? NULL : arena_zalloc(&r->arena, n, sizeof **out);
+    if (n > 0 && *out == NULL)
+        return err_nomem(r->err);
+    n = 0;
+    for (uint32_t i = 0; i < r->kind_count; i++) {
+        if (r->kinds[i].table_id != table)
+            continue;
+        uint32_t at = n++;
+        for (; at > 0 && birth_cmp(r, (*out)[at - 1].birth, r->kinds[i].kind.birth) > 0; at--)
+            (*out)[at] = (*out)[at - 1];
+        (*out)[at] = r->kinds[i].kind;
+    }
+    return QUARTET_OK;
+}
+
 static quartet_status indexes_of(struct reading *r, tree_id table, struct table_index **out, uint32_t *count)
 {
     uint32_t n = 0;
@@ -585,6 +636,8 @@ quartet_status catalog_read(const struct catalog_source *src, uint64_t version, 
         rc = added_of(&r, o->id, &s.added, &s.added_count);
         if (rc == QUARTET_OK)
             rc = overrides_of(&r, o->id, &s.overrides, &s.override_count);
+        if (rc == QUARTET_OK)
+            rc = kinds_of(&r, o->id, &s.kinds, &s.kind_count);
         if (rc == QUARTET_OK)
             rc = indexes_of(&r, o->id, &s.indexes, &s.index_count);
         if (rc == QUARTET_OK)

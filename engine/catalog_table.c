@@ -241,6 +241,10 @@ static quartet_status build_check(struct build *b, struct ast_constraint *c)
     for (uint32_t i = 0; i < b->t->visible_count && rc == QUARTET_OK; i++) {
         if (!merges_values(b->columns[i].kind) || !build_names(k->text, b->columns[i].name))
             continue;
+        if (b->columns[i].over_lww) { /* made while another node gave the column its kind: it went with that */
+            c->check = NULL;
+            return QUARTET_OK;
+        }
         if (b->columns[i].kind == ROW_COUNTER)
             rc = build_bound(b, &b->columns[i], check);
         else
@@ -338,7 +342,7 @@ static quartet_status build_created_index(struct build *b, const struct table_in
     bool *desc;
     catalog_rename_columns(&as.columns, build_now_called, b);
     rc = constraint_columns(b, &as, -1, false, &at, &n, &desc);
-    if (rc == QUARTET_ERROR && b->src->override_count > 0) { /* made while another node dropped the column: there is nothing to index */
+    if (rc == QUARTET_ERROR && (b->src->override_count > 0 || b->src->kind_count > 0)) { /* made while another node dropped the column, or gave it a kind: there is nothing to index */
         err_clear(b->err);
         return QUARTET_OK;
     }
@@ -564,6 +568,11 @@ uint64_t table_source_hash(const struct table_source *s)
     for (uint32_t i = 0; i < s->override_count; i++) {
         h = XXH3_64bits_withSeed(s->overrides[i].sql, strlen(s->overrides[i].sql), h ^ s->overrides[i].id);
         h = XXH3_64bits_withSeed(s->overrides[i].name, strlen(s->overrides[i].name), h);
+    }
+    for (uint32_t i = 0; i < s->kind_count; i++) {
+        const struct table_kind *k = &s->kinds[i];
+        uint64_t told[4] = {k->id, (uint64_t)k->kind << 1 | k->settled, k->birth.stamp, k->birth.chain};
+        h = XXH3_64bits_withSeed(told, sizeof told, h);
     }
     for (uint32_t i = 0; i < s->index_count; i++) {
         h = XXH3_64bits_withSeed(s->indexes[i].sql, strlen(s->indexes[i].sql), h ^ s->indexes[i].id);

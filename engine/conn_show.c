@@ -87,6 +87,14 @@ static quartet_status find_table(const struct catalog *catalog, const char *name
     return *out != NULL ? QUARTET_OK : err_set(err, QUARTET_ERROR, "no such table: %s", name != NULL ? name : "(no name was given)");
 }
 
+static struct value merges_by(struct arena *a, const struct column_def *c)
+{
+    if (c->kind_claimed == ROW_LWW)
+        return text_of(a, c->key_at >= 0 ? "key" : kind_merges(c->kind));
+    const char *text = arena_printf(a, "%s; %s once every member has acknowledged that", kind_merges(c->kind), kind_merges(c->kind_claimed));
+    return text == NULL ? VALUE_NULL_INIT : value_text(text, strlen(text));
+}
+
 static quartet_status show_columns(const struct catalog *catalog, const char *name, struct arena *a, struct conn_table *out, struct err *err)
 {
     static const char *const columns[] = {"cid", "name", "type", "notnull", "dflt_value", "pk", "merges_by"};
@@ -106,7 +114,7 @@ static quartet_status show_columns(const struct catalog *catalog, const char *na
                                value_int(c->not_null),
                                c->default_expr != NULL && !text.failed ? text_of(a, (const char *)text.data) : VALUE_NULL_INIT,
                                value_int(c->key_at + 1),
-                               text_of(a, c->key_at >= 0 ? "key" : kind_merges(c->kind))};
+                               merges_by(a, c)};
         rc = add_row(&b, row, err);
         buf_deinit(&text);
     }

@@ -386,6 +386,7 @@ void db_tick(db *d)
     fork_tick(d);
     share_tick(d);
     db_follow_up_tick(d);
+    db_settle_kinds_tick(d);
     db_trim(d);
     kv_tidy_tick(d->store);
 }

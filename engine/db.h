@@ -93,6 +93,8 @@ quartet_status db_sweep(db *d, struct err *err); /* take away now what may go */
 /* Follow up, with ON DELETE actions, on children that a DELETE of this node had not seen, by an ordinary transaction (follow_up.c). *rows: written; 0: nothing was to be
  * done. db_tick does it too. QUARTET_SERIALIZATION: something came between; ask again. */
 quartet_status db_follow_up(db *d, uint64_t *rows, struct err *err);
+/* Put kinds of columns into effect that ALTER TABLE chose and every member has acknowledged, by an ordinary transaction (kind_settle.c). *count: so many; db_tick does it too. */
+quartet_status db_settle_kinds(db *d, uint32_t *count, struct err *err);
 /* Past bytes_max (0: the default) what a member lacks goes too. Segments go into the directory `archive` (made as needed) instead of being used again; NULL or "": none. */
 void db_set_log_floor(db *d, uint64_t bytes); /* log_bytes_min */
 quartet_status db_set_retention(db *d, uint64_t bytes_max, const char *archive, struct err *err);

@@ -218,6 +218,7 @@ struct db {
     struct conn_node_hooks hooks;
     atomic_uint_fast64_t catalog_versions;
     uint64_t broken_count;                 /* keys in SYS_BROKEN; under commit_lock */
+    uint64_t kinds_after_ns;               /* kind_settle.c looks again */
     atomic_bool follow_due;                /* there may be children to follow up on (follow_up.c) */
     uint64_t follow_after_ns;              /* not before; of the thread that ticks */
     atomic_uint_fast64_t broken_none_from; /* apply number from which on there have been none; UINT64_MAX: there are some */
@@ -256,6 +257,7 @@ bool db_chain_closed(const db *d, chain_no chain, uint64_t *number, struct chain
 void db_close_look(db *d); /* was this directory left behind? Asked again when it is told who the members are */
 void db_close_tick(db *d);
 void db_follow_up_tick(db *d); /* follow_up.c */
+void db_settle_kinds_tick(db *d); /* kind_settle.c */
 
 /* txn.c */
 void txn_free_spares(db *d);
@@ -293,6 +295,7 @@ enum checkpoint_flags {
 /* db_purge.c: what may go from the base for good */
 quartet_status db_purge_init(db *d, struct err *err);
 void db_purge_deinit(db *d);
+bool db_seen_by_all(const db *d, struct ver v); /* under commit_lock: every member had applied it, and all that they had is applied here */
 void db_purge_froze(db *d, apply_no at); /* under commit_lock: what is applied up to here will be in the base */
 bool db_purge_sweep(void *ctx, struct kv_sweep *out); /* kv_host.sweep and kv_host.swept; ctx is the database */
 quartet_status db_purge_swept(void *ctx, bool rows, uint64_t past_from, struct buf *b, size_t skip, struct err *err);

@@ -67,6 +67,16 @@ static bool is_stable(const db *d, const struct vv *v)
     return stable;
 }
 
+bool db_seen_by_all(const db *d, struct ver v)
+{
+    bool seen = !d->has_identity || d->peers_known;
+    for (uint32_t i = 0; i < SLOTS_MAX && d->has_identity && seen; i++) {
+        const struct db_report *r = &d->purge.reports[i];
+        seen = (d->peers & 1u << i) == 0 || (r->told && vv_saw(&r->v, v) && vv_covers(&d->applied, &r->v) && !is_outdated(d, i, r));
+    }
+    return seen;
+}
+
 static void look(db *d)
 {
     apply_no below = d->has_identity ? 0 : UINT64_MAX;

@@ -339,7 +339,11 @@ static quartet_status create_index(struct ddl *x, const struct ast_stmt *stmt)
     if (sql == NULL)
         return QUARTET_NOMEM;
     tree_id table_id = t->id;
-    rc = ddl_by_id(x, t, sql, &sql);
+    for (uint32_t i = 0; i < c.columns.count && rc == QUARTET_OK; i++)
+        if (c.columns.item[i].expr->kind == AST_EXPR_COLUMN)
+            rc = ddl_check_key_column(x, t, c.columns.item[i].expr->u.column->name.text, c.columns.item[i].expr->offset);
+    if (rc == QUARTET_OK)
+        rc = ddl_by_id(x, t, sql, &sql);
     if (rc == QUARTET_OK)
         rc = ddl_fresh_id(x, "index", c.name.name.text, sql, &id);
     if (rc == QUARTET_OK)

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "ddl_internal.h"
 #include "exec.h"
+#include "kind.h"
 #include "parser/parse.h"
 #include "plan_check.h"
 
@@ -226,10 +227,13 @@ static quartet_status put_definition(struct ddl *x, const struct table_def *t, c
 {
     struct buf text = {0};
     tree_id id = t->id;
+    struct ast_column_def plain = *def;
     quartet_status rc = constraints_by_id(x, t, c->name, def);
     if (rc != QUARTET_OK)
         return rc;
-    ast_print_column_def(def, &text);
+    if (c->over_lww)
+        plain.column_kind = AST_COLUMN_LWW; /* its kind is told by a row of its own */
+    ast_print_column_def(&plain, &text);
     buf_u8(&text, 0);
     rc = buf_check(&text, x->err);
     if (rc == QUARTET_OK)
@@ -315,15 +319,13 @@ static bool names_column(const uint32_t *columns, uint32_t n, uint32_t at)
     return found;
 }
 
-/* What stands in the way of dropping a column; NULL: nothing. */
+/* What stands in the way of dropping a column, or of giving it a kind; NULL: nothing. */
 static const char *needs_column(struct ddl *x, const struct table_def *t, uint32_t at)
 {
     const char *name = t->columns[at].name;
     const struct table_def *other;
     if (t->columns[at].key_at >= 0)
         return "it is in the primary key";
-    if (t->visible_count == 1)
-        return "it is the table's last";
     for (uint32_t i = 0; i < t->foreign_key_count; i++)
         if (names_column(t->foreign_keys[i].columns, t->foreign_keys[i].column_count, at))
             return arena_printf(x->a, "a FOREIGN KEY to %s holds it", t->foreign_keys[i].parent);
@@ -354,7 +356,7 @@ static quartet_status drop_column(struct ddl *x, const struct table_def *t, cons
     quartet_status rc = find(x, t, &action->name, &c);
     if (rc != QUARTET_OK)
         return rc;
-    const char *why = needs_column(x, t, (uint32_t)(c - t->columns));
+    const char *why = t->visible_count == 1 ? "it is the table's last" : needs_column(x, t, (uint32_t)(c - t->columns));
     if (why != NULL)
         return err_set_at(x->err, QUARTET_ERROR, action->name.offset, "column %s of table %s cannot be dropped: %s", c->name, t->name, why);
     rc = put_override(x, t, c, c->name, "");
@@ -400,6 +402,91 @@ static quartet_status change_column(struct ddl *x, const struct table_def *t, co
     return rc == QUARTET_OK ? put_definition(x, t, c, def) : rc;
 }
 
+/* ---- kinds ---- */
+
+quartet_status ddl_put_kind(struct ddl *x, const struct table_def *t, uint32_t column_id, uint32_t upper, const char *name)
+{
+    const struct table_def *columns = ddl_system_table(x, SYS_COLUMNS);
+    struct value old[COL_COLUMNS], v[COL_COLUMNS] = {[COL_TABLE_ID] = value_int((int64_t)t->id), [COL_ID] = value_int(catalog_kind_row(column_id, upper)),
+                                                     [COL_NAME] = value_text("", 0), [COL_SQL] = value_text(name, strlen(name))};
+    struct buf key = {0};
+    bool found = false;
+    quartet_status rc = table_key(columns, v, &key, x->err);
+    if (rc == QUARTET_OK)
+        rc = table_get(x->t, columns, slice_of(key.data, key.len), old, x->a, &found, x->err);
+    if (rc == QUARTET_OK && !found)
+        rc = table_insert(x->t, columns, v, x->a, NULL, NULL, x->err);
+    buf_deinit(&key);
+    return rc;
+}
+
+/* Rows that this transaction wrote are kept as writes to a plain column. */
+static quartet_status check_unwritten(struct ddl *x, const struct table_def *t)
+{
+    txn *own = x->t;
+    bool wrote = own->spill != NULL || own->pouring != NULL;
+    if (own->writes != NULL && !wrote) {
+        struct kv_own_cursor at;
+        quartet_status rc = kv_own_settle(own->writes, x->err);
+        if (rc != QUARTET_OK)
+            return rc;
+        kv_own_seek(&at, own->writes, own->statement, t->id, (struct slice){0});
+        wrote = at.valid && at.tree == t->id;
+    }
+    return wrote ? err_set(x->err, QUARTET_ERROR, "table %s has rows that this transaction wrote: change the kind of a column in a transaction of its own", t->name) : QUARTET_OK;
+}
+
+static quartet_status refuse_kind(struct ddl *x, const struct table_def *t, const struct column_def *c, const char *kind, const char *why, const struct ast_name *at)
+{
+    return err_set_at(x->err, QUARTET_ERROR, at->offset, "column %s of table %s cannot become %s: %s", c->name, t->name, kind, why);
+}
+
+static quartet_status check_kind(struct ddl *x, const struct table_def *t, const struct column_def *c, uint8_t kind, const struct ast_name *at)
+{
+    static const char *const why_not_plain = "its registers hold what no single value tells; add a plain column and fill it by an UPDATE";
+    struct column_def as = *c;
+    const char *why = needs_column(x, t, (uint32_t)(c - t->columns));
+    if (kind == ROW_LWW)
+        return refuse_kind(x, t, c, kind_name(kind), c->kind != ROW_LWW ? why_not_plain : "the other kind is on its way to all members", at);
+    if (c->kind != ROW_LWW || c->kind_claimed != ROW_LWW)
+        return refuse_kind(x, t, c, kind_name(kind), arena_printf(x->a, "it is %s, and only a plain column can change; add a column and fill it by an UPDATE",
+                                                                  kind_name(c->kind != ROW_LWW ? c->kind : c->kind_claimed)), at);
+    if (kind == ROW_SET)
+        return refuse_kind(x, t, c, kind_name(kind), "what it holds are values, not sets; add a SET column and fill it by an UPDATE", at);
+    if (why == NULL && t->together != NULL && t->together[c->record_at] != 0)
+        why = "it merges together with others";
+    if (why != NULL)
+        return refuse_kind(x, t, c, kind_name(kind), why, at);
+    quartet_status rc = kind_declare(&as, kind, x->err);
+    if (rc != QUARTET_OK)
+        x->err->sql_offset = at->offset;
+    return rc;
+}
+
+/* A claim, which takes effect once every member knows of one (kind_settle.c); where nobody else is it does at once. */
+static quartet_status change_kind(struct ddl *x, const struct table_def *t, const struct ast_alter_action *action)
+{
+    const struct column_def *c = NULL;
+    uint8_t kind = catalog_kind(action->column_kind);
+    quartet_status rc = find(x, t, &action->name, &c);
+    if (rc != QUARTET_OK || kind == (c->kind_claimed != ROW_LWW ? c->kind_claimed : c->kind))
+        return rc;
+    rc = check_kind(x, t, c, kind, &action->name);
+    bool alone = !x->t->d->identity.member;
+    if (rc == QUARTET_OK && alone)
+        rc = check_unwritten(x, t);
+    if (rc == QUARTET_OK)
+        rc = ddl_put_kind(x, t, c->id, CATALOG_KIND_CLAIM + kind, kind_name(kind));
+    if (rc == QUARTET_OK && alone)
+        rc = ddl_put_kind(x, t, c->id, CATALOG_KIND_SETTLED, kind_name(kind));
+    if (rc == QUARTET_OK && !alone && x->warning != NULL) {
+        *x->warning = arena_printf(x->a, "column %s of table %s is written as a plain one until every member has acknowledged that it becomes %s", c->name, t->name, kind_name(kind));
+        if (*x->warning == NULL)
+            rc = arena_fail(x->a, x->err);
+    }
+    return rc == QUARTET_OK ? txn_catalog_refresh(x->t, x->err) : rc;
+}
+
 quartet_status ddl_alter(struct ddl *x, const struct ast_alter *alter)
 {
     quartet_status rc = ddl_check_name(x, &alter->table);
@@ -423,9 +510,14 @@ quartet_status ddl_alter(struct ddl *x, const struct ast_alter *alter)
         case AST_ALTER_SET_DEFAULT: case AST_ALTER_DROP_DEFAULT: case AST_ALTER_SET_NOT_NULL: case AST_ALTER_DROP_NOT_NULL:
             rc = change_column(x, t, action);
             break;
+        case AST_ALTER_SET_KIND: rc = change_kind(x, t, action); break;
+        case AST_ALTER_UPDATES_WIN:
+            rc = err_set_at(x->err, QUARTET_ERROR, alter->table.name.offset, "table %s cannot be switched: whether updates win is said in CREATE TABLE, since nodes that did not "
+                            "know it have let go of what the others need", t->name);
+            break;
         case AST_ALTER_ADD_CONSTRAINT: rc = ddl_add_constraint(x, t, &alter->action[i]); break;
         case AST_ALTER_DROP_CONSTRAINT: rc = ddl_drop_constraint(x, t, &alter->action[i]); break;
-        default: rc = ddl_unsupported(x, "this ALTER TABLE (a change of type, or of kind)");
+        default: rc = ddl_unsupported(x, "this ALTER TABLE (a change of type)");
         }
     }
     return rc;

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "catalog_internal.h"
 #include "ddl_internal.h"
+#include "kind.h"
 #include "parser/parse.h"
 #include "plan_check.h"
 
@@ -24,7 +25,7 @@ static bool has_name(const struct table_def *t, const char *name)
     return has;
 }
 
-static const char *kind_name(const struct ast_constraint *c)
+static const char *constraint_kind(const struct ast_constraint *c)
 {
     return c->kind == AST_CONSTRAINT_CHECK ? "check" : c->kind == AST_CONSTRAINT_UNIQUE ? "unique" : "foreign_key";
 }
@@ -37,13 +38,32 @@ static quartet_status name_it(struct ddl *x, const struct table_def *t, struct a
                    ? err_set_at(x->err, QUARTET_ERROR, c->name.offset, "table %s already has a constraint %s", t->name, c->name.text)
                    : QUARTET_OK;
     for (uint32_t n = 1; name == NULL || has_name(t, name); n++) {
-        name = arena_printf(x->a, "%s_%s_%u", t->name, kind_name(c), n);
+        name = arena_printf(x->a, "%s_%s_%u", t->name, constraint_kind(c), n);
         if (name == NULL)
             return arena_fail(x->a, x->err);
     }
     c->name.text = name;
     c->name.len = (uint32_t)strlen(name);
     return QUARTET_OK;
+}
+
+quartet_status ddl_check_key_column(struct ddl *x, const struct table_def *t, const char *name, uint32_t offset)
+{
+    int32_t at = table_column(t, name);
+    const struct column_def *c = at < 0 ? NULL : &t->columns[at];
+    uint8_t kind = c == NULL ? ROW_LWW : c->kind != ROW_LWW ? c->kind : c->kind_claimed;
+    return kind == ROW_LWW ? QUARTET_OK : err_set_at(x->err, QUARTET_ERROR, offset, "the %s column %s can be in no key and no index", kind_name(kind), name);
+}
+
+static quartet_status check_keys(struct ddl *x, const struct table_def *t, const struct ast_constraint *c)
+{
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; i < c->columns.count && rc == QUARTET_OK; i++)
+        if (c->columns.item[i].expr->kind == AST_EXPR_COLUMN)
+            rc = ddl_check_key_column(x, t, c->columns.item[i].expr->u.column->name.text, c->columns.item[i].expr->offset);
+    for (uint32_t i = 0; i < c->fk_columns.count && rc == QUARTET_OK; i++)
+        rc = ddl_check_key_column(x, t, c->fk_columns.item[i].text, c->fk_columns.item[i].offset);
+    return rc;
 }
 
 /* Its text, with one action. */
@@ -62,7 +82,7 @@ static quartet_status check_plain(struct ddl *x, const struct table_def *t, cons
     buf_u8(&text, 0);
     quartet_status rc = buf_check(&text, x->err);
     for (uint32_t i = 0; i < t->visible_count && rc == QUARTET_OK; i++)
-        if (t->columns[i].kind != ROW_LWW && build_names((const char *)text.data, t->columns[i].name))
+        if ((t->columns[i].kind != ROW_LWW || t->columns[i].kind_claimed != ROW_LWW) && build_names((const char *)text.data, t->columns[i].name))
             rc = err_set_at(x->err, QUARTET_ERROR, c->offset, "a CHECK over column %s, which merges by itself, cannot be added: it is declared with the column", t->columns[i].name);
     buf_deinit(&text);
     return rc;
@@ -141,6 +161,8 @@ quartet_status ddl_add_constraint(struct ddl *x, const struct table_def *t, stru
         rc = QUARTET_NOMEM;
     if (rc == QUARTET_OK)
         rc = ddl_by_id(x, t, sql, &sql);
+    if (rc == QUARTET_OK)
+        rc = check_keys(x, t, c);
     if (rc == QUARTET_OK && c->kind == AST_CONSTRAINT_CHECK)
         rc = check_plain(x, t, c);
     if (rc == QUARTET_OK && c->kind == AST_CONSTRAINT_CHECK)

@@ -27,6 +27,9 @@ quartet_status ddl_add_constraint(struct ddl *x, const struct table_def *t, stru
 quartet_status ddl_drop_constraint(struct ddl *x, const struct table_def *t, struct ast_alter_action *action);
 /* Canonical text of CREATE INDEX, or of ALTER TABLE ADD CONSTRAINT, with the table's columns by id; in the arena. */
 quartet_status ddl_by_id(struct ddl *x, const struct table_def *t, const char *sql, const char **out);
+quartet_status ddl_check_key_column(struct ddl *x, const struct table_def *t, const char *name, uint32_t offset); /* it merges by itself, or is about to: QUARTET_ERROR */
+/* A row that says something of a column's kind, unless it is there (catalog_build.h). */
+quartet_status ddl_put_kind(struct ddl *x, const struct table_def *t, uint32_t column_id, uint32_t upper, const char *name);
 quartet_status ddl_alter(struct ddl *x, const struct ast_alter *alter);
 /* Indexes that a FOREIGN KEY has of its own since the table was `was`: entries of the rows that are there. */
 quartet_status ddl_fill_implied(struct ddl *x, const struct table_def *was);

@@ -17,8 +17,10 @@ typedef unsigned long long ull;
 
 static quartet_status change_columns(struct sim *s, struct sim_node *n, const char *table, struct err *err)
 {
+    static const char *const kinds[] = {"COUNTER", "MAXIMUM", "MINIMUM", "MULTIVALUE"};
     const char *x = PICK(s, columns), *y = PICK(s, columns);
-    switch (prng_below(&s->prng, 5)) {
+    switch (prng_below(&s->prng, 7)) {
+    case 5: case 6: return sim_sqlf(n, NULL, err, "ALTER TABLE %s ALTER COLUMN %s SET %s", table, x, PICK(s, kinds));
     case 0: case 1:
         return sim_sqlf(n, NULL, err, "ALTER TABLE %s ADD COLUMN %s INTEGER%s", table, x, prng_chance(&s->prng, 0.5) ? "" : prng_chance(&s->prng, 0.5) ? " DEFAULT 3" : " COUNTER");
     case 2: return sim_sqlf(n, NULL, err, "ALTER TABLE %s DROP COLUMN %s", table, x);
@@ -58,7 +60,7 @@ static quartet_status write_row(struct sim *s, struct sim_node *n, const struct 
     switch (prng_below(&s->prng, 8)) {
     case 0: return sim_sqlf(n, NULL, err, "DELETE FROM %s WHERE id = %llu", table, id);
     case 1: case 2: case 3: return sim_sqlf(n, NULL, err, "UPDATE %s SET %s = %llu WHERE id = %llu", table, x, v, id);
-    case 4: return sim_sqlf(n, NULL, err, "UPDATE %s SET %s = %llu", table, x, v);
+    case 4: return sim_sqlf(n, NULL, err, prng_chance(&s->prng, 0.5) ? "UPDATE %s SET %s = %s + %llu" : "UPDATE %s SET %s = coalesce(%s, 0) - %llu", table, x, x, v);
     default: return sim_sqlf(n, NULL, err, "INSERT OR IGNORE INTO %s (id, %s) VALUES (%llu, %llu)", table, x, id, v);
     }
 }

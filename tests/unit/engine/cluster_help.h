@@ -112,6 +112,30 @@ static inline void cluster_exchange(struct cluster *c, struct prng *r)
         }
 }
 
+/* What members tell each other of what they have applied. */
+static inline void cluster_report(struct cluster *c, uint32_t from, uint32_t to)
+{
+    struct err err = ERR_INIT;
+    struct buf applied = {0};
+    OK(db_vectors(c->d[from], &applied, NULL, &err));
+    OK(db_peer_applied(c->d[to], (uint8_t)from, db_incarnation(c->d[from]), slice_of(applied.data, applied.len), &err));
+    buf_deinit(&applied);
+}
+
+static inline void cluster_peers(struct cluster *c)
+{
+    for (uint32_t i = 0; i < c->count; i++)
+        db_set_peers(c->d[i], (uint8_t)(((1u << c->count) - 1) & ~(1u << i)));
+}
+
+static inline void cluster_all_report(struct cluster *c)
+{
+    for (uint32_t i = 0; i < c->count; i++)
+        for (uint32_t k = 0; k < c->count; k++)
+            if (i != k)
+                cluster_report(c, i, k);
+}
+
 static inline void cluster_expect_equal(struct cluster *c, const char *const *tables, uint64_t seed)
 {
     struct err err = ERR_INIT;

@@ -190,29 +190,6 @@ static void test_purge_takes_nothing_from_readers(void)
 
 /* ---- members ---- */
 
-static void report(struct cluster *c, uint32_t from, uint32_t to)
-{
-    struct err err = ERR_INIT;
-    struct buf applied = {0};
-    OK(db_vectors(c->d[from], &applied, NULL, &err));
-    OK(db_peer_applied(c->d[to], (uint8_t)from, db_incarnation(c->d[from]), slice_of(applied.data, applied.len), &err));
-    buf_deinit(&applied);
-}
-
-static void peers(struct cluster *c)
-{
-    for (uint32_t i = 0; i < c->count; i++)
-        db_set_peers(c->d[i], (uint8_t)(((1u << c->count) - 1) & ~(1u << i)));
-}
-
-static void all_report(struct cluster *c)
-{
-    for (uint32_t i = 0; i < c->count; i++)
-        for (uint32_t k = 0; k < c->count; k++)
-            if (i != k)
-                report(c, i, k);
-}
-
 static void expect_entries(struct cluster *c, uint64_t want, const char *when)
 {
     for (uint32_t i = 0; i < c->count; i++) {
@@ -231,13 +208,13 @@ static void one_cluster(uint64_t seed)
     prng_seed(&r, seed);
     struct cluster *c = cluster_new(2 + (uint32_t)prng_below(&r, 3));
     uint32_t last = c->count - 1;
-    peers(c);
+    cluster_peers(c);
     for (uint32_t i = 0; i < c->count; i++)
         retention(c->d[i], 0);
     help_ddl(c->d[0], TABLE);
     insert_rows(c->d[0], 1, 20);
     cluster_exchange(c, &r);
-    all_report(c);
+    cluster_all_report(c);
     delete_rows(c->d[0], 1, 10);
     insert_rows(c->d[0], 40, 40);
     delete_rows(c->d[0], 40, 40);
@@ -250,21 +227,21 @@ static void one_cluster(uint64_t seed)
     for (uint32_t i = 0; i < c->count; i++) /* all but one */
         for (uint32_t k = 0; k < c->count; k++)
             if (i != k && i != (k == last ? 0 : last))
-                report(c, i, k);
+                cluster_report(c, i, k);
     expect_entries(c, 22, "without one report");
-    all_report(c);
+    cluster_all_report(c);
     for (uint32_t i = 0; i < c->count; i++)
         db_peer_gone(c->d[i], (uint8_t)(i == last ? 0 : last));
     expect_entries(c, 22, "without one link");
-    all_report(c);
+    cluster_all_report(c);
     if (prng_chance(&r, 0.5)) { /* what is named must be here */
         update_row(c->d[0], 15, "later");
         cluster_seal(c, 0);
-        report(c, 0, last);
+        cluster_report(c, 0, last);
         sweep(c->d[last]);
         CU_ASSERT_EQUAL(entries(c->d[last], table_id(c->d[last])), 22);
         cluster_exchange(c, &r);
-        all_report(c);
+        cluster_all_report(c);
     }
     cluster_expect_equal(c, tables, seed);
     expect_entries(c, 12, "when all have it");
@@ -299,7 +276,7 @@ static void test_purge_report_of_a_run_before(void)
     help_close(c->d[2]);
     OK(db_open(env_posix(), dir, NULL, &c->d[2], &err));
     OK(db_set_identity(c->d[2], &c->id[2], &err));
-    peers(c);
+    cluster_peers(c);
     retention(c->d[0], 0);
     help_ddl(c->d[0], TABLE);
     insert_rows(c->d[0], 1, 10);
@@ -310,15 +287,15 @@ static void test_purge_report_of_a_run_before(void)
     walk_dir(dir, copy);
     OK(db_open(env_posix(), dir, NULL, &c->d[2], &err));
     OK(db_set_identity(c->d[2], &c->id[2], &err));
-    peers(c);
+    cluster_peers(c);
     delete_rows(c->d[0], 1, 5);
     cluster_exchange(c, &r);
     flush(c->d[0]);
-    all_report(c);
+    cluster_all_report(c);
     help_close(c->d[2]);
     OK(db_open(env_posix(), copy, NULL, &c->d[2], &err));
     OK(db_set_identity(c->d[2], &c->id[2], &err));
-    peers(c);
+    cluster_peers(c);
     update_row(c->d[2], 1, "from the past");
     uint32_t first = c->pool.count;
     cluster_seal(c, 2);
@@ -329,11 +306,11 @@ static void test_purge_report_of_a_run_before(void)
     CU_ASSERT_EQUAL(info.waits_for, 1u << 1 | 1u << 2); /* node 1: it has told of nothing since */
     OK(db_sweep(c->d[0], &err));
     CU_ASSERT_EQUAL(entries(c->d[0], table_id(c->d[0])), 13);
-    report(c, 2, 0); /* the run that is: it lacks the DELETE */
+    cluster_report(c, 2, 0); /* the run that is: it lacks the DELETE */
     OK(db_sweep(c->d[0], &err));
     CU_ASSERT_EQUAL(entries(c->d[0], table_id(c->d[0])), 13);
     cluster_exchange(c, &r);
-    all_report(c);
+    cluster_all_report(c);
     sweep(c->d[0]);
     CU_ASSERT_EQUAL(entries(c->d[0], table_id(c->d[0])), 8);
     cluster_expect_equal(c, tables, 0);
@@ -356,7 +333,7 @@ static void test_purge_old_backup_comes_back(void)
     help_close(c->d[2]);
     OK(db_open(env_posix(), dir, NULL, &c->d[2], &err));
     OK(db_set_identity(c->d[2], &c->id[2], &err));
-    peers(c);
+    cluster_peers(c);
     help_ddl(c->d[0], TABLE);
     insert_rows(c->d[0], 1, 10);
     cluster_exchange(c, &r);
@@ -366,14 +343,14 @@ static void test_purge_old_backup_comes_back(void)
     walk_dir(dir, copy);
     OK(db_open(env_posix(), dir, NULL, &c->d[2], &err));
     OK(db_set_identity(c->d[2], &c->id[2], &err));
-    peers(c);
+    cluster_peers(c);
     delete_rows(c->d[0], 1, 5);
     cluster_exchange(c, &r);
     delete_rows(c->d[2], 20, 22); /* of the tail that the copy lacks */
     cluster_exchange(c, &r);
     update_row(c->d[0], 9, "newest"); /* history goes up to what came last */
     cluster_exchange(c, &r);
-    all_report(c);
+    cluster_all_report(c);
     for (uint32_t i = 0; i < 3; i++)
         retention(c->d[i], 0);
     expect_entries(c, 8, "before the backup");
@@ -381,11 +358,11 @@ static void test_purge_old_backup_comes_back(void)
     help_close(c->d[2]);
     OK(db_open(env_posix(), copy, NULL, &c->d[2], &err));
     OK(db_set_identity(c->d[2], &c->id[2], &err));
-    peers(c);
+    cluster_peers(c);
     CU_ASSERT_NOT_EQUAL(db_incarnation(c->d[2]), before);
     CU_ASSERT_EQUAL(entries(c->d[2], table_id(c->d[2])), 16);
-    report(c, 2, 0); /* of the new incarnation, which knows less */
-    report(c, 2, 1);
+    cluster_report(c, 2, 0); /* of the new incarnation, which knows less */
+    cluster_report(c, 2, 1);
     update_row(c->d[2], 1, "from the past");
     for (int round = 0; round < 3; round++) /* its own lost tail too */
         for (uint32_t i = 0; i < c->pool.count; i++)
@@ -393,7 +370,7 @@ static void test_purge_old_backup_comes_back(void)
     cluster_exchange(c, &r);
     update_row(c->d[0], 9, "newer");
     cluster_exchange(c, &r);
-    all_report(c);
+    cluster_all_report(c);
     cluster_expect_equal(c, tables, 0);
     retention(c->d[2], 0);
     expect_entries(c, 8, "after the backup");
