@@ -356,7 +356,7 @@ static quartet_status drop_column(struct ddl *x, const struct table_def *t, cons
     quartet_status rc = find(x, t, &action->name, &c);
     if (rc != QUARTET_OK)
         return rc;
-    const char *why = t->visible_count == 1 ? "it is the table's last" : needs_column(x, t, (uint32_t)(c - t->columns));
+    const char *why = t->visible_count == 1 && c->key_at < 0 ? "it is the table's last" : needs_column(x, t, (uint32_t)(c - t->columns));
     if (why != NULL)
         return err_set_at(x->err, QUARTET_ERROR, action->name.offset, "column %s of table %s cannot be dropped: %s", c->name, t->name, why);
     rc = put_override(x, t, c, c->name, "");
