@@ -78,10 +78,35 @@ static bool touches(const uint32_t *columns, uint32_t n, const struct pset_colum
     return found;
 }
 
+/* Columns that win or lose as one, where one of them is written. */
+static quartet_status tell_together(struct told *t, const struct table_def *table, const struct pset_column *sets, uint32_t set_count)
+{
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; table->together != NULL && i < table->rows.count && rc == QUARTET_OK; i++) {
+        uint16_t group = table->together[i];
+        bool first = group != 0, written = false;
+        const char *names = "";
+        for (uint32_t k = 0; k < table->rows.count; k++) {
+            if (table->together[k] != group)
+                continue;
+            first &= k >= i;
+            written |= touches(&table->record_columns[k], 1, sets, set_count);
+            names = arena_printf(t->p->a, "%s%s%s", names, names[0] != '\0' ? ", " : "", table->columns[table->record_columns[k]].name);
+            if (names == NULL)
+                return arena_fail(t->p->a, t->err);
+        }
+        if (!first || !written)
+            continue;
+        char *line = arena_printf(t->p->a, "%s merge together: who writes one of them writes all, as its node shows the row; of concurrent writes one wins as a whole", names);
+        rc = line == NULL ? arena_fail(t->p->a, t->err) : tell(t, 1, line);
+    }
+    return rc;
+}
+
 /* What is checked here and can be broken by two that are each right. sets NULL: all columns are written. */
 static quartet_status tell_constraints(struct told *t, const struct table_def *table, const struct pset_column *sets, uint32_t set_count)
 {
-    quartet_status rc = QUARTET_OK;
+    quartet_status rc = tell_together(t, table, sets, set_count);
     char *line = NULL;
     for (uint32_t i = 0; i < table->index_count && rc == QUARTET_OK; i++) {
         const struct index_def *ix = &table->indexes[i];

@@ -697,6 +697,8 @@ static void test_ddl_kinds_on_one_node(void)
     run_sql(d, "UPDATE t SET n = 8, hi = 8 WHERE id = 3");
     expect_rows(d, "SELECT id, n, hi, v FROM t", "1|15|5|ab\n2|5|3|NULL\n3|8|8|NULL\n");
     expect_part(d, "EXPLAIN MERGE UPDATE t SET n = n + 1", "plain register below");
+    expect_part(d, "EXPLAIN MERGE UPDATE t SET y = 1", "x, y merge together");
+    expect_part(d, "EXPLAIN MERGE INSERT INTO t (id) VALUES (9)", "x, y merge together");
     run_sql(d, "ALTER TABLE t ALTER COLUMN n SET COUNTER"); /* it is */
     run_sql(d, "ALTER TABLE t RENAME COLUMN n TO m");
     run_sql(d, "UPDATE t SET m = m + 1");
