@@ -29,12 +29,12 @@ static uint8_t others(const struct node_gossip *g)
     return bits;
 }
 
-/* What came after all is no longer missing, nor what nobody has any longer: it went with the disk of who had it. */
+/* What came after all is no longer missing. */
 static void drop_found(struct node_gossip *g)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < g->lost_count; i++)
-        if (db_lacks(g->d, g->lost[i].chain, g->lost[i].from) && (g->lost[i].gone != 0 || (g->lost[i].lacks & others(g)) != others(g)))
+        if (db_lacks(g->d, g->lost[i].chain, g->lost[i].from))
             g->lost[kept++] = g->lost[i];
     g->lost_count = kept;
 }
@@ -44,7 +44,8 @@ static void look(struct node_gossip *g)
     drop_found(g);
     for (uint32_t i = 0; i < g->lost_count; i++) {
         const struct node_lost *x = &g->lost[i];
-        if (((x->gone | x->lacks) & others(g)) == others(g)) {
+        bool somebody_has = (x->gone & ~x->lacks & others(g)) != 0; /* else it went with the disk of who had it, and holds nobody back */
+        if (somebody_has && ((x->gone | x->lacks) & others(g)) == others(g)) {
             db_set_behind(g->d, x->chain, x->from);
             return;
         }
@@ -77,9 +78,7 @@ void node_behind_status(struct node_gossip *g, uint8_t slot, const struct gossip
         struct node_lost *x = &g->lost[i];
         uint8_t bit = (uint8_t)(1u << slot);
         bool lacks = idvec_number(&s->disk, x->chain) < x->from;
-        x->lacks = lacks ? x->lacks | bit : x->lacks & (uint8_t)~bit;
-        if (lacks) /* also one that had it, and has another disk now */
-            x->gone &= (uint8_t)~bit;
+        x->lacks = lacks ? x->lacks | bit : x->lacks & (uint8_t)~bit; /* also one that had it, and has another disk now */
     }
     if (g->lost_count > 0)
         look(g);
