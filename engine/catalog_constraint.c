@@ -151,18 +151,18 @@ static void unite(struct build *b, const uint32_t *columns, uint32_t n)
     }
 }
 
-quartet_status build_together_clause(struct build *b, const struct ast_constraint *c)
+quartet_status build_together_clause(struct build *b, struct ast_constraint *c)
 {
-    uint32_t *at = arena_zalloc(b->a, c->columns.count + 1u, sizeof *at), n = 0;
+    uint32_t *at = arena_zalloc(b->a, c->columns.count + 1u, sizeof *at), n = 0, named = c->columns.count;
     if (at == NULL)
         return build_nomem(b);
-    for (uint32_t i = 0; i < c->columns.count; i++) {
+    for (uint32_t i = 0; i < named; i++) {
         const struct ast_expr *e = c->columns.item[i].expr;
         if (e->kind != AST_EXPR_COLUMN)
             return err_set_at(b->err, QUARTET_ERROR, e->offset, "only plain columns can stand here");
         int32_t k = build_column_called(b, e->u.column->name.text, true);
-        if (k < 0 && b->src->override_count > 0)
-            continue; /* dropped */
+        if ((k < 0 && b->src->override_count > 0) || (k >= 0 && b->columns[k].over_lww))
+            continue; /* dropped, or alone in the group when it got another kind */
         if (k < 0)
             return err_set_at(b->err, QUARTET_ERROR, e->offset, "no such column: %s", e->u.column->name.text);
         if (b->columns[k].kind != ROW_LWW)
@@ -170,8 +170,10 @@ quartet_status build_together_clause(struct build *b, const struct ast_constrain
         if (b->columns[k].key_at >= 0)
             return err_set_at(b->err, QUARTET_ERROR, e->offset, "column %s is in the primary key, which never changes: it needs no MERGE TOGETHER", b->columns[k].name);
         e->u.column->name.text = b->columns[k].name;
+        c->columns.item[n] = c->columns.item[i]; /* what is left of it is shown */
         at[n++] = (uint32_t)k;
     }
+    c->columns.count = n;
     unite(b, at, n);
     return QUARTET_OK;
 }

@@ -53,7 +53,7 @@ bool build_names(const char *text, const char *name); /* does an expression's ca
 /* catalog_constraint.c, in the order in which they are called: */
 quartet_status build_constraints(struct build *b);      /* once the columns are known: what ALTER TABLE added and dropped */
 quartet_status build_together_begin(struct build *b);   /* once records are known */
-quartet_status build_together_clause(struct build *b, const struct ast_constraint *c); /* MERGE TOGETHER */
+quartet_status build_together_clause(struct build *b, struct ast_constraint *c); /* MERGE TOGETHER */
 quartet_status build_together(struct build *b);         /* at the end */
 quartet_status build_constraints_text(struct build *b); /* before the definition is printed */
 

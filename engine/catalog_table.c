@@ -468,12 +468,13 @@ static quartet_status build_triggers(struct build *b)
     return QUARTET_OK;
 }
 
-/* CHECKs that went with a column. */
+/* CHECKs that went with a column; a MERGE TOGETHER of nothing. */
 static void leave_out_gone(struct ast_constraints *list)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < list->count; i++)
-        if (list->item[i]->kind != AST_CONSTRAINT_CHECK || list->item[i]->check != NULL)
+        if ((list->item[i]->kind != AST_CONSTRAINT_CHECK || list->item[i]->check != NULL) &&
+            (list->item[i]->kind != AST_CONSTRAINT_MERGE_TOGETHER || list->item[i]->columns.count > 0))
             list->item[kept++] = list->item[i];
     list->count = kept;
 }
@@ -486,6 +487,7 @@ static quartet_status build_text(struct build *b)
     b->ast->name.name.len = (uint32_t)n;
     b->ast->name.schema.text = NULL;
     uint32_t shown = 0;
+    leave_out_gone(&b->ast->constraints);
     for (uint32_t i = 0; i < b->total; i++)
         if (!b->dropped[i]) {
             leave_out_gone(&b->ast->columns.item[i]->constraints);

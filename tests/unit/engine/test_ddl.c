@@ -713,6 +713,10 @@ static void test_ddl_kinds_on_one_node(void)
         (void)snprintf(sql, sizeof sql, "ALTER TABLE t ALTER COLUMN %s", no[i].sql);
         expect_error(d, sql, QUARTET_ERROR, no[i].why, -2);
     }
+    run_sql(d, "ALTER TABLE t DROP COLUMN y");
+    run_sql(d, "ALTER TABLE t ALTER COLUMN x SET COUNTER"); /* alone in its group */
+    run_sql(d, "UPDATE t SET x = x + 1");
+    expect_rows(d, "SELECT x FROM t", "1\n1\n1\n");
     expect_error(d, "ALTER TABLE t ADD CHECK (m > 0)", QUARTET_ERROR, "merges by itself", -2);
     expect_error(d, "CREATE INDEX i ON t (m)", QUARTET_ERROR, "can be in no key and no index", -2);
     expect_error(d, "ALTER TABLE t UPDATES WIN", QUARTET_ERROR, "said in CREATE TABLE", -2);
