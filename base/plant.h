@@ -66,6 +66,9 @@
     X(CLAIM_LOCAL_ORDER)  /* claims on a value are ordered by numbers that each node gives to chains for itself */ \
     X(CLAIM_NOT_RELEASED) /* a quarantined row stays so when the value that it waits for is given up */ \
     X(CHECK_LOCAL)        /* CHECK and NOT NULL are not looked at where rows are merged */ \
+    X(ORPHAN_UNSEEN)      /* a row that comes from elsewhere is not asked for its parent */ \
+    X(ORPHAN_NOT_MENDED)  /* a broken key stays so when a row gives it again */ \
+    X(KEEP_IGNORED)       /* ON MERGE KEEP PARENT: a write of no column does not count against a DELETE */ \
     X(SNAPSHOT_NOT_UPLOADED) /* a snapshot takes the place of a state that holds what it lacks */ \
     X(SNAPSHOT_VECTOR_EARLY) /* a donor tells the vector of what it has now, not of what the rows hold that it gives */ \
     X(SNAPSHOT_PIECE_LOST)   /* of a snapshot a block is left out on the way */ \

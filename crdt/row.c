@@ -247,7 +247,7 @@ static quartet_status write_life(struct row_life *life, const struct row_schema 
         ok = cell_write(&life->cells[column], &schema->columns[column], life->birth, &op->writes[i], n, adds, w, a, &took);
     }
     *changed |= took;
-    if (ok && schema->updates_win)
+    if (ok && schema->updates_win && (op->write_count > 0 || !plant_is(PLANT_KEEP_IGNORED)))
         ok = note_write(life, w, took, a, changed);
     return ok ? QUARTET_OK : arena_fail(a, err);
 }

@@ -12,6 +12,7 @@
 
 #include "apply_internal.h"
 #include "base/mem.h"
+#include "base/plant.h"
 #include "kv_sort.h"
 #include "orphan_settle.h"
 
@@ -100,6 +101,8 @@ static quartet_status note_out(struct applying *a, const struct fk_link *l, stru
     *moved = true;
     if (was == ORPHAN_KEY && a->d->broken_count > 0)
         rc = note(a, &n->key.key, NOTE_LESS);
+    if (!a->in.trusted && plant_is(PLANT_ORPHAN_UNSEEN))
+        return rc;
     return rc == QUARTET_OK && is == ORPHAN_KEY ? note(a, &n->other.key, NOTE_CHILD) : rc;
 }
 
@@ -117,7 +120,7 @@ static quartet_status note_in(struct applying *a, const struct fk_link *l, struc
         return moved ? note(a, &n->key.key, NOTE_GONE) : QUARTET_OK;
     if (!was_none)
         rc = note(a, &n->key.key, NOTE_GONE);
-    return rc == QUARTET_OK && !is_none && a->d->broken_count > 0 ? note(a, &n->other.key, NOTE_GIVEN) : rc;
+    return rc == QUARTET_OK && !is_none && a->d->broken_count > 0 && !plant_is(PLANT_ORPHAN_NOT_MENDED) ? note(a, &n->other.key, NOTE_GIVEN) : rc;
 }
 
 quartet_status apply_state_note(struct applying *a, const struct table_def *t, struct slice key, const struct value *before, const struct value *after)
