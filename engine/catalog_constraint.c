@@ -77,9 +77,36 @@ static quartet_status add_one(struct build *b, const struct table_constraint *fr
     return QUARTET_OK;
 }
 
+static bool was_dropped(const struct build *b, const char *name)
+{
+    bool dropped = false;
+    for (uint32_t i = 0; i < b->base && !dropped; i++)
+        dropped = b->dropped[i] && name_cmp(b->first_name[i], name) == 0;
+    return dropped;
+}
+
+/* A key of CREATE TABLE over a column that was dropped: who dropped it had dropped the key first, but a DROP TABLE that another birth of the table outlived ends that. */
+static void leave_out_dropped(struct build *b)
+{
+    struct ast_constraints *list = &b->ast->constraints;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < list->count; i++) {
+        const struct ast_constraint *c = list->item[i];
+        bool gone = false;
+        for (uint32_t k = 0; k < c->columns.count && c->kind != AST_CONSTRAINT_MERGE_TOGETHER && !gone; k++)
+            gone = c->columns.item[k].expr->kind == AST_EXPR_COLUMN && was_dropped(b, c->columns.item[k].expr->u.column->name.text);
+        for (uint32_t k = 0; k < c->fk_columns.count && !gone; k++)
+            gone = was_dropped(b, c->fk_columns.item[k].text);
+        if (!gone)
+            list->item[kept++] = list->item[i];
+    }
+    list->count = kept;
+}
+
 quartet_status build_constraints(struct build *b)
 {
     uint32_t n = b->src->constraint_count;
+    leave_out_dropped(b);
     quartet_status rc = QUARTET_OK;
     b->more = arena_zalloc(b->a, n + 1u, sizeof(struct ast_constraint *));
     b->constraints = arena_zalloc(b->a, n + 1u, sizeof *b->constraints);

@@ -207,8 +207,10 @@ static const char *new_name(void *arg, const char *name)
     if (own != UINT32_MAX && (own >= b->base || b->overridden[own]))
         return name_cmp(b->own_name[own], name) == 0 ? b->columns[b->place[own]].name : build_now_called(b, name);
     for (uint32_t i = 0; i < b->base; i++)
-        if (!b->dropped[i] && name_cmp(b->first_name[i], name) == 0)
-            return b->columns[b->place[i]].name;
+        if (name_cmp(b->first_name[i], name) == 0) {
+            b->missed |= b->dropped[i];
+            return b->dropped[i] ? NULL : b->columns[b->place[i]].name;
+        }
     return NULL;
 }
 
