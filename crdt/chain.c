@@ -280,6 +280,9 @@ bool vv_part(const struct chain_table *t, const struct vv_entry *e, uint32_t par
     const struct chain_fork *next = NULL;
     *out = *e;
     *id = chain_id_of(t, e->chain);
+    for (uint32_t i = 0; i < t->fork_count; i++)
+        if (t->forks[i].as == e->chain && t->forks[i].chain != e->chain && e->number < t->forks[i].first)
+            return false; /* of this branch nothing is here yet, or any longer after a crash: what it begins with is told by the chain that it left */
     for (uint32_t k = 0;; k++) {
         next = NULL; /* the fork that ends part k */
         for (uint32_t i = 0; i < t->fork_count; i++) {
