@@ -296,7 +296,7 @@ static void test_node_snapshot_lie_shows_later(void)
     begin(&n);
     leave_behind(&n);
     tamper(&n, 0);
-    n.silent[0] = n.silent[1] = true; /* for now they give none */
+    n.silent[0] = n.silent[1] = true; /* they give none until later */
     n.m[AWAY].cut = false;
     ticks(&n, 2); /* both have told that their logs are cut */
     CU_ASSERT(db_is_behind(n.m[AWAY].d));
