@@ -63,7 +63,9 @@ void node_behind_gone(struct node_gossip *g, uint8_t slot, struct chain_id chain
         x = &g->lost[g->lost_count++];
         *x = (struct node_lost){.chain = chain, .from = from};
     }
-    if (x->from != from) /* some of it came meanwhile */
+    if (from < x->from) /* the answer to a question that was asked before some of it came */
+        return;
+    if (x->from != from)
         *x = (struct node_lost){.chain = chain, .from = from};
     x->gone |= (uint8_t)(1u << slot);
     x->lacks &= (uint8_t)~(1u << slot);

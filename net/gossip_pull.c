@@ -81,10 +81,12 @@ static void choose_wants(struct gossip *g, struct gossip_peer_state *p, uint64_t
         uint64_t known = idvec_number(&g->known, e->chain);
         bool differs = e->number == known && other_head(e, idvec_find(&g->known, e->chain));
         const struct gossip_back *back = gossip_back_find(p, e->chain);
-        uint64_t from = back != NULL && back->from <= known ? back->from
-                        : differs                           ? known
-                                                            : known + 1;
-        if ((e->number <= known && !differs) || from < idvec_number(&p->lost, e->chain) ||
+        /* What its log no longer holds tells nothing of where two histories part: what follows may. */
+        uint64_t lost = idvec_number(&p->lost, e->chain);
+        uint64_t from = back != NULL && back->from <= known && back->from >= lost ? back->from
+                        : differs                                                 ? known
+                                                                                  : known + 1;
+        if ((e->number <= known && !differs) || from < lost ||
             in_flight(g, e->chain) || rests(g, e->chain, now_us))
             continue;
         if (differs)
