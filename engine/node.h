@@ -54,6 +54,7 @@ void node_gossip_host(struct node_gossip *g, struct gossip_host *out);
 
 /* node_behind.c: a peer's log no longer holds delta `from` of a chain; what a peer said of itself. */
 void node_behind_gone(struct node_gossip *g, uint8_t slot, struct chain_id chain, uint64_t from);
+void node_behind_came(struct node_gossip *g); /* a batch: perhaps what was missing */
 void node_behind_status(struct node_gossip *g, uint8_t slot, const struct gossip_status *s);
 
 /* ---- files ---- */

@@ -74,6 +74,14 @@ void node_behind_gone(struct node_gossip *g, uint8_t slot, struct chain_id chain
     look(g);
 }
 
+void node_behind_came(struct node_gossip *g)
+{
+    uint32_t before = g->lost_count;
+    drop_found(g);
+    if (g->lost_count < before)
+        look(g);
+}
+
 void node_behind_status(struct node_gossip *g, uint8_t slot, const struct gossip_status *s)
 {
     for (uint32_t i = 0; i < g->lost_count; i++) {

@@ -62,6 +62,7 @@ static enum gossip_verdict deliver(void *ctx, struct slice batch, uint8_t from, 
             __atomic_store_n(&g->unsynced, true, __ATOMIC_RELEASE); /* the worker's thread takes it */
             if (g->news != NULL)
                 g->news(g->news_ctx);
+            node_behind_came(g);
         }
         return verdict_of(result);
     }
