@@ -124,7 +124,7 @@ void kv_count_pinned(struct kv *s, struct kv_stats *out)
     out->too_old = s->too_old;
     if (first == NULL)
         return;
-    uint64_t now_ns = s->env->ops->coarse_ns(s->env);
+    uint64_t now_ns = s->env->ops->mono_ns(s->env); /* not the coarse one, by which snapshots are taken: it may not have moved since */
     out->oldest_snapshot_ns = now_ns > first->taken_ns ? now_ns - first->taken_ns : 0;
     out->oldest_snapshot_bytes = snap_cost(s, first);
 }
@@ -175,7 +175,7 @@ static bool past_limit(struct kv *s)
 
 static void make_too_old(struct kv *s, struct kv_snap *n)
 {
-    uint64_t now_ns = s->env->ops->coarse_ns(s->env);
+    uint64_t now_ns = s->env->ops->mono_ns(s->env); /* not the coarse one, by which snapshots are taken: it may not have moved since */
     n->held_ns = now_ns > n->taken_ns ? now_ns - n->taken_ns : 0;
     n->cost = snap_cost(s, n);
     atomic_store(&n->too_old, true);
