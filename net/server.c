@@ -143,7 +143,8 @@ static void on_async(uv_async_t *handle)
     struct session *ready = s->ready_sessions;
     s->ready_sessions = NULL;
     for (struct session *r = ready; r != NULL; r = r->ready_next) {
-        r->ready = false;
+        r->ready = false; /* from here on its worker may put it into the next list, by ready_next */
+        r->taken_next = r->ready_next;
         r->joinable = r->finished;
     }
     (void)pthread_mutex_unlock(&s->mutex);

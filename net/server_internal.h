@@ -85,6 +85,7 @@ struct session {
     bool finished; /* the worker has put it there for the last time */
     /* the loop's */
     bool joinable; /* `finished`, as seen when it was taken from the list */
+    struct session *taken_next; /* of those that were taken together */
 };
 
 struct http_connection {

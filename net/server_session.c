@@ -267,7 +267,7 @@ void server_session_ready(server *sv, struct session *list)
 {
     (void)sv; /* the sessions know it */
     while (list != NULL) {
-        struct session *next = list->ready_next;
+        struct session *next = list->taken_next;
         serve_ready(list);
         list = next;
     }

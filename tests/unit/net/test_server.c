@@ -7,7 +7,7 @@
 
 #include "unit/net/toy_node.h"
 
-static char last_notice[512];
+static _Thread_local char last_notice[512];
 static atomic_int notices;
 
 static void on_notice(void *arg, const char *text)
