@@ -5,20 +5,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <netinet/in.h>
-#include <arpa/inet.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
+#include "free_port.h"
 #include "quartet.h"
 
 static bool fail(struct cluster *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -29,20 +27,6 @@ static bool fail(struct cluster *c, const char *format, ...)
     vsnprintf(c->error, sizeof c->error, format, args);
     va_end(args);
     return false;
-}
-
-static void pause_ms(long ms)
-{
-    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-    nanosleep(&t, NULL); /* cut short by a signal: the caller looks again anyway */
-}
-
-static long now_ms(void)
-{
-    struct timespec t = {0};
-    if (clock_gettime(CLOCK_MONOTONIC, &t) != 0)
-        return 0;
-    return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 bool cluster_init(struct cluster *c, const char *dir, const char *own_program)
@@ -60,29 +44,6 @@ bool cluster_init(struct cluster *c, const char *dir, const char *own_program)
     if (access(c->quartetd, X_OK) != 0)
         return fail(c, "no program %s: %s", c->quartetd, strerror(errno));
     return true;
-}
-
-/* Free ports: all are held open until every one is chosen, so that none is chosen twice. */
-static bool free_ports(struct cluster *c, int *ports, int count)
-{
-    int fds[2 * CLUSTER_NODES];
-    int open_count = 0;
-    bool ok = true;
-    for (int i = 0; i < count && ok; i++) {
-        struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-        socklen_t len = sizeof a;
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        ok = fd >= 0;
-        if (ok)
-            fds[open_count++] = fd;
-        ok = ok && bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && getsockname(fd, (struct sockaddr *)&a, &len) == 0;
-        ports[i] = ok ? ntohs(a.sin_port) : 0;
-    }
-    if (!ok)
-        fail(c, "no free port on 127.0.0.1: %s", strerror(errno));
-    for (int i = 0; i < open_count; i++)
-        close(fds[i]);
-    return ok;
 }
 
 /* "quartet://user@a,b,c,d/?rest" into its parts; one URL per node. */
@@ -121,13 +82,14 @@ bool cluster_make(struct cluster *c)
     snprintf(path, sizeof path, "%s/admin.url", c->dir);
     if (access(path, F_OK) == 0)
         return read_url(c);
-    int ports[2 * CLUSTER_NODES];
-    if (!free_ports(c, ports, 2 * CLUSTER_NODES))
-        return false;
     char text[2 * CLUSTER_NODES][32];
     const char *addresses[CLUSTER_NODES], *https[CLUSTER_NODES];
-    for (int k = 0; k < 2 * CLUSTER_NODES; k++)
-        snprintf(text[k], sizeof text[k], "127.0.0.1:%d", ports[k]);
+    for (int k = 0; k < 2 * CLUSTER_NODES; k++) {
+        uint16_t port = free_port();
+        if (port == 0)
+            return fail(c, "no free port on 127.0.0.1: %s", strerror(errno));
+        snprintf(text[k], sizeof text[k], "127.0.0.1:%u", port);
+    }
     for (int k = 0; k < CLUSTER_NODES; k++) {
         addresses[k] = text[k];
         https[k] = text[CLUSTER_NODES + k];
@@ -168,19 +130,42 @@ bool cluster_start_node(struct cluster *c, int slot)
     return true;
 }
 
-static bool answers(const char *url)
+/* One statement's rows behind what out has already. */
+static int ask_one(quartet_db *db, const char **sql, char *out, size_t n)
+{
+    quartet_stmt *stmt = NULL;
+    size_t used = strlen(out);
+    int rc = quartet_prepare(db, *sql, -1, &stmt, sql);
+    while (rc == QUARTET_OK && stmt != NULL && (rc = quartet_step(stmt)) == QUARTET_ROW) {
+        for (int c = 0; c < quartet_column_count(stmt) && used < n; c++) {
+            const char *text = quartet_column_text(stmt, c);
+            used += (size_t)snprintf(out + used, n - used, "%s%s", c > 0 ? "|" : used > 0 ? "\n" : "", text != NULL ? text : "NULL");
+        }
+        rc = QUARTET_OK;
+    }
+    (void)quartet_finalize(stmt); /* repeats rc */
+    return rc == QUARTET_DONE ? QUARTET_OK : rc;
+}
+
+bool cluster_ask(const char *url, const char *sql, char *out, size_t n)
 {
     quartet_db *db = NULL;
-    bool ok = quartet_open(url, &db) == QUARTET_OK && quartet_exec(db, "SELECT 1", NULL, NULL, NULL) == QUARTET_OK;
-    (void)quartet_close(db); /* a probe: nothing was written */
-    return ok;
+    out[0] = '\0';
+    int rc = quartet_open(url, &db);
+    while (rc == QUARTET_OK && *sql != '\0')
+        rc = ask_one(db, &sql, out, n);
+    if (rc != QUARTET_OK)
+        snprintf(out, n, "%s", db != NULL ? quartet_errmsg(db) : "out of memory");
+    (void)quartet_close(db); /* what it wrote was acknowledged */
+    return rc == QUARTET_OK;
 }
 
 bool cluster_wait_ready(struct cluster *c, int slot, int deadline_ms)
 {
-    long until = now_ms() + deadline_ms;
-    while (now_ms() < until) {
-        if (answers(c->node_url[slot]))
+    double until = now_seconds() + deadline_ms / 1000.0;
+    while (now_seconds() < until) {
+        char answer[64];
+        if (cluster_ask(c->node_url[slot], "SELECT 1", answer, sizeof answer))
             return true;
         int status = 0;
         if (c->pid[slot] > 0 && waitpid(c->pid[slot], &status, WNOHANG) == c->pid[slot]) {
@@ -206,14 +191,14 @@ void cluster_kill_node(struct cluster *c, int slot, int sig)
 
 bool cluster_stop_node(struct cluster *c, int slot, int deadline_ms)
 {
-    long until = now_ms() + deadline_ms;
+    double until = now_seconds() + deadline_ms / 1000.0;
     int status = 0;
     if (c->pid[slot] <= 0)
         return true;
     if (kill(c->pid[slot], SIGTERM) != 0)
         return fail(c, "node %d cannot be told to end: %s", slot, strerror(errno));
     while (waitpid(c->pid[slot], &status, WNOHANG) != c->pid[slot]) {
-        if (now_ms() >= until)
+        if (now_seconds() >= until)
             return fail(c, "node %d did not end within %d ms", slot, deadline_ms);
         pause_ms(1);
     }
@@ -252,7 +237,7 @@ bool cluster_node_state(const struct cluster *c, int slot, char *out, size_t n)
 
 bool cluster_wait_equal(const struct cluster *c, unsigned mask, int deadline_ms, char state[CLUSTER_NODES][CLUSTER_STATE_MAX])
 {
-    long until = now_ms() + deadline_ms;
+    double until = now_seconds() + deadline_ms / 1000.0;
     for (;;) {
         int first = -1;
         bool equal = true;
@@ -262,7 +247,7 @@ bool cluster_wait_equal(const struct cluster *c, unsigned mask, int deadline_ms,
             first = first < 0 ? k : first;
             equal = cluster_node_state(c, k, state[k], CLUSTER_STATE_MAX) && equal && strcmp(state[k], state[first]) == 0;
         }
-        if (equal || now_ms() >= until)
+        if (equal || now_seconds() >= until)
             return equal;
         pause_ms(20);
     }
@@ -275,9 +260,9 @@ void cluster_stop(struct cluster *c)
             kill(c->pid[k], SIGTERM);
             kill(c->pid[k], SIGCONT); /* a paused one must hear it too */
         }
-    long until = now_ms() + 5000;
+    double until = now_seconds() + 5;
     for (int k = 0; k < CLUSTER_NODES; k++) {
-        while (c->pid[k] > 0 && now_ms() < until) {
+        while (c->pid[k] > 0 && now_seconds() < until) {
             pid_t done = waitpid(c->pid[k], NULL, WNOHANG);
             if (done == c->pid[k] || (done < 0 && errno == ECHILD))
                 c->pid[k] = 0;

@@ -33,6 +33,9 @@ bool cluster_stop_node(struct cluster *c, int slot, int deadline_ms);
 bool cluster_node_state(const struct cluster *c, int slot, char *out, size_t n);
 /* Wait until all nodes of the mask say the same; what each said last is in state. */
 bool cluster_wait_equal(const struct cluster *c, unsigned mask, int deadline_ms, char state[CLUSTER_NODES][CLUSTER_STATE_MAX]);
+/* Statements through a connection of their own: their rows as lines, columns separated by '|', NULL as NULL, cut at n. False: it
+ * failed, and out is the error's text. */
+bool cluster_ask(const char *url, const char *sql, char *out, size_t n);
 /* SIGTERM to all, SIGKILL after 5 s; waits. */
 void cluster_stop(struct cluster *c);
 /* The URL with `first` before the other nodes, so that a client begins there and moves on from there. */

@@ -1,19 +1,12 @@
 /* copy.c - the shell's side of COPY: standard input and output, and how far it is on a terminal. The rest is the library's. */
 #include "shell.h"
 
+#include "clock.h"
+
 #include <errno.h>
-#include <time.h>
 #include <unistd.h>
 
 #define TELL_SECONDS 0.25
-
-static double now_seconds(void)
-{
-    struct timespec t;
-    if (clock_gettime(CLOCK_MONOTONIC, &t) != 0)
-        return 0;
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static int64_t copy_read(void *arg, void *p, int64_t n)
 {

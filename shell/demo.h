@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "clock.h"
 #include "cluster.h"
 #include "quartet.h"
 
@@ -38,7 +39,6 @@ struct demo {
     double started, deadline; /* seconds, monotonic */
 };
 
-double demo_now(void);
 /* The CSV text of the cities, from its start; the caller's to fclose. */
 FILE *demo_cities(const char *project, bool *sample, char *error, size_t error_bytes);
 /* demo_write.c */
@@ -49,7 +49,5 @@ void demo_join_writers(struct demo *d);
 bool demo_check(struct demo *d);
 /* Each node's vector and hash, and its last log lines: for a run that failed. */
 void demo_print_states(struct demo *d);
-/* One value of one node, as text into out; false: the node did not answer. */
-bool demo_ask(const char *url, const char *sql, char *out, size_t n);
 
 #endif

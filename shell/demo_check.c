@@ -5,29 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool demo_ask(const char *url, const char *sql, char *out, size_t n)
-{
-    quartet_db *db = NULL;
-    quartet_stmt *stmt = NULL;
-    size_t used = 0;
-    out[0] = '\0';
-    int rc = quartet_open(url, &db);
-    if (rc == QUARTET_OK)
-        rc = quartet_prepare(db, sql, -1, &stmt, NULL);
-    while (rc == QUARTET_OK && (rc = quartet_step(stmt)) == QUARTET_ROW) {
-        for (int c = 0; c < quartet_column_count(stmt) && used < n; c++) {
-            const char *text = quartet_column_text(stmt, c);
-            used += (size_t)snprintf(out + used, n - used, "%s%s", c > 0 ? "|" : used > 0 ? "\n" : "", text != NULL ? text : "NULL");
-        }
-        rc = QUARTET_OK;
-    }
-    if (rc != QUARTET_DONE && db != NULL)
-        snprintf(out, n, "%s", quartet_errmsg(db));
-    (void)quartet_finalize(stmt); /* repeats rc */
-    (void)quartet_close(db);      /* only read */
-    return rc == QUARTET_DONE;
-}
-
 void demo_print_states(struct demo *d)
 {
     char state[CLUSTER_STATE_MAX];
@@ -41,12 +18,12 @@ void demo_print_states(struct demo *d)
 
 static bool wait_equal(struct demo *d, char state[CLUSTER_NODES][CLUSTER_STATE_MAX])
 {
-    double started = demo_now();
+    double started = now_seconds();
     bool equal = false;
-    while (!equal && demo_now() < d->deadline && !d->interrupted)
+    while (!equal && now_seconds() < d->deadline && !d->interrupted)
         equal = cluster_wait_equal(&d->cluster, (1u << CLUSTER_NODES) - 1, 500, state);
     if (equal)
-        printf("  all four nodes show the same vector and state hash %.2f s after the last write\n", demo_now() - started);
+        printf("  all four nodes show the same vector and state hash %.2f s after the last write\n", now_seconds() - started);
     else
         fprintf(stderr, "the nodes do not agree\n");
     return equal;
@@ -109,7 +86,7 @@ static bool check_node(struct demo *d, int slot)
              DEMO_NEW_CITY);
     char expected[64];
     snprintf(expected, sizeof expected, "%lld|0", (long long)d->cities);
-    bool sums = ok && demo_ask(d->cluster.node_url[slot], sql, text, sizeof text) && strcmp(text, expected) == 0;
+    bool sums = ok && cluster_ask(d->cluster.node_url[slot], sql, text, sizeof text) && strcmp(text, expected) == 0;
     if (ok && (!sums || lost > 0 || t.strange > 0))
         fprintf(stderr, "  node %d: %llu acknowledged writes missing, %llu rows nobody wrote, loaded rows and counters: %s (expected %s)\n", slot,
                 (unsigned long long)lost, (unsigned long long)t.strange, text, expected);
@@ -130,13 +107,13 @@ static bool check_answers(struct demo *d)
     for (size_t q = 0; q < sizeof queries / sizeof *queries; q++)
         for (int k = 0; k < CLUSTER_NODES; k++) {
             char *out = k == 0 ? first : other;
-            if (!demo_ask(d->cluster.node_url[k], queries[q], out, sizeof first) || strcmp(out, first) != 0) {
+            if (!cluster_ask(d->cluster.node_url[k], queries[q], out, sizeof first) || strcmp(out, first) != 0) {
                 fprintf(stderr, "  node %d answers otherwise to: %s\n%s\n  node 0:\n%s\n", k, queries[q], out, first);
                 return false;
             }
         }
     printf("  the same answers on all four nodes; towns and visits by country:\n");
-    if (demo_ask(d->cluster.node_url[3], queries[0], first, sizeof first))
+    if (cluster_ask(d->cluster.node_url[3], queries[0], first, sizeof first))
         for (char *line = strtok(first, "\n"); line != NULL; line = strtok(NULL, "\n"))
             printf("      %s\n", line);
     return true;

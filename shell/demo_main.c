@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define DEMO_SECONDS_MAX 120
@@ -112,7 +111,7 @@ static void draw(struct demo *d, const char *what, bool first)
 {
     static uint64_t before[CLUSTER_NODES]; /* one caller, one thread */
     static double drawn;
-    double now = demo_now();
+    double now = now_seconds();
     if (!d->tty) {
         if (!first && now - drawn < 1)
             return;
@@ -148,11 +147,10 @@ static void draw(struct demo *d, const char *what, bool first)
 
 static void write_phase(struct demo *d, const char *what, double seconds, bool first)
 {
-    double until = demo_now() + seconds;
+    double until = now_seconds() + seconds;
     draw(d, what, first);
-    while (demo_now() < until && !d->interrupted) {
-        struct timespec t = {.tv_nsec = 200000000};
-        nanosleep(&t, NULL);
+    while (now_seconds() < until && !d->interrupted) {
+        pause_ms(200);
         draw(d, what, false);
     }
 }
@@ -216,7 +214,7 @@ static bool demonstrate(struct demo *d, const struct options *o)
         fprintf(stderr, "%s\n", d->cluster.error);
     ok = ok && demo_load(d, cities) && write_on_all(d, o->seconds) && demo_check(d);
     fclose(cities); /* it was only read */
-    double seconds = demo_now() - d->started;
+    double seconds = now_seconds() - d->started;
     if (!ok && !d->interrupted)
         demo_print_states(d);
     if (d->interrupted)
@@ -250,7 +248,7 @@ int main(int argc, char **argv)
     if (!ok)
         fprintf(stderr, "%s\n", d.cluster.error);
     d.tty = isatty(STDOUT_FILENO);
-    d.started = demo_now();
+    d.started = now_seconds();
     d.deadline = d.started + DEMO_SECONDS_MAX;
     the_demo = &d;
     struct sigaction act = {.sa_handler = on_signal};

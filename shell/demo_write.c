@@ -5,19 +5,12 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "csv.h"
 
 #define LOAD_ROWS 100     /* rows of one INSERT */
 #define LOAD_COMMIT 2000  /* rows of one transaction */
 #define CITY_COLUMNS 7
-
-double demo_now(void)
-{
-    struct timespec t;
-    return clock_gettime(CLOCK_MONOTONIC, &t) == 0 ? (double)t.tv_sec + (double)t.tv_nsec / 1e9 : 0;
-}
 
 static bool told_error(quartet_db *db, const char *what)
 {
@@ -28,7 +21,7 @@ static bool told_error(quartet_db *db, const char *what)
 static void load_progress(struct demo *d, int64_t rows, int64_t total, double started, bool last)
 {
     static const char *const ends[] = {"", "\r\033[K"};
-    double seconds = demo_now() - started;
+    double seconds = now_seconds() - started;
     double part = total > 0 ? (double)rows / (double)total : 1;
     if (!d->tty) {
         if (last)
@@ -80,11 +73,11 @@ static bool bind_city(struct demo *d, struct csv *csv, quartet_stmt *stmt, int r
 /* The rows of the file, in transactions of LOAD_COMMIT. */
 static bool load_rows(struct demo *d, quartet_db *db, struct csv *csv, int64_t total)
 {
-    double started = demo_now(), drawn = 0;
+    double started = now_seconds(), drawn = 0;
     quartet_stmt *many = prepare_rows(db, LOAD_ROWS);
     bool ok = many != NULL && quartet_exec(db, "BEGIN", NULL, NULL, NULL) == QUARTET_OK, more = ok;
     while (ok && more && !d->interrupted) {
-        if (demo_now() > d->deadline) {
+        if (now_seconds() > d->deadline) {
             fprintf(stderr, "the load takes longer than this demonstration may\n");
             ok = false;
             break;
@@ -103,8 +96,8 @@ static bool load_rows(struct demo *d, quartet_db *db, struct csv *csv, int64_t t
         }
         if (ok && (d->cities % LOAD_COMMIT == 0 || !more))
             ok = quartet_exec(db, more ? "COMMIT; BEGIN" : "COMMIT", NULL, NULL, NULL) == QUARTET_OK;
-        if (demo_now() - drawn > 0.1) {
-            drawn = demo_now();
+        if (now_seconds() - drawn > 0.1) {
+            drawn = now_seconds();
             load_progress(d, d->cities, total, started, false);
         }
     }

@@ -12,9 +12,9 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/timex.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "nodes.h"
 
 #define EXIT_USAGE 64
@@ -158,9 +158,9 @@ static double sync_ms(const char *dir, char *why, size_t n)
     int fd = mkstemp(path);
     bool ok = fd >= 0;
     for (int i = 0; i < SYNCS && ok; i++) {
-        struct timespec a, b;
-        ok = clock_gettime(CLOCK_MONOTONIC, &a) == 0 && pwrite(fd, &a, sizeof a, (off_t)i * 4096) == (ssize_t)sizeof a && fdatasync(fd) == 0 && clock_gettime(CLOCK_MONOTONIC, &b) == 0;
-        double took = ok ? (double)(b.tv_sec - a.tv_sec) * 1e3 + (double)(b.tv_nsec - a.tv_nsec) / 1e6 : 0;
+        double began = now_seconds();
+        ok = pwrite(fd, &began, sizeof began, (off_t)i * 4096) == (ssize_t)sizeof began && fdatasync(fd) == 0;
+        double took = (now_seconds() - began) * 1e3;
         int k = i;
         for (; k > 0 && ms[k - 1] > took; k--)
             ms[k] = ms[k - 1];

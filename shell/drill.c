@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define ALL_NODES ((1u << CLUSTER_NODES) - 1)
@@ -57,12 +56,6 @@ static void on_signal(int sig)
     }
 }
 
-static void pause_ms(long ms)
-{
-    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-    nanosleep(&t, NULL); /* cut short by a signal: then it ends soon anyway */
-}
-
 /* ---- faults ---- */
 
 static void signal_nodes(struct drill *d, unsigned nodes, int sig)
@@ -90,8 +83,8 @@ static bool stop_node(struct drill *d, unsigned nodes)
 
 static void slow_down(struct drill *d, unsigned nodes)
 {
-    double until = drill_now() + PAUSE_MS / 1000.0;
-    while (drill_now() < until && !d->interrupted) {
+    double until = now_seconds() + PAUSE_MS / 1000.0;
+    while (now_seconds() < until && !d->interrupted) {
         signal_nodes(d, nodes, SIGSTOP);
         pause_ms(SLOW_ROUND_MS - SLOW_RUN_MS);
         signal_nodes(d, nodes, SIGCONT);
@@ -110,14 +103,14 @@ static bool wait_back(struct drill *d, unsigned nodes, int round, double since, 
     bool ok = drill_exec(d, other, sql);
     for (int k = 0; k < CLUSTER_NODES && ok; k++)
         ok = (nodes >> k & 1u) == 0 || cluster_wait_ready(&d->cluster, k, BACK_MS);
-    s->back = drill_now() - since;
+    s->back = now_seconds() - since;
     snprintf(sql, sizeof sql, "SELECT n FROM drill WHERE client = %d AND n = %d", CLUSTER_NODES + (int)s->fault, round);
     for (int k = 0; k < CLUSTER_NODES && ok; k++) {
-        while ((nodes >> k & 1u) != 0 && !drill_shows(d, k, sql) && drill_now() < since + BACK_MS / 1000.0)
+        while ((nodes >> k & 1u) != 0 && !drill_shows(d, k, sql) && now_seconds() < since + BACK_MS / 1000.0)
             pause_ms(1);
-        ok = drill_now() < since + BACK_MS / 1000.0 || (snprintf(d->cluster.error, sizeof d->cluster.error, "node %d does not catch up", k), false);
+        ok = now_seconds() < since + BACK_MS / 1000.0 || (snprintf(d->cluster.error, sizeof d->cluster.error, "node %d does not catch up", k), false);
     }
-    s->caught_up = drill_now() - since;
+    s->caught_up = now_seconds() - since;
     return ok;
 }
 
@@ -132,10 +125,10 @@ static bool break_it(struct drill *d, int round, struct seen *s)
         signal_nodes(d, s->nodes, SIGSTOP);
         pause_ms(PAUSE_MS);
         signal_nodes(d, s->nodes, SIGCONT);
-        return wait_back(d, s->nodes, round, drill_now(), s);
+        return wait_back(d, s->nodes, round, now_seconds(), s);
     case FAULT_SLOW:
         slow_down(d, s->nodes);
-        return wait_back(d, s->nodes, round, drill_now(), s);
+        return wait_back(d, s->nodes, round, now_seconds(), s);
     case FAULT_STOP:
         ok = stop_node(d, s->nodes);
         break;
@@ -143,7 +136,7 @@ static bool break_it(struct drill *d, int round, struct seen *s)
         signal_nodes(d, s->nodes, SIGKILL);
     }
     pause_ms(SETTLE_MS);
-    double since = drill_now();
+    double since = now_seconds();
     return ok && start_nodes(d, s->nodes) && wait_back(d, s->nodes, round, since, s);
 }
 
@@ -163,7 +156,7 @@ static uint64_t sum_of(struct drill *d, uint64_t *unknown, uint64_t *failed)
 static void read_gaps(struct drill *d, unsigned phase, struct seen *s)
 {
     for (int k = 0; k < CLUSTER_NODES; k++) {
-        double waits = drill_now() - d->clients[k].last_ack, gap = d->clients[k].gap[phase];
+        double waits = now_seconds() - d->clients[k].last_ack, gap = d->clients[k].gap[phase];
         double *to = (s->nodes >> k & 1u) != 0 || s->fault == FAULT_NONE ? &s->gap_own : &s->gap_others;
         gap = waits > gap ? waits : gap;
         *to = gap > *to ? gap : *to;
@@ -176,12 +169,12 @@ static bool one_fault(struct drill *d, enum fault fault, unsigned nodes, int rou
     *s = (struct seen){.fault = fault, .nodes = nodes};
     pause_ms(SETTLE_MS);
     uint64_t before = sum_of(d, &unknown, &failed);
-    double since = drill_now();
+    double since = now_seconds();
     unsigned phase = ++d->phase;
     bool ok = break_it(d, round, s);
     pause_ms(SETTLE_MS);
     read_gaps(d, phase, s);
-    s->seconds = drill_now() - since;
+    s->seconds = now_seconds() - since;
     s->writes = sum_of(d, &unknown_after, &failed_after) - before;
     s->unknown = unknown_after - unknown;
     s->failed = failed_after - failed;
@@ -287,8 +280,8 @@ static bool drill(struct drill *d, const struct options *o)
         ok = cluster_wait_ready(&d->cluster, k, BACK_MS);
     ok = ok && drill_exec(d, 0, "CREATE TABLE drill (client INTEGER, n INTEGER, PRIMARY KEY (client, n))");
     for (int k = 0; k < CLUSTER_NODES && ok; k++)
-        for (double until = drill_now() + BACK_MS / 1000.0; ok && !drill_shows(d, k, "SELECT 1 FROM information_schema.tables WHERE table_name = 'drill'"); pause_ms(5))
-            ok = drill_now() < until || (snprintf(d->cluster.error, sizeof d->cluster.error, "node %d does not hear of the table", k), false);
+        for (double until = now_seconds() + BACK_MS / 1000.0; ok && !drill_shows(d, k, "SELECT 1 FROM information_schema.tables WHERE table_name = 'drill'"); pause_ms(5))
+            ok = now_seconds() < until || (snprintf(d->cluster.error, sizeof d->cluster.error, "node %d does not hear of the table", k), false);
     ok = ok && drill_start_clients(d) && run_faults(d, o);
     drill_join_clients(d);
     if (!ok && d->cluster.error[0] != '\0')

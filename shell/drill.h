@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "clock.h"
 #include "cluster.h"
 #include "quartet.h"
 
@@ -36,7 +37,6 @@ struct drill {
     atomic_bool stop, interrupted;
 };
 
-double drill_now(void); /* seconds, monotonic */
 /* drill_clients.c */
 bool drill_start_clients(struct drill *d);
 void drill_join_clients(struct drill *d);

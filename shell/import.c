@@ -3,13 +3,13 @@
  * rows fails at the millionth. Rows go in many to a statement: over a network the round trips would cost more than the work. */
 #include "shell.h"
 
+#include "clock.h"
 #include "csv.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define IMPORT_PARAMETERS_MAX 960u /* of one INSERT */
@@ -29,12 +29,6 @@ struct import {
     uint64_t size, rows;
     double started, drawn;
 };
-
-static double now_seconds(void)
-{
-    struct timespec t;
-    return clock_gettime(CLOCK_MONOTONIC, &t) == 0 ? (double)t.tv_sec + (double)t.tv_nsec / 1e9 : 0;
-}
 
 static void progress(struct import *im, const char *what, bool last)
 {

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "quartet.h"
 
 bool nodes_parse(struct nodes *n, const char *url, const char **why)
@@ -43,12 +43,6 @@ struct asking {
     pthread_t thread;
     bool started;
 };
-
-static double now_ms(void)
-{
-    struct timespec t;
-    return clock_gettime(CLOCK_MONOTONIC, &t) == 0 ? (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6 : 0;
-}
 
 static void copy_text(char *to, size_t n, quartet_stmt *stmt, int column)
 {
@@ -134,13 +128,13 @@ static void *ask(void *arg)
     quartet_db *db = NULL;
     char url[NODES_URL_MAX + 96];
     int before = v->slot;
-    double began = now_ms();
+    double began = now_seconds();
     snprintf(url, sizeof url, "%s%stimeout=%d&connect_timeout=%d&consistency=local", v->url, strchr(v->url, '?') != NULL ? "&" : "?", a->timeout_ms, a->timeout_ms);
     memset(v->says, 0, sizeof v->says);
     v->figures = (struct node_figures){0};
     v->error[0] = '\0';
     int rc = quartet_open(url, &db);
-    v->answered_ms = now_ms() - began;
+    v->answered_ms = (now_seconds() - began) * 1e3;
     if (rc == QUARTET_OK)
         rc = each_row(db, "SELECT version()", v, take_version);
     if (rc == QUARTET_OK)

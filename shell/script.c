@@ -2,10 +2,11 @@
  * A script stops at its first failed statement unless --force is given: half a migration that goes on is worse than one that stops. */
 #include "shell.h"
 
+#include "clock.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 void shell_error(struct shell *sh, const char *name, long line, const char *text)
 {
@@ -22,14 +23,6 @@ void shell_error(struct shell *sh, const char *name, long line, const char *text
             fputc(*p++, stderr);
     }
     fputc('\n', stderr);
-}
-
-static double now_seconds(void)
-{
-    struct timespec t;
-    if (clock_gettime(CLOCK_MONOTONIC, &t) != 0)
-        return 0;
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 static void print_summary(struct shell *sh, quartet_stmt *stmt, uint64_t rows, double seconds)

@@ -1,4 +1,5 @@
 /* top.c - quartet top: a cluster's nodes, again and again. On a terminal the picture is drawn over itself; elsewhere one follows the other. */
+#include "clock.h"
 #include "nodes.h"
 #include "shell.h"
 
@@ -116,18 +117,15 @@ int top_run(int count, char **args)
     sigaction(SIGINT, &act, NULL);
     sigaction(SIGTERM, &act, NULL);
     bool tty = isatty(STDOUT_FILENO) == 1;
-    struct timespec last = {0}, at;
+    double last = 0;
     for (long round = 0; !ended && (rounds == 0 || round < rounds); round++) {
         before = now;
         nodes_ask(&now, ANSWER_MS);
-        double seconds = 0;
-        if (clock_gettime(CLOCK_MONOTONIC, &at) == 0 && round > 0)
-            seconds = (double)(at.tv_sec - last.tv_sec) + (double)(at.tv_nsec - last.tv_nsec) / 1e9;
+        double at = now_seconds(), seconds = round > 0 ? at - last : 0;
         last = at;
         print_all(&now, &before, seconds, tty, round == 0);
-        struct timespec pause = {.tv_sec = (time_t)interval, .tv_nsec = (long)((interval - (double)(time_t)interval) * 1e9)};
         if (!ended && (rounds == 0 || round + 1 < rounds))
-            nanosleep(&pause, NULL); /* cut short by a signal: then it ends */
+            pause_ms((long)(interval * 1e3)); /* cut short by a signal: then it ends */
     }
     return 0;
 }

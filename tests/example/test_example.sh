@@ -3,23 +3,7 @@
 # with the shared and with the static library, and runs it: one node alone, then a cluster of two processes that both count.
 set -uo pipefail
 build=$1 source=$2 cc=$3
-tmp=$(mktemp -d)
-failed=0
-cleanup() {
-    local pid
-    for pid in $(jobs -p); do
-        kill -KILL "$pid" 2>/dev/null
-    done
-    wait 2>/dev/null
-    rm -rf "$tmp"
-}
-trap cleanup EXIT
-trap 'exit 1' INT TERM HUP
-
-fail() {
-    echo "FAILED: $*"
-    failed=1
-}
+source "$(dirname "${BASH_SOURCE[0]}")/../process/common.sh"
 
 if ! cmake --install "$build" --prefix "$tmp/usr" >"$tmp/install.log" 2>&1; then
     cat "$tmp/install.log"
@@ -51,7 +35,6 @@ fi
 export LD_LIBRARY_PATH=$libdir
 
 # ---- one node alone, with each of the two builds, and again with its data ----
-port=$((20000 + ($$ * 8) % 10000))
 expect() { # NAME EXPECTED ACTUAL
     [ "$2" = "$3" ] || fail "$1: expected [$2], got [$3]"
 }
@@ -62,7 +45,7 @@ for program in service service-static; do
     dir=$tmp/$program.d
     for try in 1 2 3 4 5; do
         rm -rf "$dir"
-        port=$((port + 8))
+        port=$(free_port 5)
         "$tmp/$program" init "$dir" 1 "$port" >"$tmp/init.out" || fail "$program init"
         got=$(run_alone "$tmp/$program" "$dir" "$(printf 'hit home\nhit help\nhit home\ntop\nquit')")
         grep -q 'in use' "$dir/err" || break
@@ -86,7 +69,7 @@ ask() { # FD_IN FD_OUT COMMAND: the answer's lines up to the dot
 }
 for try in 1 2 3 4 5; do
     dir=$tmp/two$try
-    port=$((port + 8))
+    port=$(free_port 6)
     "$tmp/service" init "$dir" 2 "$port" >/dev/null || fail "init of two"
     mkfifo "$dir/in0" "$dir/out0" "$dir/in1" "$dir/out1"
     "$tmp/service" run "$dir/0" <"$dir/in0" >"$dir/out0" 2>"$dir/err0" &

@@ -81,7 +81,7 @@ bool raw_send(int fd, const void *bytes, size_t n)
 /* Bytes that came, 0 at the end of the stream, -1 at the deadline. */
 static ssize_t receive(int fd, void *out, size_t n, double until)
 {
-    double left = until - proc_now();
+    double left = until - now_seconds();
     struct pollfd pf = {.fd = fd, .events = POLLIN};
     if (left <= 0 || poll(&pf, 1, (int)(left * 1000) + 1) <= 0)
         return -1;
@@ -92,7 +92,7 @@ static ssize_t receive(int fd, void *out, size_t n, double until)
 bool raw_wait_closed(int fd, double seconds, size_t *got)
 {
     char bytes[4096];
-    double until = proc_now() + seconds;
+    double until = now_seconds() + seconds;
     ssize_t n;
     *got = 0;
     while ((n = receive(fd, bytes, sizeof bytes, until)) > 0)
@@ -102,7 +102,7 @@ bool raw_wait_closed(int fd, double seconds, size_t *got)
 
 size_t raw_read_all(int fd, char *out, size_t n, double seconds)
 {
-    double until = proc_now() + seconds;
+    double until = now_seconds() + seconds;
     size_t used = 0;
     ssize_t got = 1;
     while (used < n && (got = receive(fd, out + used, n - used, until)) > 0)
@@ -157,7 +157,7 @@ bool dialled_complete(struct dialled *d)
 {
     struct err err = ERR_INIT;
     uint8_t bytes[8192];
-    double until = proc_now() + 5;
+    double until = now_seconds() + 5;
     bool ok = raw_send(d->fd, d->first.data, d->first.len);
     while (ok && !handshake_done(d->h)) {
         ssize_t got = receive(d->fd, bytes, sizeof bytes, until);

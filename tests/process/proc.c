@@ -11,24 +11,12 @@
 #include <time.h>
 #include <unistd.h>
 
-double proc_now(void)
-{
-    struct timespec t;
-    return clock_gettime(CLOCK_MONOTONIC, &t) == 0 ? (double)t.tv_sec + (double)t.tv_nsec / 1e9 : 0;
-}
-
 uint64_t proc_random(struct proc *p)
 {
     uint64_t z = p->random_state += 0x9e3779b97f4a7c15u; /* splitmix64 */
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return z ^ (z >> 31);
-}
-
-void proc_sleep_ms(long ms)
-{
-    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-    nanosleep(&t, NULL); /* cut short by a signal: the caller looks again anyway */
 }
 
 void proc_fail(struct proc *p, const char *format, ...)
@@ -123,7 +111,7 @@ void proc_begin(struct proc *p, const char *name, uint64_t seed)
 
 bool proc_start(struct proc *p, int slot)
 {
-    p->disturbed[slot] = proc_now();
+    p->disturbed[slot] = now_seconds();
     p->down[slot] = false;
     if (!cluster_start_node(&p->cluster, slot)) {
         proc_fail(p, "%s", p->cluster.error);
@@ -149,11 +137,11 @@ bool proc_start_all(struct proc *p)
 void proc_signal(struct proc *p, int slot, int sig)
 {
     p->down[slot] = sig != SIGCONT;
-    p->disturbed[slot] = proc_now();
+    p->disturbed[slot] = now_seconds();
     cluster_kill_node(&p->cluster, slot, sig);
     if (sig == SIGKILL)
         guard_tell(p, slot);
-    p->disturbed[slot] = proc_now();
+    p->disturbed[slot] = now_seconds();
 }
 
 int proc_end(struct proc *p, const char *summary)
@@ -175,46 +163,21 @@ int proc_end(struct proc *p, const char *summary)
 
 /* ---- asking ---- */
 
-bool proc_ask(struct proc *p, const char *url, const char *sql, char *out, size_t n)
-{
-    (void)p; /* for the shape of the callers */
-    quartet_db *db = NULL;
-    quartet_stmt *stmt = NULL;
-    size_t used = 0;
-    out[0] = '\0';
-    int rc = quartet_open(url, &db);
-    if (rc == QUARTET_OK)
-        rc = quartet_prepare(db, sql, -1, &stmt, NULL);
-    if (rc == QUARTET_OK)
-        rc = quartet_step(stmt);
-    for (int c = 0; rc == QUARTET_ROW && c < quartet_column_count(stmt) && used < n; c++) {
-        const char *text = quartet_column_text(stmt, c);
-        used += (size_t)snprintf(out + used, n - used, "%s%s", c > 0 ? "|" : "", text != NULL ? text : "NULL");
-    }
-    bool ok = rc == QUARTET_ROW || rc == QUARTET_DONE;
-    if (!ok)
-        snprintf(out, n, "%s", db != NULL ? quartet_errmsg(db) : "out of memory");
-    (void)quartet_finalize(stmt); /* repeats rc */
-    (void)quartet_close(db);      /* only read */
-    return ok;
-}
-
 bool proc_exec(struct proc *p, const char *url, const char *sql)
 {
-    quartet_db *db = NULL;
-    bool ok = quartet_open(url, &db) == QUARTET_OK && quartet_exec(db, sql, NULL, NULL, NULL) == QUARTET_OK;
+    char answer[1024];
+    bool ok = cluster_ask(url, sql, answer, sizeof answer);
     if (!ok)
-        proc_fail(p, "%.100s: %s", sql, db != NULL ? quartet_errmsg(db) : "out of memory");
-    (void)quartet_close(db); /* a failure was told */
+        proc_fail(p, "%.100s: %s", sql, answer);
     return ok;
 }
 
 bool proc_wait_equal(struct proc *p, unsigned mask, double deadline_s, double *took_s)
 {
     static char state[CLUSTER_NODES][CLUSTER_STATE_MAX]; /* one caller, one thread */
-    double from = proc_now();
+    double from = now_seconds();
     bool equal = cluster_wait_equal(&p->cluster, mask, (int)(1000 * deadline_s), state);
-    *took_s = proc_now() - from;
+    *took_s = now_seconds() - from;
     if (!equal) {
         proc_fail(p, "vectors and hashes are not equal after %.1f s", *took_s);
         for (int k = 0; k < CLUSTER_NODES; k++)

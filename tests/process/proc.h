@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "quartet.h"
+#include "shell/clock.h"
 #include "shell/cluster.h"
 
 #define PROC_WRITES_MAX 2000000u /* of one writer */
@@ -27,9 +28,7 @@ struct proc {
     int failures;
 };
 
-double proc_now(void); /* seconds, monotonic */
 uint64_t proc_random(struct proc *p);
-void proc_sleep_ms(long ms); /* between two looks at something, never to wait for it */
 /* A failed check: printed, counted; the program goes on. */
 void proc_fail(struct proc *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -41,8 +40,6 @@ void proc_signal(struct proc *p, int slot, int sig); /* SIGKILL (and reaps), SIG
 /* Stops all, removes the directory, prints the logs' ends if something failed. The program's exit status. */
 int proc_end(struct proc *p, const char *summary);
 
-/* The first row of a query on one node, columns separated by '|'; the error's text and false where it failed. */
-bool proc_ask(struct proc *p, const char *url, const char *sql, char *out, size_t n);
 bool proc_exec(struct proc *p, const char *url, const char *sql); /* a failure is counted */
 /* Wait until the nodes of the mask show the same vector and hash; prints how long it took. */
 bool proc_wait_equal(struct proc *p, unsigned mask, double deadline_s, double *took_s);

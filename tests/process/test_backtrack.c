@@ -61,14 +61,14 @@ static void *write_rows(void *arg)
 /* Wait until every writer has done so many rows more than `from` tells. */
 static bool wait_rows(struct proc *p, struct writer *w, const uint64_t *from, uint64_t more)
 {
-    double end = proc_now() + LOAD_DEADLINE_S;
+    double end = now_seconds() + LOAD_DEADLINE_S;
     for (int k = 0; k < CLUSTER_NODES; k++)
         while (atomic_load(&w[k].acknowledged) < from[k] + more) {
-            if (proc_now() > end || p->failures > 0) {
+            if (now_seconds() > end || p->failures > 0) {
                 proc_fail(p, "writer %d did not get on", k);
                 return false;
             }
-            proc_sleep_ms(2);
+            pause_ms(2);
         }
     return true;
 }
@@ -77,7 +77,7 @@ static bool shown(struct proc *p, int slot, const char *stamp, char *out, size_t
 {
     char sql[512];
     snprintf(sql, sizeof sql, SHOWN, stamp != NULL ? "AS OF STAMP" : "", stamp != NULL ? stamp : "");
-    if (proc_ask(p, p->cluster.node_url[slot], sql, out, n))
+    if (cluster_ask(p->cluster.node_url[slot], sql, out, n))
         return true;
     proc_fail(p, "node %d: %s", slot, out);
     return false;
@@ -105,10 +105,10 @@ static void check_new(struct proc *p, struct writer *w, const uint64_t *from)
                  (unsigned long long)(base + to));
         snprintf(want, sizeof want, "%llu", (unsigned long long)(to - first));
         for (int node = 0; node < CLUSTER_NODES; node++)
-            if (!proc_ask(p, p->cluster.node_url[node], sql, got, sizeof got) || strcmp(got, want) != 0)
+            if (!cluster_ask(p->cluster.node_url[node], sql, got, sizeof got) || strcmp(got, want) != 0)
                 proc_fail(p, "node %d has %s of %s rows that writer %d wrote after the BACKTRACK", node, got, want, k);
     }
-    if (!proc_ask(p, p->cluster.node_url[3], "SELECT n FROM b WHERE id = 1", got, sizeof got))
+    if (!cluster_ask(p->cluster.node_url[3], "SELECT n FROM b WHERE id = 1", got, sizeof got))
         proc_fail(p, "%s", got);
     uint64_t n = strtoull(got, NULL, 10);
     if (n < after || n > all)
@@ -123,10 +123,10 @@ static bool prepare(struct proc *p, char *before, char *s1, char *spoilt, char *
     snprintf(sql, sizeof sql, "INSERT INTO b SELECT value, 'good ' || value, CASE WHEN value = 1 THEN 0 ELSE value END FROM generate_series(1, %d)", ROWS);
     return proc_start_all(p) && proc_exec(p, p->cluster.node_url[0], "CREATE TABLE b (id INTEGER PRIMARY KEY, v TEXT, n INTEGER COUNTER)") &&
            proc_exec(p, p->cluster.node_url[0], sql) && proc_wait_equal(p, 15, 10, &took) && shown(p, 0, NULL, before, 256) &&
-           proc_ask(p, p->cluster.node_url[0], "SELECT quartet_stamp()", s1, 64) &&
+           cluster_ask(p->cluster.node_url[0], "SELECT quartet_stamp()", s1, 64) &&
            proc_exec(p, p->cluster.node_url[1], "UPDATE b SET v = 'spoilt', n = n + 1000 WHERE id > 1 AND id % 2 = 0") &&
            proc_exec(p, p->cluster.node_url[2], "DELETE FROM b WHERE id > 1 AND id % 3 = 0") && proc_wait_equal(p, 15, 10, &took) &&
-           shown(p, 0, NULL, spoilt, 256) && proc_ask(p, p->cluster.node_url[0], "SELECT quartet_stamp()", s2, 64);
+           shown(p, 0, NULL, spoilt, 256) && cluster_ask(p->cluster.node_url[0], "SELECT quartet_stamp()", s2, 64);
 }
 
 /* Write on all nodes; when that is under way, `meanwhile` and the BACKTRACK on node 0, and on with writing. from: what each had written when the BACKTRACK had
@@ -144,9 +144,9 @@ static bool backtrack_under_load(struct proc *p, struct writer *writers, const c
     if (wait_rows(p, writers, zero, LOAD_ROWS)) {
         if (meanwhile != NULL)
             meanwhile(p);
-        double begun = proc_now();
+        double begun = now_seconds();
         (void)proc_exec(p, p->cluster.node_url[0], backtrack); /* a failure is counted */
-        printf("  %.18s under load took %.0f ms\n", backtrack, (proc_now() - begun) * 1000);
+        printf("  %.18s under load took %.0f ms\n", backtrack, (now_seconds() - begun) * 1000);
         for (int k = 0; k < CLUSTER_NODES; k++)
             from[k] = atomic_load(&writers[k].acknowledged);
         (void)wait_rows(p, writers, from, LOAD_ROWS); /* likewise */
@@ -202,7 +202,7 @@ static void content_of(struct proc *p, int slot, const char *stamp, struct conte
         snprintf(as_of, sizeof as_of, " AS OF STAMP %s", stamp);
     for (size_t i = 0; i < TABLES; i++) {
         fill_in(sql, sizeof sql, table_text[i], as_of);
-        if (!proc_ask(p, p->cluster.node_url[slot], sql, out->text[i], CONTENT_BYTES))
+        if (!cluster_ask(p->cluster.node_url[slot], sql, out->text[i], CONTENT_BYTES))
             proc_fail(p, "node %d: %s", slot, out->text[i]);
     }
 }
@@ -223,7 +223,7 @@ static void expect_answer(struct proc *p, const char *sql, const char *want)
 {
     char got[256];
     for (int k = 0; k < CLUSTER_NODES; k++)
-        if (!proc_ask(p, p->cluster.node_url[k], sql, got, sizeof got) || strcmp(got, want) != 0)
+        if (!cluster_ask(p->cluster.node_url[k], sql, got, sizeof got) || strcmp(got, want) != 0)
             proc_fail(p, "node %d, %s: %s, wanted %s", k, sql, got, want);
 }
 
@@ -244,14 +244,14 @@ static bool prepare_database(struct proc *p, struct content *before, char *s1, s
         !on_node(p, 0, "INSERT INTO note SELECT value, 'note ' || value FROM generate_series(1, 50)") || !proc_wait_equal(p, 15, 10, &took))
         return false;
     content_of(p, 0, NULL, before);
-    return proc_ask(p, p->cluster.node_url[0], "SELECT quartet_stamp()", s1, 64) && on_node(p, 1, "ALTER TABLE acc ADD COLUMN grade INTEGER DEFAULT 7") &&
+    return cluster_ask(p->cluster.node_url[0], "SELECT quartet_stamp()", s1, 64) && on_node(p, 1, "ALTER TABLE acc ADD COLUMN grade INTEGER DEFAULT 7") &&
            on_node(p, 1, "CREATE TABLE later (id INTEGER PRIMARY KEY, v TEXT)") && on_node(p, 1, "INSERT INTO later VALUES (1, 'made since'), (2, 'too')") &&
            on_node(p, 1, "UPDATE acc SET owner = 'nobody', grade = 1 WHERE id % 2 = 0") && on_node(p, 2, "DELETE FROM acc WHERE id % 10 = 3") &&
            proc_wait_equal(p, 15, 10, &took) && on_node(p, 3, "INSERT INTO acc (id, owner, code) VALUES (500, 'thief', 3)") &&
            on_node(p, 2, "UPDATE cnt SET n = n + 100, tags = set_remove(tags, 'one') WHERE id > 1") &&
            on_node(p, 3, "UPDATE cnt SET tags = set_add(tags, 'three') WHERE id > 10") && on_node(p, 3, "DELETE FROM note WHERE a % 5 = 0") &&
            on_node(p, 0, "INSERT INTO note VALUES (999, 'came since')") && proc_wait_equal(p, 15, 10, &took) &&
-           (content_of(p, 0, NULL, spoilt), proc_ask(p, p->cluster.node_url[0], "SELECT quartet_stamp()", s2, 64));
+           (content_of(p, 0, NULL, spoilt), cluster_ask(p->cluster.node_url[0], "SELECT quartet_stamp()", s2, 64));
 }
 
 /* Definitions that other nodes change just before the BACKTRACK, which may or may not have seen them. */
@@ -267,7 +267,7 @@ static void define_under_load(struct proc *p)
 static void check_whole(struct proc *p, struct writer *w, const uint64_t *from)
 {
     char sql[512], rows[32], want[256];
-    if (!proc_ask(p, p->cluster.node_url[0], "SELECT count(*) FROM acc WHERE id >= 1000000", rows, sizeof rows))
+    if (!cluster_ask(p->cluster.node_url[0], "SELECT count(*) FROM acc WHERE id >= 1000000", rows, sizeof rows))
         proc_fail(p, "%s", rows);
     snprintf(want, sizeof want, "%s|%s|%s|%s", rows, rows, rows, rows);
     expect_answer(p, "SELECT (SELECT count(*) FROM acc JOIN later USING (id) WHERE id >= 1000000), (SELECT count(*) FROM acc JOIN note ON note.a = acc.id WHERE id >= 1000000), "
@@ -312,7 +312,7 @@ static void run_database(struct proc *p)
     expect_answer(p, "SELECT id FROM acc WHERE code = 3", "3"); /* by the index: whose it was */
     check_whole(p, writers, from);
     /* Undone, and the undoing undone. */
-    if (!proc_ask(p, p->cluster.node_url[3], "SELECT quartet_stamp()", s3, sizeof s3) || !proc_ask(p, p->cluster.node_url[3], "SELECT n FROM cnt WHERE id = 1", counter, sizeof counter))
+    if (!cluster_ask(p->cluster.node_url[3], "SELECT quartet_stamp()", s3, sizeof s3) || !cluster_ask(p->cluster.node_url[3], "SELECT n FROM cnt WHERE id = 1", counter, sizeof counter))
         return proc_fail(p, "node 3: %s %s", s3, counter);
     content_of(p, 3, NULL, &loaded);
     snprintf(sql, sizeof sql, "BACKTRACK DATABASE TO STAMP %s", s2);

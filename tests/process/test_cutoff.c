@@ -11,9 +11,9 @@
 
 static void let_write(struct proc_writer *w, int count, atomic_bool *stop)
 {
-    double until = proc_now() + 4;
-    while (proc_now() < until)
-        proc_sleep_ms(10);
+    double until = now_seconds() + 4;
+    while (now_seconds() < until)
+        pause_ms(10);
     *stop = true;
     for (int k = 0; k < count; k++)
         proc_join_writer(&w[k]);
@@ -33,7 +33,7 @@ static void run(struct proc *p)
     struct proc_writer *own = &writers[CUT];
     if (!proc_start_writer(p, own, CUT, &stop_cut))
         return;
-    proc_sleep_ms(1000);
+    pause_ms(1000);
     stop_cut = true;
     proc_join_writer(own);
     proc_signal(p, CUT, SIGKILL);

@@ -3,18 +3,9 @@
 # nothing in it is changed. As root the user without rights is nobody; else it is oneself, with the rights taken away.
 set -uo pipefail
 bin=$1
-tmp=$(mktemp -d /tmp/quartet-dirs-XXXXXX)
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 chmod 755 "$tmp"
-pid=
-cleanup() {
-    [ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null
-    wait 2>/dev/null
-    chmod -R u+rwx "$tmp" 2>/dev/null
-    rm -rf "$tmp"
-}
-trap cleanup EXIT
-trap 'exit 1' INT TERM HUP
-failed=0
+at_end() { chmod -R u+rwx "$tmp" 2>/dev/null; }
 count=0
 as=()
 # refused WHAT PATTERN COMMAND...: it must fail, say PATTERN, and end by itself.
@@ -25,8 +16,7 @@ refused() {
     rc=$?
     count=$((count + 1))
     if [ "$rc" = 0 ] || [ "$rc" -ge 124 ] || ! grep -qiE -- "$pattern" <<<"$out"; then
-        echo "FAILED: $what: exit status $rc, expected an error with '$pattern': $(head -c 400 <<<"$out")"
-        failed=1
+        fail "$what: exit status $rc, expected an error with '$pattern': $(head -c 400 <<<"$out")"
     fi
 }
 expect() {
@@ -34,13 +24,13 @@ expect() {
     shift 2
     got=$(timeout 60 "$@" 2>&1)
     count=$((count + 1))
-    [ "$got" = "$want" ] || { echo "FAILED: $what: $(head -c 400 <<<"$got"), expected $want"; failed=1; }
+    [ "$got" = "$want" ] || fail "$what: $(head -c 400 <<<"$got"), expected $want"
 }
 sum_of() { (cd "$1" && find . -type f ! -name lock ! -name '*-lock' -exec cksum {} + | sort); }
 q="$bin/quartet"
 select="SELECT count(*), sum(x) FROM t"
 
-"$q" "$tmp/db" -c "CREATE TABLE t (x INTEGER PRIMARY KEY); INSERT INTO t VALUES (1), (2), (3)" >/dev/null || { echo "FAILED: no database"; exit 1; }
+"$q" "$tmp/db" -c "CREATE TABLE t (x INTEGER PRIMARY KEY); INSERT INTO t VALUES (1), (2), (3)" >/dev/null || die "no database"
 expect "the database itself" "3|6" "$q" "$tmp/db" --format list -c "$select"
 
 # Paths
@@ -56,7 +46,7 @@ cp -r "$tmp/db" "$tmp/log2"
 printf 'QRTLOG02' | dd of="$tmp/log2/log/00000001" conv=notrunc status=none
 before=$(sum_of "$tmp/log2")
 refused "a log of another version" "log/00000001" "$q" "$tmp/log2" -c "$select"
-[ "$before" = "$(sum_of "$tmp/log2")" ] || { echo "FAILED: the log of another version was changed"; failed=1; }
+[ "$before" = "$(sum_of "$tmp/log2")" ] || fail "the log of another version was changed"
 cp -r "$tmp/db" "$tmp/base2"
 at=$(grep -abo 'quartet base ' "$tmp/base2/base.mdb" | head -n 1 | cut -d: -f1)
 for at in $(grep -abo 'quartet base ' "$tmp/base2/base.mdb" | cut -d: -f1); do
@@ -65,7 +55,7 @@ done
 refused "a base of another version, or damaged" "base.mdb" "$q" "$tmp/base2" -c "$select"
 
 # What is no backup, or not one of this version, or not whole
-"$q" "$tmp/db" -c "BACKUP TO '$tmp/backup'" >/dev/null || { echo "FAILED: no backup"; failed=1; }
+"$q" "$tmp/db" -c "BACKUP TO '$tmp/backup'" >/dev/null || fail "no backup"
 refused "restoring a database" "no backup: it has no backup.manifest" "$q" restore "$tmp/db" "$tmp/restored"
 refused "restoring nothing" "none is no backup" "$q" restore "$tmp/none" "$tmp/restored"
 refused "restoring over something" "not empty" "$q" restore "$tmp/backup" "$tmp/db"
@@ -79,7 +69,7 @@ rm -r "$tmp/backup2" && cp -r "$tmp/backup" "$tmp/backup2" && rm "$tmp/backup2/b
 refused "a backup without its base" "base.mdb" "$q" restore "$tmp/backup2" "$tmp/restored"
 cp "$tmp/backup/base.mdb" "$tmp/backup2/base.mdb" && truncate -s -4096 "$tmp/backup2/base.mdb"
 refused "a backup that was cut short" "base.mdb has [0-9]+ bytes" "$q" restore "$tmp/backup2" "$tmp/restored"
-[ ! -e "$tmp/restored" ] && [ -z "$(find "$tmp" -maxdepth 1 -name '*.partial-*')" ] || { echo "FAILED: a refused restore left something behind"; failed=1; }
+[ ! -e "$tmp/restored" ] && [ -z "$(find "$tmp" -maxdepth 1 -name '*.partial-*')" ] || fail "a refused restore left something behind"
 expect "a good one" "restored $tmp/restored: open it with: quartet $tmp/restored" "$q" restore "$tmp/backup" "$tmp/restored"
 expect "what it holds" "3|6" "$q" "$tmp/restored" --format list -c "$select"
 
@@ -92,16 +82,14 @@ refused "a base whose log is missing" "log" "$q" "$tmp/mixed" -c "$select"
 
 # Another cluster, another node, keys of anybody
 if [ -x "$bin/quartetd" ]; then
-    for c in one two; do "$bin/quartetd" init --dir "$tmp/$c" --nodes 2 --port $((RANDOM % 2000 + 24000)) --http-port $((RANDOM % 2000 + 28000)) >/dev/null || exit 1; done
+    for c in one two; do "$bin/quartetd" init --dir "$tmp/$c" --nodes 2 --port "$(free_port 2)" --http-port "$(free_port 2)" >/dev/null || exit 1; done
     timeout 60 "$bin/quartetd" --dir "$tmp/one/0" --die-with-parent >"$tmp/node.out" 2>&1 &
     pid=$!
-    for _ in $(seq 300); do
-        grep -q '^ready' "$tmp/node.out" && break
-        read -r -t 0.1 <> <(:)
-    done
+    started+=("$pid")
+    until_ok 30 grep -q '^ready' "$tmp/node.out" || die "a node of a new cluster is not ready: $(cat "$tmp/node.out")"
     kill "$pid" 2>/dev/null
     wait "$pid"
-    pid=
+    started=()
     cp -r "$tmp/one/0" "$tmp/of_two" && rm -r "$tmp/of_two/keys" && cp -r "$tmp/two/0/keys" "$tmp/of_two/keys"
     refused "data of another cluster" "belongs to another cluster" "$bin/quartetd" --dir "$tmp/of_two" --die-with-parent
     cp -r "$tmp/one/0" "$tmp/of_1" && rm -r "$tmp/of_1/keys" && cp -r "$tmp/one/1/keys" "$tmp/of_1/keys"
@@ -122,6 +110,7 @@ fi
 # In use
 coproc HOLD { exec "$q" "$tmp/db" 2>&1; }
 pid=$HOLD_PID
+started+=("$pid")
 exec 10>&"${HOLD[1]}" 11<&"${HOLD[0]}"
 printf 'SELECT 42;\n' >&10
 IFS= read -r -t 30 -u 11 _
@@ -130,7 +119,7 @@ refused "verifying what is in use" "in use by process $pid" "$q" verify "$tmp/db
 refused "restoring over what is in use" "not empty" "$q" restore "$tmp/backup" "$tmp/db"
 printf '.quit\n' >&10
 wait "$pid"
-pid=
+started=()
 expect "free again" "3|6" "$q" "$tmp/db" --format list -c "$select"
 
 # Rights
@@ -172,7 +161,7 @@ if unshare --mount bash -c "$readonly" 2>/dev/null; then
     on_readonly "BACKUP" "'$q' '$tmp/restored' -c \"BACKUP TO '$tmp/db/backup'\""
     on_readonly "COPY TO" "'$q' '$tmp/restored' -c \"COPY t TO '$tmp/db/t.csv'\""
     on_readonly "restoring" "'$q' restore '$tmp/backup' '$tmp/db/restored'"
-    [ "$sum" = "$(sum_of "$tmp/db")" ] || { echo "FAILED: a read-only file system was changed"; failed=1; }
+    [ "$sum" = "$(sum_of "$tmp/db")" ] || fail "a read-only file system was changed"
 else
     echo "directories: nothing may be mounted here: the cases of a read-only file system are left out"
 fi

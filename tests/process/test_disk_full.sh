@@ -12,25 +12,13 @@ if [ "${2:-}" != inside ]; then
     echo "disk_full: no tmpfs may be mounted here; the unit tests of the store fill a simulated disk"
     exit 0
 fi
-tmp=$(mktemp -d)
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 mount -t tmpfs -o size=160m none "$tmp" || exit 1
-pid=
-cleanup() {
-    [ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null
-    wait 2>/dev/null
-    umount "$tmp" 2>/dev/null || umount -l "$tmp"
-    rm -rf "$tmp" "$tmp.err"
-}
-trap cleanup EXIT
-trap 'exit 1' INT TERM HUP
-failed=0
-fail() {
-    echo "FAILED: $*"
-    failed=1
-}
+at_end() { umount "$tmp" 2>/dev/null || umount -l "$tmp"; rm -f "$tmp.err"; }
 head -c 112m /dev/zero >"$tmp/filler"
 coproc SH { exec "$bin/quartet" "$tmp/db" --format list --force 2>"$tmp.err"; }
 pid=$SH_PID
+started+=("$pid")
 exec 10>&"${SH[1]}" 11<&"${SH[0]}"
 say() {
     local line=
@@ -58,12 +46,12 @@ for _ in $(seq 50); do
         again=1
         break
     fi
-    read -r -t 0.1 <> <(:)
+    pause 0.1
 done
 [ "$again" = 1 ] || fail "no writing after there is room: $n rows, $(tail -n 2 "$tmp.err" | head -c 500)"
 echo .quit >&10
 wait "$pid"
-pid=
+started=()
 got=$("$bin/quartet" "$tmp/db" -c "SELECT count(*), min(length(v)) FROM t" 2>&1)
 [ "$got" = "$((rows + 1))|10" ] || fail "after a restart: $got, expected $((rows + 1))|10"
 [ "$failed" = 0 ] && echo "disk_full: refused after $rows rows, read on, wrote again when there was room"

@@ -172,18 +172,18 @@ static void slow(struct target *t)
     char text[256];
     for (int i = 0; i < SLOW_LINKS; i++)
         fds[i] = raw_open(i % 2 == 0 ? t->port : t->http);
-    double until = proc_now() + 15;
+    double until = now_seconds() + 15;
     int left = SLOW_LINKS;
     bool served = true;
-    while (left > 0 && proc_now() < until) {
+    while (left > 0 && now_seconds() < until) {
         for (int i = 0; i < SLOW_LINKS; i++)
             if (fds[i] >= 0 && !raw_send(fds[i], "G", 1)) {
                 close(fds[i]);
                 fds[i] = -1;
                 left--;
             }
-        served = proc_ask(t->p, t->p->cluster.node_url[0], "SELECT 1", text, sizeof text) && served;
-        proc_sleep_ms(100);
+        served = cluster_ask(t->p->cluster.node_url[0], "SELECT 1", text, sizeof text) && served;
+        pause_ms(100);
     }
     if (left > 0)
         proc_fail(t->p, "%d of %d links that send a byte now and then were kept for 15 s", left, SLOW_LINKS);
@@ -220,7 +220,7 @@ static void foreign(struct proc *p)
     int before = proc_log_lines(p, 0, "refused");
     char patient[9000];
     snprintf(patient, sizeof patient, "%s&timeout=2000", other.cluster.node_url[0]);
-    if (proc_ask(p, patient, "SELECT 1", text, sizeof text))
+    if (cluster_ask(patient, "SELECT 1", text, sizeof text))
         proc_fail(p, "a client of another cluster was served");
     if (proc_log_lines(p, 0, "refused") <= before)
         proc_fail(p, "no log line about a client of another cluster");
@@ -231,12 +231,12 @@ static void foreign(struct proc *p)
         proc_fail(p, "the foreign node does not start: %s", other.cluster.error);
         return;
     }
-    double until = proc_now() + 10;
-    while (proc_log_lines(p, 0, "refused") <= before && proc_now() < until)
-        proc_sleep_ms(50);
+    double until = now_seconds() + 10;
+    while (proc_log_lines(p, 0, "refused") <= before && now_seconds() < until)
+        pause_ms(50);
     if (proc_log_lines(p, 0, "refused") <= before)
         proc_fail(p, "no log line about a node of another cluster");
-    if (!proc_ask(p, p->cluster.node_url[0], "SELECT count(*) FROM t", text, sizeof text))
+    if (!cluster_ask(p->cluster.node_url[0], "SELECT count(*) FROM t", text, sizeof text))
         proc_fail(p, "no service beside a node of another cluster: %s", text);
     proc_signal(&other, 3, SIGKILL);
     p->failures += other.failures;
@@ -296,7 +296,7 @@ static void lying_member(struct proc *p)
 static void still_serves(struct target *t, const char *after, long rss, pid_t pid)
 {
     char text[256];
-    if (!proc_ask(t->p, t->p->cluster.node_url[0], "SELECT count(*), sum(x) FROM t", text, sizeof text) || (strcmp(text, "3|6") != 0 && strcmp(text, "4|6") != 0))
+    if (!cluster_ask(t->p->cluster.node_url[0], "SELECT count(*), sum(x) FROM t", text, sizeof text) || (strcmp(text, "3|6") != 0 && strcmp(text, "4|6") != 0))
         proc_fail(t->p, "after %s node 0 answers: %s", after, text);
     if (t->p->cluster.pid[0] != pid || kill(pid, 0) != 0)
         proc_fail(t->p, "after %s node 0 is gone", after);

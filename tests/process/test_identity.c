@@ -65,12 +65,12 @@ static void write_rows(struct identity *t, int slot)
 {
     char answer[256] = "";
     const char *url = t->p->cluster.node_url[slot];
-    for (double until = proc_now() + 30; !proc_ask(t->p, url, "SELECT 1", answer, sizeof answer) && proc_now() < until;)
-        proc_sleep_ms(50);
+    for (double until = now_seconds() + 30; !cluster_ask(url, "SELECT 1", answer, sizeof answer) && now_seconds() < until;)
+        pause_ms(50);
     for (int i = 0; i < ROWS; i++) {
         char sql[96];
         snprintf(sql, sizeof sql, "INSERT INTO keyed (who) VALUES (%d) RETURNING id", t->written);
-        if (!proc_ask(t->p, url, sql, answer, sizeof answer) || strtoll(answer, NULL, 10) <= 0)
+        if (!cluster_ask(url, sql, answer, sizeof answer) || strtoll(answer, NULL, 10) <= 0)
             proc_fail(t->p, "node %d gave no key: %s", slot, answer);
         t->written++;
     }
@@ -84,7 +84,7 @@ static void expect_all(struct identity *t, const char *when)
     if (!proc_wait_equal(t->p, 15, 40, &took))
         proc_fail(t->p, "%s: the nodes do not become equal", when);
     for (int k = 0; k < CLUSTER_NODES; k++)
-        if (!proc_ask(t->p, t->p->cluster.node_url[k], "SELECT count(*), count(DISTINCT who) FROM keyed", answer, sizeof answer) || strcmp(answer, want) != 0)
+        if (!cluster_ask(t->p->cluster.node_url[k], "SELECT count(*), count(DISTINCT who) FROM keyed", answer, sizeof answer) || strcmp(answer, want) != 0)
             proc_fail(t->p, "%s: node %d has %s, not %s", when, k, answer, want);
     if (proc_log_lines(t->p, 0, "signed two histories") + proc_log_lines(t->p, 0, "was given to two rows") > 0)
         proc_fail(t->p, "%s: node 0 takes it for a fork, or found a key that was given twice", when);

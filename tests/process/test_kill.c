@@ -26,20 +26,20 @@ static void report(const struct proc_writer *w)
 
 static void wait_until(double when)
 {
-    while (proc_now() < when)
-        proc_sleep_ms(10);
+    while (now_seconds() < when)
+        pause_ms(10);
 }
 
 /* One node down for 0.4 of the interval, then up for the rest. */
 static void disturb(struct proc *p, double seconds, double every)
 {
-    double from = proc_now();
+    double from = now_seconds();
     for (double at = every * 0.4; at + every <= seconds + every * 0.5; at += every) {
         int slot = (int)(proc_random(p) % CLUSTER_NODES);
         int sig = proc_random(p) % 2 == 0 ? SIGKILL : SIGSTOP;
         wait_until(from + at);
         proc_signal(p, slot, sig);
-        printf("  %5.1f s: node %d %s\n", proc_now() - from, slot, sig == SIGKILL ? "killed" : "paused");
+        printf("  %5.1f s: node %d %s\n", now_seconds() - from, slot, sig == SIGKILL ? "killed" : "paused");
         fflush(stdout);
         wait_until(from + at + every * 0.4);
         if (sig == SIGSTOP)
@@ -75,7 +75,7 @@ static void run(struct proc *p, const struct options *o)
     for (int k = 0; k < CLUSTER_NODES; k++) {
         proc_check_node(p, k, writers, CLUSTER_NODES);
         char text[512];
-        if (!proc_ask(p, p->cluster.node_url[k], "SELECT count(*) FROM counters", text, sizeof text) || strtol(text, NULL, 10) != PROC_COUNTERS)
+        if (!cluster_ask(p->cluster.node_url[k], "SELECT count(*) FROM counters", text, sizeof text) || strtol(text, NULL, 10) != PROC_COUNTERS)
             proc_fail(p, "node %d has not all counters: %s", k, text);
     }
     for (int k = 0; k < CLUSTER_NODES; k++)

@@ -3,38 +3,9 @@
 # killed node is started again by quartetd, the shell moves to another node by itself, ports and keys stay, a directory has one owner.
 set -uo pipefail
 bin=$1
-tmp=$(mktemp -d)
-failed=0
-started=() # processes that this script started
-
-cleanup() {
-    local pid
-    for pid in "${started[@]}"; do
-        kill -KILL "$pid" 2>/dev/null
-    done
-    wait 2>/dev/null
-    rm -rf "$tmp"
-}
-trap cleanup EXIT
-trap 'exit 1' INT TERM HUP
-fail() {
-    echo "FAILED: $*"
-    failed=1
-}
-# until_ok SECONDS COMMAND...: try until it succeeds.
-until_ok() {
-    local end=$(($(date +%s%3N) + $1 * 1000))
-    shift
-    until "$@"; do
-        [ "$(date +%s%3N)" -lt "$end" ] || return 1
-        read -r -t 0.05 <> <(:)
-    done
-    return 0
-}
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 alive() { kill -0 "$1" 2>/dev/null; }
 gone() { ! alive "$1"; }
-ask() { timeout 20 "$bin/quartet" "$1" -c "$2" 2>&1; }
-answers() { [ "$(ask "$1" "$2")" = "$3" ]; }
 
 serve() { # OUT: start --serve, wait for "ready", read pids and URLs
     "$bin/quartet-demo" --serve "$tmp/data" >"$1" 2>"$1.err" </dev/null &

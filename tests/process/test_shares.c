@@ -45,15 +45,15 @@ static void *run_seller(void *arg)
         (void)quartet_close(db); /* the failure was told */
         return NULL;
     }
-    double until = proc_now() + 60;
-    while (stuck < STUCK && proc_now() < until) {
-        double began = proc_now();
+    double until = now_seconds() + 60;
+    while (stuck < STUCK && now_seconds() < until) {
+        double began = now_seconds();
         int rc = sell(db);
         if (rc == QUARTET_OK) {
             s->sold++;
             (*s->total)++;
             stuck = 0;
-            s->longest = proc_now() - began > s->longest ? proc_now() - began : s->longest;
+            s->longest = now_seconds() - began > s->longest ? now_seconds() - began : s->longest;
             continue;
         }
         if (rc == QUARTET_UNAVAILABLE) {
@@ -101,7 +101,7 @@ static void end_round(struct seller *s)
 static long long number(struct proc *p, int slot, const char *sql)
 {
     char out[512];
-    if (!proc_ask(p, p->cluster.node_url[slot], sql, out, sizeof out)) {
+    if (!cluster_ask(p->cluster.node_url[slot], sql, out, sizeof out)) {
         proc_fail(p, "node %d: %s: %s", slot, sql, out);
         return -1;
     }
@@ -118,13 +118,13 @@ static void run(struct proc *p)
                                               "INSERT INTO stock VALUES ('pen', 1000)") ||
         !proc_wait_equal(p, 15, 10, &took))
         return;
-    double began = proc_now();
+    double began = now_seconds();
     start_round(p, first, &total);
-    while (total < KILL_AFTER && proc_now() - began < 30)
-        proc_sleep_ms(1);
+    while (total < KILL_AFTER && now_seconds() - began < 30)
+        pause_ms(1);
     proc_signal(p, VICTIM, SIGKILL);
     end_round(first);
-    printf("  %llu sold in %.1f s, until the others had no more of their own; one sale took %.0f ms at most\n", (unsigned long long)total, proc_now() - began,
+    printf("  %llu sold in %.1f s, until the others had no more of their own; one sale took %.0f ms at most\n", (unsigned long long)total, now_seconds() - began,
            1000 * (first[0].longest > first[1].longest ? first[0].longest : first[1].longest));
     long long left = number(p, 0, "SELECT n FROM stock");
     if (total < KILL_AFTER)

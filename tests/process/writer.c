@@ -142,11 +142,11 @@ static void write_until_stopped(struct proc_writer *w, quartet_db *db, struct st
         uint64_t n = w->next++;
         state = state * 6364136223846793005u + 1442695040888963407u;
         int before = node_of(db);
-        double began = proc_now();
+        double began = now_seconds();
         int rc = n % 8 == 6   ? write_note(w, s->note, n)
                  : n % 8 == 7 ? collide(w, s->collide, n)
                               : count_up(w, s, n, (int64_t)((state >> 33) % PROC_COUNTERS));
-        double ms = (proc_now() - began) * 1e3;
+        double ms = (now_seconds() - began) * 1e3;
         w->slowest_ms = ms > w->slowest_ms ? ms : w->slowest_ms;
         if (rc == QUARTET_OK) {
             w->told[n] = 1;
@@ -249,10 +249,10 @@ void proc_check_node(struct proc *p, int slot, struct proc_writer *writers, int 
         proc_fail(p, "node %d: %llu acknowledged writes are missing, %llu rows are there that nobody was told of", slot, (unsigned long long)missing,
                   (unsigned long long)t.strange);
     free(t.seen);
-    if (ok && (!proc_ask(p, p->cluster.node_url[slot], "SELECT (SELECT sum(n) FROM counters) - (SELECT count(*) FROM journal)", text, sizeof text) ||
+    if (ok && (!cluster_ask(p->cluster.node_url[slot], "SELECT (SELECT sum(n) FROM counters) - (SELECT count(*) FROM journal)", text, sizeof text) ||
                strcmp(text, "0") != 0))
         proc_fail(p, "node %d: counters less journal: %s (expected 0)", slot, text);
-    if (ok && (!proc_ask(p, p->cluster.node_url[slot], "SELECT count(*) FROM counters WHERE a <> 'start' AND a <> b", text, sizeof text) ||
+    if (ok && (!cluster_ask(p->cluster.node_url[slot], "SELECT count(*) FROM counters WHERE a <> 'start' AND a <> b", text, sizeof text) ||
                strcmp(text, "0") != 0))
         proc_fail(p, "node %d: half of a transaction is visible in %s rows", slot, text);
 }

@@ -1,13 +1,11 @@
 /* test_node_session.c - a node and its client in one process: what a statement over the network tells is what it tells in the database itself. */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "include/quartet.h"
+#include "shell/free_port.h"
 #include "unit/cunit.h"
 
 static struct {
@@ -16,16 +14,6 @@ static struct {
     quartet_node *node;
 } t;
 
-static int free_port(void)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    CU_ASSERT_FATAL(fd >= 0 && bind(fd, (struct sockaddr *)&a, n) == 0 && getsockname(fd, (struct sockaddr *)&a, &n) == 0);
-    close(fd);
-    return ntohs(a.sin_port);
-}
-
 static void begin(void)
 {
     char address[64], path[128];
@@ -33,7 +21,7 @@ static void begin(void)
     struct quartet_node_config config = {.size = sizeof config};
     snprintf(t.top, sizeof t.top, "/tmp/quartet-test-session-XXXXXX");
     CU_ASSERT_FATAL(mkdtemp(t.top) != NULL);
-    snprintf(address, sizeof address, "127.0.0.1:%d", free_port());
+    snprintf(address, sizeof address, "127.0.0.1:%u", free_port());
     CU_ASSERT_EQUAL_FATAL(quartet_cluster_init(t.top, 1, addresses, NULL, NULL), QUARTET_OK);
     snprintf(path, sizeof path, "%s/0", t.top);
     CU_ASSERT_EQUAL_FATAL(quartet_open(path, &t.local), QUARTET_OK);

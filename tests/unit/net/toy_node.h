@@ -14,6 +14,7 @@
 #include "net/client.h"
 #include "net/server.h"
 #include "net/url.h"
+#include "shell/free_port.h"
 #include "unit/net/toy.h"
 
 struct toy_node {
@@ -265,17 +266,6 @@ static inline void toy_node_free(struct toy_node *n)
     toy_store_deinit(&n->store);
 }
 
-/* A port of loopback that is free now. */
-static inline uint16_t toy_free_port(void)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof a;
-    CU_ASSERT_FATAL(fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0 &&
-                    getsockname(fd, (struct sockaddr *)&a, &n) == 0);
-    (void)close(fd);
-    return ntohs(a.sin_port);
-}
 struct toy_net {
     struct toy_cluster cluster;
     struct toy_node nodes[SLOTS_MAX];
@@ -289,7 +279,7 @@ static inline struct toy_net *toy_net_new(uint32_t nodes, uint64_t seed)
     const char *addresses[SLOTS_MAX];
     struct err err = ERR_INIT;
     for (uint32_t i = 0; i < nodes; i++) {
-        (void)snprintf(text[i], sizeof text[i], "127.0.0.1:%u", toy_free_port());
+        (void)snprintf(text[i], sizeof text[i], "127.0.0.1:%u", free_port());
         addresses[i] = text[i];
     }
     toy_cluster_init(&t->cluster, nodes, addresses, seed);
