@@ -2,14 +2,12 @@
  * Why: one writer and many readers without locks; entries that never move let readers keep slices of them.
  * Order: tree ascending, key ascending; a key's versions hang on its one node, newest first, of two with one version the later put.
  * Why versions are no nodes of their own: an update of a key that is here costs no place in the list, and walks meet each key once.
- * Why hints beside the list: a search in a large list costs a cache miss for each of its last ten steps or so, which was a third of the time of an UPDATE of
- *   a random row. The hints are a hash table that may forget (a slot holds one node, the last that was put), so it needs no chains, and nobody
- *   relies on it: whoever finds nothing there searches. Nodes are never freed while the buffer lives, and each is compared before it is believed.
  * A slot holds, beside the link, a digest of the next node's key: most nodes that are too far are known as such without the cache miss of looking
  *   at them, which is what a search in a large list costs.
  * Invariants: a node is linked bottom up with release stores once it is complete, and so is a version to its node, so a reader that follows acquire loads sees
  *   whole ones only. A node is never unlinked; one without versions is passed over. Versions never go down from put to put.
- *   Fingers (where the last put of a tree went) make puts in key order cost O(1). */
+ *   Fingers (where the last put of a tree went) make puts in key order cost O(1).
+ * Not here: what finds a key without a search (kv_buffer_hints.c), searches side by side (kv_buffer_many.c). */
 #include "kv_buffer_internal.h"
 
 #include <stddef.h>
@@ -19,24 +17,12 @@
 #define CHUNK_BYTES_MIN 4096u
 #define CHUNK_BYTES_MAX (256u << 10)
 #define ERASED UINT32_MAX
-#define HINT_KEYS_MIN 512u /* below it a search is short */
-#define HINT_BITS_MAX 20u
 
 struct chunk {
     struct chunk *older;
     size_t used, cap; /* of data */
     _Alignas(16) uint8_t data[];
 };
-
-static uint64_t node_digest(const struct node *n)
-{
-    return kv_digest(slice_of(node_key(n), n->key_len), n->word0, n->word1);
-}
-
-static struct probe probe_of(const struct node *n)
-{
-    return (struct probe){.tree = n->tree, .digest = node_digest(n), .word0 = n->word0, .word1 = n->word1, .key = slice_of(node_key(n), n->key_len)};
-}
 
 /* The newest one at or below `through`, NULL: none. */
 static const struct version *version_at(const struct node *n, apply_no through)
@@ -177,51 +163,9 @@ void kv_buffer_free(kv_buffer *b)
         mem_free(h);
     }
     kv_hashes_deinit(&b->claims);
+    kv_filter_deinit(&b->filter);
     mem_free(b->head);
     mem_free(b);
-}
-
-/* ---- hints ---- */
-
-/* The probe's node, if the hints know it. */
-static struct node *hinted(const struct kv_buffer *b, const struct probe *p)
-{
-    struct hints *h = atomic_load_explicit(&b->hints, memory_order_acquire);
-    if (h == NULL)
-        return NULL;
-    uint64_t hash = probe_hash(p), hint = atomic_load_explicit(&h->at[hash & (((uint64_t)1 << h->bits) - 1)], memory_order_acquire);
-    if (hint == 0 || (hint ^ hash) >> HINT_ADDRESS_BITS != 0)
-        return NULL;
-    struct node *n = (struct node *)(uintptr_t)(hint & (((uint64_t)1 << HINT_ADDRESS_BITS) - 1));
-    return node_key_cmp(n, p) == 0 ? n : NULL;
-}
-
-static void hint_at(struct kv_buffer *b, const struct probe *p, struct node *n)
-{
-    struct hints *h = atomic_load_explicit(&b->hints, memory_order_relaxed);
-    uint64_t hash = probe_hash(p), address = (uintptr_t)n;
-    if (h != NULL && address >> HINT_ADDRESS_BITS == 0)
-        atomic_store_explicit(&h->at[hash & (((uint64_t)1 << h->bits) - 1)], hash >> HINT_ADDRESS_BITS << HINT_ADDRESS_BITS | address, memory_order_release);
-}
-
-/* One to two slots a key. What one slot held goes to both that may hold it now. Without memory the old ones go on. */
-static void hints_grow(struct kv_buffer *b)
-{
-    struct hints *old = atomic_load_explicit(&b->hints, memory_order_relaxed);
-    uint64_t room = old == NULL ? HINT_KEYS_MIN : (uint64_t)1 << old->bits;
-    if (b->keys < room || (old != NULL && old->bits == HINT_BITS_MAX))
-        return;
-    uint32_t bits = old == NULL ? 10 : old->bits + 1;
-    size_t bytes = sizeof *old + (sizeof old->at[0] << bits);
-    struct hints *h = mem_alloc(bytes);
-    if (h == NULL)
-        return;
-    h->older = old;
-    h->bits = bits;
-    for (size_t i = 0; i < (size_t)1 << bits; i++)
-        atomic_init(&h->at[i], old == NULL ? 0 : atomic_load_explicit(&old->at[i & (((size_t)1 << old->bits) - 1)], memory_order_relaxed));
-    atomic_store_explicit(&b->hints, h, memory_order_release);
-    atomic_fetch_add_explicit(&b->bytes, bytes, memory_order_relaxed);
 }
 
 /* ---- puts ---- */
@@ -328,8 +272,7 @@ static quartet_status put_new(struct kv_buffer *b, struct finger *f, const struc
     push_version(b, n, (struct version *)(void *)((uint8_t *)n + own), e);
     link_node(b, f, n);
     b->keys++;
-    hints_grow(b);
-    hint_at(b, p, n);
+    kv_buffer_hint_new(b, p, n);
     return QUARTET_OK;
 }
 
@@ -349,7 +292,7 @@ quartet_status kv_buffer_put(kv_buffer *b, tree_id tree, struct slice key, apply
 
 bool kv_buffer_known(const kv_buffer *b, const struct probe *p)
 {
-    return at_finger(b, &b->fingers[p->tree % FINGERS], p) || hinted(b, p) != NULL;
+    return at_finger(b, &b->fingers[p->tree % FINGERS], p) || kv_buffer_hinted(b, p) != NULL;
 }
 
 quartet_status kv_buffer_put_at(kv_buffer *b, const struct probe *p, struct finger *found, apply_no version, struct slice record, struct slice past,
@@ -361,14 +304,14 @@ quartet_status kv_buffer_put_at(kv_buffer *b, const struct probe *p, struct fing
         return err_set(err, QUARTET_LIMIT, "an entry of %zu key bytes and %zu record bytes is too large", p->key.n, record_len);
     struct entry e = {.version = version, .record = record, .past = past};
     struct finger *f = found != NULL ? found : &b->fingers[p->tree % FINGERS];
-    struct node *n = found != NULL || at_finger(b, f, p) ? NULL : hinted(b, p);
+    struct node *n = found != NULL || at_finger(b, f, p) ? NULL : kv_buffer_hinted(b, p);
     if (n == NULL) {
         uint32_t height = random_height(b);
         finger_seek(b, f, p, height);
         n = next_of(f->prev[0], 0);
         if (n == NULL || node_key_cmp(n, p) != 0)
             return put_new(b, f, p, height, &e, err);
-        hint_at(b, p, n);
+        kv_buffer_hint(b, p, n);
     }
     struct version *v = chunk_alloc(b, version_bytes(&e));
     if (v == NULL)
@@ -421,7 +364,9 @@ static struct slice version_record(const struct version *v)
 /* The probe's own node, NULL: there is none. */
 static struct node *node_of(const struct kv_buffer *b, const struct probe *p)
 {
-    struct node *n = hinted(b, p);
+    if (!kv_buffer_may_have(b, p))
+        return NULL;
+    struct node *n = kv_buffer_hinted(b, p);
     if (n == NULL)
         n = first_at(b, p);
     return n != NULL && node_key_cmp(n, p) == 0 ? n : NULL;

@@ -7,6 +7,7 @@
 
 #include "kv_buffer.h"
 #include "kv_digest.h"
+#include "kv_filter.h"
 #include "kv_hashes.h"
 
 #define HEIGHT_MAX 20u
@@ -57,6 +58,7 @@ struct kv_buffer {
     struct node *head; /* before everything, of full height */
     struct finger fingers[FINGERS];
     _Atomic(struct hints *) hints; /* NULL: none yet */
+    struct kv_filter filter; /* of all keys that have a node, once there are many */
     struct kv_hashes claims; /* of kv_op.claim; the writer's */
     uint64_t keys;
     uint64_t rng;
@@ -119,9 +121,30 @@ static inline bool node_before(const struct node *n, const struct probe *p)
     return node_key_cmp(n, p) < 0;
 }
 
+static inline uint64_t node_digest(const struct node *n)
+{
+    return kv_digest(slice_of(node_key(n), n->key_len), n->word0, n->word1);
+}
+
+static inline struct probe probe_of(const struct node *n)
+{
+    return (struct probe){.tree = n->tree, .digest = node_digest(n), .word0 = n->word0, .word1 = n->word1, .key = slice_of(node_key(n), n->key_len)};
+}
+
 static inline struct node *next_of(const struct node *n, uint32_t level)
 {
     return atomic_load_explicit(&n->slots[level].next, memory_order_acquire);
+}
+
+/* kv_buffer_hints.c. The probe's node, if the hints know it. */
+struct node *kv_buffer_hinted(const kv_buffer *b, const struct probe *p);
+/* For the writer: it is put once more, and the hints did not know it; it is new, linked and counted. */
+void kv_buffer_hint(kv_buffer *b, const struct probe *p, struct node *n);
+void kv_buffer_hint_new(kv_buffer *b, const struct probe *p, struct node *n);
+/* false: the probe's key was certainly never put. */
+static inline bool kv_buffer_may_have(const kv_buffer *b, const struct probe *p)
+{
+    return kv_filter_may_have(&b->filter, probe_hash(p));
 }
 
 /* kv_buffer.c, for the writer. Can a put of this key do without a search? */

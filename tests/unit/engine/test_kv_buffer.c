@@ -252,6 +252,27 @@ static void test_kv_buffer_passes_over_keys_taken_back(void)
     kv_buffer_free(b);
 }
 
+/* Keys that were not put are not found, in buffers of any size; those that were put in any order are. */
+static void test_kv_buffer_tells_what_it_has_not(void)
+{
+    struct err err = ERR_INIT;
+    struct prng r;
+    prng_seed(&r, unit_seed(3));
+    kv_buffer *b = kv_buffer_new();
+    uint32_t wrong = 0;
+    for (uint32_t v = 0; v < 70000; v++) { /* the even ones are there, up to v */
+        uint8_t raw[28];
+        struct slice record;
+        apply_no version;
+        if (v % 2 == 0)
+            CU_ASSERT_EQUAL(kv_buffer_put(b, 9, many_key(v * 2, raw), v + 1, slice_of(&v, sizeof v), &err), QUARTET_OK);
+        uint32_t key = (uint32_t)prng_below(&r, 70000);
+        wrong += kv_buffer_get(b, 9, many_key(key * 2, raw), UINT64_MAX, &record, &version) != (key % 2 == 0 && key <= v);
+    }
+    CU_ASSERT_EQUAL(wrong, 0);
+    kv_buffer_free(b);
+}
+
 /* A reader sees all that was put before its version was published, while the list and the hints grow. */
 struct reading {
     const kv_buffer *b;
@@ -324,23 +345,36 @@ static void test_kv_buffer_limits(void)
     kv_buffer_free(b);
 }
 
+#define FAILING_KEYS 5000u
+
 static void test_kv_buffer_survives_failed_allocations(void)
 {
-    for (uint64_t n = 1; n < 30; n++) {
+    for (uint64_t n = 1; n < 40; n++) {
         struct err err = ERR_INIT;
         mem_fail_at(n, false);
         kv_buffer *b = kv_buffer_new();
-        uint32_t good = 0;
-        for (uint32_t i = 0; i < 3000 && b != NULL; i++) {
+        uint32_t good = 0, found = 0;
+        bool was_put[FAILING_KEYS];
+        for (uint32_t i = 0; i < FAILING_KEYS && b != NULL; i++) {
             uint8_t key[4];
             store_le32(key, i);
             quartet_status rc = kv_buffer_put(b, 1, slice_of(key, 4), 1, slice_of("record", 6), &err);
             CU_ASSERT_TRUE(rc == QUARTET_OK || rc == QUARTET_NOMEM);
-            good += rc == QUARTET_OK;
+            was_put[i] = rc == QUARTET_OK;
+            good += was_put[i];
         }
         mem_fail_at(0, false);
-        if (b != NULL)
+        for (uint32_t i = 0; i < FAILING_KEYS && b != NULL; i++) { /* hints or filter may be missing: nothing else is */
+            uint8_t key[4];
+            struct slice record;
+            apply_no version;
+            store_le32(key, i);
+            found += kv_buffer_get(b, 1, slice_of(key, 4), 1, &record, &version) == was_put[i];
+        }
+        if (b != NULL) {
             CU_ASSERT_EQUAL(kv_buffer_entries(b), good);
+            CU_ASSERT_EQUAL(found, FAILING_KEYS);
+        }
         kv_buffer_free(b);
     }
 }
@@ -350,6 +384,7 @@ const struct unit_test unit_tests[] = {
     {"take_back_unlinks_one", test_kv_buffer_take_back_unlinks_one},
     {"finds_each_version_of_many_keys", test_kv_buffer_finds_each_version_of_many_keys},
     {"passes_over_keys_taken_back", test_kv_buffer_passes_over_keys_taken_back},
+    {"tells_what_it_has_not", test_kv_buffer_tells_what_it_has_not},
     {"is_read_while_it_grows", test_kv_buffer_is_read_while_it_grows},
     {"tells_which_trees_changed", test_kv_buffer_tells_which_trees_changed},
     {"limits", test_kv_buffer_limits},
