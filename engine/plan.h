@@ -319,7 +319,11 @@ struct conj {
 
 /* plan.c */
 struct pnode *pnode_new(struct planner *p, uint8_t kind, uint32_t col_count, struct err *err);
+
+/* plan_query.c */
 quartet_status plan_query(struct planner *p, struct bquery *q, struct pnode **out, struct err *err);
+
+/* plan_place.c */
 quartet_status plan_filter(struct planner *p, struct pnode *in, struct expr **list, uint32_t n,
                            struct pnode **out, struct err *err);
 /* Expression `e` with its cids replaced by positions in cids[0 .. n-1]; its subqueries are planned.
@@ -352,7 +356,7 @@ double plan_between_share(const struct planner *p, const struct table_def *t, ui
                           const struct expr *lo, const struct expr *hi);
 double plan_share(const struct planner *p, const struct bsource *src, const struct expr *e);
 
-/* plan_join.c: the FROM tree under conditions; the outputs hold at least `need`. Conditions are all
+/* plan_from.c: the FROM tree under conditions; the outputs hold at least `need`. Conditions are all
  * placed. */
 quartet_status plan_from(struct planner *p, struct bsource *src, struct expr **where,
                          uint32_t where_count, const uint64_t *need, struct pnode **out,
@@ -374,14 +378,15 @@ quartet_status plan_lookup(struct planner *p, const struct bsource *src, struct 
  */
 bool plan_scan_ordered(struct pnode *scan, const uint32_t *cids, const uint8_t *flags, uint32_t n);
 
-/* plan_write.c */
+/* plan_insert.c, plan_update.c, plan_backtrack.c */
 quartet_status plan_insert(struct planner *p, const struct ast_insert *ast, struct err *err);
 quartet_status plan_update(struct planner *p, const struct ast_update *ast, struct err *err);
 quartet_status plan_delete(struct planner *p, const struct ast_delete *ast, struct err *err);
+quartet_status plan_truncate(struct planner *p, const struct ast_maintenance *ast, struct err *err);
 quartet_status plan_resolve(struct planner *p, const struct ast_resolve *ast, struct err *err);
 quartet_status plan_backtrack(struct planner *p, const struct ast_backtrack *ast, struct err *err);
-quartet_status plan_truncate(struct planner *p, const struct ast_maintenance *ast, struct err *err);
 
+/* plan_write.c */
 quartet_status plan_default(struct planner *p, const struct column_def *c, struct expr **out, struct err *err); /* *out NULL: it has none */
 /* CHECK of rows that come to `w` as they are. */
 quartet_status plan_write_checks(struct planner *p, const struct table_def *table, struct pwrite *w, struct err *err);
