@@ -261,12 +261,12 @@ quartet_status bind_expr(struct bind *b, struct scope *s, const struct ast_expr 
 /* All of a list, into an array in the arena. */
 quartet_status bind_expr_list(struct bind *b, struct scope *s, const struct ast_exprs *list, struct expr ***out,
                               struct err *err);
-/* Output `column` of the `want` outputs of a subquery expression; *sub is made by the first call
+/* bind_sub.c: output `column` of the `want` outputs of a subquery expression; *sub is made by the first call
  * and shared by the others. */
 quartet_status bind_row_subquery(struct bind *b, struct scope *s, const struct ast_expr *e,
                                  uint32_t column, uint32_t want, struct bsub **sub,
                                  struct expr **out, struct err *err);
-/* Copy with columns replaced; enters the outer values of subqueries. */
+/* bind_walk.c: copy with columns replaced; enters the outer values of subqueries. */
 typedef quartet_status bind_map_fn(void *arg, const struct expr *e, struct expr **out,
                                    struct err *err); /* *out NULL: copy the node */
 quartet_status bind_map(struct arena *a, const struct expr *e, bind_map_fn *map, void *arg,
