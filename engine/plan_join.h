@@ -1,4 +1,5 @@
-/* plan_join.h - the units of a FROM and the conditions between them; inside plan_join.c and plan_order.c. */
+/* plan_join.h - the units of a FROM and the conditions between them; inside plan_from.c, plan_leaf.c, plan_join.c, plan_outer.c and
+ * plan_order.c. */
 #ifndef ENGINE_PLAN_JOIN_H
 #define ENGINE_PLAN_JOIN_H
 
@@ -55,6 +56,42 @@ static inline void unite(const struct planner *p, uint64_t *into, const uint64_t
         into[i] |= a[i];
 }
 
+/* plan_from.c. The cids of all columns of src. */
+void source_cids(const struct bsource *src, uint64_t *set);
+quartet_status jplan_add_conj(struct jplan *j, struct expr *e, struct err *err);
+/* Into u->lateral what a lateral query takes from the sources `all` around it. */
+quartet_status jplan_lateral_refs(struct jplan *j, struct unit *u, const uint64_t *all,
+                                  struct err *err);
+
+/* plan_leaf.c: one source that is no join, under conditions on it alone; they are all placed, or for a table those that its scan takes. */
+quartet_status plan_leaf(struct planner *p, struct bsource *src, struct conj **conjs,
+                         uint32_t n, const uint64_t *need, struct pnode **out,
+                         struct err *err);
+
+/* plan_outer.c: an outer join under conditions, which are all placed. */
+quartet_status plan_outer(struct planner *p, struct bsource *src, struct conj **conjs,
+                          uint32_t n, const uint64_t *need, struct pnode **out,
+                          struct err *err);
+
+/* plan_join.c: two nodes to one under the conditions conds[0..n), whose outputs are those of `need`. kind: enum pjoin_kind. */
+struct side {
+    struct pnode *node;
+    const uint64_t *cids;
+};
+/* By hash where an equality allows it. share: of all pairs, by the strictest equality. */
+quartet_status join_nodes(struct planner *p, uint8_t kind, const struct side *l,
+                          const struct side *r, struct expr **conds, uint32_t n,
+                          double share, const uint64_t *need, struct pnode **out,
+                          struct err *err);
+/* The right side, which is the query q, anew for each row of the left one. */
+quartet_status apply_nodes(struct planner *p, uint8_t kind, const struct side *l,
+                           const struct side *r, const struct bquery *q, struct expr **conds,
+                           uint32_t n, const uint64_t *need, struct pnode **out,
+                           struct err *err);
+/* Look the inner table's rows up for each outer row, where the outer ones are few; *out NULL: no. */
+quartet_status index_join(struct planner *p, uint8_t kind, const struct side *l,
+                          struct bsource *src, struct conj **conjs, uint32_t n,
+                          const uint64_t *need, struct pnode **out, struct err *err);
 
 /* Costs, in rows of a scan. */
 double join_hash_cost(double left_rows, double right_rows);
