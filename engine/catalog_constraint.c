@@ -23,6 +23,14 @@ static void drop_named(struct ast_constraints *list, const char *name)
     list->count = kept;
 }
 
+/* NULL: an expression, which stands in no key. */
+static const char *column_name(const struct ast_expr *e)
+{
+    while (e->kind == AST_EXPR_COLLATE)
+        e = e->u.collate.value;
+    return e->kind == AST_EXPR_COLUMN ? e->u.column->name.text : NULL;
+}
+
 /* One that is not there any longer, or that merges by itself since another node gave it a kind. */
 static bool cannot_hold(const struct build *b, const char *name)
 {
@@ -35,10 +43,8 @@ static bool misses_column(const struct build *b, const struct ast_constraint *c,
 {
     bool misses = b->missed;
     for (uint32_t i = 0; i < c->columns.count && !misses; i++) {
-        const struct ast_expr *e = c->columns.item[i].expr;
-        while (e->kind == AST_EXPR_COLLATE)
-            e = e->u.collate.value;
-        misses = e->kind == AST_EXPR_COLUMN && cannot_hold(b, e->u.column->name.text);
+        const char *name = column_name(c->columns.item[i].expr);
+        misses = name != NULL && cannot_hold(b, name);
     }
     for (uint32_t i = 0; i < c->fk_columns.count && !misses; i++)
         misses = cannot_hold(b, c->fk_columns.item[i].text);
@@ -77,36 +83,47 @@ static quartet_status add_one(struct build *b, const struct table_constraint *fr
     return QUARTET_OK;
 }
 
-static bool was_dropped(const struct build *b, const char *name)
+/* One of CREATE TABLE, by the name it has there, that can be in no key any longer. */
+static bool fits_no_key(const struct build *b, const char *name)
 {
-    bool dropped = false;
-    for (uint32_t i = 0; i < b->base && !dropped; i++)
-        dropped = b->dropped[i] && name_cmp(b->first_name[i], name) == 0;
-    return dropped;
+    bool no = false;
+    for (uint32_t i = 0; i < b->base && !no; i++)
+        no = name_cmp(b->first_name[i], name) == 0 && (b->dropped[i] || b->columns[b->place[i]].over_lww);
+    return no;
 }
 
-/* A key of CREATE TABLE over a column that was dropped: who dropped it had dropped the key first, but a DROP TABLE that another birth of the table outlived ends that. */
-static void leave_out_dropped(struct build *b)
+static void keep_keys(struct build *b, struct ast_constraints *list, bool own_fits)
 {
-    struct ast_constraints *list = &b->ast->constraints;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < list->count; i++) {
         const struct ast_constraint *c = list->item[i];
-        bool gone = false;
-        for (uint32_t k = 0; k < c->columns.count && c->kind != AST_CONSTRAINT_MERGE_TOGETHER && !gone; k++)
-            gone = c->columns.item[k].expr->kind == AST_EXPR_COLUMN && was_dropped(b, c->columns.item[k].expr->u.column->name.text);
-        for (uint32_t k = 0; k < c->fk_columns.count && !gone; k++)
-            gone = was_dropped(b, c->fk_columns.item[k].text);
-        if (!gone)
+        bool is_key = c->kind == AST_CONSTRAINT_UNIQUE || c->kind == AST_CONSTRAINT_INDEX || c->kind == AST_CONSTRAINT_FOREIGN_KEY, fits = own_fits || !is_key;
+        for (uint32_t k = 0; k < c->columns.count && is_key && fits; k++) {
+            const char *name = column_name(c->columns.item[k].expr);
+            fits = name == NULL || !fits_no_key(b, name);
+        }
+        for (uint32_t k = 0; k < c->fk_columns.count && fits; k++)
+            fits = !fits_no_key(b, c->fk_columns.item[k].text);
+        if (fits)
             list->item[kept++] = list->item[i];
     }
     list->count = kept;
 }
 
+/* A key of the definition over a column that was dropped, or got a kind that merges by itself: who did that had dropped the key first, but a DROP TABLE ends that, and need not
+ * end the rest, where it had not seen it or another birth of the table outlives it. */
+static void leave_out_keys(struct build *b)
+{
+    for (uint32_t i = 0; i < b->total; i++)
+        if (!b->dropped[i])
+            keep_keys(b, &b->ast->columns.item[i]->constraints, !b->columns[b->place[i]].over_lww);
+    keep_keys(b, &b->ast->constraints, true);
+}
+
 quartet_status build_constraints(struct build *b)
 {
     uint32_t n = b->src->constraint_count;
-    leave_out_dropped(b);
+    leave_out_keys(b);
     quartet_status rc = QUARTET_OK;
     b->more = arena_zalloc(b->a, n + 1u, sizeof(struct ast_constraint *));
     b->constraints = arena_zalloc(b->a, n + 1u, sizeof *b->constraints);

@@ -73,13 +73,15 @@ quartet_status build_parse(struct build *b, const char *sql, struct ast_stmt **o
     return rc;
 }
 
-/* A column by the name that a definition gives it: one of CREATE TABLE by the name it was created with, any other by the one it has. */
+/* A column by the name that a definition gives it: one of CREATE TABLE by the name it was created with, whatever has that name since; any other by the one it has. */
 int32_t build_column_called(const struct build *b, const char *name, bool original)
 {
-    for (uint32_t i = 0; original && !b->present && i < b->total; i++)
-        if (!b->dropped[i] && name_cmp(b->first_name[i], name) == 0)
-            return (int32_t)b->place[i];
-    return table_column(b->t, name);
+    if (!original || b->present)
+        return table_column(b->t, name);
+    for (uint32_t i = 0; i < b->base; i++)
+        if (name_cmp(b->first_name[i], name) == 0)
+            return b->dropped[i] ? -1 : (int32_t)b->place[i];
+    return -1;
 }
 
 static quartet_status constraint_columns(struct build *b, const struct ast_constraint *c, int32_t own, bool original, uint32_t **at, uint32_t *n,
@@ -342,9 +344,11 @@ static quartet_status build_created_index(struct build *b, const struct table_in
     struct ast_constraint as = {.kind = AST_CONSTRAINT_INDEX, .columns = ast->columns};
     uint32_t *at, n;
     bool *desc;
+    b->missed = false;
     catalog_rename_columns(&as.columns, build_now_called, b);
     rc = constraint_columns(b, &as, -1, false, &at, &n, &desc);
-    if (rc == QUARTET_ERROR && (b->src->override_count > 0 || b->src->kind_count > 0)) { /* made while another node dropped the column, or gave it a kind: there is nothing to index */
+    /* Made while another node dropped the column, or gave it a kind, or dropped the table, which only another birth of it outlived: there is nothing to index. */
+    if (rc == QUARTET_ERROR && (b->missed || b->src->override_count > 0 || b->src->kind_count > 0)) {
         err_clear(b->err);
         return QUARTET_OK;
     }

@@ -5,9 +5,9 @@
 
 #include "base/mem.h"
 
-void replay_init(struct replay *r, int32_t (*column_at)(void *, uint64_t, uint32_t), void *arg)
+void replay_init(struct replay *r, const struct replay_hooks *hooks)
 {
-    *r = (struct replay){.column_at = column_at, .arg = arg};
+    *r = (struct replay){.hooks = *hooks};
     model_init(&r->model);
 }
 
@@ -37,7 +37,7 @@ static bool add_op(struct replay *r, const struct delta_reader *d, struct slice 
     if (writes == NULL)
         return false;
     for (uint32_t i = 0; i < op->write_count; i++) {
-        int32_t at = r->column_at(r->arg, d->table_id, d->column_ids[op->writes[i].column]);
+        int32_t at = r->hooks.column_at(r->hooks.arg, d->table_id, d->column_ids[op->writes[i].column]);
         if (at < 0)
             continue;
         writes[count] = op->writes[i];
@@ -76,6 +76,20 @@ static quartet_status finish(struct replay *r, chain_no chain, const struct delt
     return model_add(&r->model, t, err);
 }
 
+static quartet_status take_rows(struct replay *r, struct delta_reader *d, struct err *err)
+{
+    bool takes = r->hooks.takes_table == NULL || r->hooks.takes_table(r->hooks.arg, d->table_id);
+    quartet_status rc = QUARTET_OK;
+    for (bool more = true; rc == QUARTET_OK && more;) {
+        struct slice key;
+        struct row_op op;
+        rc = delta_next_row(d, &r->arena, &key, &op, &more, err);
+        if (rc == QUARTET_OK && more && takes && !add_op(r, d, key, &op))
+            rc = arena_fail(&r->arena, err);
+    }
+    return rc;
+}
+
 static quartet_status take_delta(struct replay *r, chain_no chain, struct slice bytes, struct err *err)
 {
     struct delta_reader d;
@@ -83,19 +97,18 @@ static quartet_status take_delta(struct replay *r, chain_no chain, struct slice 
     quartet_status rc = delta_open(&d, bytes, &r->chains, err);
     if (rc != QUARTET_OK)
         return rc;
-    rc = vv_merge(&r->seen[chain], &d.deps, err);
+    if (r->hooks.check != NULL)
+        rc = r->hooks.check(r->hooks.arg, chain, &d, err);
+    if (rc == QUARTET_OK)
+        rc = vv_merge(&r->seen[chain], &d.deps, err);
     while (rc == QUARTET_OK && tables) {
         rc = delta_next_table(&d, &r->arena, &tables, err);
-        for (bool rows = tables; rc == QUARTET_OK && rows;) {
-            struct slice key;
-            struct row_op op;
-            rc = delta_next_row(&d, &r->arena, &key, &op, &rows, err);
-            if (rc == QUARTET_OK && rows && !add_op(r, &d, key, &op))
-                rc = arena_fail(&r->arena, err);
-        }
+        if (rc == QUARTET_OK && tables)
+            rc = take_rows(r, &d, err);
     }
     if (rc == QUARTET_OK && (d.flags & DELTA_MORE) == 0)
         rc = finish(r, chain, &d, err);
+    r->done[chain] = d.number;
     delta_close(&d);
     return rc;
 }

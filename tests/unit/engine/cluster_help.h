@@ -4,6 +4,7 @@
 
 #include "base/prng.h"
 #include "db_help.h"
+#include "fault/fault_env.h"
 
 #define BATCHES_MAX 4096u
 
@@ -19,6 +20,10 @@ struct cluster {
     uint8_t public_key[4][32];
     struct pool pool;
     uint32_t count;
+    struct fault_env made[4]; /* clocks and random numbers of the nodes, where they are made up */
+    bool is_made_up;
+    void (*failing)(void *arg, const char *why); /* NULL, or told before a test ends with what a node cannot take */
+    void *arg;
 };
 
 static inline void cluster_keys(struct cluster *c, uint32_t i)
@@ -29,18 +34,51 @@ static inline void cluster_keys(struct cluster *c, uint32_t i)
     CU_ASSERT_EQUAL_FATAL(crypto_sign_seed_keypair(c->public_key[i], c->id[i].secret_key, seed), 0);
 }
 
-static inline struct cluster *cluster_new(uint32_t count)
+static inline struct cluster *cluster_alloc(uint32_t count)
 {
-    struct err err = ERR_INIT;
     struct cluster *c = calloc(1, sizeof *c);
     CU_ASSERT_PTR_NOT_NULL_FATAL(c);
     c->count = count;
+    return c;
+}
+
+static inline void cluster_open(struct cluster *c, uint32_t i, struct env *env)
+{
+    struct err err = ERR_INIT;
+    struct db_options o = {.in_memory = true};
+    OK(db_open(env, NULL, &o, &c->d[i], &err));
+    cluster_keys(c, i);
+    OK(db_set_identity(c->d[i], &c->id[i], &err));
+}
+
+static inline struct cluster *cluster_new(uint32_t count)
+{
+    struct cluster *c = cluster_alloc(count);
+    for (uint32_t i = 0; i < count; i++)
+        cluster_open(c, i, env_posix());
+    return c;
+}
+
+/* Clocks and random numbers are drawn from the seed: stamps, births and all that hangs on them replay with it. The clocks differ by up to a second, and stand still but for
+ * cluster_time_passes. */
+static inline struct cluster *cluster_new_made_up(uint32_t count, uint64_t seed)
+{
+    struct prng r;
+    struct cluster *c = cluster_alloc(count);
+    prng_seed(&r, seed ^ 0xc10c4u);
+    c->is_made_up = true;
     for (uint32_t i = 0; i < count; i++) {
-        c->d[i] = help_memory();
-        cluster_keys(c, i);
-        OK(db_set_identity(c->d[i], &c->id[i], &err));
+        fault_env_init(&c->made[i], prng_u64(&r));
+        c->made[i].wall_us = 1800000000000000u + prng_below(&r, 1000000);
+        cluster_open(c, i, &c->made[i].env);
     }
     return c;
+}
+
+static inline void cluster_time_passes(struct cluster *c, uint64_t us)
+{
+    for (uint32_t i = 0; i < c->count; i++)
+        fault_env_advance(&c->made[i], us);
 }
 
 /* How much of the index of its log a database keeps one by one, and how long runs are; until it is closed. */
@@ -52,8 +90,11 @@ static inline void small_index(db *d, uint64_t seed)
 
 static inline void cluster_free(struct cluster *c)
 {
-    for (uint32_t i = 0; i < c->count; i++)
+    for (uint32_t i = 0; i < c->count; i++) {
         help_close(c->d[i]);
+        if (c->is_made_up)
+            fault_env_deinit(&c->made[i]);
+    }
     for (uint32_t i = 0; i < c->pool.count; i++)
         free(c->pool.bytes[i]);
     free(c);
@@ -80,7 +121,10 @@ static inline enum deliver_result cluster_give(struct cluster *c, uint32_t to, u
     struct err err = ERR_INIT;
     enum deliver_result r;
     uint64_t need;
-    OK(db_deliver(c->d[to], slice_of(c->pool.bytes[batch], c->pool.n[batch]), c->public_key[c->pool.slot[batch]], &r, &need, &err));
+    quartet_status rc = db_deliver(c->d[to], slice_of(c->pool.bytes[batch], c->pool.n[batch]), c->public_key[c->pool.slot[batch]], &r, &need, &err);
+    if (rc != QUARTET_OK && c->failing != NULL)
+        c->failing(c->arg, err.text);
+    OK(rc);
     if (r == DELIVER_REFUSED)
         printf("\nrefused: %s\n", err.text);
     CU_ASSERT_NOT_EQUAL(r, DELIVER_REFUSED);
