@@ -63,6 +63,7 @@
     X(SET_CUT_ENDS_UNSEEN) /* removing an element from a SET also ends additions that its writer had not seen */ \
     X(MULTI_KEEPS_ONE)    /* a MULTIVALUE write replaces values that its writer had not seen */ \
     X(UPDATE_FORGOTTEN)   /* where updates win, a write that loses does not count against a DELETE */ \
+    X(SWITCH_IGNORED)     /* in a table where updates were made to win, operations of those who did not know it count as if they had */ \
     X(CLAIM_LOCAL_ORDER)  /* claims on a value are ordered by numbers that each node gives to chains for itself */ \
     X(CLAIM_NOT_RELEASED) /* a quarantined row stays so when the value that it waits for is given up */ \
     X(CHECK_LOCAL)        /* CHECK and NOT NULL are not looked at where rows are merged */ \

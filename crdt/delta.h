@@ -7,7 +7,7 @@
 
 #include "row.h"
 
-#define DELTA_VERSION 2u /* 1: a write said only whether it adds */
+#define DELTA_VERSION 3u /* 1: a write said only whether it adds. 2: none said whether updates win to its writer */
 #define DELTA_KEY_BYTES_MAX 8192u /* as KEY_BYTES_MAX */
 #define DELTA_BYTES_MAX (16u << 20)       /* one transaction in one piece; more travels as a run of chunks */
 #define DELTA_CHUNK_BYTES_MAX (192u << 10) /* of one chunk's operations: a batch holds at least one chunk */

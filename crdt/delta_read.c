@@ -29,12 +29,14 @@ static const char *check_row(struct bytes_in *in, uint32_t column_count, struct 
     struct slice last = *key;
     *key = mp_bin(in);
     uint64_t flags = mp_uint(in);
-    uint64_t lives = flags == ROW_OP_ADD_TO, head = DELTA_ROW_FIELDS;
-    if (flags == ROW_OP_LIVES) {
+    bool wins = (flags & ROW_OP_WIN) != 0;
+    uint64_t other = flags & ~(uint64_t)ROW_OP_WIN, lives = other == ROW_OP_ADD_TO, head = DELTA_ROW_FIELDS;
+    if (other == ROW_OP_LIVES) {
         lives = mp_uint(in);
         head++;
     }
-    if (in->bad || fields < head || flags > ROW_OP_LIVES || (flags > ROW_OP_ADD_TO) != (flags == ROW_OP_LIVES) || (flags == ROW_OP_LIVES && lives == 0) ||
+    if (in->bad || fields < head || other > ROW_OP_LIVES || (other > ROW_OP_ADD_TO) != (other == ROW_OP_LIVES) || (other == ROW_OP_LIVES && lives == 0) ||
+        (wins && (other == ROW_OP_INSERT || other == ROW_OP_ADD_TO)) ||
         lives > (fields - head) / DELTA_LIFE_FIELDS)
         return "a row's head";
     head += lives * DELTA_LIFE_FIELDS;
@@ -162,7 +164,7 @@ static bool read_row(struct delta_reader *r, struct arena *a, struct slice *key,
     *key = mp_bin(&r->in);
     *op = (struct row_op){.flags = (uint8_t)mp_uint(&r->in)};
     op->life_count = op->flags == ROW_OP_ADD_TO;
-    if (op->flags == ROW_OP_LIVES) {
+    if ((op->flags & ROW_OP_LIVES) != 0) {
         op->life_count = (uint32_t)mp_uint(&r->in);
         items--;
     }

@@ -86,9 +86,9 @@ void delta_row(struct delta_writer *w, struct slice key, const struct row_op *op
     QASSERT(w->table_count > 0);
     QASSERT(!insert || op->write_count == w->column_count);
     w->count++;
-    bool several = op->flags == ROW_OP_LIVES;
+    bool several = (op->flags & ROW_OP_LIVES) != 0;
     QASSERT(several ? op->life_count > 0 : op->life_count == (op->flags == ROW_OP_ADD_TO));
-    QASSERT(op->flags < ROW_OP_ADD_TO || op->life_count > 0);
+    QASSERT((op->flags & (ROW_OP_ADD_TO | ROW_OP_LIVES)) == 0 || op->life_count > 0);
     mp_put_array(out, DELTA_ROW_FIELDS + several + DELTA_LIFE_FIELDS * op->life_count + (insert ? op->write_count : 2 * op->write_count));
     mp_put_bin(out, key);
     mp_put_uint(out, op->flags);

@@ -8,6 +8,8 @@
  *   No operation depends on what it finds but by comparing versions, so any causal order of arrival gives the same row.
  * Where updates win (the table's option) a DELETE ends a life only while it had seen every write to it, so writes and DELETEs are kept, each DELETE is judged by itself,
  *   and an ended life keeps its registers. Which lives a writer took to be there cannot be told from vectors then, so operations name them.
+ *   The option can be switched: so each operation says whether its writer had it on (ROW_OP_WIN). One that does not is as in any table: its DELETE ends what it saw for
+ *   good, whoever wrote to it, and its writes hold off no DELETE. That depends on nothing but the operation, so no order of arrival of the switch matters.
  * Not here: registers (row_cell.c), what a row shows (row_show.c), the record's bytes (row_encode.c), the hash (row_hash.c), who is quarantined (engine). */
 #include "row_cell.h"
 
@@ -22,14 +24,12 @@ bool row_writer_saw(const struct row_writer *w, struct ver birth)
     return vv_saw(w->seen, birth);
 }
 
-/* Drop ended lives that a newer one of the same chain speaks for. */
-static void tidy(struct row *row, const struct row_schema *schema)
+/* Drop ended lives that a newer one of the same chain speaks for; not those that a late write may bring back. */
+static void tidy(struct row *row)
 {
     uint32_t kept = 0;
-    if (schema->updates_win)
-        return; /* a late write may bring an ended life back */
     for (uint32_t i = 0; i < row->life_count; i++) {
-        bool needed = !row->lives[i].ended;
+        bool needed = !row->lives[i].ended || row->lives[i].cells != NULL;
         if (!needed) {
             uint32_t j = i + 1; /* lives are sorted, so a newer one comes later */
             while (j < row->life_count && row->lives[j].birth.chain != row->lives[i].birth.chain)
@@ -42,18 +42,22 @@ static void tidy(struct row *row, const struct row_schema *schema)
     row->life_count = kept;
 }
 
+/* For good: nothing brings it back. */
 static void end_life(struct row_life *life)
 {
-    life->ended = true;
-    life->cells = NULL;
+    *life = (struct row_life){.birth = life->birth, .ended = true};
 }
 
-/* Was this birth known to the one who holds this row? A newer birth of its chain tells so too, unless all births are kept. */
-static bool knows_birth(const struct row *row, const struct row_schema *schema, struct ver birth)
+static bool ended_for_good(const struct row_life *life)
+{
+    return life->ended && life->cells == NULL;
+}
+
+/* Was this birth known to the one who holds this row? A newer birth of its chain tells so too. */
+static bool knows_birth(const struct row *row, struct ver birth)
 {
     for (uint32_t i = 0; i < row->life_count; i++)
-        if (row->lives[i].birth.chain == birth.chain &&
-            (schema->updates_win ? row->lives[i].birth.stamp == birth.stamp : row->lives[i].birth.stamp >= birth.stamp))
+        if (row->lives[i].birth.chain == birth.chain && row->lives[i].birth.stamp >= birth.stamp)
             return true;
     return false;
 }
@@ -79,7 +83,7 @@ static struct row_life *add_life(struct row *row, struct ver birth, const struct
 static quartet_status give_birth(struct row *row, const struct row_schema *schema, const struct row_op *op,
                                  const struct row_writer *w, struct arena *a, bool *changed, struct err *err)
 {
-    if (knows_birth(row, schema, w->ver))
+    if (knows_birth(row, w->ver))
         return QUARTET_OK; /* a replay: nothing to do, above all no second life for a dead row */
     struct row_life *life = add_life(row, w->ver, w->chains, a);
     struct row_cell *cells = arena_zalloc(a, schema->count, sizeof *cells);
@@ -95,7 +99,7 @@ static quartet_status give_birth(struct row *row, const struct row_schema *schem
             return arena_fail(a, err);
     }
     *changed = true;
-    tidy(row, schema);
+    tidy(row);
     return QUARTET_OK;
 }
 
@@ -233,6 +237,12 @@ static bool note_write(struct row_life *life, const struct row_writer *w, bool t
 
 /* ---- one operation ---- */
 
+/* Is it one by a writer to whom updates win in this table? A node that did not know of the switch yet, or knew that it was taken back, writes and deletes as everywhere else. */
+static bool op_wins(const struct row_schema *schema, const struct row_op *op)
+{
+    return schema->updates_win && ((op->flags & ROW_OP_WIN) != 0 || plant_is(PLANT_SWITCH_IGNORED));
+}
+
 static quartet_status write_life(struct row_life *life, const struct row_schema *schema, const struct row_op *op,
                                  const struct row_writer *w, struct arena *a, bool *changed, struct err *err)
 {
@@ -247,21 +257,21 @@ static quartet_status write_life(struct row_life *life, const struct row_schema 
         ok = cell_write(&life->cells[column], &schema->columns[column], life->birth, &op->writes[i], n, adds, w, a, &took);
     }
     *changed |= took;
-    if (ok && schema->updates_win && (op->write_count > 0 || !plant_is(PLANT_KEEP_IGNORED)))
+    if (ok && op_wins(schema, op) && (op->write_count > 0 || !plant_is(PLANT_KEEP_IGNORED)))
         ok = note_write(life, w, took, a, changed);
     return ok ? QUARTET_OK : arena_fail(a, err);
 }
 
-static bool end_lives(struct row *row, const struct row_schema *schema, const struct row_writer *w, struct arena *a, bool *changed)
+static bool end_lives(struct row *row, bool wins, const struct row_writer *w, struct arena *a, bool *changed)
 {
     for (uint32_t i = 0; i < row->life_count; i++) {
         struct row_life *life = &row->lives[i];
-        if (!row_writer_saw(w, life->birth) && !plant_is(PLANT_DELETE_ENDS_UNSEEN))
+        if (ended_for_good(life) || (!row_writer_saw(w, life->birth) && !plant_is(PLANT_DELETE_ENDS_UNSEEN)))
             continue;
-        if (schema->updates_win) {
+        if (wins) {
             if (!judge_delete(life, w, a, changed))
                 return false;
-        } else if (!life->ended) {
+        } else {
             end_life(life);
             *changed = true;
             if (plant_is(PLANT_DELETE_ENDS_ONE))
@@ -269,7 +279,7 @@ static bool end_lives(struct row *row, const struct row_schema *schema, const st
         }
     }
     if (*changed)
-        tidy(row, schema);
+        tidy(row);
     return true;
 }
 
@@ -281,16 +291,16 @@ quartet_status row_apply(struct row *row, const struct row_schema *schema, const
     for (uint32_t i = 0; i < op->write_count; i++)
         if (op->writes[i].column >= schema->count)
             return err_set(err, QUARTET_INTERNAL, "a write to column %u of %u", op->writes[i].column, schema->count);
-    if ((op->flags & ROW_OP_DELETE) != 0 && !end_lives(row, schema, writer, a, changed))
+    if ((op->flags & ROW_OP_DELETE) != 0 && !end_lives(row, op_wins(schema, op), writer, a, changed))
         return arena_fail(a, err);
     if ((op->flags & ROW_OP_INSERT) != 0)
         return give_birth(row, schema, op, writer, a, changed, err);
     for (uint32_t i = 0; i < row->life_count; i++) {
         struct row_life *life = &row->lives[i];
-        /* Where updates win, writes that come with the DELETE of what its writer saw reach nothing either. */
-        bool reaches = schema->updates_win ? (op->flags & ROW_OP_DELETE) == 0 : !life->ended;
-        if (!reaches || life->cells == NULL || (!row_writer_saw(writer, life->birth) && !plant_is(PLANT_WRITES_UNSEEN)))
+        /* Where updates win, writes that come with the DELETE of what its writer saw reach nothing either; and an ended life may come back. */
+        if (ended_for_good(life) || (op->flags & ROW_OP_DELETE) != 0 || (!row_writer_saw(writer, life->birth) && !plant_is(PLANT_WRITES_UNSEEN)))
             continue;
+        QASSERT(life->cells != NULL);
         quartet_status rc = write_life(life, schema, op, writer, a, changed, err);
         if (rc != QUARTET_OK || plant_is(PLANT_WRITES_ONE_LIFE))
             return rc;
@@ -353,10 +363,10 @@ quartet_status row_merge(struct row *into, const struct row *other, const struct
                          struct arena *a, struct err *err)
 {
     /* First what the other side saw end: lives it lists as ended, or knew and no longer lists. */
-    for (uint32_t i = 0; i < into->life_count && !schema->updates_win; i++) {
+    for (uint32_t i = 0; i < into->life_count; i++) {
         struct row_life *mine = &into->lives[i];
         const struct row_life *theirs = find_life(other, mine->birth);
-        if (theirs == NULL ? knows_birth(other, schema, mine->birth) : theirs->ended)
+        if (theirs == NULL ? knows_birth(other, mine->birth) : ended_for_good(theirs))
             end_life(mine);
     }
     for (uint32_t i = 0; i < other->life_count; i++) {
@@ -367,13 +377,13 @@ quartet_status row_merge(struct row *into, const struct row *other, const struct
                 return arena_fail(a, err);
             continue;
         }
-        if (knows_birth(into, schema, theirs->birth))
+        if (knows_birth(into, theirs->birth))
             continue; /* it has ended here */
         mine = add_life(into, theirs->birth, chains, a);
         if (mine == NULL || !copy_life(mine, theirs, schema, a))
             return arena_fail(a, err);
     }
-    tidy(into, schema);
+    tidy(into);
     return QUARTET_OK;
 }
 

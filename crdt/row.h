@@ -36,7 +36,7 @@ struct row_column {
 struct row_schema {
     const struct row_column *columns;
     uint32_t count;
-    bool updates_win; /* the table's option: below, struct row_life */
+    bool updates_win; /* the table has this option, or once had it: below, struct row_life */
     bool observes;    /* updates_win, or a column is past COUNTER or over_lww: merging may ask what a writer had seen beyond births */
 };
 
@@ -76,7 +76,8 @@ struct row_life {
     bool ended;
     struct row_cell *cells; /* schema.count of them; NULL where ended, but not where updates win */
     /* Only where updates win: each chain's last write to this life after the birth, losing ones included; and the DELETEs that had seen every one of
-     * them, none of which had seen less than another. The life has ended while there is one. Sorted by chain identity, by version. */
+     * them, none of which had seen less than another. The life has ended while there is one; where a DELETE without ROW_OP_WIN ended it for good, cells is NULL. Sorted by
+     * chain identity, by version. */
     struct row_part *writes;
     uint32_t write_count;
     struct row_delete *deletes;
@@ -84,20 +85,21 @@ struct row_life {
 };
 /* A decoded row. Everything is in the arena it was decoded or changed with. No life at all: the row was never known.
  * Of a chain's ended lives only the newest is kept, if no newer life of that chain is there: an unlisted birth that is older
- * than a listed one of its chain has ended (a chain's births arrive in order). Where updates win all are kept. */
+ * than a listed one of its chain has ended (a chain's births arrive in order). Where updates win all are kept that a late write may bring back. */
 struct row {
     struct row_life *lives; /* sorted by birth (ver_cmp) */
     uint32_t life_count;
 };
 
 /* What one transaction does to one row: the form in deltas, already net (one per row and transaction). Order of effect:
- * first `ends`, then writes to the remaining lives, then the birth with its own cells. Where updates win one without INSERT, DELETE and writes is a write all the
+ * first `ends`, then writes to the remaining lives, then the birth with its own cells. One with ROW_OP_WIN, but without INSERT, DELETE and writes, is a write all the
  * same: no DELETE ends the row that had not seen it. Elsewhere it does nothing. */
 enum row_op_flags {
     ROW_OP_DELETE = 1, /* end every life that the writer saw (those of earlier transactions); writes then reach nothing */
     ROW_OP_INSERT = 2, /* a new life; `writes` then are its cells, one for every column of the table, and go to it alone */
     ROW_OP_ADD_TO = 4, /* writes that add to a COUNTER go to the life that is named alone: the writer saw several, and one addition must count once */
-    ROW_OP_LIVES = 8   /* where updates win: the writer knew several lives, and these were not ended: writes go to them alone, additions to the last of them */
+    ROW_OP_LIVES = 8,  /* where updates win, or once did: the writer knew several lives, and these were not ended: writes go to them alone, additions to the last of them */
+    ROW_OP_WIN = 16    /* to its writer updates win in this table: goes with DELETE, with LIVES, or alone */
 };
 /* What a write does. An INSERT's is ROW_PUT, whatever the kind: its first value, of a SET a JSON array. In any other operation one that the column's kind does not
  * have does nothing. */

@@ -113,10 +113,16 @@ static quartet_status put_cell(const struct put *p, const struct row_life *life,
     return QUARTET_OK;
 }
 
+/* Are there writes or DELETEs to be told? */
+static bool counted(const struct row_life *life)
+{
+    return life->cells != NULL && (life->write_count > 0 || life->delete_count > 0);
+}
+
 static quartet_status put_life(const struct put *p, const struct row_life *life)
 {
     quartet_status rc = QUARTET_OK;
-    if (p->schema->updates_win) {
+    if (counted(life)) {
         put_seen(p, life->writes, life->write_count);
         buf_varint(p->out, life->delete_count);
         for (uint32_t i = 0; i < life->delete_count; i++) {
@@ -144,7 +150,7 @@ quartet_status whole_put(const struct row *row, const struct row_schema *schema,
         else
             buf_varint(out, life->birth.stamp - last);
         last = life->birth.stamp;
-        buf_varint(out, (uint64_t)life->birth.chain << 1 | life->ended);
+        buf_varint(out, (uint64_t)life->birth.chain << 2 | (uint64_t)counted(life) << 1 | life->ended);
         for (uint32_t i = p.count; i < schema->count && life->cells != NULL; i++)
             if (life->cells[i].ver.stamp != 0 || life->cells[i].part_count > 0)
                 p.count = i + 1;
@@ -276,14 +282,14 @@ static void get_cell(struct get *g, const struct row_life *life, uint32_t column
         get_parts(g, cell);
 }
 
-static void get_life(struct get *g, struct row_life *life)
+static void get_life(struct get *g, struct row_life *life, bool counts)
 {
     life->cells = cells_new(g->arena, g->schema->count);
     if (life->cells == NULL) {
         g->nomem = true;
         return;
     }
-    if (g->schema->updates_win) {
+    if (counts) {
         life->writes = get_seen(g, &life->write_count);
         uint32_t count = bytes_count(g->in, 3);
         life->deletes = room(g, count, sizeof *life->deletes);
@@ -292,25 +298,27 @@ static void get_life(struct get *g, struct row_life *life)
             d->ver = get_ver(g);
             d->seen = get_seen(g, &d->seen_count);
         }
-        if (life->ended != (life->delete_count > 0))
+        if (life->ended != (life->delete_count > 0) || (life->write_count == 0 && life->delete_count == 0) || !g->schema->updates_win)
             g->in->bad = true;
     }
     for (uint32_t i = 0; i < g->count && !g->nomem && !g->in->bad; i++)
         get_cell(g, life, i);
 }
 
-static uint32_t get_births(struct get *g, struct row *row)
+static uint32_t get_births(struct get *g, struct row *row, bool **counts)
 {
     uint32_t unended = 0;
     uint64_t stamp = 0;
     row->life_count = bytes_count(g->in, 2);
     row->lives = room(g, row->life_count, sizeof *row->lives);
+    *counts = room(g, row->life_count, sizeof **counts);
     for (uint32_t l = 0; l < row->life_count && !g->nomem && !g->in->bad; l++) {
         uint64_t step = l == 0 ? bytes_u64(g->in) : bytes_varint(g->in), chain = bytes_varint(g->in);
         struct row_life *life = &row->lives[l];
-        life->birth = (struct ver){.stamp = stamp + step, .chain = (chain_no)(chain >> 1)};
+        life->birth = (struct ver){.stamp = stamp + step, .chain = (chain_no)(chain >> 2)};
         life->ended = (chain & 1) != 0;
-        if (chain >> 1 > CHAINS_MAX || step > UINT64_MAX - stamp || life->birth.stamp == 0 || (l > 0 && ver_eq(life->birth, row->lives[l - 1].birth)))
+        (*counts)[l] = (chain & 2) != 0;
+        if (chain >> 2 > CHAINS_MAX || step > UINT64_MAX - stamp || life->birth.stamp == 0 || (l > 0 && ver_eq(life->birth, row->lives[l - 1].birth)))
             g->in->bad = true;
         stamp = life->birth.stamp;
         unended += !life->ended;
@@ -338,14 +346,15 @@ quartet_status whole_get(struct bytes_in *meta, const struct record_view *view, 
         g.shown = shown;
         g.shown_count = view->value_count;
     }
-    uint32_t unended = g.nomem ? 0 : get_births(&g, out);
+    bool *counts = NULL;
+    uint32_t unended = g.nomem ? 0 : get_births(&g, out, &counts);
     uint64_t count = bytes_varint(meta);
     if (out->life_count == 0 || count > schema->count || live != (unended > 0) || (live && values.left != 0))
         meta->bad = true;
     g.count = meta->bad ? 0 : (uint32_t)count;
     for (uint32_t l = 0; l < out->life_count && !meta->bad && !g.nomem; l++)
-        if (!out->lives[l].ended || schema->updates_win)
-            get_life(&g, &out->lives[l]);
+        if (!out->lives[l].ended || counts[l])
+            get_life(&g, &out->lives[l], counts[l]);
     if (g.nomem)
         return arena_fail(a, err);
     return meta->bad || meta->left != 0 ? damaged(err) : QUARTET_OK;

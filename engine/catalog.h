@@ -107,6 +107,7 @@ struct table_def {
     const uint16_t *together;          /* by record position: columns of one number (not 0) are all written where one is; NULL: there are none */
     uint32_t trigger_count;
     const struct trigger_def *triggers; /* in the order in which they were created */
+    bool updates_win;         /* to those who write now; rows.updates_win: or it once was so */
     bool claims_kind;         /* some column's kind_claimed is set */
     bool bounded;             /* a column that is there has a bound */
     bool is_system;           /* quartet_...: read-only to users */

@@ -104,6 +104,9 @@ static inline int64_t catalog_kind_row(uint32_t column, uint32_t upper)
 {
     return (int64_t)upper << 32 | column;
 }
+/* ALTER TABLE ... UPDATES WIN, or LOSE, in quartet_columns too: one row a table, whose definition is these words. The newest counts. */
+#define CATALOG_OPTION_UPDATES 8u /* upper 32 bits of the id; the lower are 0 */
+enum table_updates { TABLE_UPDATES_AS_CREATED, TABLE_UPDATES_WIN, TABLE_UPDATES_LOSE };
 struct table_kind {
     uint32_t id;
     uint8_t kind;
@@ -137,6 +140,7 @@ struct table_source {
     uint32_t override_count;
     struct table_kind *kinds; /* by birth */
     uint32_t kind_count;
+    uint8_t updates; /* enum table_updates */
     struct table_index *indexes;
     uint32_t index_count;
     struct table_trigger *triggers; /* by birth */

@@ -331,7 +331,10 @@ quartet_status build_record(struct build *b, uint32_t base)
         if (at >= base && c->kind == ROW_COUNTER && !c->over_lww && rows[i].missing.type == VALUE_NULL)
             rows[i].missing = c->type == VALUE_DECIMAL ? (struct value){.type = VALUE_DECIMAL, .scale = c->scale} : value_int(0);
     }
-    t->rows = (struct row_schema){.columns = rows, .count = n, .updates_win = b->ast->updates_win, .observes = b->ast->updates_win};
+    bool ever = b->ast->updates_win || b->src->updates != TABLE_UPDATES_AS_CREATED;
+    t->updates_win = b->src->updates == TABLE_UPDATES_AS_CREATED ? b->ast->updates_win : b->src->updates == TABLE_UPDATES_WIN;
+    b->ast->updates_win = t->updates_win; /* as the text shows it */
+    t->rows = (struct row_schema){.columns = rows, .count = n, .updates_win = ever, .observes = ever};
     for (uint32_t i = 0; i < n; i++)
         t->rows.observes |= rows[i].kind > ROW_COUNTER || rows[i].over_lww;
     t->record_columns = columns;

@@ -190,7 +190,7 @@ const char *catalog_keep_problem(const struct catalog *c, const struct table_def
     const struct fk_link *l = catalog_link_of(c, child, fk);
     if (!fk->keep_parent || parent == NULL)
         return NULL;
-    if (!parent->rows.updates_win)
+    if (!parent->updates_win)
         return "the table that it references must be one where UPDATES WIN; elsewhere a DELETE ends a row whoever else writes to it";
     if (l != NULL && l->key != NULL)
         return "it must reference the primary key: who has a UNIQUE value may be another row by the time that this is merged";

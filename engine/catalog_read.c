@@ -27,6 +27,11 @@ struct override_row {
     tree_id table_id;
     struct table_override override;
 };
+struct option_row {
+    tree_id table_id;
+    uint8_t updates; /* enum table_updates */
+};
+
 struct kind_row {
     tree_id table_id;
     struct table_kind kind;
@@ -47,6 +52,8 @@ struct reading {
     uint32_t override_count, override_cap;
     struct kind_row *kinds;
     uint32_t kind_count, kind_cap;
+    struct option_row *options;
+    uint32_t option_count, option_cap;
     struct order_row *orders;
     uint32_t order_count, order_cap;
     struct table_box **boxes;
@@ -200,6 +207,7 @@ static void reading_end(struct reading *r)
     mem_free(r->columns);
     mem_free(r->overrides);
     mem_free(r->kinds);
+    mem_free(r->options);
     mem_free(r->orders);
     arena_free_all(&r->arena);
 }
@@ -325,8 +333,22 @@ static quartet_status take_kind(struct reading *r, const struct value *v, struct
     return QUARTET_OK;
 }
 
+static quartet_status take_option(struct reading *r, const struct value *v)
+{
+    const char *words = text_of(r, &v[COL_SQL]);
+    struct option_row *grown = grow(r->options, r->option_count, &r->option_cap, sizeof *grown);
+    if (words == NULL || grown == NULL)
+        return err_nomem(r->err);
+    r->options = grown;
+    r->options[r->option_count++] = (struct option_row){.table_id = (tree_id)v[COL_TABLE_ID].i,
+                                                        .updates = strcmp(words, "UPDATES WIN") == 0 ? TABLE_UPDATES_WIN : TABLE_UPDATES_LOSE};
+    return QUARTET_OK;
+}
+
 static quartet_status take_column(struct reading *r, const struct value *v, struct ver birth)
 {
+    if (v[COL_ID].i == catalog_kind_row(0, CATALOG_OPTION_UPDATES))
+        return take_option(r, v);
     if (v[COL_ID].i >= 2 * CATALOG_OVERRIDE)
         return take_kind(r, v, birth);
     if (v[COL_ID].i >= CATALOG_OVERRIDE)
@@ -536,6 +558,14 @@ static quartet_status kinds_of(struct reading *r, tree_id table, struct table_ki
     return QUARTET_OK;
 }
 
+static uint8_t updates_of(const struct reading *r, tree_id table)
+{
+    uint8_t updates = TABLE_UPDATES_AS_CREATED;
+    for (uint32_t i = 0; i < r->option_count; i++)
+        updates = r->options[i].table_id == table ? r->options[i].updates : updates;
+    return updates;
+}
+
 static quartet_status indexes_of(struct reading *r, tree_id table, struct table_index **out, uint32_t *count)
 {
     uint32_t n = 0;
@@ -632,7 +662,7 @@ quartet_status catalog_read(const struct catalog_source *src, uint64_t version, 
             rc = view_add(&r, o);
         if (strcmp(o->kind, "table") != 0 || (o->dropped && lives_too(&r, o)))
             continue;
-        struct table_source s = {.id = o->id, .name = o->name, .sql = o->sql, .dropped = o->dropped};
+        struct table_source s = {.id = o->id, .name = o->name, .sql = o->sql, .updates = updates_of(&r, o->id), .dropped = o->dropped};
         rc = added_of(&r, o->id, &s.added, &s.added_count);
         if (rc == QUARTET_OK)
             rc = overrides_of(&r, o->id, &s.overrides, &s.override_count);

@@ -203,11 +203,11 @@ static quartet_status definition(struct ddl *x, const struct table_def *t, const
     return QUARTET_OK;
 }
 
-/* What the column is from now on. sql empty: it is dropped. */
-static quartet_status put_override(struct ddl *x, const struct table_def *t, const struct column_def *c, const char *name, const char *sql)
+/* A row of quartet_columns, there or not. */
+static quartet_status put_column_row(struct ddl *x, const struct table_def *t, int64_t id, const char *name, const char *sql)
 {
     const struct table_def *columns = ddl_system_table(x, SYS_COLUMNS);
-    struct value v[COL_COLUMNS] = {[COL_TABLE_ID] = value_int((int64_t)t->id), [COL_ID] = value_int((int64_t)c->id + CATALOG_OVERRIDE),
+    struct value v[COL_COLUMNS] = {[COL_TABLE_ID] = value_int((int64_t)t->id), [COL_ID] = value_int(id),
                                    [COL_NAME] = value_text(name, strlen(name)), [COL_SQL] = value_text(sql, strlen(sql))};
     struct table_write w[2] = {{.column = COL_NAME, .value = v[COL_NAME]}, {.column = COL_SQL, .value = v[COL_SQL]}};
     struct value old[COL_COLUMNS];
@@ -221,6 +221,12 @@ static quartet_status put_override(struct ddl *x, const struct table_def *t, con
                    : table_insert(x->t, columns, v, x->a, NULL, NULL, x->err);
     buf_deinit(&key);
     return rc;
+}
+
+/* What the column is from now on. sql empty: it is dropped. */
+static quartet_status put_override(struct ddl *x, const struct table_def *t, const struct column_def *c, const char *name, const char *sql)
+{
+    return put_column_row(x, t, (int64_t)c->id + CATALOG_OVERRIDE, name, sql);
 }
 
 static quartet_status put_definition(struct ddl *x, const struct table_def *t, const struct column_def *c, const struct ast_column_def *def)
@@ -487,6 +493,20 @@ static quartet_status change_kind(struct ddl *x, const struct table_def *t, cons
     return rc == QUARTET_OK ? txn_catalog_refresh(x->t, x->err) : rc;
 }
 
+/* In effect at once, for who knows of it: every operation says by which rule its writer went (crdt/row.c). */
+static quartet_status switch_updates(struct ddl *x, const struct table_def *t, bool win, const struct ast_name *at)
+{
+    const struct fk_link *const *in;
+    uint32_t n = catalog_links_in(x->t->catalog, t->id, &in);
+    if (win == t->updates_win)
+        return QUARTET_OK;
+    for (uint32_t i = 0; i < n && !win; i++)
+        if (in[i]->fk->keep_parent)
+            return err_set_at(x->err, QUARTET_ERROR, at->offset, "updates must win in table %s: a FOREIGN KEY of table %s says ON MERGE KEEP PARENT", t->name, in[i]->child->name);
+    quartet_status rc = put_column_row(x, t, catalog_kind_row(0, CATALOG_OPTION_UPDATES), "", win ? "UPDATES WIN" : "UPDATES LOSE");
+    return rc == QUARTET_OK ? txn_catalog_refresh(x->t, x->err) : rc;
+}
+
 quartet_status ddl_alter(struct ddl *x, const struct ast_alter *alter)
 {
     quartet_status rc = ddl_check_name(x, &alter->table);
@@ -512,8 +532,7 @@ quartet_status ddl_alter(struct ddl *x, const struct ast_alter *alter)
             break;
         case AST_ALTER_SET_KIND: rc = change_kind(x, t, action); break;
         case AST_ALTER_UPDATES_WIN:
-            rc = err_set_at(x->err, QUARTET_ERROR, alter->table.name.offset, "table %s cannot be switched: whether updates win is said in CREATE TABLE, since nodes that did not "
-                            "know it have let go of what the others need", t->name);
+            rc = switch_updates(x, t, action->enable, &alter->table.name);
             break;
         case AST_ALTER_ADD_CONSTRAINT: rc = ddl_add_constraint(x, t, &alter->action[i]); break;
         case AST_ALTER_DROP_CONSTRAINT: rc = ddl_drop_constraint(x, t, &alter->action[i]); break;

@@ -27,7 +27,12 @@ static bool has_name(const struct table_def *t, const char *name)
 
 static const char *constraint_kind(const struct ast_constraint *c)
 {
-    return c->kind == AST_CONSTRAINT_CHECK ? "check" : c->kind == AST_CONSTRAINT_UNIQUE ? "unique" : "foreign_key";
+    switch (c->kind) {
+    case AST_CONSTRAINT_CHECK: return "check";
+    case AST_CONSTRAINT_UNIQUE: return "unique";
+    case AST_CONSTRAINT_MERGE_TOGETHER: return "merge_together";
+    default: return "foreign_key";
+    }
 }
 
 static quartet_status name_it(struct ddl *x, const struct table_def *t, struct ast_constraint *c)
@@ -64,6 +69,29 @@ static quartet_status check_keys(struct ddl *x, const struct table_def *t, const
     for (uint32_t i = 0; i < c->fk_columns.count && rc == QUARTET_OK; i++)
         rc = ddl_check_key_column(x, t, c->fk_columns.item[i].text, c->fk_columns.item[i].offset);
     return rc;
+}
+
+/* Where each column can be in a group, and at least two are named. */
+static quartet_status check_together(struct ddl *x, const struct table_def *t, const struct ast_constraint *c)
+{
+    uint32_t first = UINT32_MAX, others = 0;
+    for (uint32_t i = 0; i < c->columns.count; i++) {
+        const struct ast_expr *e = c->columns.item[i].expr;
+        int32_t at = e->kind == AST_EXPR_COLUMN ? table_column(t, e->u.column->name.text) : -1;
+        if (e->kind != AST_EXPR_COLUMN)
+            return err_set_at(x->err, QUARTET_ERROR, e->offset, "only plain columns can stand here");
+        if (at < 0)
+            return err_set_at(x->err, QUARTET_ERROR, e->offset, "no such column: %s in table %s", e->u.column->name.text, t->name);
+        const struct column_def *col = &t->columns[at];
+        if (col->kind != ROW_LWW || col->kind_claimed != ROW_LWW)
+            return err_set_at(x->err, QUARTET_ERROR, e->offset, "the %s column %s merges by itself: it can be in no MERGE TOGETHER",
+                              kind_name(col->kind != ROW_LWW ? col->kind : col->kind_claimed), col->name);
+        if (col->key_at >= 0)
+            return err_set_at(x->err, QUARTET_ERROR, e->offset, "column %s is in the primary key, which never changes: it needs no MERGE TOGETHER", col->name);
+        first = first == UINT32_MAX ? (uint32_t)at : first;
+        others += (uint32_t)at != first;
+    }
+    return others > 0 ? QUARTET_OK : err_set_at(x->err, QUARTET_ERROR, c->offset, "MERGE TOGETHER needs two columns at least");
 }
 
 /* Its text, with one action. */
@@ -153,8 +181,8 @@ quartet_status ddl_add_constraint(struct ddl *x, const struct table_def *t, stru
 {
     struct ast_constraint *c = action->constraint;
     tree_id table = t->id, id = 0;
-    if (c->kind != AST_CONSTRAINT_CHECK && c->kind != AST_CONSTRAINT_UNIQUE && c->kind != AST_CONSTRAINT_FOREIGN_KEY)
-        return ddl_unsupported(x, "ALTER TABLE ADD of anything but a CHECK, a UNIQUE or a FOREIGN KEY");
+    if (c->kind != AST_CONSTRAINT_CHECK && c->kind != AST_CONSTRAINT_UNIQUE && c->kind != AST_CONSTRAINT_FOREIGN_KEY && c->kind != AST_CONSTRAINT_MERGE_TOGETHER)
+        return ddl_unsupported(x, "ALTER TABLE ADD of anything but a CHECK, a UNIQUE, a FOREIGN KEY or a MERGE TOGETHER");
     quartet_status rc = name_it(x, t, c);
     const char *sql = rc == QUARTET_OK ? text_of(x, t, action) : NULL;
     if (rc == QUARTET_OK && sql == NULL)
@@ -162,7 +190,7 @@ quartet_status ddl_add_constraint(struct ddl *x, const struct table_def *t, stru
     if (rc == QUARTET_OK)
         rc = ddl_by_id(x, t, sql, &sql);
     if (rc == QUARTET_OK)
-        rc = check_keys(x, t, c);
+        rc = c->kind == AST_CONSTRAINT_MERGE_TOGETHER ? check_together(x, t, c) : check_keys(x, t, c);
     if (rc == QUARTET_OK && c->kind == AST_CONSTRAINT_CHECK)
         rc = check_plain(x, t, c);
     if (rc == QUARTET_OK && c->kind == AST_CONSTRAINT_CHECK)

@@ -25,7 +25,7 @@
 #define POOL_MAX 64u
 #define PLENTY_BYTES (64u << 20)
 #define MAP_BYTES_MIN ((size_t)1 << 30)
-#define FORMAT_TEXT "quartet base 4"
+#define FORMAT_TEXT "quartet base 5"
 #define OWN_TREE UINT64_MAX
 
 #if defined(__SANITIZE_THREAD__)

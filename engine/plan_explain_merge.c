@@ -136,7 +136,7 @@ static quartet_status tell_constraints(struct told *t, const struct table_def *t
 
 static quartet_status tell_against_delete(struct told *t, const struct table_def *table)
 {
-    return tell(t, 1, table->rows.updates_win ? "a concurrent DELETE of the row: the row stays, as this leaves it (UPDATES WIN)"
+    return tell(t, 1, table->updates_win ? "a concurrent DELETE of the row: the row stays, as this leaves it (UPDATES WIN)"
                                               : "a concurrent DELETE of the row: no row, what this writes is lost and told in quartet_conflicts");
 }
 
@@ -183,7 +183,7 @@ static quartet_status tell_delete(struct told *t, const struct pwrite *w)
     char *head = arena_printf(t->p->a, "DELETE from %s: ends the births that this node has seen; rows inserted concurrently stay", w->table->name);
     quartet_status rc = head == NULL ? arena_fail(t->p->a, t->err) : tell(t, 0, head);
     if (rc == QUARTET_OK)
-        rc = tell(t, 1, w->table->rows.updates_win ? "a concurrent UPDATE of the row: the row stays, as the UPDATE left it (UPDATES WIN)"
+        rc = tell(t, 1, w->table->updates_win ? "a concurrent UPDATE of the row: the row stays, as the UPDATE left it (UPDATES WIN)"
                                                    : "a concurrent UPDATE of the row: no row, what it wrote is lost and told in quartet_conflicts");
     return rc;
 }

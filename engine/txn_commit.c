@@ -290,7 +290,9 @@ static quartet_status row_operation(struct commit *c, const struct table_def *t,
         return rc;
     if (in.bad)
         return err_set(c->err, QUARTET_INTERNAL, "damaged pending row of table %s", t->name);
-    *empty = op->flags == 0 && op->write_count == 0 && !(p.live && t->rows.updates_win); /* there a write of nothing counts (table_keep.c) */
+    *empty = op->flags == 0 && op->write_count == 0 && !(p.live && t->updates_win); /* there a write of nothing counts (table_keep.c) */
+    if (t->updates_win && op->flags != ROW_OP_INSERT)
+        op->flags |= ROW_OP_WIN;
     return QUARTET_OK;
 }
 
@@ -326,7 +328,7 @@ static quartet_status name_life(struct commit *c, const struct table_def *t, str
     for (uint32_t i = 0; i < op->write_count; i++)
         adds = adds || (op->writes[i].op == ROW_ADD && t->rows.columns[op->writes[i].column].kind == ROW_COUNTER);
     adds = adds || t->rows.updates_win;
-    if (!adds || op->flags != 0)
+    if (!adds || (op->flags & ~ROW_OP_WIN) != 0)
         return QUARTET_OK;
     struct row row;
     const struct row_life *newest = NULL;
@@ -346,7 +348,7 @@ static quartet_status name_life(struct commit *c, const struct table_def *t, str
             unended++;
         }
     if (rc == QUARTET_OK && (t->rows.updates_win ? row.life_count > 1 : unended > 1)) {
-        op->flags = t->rows.updates_win ? ROW_OP_LIVES : ROW_OP_ADD_TO;
+        op->flags |= t->rows.updates_win ? ROW_OP_LIVES : ROW_OP_ADD_TO;
         op->lives = arena_zalloc(&c->row, row.life_count, sizeof *op->lives);
         for (uint32_t i = 0; op->lives != NULL && i < row.life_count; i++)
             if (!row.lives[i].ended && (t->rows.updates_win || &row.lives[i] == newest))

@@ -185,7 +185,7 @@ static void name_lives(struct history *h, const struct model *m, struct history_
         if (unended_to(h, m, t->writer, birth))
             name(h, t, birth);
     if (t->op.life_count > 0)
-        t->op.flags = t->model_op.flags = ROW_OP_LIVES;
+        t->op.flags = t->model_op.flags = t->op.flags | ROW_OP_LIVES;
 }
 
 static const struct history_txn *find_txn(const struct history *h, uint32_t writer, uint64_t number)
@@ -205,7 +205,7 @@ static bool live_to(const struct history *h, const struct model *m, uint32_t wri
     return false;
 }
 
-static uint8_t random_flags(const struct history *h, const struct model *m, uint32_t writer, struct prng *r)
+static uint8_t random_plain_flags(const struct history *h, const struct model *m, uint32_t writer, struct prng *r)
 {
     uint64_t dice = prng_below(r, 100);
     if (!live_to(h, m, writer)) /* the last is nothing that SQL does; where updates win it would be a write to the dead */
@@ -215,6 +215,24 @@ static uint8_t random_flags(const struct history *h, const struct model *m, uint
     if (dice < 80)
         return ROW_OP_DELETE;
     return dice < 94 ? ROW_OP_DELETE | ROW_OP_INSERT : ROW_OP_INSERT; /* the last is nothing that SQL does */
+}
+
+/* Where the option is switched: does the writer know of the switch? */
+static bool knows_switch(const struct history *h, uint32_t writer, uint32_t at)
+{
+    return at < h->count && h->known[writer][h->t[at].writer] >= h->t[at].number;
+}
+
+static bool counts_to(const struct history *h, uint32_t writer)
+{
+    return h->schema.updates_win && (!h->switches || knows_switch(h, writer, h->on));
+}
+
+static uint8_t random_flags(const struct history *h, const struct model *m, uint32_t writer, struct prng *r)
+{
+    uint8_t flags = random_plain_flags(h, m, writer, r);
+    bool wins = counts_to(h, writer) && !(h->switches && knows_switch(h, writer, h->off));
+    return wins && flags != ROW_OP_INSERT ? flags | ROW_OP_WIN : flags;
 }
 
 /* Learn all that another writer knows, or one transaction with all that it depends on. */
@@ -251,6 +269,9 @@ void history_random_of(struct history *h, struct prng *r, enum history_table tab
     history_begin(h, writers);
     model_init(&m);
     h->schema.updates_win = table == HISTORY_UPDATES_WIN;
+    h->switches = h->schema.updates_win && prng_chance(r, 0.5);
+    h->on = (uint32_t)prng_below(r, count / 2 + 1);
+    h->off = prng_chance(r, 0.5) ? UINT32_MAX : h->on + (uint32_t)prng_below(r, count);
     h->schema.observes = table != HISTORY_OF_PLAIN;
     h->schema.count = table == HISTORY_OF_PLAIN || (table == HISTORY_UPDATES_WIN && prng_chance(r, 0.5)) ? HISTORY_PLAIN_COLUMNS : HISTORY_COLUMNS;
     for (uint32_t w = 0; w < writers; w++) {
@@ -267,11 +288,12 @@ void history_random_of(struct history *h, struct prng *r, enum history_table tab
         struct history_txn *t = history_add(h, writer, stamp, seen, random_flags(h, &m, writer, r));
         if ((t->op.flags & ROW_OP_INSERT) != 0 || (t->op.flags & ROW_OP_DELETE) == 0 || prng_chance(r, 0.1))
             random_writes(h, t, r);
-        if (t->op.flags == 0 && h->schema.updates_win && prng_chance(r, 0.15))
+        bool writes = (t->op.flags & ~ROW_OP_WIN) == 0;
+        if (writes && h->schema.updates_win && prng_chance(r, 0.15))
             t->op.write_count = t->model_op.write_count = 0; /* it counts as a write all the same */
-        if (t->op.flags == 0 && h->schema.updates_win)
+        if (writes && counts_to(h, writer))
             name_lives(h, &m, t);
-        else if (t->op.flags == 0 && prng_chance(r, 0.5))
+        else if (writes && prng_chance(r, 0.5))
             name_life(h, t, r);
         quartet_status rc = model_add(&m, &t->model_txn, &err);
         QASSERT(rc == QUARTET_OK);

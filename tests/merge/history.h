@@ -33,6 +33,8 @@ struct history {
     uint64_t known[HISTORY_WRITERS_MAX][HISTORY_WRITERS_MAX]; /* what each writer knows at the end */
     struct row_column columns[HISTORY_COLUMNS];
     struct row_schema schema;
+    bool switches;    /* updates win from transaction `on` to `off` only, to those who know of these */
+    uint32_t on, off; /* of t; past the end: never */
     uint32_t column_ids[HISTORY_COLUMNS];
 };
 

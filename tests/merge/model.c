@@ -150,7 +150,7 @@ static bool reaches(const struct view *v, const struct model_ref *birth, const s
     const struct model_op *op = writer->op;
     if ((op->flags & (ROW_OP_INSERT | ROW_OP_DELETE)) != 0 || !is_known(v, writer->txn) || !saw(writer->txn, birth->txn))
         return false;
-    bool named = op->flags != ROW_OP_LIVES;
+    bool named = (op->flags & ROW_OP_LIVES) == 0;
     for (uint32_t i = 0; i < op->life_count && !named; i++)
         named = is_named(&op->lives[i], birth->txn);
     return named;
@@ -163,13 +163,14 @@ static bool adds_to(const struct model_ref *birth, const struct model_ref *write
     return op->life_count == 0 || is_named(&op->lives[op->life_count - 1], birth->txn);
 }
 
-/* Updates win: a DELETE that saw the birth ends it if it saw every write to it, too. Else seeing the birth is enough. */
+/* A DELETE whose writer knew that updates win ends the birth if it saw every write to it of such writers, too. Else seeing the birth is enough. */
 static bool ends(const struct view *v, const struct model_ref *birth, const struct model_ref *del)
 {
     if ((del->op->flags & ROW_OP_DELETE) == 0 || !is_known(v, del->txn) || !saw(del->txn, birth->txn))
         return false;
-    for (uint32_t i = 0; v->updates_win && i < v->key->count; i++)
-        if (reaches(v, birth, &v->key->refs[i]) && !saw(del->txn, v->key->refs[i].txn))
+    bool wins = v->updates_win && (del->op->flags & ROW_OP_WIN) != 0;
+    for (uint32_t i = 0; wins && i < v->key->count; i++)
+        if ((v->key->refs[i].op->flags & ROW_OP_WIN) != 0 && reaches(v, birth, &v->key->refs[i]) && !saw(del->txn, v->key->refs[i].txn))
             return false;
     return true;
 }

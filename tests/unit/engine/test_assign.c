@@ -1,5 +1,4 @@
 /* test_assign.c - keys that a member assigns: no two rows get one, whatever becomes of directories; and if two did all the same, people are told. */
-#include "base/plant.h"
 #include "cluster_help.h"
 #include "dir_help.h"
 #include "query_help.h"
@@ -124,12 +123,6 @@ static void test_assign_begins_at_a_random_place_where_not_all_have_answered(voi
 /* The case of the issue: what was assigned after the backup is known to two peers, and the restored slot reaches the third. */
 static void test_assign_restored_from_a_backup_gives_no_key_again(void)
 {
-#ifdef QUARTET_PLANTED_BUGS /* to see it fail */
-    const char *name = getenv("PLANT");
-    for (uint32_t p = 1; name != NULL && p < PLANT_COUNT; p++)
-        if (strcmp(plant_name(p), name) == 0)
-            plant_set((enum plant)p);
-#endif
     for (uint64_t seed = 1; seed <= 6; seed++) {
         struct world w;
         char backup[64];

@@ -2,7 +2,6 @@
  *   same tables in the end, byte for byte; the rows are what the naive model makes of all that was sent, names are those of the earliest births, and no row that is
  *   shown breaks a constraint that is there. QUARTET_SEED replays one world (with
  *   QUARTET_WORLDS: so many from it on; with QUARTET_TWICE: each twice, which must be alike in all), QUARTET_TRACE=1 prints what it does. */
-#include "base/plant.h"
 #include "engine/apply.h"
 #include "engine/catalog_build.h"
 #include "merge/replay.h"
@@ -104,7 +103,8 @@ static void constraint(struct world *w, const struct table_def *t, struct buf *o
 {
     const char *name = PICK(w, constraint_names), *x = any_column(w, t), *y = any_column(w, t);
     buf_printf(out, "ADD CONSTRAINT %s ", name);
-    switch (below(w, 5)) {
+    switch (below(w, 6)) {
+    case 4: buf_printf(out, "MERGE TOGETHER (%s, %s)", x, y); break;
     case 0: buf_printf(out, "CHECK (%s <> 4)", x); break;
     case 1: buf_printf(out, "CHECK (%s <= %s OR %s = 6)", x, y, x); break;
     case 2: buf_printf(out, "UNIQUE (%s)", x); break;
@@ -117,7 +117,7 @@ static void alter(struct world *w, const struct table_def *t, struct buf *out)
 {
     static const char *const kinds[] = {"COUNTER", "MAXIMUM", "MINIMUM", "MULTIVALUE"};
     buf_printf(out, "ALTER TABLE %s ", t->name);
-    switch (below(w, 20)) {
+    switch (below(w, 23)) {
     case 0: case 1: case 2: add_column(w, out); break;
     case 3: case 4: buf_printf(out, "DROP COLUMN %s", any_column(w, t)); break;
     case 5: case 6: case 7: buf_printf(out, "RENAME COLUMN %s TO %s", any_column(w, t), PICK(w, column_names)); break;
@@ -125,6 +125,7 @@ static void alter(struct world *w, const struct table_def *t, struct buf *out)
     case 12: case 17: case 18: case 19: buf_printf(out, "ALTER COLUMN %s SET %s", any_column(w, t), PICK(w, kinds)); break;
     case 9: buf_printf(out, "ALTER COLUMN %s %s NOT NULL", any_column(w, t), below(w, 2) == 0 ? "SET" : "DROP"); break;
     case 10: buf_printf(out, below(w, 3) == 0 ? "ALTER COLUMN %s DROP DEFAULT" : "ALTER COLUMN %s SET DEFAULT %u", any_column(w, t), below(w, 9)); break;
+    case 20: case 21: buf_str(out, below(w, 3) > 0 ? "UPDATES WIN" : "UPDATES LOSE"); break;
     case 11: buf_printf(out, "DROP CONSTRAINT %s", PICK(w, constraint_names)); break;
     default: constraint(w, t, out);
     }
@@ -224,7 +225,7 @@ static void catalog_text(db *d, struct buf *out)
     for (uint32_t i = 0; (t = catalog_table_at(cat, i)) != NULL; i++) {
         if (t->is_system)
             continue;
-        buf_printf(out, "%s %llx: %s\n", t->name, (unsigned long long)t->id, t->sql);
+        buf_printf(out, "%s %llx: %s%s\n", t->name, (unsigned long long)t->id, t->sql, t->rows.updates_win ? " (counts writes)" : "");
         for (uint32_t k = 0; k < t->visible_count; k++)
             buf_printf(out, "  column %s %x %s kind %u%s to be %u%s\n", t->columns[k].name, t->columns[k].id, t->columns[k].declared, t->columns[k].kind,
                        t->columns[k].over_lww ? " over a plain one" : "", t->columns[k].kind_claimed, t->columns[k].not_null ? " not null" : "");
@@ -647,6 +648,14 @@ static const struct scene scenes[] = {
      "CREATE TABLE v (id INTEGER PRIMARY KEY); CREATE TABLE t (id INTEGER PRIMARY KEY, b TEXT); CREATE TABLE c (id INTEGER PRIMARY KEY, t INTEGER REFERENCES t)",
      {{0, "", "ALTER TABLE t ADD CONSTRAINT f FOREIGN KEY (b) REFERENCES v (id)"}, {1, "", "INSERT INTO t VALUES (1, 's'), (2, NULL)"}, {1, "", "INSERT INTO c VALUES (1, 1), (2, 2)"}},
      "SELECT c.id, t.id FROM c LEFT JOIN t ON t.id = c.t", "2|2\n"},
+    {"updates are made to win: who does not know it deletes as before, who knows loses", T "; INSERT INTO t VALUES (3, 3, 30)",
+     {{0, "", "ALTER TABLE t UPDATES WIN"}, {0, "", "UPDATE t SET lo = 5 WHERE id <> 2"}, {1, "", "DELETE FROM t WHERE id = 1"}, {2, "0", "UPDATE t SET hi = 9 WHERE id = 2"},
+      {0, "", "DELETE FROM t WHERE id = 2"}, {1, "0", "DELETE FROM t WHERE id = 3"}},
+     ROWS, "2|2|9\n3|5|30\n"},
+    {"updates win no longer: who does not know it loses as those who do", "CREATE TABLE t (id INTEGER PRIMARY KEY, lo INTEGER, hi INTEGER) UPDATES WIN; INSERT INTO t VALUES (1, 1, 10), (2, 2, 20), (3, 3, 30)",
+     {{0, "", "ALTER TABLE t UPDATES LOSE"}, {0, "", "DELETE FROM t WHERE id = 1"}, {1, "", "UPDATE t SET lo = 5"}, {2, "0", "UPDATE t SET hi = 9 WHERE id = 2"},
+      {1, "", "DELETE FROM t WHERE id = 2"}},
+     ROWS, "3|5|30\n"},
     {"UNIQUE added by two under one name, rows by a third", T,
      {{0, "", "ALTER TABLE t ADD CONSTRAINT u UNIQUE (lo)"}, {1, "", "ALTER TABLE t ADD CONSTRAINT u UNIQUE (hi)"}, {2, "", "INSERT INTO t VALUES (3, 1, 30), (4, 40, 10), (5, 5, 5)"}},
      "SELECT id FROM t ORDER BY 1", "1\n2\n5\n"},
@@ -744,18 +753,46 @@ static void test_ddl_kinds_on_one_node(void)
     expect_rows(d, "SELECT x FROM t", "1\n1\n1\n");
     expect_error(d, "ALTER TABLE t ADD CHECK (m > 0)", QUARTET_ERROR, "merges by itself", -2);
     expect_error(d, "CREATE INDEX i ON t (m)", QUARTET_ERROR, "can be in no key and no index", -2);
-    expect_error(d, "ALTER TABLE t UPDATES WIN", QUARTET_ERROR, "said in CREATE TABLE", -2);
+    run_sql(d, "ALTER TABLE t UPDATES WIN, UPDATES WIN");
+    expect_rows(d, "SELECT count(*) FROM quartet_columns WHERE sql = 'UPDATES WIN'", "1\n");
+    run_sql(d, "CREATE TABLE child (id INTEGER PRIMARY KEY, t INTEGER REFERENCES t ON MERGE KEEP PARENT)");
+    expect_error(d, "ALTER TABLE t UPDATES LOSE", QUARTET_ERROR, "updates must win in table t: a FOREIGN KEY of table child says ON MERGE KEEP PARENT", -2);
+    run_sql(d, "DROP TABLE child");
+    run_sql(d, "ALTER TABLE t UPDATES LOSE");
+    expect_error(d, "CREATE TABLE child (id INTEGER PRIMARY KEY, t INTEGER REFERENCES t ON MERGE KEEP PARENT)", QUARTET_ERROR, "must be one where UPDATES WIN", -2);
+    help_close(d);
+}
+
+/* Groups of columns that are added and dropped; what cannot be in one. */
+static void test_ddl_together_on_one_node(void)
+{
+    db *d = help_memory();
+    run_sql(d, "CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER, b INTEGER, c INTEGER, n INTEGER COUNTER)");
+    run_sql(d, "ALTER TABLE t ADD CONSTRAINT pair MERGE TOGETHER (a, b)");
+    run_sql(d, "ALTER TABLE t ADD MERGE TOGETHER (b, c)");
+    expect_part(d, "EXPLAIN MERGE UPDATE t SET a = 1", "a, b, c merge together");
+    static const struct {
+        const char *sql, *why;
+    } no[] = {{"ADD MERGE TOGETHER (a, n)", "the COUNTER column n merges by itself"}, {"ADD MERGE TOGETHER (id, a)", "is in the primary key, which never changes"},
+              {"ADD MERGE TOGETHER (a)", "needs two columns at least"}, {"ADD MERGE TOGETHER (a, a)", "needs two columns at least"},
+              {"ADD MERGE TOGETHER (a, gone)", "no such column: gone in table t"}, {"ADD CONSTRAINT pair MERGE TOGETHER (a, c)", "already has a constraint pair"},
+              {"ALTER COLUMN a SET COUNTER", "merges together with others"}};
+    for (size_t i = 0; i < sizeof no / sizeof *no; i++) {
+        char sql[128];
+        (void)snprintf(sql, sizeof sql, "ALTER TABLE t %s", no[i].sql);
+        expect_error(d, sql, QUARTET_ERROR, no[i].why, -2);
+    }
+    run_sql(d, "ALTER TABLE t DROP CONSTRAINT t_merge_together_1");
+    expect_part(d, "EXPLAIN MERGE UPDATE t SET a = 1", "a, b merge together");
+    run_sql(d, "ALTER TABLE t RENAME COLUMN b TO z");
+    expect_part(d, "EXPLAIN MERGE UPDATE t SET a = 1", "a, z merge together");
+    run_sql(d, "ALTER TABLE t DROP CONSTRAINT pair");
+    run_sql(d, "ALTER TABLE t ALTER COLUMN a SET COUNTER");
     help_close(d);
 }
 
 static void settle(struct cluster *c, uint32_t at, uint32_t want)
 {
-#ifdef QUARTET_PLANTED_BUGS /* PLANT=KIND_UNASKED: to see it fail */
-    const char *name = getenv("PLANT");
-    for (uint32_t p = 1; name != NULL && p < PLANT_COUNT; p++)
-        if (strcmp(plant_name(p), name) == 0)
-            plant_set((enum plant)p);
-#endif
     struct err err = ERR_INIT;
     uint32_t count;
     OK(db_settle_kinds(c->d[at], &count, &err));
@@ -855,6 +892,7 @@ const struct unit_test unit_tests[] = {
     {"ADD COLUMN writes no rows", test_ddl_add_column_writes_no_rows},
     {"names that change hands", test_ddl_names_that_change_hands},
     {"kinds on one node", test_ddl_kinds_on_one_node},
+    {"MERGE TOGETHER on one node", test_ddl_together_on_one_node},
     {"kinds chosen by two", test_ddl_kinds_chosen_by_two},
     {"a kind outlives the drop of a key", test_ddl_kind_outlives_the_drop_of_a_key},
     {"random worlds", test_ddl_random_worlds},

@@ -1,5 +1,4 @@
 /* test_fork.c - a member that signs two histories: everybody who took one, the other or none ends alike, and its slot is frozen. */
-#include "base/plant.h"
 #include "cluster_help.h"
 #include "dir_help.h"
 #include "fault/fault_env.h"
@@ -286,12 +285,6 @@ static void branches(uint64_t seed)
 static void test_fork_converges(void)
 {
     const char *replay = getenv("QUARTET_SEED");
-#ifdef QUARTET_PLANTED_BUGS /* to see it fail */
-    const char *name = getenv("PLANT");
-    for (uint32_t p = 1; name != NULL && p < PLANT_COUNT; p++)
-        if (strcmp(plant_name(p), name) == 0)
-            plant_set((enum plant)p);
-#endif
     for (uint64_t seed = 1; seed <= 40; seed++)
         branches(replay != NULL ? strtoull(replay, NULL, 10) : seed);
 }

@@ -62,6 +62,14 @@ static const struct cell cells[] = {
     {"win-update-replace", "UPDATE w SET name = 'y'", "REPLACE INTO w VALUES (1, 'z', 6)", ALL_W, "1|y|6\n", "1|z|6\n"},
     {"win-insert-delete", "DELETE FROM w; INSERT INTO w VALUES (1, 'z', 6)", "DELETE FROM w", ALL_W, "1|z|6\n", NULL},
     {"win-delete-delete", "DELETE FROM w", "DELETE FROM w", ALL_W, "", NULL},
+    {"win-on-update-delete", "ALTER TABLE t UPDATES WIN; UPDATE t SET a = 'A'", "DELETE FROM t", ALL, "", NULL},
+    {"win-on-delete-update", "ALTER TABLE t UPDATES WIN; DELETE FROM t", "UPDATE t SET a = 'B'", ALL, "", NULL},
+    {"win-on-update-update", "ALTER TABLE t UPDATES WIN; UPDATE t SET a = 'A'", "UPDATE t SET b = 7, n = n + 1", ALL, "1|A|7|11\n", NULL},
+    {"win-on-win-on", "ALTER TABLE t UPDATES WIN; UPDATE t SET a = 'A'", "ALTER TABLE t UPDATES WIN; DELETE FROM t", ALL, "1|A|5|10\n", NULL},
+    {"win-off-update-delete", "ALTER TABLE w UPDATES LOSE; UPDATE w SET name = 'y'", "DELETE FROM w", ALL_W, "", NULL},
+    {"win-off-delete-update", "ALTER TABLE w UPDATES LOSE; DELETE FROM w", "UPDATE w SET name = 'y'", ALL_W, "", NULL},
+    {"win-off-win-off", "ALTER TABLE w UPDATES LOSE; UPDATE w SET name = 'y'", "ALTER TABLE w UPDATES LOSE; DELETE FROM w", ALL_W, "", NULL},
+    {"win-on-win-off", "ALTER TABLE w UPDATES LOSE; ALTER TABLE w UPDATES WIN", "ALTER TABLE w UPDATES LOSE", "SELECT count(*) FROM quartet_columns WHERE sql = 'UPDATES WIN'", "1\n", "0\n"},
     /* rows and the schema */
     {"add-column-insert", "ALTER TABLE t ADD COLUMN z INTEGER DEFAULT 9", "INSERT INTO t VALUES (2, 'B', 3, 4)", ALL, "1|old|5|10|9\n2|B|3|4|9\n", NULL},
     {"add-column-update", "ALTER TABLE t ADD COLUMN z INTEGER DEFAULT 9; UPDATE t SET z = 8", "UPDATE t SET a = 'B'", ALL, "1|B|5|10|8\n", NULL},
@@ -87,6 +95,11 @@ static const struct cell cells[] = {
     {"check-update-update", "UPDATE q SET lo = 5 WHERE id = 1", "UPDATE q SET hi = 3 WHERE id = 1", ALL_Q, "1|one|5|10\n2|two|1|10\n", "1|one|1|3\n2|two|1|10\n"},
     {"add-check-update", "ALTER TABLE t ADD CONSTRAINT small CHECK (b < 6)", "UPDATE t SET b = 7", ALL, "", NULL},
     {"add-check-insert", "ALTER TABLE t ADD CONSTRAINT small CHECK (b < 6)", "INSERT INTO t VALUES (2, 'B', 7, 4), (3, 'B', 3, 4)", ALL, "1|old|5|10\n3|B|3|4\n", NULL},
+    {"add-together-update-update", "ALTER TABLE t ADD MERGE TOGETHER (a, b); UPDATE t SET a = 'A'", "UPDATE t SET b = 7", ALL, "1|A|5|10\n", "1|A|7|10\n"},
+    {"add-together-add-together", "ALTER TABLE t ADD MERGE TOGETHER (a, b); UPDATE t SET a = 'A'", "ALTER TABLE t ADD MERGE TOGETHER (a, b); UPDATE t SET b = 7", ALL, "1|A|5|10\n", "1|old|7|10\n"},
+    {"add-together-delete", "ALTER TABLE t ADD MERGE TOGETHER (a, b); UPDATE t SET a = 'A'", "DELETE FROM t", ALL, "", NULL},
+    {"add-together-drop-column", "ALTER TABLE t ADD MERGE TOGETHER (a, b); UPDATE t SET a = 'A'", "ALTER TABLE t DROP COLUMN b", ALL, "1|A|10\n", NULL},
+    {"add-together-rename-column", "ALTER TABLE t ADD MERGE TOGETHER (a, b)", "ALTER TABLE t RENAME COLUMN b TO z; UPDATE t SET z = 7", ALL, "1|old|7|10\n", NULL},
     {"set-not-null-update", "ALTER TABLE t ALTER COLUMN a SET NOT NULL", "UPDATE t SET a = NULL", ALL, "", NULL},
     {"add-check-add-check-same", "ALTER TABLE t ADD CONSTRAINT small CHECK (b < 6)", "ALTER TABLE t ADD CONSTRAINT small CHECK (b < 6)",
      "SELECT count(*) FROM quartet_objects WHERE kind = 'constraint'", "1\n", NULL},
@@ -159,7 +172,7 @@ static void run_cell(const struct cell *x, bool a_later)
     run_sql(c->d[0], OLD_ROW);
     if (strstr(x->query, " k") != NULL)
         run_all(c->d[0], KINDS);
-    if (strstr(x->query, " w ") != NULL)
+    if (strstr(x->query, " w ") != NULL || strstr(x->a, " w ") != NULL)
         run_all(c->d[0], WIN);
     if (strstr(x->query, " q ") != NULL)
         run_all(c->d[0], HELD);
