@@ -77,7 +77,8 @@
     X(FORK_UNSEEN)        /* a batch whose number is known is taken for the one that is known */ \
     X(FORK_HEADS_IGNORED) /* a delta does not wait for the branch of a chain that its writer had seen */ \
     X(FORK_SEEN_LOST)     /* of a branch it is forgotten what its writer had seen before */ \
-    X(FORK_NOT_FROZEN)    /* a slot that signed two histories is believed as before */
+    X(FORK_NOT_FROZEN)    /* a slot that signed two histories is believed as before */ \
+    X(VOID_KEPT)          /* chunks of a transaction without its end stay when their chain is closed */
 
 enum plant {
     PLANT_NONE,

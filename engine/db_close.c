@@ -6,6 +6,7 @@
  * Why a member may move on from what it said, but only to what the slot's own node proposes or a delta of another chain depends on: what one member still had in its
  *   socket when the others agreed comes to light later. Nobody else takes more, and whoever proposes more or writes on top of it has it: so once all agree on a number
  *   nothing beyond it exists.
+ * What came beyond the number and can never take effect (an unfinished transaction, say) is void from then on: db_void.c.
  * Invariants: a member that agreed to a number refuses what lies beyond it, from before the row is written. A node whose running chain others close, or that holds
  *   more of a chain than it was closed at, writes no more (`fenced`): its slot was taken over, by a clone, a restored backup, or a node in its place.
  * Not here: what a closed chain's successor inherits, who is a member (node_gossip.c). */
@@ -121,8 +122,12 @@ void db_close_look(db *d)
             told |= c->by[m].is;
         if (told && d->own_started && c->chain == d->own)
             fence(d, "another process runs this node's slot, and the members go on with that one", c->chain, vv_number(&d->applied, c->chain));
-        if (db_chain_closed(d, c->chain, &number, &successor) && vv_number(&d->applied, c->chain) > number)
+        if (!db_chain_closed(d, c->chain, &number, &successor))
+            continue;
+        if (vv_number(&d->applied, c->chain) > number)
             fence(d, "this directory holds deltas beyond it, which the other members never had", c->chain, number);
+        else
+            chain_drop_void(d, c->chain, number);
     }
 }
 
@@ -181,7 +186,7 @@ struct agreement {
 };
 
 /* What this node should say of a chain now. */
-static bool agree(const db *d, chain_no chain, uint64_t *number, uint64_t *successor)
+static bool agree(db *d, chain_no chain, uint64_t *number, uint64_t *successor)
 {
     const struct closing *c = find(d, chain);
     uint8_t own = d->identity.slot, slot = chain_id_of(&d->chains, chain).slot;
@@ -190,7 +195,8 @@ static bool agree(const db *d, chain_no chain, uint64_t *number, uint64_t *succe
     struct told at, said = c != NULL ? c->by[own] : (struct told){0};
     if (fork_frozen(d, slot))
         return false; /* where its chains end nobody can say for it */
-    if (have == 0 || s == NULL || s->received != have || (c != NULL && closed(d, c, &at)))
+    bool heard = c != NULL && slot < SLOTS_MAX && c->by[slot].is; /* maybe nothing but that it is to be closed */
+    if ((s == NULL || s->received == 0 ? !heard : s->received != have && !chain_rest_is_void(d, chain)) || (c != NULL && closed(d, c, &at)))
         return false;
     if (slot == own) { /* propose */
         if ((d->own_started && chain == d->own) || !d->identity.members_answered || (said.is && said.number >= have))
@@ -211,8 +217,8 @@ static quartet_status gather(db *d, struct agreement *out, uint32_t *count, stru
 {
     quartet_status rc = QUARTET_OK;
     *count = 0;
-    for (uint32_t i = 0; i < d->applied.count && *count < CLOSINGS_AT_ONCE && rc == QUARTET_OK; i++) {
-        struct agreement x = {.chain = d->applied.e[i].chain};
+    for (uint32_t i = 0; i < d->chains.count && *count < CLOSINGS_AT_ONCE && rc == QUARTET_OK; i++) {
+        struct agreement x = {.chain = (chain_no)i};
         if (!agree(d, x.chain, &x.number, &x.successor))
             continue;
         bool own = chain_id_of(&d->chains, x.chain).slot == d->identity.slot;

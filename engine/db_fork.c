@@ -142,16 +142,14 @@ static bool is_here(db *d, chain_no no, const struct batch_header *h)
 
 static bool ends_before(db *d, chain_no no, const struct batch_header *h, struct fork_place *p, struct err *err)
 {
-    uint64_t end, at, last = h->first + h->count - 1;
+    uint64_t end, at;
     struct chain_id successor;
-    if (!db_chain_ends(d, no, &end) || last <= end)
+    if (!db_chain_ends(d, no, &end) || h->first <= end) /* what such a batch holds beyond the end is void (db_void.c) */
         return false;
-    p->result = DELIVER_LATER;
-    if (db_chain_closed(d, no, &at, &successor)) {
-        p->result = DELIVER_REFUSED;
-        err_set(err, QUARTET_AUTH, "a batch up to %llu of a chain that was closed at %llu: its slot was taken over since", (unsigned long long)last,
+    p->result = DELIVER_LATER; /* it may be asked for before the one who has it knows of the close: nobody's fault */
+    if (db_chain_closed(d, no, &at, &successor))
+        err_set(err, QUARTET_AUTH, "a batch from %llu on of a chain that was closed at %llu: its slot was taken over since", (unsigned long long)h->first,
                 (unsigned long long)end);
-    }
     return true;
 }
 

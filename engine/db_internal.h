@@ -256,6 +256,9 @@ bool db_chain_ends(const db *d, chain_no chain, uint64_t *number); /* this node 
 bool db_chain_closed(const db *d, chain_no chain, uint64_t *number, struct chain_id *successor);
 void db_close_look(db *d); /* was this directory left behind? Asked again when it is told who the members are */
 void db_close_tick(db *d);
+/* db_void.c; under commit_lock. Can all that came of the chain and is not applied never take effect? */
+bool chain_rest_is_void(db *d, chain_no chain);
+void chain_drop_void(db *d, chain_no chain, uint64_t number); /* it was closed there: what came beyond is as if it never had */
 void db_follow_up_tick(db *d); /* follow_up.c */
 void db_settle_kinds_tick(db *d); /* kind_settle.c */
 

@@ -344,7 +344,9 @@ quartet_status db_sync_remote(db *d, struct err *err)
     }
     if (rc == QUARTET_OK) {
         pthread_mutex_lock(&d->commit_lock);
-        rc = vv_merge(&d->durable, &v, err);
+        for (uint32_t i = 0; i < v.count && rc == QUARTET_OK; i++)
+            if (v.e[i].number <= d->state[v.e[i].chain]->head_number) /* otherwise its end became void meanwhile */
+                rc = vv_raise(&d->durable, v.e[i], err);
         pthread_mutex_unlock(&d->commit_lock);
     }
     vv_deinit(&v);
