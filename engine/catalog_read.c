@@ -12,6 +12,7 @@
 #include "base/plant.h"
 #include "kind.h"
 #include "kv_spill.h"
+#include "system_table.h"
 
 struct object {
     tree_id id, table_id;
@@ -378,36 +379,30 @@ static quartet_status take_order(struct reading *r, const struct value *v)
     return QUARTET_OK;
 }
 
+struct reading_table {
+    struct reading *r;
+    const struct table_def *t;
+};
+
+static quartet_status take_system_row(void *arg, const struct value *v, struct slice key, struct slice record, struct err *err)
+{
+    const struct reading_table *x = arg;
+    struct ver birth;
+    (void)err; /* it is the reading's */
+    quartet_status rc = birth_of(x->r, x->t, key, record, &birth);
+    if (rc != QUARTET_OK)
+        return rc;
+    return x->t->id == SYS_COLUMNS ? take_column(x->r, v, birth) : x->t->id == SYS_COLUMN_ORDER ? take_order(x->r, v) : take_object(x->r, x->t, v, birth);
+}
+
 static quartet_status read_table(struct reading *r, tree_id id)
 {
-    const struct table_def *t = NULL;
+    struct reading_table x = {.r = r};
     for (uint32_t i = 0; i < r->box_count; i++)
         if (r->boxes[i]->def.id == id)
-            t = &r->boxes[i]->def;
-    QASSERT(t != NULL);
-    struct kv_want want = {.keys = true, .records = true};
-    struct kv_range all = {.hi_open = true};
-    kv_iter *it = NULL;
-    quartet_status rc = kv_iter_open(r->src->snap, r->src->over, id, &all, &want, &it, r->err);
-    while (rc == QUARTET_OK) {
-        struct kv_rows rows;
-        rc = kv_iter_next(it, 0, &rows, r->err);
-        if (rc != QUARTET_OK || rows.n == 0)
-            break;
-        for (uint32_t i = 0; i < rows.n && rc == QUARTET_OK; i++) {
-            struct value v[8];
-            bool live;
-            struct ver birth;
-            rc = table_decode(t, rows.keys[i], rows.records[i], v, &r->arena, &live, r->err);
-            if (rc == QUARTET_OK && live)
-                rc = birth_of(r, t, rows.keys[i], rows.records[i], &birth);
-            if (rc != QUARTET_OK || !live)
-                continue;
-            rc = id == SYS_COLUMNS ? take_column(r, v, birth) : id == SYS_COLUMN_ORDER ? take_order(r, v) : take_object(r, t, v, birth);
-        }
-    }
-    kv_iter_close(it);
-    return rc;
+            x.t = &r->boxes[i]->def;
+    QASSERT(x.t != NULL);
+    return system_rows(r->src->snap, r->src->over, x.t, NULL, &r->arena, take_system_row, &x, r->err);
 }
 
 static int birth_cmp(const struct reading *r, struct ver a, struct ver b)

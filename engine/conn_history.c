@@ -6,6 +6,7 @@
 
 #include "conn_internal.h"
 #include "datetime.h"
+#include "system_table.h"
 
 #define RETENTION_MS_MAX (100ull * 366 * 24 * 3600 * 1000)
 
@@ -25,21 +26,9 @@ static bool parse_retention(const char *text, uint64_t *ms)
 static quartet_status write_setting(txn *t, const char *value, struct err *err)
 {
     const struct table_def *def = catalog_table_by_id(txn_catalog(t), SYS_SETTINGS);
-    struct value row[2] = {value_text("history_retention", strlen("history_retention")), value_text(value, strlen(value))}, old[2];
-    struct table_write w = {.column = 1, .value = row[1]};
-    struct arena a = {0};
-    struct buf key = {0};
-    bool found = false;
+    struct value row[2] = {value_text("history_retention", strlen("history_retention")), value_text(value, strlen(value))};
     quartet_status rc = txn_statement_begin(t, err);
-    if (rc == QUARTET_OK)
-        rc = table_key(def, row, &key, err);
-    if (rc == QUARTET_OK)
-        rc = table_get(t, def, slice_of(key.data, key.len), old, &a, &found, err);
-    if (rc == QUARTET_OK)
-        rc = found ? table_update(t, def, slice_of(key.data, key.len), old, &w, 1, &a, NULL, err) : table_insert(t, def, row, &a, NULL, NULL, err);
-    buf_deinit(&key);
-    arena_free_all(&a);
-    return rc;
+    return rc == QUARTET_OK ? system_put(t, def, row, (const uint32_t[]){1}, 1, err) : rc;
 }
 
 quartet_status conn_set_retention(conn *c, const char *text, int64_t offset, struct err *err)

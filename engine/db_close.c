@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "db_fork.h"
+#include "system_table.h"
 #include "txn_internal.h"
 
 #define CLOSINGS_AT_ONCE 64u
@@ -131,8 +132,10 @@ void db_close_look(db *d)
     }
 }
 
-static quartet_status take_row(db *d, const struct value *v, struct err *err)
+static quartet_status take_row(void *arg, const struct value *v, struct slice key, struct slice record, struct err *err)
 {
+    db *d = arg;
+    (void)key, (void)record; /* the shape of system_take */
     chain_no chain;
     struct chain_id id = {.slot = (uint8_t)v[CLOSING_SLOT].i, .incarnation = (uint64_t)v[CLOSING_INCARNATION].i};
     if (v[CLOSING_SLOT].i < 0 || v[CLOSING_SLOT].i >= SLOTS_MAX || v[CLOSING_MEMBER].i < 0 || v[CLOSING_MEMBER].i >= SLOTS_MAX || id.incarnation == 0)
@@ -147,32 +150,8 @@ static quartet_status take_row(db *d, const struct value *v, struct err *err)
 
 quartet_status db_closings_load(db *d, struct err *err)
 {
-    const struct table_def *t = catalog_table_by_id(d->catalog, SYS_CLOSINGS);
-    struct kv_range all = {.hi_open = true};
-    struct kv_want want = {.keys = true, .records = true};
-    struct arena a = {0};
-    kv_snap *snap = NULL;
-    kv_iter *it = NULL;
     d->closing_count = 0;
-    quartet_status rc = kv_snapshot_latest(d->store, &snap, err);
-    if (rc == QUARTET_OK)
-        rc = kv_iter_open(snap, NULL, SYS_CLOSINGS, &all, &want, &it, err);
-    while (rc == QUARTET_OK) {
-        struct kv_rows rows;
-        rc = kv_iter_next(it, 0, &rows, err);
-        if (rc != QUARTET_OK || rows.n == 0)
-            break;
-        for (uint32_t i = 0; i < rows.n && rc == QUARTET_OK; i++) {
-            struct value v[CLOSING_COLUMNS];
-            bool live = false;
-            rc = table_decode(t, rows.keys[i], rows.records[i], v, &a, &live, err);
-            if (rc == QUARTET_OK && live)
-                rc = take_row(d, v, err);
-        }
-    }
-    kv_iter_close(it);
-    kv_release(snap);
-    arena_free_all(&a);
+    quartet_status rc = system_rows_now(d, catalog_table_by_id(d->catalog, SYS_CLOSINGS), take_row, d, err);
     if (rc == QUARTET_OK && !d->recovering)
         db_close_look(d);
     return rc;
@@ -239,24 +218,13 @@ static quartet_status write_one(txn *t, const struct agreement *x, struct err *e
 {
     const struct table_def *def = catalog_table_by_id(txn_catalog(t), SYS_CLOSINGS);
     struct chain_id id = chain_id_of(&t->d->chains, x->chain);
-    struct value row[CLOSING_COLUMNS], old[CLOSING_COLUMNS];
+    struct value row[CLOSING_COLUMNS];
     row[CLOSING_SLOT] = value_int(id.slot);
     row[CLOSING_INCARNATION] = value_int((int64_t)id.incarnation);
     row[CLOSING_MEMBER] = value_int(t->d->identity.slot);
     row[CLOSING_NUMBER] = value_int((int64_t)x->number);
     row[CLOSING_SUCCESSOR] = value_int((int64_t)x->successor);
-    struct table_write writes[] = {{.column = CLOSING_NUMBER, .value = row[CLOSING_NUMBER]}, {.column = CLOSING_SUCCESSOR, .value = row[CLOSING_SUCCESSOR]}};
-    struct arena a = {0};
-    struct buf key = {0};
-    bool found = false;
-    quartet_status rc = table_key(def, row, &key, err);
-    if (rc == QUARTET_OK)
-        rc = table_get(t, def, slice_of(key.data, key.len), old, &a, &found, err);
-    if (rc == QUARTET_OK)
-        rc = found ? table_update(t, def, slice_of(key.data, key.len), old, writes, 2, &a, NULL, err) : table_insert(t, def, row, &a, NULL, NULL, err);
-    buf_deinit(&key);
-    arena_free_all(&a);
-    return rc;
+    return system_put(t, def, row, (const uint32_t[]){CLOSING_NUMBER, CLOSING_SUCCESSOR}, 2, err);
 }
 
 static quartet_status write_all(db *d, const struct agreement *x, uint32_t count, struct err *err)

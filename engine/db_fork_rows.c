@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "db_fork.h"
+#include "system_table.h"
 #include "txn_internal.h"
 
 bool fork_proof(const db *d, const uint8_t *a, const uint8_t *b, struct batch_header *h)
@@ -23,8 +24,10 @@ bool fork_proof(const db *d, const uint8_t *a, const uint8_t *b, struct batch_he
            batch_verify_header(slice_of(b, BATCH_SIGNED_BYTES), &other, &d->identity.cluster, d->forks.keys[h->chain.slot], &ignored) == QUARTET_OK;
 }
 
-static quartet_status take_row(db *d, const struct value *v, struct err *err)
+static quartet_status take_row(void *arg, const struct value *v, struct slice key, struct slice record, struct err *err)
 {
+    db *d = arg;
+    (void)key, (void)record; /* the shape of system_take */
     struct batch_header h;
     chain_no root;
     for (int i = 0; i < 2; i++)
@@ -47,32 +50,7 @@ static quartet_status take_row(db *d, const struct value *v, struct err *err)
 
 quartet_status forks_load(db *d, struct err *err)
 {
-    const struct table_def *t = catalog_table_by_id(d->catalog, SYS_FORKS);
-    struct kv_range all = {.hi_open = true};
-    struct kv_want want = {.keys = true, .records = true};
-    struct arena a = {0};
-    kv_snap *snap = NULL;
-    kv_iter *it = NULL;
-    quartet_status rc = kv_snapshot_latest(d->store, &snap, err);
-    if (rc == QUARTET_OK)
-        rc = kv_iter_open(snap, NULL, SYS_FORKS, &all, &want, &it, err);
-    while (rc == QUARTET_OK) {
-        struct kv_rows rows;
-        rc = kv_iter_next(it, 0, &rows, err);
-        if (rc != QUARTET_OK || rows.n == 0)
-            break;
-        for (uint32_t i = 0; i < rows.n && rc == QUARTET_OK; i++) {
-            struct value v[FORK_COLUMNS];
-            bool live = false;
-            rc = table_decode(t, rows.keys[i], rows.records[i], v, &a, &live, err);
-            if (rc == QUARTET_OK && live)
-                rc = take_row(d, v, err);
-        }
-    }
-    kv_iter_close(it);
-    kv_release(snap);
-    arena_free_all(&a);
-    return rc;
+    return system_rows_now(d, catalog_table_by_id(d->catalog, SYS_FORKS), take_row, d, err);
 }
 
 void db_set_member_key(db *d, uint8_t slot, const uint8_t *public_key)
@@ -117,7 +95,7 @@ static quartet_status write_one(txn *t, struct fork_point *p, uint64_t taken, st
 {
     const struct table_def *def = catalog_table_by_id(txn_catalog(t), SYS_FORKS);
     struct chain_id id = chain_id_of(&t->d->chains, p->root);
-    struct value row[FORK_COLUMNS], old[FORK_COLUMNS];
+    struct value row[FORK_COLUMNS];
     row[FORK_SLOT] = value_int(id.slot);
     row[FORK_INCARNATION] = value_int((int64_t)id.incarnation);
     row[FORK_NUMBER] = value_int((int64_t)p->first);
@@ -125,18 +103,7 @@ static quartet_status write_one(txn *t, struct fork_point *p, uint64_t taken, st
     row[FORK_TAKEN] = value_int((int64_t)taken);
     row[FORK_ONE] = (struct value){.type = VALUE_BLOB, .s = slice_of(p->signed_by_it[0], BATCH_SIGNED_BYTES)};
     row[FORK_OTHER] = (struct value){.type = VALUE_BLOB, .s = slice_of(p->signed_by_it[1], BATCH_SIGNED_BYTES)};
-    struct table_write writes[] = {{.column = FORK_TAKEN, .value = row[FORK_TAKEN]}};
-    struct arena a = {0};
-    struct buf key = {0};
-    bool found = false;
-    quartet_status rc = table_key(def, row, &key, err);
-    if (rc == QUARTET_OK)
-        rc = table_get(t, def, slice_of(key.data, key.len), old, &a, &found, err);
-    if (rc == QUARTET_OK)
-        rc = found ? table_update(t, def, slice_of(key.data, key.len), old, writes, 1, &a, NULL, err) : table_insert(t, def, row, &a, NULL, NULL, err);
-    buf_deinit(&key);
-    arena_free_all(&a);
-    return rc;
+    return system_put(t, def, row, (const uint32_t[]){FORK_TAKEN}, 1, err);
 }
 
 /* The next one that is to be told; under commit_lock. */

@@ -13,6 +13,7 @@
 #include "kind.h"
 #include "parser/parse.h"
 #include "plan_check.h"
+#include "system_table.h"
 
 /* ---- columns by id ---- */
 
@@ -209,18 +210,7 @@ static quartet_status put_column_row(struct ddl *x, const struct table_def *t, i
     const struct table_def *columns = ddl_system_table(x, SYS_COLUMNS);
     struct value v[COL_COLUMNS] = {[COL_TABLE_ID] = value_int((int64_t)t->id), [COL_ID] = value_int(id),
                                    [COL_NAME] = value_text(name, strlen(name)), [COL_SQL] = value_text(sql, strlen(sql))};
-    struct table_write w[2] = {{.column = COL_NAME, .value = v[COL_NAME]}, {.column = COL_SQL, .value = v[COL_SQL]}};
-    struct value old[COL_COLUMNS];
-    struct buf key = {0};
-    bool found = false;
-    quartet_status rc = table_key(columns, v, &key, x->err);
-    if (rc == QUARTET_OK)
-        rc = table_get(x->t, columns, slice_of(key.data, key.len), old, x->a, &found, x->err);
-    if (rc == QUARTET_OK)
-        rc = found ? table_update(x->t, columns, slice_of(key.data, key.len), old, w, 2, x->a, NULL, x->err)
-                   : table_insert(x->t, columns, v, x->a, NULL, NULL, x->err);
-    buf_deinit(&key);
-    return rc;
+    return system_put(x->t, columns, v, (const uint32_t[]){COL_NAME, COL_SQL}, 2, x->err);
 }
 
 /* What the column is from now on. sql empty: it is dropped. */
@@ -413,17 +403,9 @@ static quartet_status change_column(struct ddl *x, const struct table_def *t, co
 quartet_status ddl_put_kind(struct ddl *x, const struct table_def *t, uint32_t column_id, uint32_t upper, const char *name)
 {
     const struct table_def *columns = ddl_system_table(x, SYS_COLUMNS);
-    struct value old[COL_COLUMNS], v[COL_COLUMNS] = {[COL_TABLE_ID] = value_int((int64_t)t->id), [COL_ID] = value_int(catalog_kind_row(column_id, upper)),
-                                                     [COL_NAME] = value_text("", 0), [COL_SQL] = value_text(name, strlen(name))};
-    struct buf key = {0};
-    bool found = false;
-    quartet_status rc = table_key(columns, v, &key, x->err);
-    if (rc == QUARTET_OK)
-        rc = table_get(x->t, columns, slice_of(key.data, key.len), old, x->a, &found, x->err);
-    if (rc == QUARTET_OK && !found)
-        rc = table_insert(x->t, columns, v, x->a, NULL, NULL, x->err);
-    buf_deinit(&key);
-    return rc;
+    struct value v[COL_COLUMNS] = {[COL_TABLE_ID] = value_int((int64_t)t->id), [COL_ID] = value_int(catalog_kind_row(column_id, upper)),
+                                   [COL_NAME] = value_text("", 0), [COL_SQL] = value_text(name, strlen(name))};
+    return system_put(x->t, columns, v, NULL, 0, x->err); /* once there it stays as it is */
 }
 
 /* Rows that this transaction wrote are kept as writes to a plain column. */

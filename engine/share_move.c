@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/plant.h"
+#include "system_table.h"
 
 #define SHARE_ITEMS_MAX 4096u     /* requests of one kind that wait in memory; more are forgotten, and asked again by who still needs them */
 #define SHARE_ANSWERS_MAX 256u    /* of one tick, which holds the commit lock */
@@ -242,19 +243,32 @@ static void put_move(const struct share_move *m, struct value *v)
     v[SHARE_ASKED] = value_int(m->asked);
 }
 
-static quartet_status keep(struct share_move **list, uint32_t *count, uint32_t *cap, const struct share_move *m, struct arena *a, struct err *err)
+struct move_list {
+    struct share_move *item;
+    uint32_t count, cap;
+    struct slice key; /* of the row that all of them are about; the caller's */
+    struct arena *a;
+};
+
+static quartet_status add_move(void *arg, const struct value *v, struct slice key, struct slice record, struct err *err)
 {
-    if (*count == *cap) {
-        uint32_t grown = *cap == 0 ? 8 : *cap * 2;
-        struct share_move *more = arena_zalloc(a, grown, sizeof *more);
+    struct move_list *l = arg;
+    struct share_move m;
+    (void)key, (void)record; /* the shape of system_take */
+    if (!read_move(v, &m))
+        return QUARTET_OK;
+    m.of.key = l->key;
+    if (l->count == l->cap) {
+        uint32_t grown = l->cap == 0 ? 8 : l->cap * 2;
+        struct share_move *more = arena_zalloc(l->a, grown, sizeof *more);
         if (more == NULL)
-            return arena_fail(a, err);
-        if (*count > 0)
-            memcpy(more, *list, *count * sizeof *more);
-        *list = more;
-        *cap = grown;
+            return arena_fail(l->a, err);
+        if (l->count > 0)
+            memcpy(more, l->item, l->count * sizeof *more);
+        l->item = more;
+        l->cap = grown;
     }
-    (*list)[(*count)++] = *m;
+    l->item[l->count++] = m;
     return QUARTET_OK;
 }
 
@@ -262,12 +276,9 @@ quartet_status share_moves(db *d, kv_snap *snap, const struct kv_overlay *over, 
                            uint32_t *count, struct err *err)
 {
     const struct table_def *t = moves_table(d);
+    struct move_list list = {.key = key, .a = a};
     struct value first[SHARE_COLUMNS];
-    struct kv_want want = {.keys = true, .records = true};
     struct buf lo = {0}, hi = {0};
-    struct arena rows = {0};
-    kv_iter *it = NULL;
-    uint32_t cap = 0;
     *out = NULL;
     *count = 0;
     if (key.n > SHARE_KEY_BYTES_MAX)
@@ -278,26 +289,9 @@ quartet_status share_moves(db *d, kv_snap *snap, const struct kv_overlay *over, 
     buf_put(&hi, lo.data, lo.len);
     bool open = !key_prefix_end(&hi);
     struct kv_range range = {.lo = slice_of(lo.data, lo.len), .hi = slice_of(hi.data, hi.len), .hi_open = open};
-    quartet_status rc = lo.failed || hi.failed ? err_nomem(err) : kv_iter_open(snap, over, SYS_SHARES, &range, &want, &it, err);
-    while (rc == QUARTET_OK) {
-        struct kv_rows r;
-        rc = kv_iter_next(it, 0, &r, err);
-        if (rc != QUARTET_OK || r.n == 0)
-            break;
-        for (uint32_t i = 0; i < r.n && rc == QUARTET_OK; i++) {
-            struct value v[SHARE_COLUMNS];
-            struct share_move m;
-            bool live = false;
-            arena_rewind(&rows, (struct arena_mark){0});
-            rc = table_decode(t, r.keys[i], r.records[i], v, &rows, &live, err);
-            if (rc != QUARTET_OK || !live || !read_move(v, &m))
-                continue;
-            m.of.key = key;
-            rc = keep(out, count, &cap, &m, a, err);
-        }
-    }
-    kv_iter_close(it);
-    arena_free_all(&rows);
+    quartet_status rc = lo.failed || hi.failed ? err_nomem(err) : system_rows(snap, over, t, &range, NULL, add_move, &list, err);
+    *out = list.item;
+    *count = list.count;
     buf_deinit(&lo);
     buf_deinit(&hi);
     return rc;
@@ -307,20 +301,9 @@ quartet_status share_moves(db *d, kv_snap *snap, const struct kv_overlay *over, 
 static quartet_status write_move(txn *t, const struct share_move *m, struct err *err)
 {
     const struct table_def *def = moves_table(t->d);
-    struct value row[SHARE_COLUMNS], old[SHARE_COLUMNS];
-    struct arena a = {0};
-    struct buf key = {0};
-    bool found = false;
+    struct value row[SHARE_COLUMNS];
     put_move(m, row);
-    struct table_write writes[] = {{.column = SHARE_AMOUNT, .value = row[SHARE_AMOUNT]}, {.column = SHARE_ASKED, .value = row[SHARE_ASKED]}};
-    quartet_status rc = table_key(def, row, &key, err);
-    if (rc == QUARTET_OK)
-        rc = table_get(t, def, slice_of(key.data, key.len), old, &a, &found, err);
-    if (rc == QUARTET_OK)
-        rc = found ? table_update(t, def, slice_of(key.data, key.len), old, writes, 2, &a, NULL, err) : table_insert(t, def, row, &a, NULL, NULL, err);
-    buf_deinit(&key);
-    arena_free_all(&a);
-    return rc;
+    return system_put(t, def, row, (const uint32_t[]){SHARE_AMOUNT, SHARE_ASKED}, 2, err);
 }
 
 void share_noted(db *d, struct slice key)

@@ -100,9 +100,9 @@ struct table_write {
                          * SET: `value` is a BLOB of changes (kind.h). ROW_CUT: MAXIMUM, MINIMUM: the register begins anew with `value` */
     struct value value;
 };
-/* UPDATE of one live row. A change of key columns is delete and insert: the caller's. `old` are the row's present values (from the scan). UNIQUE is checked. */
 /* A row of `child` was written, with these values: what its foreign keys with ON MERGE KEEP PARENT reference is written to, too (table_keep.c). */
 quartet_status table_keep_parents(txn *t, const struct table_def *child, const struct value *values, struct err *err);
+/* UPDATE of one live row. A change of key columns is delete and insert: the caller's. `old` are the row's present values (from the scan). UNIQUE is checked. */
 quartet_status table_update(txn *t, const struct table_def *table, struct slice key, const struct value *old, const struct table_write *writes,
                             uint32_t write_count, struct arena *a, struct conflict *conflict, struct err *err);
 quartet_status table_delete(txn *t, const struct table_def *table, struct slice key, struct err *err);
