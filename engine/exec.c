@@ -43,6 +43,7 @@ static const struct xkind *const kinds[PNODE_KIND_COUNT] = {
     [PN_QUARANTINE] = &xkind_quarantine,
     [PN_QUARANTINE_WRITE] = &xkind_quarantine_write,
     [PN_KEYED] = &xkind_keyed,
+    [PN_UNION] = &xkind_union,
 };
 
 void *keep_alloc(struct exec *e, size_t count, size_t size)

@@ -175,6 +175,6 @@ extern const struct xkind xkind_one, xkind_scan, xkind_values, xkind_series, xki
     xkind_cte_work, xkind_filter, xkind_project, xkind_hash_join, xkind_loop_join, xkind_index_join,
     xkind_apply, xkind_agg, xkind_window, xkind_sort, xkind_limit, xkind_distinct, xkind_set,
     xkind_with, xkind_text, xkind_analyze, xkind_insert, xkind_update, xkind_delete, xkind_backtrack, xkind_resolve,
-    xkind_quarantine, xkind_quarantine_write, xkind_keyed;
+    xkind_quarantine, xkind_quarantine_write, xkind_keyed, xkind_union;
 
 #endif

@@ -24,7 +24,7 @@
     X(SCAN) X(VALUES) X(SERIES) X(JSON_EACH) X(JSON_TREE) X(CTE_SCAN) X(CTE_WORK) X(FILTER) X(PROJECT) X(HASH_JOIN)          \
         X(LOOP_JOIN) X(INDEX_JOIN) X(APPLY) X(AGG) X(WINDOW) X(SORT) X(LIMIT) X(DISTINCT) X(SET)   \
             X(WITH) X(TEXT) X(ANALYZE) X(INSERT) X(UPDATE) X(DELETE) X(BACKTRACK) X(RESOLVE)        \
-            X(QUARANTINE) X(QUARANTINE_WRITE) X(KEYED)
+            X(QUARANTINE) X(QUARANTINE_WRITE) X(KEYED) X(UNION)
 enum pnode_kind {
 #define X(name) PN_##name,
     PNODE_KINDS(X)
@@ -53,6 +53,7 @@ struct pscan {
     uint32_t *columns;         /* positions in table->columns */
     uint32_t column_count;
     bool keys; /* the row's key is the last output, a BLOB */
+    bool covering; /* the index's entries hold all that is read */
     bool reverse;
     bool few;                /* the first row is mostly all that anybody wants */
     uint8_t as_of;           /* enum ast_as_of */
@@ -129,6 +130,10 @@ struct pdistinct {
 struct pset {
     struct pnode **parts;
     uint8_t *ops; /* enum ast_set_op */
+    uint32_t part_count;
+};
+struct punion { /* rows that any of several searches of one table finds, each once */
+    struct pnode **parts; /* SCANs; the row's key is their last output, behind those of this node */
     uint32_t part_count;
 };
 struct pvalues {
@@ -254,6 +259,7 @@ struct pnode {
         struct plimit *limit;
         struct pdistinct *distinct;
         struct pset *set;
+        struct punion *any;
         struct pvalues *values;
         struct ptext *text;
         struct expr **args;   /* SERIES, JSON_EACH, JSON_TREE: NULL where one was not given */
@@ -377,6 +383,9 @@ quartet_status plan_lookup(struct planner *p, const struct bsource *src, struct 
 /* Does the scan yield rows in this order of its table's columns? Turns it round where that helps.
  */
 bool plan_scan_ordered(struct pnode *scan, const uint32_t *cids, const uint8_t *flags, uint32_t n);
+
+/* Where only `wanted` rows are asked for (0: all), let a whole scan of a table go along an index that has this order. True: it does now. */
+bool plan_scan_by_order(const struct planner *p, struct pnode *scan, const uint32_t *cids, const uint8_t *flags, uint32_t n, double wanted);
 
 /* plan_insert.c, plan_update.c, plan_backtrack.c */
 quartet_status plan_insert(struct planner *p, const struct ast_insert *ast, struct err *err);

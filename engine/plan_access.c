@@ -3,7 +3,7 @@
  * type. Where a value of another type cannot become one (a REAL beyond int64, a parameter of any
  * type), the executor drops the bound and asks the condition itself. Equality needs no such way
  * out: a value that cannot become one of the column's type equals none of them. */
-#include "plan.h"
+#include "plan_access.h"
 
 #include <string.h>
 
@@ -11,6 +11,7 @@
 
 #define COST_FETCH 30.0 /* a row by its key, against a row of a scan */
 #define COST_GUESS 3.0  /* the same where the table's size is a guess: then an index is the safer way */
+#define COST_ENTRY 4.0  /* an entry that holds all that is wanted */
 
 struct match { /* conditions that one column of a key can use */
     struct conj *eq, *in, *lo, *hi;
@@ -104,13 +105,6 @@ static void match_conj(struct planner *p, const struct bsource *src, struct conj
     }
 }
 
-/* A key's way in: how many of its columns are fixed, and what about the next one. */
-struct way {
-    uint32_t eq;
-    const struct match *next; /* IN or an interval; or NULL */
-    double rows, cost;
-};
-
 /* A table is never taken to be smaller than PLAN_TABLE_ROWS here, and of a small one nothing is asked: a plan lives on while the table grows, and at that size any
  * way is fast. */
 static double rows_to_search(const struct planner *p, const struct table_def *t)
@@ -132,9 +126,26 @@ static double between_share(const struct planner *p, const struct table_def *t, 
     return lo != NULL && hi != NULL ? SHARE_BETWEEN : SHARE_HALF;
 }
 
-static struct way judge(const struct planner *p, const struct table_def *t, const uint32_t *columns,
-                        uint32_t count, bool unique, bool by_key, const struct match *matches)
+/* What a key is judged by: its columns, and what a row costs that it leads to. */
+struct candidate {
+    const uint32_t *columns;
+    uint32_t count;
+    bool unique, by_key, covering;
+};
+
+static double row_cost(const struct candidate *k, double all)
 {
+    if (k->by_key)
+        return 1;
+    if (all <= PLAN_TABLE_ROWS)
+        return COST_GUESS;
+    return k->covering ? COST_ENTRY : COST_FETCH;
+}
+
+static struct way judge(const struct planner *p, const struct table_def *t, const struct candidate *k, const struct match *matches)
+{
+    const uint32_t *columns = k->columns, count = k->count;
+    const bool unique = k->unique;
     struct way w = {.rows = 1, .cost = 1};
     while (w.eq < count && w.eq < PLAN_BOUND_COLUMNS_MAX && matches[columns[w.eq]].eq != NULL)
         w.eq++;
@@ -159,7 +170,7 @@ static struct way judge(const struct planner *p, const struct table_def *t, cons
     }
     if (w.rows < 1)
         w.rows = 1;
-    w.cost = by_key ? w.rows : w.rows * (all > PLAN_TABLE_ROWS ? COST_FETCH : COST_GUESS);
+    w.cost = w.rows * row_cost(k, all);
     return w;
 }
 
@@ -170,12 +181,12 @@ static bool may_not_fit(const struct expr *e, uint8_t type)
 }
 
 static quartet_status place_bound(struct planner *p, const struct bsource *src,
-                                  const uint32_t *columns, const struct way *w,
-                                  const struct match *matches, const uint32_t *cids, uint32_t n,
-                                  struct pscan *s, struct expr **again, uint32_t *again_count,
+                                  const struct way *w, const uint32_t *cids, uint32_t n, struct pscan *s, struct expr **again, uint32_t *again_count,
                                   struct err *err)
 {
     struct pbound *b = &s->bound;
+    const uint32_t *columns = w->columns;
+    const struct match *matches = w->matches;
     quartet_status rc = QUARTET_OK;
     s->bounded = true;
     b->eq_count = w->eq;
@@ -232,6 +243,7 @@ static quartet_status scan_columns(struct planner *p, const struct bsource *src,
         s->keys = true;
         node->cids[node->col_count++] = src->key_cid;
     }
+    s->covering = s->index != NULL && table_index_covers(s->table, s->index, s->columns, s->column_count);
     return QUARTET_OK;
 }
 
@@ -252,39 +264,62 @@ static quartet_status scan_new(struct planner *p, const struct bsource *src, str
                                    : QUARTET_OK;
 }
 
-static quartet_status best_way(struct planner *p, const struct bsource *src, struct conj **conjs,
-                               uint32_t conj_count, const uint64_t *outer, struct match **matches,
-                               const struct index_def **index, const uint32_t **columns,
-                               struct way *best, struct err *err)
+/* Does the index hold all columns of src in `read`, which is made when it is first asked for? */
+static bool covers(struct planner *p, const struct bsource *src, const struct index_def *ix, struct conj **conjs,
+                   uint32_t conj_count, const uint64_t *need, uint64_t *read)
+{
+    uint32_t columns[PLAN_BOUND_COLUMNS_MAX], n = 0;
+    memcpy(read, need, p->words * sizeof *read);
+    for (uint32_t i = 0; i < conj_count; i++)
+        for (uint32_t w = 0; w < p->words; w++)
+            read[w] |= conjs[i]->refs[w];
+    for (uint32_t i = 0; i < src->count; i++) {
+        if (!cid_set_has(read, src->first_cid + i))
+            continue;
+        if (n == PLAN_BOUND_COLUMNS_MAX)
+            return false;
+        columns[n++] = i;
+    }
+    return table_index_covers(src->table, ix, columns, n);
+}
+
+quartet_status access_best(struct planner *p, const struct bsource *src, struct conj **conjs,
+                           uint32_t conj_count, const uint64_t *outer, const uint64_t *need, struct way *best, struct err *err)
 {
     const struct table_def *t = src->table;
     uint64_t *scratch = cid_set_new(p);
-    *matches = arena_zalloc(p->a, src->count + 1, sizeof **matches);
-    if (scratch == NULL || *matches == NULL)
+    struct match *matches = arena_zalloc(p->a, src->count + 1, sizeof *matches);
+    if (scratch == NULL || matches == NULL)
         return arena_fail(p->a, err);
     for (uint32_t i = 0; i < conj_count; i++)
-        match_conj(p, src, conjs[i], outer, scratch, *matches);
-    *index = NULL;
-    *columns = NULL;
+        match_conj(p, src, conjs[i], outer, scratch, matches);
+    struct candidate key = {.columns = t->key_columns, .count = t->key_count, .unique = true, .by_key = true};
     *best = (struct way){.cost = 0};
     if (!t->hidden_key)
-        *best = judge(p, t, t->key_columns, t->key_count, true, true, *matches);
+        *best = judge(p, t, &key, matches);
+    best->matches = matches;
     if (best->eq > 0 || best->next != NULL)
-        *columns = t->key_columns;
-    if (*columns != NULL && best->rows <= 1)
+        best->columns = t->key_columns;
+    if (best->columns != NULL && best->rows <= 1)
         return QUARTET_OK;
     double whole = 0; /* asked only where there is another way */
     for (uint32_t i = 0; i < t->index_count && src->as_of_expr == NULL; i++) { /* indexes hold what is */
         const struct index_def *ix = &t->indexes[i];
-        struct way w = judge(p, t, ix->columns, ix->column_count, ix->unique, false, *matches);
+        struct candidate k = {.columns = ix->columns, .count = ix->column_count, .unique = ix->unique};
+        if (matches[ix->columns[0]].eq == NULL && matches[ix->columns[0]].in == NULL && matches[ix->columns[0]].lo == NULL &&
+            matches[ix->columns[0]].hi == NULL)
+            continue;
+        k.covering = covers(p, src, ix, conjs, conj_count, need, scratch);
+        struct way w = judge(p, t, &k, matches);
         if (w.eq == 0 && w.next == NULL)
             continue;
         if (whole == 0)
             whole = rows_to_search(p, t);
-        if (w.cost < (*columns != NULL && best->cost < whole ? best->cost : whole)) {
+        if (w.cost < (best->columns != NULL && best->cost < whole ? best->cost : whole)) {
             *best = w;
-            *index = ix;
-            *columns = ix->columns;
+            best->matches = matches;
+            best->index = ix;
+            best->columns = ix->columns;
         }
     }
     return QUARTET_OK;
@@ -325,28 +360,31 @@ static quartet_status scan_filters(struct planner *p, const struct bsource *src,
                             : plan_and(p, placed, again_count, &node->u.scan->bound_filter, err);
 }
 
+quartet_status access_scan(struct planner *p, const struct bsource *src, struct conj **conjs, uint32_t conj_count,
+                           const struct way *way, const uint64_t *need, struct pnode **out, struct err *err)
+{
+    struct expr *again[2];
+    uint32_t again_count = 0;
+    quartet_status rc = scan_new(p, src, out, err);
+    if (rc == QUARTET_OK && way->columns != NULL) {
+        (*out)->u.scan->index = way->index;
+        (*out)->rows = way->rows;
+        rc = place_bound(p, src, way, NULL, 0, (*out)->u.scan, again, &again_count, err);
+    }
+    return rc != QUARTET_OK ? rc : scan_filters(p, src, conjs, conj_count, need, again, again_count, *out, err);
+}
+
 quartet_status plan_access(struct planner *p, const struct bsource *src, struct conj **conjs,
                            uint32_t conj_count, const uint64_t *need, struct pnode **out,
                            struct err *err)
 {
-    struct match *matches;
-    const uint32_t *columns;
     struct way best;
-    struct expr *again[2];
-    uint32_t again_count = 0;
-    struct pnode *node = NULL;
-    quartet_status rc = scan_new(p, src, &node, err);
+    *out = NULL;
+    quartet_status rc = access_best(p, src, conjs, conj_count, NULL, need, &best, err);
     if (rc == QUARTET_OK)
-        rc = best_way(p, src, conjs, conj_count, NULL, &matches, &node->u.scan->index, &columns,
-                      &best, err);
-    if (rc == QUARTET_OK && columns != NULL) {
-        node->rows = best.rows;
-        rc = place_bound(p, src, columns, &best, matches, NULL, 0, node->u.scan, again,
-                         &again_count, err);
-    }
-    if (rc == QUARTET_OK)
-        rc = scan_filters(p, src, conjs, conj_count, need, again, again_count, node, err);
-    *out = node;
+        rc = plan_union(p, src, conjs, conj_count, &best, need, out, err);
+    if (rc == QUARTET_OK && *out == NULL)
+        rc = access_scan(p, src, conjs, conj_count, &best, need, out, err);
     return rc;
 }
 
@@ -355,28 +393,22 @@ quartet_status plan_lookup(struct planner *p, const struct bsource *src, struct 
                            const struct pnode *outer_node, const uint64_t *need,
                            struct pnode **scan, double *rows_per_lookup, struct err *err)
 {
-    struct match *matches;
-    const struct index_def *index;
-    const uint32_t *columns;
     struct way best;
     struct expr *again[2];
     uint32_t again_count = 0, own_count = 0;
     *scan = NULL;
-    quartet_status rc =
-        best_way(p, src, conjs, conj_count, outer, &matches, &index, &columns, &best, err);
-    if (rc != QUARTET_OK || columns == NULL || best.eq == 0)
+    quartet_status rc = access_best(p, src, conjs, conj_count, outer, need, &best, err);
+    if (rc != QUARTET_OK || best.columns == NULL || best.eq == 0)
         return rc;
     best.next = NULL; /* lookups are by equality; the rest filters */
     rc = scan_new(p, src, scan, err);
     struct conj **own = arena_zalloc(p->a, conj_count + 1, sizeof(struct conj *));
-    uint64_t *scratch = cid_set_new(p);
-    if (rc != QUARTET_OK || own == NULL || scratch == NULL)
+    if (rc != QUARTET_OK || own == NULL)
         return rc != QUARTET_OK ? rc : arena_fail(p->a, err);
-    (*scan)->u.scan->index = index;
+    (*scan)->u.scan->index = best.index;
     (*scan)->rows = best.rows;
     *rows_per_lookup = best.rows;
-    rc = place_bound(p, src, columns, &best, matches, outer_node->cids, outer_node->col_count,
-                     (*scan)->u.scan, again, &again_count, err);
+    rc = place_bound(p, src, &best, outer_node->cids, outer_node->col_count, (*scan)->u.scan, again, &again_count, err);
     for (uint32_t i = 0; i < conj_count; i++) { /* conditions on the inner row alone stay with it */
         bool alone = true;
         for (uint32_t w = 0; w < p->words; w++)
@@ -460,4 +492,27 @@ bool plan_scan_ordered(struct pnode *scan, const uint32_t *cids, const uint8_t *
     }
     s->reverse = turn;
     return true;
+}
+
+bool plan_scan_by_order(const struct planner *p, struct pnode *scan, const uint32_t *cids, const uint8_t *flags, uint32_t n, double wanted)
+{
+    struct pscan *s = scan->u.scan;
+    const struct table_def *t = s->table;
+    if (wanted <= 0 || s->bounded || s->as_of_expr != NULL || t->index_count == 0)
+        return false;
+    const double all = plan_table_rows(p, t);
+    const double base = p->figures ? all : PLAN_TABLE_ROWS; /* what the scan's estimate began with */
+    const double share = base > 0 ? scan->rows / base : 1; /* of the rows that meet the conditions */
+    const double asked = share > 0 ? wanted / share : all;
+    for (uint32_t i = 0; i < t->index_count; i++) {
+        s->index = &t->indexes[i];
+        s->covering = table_index_covers(t, s->index, s->columns, s->column_count);
+        if (asked * (s->covering ? COST_ENTRY : COST_FETCH) < all && plan_scan_ordered(scan, cids, flags, n)) {
+            s->few = true;
+            return true;
+        }
+    }
+    s->index = NULL;
+    s->covering = false;
+    return false;
 }

@@ -48,10 +48,10 @@ static void put_scan(struct buf *b, const struct pscan *s, const char *verb)
     if (s->alias != NULL && !name_eq(s->alias, s->table->name))
         buf_printf(b, " AS %s", s->alias);
     if (!s->bounded) {
-        buf_str(b, s->index != NULL ? " in the order of index " : "");
+        buf_str(b, s->index != NULL ? (s->covering ? " in the order of covering index " : " in the order of index ") : "");
         buf_str(b, s->index != NULL ? s->index->name : "");
     } else {
-        buf_printf(b, " using %s%s (", s->index != NULL ? "index " : "primary key",
+        buf_printf(b, " using %s%s (", s->index == NULL ? "primary key" : s->covering ? "covering index " : "index ",
                    s->index != NULL ? s->index->name : "");
         for (uint32_t i = 0; i < s->bound.eq_count; i++)
             buf_printf(b, "%s%s = ?", i > 0 ? " AND " : "", s->table->columns[columns[i]].name);
@@ -181,6 +181,9 @@ static void put_node(struct buf *b, const struct planner *p, const struct pnode 
     case PN_QUARANTINE_WRITE:
         buf_str(b, n->u.quarantine_write->deletes ? "Delete rows in quarantine" : "Update rows in quarantine");
         break;
+    case PN_UNION:
+        buf_printf(b, "Any of %u searches, each row once", n->u.any->part_count);
+        break;
     case PN_KEYED:
         buf_printf(b, "Row of %s by its key", n->u.keyed->table->name);
         break;
@@ -219,6 +222,8 @@ static quartet_status explain_node(struct lines *l, const struct pnode *n, uint3
     buf_deinit(&b);
     for (uint32_t i = 0; rc == QUARTET_OK && n->kind == PN_SET && i < n->u.set->part_count; i++)
         rc = explain_node(l, n->u.set->parts[i], depth + 1, err);
+    for (uint32_t i = 0; rc == QUARTET_OK && n->kind == PN_UNION && i < n->u.any->part_count; i++)
+        rc = explain_node(l, n->u.any->parts[i], depth + 1, err);
     for (int i = 0; i < 2 && rc == QUARTET_OK; i++)
         rc = explain_node(l, n->child[i], depth + 1, err);
     return rc;

@@ -7,6 +7,19 @@
 
 #include "exec_key.h"
 
+/* How many rows LIMIT and OFFSET let through; 0: all, or it is not known. */
+static double rows_wanted(const struct bquery *q)
+{
+    const struct expr *l = q->limit, *o = q->limit_offset;
+    if (l == NULL || l->op != EXPR_CONST || l->u.value.type != VALUE_INTEGER || l->u.value.i <= 0)
+        return 0;
+    if (o == NULL)
+        return (double)l->u.value.i;
+    if (o->op != EXPR_CONST || o->u.value.type != VALUE_INTEGER || o->u.value.i < 0)
+        return 0;
+    return (double)l->u.value.i + (double)o->u.value.i;
+}
+
 static uint64_t *needed(struct planner *p, const struct bquery *q)
 {
     uint64_t *need = cid_set_new(p);
@@ -111,8 +124,8 @@ static quartet_status plan_sort(struct planner *p, const struct bquery *q, struc
     return QUARTET_OK;
 }
 
-/* SELECT from one table in an order that its scan has anyway. */
-static bool already_ordered(const struct bquery *q, const struct pnode *in)
+/* SELECT from one table in an order that its scan has anyway, or could have by going along an index. */
+static bool already_ordered(struct planner *p, const struct bquery *q, const struct pnode *in)
 {
     uint32_t cids[16];
     uint8_t flags[16];
@@ -127,7 +140,8 @@ static bool already_ordered(const struct bquery *q, const struct pnode *in)
         cids[i] = e->u.column;
         flags[i] = q->order[i].flags;
     }
-    return plan_scan_ordered(in->child[0], cids, flags, q->order_count);
+    return plan_scan_ordered(in->child[0], cids, flags, q->order_count) ||
+           plan_scan_by_order(p, in->child[0], cids, flags, q->order_count, rows_wanted(q));
 }
 
 static quartet_status plan_tail(struct planner *p, const struct bquery *q, struct pnode *in,
@@ -139,7 +153,7 @@ static quartet_status plan_tail(struct planner *p, const struct bquery *q, struc
         rc = plan_place(p, q->limit, NULL, 0, &limit, err);
     if (rc == QUARTET_OK && q->limit_offset != NULL)
         rc = plan_place(p, q->limit_offset, NULL, 0, &offset, err);
-    if (rc == QUARTET_OK && q->order_count > 0 && !already_ordered(q, in))
+    if (rc == QUARTET_OK && q->order_count > 0 && !already_ordered(p, q, in))
         rc = plan_sort(p, q, in, limit, offset, &in, err);
     if (rc == QUARTET_OK && q->distinct_on_count > 0)
         rc = plan_distinct(p, in, q->distinct_on, q->distinct_on_count, NULL, &in, err);
@@ -176,6 +190,9 @@ static quartet_status plan_select(struct planner *p, struct bquery *q, struct pn
     uint64_t *need = needed(p, q);
     if (need == NULL)
         return arena_fail(p->a, err);
+    /* Whether an index gives the first rows sooner than a sort depends on how many meet the conditions. */
+    p->figures |= q->from != NULL && q->from->kind == SRC_TABLE && q->from->table->index_count > 0 && q->where_count > 0 && q->order_count > 0 &&
+                  rows_wanted(q) > 0;
     if (q->from != NULL) {
         rc = plan_from(p, q->from, q->where, q->where_count, need, &n, err);
     } else {

@@ -192,12 +192,25 @@ static void scan_testing(table_scan *s, bool testing)
     s->want.late = NULL;
 }
 
+bool table_index_covers(const struct table_def *table, const struct index_def *index, const uint32_t *columns, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const struct column_def *c = &table->columns[columns[i]];
+        bool held = c->key_at >= 0; /* in the key of the row and of every entry */
+        for (uint32_t k = 0; k < index->column_count && !held; k++)
+            held = index->columns[k] == columns[i] && !c->nocase && index->keys[k].kind != KEY_ANY;
+        if (!held)
+            return false;
+    }
+    return true;
+}
+
 static quartet_status scan_prepare(table_scan *s, const struct scan_want *want, struct err *err)
 {
     const struct table_def *t = s->table;
     uint32_t n = want->column_count;
     s->column_count = n;
-    s->covering = s->index != NULL;
+    s->covering = s->index != NULL && table_index_covers(t, s->index, want->columns, n);
     for (uint32_t i = 0; i < n; i++) {
         const struct column_def *c = &t->columns[want->columns[i]];
         s->columns[i] = want->columns[i];
@@ -207,10 +220,6 @@ static quartet_status scan_prepare(table_scan *s, const struct scan_want *want, 
                 s->keys_wanted = (uint32_t)c->key_at + 1;
             continue;
         }
-        bool held = false;
-        for (uint32_t k = 0; s->index != NULL && k < s->index->column_count; k++)
-            held |= s->index->columns[k] == want->columns[i] && !c->nocase && s->index->keys[k].kind != KEY_ANY;
-        s->covering &= held;
         s->from[i] = (int32_t)s->want.column_count;
         s->missing[s->want.column_count] = t->rows.columns[c->record_at].missing;
         s->record_columns[s->want.column_count++] = (uint16_t)c->record_at;

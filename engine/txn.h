@@ -62,6 +62,8 @@ struct scan_want {
     hlc_stamp as_of;         /* the rows as they were (history.h), of committed transactions only; by primary key. 0: as they are */
     bool unjudged;           /* with as_of: those that broke a constraint, too (past_judge.h) */
 };
+/* Do the entries of an index hold these columns (positions in table->columns), so that no row need be fetched for them? */
+bool table_index_covers(const struct table_def *table, const struct index_def *index, const uint32_t *columns, uint32_t n);
 /* Scan the table (index NULL: by primary key) or an index of it, live rows only, in the order of that key. bound NULL: all of it. Memory and the batch's
  * contents belong to the scan: valid until the next call on it. Rows that an index names are fetched by primary key unless the index and key hold all that is wanted. */
 quartet_status table_scan_open(txn *t, const struct table_def *table, const struct index_def *index, const struct key_bound *bound,

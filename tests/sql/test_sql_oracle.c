@@ -13,6 +13,7 @@
 #define QUERIES_DEFAULT 6000u
 #define ROUND_QUERIES   500u /* then new tables */
 #define DEPTH_MAX       3
+#define LARGE_ROWS      6000u
 
 static const char *const written[] = {
     "CREATE TABLE t(a INTEGER PRIMARY KEY, b INTEGER, c TEXT, d REAL)",
@@ -423,8 +424,8 @@ static void statement(struct pair *p, struct gen *g)
     g->alias[0] = "t3";
     g->alias_count = 1;
     if (pick(g, 2) == 0) {
-        put(g, "UPDATE t3 SET d = ");
-        number(g, 1);
+        put(g, "UPDATE t3 SET d = "); /* no subquery: SQLite's sees rows that the statement has changed already */
+        number(g, 0);
         put(g, " WHERE ");
     } else {
         put(g, "DELETE FROM t3 WHERE ");
@@ -491,6 +492,82 @@ static void random_round(struct pair *p, struct gen *g)
     }
 }
 
+/* A condition on one column of the large table that an index may answer. */
+static void indexed(struct gen *g)
+{
+    static const char *const ops[] = {"=", "=", "=", "<", "<=", ">", ">="};
+    char c = "abdc"[pick(g, 4)];
+    uint32_t top = c == 'a' ? LARGE_ROWS : c == 'b' ? LARGE_ROWS / 10 : 60;
+    if (c == 'c')
+        buf_printf(&g->out, "x.c = 'k%u'", pick(g, 300));
+    else if (pick(g, 4) == 0)
+        buf_printf(&g->out, "x.%c IN (%u, %u.0, %u, NULL)", c, pick(g, top), pick(g, top), pick(g, top));
+    else if (pick(g, 4) == 0)
+        buf_printf(&g->out, "x.%c BETWEEN %u AND %u", c, pick(g, top), pick(g, top));
+    else
+        buf_printf(&g->out, "x.%c %s %u%s", c, ops[pick(g, 7)], pick(g, top), pick(g, 6) == 0 ? ".5" : "");
+}
+
+/* Sides of an OR, some of them with more to ask. */
+static void any_of(struct gen *g)
+{
+    uint32_t n = 1 + pick(g, 4);
+    put(g, "(");
+    for (uint32_t i = 0; i < n; i++) {
+        put(g, i > 0 ? " OR " : "");
+        indexed(g);
+        if (pick(g, 3) == 0) {
+            put(g, " AND ");
+            condition(g, 1);
+        }
+    }
+    put(g, ")");
+}
+
+/* Tables that are large enough for the planner to look at what is in them, and for ways to differ in cost. */
+static void large_round(struct pair *p, struct gen *g, uint32_t queries)
+{
+    static const char *const orders[] = {"", " ORDER BY b, a", " ORDER BY b DESC, a DESC", " ORDER BY d, a", " ORDER BY c DESC, a", " ORDER BY a DESC"};
+    static const char *const lists[] = {"a, b, c, d", "a, b", "d, a", "count(*), sum(b), min(c), max(d)"};
+    both(p, "CREATE TABLE t4(a INTEGER PRIMARY KEY, b INTEGER, c TEXT, d REAL)", true);
+    both(p, "CREATE INDEX t4_b ON t4(b)", true);
+    both(p, "CREATE INDEX t4_c ON t4(c DESC, b)", true);
+    both(p, "CREATE INDEX t4_d ON t4(d)", true);
+    buf_clear(&g->out);
+    buf_printf(&g->out,
+               "INSERT INTO t4 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %u) SELECT i, CASE WHEN i %% 17 > 0 THEN i * 7 %% %u END, "
+               "'k' || (i %% 300), CASE WHEN i %% 11 > 0 THEN (i * 13 %% 120) / 2.0 END FROM n%c",
+               LARGE_ROWS, LARGE_ROWS / 10, 0);
+    both(p, (const char *)g->out.data, true);
+    for (uint32_t i = 0; i < queries; i++) {
+        uint32_t list = pick(g, 4), order = list == 3 ? 0 : pick(g, 6);
+        g->alias[0] = "x";
+        g->alias_count = 1;
+        buf_clear(&g->out);
+        if (i % 25 == 24)
+            put(g, pick(g, 2) == 0 ? "DELETE FROM t4 AS x WHERE x.a % 5 = 1 AND " : "UPDATE t4 AS x SET b = b + 3, d = d - 1 WHERE ");
+        else
+            buf_printf(&g->out, "SELECT %s FROM t4 AS x WHERE ", lists[list]);
+        any_of(g);
+        if (pick(g, 3) == 0) {
+            put(g, " AND ");
+            any_of(g);
+        }
+        if (i % 25 != 24) {
+            put(g, orders[order]);
+            if (order > 0 && pick(g, 2) == 0)
+                buf_printf(&g->out, " LIMIT %u OFFSET %u", pick(g, 20), pick(g, 5));
+        }
+        buf_u8(&g->out, 0);
+        both(p, (const char *)g->out.data, order > 0);
+    }
+    for (uint32_t i = 1; i < 6; i++) { /* along an index, without any condition */
+        buf_clear(&g->out);
+        buf_printf(&g->out, "SELECT a, b, c, d FROM t4%s LIMIT %u OFFSET 3%c", orders[i], 1 + pick(g, 30), 0);
+        both(p, (const char *)g->out.data, true);
+    }
+}
+
 int main(void)
 {
     const char *seed_text = getenv("QUARTET_SEED"), *count_text = getenv("QUARTET_ORACLE_QUERIES");
@@ -509,6 +586,12 @@ int main(void)
         if (!open_both(&p))
             return 2;
         random_round(&p, &g);
+        close_both(&p);
+    }
+    if (p.failed == 0) {
+        if (!open_both(&p))
+            return 2;
+        large_round(&p, &g, (uint32_t)(count / 10));
         close_both(&p);
     }
     buf_deinit(&g.out);

@@ -34,6 +34,52 @@ static void test_plan_access_paths(void)
     help_close(d);
 }
 
+static void fill(db *d)
+{
+    run_sql(d, "CREATE TABLE big(id INTEGER PRIMARY KEY, a INTEGER, b INTEGER, c TEXT)");
+    run_sql(d, "CREATE INDEX big_a ON big(a)");
+    run_sql(d, "CREATE INDEX big_b ON big(b)");
+    run_sql(d, "INSERT INTO big SELECT value, value % 1000, value * 7 % 10007, 'x' || value FROM generate_series(1, 20000)");
+}
+
+/* Every side of an OR has a way of its own, and each row comes once. */
+static void test_plan_or_by_index(void)
+{
+    db *d = help_memory();
+    fill(d);
+    expect_part(d, "EXPLAIN SELECT * FROM big WHERE a = 5 OR b = 7", "Any of 2 searches, each row once");
+    expect_part(d, "EXPLAIN SELECT * FROM big WHERE a = 5 OR b = 7", "Search big using index big_b (b = ?)");
+    expect_part(d, "EXPLAIN SELECT * FROM big WHERE (a IN (5, 6) OR id = 9 OR b < 3) AND c > 'x'", "Any of 3 searches");
+    expect_part(d, "EXPLAIN UPDATE big SET c = '' WHERE a = 5 OR b = 7", "Any of 2 searches");
+    expect_part(d, "EXPLAIN SELECT * FROM big WHERE a = 5 OR c = 'x7'", "Scan big, where"); /* a side without a way */
+    expect_part(d, "EXPLAIN SELECT * FROM big WHERE a > 5 OR b = 7", "Scan big, where");    /* nearly all rows */
+    expect_part(d, "EXPLAIN SELECT * FROM big WHERE (a = 5 OR b = 7) AND random() > 0", "Scan big, where");
+    expect_part(d, "EXPLAIN SELECT * FROM big WHERE (a = 5 OR b = 7) AND id = 4", "using primary key (id = ?), where");
+    /* 1005 * 7 % 10007 = 7035: row 1005 is found by both sides. */
+    expect_rows(d, "SELECT count(*), count(DISTINCT id), min(id) FROM big WHERE a = 5 OR b = 7035", "21|21|5\n");
+    run_sql(d, "UPDATE big SET b = b + 1, a = a + 1 WHERE a = 5 OR b = 7035 OR a = 6");
+    expect_rows(d, "SELECT count(*) FROM big WHERE a IN (6, 7)", "60\n"); /* 5 and 6 by one, 7 as they were */
+    help_close(d);
+}
+
+/* Entries that hold all that is wanted need no rows; the first rows in an index's order need no sort. */
+static void test_plan_covering_and_first_rows(void)
+{
+    db *d = help_memory();
+    fill(d);
+    expect_part(d, "EXPLAIN SELECT id, a FROM big WHERE a > 900", "Search big using covering index big_a (a > ?)");
+    expect_part(d, "EXPLAIN SELECT c FROM big WHERE a > 900", "Scan big, where"); /* a tenth of the rows by their keys costs more */
+    expect_part(d, "EXPLAIN SELECT c FROM big WHERE a = 900", "using index big_a (a = ?)");
+    expect_part(d, "EXPLAIN SELECT * FROM big ORDER BY b DESC LIMIT 10", "Scan big in the order of index big_b, backwards");
+    expect_part(d, "EXPLAIN SELECT a, id FROM big ORDER BY a, id LIMIT 10", "in the order of covering index big_a");
+    expect_part(d, "EXPLAIN SELECT * FROM big ORDER BY b LIMIT 10000", "Sort, first rows only");
+    expect_part(d, "EXPLAIN SELECT * FROM big ORDER BY b", "Sort, 1 keys");
+    expect_part(d, "EXPLAIN SELECT * FROM big WHERE a = 3 ORDER BY b LIMIT 3", "Search big using index big_a");
+    expect_part(d, "EXPLAIN SELECT * FROM big WHERE c = 'x' ORDER BY b LIMIT 10", "Sort, first rows only"); /* one row of all */
+    expect_rows(d, "SELECT b FROM big ORDER BY b DESC LIMIT 2 OFFSET 1", "10006\n10005\n");
+    help_close(d);
+}
+
 static void test_plan_joins_and_order(void)
 {
     db *d = help_memory();
@@ -47,7 +93,7 @@ static void test_plan_joins_and_order(void)
     expect_part(d, "EXPLAIN SELECT * FROM u LEFT JOIN t ON t.id = u.t_id WHERE t.a IS NULL",
                 "left");
     expect_part(d, "EXPLAIN SELECT * FROM t, u WHERE t.a < u.id", "Nested loop join");
-    expect_part(d, "EXPLAIN SELECT * FROM t ORDER BY a LIMIT 3", "Sort, first rows only");
+    expect_part(d, "EXPLAIN SELECT * FROM t ORDER BY a LIMIT 300", "Sort, first rows only");
     expect_part(d, "EXPLAIN SELECT * FROM t ORDER BY id DESC", "backwards");
     /* Entries of an index stand in the order of its columns, then of the primary key. */
     expect_part(d, "EXPLAIN SELECT id, b FROM t WHERE a = 1 AND b = 2 ORDER BY id", "Project");
@@ -150,6 +196,8 @@ const char *const unit_suite = "plan";
 const struct unit_test unit_tests[] = {
     {"test_plan_explain_analyze", test_plan_explain_analyze},
     {"test_plan_access_paths", test_plan_access_paths},
+    {"test_plan_or_by_index", test_plan_or_by_index},
+    {"test_plan_covering_and_first_rows", test_plan_covering_and_first_rows},
     {"test_plan_joins_and_order", test_plan_joins_and_order},
     {"test_plan_64_tables", test_plan_64_tables},
     {"test_plan_limits", test_plan_limits},
