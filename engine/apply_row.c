@@ -325,6 +325,8 @@ quartet_status apply_one_row(struct applying *a, struct slice key, struct row_op
         rc = check_fit(a, key, op);
     if (rc != QUARTET_OK)
         return rc;
+    if (a->d->marking.on && a->in.stamp > a->d->marking.stamp)
+        mark_touch(a->d, a->t->id, key);
     buf_clear(&a->old);
     a->rows++;
     a->changes[a->at_table].rows++;

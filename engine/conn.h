@@ -40,6 +40,8 @@ struct conn_node_hooks {
     void *ctx;
     /* SHOW what (upper case, "CLUSTER"): fill *out and set *known, or leave *known false. */
     quartet_status (*show)(void *ctx, const char *what, struct arena *a, struct conn_table *out, bool *known, struct err *err);
+    /* More lines of SHOW STATUS: calls each() for one after the other; texts are copied. May be NULL. */
+    quartet_status (*status)(void *ctx, quartet_status (*each)(void *arg, const char *name, const struct value *value, struct err *err), void *arg, struct err *err);
     /* Before a transaction's first statement: wait until this node may answer it. `token` is the session's encoded vector (may be empty).
      * QUARTET_UNAVAILABLE names what is missing. */
     quartet_status (*before_read)(void *ctx, enum conn_consistency consistency, struct slice token, uint32_t timeout_ms, struct err *err);

@@ -249,6 +249,20 @@ static quartet_status show_one_setting(const char *name, const char *text, struc
     return add_row(&b, &row, err);
 }
 
+/* conn_node_hooks.status's each */
+static quartet_status add_figure(void *arg, const char *name, const struct value *value, struct err *err)
+{
+    struct builder *b = arg;
+    struct value row[2] = {text_of(b->a, name), *value};
+    if (value->type == VALUE_TEXT) {
+        void *copy = arena_dup(b->a, value->s.p, value->s.n);
+        if (copy == NULL)
+            return arena_fail(b->a, err);
+        row[1] = value_text(copy, value->s.n);
+    }
+    return add_row(b, row, err);
+}
+
 static quartet_status show_status(conn *c, struct arena *a, struct conn_table *out, struct err *err)
 {
     static const char *const columns[] = {"name", "value"};
@@ -279,7 +293,8 @@ static quartet_status show_status(conn *c, struct arena *a, struct conn_table *o
         struct value row[2] = {text_of(a, figures[i].name), value_int((int64_t)figures[i].value)};
         rc = add_row(&b, row, err);
     }
-    return rc;
+    const struct conn_node_hooks *hooks = db_node_hooks(c->d);
+    return rc == QUARTET_OK && hooks->status != NULL ? hooks->status(hooks->ctx, add_figure, &b, err) : rc;
 }
 
 static quartet_status show_what(conn *c, const struct catalog *catalog, const struct ast_show *s, struct arena *a, struct conn_table *out,

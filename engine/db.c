@@ -287,6 +287,7 @@ static void db_free(db *d)
     apply_free_spare(d);
     txn_commit_free_spare(d);
     claim_tests_drop(d);
+    buf_deinit(&d->marking.touched);
     catalog_unref(d->catalog);
     chain_table_deinit(&d->chains);
     vv_deinit(&d->applied);
@@ -426,6 +427,17 @@ quartet_status db_state_hash(db *d, struct state_hash *out, struct buf *at, stru
         vv_encode(at, &d->applied, &d->chains);
     pthread_mutex_unlock(&d->commit_lock);
     return at == NULL ? QUARTET_OK : buf_check(at, err);
+}
+
+void db_table_name(db *d, uint64_t id, struct buf *out)
+{
+    pthread_mutex_lock(&d->commit_lock);
+    const struct table_def *t = catalog_table_by_id(d->catalog, id);
+    if (t != NULL && t->name != NULL)
+        buf_str(out, t->name);
+    else
+        buf_printf(out, "table %llu", (unsigned long long)id);
+    pthread_mutex_unlock(&d->commit_lock);
 }
 
 quartet_status db_table_hashes(db *d, void (*each)(void *arg, const struct table_def *t, struct state_hash h), void *arg, struct err *err)

@@ -100,6 +100,7 @@ void db_set_log_floor(db *d, uint64_t bytes); /* log_bytes_min */
 quartet_status db_set_retention(db *d, uint64_t bytes_max, const char *archive, struct err *err);
 /* The state hash over all tables, with the vector it belongs to (encoded, appended). */
 quartet_status db_state_hash(db *d, struct state_hash *out, struct buf *at, struct err *err);
+void db_table_name(db *d, uint64_t id, struct buf *out); /* appended; "table 17" where there is none of this id */
 quartet_status db_table_hashes(db *d, void (*each)(void *arg, const struct table_def *t, struct state_hash h), void *arg, struct err *err);
 /* Called (from any thread, outside locks) whenever something became durable that db_seal would sign, and when a delta was applied. */
 void db_on_commit(db *d, void (*notify)(void *arg), void *arg);

@@ -138,6 +138,12 @@ struct db_forks {
     chain_no next_branch;
 };
 
+struct db_marking { /* db_mark.c; under commit_lock */
+    bool on, spoilt; /* spoilt: it will say nothing */
+    hlc_stamp stamp;
+    struct buf touched;
+};
+
 struct db {
     struct env *env;
     char path[DB_PATH_BYTES_MAX];
@@ -224,9 +230,13 @@ struct db {
     atomic_uint_fast64_t broken_none_from; /* apply number from which on there have been none; UINT64_MAX: there are some */
     uint64_t hidden_rows;                  /* quarantined by a constraint of their own table, in all tables; under commit_lock */
     atomic_uint_fast64_t hidden_none_from; /* as broken_none_from */
+    struct db_marking marking;
     struct claim_tests *claim_tests;       /* claim.c's; under commit_lock */
     atomic_uint_fast64_t commits, remote_deltas, remote_rows, rows_written, stats_epoch;
 };
+
+/* db_mark.c: a row is about to be written with a stamp above the mark's */
+void mark_touch(db *d, tree_id table, struct slice key);
 
 /* db.c */
 struct chain_state *db_chain(db *d, chain_no chain, struct err *err); /* made as needed; NULL: out of memory. Stays where it is */

@@ -2,6 +2,7 @@
  * Who does what: sessions commit on their own threads; the worker signs what became durable and hands it to the network, and makes durable
  * what the network delivered, so that the network's thread never waits for a disk. Deltas are delivered on the network's thread. */
 #include "node_internal.h"
+#include "node_alarm.h"
 #include "node_snapshot.h"
 
 #include <string.h>
@@ -40,8 +41,8 @@ static void push_batch(void *arg, struct slice batch, const struct batch_header 
     server_push_batch(n->server, batch);
 }
 
-/* One round: sign and push first, since others wait for that; then sync what came from others, at most every few ms. */
-static void work(struct node *n, uint64_t *synced_at_ns)
+/* One round: sign and push first, since others wait for that; then sync what came from others, at most every few ms. True: there is more to do at once. */
+static bool work(struct node *n, uint64_t *synced_at_ns)
 {
     struct err err = ERR_INIT;
     if (db_seal(n->d, push_batch, n, &err) != QUARTET_OK)
@@ -59,6 +60,7 @@ static void work(struct node *n, uint64_t *synced_at_ns)
     server_notify_commit(n->server);
     db_tick(n->d);
     node_snapshot_work(&n->gossip);
+    return node_alarm_work(&n->gossip);
 }
 
 static void *run_worker(void *arg)
@@ -74,8 +76,9 @@ static void *run_worker(void *arg)
         }
         n->has_work = false;
         pthread_mutex_unlock(&n->lock);
-        work(n, &synced_at_ns);
+        bool more = work(n, &synced_at_ns);
         pthread_mutex_lock(&n->lock);
+        n->has_work = n->has_work || more;
     }
     pthread_mutex_unlock(&n->lock);
     return NULL;

@@ -40,6 +40,7 @@ struct node_gossip {
     struct node_lost lost[NODE_LOST_MAX];
     uint32_t lost_count;
     struct node_snapshot *snapshot; /* node_snapshot.h; owned */
+    struct node_alarm *alarm;       /* node_alarm.h; owned */
     void *news_ctx;
     /* Called after a batch was taken, and with what peers tell; on gossip's thread; may be NULL. */
     void (*news)(void *ctx);

@@ -2,6 +2,7 @@
  * Why apart from node.c: the simulator runs these same functions over a fake network, without sockets, threads or a real clock.
  * A batch's signer is looked up in the membership document here; everything else about a batch is the database's to judge. */
 #include "node.h"
+#include "node_alarm.h"
 #include "node_snapshot.h"
 
 #include <string.h>
@@ -256,6 +257,8 @@ quartet_status node_gossip_init(struct node_gossip *g, db *d, const struct membe
     if (rc == QUARTET_OK)
         rc = node_snapshot_new(g, err);
     if (rc == QUARTET_OK)
+        rc = node_alarm_new(g, err);
+    if (rc == QUARTET_OK)
         rc = db_set_identity(d, &g->identity, err);
     if (rc == QUARTET_OK) {
         uint8_t others = 0;
@@ -274,6 +277,7 @@ quartet_status node_gossip_init(struct node_gossip *g, db *d, const struct membe
 void node_gossip_deinit(struct node_gossip *g)
 {
     node_snapshot_free(g);
+    node_alarm_free(g);
     member_doc_deinit(&g->doc);
     memset(g->identity.secret_key, 0, sizeof g->identity.secret_key);
 }

@@ -1,5 +1,6 @@
 /* node_http.c - /healthz, /readyz and /metrics: what a load balancer and Prometheus ask of a node. Plain HTTP, nothing secret.
  * healthz: the process lives and its store takes writes. readyz: it is also not far behind its peers. Metrics: text format 0.0.4. */
+#include "node_alarm.h"
 #include "node_internal.h"
 
 #include <string.h>
@@ -57,6 +58,10 @@ static void put_metrics(struct node *n, struct buf *out)
     put_metric(out, "quartet_pinned_base_bytes", "gauge", "of the base kept for snapshots", (double)s.kv.pinned_base_bytes);
     put_metric(out, "quartet_snapshots_too_old_total", "counter", "snapshots that pinned too much", (double)s.kv.too_old);
     put_metric(out, "quartet_left_behind", "gauge", "1 where no member's log holds what this node lacks: it takes no writes", db_is_behind(n->d));
+    struct node_alarm_figures alarm = node_alarm_figures(&n->gossip);
+    put_metric(out, "quartet_diverged_tables", "gauge", "tables that differ from those of a member that knows the same transactions", alarm.tables);
+    put_metric(out, "quartet_hash_comparisons_total", "counter", "comparisons of all tables with a member", (double)alarm.compared);
+    put_metric(out, "quartet_hash_rounds_skipped_total", "counter", "rounds of comparisons that were not possible", (double)alarm.skipped);
     if (server_view(n->server, &view, &err) != QUARTET_OK)
         return; /* out of memory: the figures above are still true */
     put_metric(out, "quartet_sessions", "gauge", "client sessions", view.sessions);

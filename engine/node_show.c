@@ -1,6 +1,7 @@
 /* node_show.c - SHOW CLUSTER: each member as this node sees it, its own line among them.
  * Lag is counted against what this node has applied; hashes are compared only where vectors are equal, since only then they must be. */
 #include "node_internal.h"
+#include "node_alarm.h"
 #include "node_snapshot.h"
 
 #include <stdio.h>
@@ -117,6 +118,14 @@ static quartet_status show_member(struct node *n, const struct server_peer_view 
         rc = more.failed ? err_nomem(err) : buf_check(&state, err);
     if (rc == QUARTET_OK)
         rc = one_line(p, (const char *)state.data, &told, own, a, row, err);
+    buf_clear(&more);
+    if (!p->self)
+        node_alarm_text(&n->gossip, p->slot, &more);
+    if (rc == QUARTET_OK && more.len > 0) {
+        buf_clear(&state);
+        buf_printf(&state, "NO: DIVERGED in %.*s", (int)more.len, (const char *)more.data);
+        rc = text_value(a, &state, &row[8], err);
+    }
     gossip_status_deinit(&told);
     buf_deinit(&state);
     buf_deinit(&more);
@@ -155,8 +164,29 @@ static quartet_status show(void *ctx, const char *what, struct arena *a, struct 
     return *known ? show_cluster(n, a, out, err) : QUARTET_OK;
 }
 
+typedef quartet_status each_line(void *arg, const char *name, const struct value *value, struct err *err);
+
+static quartet_status status_lines(void *ctx, each_line *each, void *arg, struct err *err)
+{
+    struct node *n = ctx;
+    struct node_alarm_figures f = node_alarm_figures(&n->gossip);
+    struct buf names = {0};
+    node_alarm_text(&n->gossip, node_slot(n), &names);
+    quartet_status rc = buf_check(&names, err);
+    const struct {
+        const char *name;
+        struct value v;
+    } lines[] = {{"diverged", value_text((const char *)names.data, names.len)}, {"diverged_tables", value_int(f.tables)},
+                 {"hash_comparisons", value_int((int64_t)f.compared)},        {"hash_differences", value_int((int64_t)f.differing)},
+                 {"hash_rounds", value_int((int64_t)f.rounds)},               {"hash_rounds_skipped", value_int((int64_t)f.skipped)}};
+    for (size_t i = 0; rc == QUARTET_OK && i < sizeof lines / sizeof *lines; i++)
+        rc = each(arg, lines[i].name, &lines[i].v, err);
+    buf_deinit(&names);
+    return rc;
+}
+
 void node_hooks(struct node *n, struct conn_node_hooks *out)
 {
-    *out = (struct conn_node_hooks){.ctx = n, .show = show, .before_read = node_before_read, .after_commit = node_after_commit,
+    *out = (struct conn_node_hooks){.ctx = n, .show = show, .status = status_lines, .before_read = node_before_read, .after_commit = node_after_commit,
                                     .wait_news = node_wait_news};
 }

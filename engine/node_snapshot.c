@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/plant.h"
+#include "node_alarm.h"
 #include "node_snapshot_internal.h"
 
 #define PART_FILE "snapshot.part"
@@ -240,6 +241,12 @@ quartet_status node_snapshot_message(void *ctx, uint8_t slot, struct slice bytes
 {
     struct node_gossip *g = ctx;
     quartet_status rc = QUARTET_OK;
+    if (bytes.p == NULL)
+        node_alarm_tell(g, slot, replies);
+    if (bytes.n > 0 && bytes.p[0] == SNAPSHOT_HASHES) {
+        struct bytes_in in = bytes_in(bytes.p + 1, bytes.n - 1);
+        return node_alarm_message(g, slot, &in, err);
+    }
     pthread_mutex_lock(&g->snapshot->lock);
     if (bytes.p == NULL) {
         snapshot_give_tick(g, slot, replies);

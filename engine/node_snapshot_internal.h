@@ -15,7 +15,8 @@ enum snapshot_message { /* first byte */
     SNAPSHOT_ASK = 1,   /* u64 stream, u64 first piece, u8 pieces */
     SNAPSHOT_PIECE = 2, /* u64 stream, u64 piece, u8 last, 32 bytes hash of the piece before (zeros: the first), u32 length, bytes, 64 bytes signature */
     SNAPSHOT_WAIT = 3,  /* it is being made, or somebody else gets one */
-    SNAPSHOT_NO = 4     /* u64 stream, text */
+    SNAPSHOT_NO = 4,    /* u64 stream, text */
+    SNAPSHOT_HASHES = 5 /* nothing about snapshots: node_alarm.c's */
 };
 
 struct snapshot_giving { /* under lock */

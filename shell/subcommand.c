@@ -1,6 +1,7 @@
 /* subcommand.c - `quartet restore`, `quartet dump`: what is done with databases that nobody has open, or with a whole one. One table, from which help is made. */
 #include "drill.h"
 #include "shell.h"
+#include "verify_cluster.h"
 
 #include <string.h>
 
@@ -86,11 +87,14 @@ static void print_verified(const struct quartet_verified *s, bool json)
 
 static int run_verify(int count, char **args)
 {
+    bool first_is_json = strcmp(args[0], "--json") == 0;
+    if (count > first_is_json && strncmp(args[first_is_json], "quartet://", 10) == 0)
+        return verify_cluster(args[first_is_json], count - 1 - first_is_json, args + 1 + first_is_json, first_is_json);
     struct verifying v = {.json = count == 2 && strcmp(args[0], "--json") == 0};
     struct quartet_verified summary = {.size = sizeof summary};
     char *error = NULL;
-    if (count == 2 && !v.json) {
-        fprintf(stderr, "usage: quartet verify [--json] DIRECTORY\n");
+    if (count > 2 || (count == 2 && !v.json)) {
+        fprintf(stderr, "usage: quartet verify [--json] DIRECTORY|URL [TABLE...]\n");
         return EXIT_USAGE;
     }
     if (v.json)
@@ -107,10 +111,11 @@ static int run_verify(int count, char **args)
 }
 
 static const struct subcommand commands[] = {
-    {"verify", "[--json] DIRECTORY",
+    {"verify", "[--json] DIRECTORY | [--json] URL [TABLE...]",
      "Checks a database that nobody has open, or a backup: every page, block, log record, link and signature, rows against index\n"
-     "entries and hashes. Names what is wrong by file, offset, table and key; changes nothing. Exit status 0, or 1.\n",
-     1, 2, run_verify},
+     "entries and hashes. Names what is wrong by file, offset, table and key; changes nothing. With a cluster's URL: compares its nodes row by row, while they are\n"
+     "written to, and prints each row that differs. Exit status 0, or 1.\n",
+     1, 1000, run_verify},
     {"top", "[--interval SECONDS] [--count N] [URL]",
      "Shows a cluster's nodes again and again: state, commits and merged rows a second, how far each is behind, buffer, log, base and hash.\n",
      0, 5, top_run},

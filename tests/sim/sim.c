@@ -7,7 +7,10 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "engine/node_alarm.h"
 #include "engine/txn_internal.h"
+
+#define COMPARE_EACH_MS 320u /* much less than in production: runs last some seconds */
 
 #define SIM_LOG_BYTES_MAX (256u << 10)
 
@@ -144,6 +147,8 @@ bool sim_start_node(struct sim *s, uint8_t slot)
     if (rc == QUARTET_OK)
         rc = node_gossip_init(&n->host, n->d, &s->doc, &n->key, &err);
     if (rc == QUARTET_OK)
+        node_alarm_set_period(&n->host, COMPARE_EACH_MS);
+    if (rc == QUARTET_OK)
         rc = conn_open(n->d, &n->c, &err);
     if (rc == QUARTET_OK) {
         node_gossip_host(&n->host, &host);
@@ -172,6 +177,8 @@ void sim_stop_node(struct sim *s, uint8_t slot)
     n->g = NULL;
     conn_close(n->c);
     n->c = NULL;
+    s->compared += node_alarm_figures(&n->host).compared;
+    s->compare_skipped += node_alarm_figures(&n->host).skipped;
     node_gossip_deinit(&n->host);
     n->host = (struct node_gossip){0};
     if (n->d != NULL)
@@ -228,6 +235,21 @@ static void purge(struct sim *s, struct sim_node *n)
         sim_fail(s, "node %u: sweep: %s", (unsigned)n->slot, err.text);
 }
 
+/* Members compare their tables in the midst of everything. What differs there must differ: nobody may cry wolf. Of a slot that signed two histories members may know different ones for a moment. */
+static void look_for_alarm(struct sim *s, struct sim_node *n)
+{
+    while (node_alarm_work(&n->host))
+        continue;
+    struct node_alarm_figures f = node_alarm_figures(&n->host);
+    if (f.differing == 0 || s->liar)
+        return;
+    struct buf names = {0};
+    node_alarm_text(&n->host, n->slot, &names);
+    sim_fail(s, "DIVERGED: node %u has other rows than another member that knows the same transactions up to a stamp: %.*s", (unsigned)n->slot, (int)names.len,
+             names.data == NULL ? "" : (const char *)names.data);
+    buf_deinit(&names);
+}
+
 /* What the node's worker and timer do in production. */
 static void node_round(struct sim *s, uint8_t slot)
 {
@@ -245,6 +267,8 @@ static void node_round(struct sim *s, uint8_t slot)
     }
     if (rc == QUARTET_OK && sim_snapshot_round(s, slot))
         return;
+    if (rc == QUARTET_OK)
+        look_for_alarm(s, n);
     if (rc == QUARTET_OK)
         rc = gossip_disk_moved(n->g, s->now_us, &err);
     if (rc == QUARTET_OK)

@@ -136,6 +136,7 @@ struct sim {
     const bool *leave_out; /* by event number, SIM_EVENTS_MAX of them; NULL: nothing */
     bool narrate;          /* print each event that takes place */
     uint64_t skipped_us;   /* time that was leapt over at the end, so that stamps from the future come due */
+    uint64_t compared, compare_skipped; /* of node_alarm.h, by nodes that were closed since */
     bool future;           /* some clock was an hour ahead */
     size_t schema_batches; /* how many batches there were when the tables were made */
     uint64_t now_us;

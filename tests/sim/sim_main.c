@@ -196,10 +196,10 @@ static void tell_failure(struct sim *s, const struct arguments *a, struct sim_op
 static void tell_one(const struct sim *s, const struct sim_options *o, bool ok, uint64_t hash)
 {
     sim_options_print(o);
-    printf("%s: %llu events, hash %016llx; %llu committed, %llu failed, %llu crashes, %llu partitions, %llu disks replaced, %llu snapshots, %llu of %llu messages lost\n",
+    printf("%s: %llu events, hash %016llx; %llu committed, %llu failed, %llu crashes, %llu partitions, %llu disks replaced, %llu snapshots, %llu of %llu messages lost, %llu comparisons of hashes (%llu rounds without)\n",
            ok ? "held" : "FAILED", (unsigned long long)s->events, (unsigned long long)hash, (unsigned long long)s->committed,
            (unsigned long long)s->failed_txns, (unsigned long long)s->crashes, (unsigned long long)s->partitions, (unsigned long long)s->replaced, (unsigned long long)s->snapshots,
-           (unsigned long long)s->lost, (unsigned long long)s->messages);
+           (unsigned long long)s->lost, (unsigned long long)s->messages, (unsigned long long)s->compared, (unsigned long long)s->compare_skipped);
 }
 
 /* One seed; with --twice two runs of it must agree in every event. */
