@@ -161,6 +161,18 @@ static bool goes_on(const struct chain_state *s, const struct batch_header *h)
     return h->first == 1 || memcmp(h->prev, s->received_hash, sizeof h->prev) == 0;
 }
 
+/* Is it the one with which this chain goes on? A branch has its name before its first batch is on disk: that may be lost in a crash, or wait, and then no other takes its place. */
+static bool belongs(const db *d, chain_no no, const struct batch_header *h)
+{
+    for (uint32_t i = 0; i < d->chains.fork_count; i++) {
+        const struct chain_fork *f = &d->chains.forks[i];
+        bool named = f->branch == (load_le64(h->hash) | CHAIN_BRANCH_BIT);
+        if (f->first == h->first && (f->as == no ? !named : named && same_family(d, f->as, no)))
+            return false;
+    }
+    return true;
+}
+
 /* It does not follow what is here. Is this where the ways part? If not, earlier ones are asked for, more each time. */
 static void look_for_fork(db *d, const struct batch_header *h, chain_no root, struct fork_place *p, struct err *err)
 {
@@ -226,7 +238,7 @@ struct fork_place fork_place(db *d, const struct batch_header *h, struct err *er
     if (!fork_frozen(d, h->chain.slot) && ends_before(d, root, h, &p, err))
         return p;
     for (uint32_t i = forked ? 0 : root; i < d->state_count && (forked || i == root); i++)
-        if (d->state[i] != NULL && same_family(d, (chain_no)i, root) && goes_on(d->state[i], h)) {
+        if (d->state[i] != NULL && same_family(d, (chain_no)i, root) && goes_on(d->state[i], h) && belongs(d, (chain_no)i, h)) {
             p.chain = (chain_no)i;
             p.result = DELIVER_APPLIED;
             bool running = d->own_started && d->identity.member && p.chain == d->own;
@@ -234,6 +246,13 @@ struct fork_place fork_place(db *d, const struct batch_header *h, struct err *er
                 p.result = DELIVER_REFUSED;
                 err_set(err, QUARTET_AUTH, "a batch of this node's own running chain that it did not write: its key is used elsewhere");
             }
+            return p;
+        }
+    for (uint32_t i = 0; i < d->state_count && forked; i++)
+        if (d->state[i] != NULL && same_family(d, (chain_no)i, root) && goes_on(d->state[i], h)) { /* beside one that is known by its name alone */
+            p.chain = (chain_no)i;
+            p.result = DELIVER_APPLIED;
+            p.fork = true;
             return p;
         }
     if (h->first > top + 1) {
@@ -283,6 +302,17 @@ static quartet_status add_branch(db *d, const struct chain_fork *f, const struct
     return rc;
 }
 
+/* Is what comes before still to be logged? Then the branch begins when it is (fork_log_batch). */
+static bool waits_before(const db *d, chain_no no, uint64_t first)
+{
+    for (const struct chain_fork *origin = origin_of(d, no); origin != NULL && first <= origin->first; origin = origin_of(d, no))
+        no = origin->chain;
+    for (const struct held_batch *b = d->held; b != NULL; b = b->next)
+        if (b->chain == no && !b->logged && b->last + 1 == first)
+            return true;
+    return false;
+}
+
 /* The stamp and head of what comes before a batch of this chain. */
 static bool before(db *d, chain_no no, uint64_t first, hlc_stamp *stamp, uint64_t *head)
 {
@@ -313,6 +343,8 @@ static quartet_status split(db *d, chain_no no, const struct batch_header *h, st
     for (uint32_t i = 0; i < d->chains.fork_count; i++)
         if (d->chains.forks[i].as == no && d->chains.forks[i].first == f.first)
             return QUARTET_OK;
+    if (waits_before(d, no, f.first))
+        return QUARTET_OK;
     if (!before(d, no, f.first, &f.after, &f.head))
         return err_set(err, QUARTET_TOO_OLD, "the log no longer holds what comes before delta %llu of slot %u, where its history forks", (unsigned long long)f.first,
                        (unsigned)h->chain.slot);
@@ -443,13 +475,23 @@ static quartet_status new_branch(db *d, const struct batch_header *h, chain_no b
     return rc;
 }
 
+/* What is known of two batches of which this may be one. */
+static const struct fork_point *find_point(const db *d, chain_no root, const struct batch_header *h)
+{
+    for (uint32_t i = 0; i < d->forks.count; i++) {
+        const struct fork_point *p = &d->forks.points[i];
+        if (p->root == root && p->first == h->first && (h->first == 1 || memcmp(p->prev, h->prev, sizeof h->prev) == 0))
+            return p;
+    }
+    return NULL;
+}
+
 quartet_status fork_point_add(db *d, chain_no root, const struct batch_header *h, const uint8_t a[BATCH_SIGNED_BYTES], const uint8_t b[BATCH_SIGNED_BYTES], bool write,
                               struct err *err)
 {
     struct db_forks *f = &d->forks;
-    for (uint32_t i = 0; i < f->count; i++)
-        if (f->points[i].root == root && f->points[i].first == h->first && (h->first == 1 || memcmp(f->points[i].prev, h->prev, sizeof h->prev) == 0))
-            return QUARTET_OK;
+    if (find_point(d, root, h) != NULL)
+        return QUARTET_OK;
     struct fork_point *grown = mem_realloc(f->points, f->count + 1u, sizeof *grown);
     if (grown == NULL)
         return err_nomem(err);
@@ -487,14 +529,14 @@ quartet_status fork_found(db *d, const struct batch_header *h, struct slice byte
 {
     uint8_t ours[BATCH_SIGNED_BYTES];
     struct batch_header o;
-    bool known = header_at(d, beside, h->first, ours, &o);
-    *take = false;
-    if (!known)
-        return err_set(err, QUARTET_INTERNAL, "a fork without a batch to compare it with");
     chain_no root = chain_root(&d->chains, beside);
+    bool known = find_point(d, root, h) != NULL, compared = header_at(d, beside, h->first, ours, &o);
+    *take = false;
+    if (!known && !compared)
+        return err_set(err, QUARTET_INTERNAL, "a fork without a batch to compare it with");
     d->state[root]->back = 0;
-    quartet_status rc = fork_point_add(d, root, h, ours, bytes.p, true, err);
-    if (rc != QUARTET_OK || fork_blocks(d, h->chain.slot, h->first))
+    quartet_status rc = compared ? fork_point_add(d, root, h, ours, bytes.p, true, err) : QUARTET_OK;
+    if (rc != QUARTET_OK || fork_blocks(d, h->chain.slot, h->first) || waits_before(d, beside, h->first))
         return rc;
     rc = new_branch(d, h, beside, branch, err);
     *take = rc == QUARTET_OK;
@@ -517,6 +559,7 @@ quartet_status fork_log_batch(db *d, const struct held_batch *b, log_pos *at, bo
     buf_u8(&m, FORK_META_NEXT);
     buf_u8(&m, id.slot);
     buf_u64(&m, id.incarnation);
+    buf_u64(&m, load_le64(b->header.hash));
     rc = write_meta(d, &m, at, err);
     buf_deinit(&m);
     *logged = rc == QUARTET_OK;

@@ -45,7 +45,7 @@ void fork_tick(db *d);
 void forks_deinit(db *d);
 
 /* db_recover.c, db_checkpoint.c */
-enum fork_meta { FORK_META_BRANCH = 3, FORK_META_NEXT = 4, FORK_META_POINT = 5 }; /* kinds of LOG_META, beside db_recover.c's */
+enum fork_meta { FORK_META_BRANCH = 3, FORK_META_POINT = 5, FORK_META_NEXT = 6 }; /* kinds of LOG_META, beside db_recover.c's */
 quartet_status fork_replay_meta(db *d, uint8_t kind, struct bytes_in *in, struct err *err);
 void fork_checkpoint_put(const db *d, struct buf *out);
 quartet_status fork_checkpoint_get(db *d, struct bytes_in *in, struct err *err);

@@ -225,6 +225,9 @@ quartet_status fork_replay_meta(db *d, uint8_t kind, struct bytes_in *in, struct
         return rc;
     if (kind == FORK_META_POINT)
         return fork_point_add(d, no, &h, a, b, false, err);
+    d->forks.next_head = bytes_u64(in);
+    if (in->bad)
+        return err_set(err, QUARTET_CORRUPT, "log: a damaged record of a fork");
     d->forks.next_is_branch = true;
     d->forks.next_branch = no;
     return QUARTET_OK;

@@ -134,8 +134,9 @@ struct db_forks {
     uint32_t count;
     uint64_t need[SLOTS_MAX]; /* by slot: up to this number something is needed by a delta that waits here */
     uint8_t keys[SLOTS_MAX][32], keys_known; /* members' public keys; bits by slot */
-    bool next_is_branch; /* replay: the next batch belongs to next_branch */
+    bool next_is_branch; /* replay: the next batch belongs to next_branch, if it has this hash */
     chain_no next_branch;
+    uint64_t next_head;
 };
 
 struct db_marking { /* db_mark.c; under commit_lock */

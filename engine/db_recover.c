@@ -202,7 +202,7 @@ static quartet_status replay_remote(db *d, const struct log_record *r, struct er
     struct slice payload;
     chain_no no = d->forks.next_branch;
     quartet_status rc = batch_parse(r->payload, &h, &payload, err);
-    if (rc == QUARTET_OK && !d->forks.next_is_branch)
+    if (rc == QUARTET_OK && (!d->forks.next_is_branch || d->forks.next_head != load_le64(h.hash))) /* what was to follow may have found no room */
         rc = chain_intern(&d->chains, h.chain, &no, err);
     d->forks.next_is_branch = false;
     struct chain_state *s = rc == QUARTET_OK ? db_chain(d, no, err) : NULL;

@@ -178,6 +178,20 @@ static void back_ends(struct gossip_peer_state *p, struct chain_id chain)
         b->from = 0;
 }
 
+/* What cannot be taken yet is not asked for again at once. A batch of a branch has the name of the chain that it departs
+ * from: of that chain earlier ones may be missing, and be what it waits for. */
+static void rest_later(struct gossip *g, const struct gossip_incoming *in, const struct batch_header *h)
+{
+    const struct gossip_peer_state *p = &g->peers[in->from];
+    if (h->first <= idvec_number(&g->known, h->chain) + 1)
+        gossip_rest(g, h->chain, in->now_us);
+    for (uint32_t i = 0; in->pulled && i < p->want_count; i++) {
+        const struct gossip_want *w = &p->wants[i];
+        if (w->chain.slot == h->chain.slot && (w->chain.incarnation & CHAIN_BRANCH_BIT) != 0 && w->from <= h->first)
+            gossip_rest(g, w->chain, in->now_us);
+    }
+}
+
 /* One batch, already copied or still in the message. Sets *advanced where its successor may now be
  * taken. */
 static quartet_status judge(struct gossip *g, const struct gossip_incoming *in, bool *advanced,
@@ -241,7 +255,7 @@ static quartet_status judge(struct gossip *g, const struct gossip_incoming *in, 
     case GOSSIP_LATER:
         g->counters.batches_busy++;
         back_ends(p, h.chain);
-        gossip_rest(g, h.chain, in->now_us);
+        rest_later(g, in, &h);
         return QUARTET_OK;
     case GOSSIP_BUSY:
         g->counters.batches_busy++;

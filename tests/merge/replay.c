@@ -20,17 +20,18 @@ void replay_deinit(struct replay *r)
     arena_free_all(&r->arena);
 }
 
-static bool add_op(struct replay *r, const struct delta_reader *d, struct slice key, const struct row_op *op)
+static bool add_op(struct replay *r, chain_no chain, const struct delta_reader *d, struct slice key, const struct row_op *op)
 {
-    if (r->op_count == r->op_cap) {
-        uint32_t cap = r->op_cap == 0 ? 16 : r->op_cap * 2;
+    struct replay_ops *open = &r->open[chain];
+    if (open->count == open->cap) {
+        uint32_t cap = open->cap == 0 ? 16 : open->cap * 2;
         struct model_op *grown = arena_alloc(&r->arena, cap * sizeof *grown);
         if (grown == NULL)
             return false;
-        if (r->op_count > 0)
-            memcpy(grown, r->ops, r->op_count * sizeof *grown);
-        r->ops = grown;
-        r->op_cap = cap;
+        if (open->count > 0)
+            memcpy(grown, open->ops, open->count * sizeof *grown);
+        open->ops = grown;
+        open->cap = cap;
     }
     struct row_write *writes = arena_alloc(&r->arena, (op->write_count + 1) * sizeof *writes);
     uint32_t count = 0;
@@ -43,7 +44,7 @@ static bool add_op(struct replay *r, const struct delta_reader *d, struct slice 
         writes[count] = op->writes[i];
         writes[count++].column = (uint32_t)at;
     }
-    r->ops[r->op_count++] = (struct model_op){.table = d->table_id, .key = key, .flags = op->flags, .writes = writes, .write_count = count,
+    open->ops[open->count++] = (struct model_op){.table = d->table_id, .key = key, .flags = op->flags, .writes = writes, .write_count = count,
                                               .lives = op->lives, .life_count = op->life_count};
     return true;
 }
@@ -59,9 +60,8 @@ static quartet_status finish(struct replay *r, chain_no chain, const struct delt
         list[i] = (struct model_seen){.chain = r->chains.ids[seen->e[i].chain], .number = seen->e[i].number};
     list[seen->count] = (struct model_seen){.chain = r->chains.ids[chain], .number = d->number - 1};
     *t = (struct model_txn){.chain = r->chains.ids[chain], .number = d->number, .stamp = d->stamp, .seen = list, .seen_count = seen->count + 1,
-                            .ops = r->ops, .op_count = r->op_count};
-    r->ops = NULL;
-    r->op_count = r->op_cap = 0;
+                            .ops = r->open[chain].ops, .op_count = r->open[chain].count};
+    r->open[chain] = (struct replay_ops){0};
     if (r->txn_count == r->txn_cap) {
         uint32_t cap = r->txn_cap == 0 ? 64 : r->txn_cap * 2;
         const struct model_txn **grown = arena_alloc(&r->arena, cap * sizeof *grown);
@@ -76,7 +76,7 @@ static quartet_status finish(struct replay *r, chain_no chain, const struct delt
     return model_add(&r->model, t, err);
 }
 
-static quartet_status take_rows(struct replay *r, struct delta_reader *d, struct err *err)
+static quartet_status take_rows(struct replay *r, chain_no chain, struct delta_reader *d, struct err *err)
 {
     bool takes = r->hooks.takes_table == NULL || r->hooks.takes_table(r->hooks.arg, d->table_id);
     quartet_status rc = QUARTET_OK;
@@ -84,7 +84,7 @@ static quartet_status take_rows(struct replay *r, struct delta_reader *d, struct
         struct slice key;
         struct row_op op;
         rc = delta_next_row(d, &r->arena, &key, &op, &more, err);
-        if (rc == QUARTET_OK && more && takes && !add_op(r, d, key, &op))
+        if (rc == QUARTET_OK && more && takes && !add_op(r, chain, d, key, &op))
             rc = arena_fail(&r->arena, err);
     }
     return rc;
@@ -104,7 +104,7 @@ static quartet_status take_delta(struct replay *r, chain_no chain, struct slice 
     while (rc == QUARTET_OK && tables) {
         rc = delta_next_table(&d, &r->arena, &tables, err);
         if (rc == QUARTET_OK && tables)
-            rc = take_rows(r, &d, err);
+            rc = take_rows(r, chain, &d, err);
     }
     if (rc == QUARTET_OK && (d.flags & DELTA_MORE) == 0)
         rc = finish(r, chain, &d, err);

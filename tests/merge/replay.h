@@ -26,8 +26,10 @@ struct replay {
     uint64_t done[REPLAY_CHAINS_MAX];  /* by chain number: deltas that were taken */
     const struct model_txn **txns;     /* all that were taken, in that order */
     uint32_t txn_count, txn_cap;
-    struct model_op *ops;              /* of an unfinished transaction */
-    uint32_t op_count, op_cap;
+    struct replay_ops {
+        struct model_op *ops;
+        uint32_t count, cap;
+    } open[REPLAY_CHAINS_MAX]; /* by chain number: of a transaction whose last chunk is still to come */
 };
 
 void replay_init(struct replay *r, const struct replay_hooks *hooks);

@@ -59,16 +59,33 @@ static bool others_lack_nothing(struct sim *s, uint8_t victim)
     return true;
 }
 
-static bool is_told(const struct sim *s, struct chain_id chain, uint64_t last)
+static bool is_told(const struct sim *s, struct chain_id chain, uint64_t number)
 {
     for (size_t i = s->batch_count; i > 0; i--) {
         struct batch_header h;
         struct slice payload;
         struct err ignored = ERR_INIT;
-        if (batch_parse(slice_of(s->batches[i - 1].bytes, s->batches[i - 1].n), &h, &payload, &ignored) == QUARTET_OK && chain_id_cmp(h.chain, chain) == 0)
-            return h.first + h.count - 1 >= last;
+        if (batch_parse(slice_of(s->batches[i - 1].bytes, s->batches[i - 1].n), &h, &payload, &ignored) == QUARTET_OK && chain_id_cmp(h.chain, chain) == 0 && h.first <= number &&
+            number < h.first + h.count)
+            return true;
     }
     return false;
+}
+
+/* The batch of this log that holds a delta, for the model, if its node never told it. Returns the number behind it; 0: it is not there. */
+static uint64_t keep_one(struct sim *s, db *d, struct chain_id chain, uint64_t number)
+{
+    struct buf bytes = {0};
+    struct batch_header h = {0};
+    struct slice payload;
+    struct err ignored = ERR_INIT; /* then the model says that it misses it */
+    uint32_t count = 0;
+    bool ok = db_read_batches(d, chain, number, 1, &bytes, &count, &ignored) == QUARTET_OK && bytes.len > 4 &&
+              batch_parse(slice_of(bytes.data + 4, load_le32(bytes.data)), &h, &payload, &ignored) == QUARTET_OK;
+    if (ok && !is_told(s, chain, h.first))
+        sim_batch_add(s, slice_of(bytes.data + 4, load_le32(bytes.data)));
+    buf_deinit(&bytes);
+    return ok ? h.first + h.count : 0;
 }
 
 /* What was signed and never told by its node, because it fell over in that moment, the model reads from a log: before it goes. */
@@ -76,15 +93,9 @@ static void keep_untold(struct sim *s, db *d, log_pos below)
 {
     for (uint32_t i = 0; i < d->state_count; i++) {
         const struct chain_state *c = d->state[i];
-        for (size_t b = 0; c != NULL && b < c->batch_count && c->batches[b].low < below; b++) {
-            struct buf bytes = {0};
-            struct err ignored = ERR_INIT; /* then the model says that it misses it */
-            uint32_t count = 0;
-            if (!is_told(s, d->chains.ids[i], c->batches[b].first + c->batches[b].count - 1) &&
-                db_read_batches(d, d->chains.ids[i], c->batches[b].first, 1, &bytes, &count, &ignored) == QUARTET_OK)
-                sim_batch_add(s, slice_of(bytes.data + 4, load_le32(bytes.data)));
-            buf_deinit(&bytes);
-        }
+        for (size_t b = 0; c != NULL && b < c->batch_count && c->batches[b].low < below; b++)
+            for (uint64_t at = c->batches[b].first, end = at + c->batches[b].count; at > 0 && at < end;)
+                at = is_told(s, d->chains.ids[i], at) ? at + 1 : keep_one(s, d, d->chains.ids[i], at);
     }
 }
 
@@ -117,6 +128,7 @@ bool sim_snapshot_round(struct sim *s, uint8_t slot)
     if (!node_snapshot_is_adopted(&n->host) || s->working == n)
         return false;
     s->snapshots++;
+    keep_untold(s, n->d, UINT64_MAX); /* the log begins anew */
     sim_note(s, "snapshot", slot, 0);
     n->keep_unsynced = n->env.lying_sync || s->snapshots % 2 == 0; /* killed, or without power: what it begins with is on its disk, unless that lies */
     sim_stop_node(s, slot);
