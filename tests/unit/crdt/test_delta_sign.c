@@ -121,6 +121,38 @@ static void test_delta_sign_refuses_other_clusters_and_keys(void)
     end();
 }
 
+/* Keys and signatures that some libraries take and others do not: nodes would come to differ. Small-order points sign anything; a signature plus the group's order is another one of the same text. */
+static void test_delta_sign_refuses_weak_keys_and_second_signatures(void)
+{
+    static const uint8_t small[][crypto_sign_PUBLICKEYBYTES] = {
+        {1}, /* the neutral element */
+        {0}, /* of order 4 */
+        {0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f}, /* -1: of order 2 */
+        {0xee, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f}, /* 1, not canonical */
+    };
+    static const uint8_t order[32] = {0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, [31] = 0x10};
+    struct batch_header h;
+    begin();
+    uint8_t *signature = batch.data + BATCH_SIGNED_BYTES - crypto_sign_BYTES, kept[crypto_sign_BYTES];
+    memcpy(kept, signature, sizeof kept);
+    unsigned carry = 0;
+    for (size_t i = 0; i < sizeof order; i++) {
+        carry += (unsigned)signature[32 + i] + order[i];
+        signature[32 + i] = (uint8_t)carry;
+        carry >>= 8;
+    }
+    CU_ASSERT(take(slice_of(batch.data, batch.len), &cluster, public_key, &h) == QUARTET_AUTH);
+    for (size_t i = 0; i < sizeof small / sizeof *small; i++)
+        for (size_t r = 0; r < sizeof small / sizeof *small; r++) {
+            memcpy(signature, small[r], 32);
+            memset(signature + 32, 0, 32);
+            CU_ASSERT(take(slice_of(batch.data, batch.len), &cluster, small[i], &h) == QUARTET_AUTH);
+        }
+    memcpy(signature, kept, sizeof kept);
+    CU_ASSERT(take(slice_of(batch.data, batch.len), &cluster, public_key, &h) == QUARTET_OK);
+    end();
+}
+
 static void test_delta_sign_seal_refuses_what_is_past_the_limits(void)
 {
     struct err err = ERR_INIT;
@@ -157,6 +189,7 @@ const struct unit_test unit_tests[] = {
     {"test_delta_sign_refuses_each_altered_byte", test_delta_sign_refuses_each_altered_byte},
     {"test_delta_sign_refuses_truncation_at_each_length", test_delta_sign_refuses_truncation_at_each_length},
     {"test_delta_sign_refuses_other_clusters_and_keys", test_delta_sign_refuses_other_clusters_and_keys},
+    {"test_delta_sign_refuses_weak_keys_and_second_signatures", test_delta_sign_refuses_weak_keys_and_second_signatures},
     {"test_delta_sign_seal_refuses_what_is_past_the_limits", test_delta_sign_seal_refuses_what_is_past_the_limits},
     {NULL, NULL},
 };
