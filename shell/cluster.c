@@ -82,13 +82,13 @@ bool cluster_make(struct cluster *c)
     snprintf(path, sizeof path, "%s/admin.url", c->dir);
     if (access(path, F_OK) == 0)
         return read_url(c);
-    char text[2 * CLUSTER_NODES][32];
+    char text[2 * CLUSTER_NODES][64];
     const char *addresses[CLUSTER_NODES], *https[CLUSTER_NODES];
     for (int k = 0; k < 2 * CLUSTER_NODES; k++) {
         uint16_t port = free_port();
         if (port == 0)
             return fail(c, "no free port on 127.0.0.1: %s", strerror(errno));
-        snprintf(text[k], sizeof text[k], "127.0.0.1:%u", port);
+        snprintf(text[k], sizeof text[k], "%s:%u", c->hosts != NULL ? c->hosts->address[k % CLUSTER_NODES] : "127.0.0.1", port);
     }
     for (int k = 0; k < CLUSTER_NODES; k++) {
         addresses[k] = text[k];
@@ -120,6 +120,8 @@ bool cluster_start_node(struct cluster *c, int slot)
         setpgid(0, 0); /* Ctrl-C is for the parent, which ends its nodes in order */
         if (getppid() != parent || dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
             _exit(127);
+        if (c->hosts != NULL)
+            c->hosts->enter(c->hosts->arg, slot);
         execl(c->quartetd, "quartetd", "--dir", dir, "--die-with-parent", (char *)NULL);
         _exit(127);
     }

@@ -10,7 +10,15 @@
 #define CLUSTER_PATH_MAX 4096
 #define CLUSTER_STATE_MAX 2048
 
+/* Where the nodes are, if not on loopback: tests put each into a network of its own. */
+struct cluster_hosts {
+    const char *address[CLUSTER_NODES];      /* without port */
+    void (*enter)(const void *arg, int slot); /* in the node's process, before its program starts; it may end it */
+    const void *arg;
+};
+
 struct cluster {
+    const struct cluster_hosts *hosts; /* NULL: 127.0.0.1; the caller's, set after cluster_init */
     char dir[CLUSTER_PATH_MAX];     /* dir/0 ... dir/3 */
     char quartetd[CLUSTER_PATH_MAX]; /* the program */
     char url[8192];                 /* all nodes */

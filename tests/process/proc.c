@@ -89,7 +89,7 @@ static void guard_start(struct proc *p)
 
 /* ---- the cluster ---- */
 
-void proc_begin(struct proc *p, const char *name, uint64_t seed)
+void proc_begin(struct proc *p, const char *name, uint64_t seed, const struct cluster_hosts *hosts)
 {
     const char *tmp = getenv("TMPDIR");
     signal(SIGPIPE, SIG_IGN);
@@ -101,7 +101,9 @@ void proc_begin(struct proc *p, const char *name, uint64_t seed)
         exit(1);
     }
     guard_start(p);
-    if (!cluster_init(&p->cluster, p->dir, "") || !cluster_make(&p->cluster)) {
+    bool ok = cluster_init(&p->cluster, p->dir, "");
+    p->cluster.hosts = hosts;
+    if (!ok || !cluster_make(&p->cluster)) {
         fprintf(stderr, "%s\n", p->cluster.error);
         exit(1);
     }

@@ -32,8 +32,8 @@ uint64_t proc_random(struct proc *p);
 /* A failed check: printed, counted; the program goes on. */
 void proc_fail(struct proc *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A temporary directory and a cluster in it, nothing started. Exits the program where that is impossible. */
-void proc_begin(struct proc *p, const char *name, uint64_t seed);
+/* A temporary directory and a cluster in it, nothing started. hosts: where, NULL for loopback. Exits the program where that is impossible. */
+void proc_begin(struct proc *p, const char *name, uint64_t seed, const struct cluster_hosts *hosts);
 bool proc_start(struct proc *p, int slot);      /* and tells the guard */
 bool proc_start_all(struct proc *p);            /* all four, and waits until they answer */
 void proc_signal(struct proc *p, int slot, int sig); /* SIGKILL (and reaps), SIGSTOP or SIGCONT; keeps `disturbed` */
@@ -65,6 +65,7 @@ struct proc_writer {
 
 bool proc_make_tables(struct proc *p, const char *url);
 bool proc_start_writer(struct proc *p, struct proc_writer *w, int slot, atomic_bool *stop);
+bool proc_continue_writer(struct proc_writer *w); /* after a join: it goes on with its next number */
 void proc_join_writer(struct proc_writer *w);
 void proc_free_writer(struct proc_writer *w);
 /* Hold one node's tables against what the writers were told: nothing acknowledged is missing, nothing else is there, counters exact. */

@@ -335,7 +335,7 @@ static void run_database(struct proc *p)
 int main(void)
 {
     static struct proc p; /* large; one */
-    proc_begin(&p, "backtrack", 1 + (uint64_t)(unsigned)getpid());
+    proc_begin(&p, "backtrack", 1 + (uint64_t)(unsigned)getpid(), NULL);
     run_table(&p);
     if (p.failures == 0)
         run_database(&p);

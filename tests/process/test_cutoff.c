@@ -74,7 +74,7 @@ int main(void)
 {
     static struct proc p; /* large; one */
     const char *seed = getenv("QUARTET_SEED");
-    proc_begin(&p, "cutoff", seed != NULL ? strtoull(seed, NULL, 10) : 1 + (uint64_t)(unsigned)getpid());
+    proc_begin(&p, "cutoff", seed != NULL ? strtoull(seed, NULL, 10) : 1 + (uint64_t)(unsigned)getpid(), NULL);
     run(&p);
     return proc_end(&p, "cutoff: a node without links converges through a single peer");
 }

@@ -340,7 +340,7 @@ int main(void)
 {
     static struct proc p; /* large; one */
     const char *seed = getenv("QUARTET_SEED");
-    proc_begin(&p, "hostile", seed != NULL ? strtoull(seed, NULL, 10) : 1 + (uint64_t)(unsigned)getpid());
+    proc_begin(&p, "hostile", seed != NULL ? strtoull(seed, NULL, 10) : 1 + (uint64_t)(unsigned)getpid(), NULL);
     run(&p);
     return proc_end(&p, "hostile: everything refused, logged, and served on");
 }

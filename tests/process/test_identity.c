@@ -117,7 +117,7 @@ int main(void)
 {
     struct proc p;
     const char *seed = getenv("QUARTET_SEED");
-    proc_begin(&p, "identity", seed != NULL ? strtoull(seed, NULL, 10) : 1 + (uint64_t)(unsigned)getpid());
+    proc_begin(&p, "identity", seed != NULL ? strtoull(seed, NULL, 10) : 1 + (uint64_t)(unsigned)getpid(), NULL);
     run(&p);
     return proc_end(&p, "identity: an old copy of a directory, and the one that it replaced, go on in its place: nothing lost, no key twice");
 }

@@ -97,7 +97,7 @@ int main(int argc, char **argv)
         else if (strcmp(argv[i], "--seed") == 0)
             o.seed = strtoull(argv[i + 1], NULL, 10);
     }
-    proc_begin(&p, "kill", o.seed);
+    proc_begin(&p, "kill", o.seed, NULL);
     run(&p, &o);
     return proc_end(&p, "kill: nothing acknowledged was lost, nothing else failed, all nodes equal");
 }

@@ -156,7 +156,7 @@ int main(void)
 {
     static struct proc p; /* large; one */
     const char *seed = getenv("QUARTET_SEED");
-    proc_begin(&p, "shares", seed != NULL ? strtoull(seed, NULL, 10) : 1 + (uint64_t)(unsigned)getpid());
+    proc_begin(&p, "shares", seed != NULL ? strtoull(seed, NULL, 10) : 1 + (uint64_t)(unsigned)getpid(), NULL);
     run(&p);
     return proc_end(&p, "shares: 1,000 pens are sold once each, by all nodes, one of which is killed");
 }

@@ -176,14 +176,19 @@ static void *writer_main(void *arg)
     return NULL;
 }
 
+bool proc_continue_writer(struct proc_writer *w)
+{
+    w->started = w->told != NULL && pthread_create(&w->thread, NULL, writer_main, w) == 0;
+    if (!w->started)
+        proc_fail(w->proc, "writer %d could not be started", w->slot);
+    return w->started;
+}
+
 bool proc_start_writer(struct proc *p, struct proc_writer *w, int slot, atomic_bool *stop)
 {
     *w = (struct proc_writer){.proc = p, .slot = slot, .stop = stop, .told = calloc(PROC_WRITES_MAX, 1)};
     cluster_url_from(&p->cluster, slot, w->url, sizeof w->url);
-    w->started = w->told != NULL && pthread_create(&w->thread, NULL, writer_main, w) == 0;
-    if (!w->started)
-        proc_fail(p, "writer %d could not be started", slot);
-    return w->started;
+    return proc_continue_writer(w);
 }
 
 void proc_join_writer(struct proc_writer *w)

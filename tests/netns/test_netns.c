@@ -1,0 +1,216 @@
+/* test_netns.c - four nodes on four hosts, and what networks do to them while a writer writes on each: delay, loss, cuts of one way, two and three parts, a chain
+ * in which deltas are passed on, a narrow wire, a wrong clock. No write may fail or wait for another node; and afterwards nothing that was acknowledged is missing
+ * anywhere, no transaction is half there, counters are exact, vectors and hashes equal. usage: test_netns [--seconds S] [--rounds N] [--seed S] */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "netns/wires.h"
+#include "process/proc.h"
+
+struct fault {
+    const char *name;
+    void (*make)(struct wires *w);
+    bool heal;      /* else the nodes become equal while it lasts */
+    double equal_s; /* within this time */
+    const char *clock; /* of node 2, as libfaketime takes it; NULL: the machine's */
+};
+
+static const struct wire well = {0}, broken = {.cut = true};
+
+static void cut_both(struct wires *w, int a, int b)
+{
+    wires_set(w, a, b, &broken);
+    wires_set(w, b, a, &broken);
+}
+
+static void far_apart(struct wires *w)
+{
+    wires_between_nodes(w, &(struct wire){.delay_ms = 150, .jitter_ms = 10});
+}
+
+static void lossy(struct wires *w)
+{
+    wires_between_nodes(w, &(struct wire){.delay_ms = 5, .loss = 0.05});
+}
+
+static void clients_far(struct wires *w) /* their wires, not those between nodes */
+{
+    for (int k = 0; k < WIRES_CLIENTS; k++) {
+        wires_set(w, k, WIRES_CLIENTS, &(struct wire){.delay_ms = 20, .loss = 0.02});
+        wires_set(w, WIRES_CLIENTS, k, &(struct wire){.delay_ms = 20, .loss = 0.02});
+    }
+}
+
+static void one_way(struct wires *w) /* 0 does not reach 1, nobody is reached by 2 */
+{
+    wires_set(w, 0, 1, &broken);
+    for (int to = 0; to < WIRES_CLIENTS; to++)
+        if (to != 2)
+            wires_set(w, 2, to, &broken);
+}
+
+static void halves(struct wires *w)
+{
+    for (int a = 0; a < 2; a++)
+        for (int b = 2; b < WIRES_CLIENTS; b++)
+            cut_both(w, a, b);
+}
+
+static void three_parts(struct wires *w) /* 0 | 1 | 2 and 3 */
+{
+    cut_both(w, 0, 1);
+    halves(w);
+}
+
+static void chain(struct wires *w) /* 0 - 1 - 2 - 3 */
+{
+    cut_both(w, 0, 2);
+    cut_both(w, 0, 3);
+    cut_both(w, 1, 3);
+}
+
+static void narrow(struct wires *w) /* 1 Mbit/s to and from node 3 */
+{
+    for (int k = 0; k < 3; k++) {
+        wires_set(w, k, 3, &(struct wire){.delay_ms = 20, .bytes_per_s = 125000});
+        wires_set(w, 3, k, &(struct wire){.delay_ms = 20, .bytes_per_s = 125000});
+    }
+}
+
+/* Node 2 starts anew with another clock, or with the machine's. */
+static const char *const faketime = "/usr/lib/" TEST_ARCHITECTURE "/faketime/libfaketime.so.1";
+static const char *clock_of_2;
+
+static bool set_clock(struct proc *p, const char *clock)
+{
+    clock_of_2 = clock;
+    proc_signal(p, 2, SIGKILL);
+    return proc_start(p, 2) && (cluster_wait_ready(&p->cluster, 2, 20000) || (proc_fail(p, "with the clock %s: %s", clock != NULL ? clock : "of the machine", p->cluster.error), false));
+}
+
+static void nothing(struct wires *w)
+{
+    (void)w; /* the fault is none of theirs */
+}
+
+static const struct fault faults[] = {
+    {"150 ms between all nodes", far_apart, false, 30, NULL},
+    {"5 % of the packets lost", lossy, false, 60, NULL},
+    {"clients far away, 2 % lost", clients_far, true, 30, NULL},
+    {"cut one way", one_way, true, 15, NULL},
+    {"two halves", halves, true, 15, NULL},
+    {"three parts", three_parts, true, 15, NULL},
+    {"a chain", chain, false, 30, NULL},
+    {"1 Mbit/s to node 3", narrow, true, 30, NULL},
+    {"node 2's clock 3 s ahead", nothing, false, 15, "+3s"},
+};
+#define FAULTS (sizeof faults / sizeof faults[0])
+
+static void heal(struct wires *w)
+{
+    for (int a = 0; a < WIRES_HOSTS; a++)
+        for (int b = 0; b < WIRES_HOSTS; b++)
+            wires_set(w, a, b, &well);
+}
+
+static void run_fault(struct proc *p, struct wires *w, const struct fault *f, double seconds, struct proc_writer *writers)
+{
+    static atomic_bool stop;
+    uint64_t before[CLUSTER_NODES];
+    double took = 0, slowest = 0;
+    uint64_t written = 0, carried = w->carried, lost = w->lost;
+    f->make(w);
+    if (f->clock != NULL && !set_clock(p, f->clock))
+        return;
+    stop = false;
+    for (int k = 0; k < CLUSTER_NODES; k++) {
+        before[k] = writers[k].acknowledged;
+        writers[k].slowest_ms = 0;
+        writers[k].stop = &stop;
+        if (!proc_continue_writer(&writers[k]))
+            return;
+    }
+    for (double until = now_seconds() + seconds; now_seconds() < until;)
+        pause_ms(20);
+    stop = true;
+    for (int k = 0; k < CLUSTER_NODES; k++) {
+        proc_join_writer(&writers[k]);
+        if (writers[k].acknowledged == before[k])
+            proc_fail(p, "%s: the writer on node %d wrote nothing", f->name, k);
+        written += writers[k].acknowledged - before[k];
+        slowest = writers[k].slowest_ms > slowest ? writers[k].slowest_ms : slowest;
+    }
+    if (f->heal)
+        heal(w);
+    if (!proc_wait_equal(p, 15, f->equal_s, &took))
+        proc_fail(p, "%s: no equal nodes", f->name);
+    heal(w);
+    if (f->clock != NULL && (!set_clock(p, NULL) || !proc_wait_equal(p, 15, f->equal_s, &took)))
+        return;
+    for (int k = 0; k < CLUSTER_NODES; k++)
+        proc_check_node(p, k, writers, CLUSTER_NODES);
+    printf("  %-30s %6llu writes, the slowest %.0f ms; equal %.2f s after the last%s; %llu packets, %llu lost\n", f->name, (unsigned long long)written, slowest, took,
+           f->heal ? " and the cure" : "", (unsigned long long)(w->carried - carried), (unsigned long long)(w->lost - lost));
+    fflush(stdout);
+}
+
+static void enter(const void *arg, int slot)
+{
+    if (!wires_enter(arg, slot))
+        _exit(126);
+    if (slot == 2 && clock_of_2 != NULL &&
+        (setenv("LD_PRELOAD", faketime, 1) != 0 || setenv("FAKETIME", clock_of_2, 1) != 0 || setenv("FAKETIME_DONT_FAKE_MONOTONIC", "1", 1) != 0))
+        _exit(126);
+}
+
+int main(int argc, char **argv)
+{
+    static struct proc p;
+    static struct wires w;
+    static struct proc_writer writers[CLUSTER_NODES];
+    double seconds = 1.5;
+    long rounds = 1;
+    uint64_t seed = 1 + (uint64_t)(unsigned)getpid();
+    char why[256];
+    for (int i = 1; i + 1 < argc; i += 2) {
+        seconds = strcmp(argv[i], "--seconds") == 0 ? strtod(argv[i + 1], NULL) : seconds;
+        rounds = strcmp(argv[i], "--rounds") == 0 ? strtol(argv[i + 1], NULL, 10) : rounds;
+        seed = strcmp(argv[i], "--seed") == 0 ? strtoull(argv[i + 1], NULL, 10) : seed;
+    }
+    if (!wires_open(&w, seed, why, sizeof why)) {
+        printf("netns: left out: %s; the simulator cuts, delays and loses messages, too\n", why);
+        return 0;
+    }
+    struct cluster_hosts hosts = {.enter = enter, .arg = &w};
+    for (int k = 0; k < CLUSTER_NODES; k++)
+        hosts.address[k] = wires_address(k);
+    if (!wires_enter(&w, WIRES_CLIENTS)) {
+        printf("FAILED: the clients' namespace: %s\n", strerror(errno));
+        return 1;
+    }
+    proc_begin(&p, "netns", seed, &hosts);
+    if (proc_start_all(&p) && proc_make_tables(&p, p.cluster.node_url[0])) {
+        double took;
+        proc_wait_equal(&p, 15, 20, &took);
+        static atomic_bool stop = true; /* they are opened, and write nothing yet */
+        for (int k = 0; k < CLUSTER_NODES; k++)
+            if (proc_start_writer(&p, &writers[k], k, &stop))
+                proc_join_writer(&writers[k]);
+        bool clocks = access(faketime, R_OK) == 0;
+        if (!clocks)
+            printf("  no libfaketime here: the wrong clocks are left out\n");
+        for (long i = 0; i < rounds * (long)FAULTS && p.failures == 0; i++) {
+            const struct fault *f = &faults[rounds == 1 ? (uint64_t)i : proc_random(&p) % FAULTS];
+            if (clocks || f->clock == NULL)
+                run_fault(&p, &w, f, seconds, writers);
+        }
+    }
+    for (int k = 0; k < CLUSTER_NODES; k++)
+        proc_free_writer(&writers[k]);
+    int rc = proc_end(&p, "netns: nothing lost, nothing half there, no write failed");
+    wires_close(&w);
+    return rc;
+}
