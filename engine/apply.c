@@ -6,6 +6,9 @@
  * Not here: whether a delta may be applied already (db_replicate.c), one row (apply_row.c). */
 #include "apply_internal.h"
 
+#include <stddef.h>
+#include <string.h>
+
 #include "base/log.h"
 #include "db_fork.h"
 #include "base/mem.h"
@@ -282,23 +285,20 @@ static void applying_free(struct applying *a)
 /* All but the memory is as new: a commit of one row would spend more on malloc than on merging. */
 static void make_spare(struct applying *a)
 {
-    struct applying kept = {.tables = a->tables, .row = a->row, .old = a->old, .record = a->record, .hashed = a->hashed, .entry = a->entry,
-                            .encoded = a->encoded, .top = {.key = a->top.key}, .past = a->past, .scratch = a->scratch, .last_state = a->last_state};
-    kept.ops.bytes = a->ops.bytes;
     kv_bulk_abort(a->ops.bulk);
-    if (a->change_cap <= APPLY_KEPT_COUNT) {
-        kept.changes = a->changes;
-        kept.change_cap = a->change_cap;
-    } else {
+    if (a->change_cap > APPLY_KEPT_COUNT) {
         mem_free(a->changes);
+        a->changes = NULL;
+        a->change_cap = 0;
     }
-    if (a->ops.cap <= APPLY_KEPT_COUNT) {
-        kept.ops.ops = a->ops.ops;
-        kept.ops.cap = a->ops.cap;
-    } else {
+    if (a->ops.cap > APPLY_KEPT_COUNT) {
         mem_free(a->ops.ops);
+        a->ops.ops = NULL;
+        a->ops.cap = 0;
     }
-    *a = kept;
+    memset(a, 0, offsetof(struct applying, last_state));
+    a->ops = (struct apply_ops){.ops = a->ops.ops, .cap = a->ops.cap, .bytes = a->ops.bytes};
+    kv_top_forget(&a->top);
     struct buf *bufs[] = {&a->old, &a->record, &a->hashed, &a->entry, &a->encoded, &a->top.key, &a->past, &a->scratch};
     struct arena *arenas[] = {&a->ops.bytes, &a->tables, &a->row};
     for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++)

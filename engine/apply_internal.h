@@ -23,31 +23,24 @@ struct applying {
     struct apply_in in;
     bool prepared;
     struct row_writer writer;
-    struct apply_ops ops;
     kv_snap *snap;
     struct catalog *fresh;       /* made on the way; NULL: d->catalog is still right */
     const struct catalog *catalog;
     kv_own *system;              /* merged system rows, laid over the snapshot; NULL: none touched */
-    struct hash_change *changes;
-    size_t change_count, change_cap, at_table; /* at_table: of the present table */
+    size_t change_count, at_table; /* of changes; that of the present table */
     const struct table_def *t;
     uint32_t *map;               /* the delta's column -> record column; NULL: the same */
     bool plain;                  /* the table is the user's, its columns' ids ascend, none is a COUNTER: row_hash_plain */
     uint32_t *ends;              /* plain: room for apply_values.ends */
-    struct kv_top top;           /* as of snap */
     tree_id last_tree;
-    struct arena tables, row;    /* per delta; per row */
-    struct buf old, record, hashed, entry, encoded;
     hlc_stamp newest;            /* of all that was applied before: what is stamped later is late for no row */
     bool settings, closings, forks; /* one was changed */
     hlc_stamp past_from;         /* older history is not written */
-    struct buf past, scratch;
     kv_past *past_reader;        /* of past_table; NULL: none */
     tree_id past_table;
     struct value *old_values, *values;
     uint64_t rows;
     uint64_t conflicts, swept;   /* rows of SYS_CONFLICTS that it writes, and lets go */
-    struct table_state *last_state; /* looked up last, maybe by an earlier apply */
     struct orphan_notes *notes;  /* apply_orphans.c's; NULL: none */
     struct catalog *links_were;  /* the catalog before foreign keys changed, a reference; NULL: they did not */
     bool links_out, links_in;    /* the present table references, is referenced */
@@ -61,6 +54,14 @@ struct applying {
     struct claim_notes *claim_notes; /* apply_claims.c's; NULL: none */
     struct catalog *claims_were; /* the catalog before constraints changed, a reference; NULL: they did not */
     struct err *err;
+    /* From here on memory that the next apply takes over; what is before it begins with zeros. */
+    struct table_state *last_state; /* looked up last, maybe by an earlier apply */
+    struct apply_ops ops;        /* of it only memory */
+    struct hash_change *changes;
+    size_t change_cap;
+    struct arena tables, row;    /* per delta; per row */
+    struct kv_top top;           /* as of snap */
+    struct buf old, record, hashed, entry, encoded, past, scratch;
 };
 
 /* QUARTET_CORRUPT with the delta's number and the table's name. */

@@ -110,11 +110,38 @@ static void make_room(struct kv *s)
     }
 }
 
+/* Readers want to know the greatest key of a tree. Failing to find it is no failure of the writer. A bulk that is under way may have put keys already. */
+static void find_top(struct kv *s, tree_id tree)
+{
+    struct kv_range all = {.hi_open = true};
+    struct kv_want want = {.keys = true, .records = true, .dead = true, .reverse = true};
+    struct kv_rows rows = {0};
+    struct err err = ERR_INIT;
+    kv_snap *snap = NULL;
+    kv_iter *it = NULL;
+    quartet_status rc = s->bulks == 0 ? kv_snapshot_latest(s, &snap, &err) : QUARTET_BUSY;
+    if (rc == QUARTET_OK)
+        rc = kv_iter_open(snap, NULL, tree, &all, &want, &it, &err);
+    if (rc == QUARTET_OK)
+        rc = kv_iter_next(it, 1, &rows, &err);
+    if (rc == QUARTET_OK)
+        kv_tops_know(&s->tops, tree, rows.n > 0 ? rows.keys[0] : slice_of(NULL, 0), s->applied);
+    else
+        kv_tops_give_up(&s->tops);
+    kv_iter_close(it);
+    kv_release(snap);
+}
+
 quartet_status kv_apply(kv *s, const struct kv_op *ops, size_t n, apply_no at, struct err *err)
 {
     QASSERT(at > s->applied);
     if (kv_buffer_bytes(s->active->buffer) >= s->buffer_bytes || s->run_waits)
         make_room(s);
+    tree_id wanted = atomic_load_explicit(&s->tops.wanted, memory_order_relaxed);
+    if (wanted != 0)
+        find_top(s, wanted);
+    for (size_t i = 0; i < n; i++)
+        kv_tops_raise(&s->tops, ops[i].tree, ops[i].key);
     kv_buffer *b = s->active->buffer;
     size_t done;
     quartet_status rc = kv_buffer_put_many(b, ops, n, at, &done, err);

@@ -108,6 +108,7 @@ quartet_status kv_bulk_begin(kv *s, kv_bulk **out, struct err *err)
     if (b == NULL)
         return err_nomem(err);
     b->store = s;
+    s->bulks++;
     struct kv_run_place place = place_of(s, s->buffer_bytes);
     place.stay = true;
     quartet_status rc = kv_run_writer_new(&place, &b->writer, err);
@@ -123,6 +124,7 @@ quartet_status kv_bulk_begin(kv *s, kv_bulk **out, struct err *err)
 
 quartet_status kv_bulk_put(kv_bulk *b, tree_id tree, struct slice key, struct slice record, struct err *err)
 {
+    kv_tops_raise(&b->store->tops, tree, key);
     struct buf *to = kv_behind_fill(b->behind);
     uint8_t *p = buf_reserve(to, BULK_HEAD_BYTES + key.n + record.n);
     if (p != NULL) {
@@ -270,6 +272,7 @@ void kv_bulk_abort(kv_bulk *b)
 {
     if (b == NULL)
         return;
+    b->store->bulks--;
     kv_behind_free(b->behind); /* before what its thread works on */
     kv_run_writer_free(b->writer);
     kv_sort_free(b->loose);

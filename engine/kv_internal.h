@@ -9,6 +9,7 @@
 #include "kv.h"
 #include "kv_base.h"
 #include "kv_journal.h"
+#include "kv_tops.h"
 
 #define KV_FROZEN_MAX 3u /* a writer that would freeze one more waits for the flusher */
 #define KV_RETIRED_MAX KV_FROZEN_MAX
@@ -64,6 +65,8 @@ struct kv {
     _Atomic uint64_t *verified; /* KV_VERIFIED_SLOTS marks of blocks whose checksum was looked at; NULL: trusted */
 
     apply_no applied;             /* the writer's */
+    struct kv_tops tops;          /* changed by the writer */
+    uint32_t bulks;               /* the writer's: begun and not ended */
     bool run_waits;               /* likewise: without a thread, a run is to be flushed */
     struct kv_layer *settle;      /* likewise: a run whose checkpoint is one from before it, with a reference; NULL: none */
     struct kv_layer *active;      /* likewise: view->layers[0], which the flusher leaves in place when it replaces the view */

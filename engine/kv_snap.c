@@ -180,6 +180,8 @@ static quartet_status locate(kv_snap *snap, const struct kv_overlay *over, tree_
         if (rc != QUARTET_OK || found)
             return rc != QUARTET_OK || record->p != NULL ? rc : QUARTET_NOTFOUND;
     }
+    if (kv_tops_above(&snap->store->tops, tree, key, snap->at))
+        return QUARTET_NOTFOUND;
     for (uint32_t i = 0; i < snap->view->count; i++) {
         const struct kv_layer *l = snap->view->layers[i];
         bool found;
@@ -203,6 +205,8 @@ static quartet_status locate(kv_snap *snap, const struct kv_overlay *over, tree_
     bool exact = false;
     if (snap->block.p != NULL && !block_find(&snap->block, key, row, &exact))
         return err_set(err, QUARTET_CORRUPT, "%s: damaged block: keys", snap->store->name);
+    if (!exact)
+        kv_tops_missed(&snap->store->tops, tree);
     return exact ? QUARTET_OK : QUARTET_NOTFOUND;
 }
 

@@ -291,7 +291,7 @@ quartet_status kv_overlay_start(struct kv_overlay_walk *w, const struct kv_overl
 {
     uint32_t runs = kv_spill_runs(over->spill);
     *w = (struct kv_overlay_walk){0};
-    w->walks = mem_zalloc(runs + 1u, sizeof *w->walks);
+    w->walks = runs == 0 ? &w->one : mem_zalloc(runs + 1u, sizeof *w->walks);
     if (w->walks == NULL)
         return err_nomem(err);
     if (over->own != NULL)
@@ -306,7 +306,8 @@ void kv_overlay_end(struct kv_overlay_walk *w)
     kv_blend_end(&w->blend);
     for (uint32_t i = 0; i < w->count; i++)
         kv_walk_deinit(&w->walks[i]);
-    mem_free(w->walks);
+    if (w->walks != &w->one)
+        mem_free(w->walks);
     *w = (struct kv_overlay_walk){0};
 }
 

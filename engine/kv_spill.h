@@ -26,9 +26,10 @@ void kv_spill_walk(const kv_spill *set, uint32_t run, apply_no through, struct k
 void kv_spill_hold(kv_spill *set);
 void kv_spill_drop(kv_spill *set); /* NULL is allowed */
 
-/* Everything of an overlay in key order: {0}, start, look at blend.at, next, ..., end. */
+/* Everything of an overlay in key order: {0}, start, look at blend.at, next, ..., end. Stays where it was started. */
 struct kv_overlay_walk {
-    struct kv_walk *walks;
+    struct kv_walk *walks; /* &one, or owned */
+    struct kv_walk one;    /* where nothing went to disk: COMMIT of a small transaction calls for no memory */
     uint32_t count;
     struct kv_blend blend;
 };

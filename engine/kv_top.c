@@ -8,6 +8,13 @@ void kv_top_deinit(struct kv_top *top)
     buf_deinit(&top->key);
 }
 
+void kv_top_forget(struct kv_top *top)
+{
+    top->tree = 0;
+    top->misses = 0;
+    top->known = top->empty = false;
+}
+
 bool kv_top_above(const struct kv_top *top, tree_id tree, struct slice key)
 {
     return top->tree == tree && top->known && (top->empty || slice_cmp(key, slice_of(top->key.data, top->key.len)) > 0);

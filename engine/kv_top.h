@@ -11,6 +11,7 @@ struct kv_top { /* {0}: nothing is known. Of one tree at a time */
     struct buf key;
 };
 void kv_top_deinit(struct kv_top *top);
+void kv_top_forget(struct kv_top *top); /* but keep the memory */
 /* Nothing of the tree can be there under this key, dead or alive. */
 bool kv_top_above(const struct kv_top *top, tree_id tree, struct slice key);
 /* A key of the tree was not there. After a few of them the greatest is looked for. */

@@ -207,7 +207,7 @@ static void sink(struct kv_blend *b, uint32_t i)
 quartet_status kv_blend_start(struct kv_blend *b, struct kv_walk *walks, uint32_t count, bool every, tree_id tree, struct slice key, struct err *err)
 {
     *b = (struct kv_blend){.walks = walks, .every = every};
-    b->heap = mem_zalloc(count + 1u, sizeof *b->heap);
+    b->heap = count < sizeof b->few / sizeof b->few[0] ? b->few : mem_zalloc(count + 1u, sizeof *b->heap);
     if (b->heap == NULL)
         return err_nomem(err);
     for (uint32_t i = 0; i < count; i++) {
@@ -272,6 +272,7 @@ quartet_status kv_blend_next(struct kv_blend *b, struct err *err)
 
 void kv_blend_end(struct kv_blend *b)
 {
-    mem_free(b->heap);
+    if (b->heap != b->few)
+        mem_free(b->heap);
     *b = (struct kv_blend){0};
 }

@@ -38,7 +38,8 @@ void kv_walk_deinit(struct kv_walk *w);
  * step over it. The walks are the caller's. */
 struct kv_blend {
     struct kv_walk *walks;
-    uint32_t *heap; /* of those that are not at their end; owned */
+    uint32_t *heap; /* of those that are not at their end: few[], or owned */
+    uint32_t few[8]; /* so a blend stays where it was started */
     uint32_t count;
     bool every;
     const struct kv_walk *at; /* NULL: the end */

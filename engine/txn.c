@@ -5,6 +5,7 @@
  * Not here: validation and COMMIT (txn_commit.c), rows (table_read.c, table_write.c). */
 #include "txn_internal.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -66,17 +67,17 @@ static void memory_free(txn *t)
 /* All but the memory is as new. */
 static void make_spare(txn *t)
 {
-    txn kept = {.own = t->own, .own_cap = t->own_cap, .spare_writes = t->writes != NULL ? t->writes : t->spare_writes, .read_bytes = t->read_bytes,
-                .taken = t->taken, .taken_cap = t->taken_cap, .top = {.key = t->top.key}, .key = t->key, .entry = t->entry, .fold = t->fold, .record = t->record, .meta = t->meta, .fresh = t->fresh, .scratch = t->scratch};
-    if (t->read_cap <= TXN_SPARE_READS) {
-        kept.reads = t->reads;
-        kept.read_cap = t->read_cap;
-    } else {
-        mem_free(t->reads);
-    }
-    if (t->writes != NULL)
+    if (t->writes != NULL) {
         kv_own_recycle(t->writes);
-    *t = kept;
+        t->spare_writes = t->writes;
+    }
+    if (t->read_cap > TXN_SPARE_READS) {
+        mem_free(t->reads);
+        t->reads = NULL;
+        t->read_cap = 0;
+    }
+    memset(t, 0, offsetof(txn, own));
+    kv_top_forget(&t->top);
     struct buf *all[] = {&t->read_bytes, &t->key, &t->entry, &t->fold, &t->record, &t->meta, &t->fresh, &t->top.key};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         buf_recycle(all[i], TXN_SPARE_BYTES);

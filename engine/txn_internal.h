@@ -36,10 +36,7 @@ struct txn {
     kv_snap *snap;
     apply_no snap_at;
     struct catalog *base, *catalog; /* at the beginning; with own DDL */
-    struct own_catalog *own;
-    uint32_t own_count, own_cap;
     kv_own *writes;      /* NULL until the first */
-    kv_own *spare_writes; /* an empty one, for then */
     kv_own *pouring;     /* older than those: on the way to disk, not changed any more; NULL: none */
     kv_spilling *spilling; /* the thread that is at it; NULL: none, and where there is something to pour it failed */
     kv_spill *spill;     /* earlier ones that went to disk; NULL: none */
@@ -55,20 +52,23 @@ struct txn {
     uint32_t ordinal;    /* of hidden keys */
     struct buf *randoms;   /* what txn_random gave, kept by the connection; NULL: not kept */
     size_t random_at;      /* given so far */
-    struct buf read_bytes;
-    struct read_range *reads;
-    uint32_t read_count, read_cap;
     bool reads_unneeded; /* a lone SELECT: nothing will be validated */
     bool reads_whole;    /* too many: whole trees are remembered */
-    struct taken_keys *taken;
-    uint32_t taken_count, taken_cap;
-    struct kv_top top;   /* as of the snapshot */
-    struct buf key, entry, fold, record, meta, fresh; /* scratch of table_write.c and index.c */
-    struct arena scratch; /* within one call of table_*.c */
     uint64_t *share_until_ns;      /* a statement that lacks a share of a COUNTER waits for other nodes until then; 0 until it waits first; NULL: it does not wait */
     uint32_t share_timeout_ms;     /* from its first wait on */
     const int *share_interrupted;  /* unless this says so; NULL: nobody can */
     hlc_stamp committed; /* set by txn_commit_stamped */
+    uint32_t own_count, read_count, taken_count;
+    /* From here on memory that the next transaction takes over; what is before it begins with zeros. */
+    struct own_catalog *own;
+    uint32_t own_cap, read_cap, taken_cap;
+    kv_own *spare_writes; /* an empty one, for when the first write comes */
+    struct read_range *reads;
+    struct taken_keys *taken;
+    struct kv_top top;   /* as of the snapshot */
+    struct buf read_bytes;
+    struct buf key, entry, fold, record, meta, fresh; /* scratch of table_write.c and index.c */
+    struct arena scratch; /* within one call of table_*.c */
 };
 
 /* What the transaction wrote, for a scan. Waits until what is on its way to disk is there. */
