@@ -10,6 +10,11 @@ struct quartet_node {
     node *n;
 };
 
+void quartet_log(int level, int json)
+{
+    env_posix_set_log(level < 0 ? 0 : level, json != 0);
+}
+
 int quartet_cluster_init(const char *dir, int nodes, const char *const *addresses, const char *const *http, char **errmsg)
 {
     struct err err = ERR_INIT;

@@ -494,6 +494,12 @@ bool commit_log_is_trimmed(const commit_log *log)
     return log->segment_count > 0 && log->segments[0]->number > 1;
 }
 
+void commit_log_syncs(commit_log *log, uint64_t *count, uint64_t *ns)
+{
+    *count = atomic_load_explicit(&log->syncs, memory_order_relaxed);
+    *ns = atomic_load_explicit(&log->syncs_ns, memory_order_relaxed);
+}
+
 uint64_t commit_log_bytes(commit_log *log)
 {
     uint64_t n = 0;

@@ -66,5 +66,6 @@ quartet_status commit_log_trim(commit_log *log, log_pos before, struct err *err)
 log_pos commit_log_start(commit_log *log); /* all records that begin at or after it are kept */
 bool commit_log_is_trimmed(const commit_log *log); /* its beginning has gone: without a base it tells not all */
 uint64_t commit_log_bytes(commit_log *log); /* held on disk */
+void commit_log_syncs(commit_log *log, uint64_t *count, uint64_t *ns); /* of its segments since it was opened, and how long they took */
 
 #endif

@@ -398,7 +398,12 @@ void db_stats(db *d, struct db_stats *out)
                              .remote_rows = atomic_load(&d->remote_rows), .rows_written = atomic_load(&d->rows_written)};
     kv_stats(d->store, &out->kv);
     out->log_bytes = commit_log_bytes(d->log);
+    out->commit_us = atomic_load(&d->commit_us);
+    for (uint32_t i = 0; i < DB_COMMIT_BUCKETS; i++)
+        out->commit_buckets[i] = atomic_load(&d->commit_buckets[i]);
+    commit_log_syncs(d->log, &out->syncs, &out->sync_ns);
     pthread_mutex_lock(&d->commit_lock);
+    out->conflicts = d->conflicts_counted ? d->conflicts_kept : 0;
     out->held_batches = d->held_count;
     out->keys_twice = atomic_load(&d->keys_twice);
     out->apply_no = d->applied_no;

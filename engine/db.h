@@ -105,7 +105,13 @@ quartet_status db_table_hashes(db *d, void (*each)(void *arg, const struct table
 /* Called (from any thread, outside locks) whenever something became durable that db_seal would sign, and when a delta was applied. */
 void db_on_commit(db *d, void (*notify)(void *arg), void *arg);
 
+/* Of commits with synchronous = 'full': how many took at most DB_COMMIT_BOUNDS_US[i] microseconds; the last counts the rest. */
+#define DB_COMMIT_BUCKETS 14u
+extern const uint32_t DB_COMMIT_BOUNDS_US[DB_COMMIT_BUCKETS - 1];
 struct db_stats {
+    uint64_t commit_buckets[DB_COMMIT_BUCKETS], commit_us; /* and all of it */
+    uint64_t syncs, sync_ns;  /* of the log */
+    uint64_t conflicts;       /* rows of quartet_conflicts; 0 until they were counted */
     uint64_t commits, remote_deltas, remote_rows, rows_written, log_bytes, held_batches, apply_no;
     struct kv_stats kv;
     hlc_stamp last_stamp;

@@ -233,6 +233,7 @@ struct db {
     atomic_uint_fast64_t hidden_none_from; /* as broken_none_from */
     struct db_marking marking;
     struct claim_tests *claim_tests;       /* claim.c's; under commit_lock */
+    atomic_uint_fast64_t commit_buckets[DB_COMMIT_BUCKETS], commit_us;
     atomic_uint_fast64_t commits, remote_deltas, remote_rows, rows_written, stats_epoch;
 };
 

@@ -50,6 +50,7 @@ struct commit_log {
     _Atomic uint64_t written;
     bool writing, syncing;    /* a thread is at it, without the lock */
     uint64_t sync_to;         /* syncing: what it will make durable */
+    _Atomic uint64_t syncs, syncs_ns;/* of segments; what they took */
     uint32_t rounds;          /* syncs begun */
     _Atomic uint32_t round;   /* syncs ended, to sleep on; in the lock */
     uint32_t waiters;         /* who came for a sync and is in no round yet */

@@ -384,7 +384,10 @@ quartet_status log_stream_sync(struct commit_log *log, uint64_t from, uint64_t t
         struct segment *s = pin(log, number);
         if (s == NULL)
             continue;
+        uint64_t began = log->env->ops->mono_ns(log->env);
         rc = log->env->ops->sync(s->file, err);
+        atomic_fetch_add_explicit(&log->syncs_ns, log->env->ops->mono_ns(log->env) - began, memory_order_relaxed);
+        atomic_fetch_add_explicit(&log->syncs, 1, memory_order_relaxed);
         unpin(log, s);
     }
     return rc;

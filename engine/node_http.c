@@ -11,6 +11,51 @@ static void put_metric(struct buf *out, const char *name, const char *kind, cons
     buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %.17g\n", name, help, name, kind, name, value);
 }
 
+static void put_head(struct buf *out, const char *name, const char *kind, const char *help)
+{
+    buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind);
+}
+
+static void put_latency(struct buf *out, const struct db_stats *s)
+{
+    uint64_t sum = 0;
+    put_head(out, "quartet_commit_seconds", "histogram", "commits with synchronous = full, from COMMIT to the disk");
+    for (uint32_t i = 0; i < DB_COMMIT_BUCKETS; i++) {
+        sum += s->commit_buckets[i];
+        if (i + 1 < DB_COMMIT_BUCKETS)
+            buf_printf(out, "quartet_commit_seconds_bucket{le=\"%g\"} %llu\n", (double)DB_COMMIT_BOUNDS_US[i] / 1e6, (unsigned long long)sum);
+    }
+    buf_printf(out, "quartet_commit_seconds_bucket{le=\"+Inf\"} %llu\nquartet_commit_seconds_sum %.6f\nquartet_commit_seconds_count %llu\n", (unsigned long long)sum,
+               (double)s->commit_us / 1e6, (unsigned long long)sum);
+}
+
+/* How far each peer is behind this node, as it last said; and when its tables were last compared with ours. */
+static void put_lag(struct node *n, struct buf *out, const struct server_view *view, const struct node_alarm_figures *alarm)
+{
+    struct err err = ERR_INIT;
+    struct idvec ours = {0};
+    struct buf applied = {0};
+    uint64_t now_ms = n->env->ops->mono_ns(n->env) / 1000000u;
+    bool known = db_vectors(n->d, &applied, NULL, &err) == QUARTET_OK;
+    struct bytes_in in = bytes_in(applied.data, applied.len);
+    known = known && idvec_decode(&in, &ours, &err) == QUARTET_OK;
+    for (int what = 0; what < 3; what++) {
+        static const char *const names[] = {"quartet_peer_lag_deltas", "quartet_peer_lag_seconds", "quartet_peer_compared_seconds_ago"};
+        static const char *const help[] = {"transactions of ours that the peer has not applied", "the same by their stamps", "since its tables were compared with ours"};
+        put_head(out, names[what], "gauge", help[what]);
+        for (uint32_t i = 0; known && i < view->count; i++) {
+            const struct server_peer_view *p = &view->peers[i];
+            if (p->self || p->gossip.status_at_us == 0 || (what == 2 && alarm->compared_ms[p->slot] == 0))
+                continue;
+            struct node_lag lag = node_lag_of(&ours, &p->gossip.status.applied);
+            double value = what == 0 ? (double)lag.deltas : what == 1 ? (double)lag.ms / 1e3 : (double)(now_ms - alarm->compared_ms[p->slot]) / 1e3;
+            buf_printf(out, "%s{slot=\"%u\"} %.9g\n", names[what], (unsigned)p->slot, value);
+        }
+    }
+    idvec_deinit(&ours);
+    buf_deinit(&applied);
+}
+
 static void put_peers(struct buf *out, const struct server_view *view)
 {
     static const struct {
@@ -58,6 +103,11 @@ static void put_metrics(struct node *n, struct buf *out)
     put_metric(out, "quartet_pinned_base_bytes", "gauge", "of the base kept for snapshots", (double)s.kv.pinned_base_bytes);
     put_metric(out, "quartet_snapshots_too_old_total", "counter", "snapshots that pinned too much", (double)s.kv.too_old);
     put_metric(out, "quartet_left_behind", "gauge", "1 where no member's log holds what this node lacks: it takes no writes", db_is_behind(n->d));
+    put_latency(out, &s);
+    put_metric(out, "quartet_log_syncs_total", "counter", "fdatasync calls of the log", (double)s.syncs);
+    put_metric(out, "quartet_log_sync_seconds_total", "counter", "time that they took", (double)s.sync_ns / 1e9);
+    put_metric(out, "quartet_conflicts", "gauge", "rows of quartet_conflicts", (double)s.conflicts);
+    put_metric(out, "quartet_applied_total", "counter", "transactions applied, own and others'", (double)s.apply_no);
     struct node_alarm_figures alarm = node_alarm_figures(&n->gossip);
     put_metric(out, "quartet_diverged_tables", "gauge", "tables that differ from those of a member that knows the same transactions", alarm.tables);
     put_metric(out, "quartet_hash_comparisons_total", "counter", "comparisons of all tables with a member", (double)alarm.compared);
@@ -69,7 +119,11 @@ static void put_metrics(struct node *n, struct buf *out)
     put_metric(out, "quartet_batches_refused_total", "counter", "batches refused", (double)view.counters.batches_refused);
     put_metric(out, "quartet_batches_pushed_total", "counter", "batches pushed to peers", (double)view.counters.batches_pushed);
     put_metric(out, "quartet_pulls_sent_total", "counter", "requests for missing batches", (double)view.counters.pulls_sent);
+    put_metric(out, "quartet_gossip_bytes_in_total", "counter", "received from peers", (double)view.counters.bytes_in);
+    put_metric(out, "quartet_gossip_bytes_out_total", "counter", "sent to peers", (double)view.counters.bytes_out);
+    put_metric(out, "quartet_pushes_dropped_total", "counter", "batches that a slow peer pulls later", (double)view.counters.pushes_dropped);
     put_peers(out, &view);
+    put_lag(n, out, &view, &alarm);
     server_view_deinit(&view);
 }
 

@@ -53,6 +53,11 @@ void node_wake(void *node); /* there is news: for the worker and for who waits *
 void node_session_host(struct node *n, struct session_host *out);
 /* node_show.c: the hooks of conn.h. */
 void node_hooks(struct node *n, struct conn_node_hooks *out);
+struct node_lag {
+    uint64_t deltas, ms; /* ms: of stamps */
+};
+/* What `theirs` lacks of `ours`. */
+struct node_lag node_lag_of(const struct idvec *ours, const struct idvec *theirs);
 /* "0/1f3a:12 1/99b2:7": slot, start of the incarnation, number; sorted by chain identity, so equal vectors read alike. */
 void node_vector_text(struct buf *out, const struct idvec *v);
 /* node_http.c */

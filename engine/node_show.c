@@ -17,15 +17,9 @@ void node_vector_text(struct buf *out, const struct idvec *v)
                    (unsigned long long)(v->e[i].chain.incarnation >> 48), (unsigned long long)v->e[i].number);
 }
 
-struct lag {
-    uint64_t deltas;
-    uint64_t ms;
-};
-
-/* What `theirs` lacks of `ours`. */
-static struct lag lag_of(const struct idvec *ours, const struct idvec *theirs)
+struct node_lag node_lag_of(const struct idvec *ours, const struct idvec *theirs)
 {
-    struct lag lag = {0};
+    struct node_lag lag = {0};
     for (uint32_t i = 0; i < ours->count; i++) {
         const struct idvec_entry *e = idvec_find(theirs, ours->e[i].chain);
         uint64_t number = e != NULL ? e->number : 0;
@@ -81,7 +75,7 @@ static quartet_status one_line(const struct server_peer_view *p, const char *sta
     if (rc == QUARTET_OK)
         rc = text_value(a, &text, &row[2], err);
     if (rc == QUARTET_OK && known) {
-        struct lag lag = lag_of(&own->applied, &s->applied);
+        struct node_lag lag = node_lag_of(&own->applied, &s->applied);
         node_vector_text(&text, &s->applied);
         rc = text_value(a, &text, &row[3], err);
         row[4] = value_int((int64_t)lag.deltas);

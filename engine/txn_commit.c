@@ -554,6 +554,17 @@ void txn_commit_free_spare(db *d)
     d->spare_commit = NULL;
 }
 
+const uint32_t DB_COMMIT_BOUNDS_US[DB_COMMIT_BUCKETS - 1] = {50, 100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 1000000};
+
+static void count_latency(db *d, uint64_t us)
+{
+    uint32_t i = 0;
+    while (i < DB_COMMIT_BUCKETS - 1 && us > DB_COMMIT_BOUNDS_US[i])
+        i++;
+    atomic_fetch_add_explicit(&d->commit_buckets[i], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&d->commit_us, us, memory_order_relaxed);
+}
+
 quartet_status txn_commit_stamped(txn *t, hlc_stamp *stamp, struct err *err)
 {
     db *d = t->d;
@@ -572,6 +583,7 @@ quartet_status txn_commit_stamped(txn *t, hlc_stamp *stamp, struct err *err)
         txn_rollback(t);
         return rc;
     }
+    uint64_t began = mode == LOG_SYNC_FULL ? d->env->ops->mono_ns(d->env) : 0; /* what is faster than a disk is not worth two looks at a clock */
     if (!t->exclusive)
         pthread_mutex_lock(&d->commit_lock);
     commit_begin(&c);
@@ -590,6 +602,8 @@ quartet_status txn_commit_stamped(txn *t, hlc_stamp *stamp, struct err *err)
     }
     *stamp = c.stamp;
     atomic_fetch_add(&d->commits, 1);
+    if (mode == LOG_SYNC_FULL)
+        count_latency(d, (d->env->ops->mono_ns(d->env) - began) / 1000u);
     if (kv_published(d->store) < no) /* whoever synced for many has shown them all */
         db_pending_done(d, no);
     db_trim_due(d);

@@ -165,6 +165,10 @@ struct quartet_cluster_change {
 };
 QUARTET_API int quartet_cluster_change(const char *dir, const struct quartet_cluster_change *change, int *slot, uint64_t *epoch, char **errmsg);
 
+/* The log of the whole process, on standard error: from this level on (0 debug, 1 info, 2 warnings, 3 errors), as text or, with json 1, as one JSON object a line with
+ * "time", "level", "component" and "text". Before anything else of the library is called; 1 and text unless it was. */
+QUARTET_API void quartet_log(int level, int json);
+
 struct quartet_node_config {
     uint32_t size;            /* sizeof(struct quartet_node_config): lets later versions add fields */
     const char *keys;         /* directory with node.key and member.qm; NULL: the database's own directory + "/keys" */

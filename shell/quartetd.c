@@ -13,6 +13,7 @@
 
 #include "doctor.h"
 #include "members.h"
+#include "notify.h"
 #include "quartet.h"
 
 #define EXIT_USAGE 64
@@ -33,7 +34,8 @@ static void usage(FILE *out)
           "       quartetd doctor [--dir DIR/SLOT] [URL]\n"
           "           looks at nodes, links, clocks, versions and hashes, and with --dir at this machine's disk, keys and limits; says what to do.\n"
           "       quartetd --dir DIR/SLOT [--backup-dir DIR] [--buffer-bytes N] [--snapshot-bytes N]\n"
-          "                [--log-bytes-min N] [--log-bytes-max N] [--log-archive DIR] [--die-with-parent]\n"
+          "                [--log-bytes-min N] [--log-bytes-max N] [--log-archive DIR] [--log-format text|json]\n"
+          "                [--log-level debug|info|warn|error] [--die-with-parent]\n"
           "           runs the node until SIGINT or SIGTERM. With --backup-dir clients may say BACKUP TO 'NAME', which makes\n"
           "           DIR/NAME on this machine; without it they may not. --buffer-bytes (67108864): of the write buffer in memory;\n"
           "           --snapshot-bytes (4294967296): what open transactions may hold before the oldest one fails. The log is kept\n"
@@ -124,10 +126,13 @@ static int run_init(int argc, char **argv)
 enum { ENDED, FAILED, REOPEN };
 
 /* Wait for a signal to end, without a handler that could miss one, or until the node has taken another member's state. */
-static int wait_for_end(const sigset_t *set, quartet_node *node)
+static int wait_for_end(const sigset_t *set, quartet_db *db, quartet_node *node)
 {
     const struct timespec look = {.tv_nsec = 100000000};
     while (!quartet_node_wants_reopen(node)) {
+        /* It takes the lock that every commit takes: where that hangs nothing is told, and systemd starts the node anew. A full disk or a failed sync are no reason. */
+        if (notify_is_due() && quartet_exec(db, "SHOW STATUS", NULL, NULL, NULL) == QUARTET_OK)
+            notify_tell("WATCHDOG=1");
         int sig = sigtimedwait(set, NULL, &look);
         if (sig == SIGINT || sig == SIGTERM)
             return ENDED;
@@ -186,7 +191,9 @@ static int run_once(const char *dir, const struct quartet_node_config *config, c
         printf("ready %s\n", quartet_where(db));
     *told = true;
     fflush(stdout);
-    how = wait_for_end(set, node);
+    notify_tell("READY=1\nSTATUS=serves");
+    how = wait_for_end(set, db, node);
+    notify_tell(how == REOPEN ? "STATUS=starts anew with another membership or state" : "STOPPING=1");
 done:
     if (quartet_node_stop(node) != QUARTET_OK || quartet_close(db) != QUARTET_OK) {
         fprintf(stderr, "quartetd: the node did not stop cleanly; the log brings everything back at the next start\n");
@@ -214,6 +221,15 @@ static int run_node(const char *dir, const struct quartet_node_config *config, c
     return how == ENDED ? 0 : 1;
 }
 
+static int parse_level(const char *text)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error"};
+    for (int i = 0; i < 4; i++)
+        if (strcmp(text, levels[i]) == 0)
+            return i;
+    return -1;
+}
+
 int main(int argc, char **argv)
 {
     if (argc >= 2 && strcmp(argv[1], "init") == 0)
@@ -228,6 +244,7 @@ int main(int argc, char **argv)
     struct quartet_node_config config = {.size = sizeof config};
     struct limit_options limits = {0};
     long bytes = 0;
+    int level = 1, json = 0;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--backup-dir") == 0 && i + 1 < argc) {
             config.backups = argv[++i];
@@ -245,6 +262,10 @@ int main(int argc, char **argv)
             i++;
         } else if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc) {
             dir = argv[++i];
+        } else if (strcmp(argv[i], "--log-format") == 0 && i + 1 < argc && (strcmp(argv[i + 1], "text") == 0 || strcmp(argv[i + 1], "json") == 0)) {
+            json = argv[++i][0] == 'j';
+        } else if (strcmp(argv[i], "--log-level") == 0 && i + 1 < argc && (level = parse_level(argv[i + 1])) >= 0) {
+            i++;
         } else if (strcmp(argv[i], "--die-with-parent") == 0) {
             /* Test clusters must not outlive who started them, even where that was killed. */
             if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0) {
@@ -263,5 +284,7 @@ int main(int argc, char **argv)
         usage(stderr);
         return EXIT_USAGE;
     }
+    quartet_log(level, json);
+    notify_begin();
     return run_node(dir, &config, &limits);
 }
