@@ -82,7 +82,8 @@ until_ok 20 well || fail "the node does not come back: $(cat "$tmp/status")"
 grep -q "^Type=notify" "$source/docs/example/quartetd@.service" || fail "the unit"
 if command -v systemd-analyze >/dev/null; then
     sed "s|/usr/local/bin/quartetd|$bin/quartetd|; s|^User=.*|User=root|" "$source/docs/example/quartetd@.service" >"$tmp/quartetd@.service"
-    systemd-analyze verify "$tmp/quartetd@.service" >"$tmp/out" 2>&1 || grep -q "quartetd@.service:" "$tmp/out" && fail "the unit: $(cat "$tmp/out")"
+    systemd-analyze verify "$tmp/quartetd@.service" >"$tmp/out" 2>&1 # units of the machine's own may be wrong
+    grep -q "quartetd@.service:" "$tmp/out" && fail "the unit: $(cat "$tmp/out")"
 else
     echo "  systemd-analyze is not installed: the unit was not looked at"
 fi
