@@ -127,6 +127,8 @@ quartet_status ops_put_copy(struct apply_ops *o, tree_id tree, struct slice key,
 static quartet_status entry(struct apply_ops *o, const struct table_def *t, const struct index_def *ix, struct slice key, const struct value *values,
                             bool put, struct buf *scratch, struct err *err)
 {
+    if (!index_holds(ix, values))
+        return QUARTET_OK;
     quartet_status rc = index_key(t, ix, values, key, scratch, err);
     if (rc == QUARTET_LIMIT) { /* a value that another node could write without this index: the row stays out of it on every node alike */
         err_clear(err);
@@ -146,7 +148,7 @@ quartet_status apply_entries(struct apply_ops *o, const struct table_def *t, str
     quartet_status rc = QUARTET_OK;
     for (uint32_t i = 0; i < t->index_count && rc == QUARTET_OK; i++) {
         const struct index_def *ix = &t->indexes[i];
-        bool same = old != NULL && fresh != NULL;
+        bool same = old != NULL && fresh != NULL && index_holds(ix, old) == index_holds(ix, fresh);
         for (uint32_t k = 0; k < ix->column_count && same; k++)
             same = value_identical(&old[ix->columns[k]], &fresh[ix->columns[k]]);
         if (same)

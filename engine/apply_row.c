@@ -6,6 +6,7 @@
 #include "apply_internal.h"
 #include "base/mem.h"
 #include "base/plant.h"
+#include "derived.h"
 #include "json.h"
 
 struct hash_change *apply_change_of(struct applying *a, tree_id id)
@@ -165,6 +166,8 @@ static quartet_status put_inserted(struct applying *a, struct slice key, const s
         quartet_status rc = decode_key_into(a, key, a->values);
         for (uint32_t i = 0; i < t->rows.count; i++)
             a->values[t->record_columns[i]] = i >= op->write_count ? t->rows.columns[i].missing : shown != NULL ? shown[i] : op->writes[i].value;
+        if (rc == QUARTET_OK && t->derived_count > 0)
+            rc = derived_fill(t, a->values, &a->row, a->err);
         if (rc == QUARTET_OK)
             rc = apply_entries(&a->ops, t, key, NULL, a->values, &a->entry, a->err);
         if (rc == QUARTET_OK && noted)
@@ -248,7 +251,8 @@ static quartet_status show(struct applying *a, const struct row *row, struct sli
         return arena_fail(&a->row, a->err);
     for (uint32_t i = 0; i < t->rows.count; i++)
         out[t->record_columns[i]] = shown[i];
-    return decode_key_into(a, key, out);
+    quartet_status rc = decode_key_into(a, key, out);
+    return rc == QUARTET_OK && t->derived_count > 0 ? derived_fill(t, out, &a->row, a->err) : rc;
 }
 static quartet_status put_row(struct applying *a, const struct row *row, struct slice key, struct past_change *past)
 {

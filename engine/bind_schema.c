@@ -183,7 +183,7 @@ static quartet_status table_constraints(struct rows *r)
         if (!t->hidden_key)
             rc = one_constraint(r, t, "PRIMARY", "PRIMARY KEY");
         for (uint32_t k = 0; k < t->index_count && rc == QUARTET_OK; k++)
-            if (t->indexes[k].unique)
+            if (t->indexes[k].unique && t->indexes[k].where == INDEX_WHOLE)
                 rc = one_constraint(r, t, t->indexes[k].name, "UNIQUE");
         for (uint32_t k = 0; k < t->foreign_key_count && rc == QUARTET_OK; k++)
             rc = one_constraint(r, t, named(r, t->foreign_keys[k].name, t, "foreign", k), "FOREIGN KEY");
@@ -218,7 +218,7 @@ static quartet_status key_column_usage(struct rows *r)
         for (uint32_t k = 0; k < t->key_count && rc == QUARTET_OK && !t->hidden_key; k++)
             rc = key_column(r, t, "PRIMARY", t->key_columns[k], k, NULL, NULL);
         for (uint32_t k = 0; k < t->index_count; k++)
-            for (uint32_t c = 0; t->indexes[k].unique && c < t->indexes[k].column_count && rc == QUARTET_OK; c++)
+            for (uint32_t c = 0; t->indexes[k].unique && t->indexes[k].where == INDEX_WHOLE && c < t->indexes[k].column_count && rc == QUARTET_OK; c++)
                 rc = key_column(r, t, t->indexes[k].name, t->indexes[k].columns[c], c, NULL, NULL);
         for (uint32_t k = 0; k < t->foreign_key_count; k++) {
             const struct foreign_key_def *f = &t->foreign_keys[k];
@@ -252,14 +252,16 @@ static quartet_status statistics(struct rows *r)
     for (uint32_t i = 0; rc == QUARTET_OK && (t = next_table(r, &i)) != NULL;) {
         for (uint32_t k = 0; k < t->key_count && rc == QUARTET_OK && !t->hidden_key; k++) {
             struct value c[] = {text("def"), text("main"), text(t->name), value_int(0), text("PRIMARY"), value_int(k + 1),
-                                text(t->columns[t->key_columns[k]].name), text(t->keys[k].desc ? "D" : "A")};
+                                text(t->columns[t->key_columns[k]].name), text(t->keys[k].desc ? "D" : "A"), text(NULL), text(NULL)};
             rc = add(r, c);
         }
         for (uint32_t k = 0; k < t->index_count; k++)
             for (uint32_t n = 0; n < t->indexes[k].column_count && rc == QUARTET_OK; n++) {
                 const struct index_def *ix = &t->indexes[k];
+                bool expression = ix->columns[n] >= t->visible_count;
                 struct value c[] = {text("def"), text("main"), text(t->name), value_int(!ix->unique), text(ix->name), value_int(n + 1),
-                                    text(t->columns[ix->columns[n]].name), text(ix->keys[n].desc ? "D" : "A")};
+                                    text(expression ? NULL : t->columns[ix->columns[n]].name), text(ix->keys[n].desc ? "D" : "A"),
+                                    text(expression ? t->columns[ix->columns[n]].name : NULL), text(ix->where != INDEX_WHOLE ? t->columns[ix->where].name : NULL)};
                 rc = add(r, c);
             }
     }
@@ -300,7 +302,7 @@ static const struct {
     {"referential_constraints", referential_constraints,
      {"constraint_catalog", "constraint_schema", "constraint_name", "match_option", "update_rule", "delete_rule", "table_name", "referenced_table_name"}},
     {"statistics", statistics,
-     {"table_catalog", "table_schema", "table_name", "#non_unique", "index_name", "#seq_in_index", "column_name", "collation"}},
+     {"table_catalog", "table_schema", "table_name", "#non_unique", "index_name", "#seq_in_index", "column_name", "collation", "expression", "filter_condition"}},
     {"triggers", triggers,
      {"trigger_catalog", "trigger_schema", "trigger_name", "event_manipulation", "event_object_table", "action_timing", "action_orientation",
       "action_statement"}},

@@ -3,6 +3,7 @@
  * Invariants: by_id and by_name are sorted; a catalog never changes after catalog_new; it owns one reference on each of its boxes.
  * Not here: how tables are made from their SQL (catalog_table.c) and found in the store (catalog_read.c). */
 #include "catalog_build.h"
+#include "derived.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -257,7 +258,7 @@ static quartet_status decode(const struct table_def *t, struct slice key, const 
         else if (!value_decode(&in, v))
             return err_set(err, QUARTET_CORRUPT, "damaged record in table %s", t->name);
     }
-    return QUARTET_OK;
+    return t->derived_count > 0 ? derived_fill(t, values, a, err) : QUARTET_OK;
 }
 
 quartet_status table_decode(const struct table_def *t, struct slice key, struct slice record, struct value *values, struct arena *a, bool *live,

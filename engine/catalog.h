@@ -32,6 +32,7 @@ struct column_def {
     bool is_boolean;        /* BOOLEAN: an INTEGER that is 0 or 1 */
     bool not_null;
     bool nocase;            /* COLLATE NOCASE */
+    bool derived;           /* computed from the others (derived.h): in no key and no record, and never written */
     uint8_t kind;           /* enum row_kind */
     bool over_lww;          /* ALTER TABLE made it so: a register above the plain one, which merges on and gives the base value */
     uint8_t kind_claimed;   /* what ALTER TABLE makes of it once every member has acknowledged that (kind_settle.c); ROW_LWW: nothing */
@@ -43,6 +44,8 @@ struct column_def {
     const struct ast_expr *default_expr; /* or NULL */
 };
 
+#define INDEX_WHOLE UINT32_MAX
+
 struct index_def {
     const char *name;
     tree_id id;
@@ -51,8 +54,17 @@ struct index_def {
     uint32_t column_count;
     const uint32_t *columns;    /* positions in table_def.columns */
     const struct key_column *keys; /* encoding of each */
+    uint32_t where;             /* the derived column that is true for rows that have an entry; INDEX_WHOLE: all have */
 };
 /* An index entry's key: the indexed columns, then the row's whole primary key bytes; its record is empty. */
+
+struct expr;
+struct derived_def { /* derived.h */
+    uint32_t column;         /* position in table_def.columns */
+    const struct expr *expr; /* its columns are the table's, by position; NULL: it names what is not there any longer, and is NULL in all rows */
+    const uint32_t *reads;   /* columns that it is computed from, by way of derived ones too; they themselves are not derived */
+    uint32_t read_count;
+};
 
 struct check_def {
     const char *name; /* or NULL */
@@ -87,7 +99,9 @@ struct table_def {
     tree_id id;
     const char *sql;          /* canonical CREATE TABLE */
     uint32_t column_count, visible_count;
-    const struct column_def *columns; /* those from visible_count on were dropped: nameless, they keep their place in records */
+    const struct column_def *columns; /* those from visible_count on were dropped: nameless, they keep their place in records; behind them stand the expressions of indexes */
+    uint32_t derived_count;
+    const struct derived_def *derived; /* in an order in which they can be computed */
     bool hidden_key;          /* no PRIMARY KEY declared: key is (stamp, incarnation, ordinal), 20 bytes big-endian */
     bool rowid_key;           /* INTEGER PRIMARY KEY: a NULL is assigned */
     uint32_t key_count;
@@ -108,6 +122,7 @@ struct table_def {
     uint32_t trigger_count;
     const struct trigger_def *triggers; /* in the order in which they were created */
     bool updates_win;         /* to those who write now; rows.updates_win: or it once was so */
+    const char *problem;      /* why the newest index that is not there, or generated column that is NULL, is so; NULL: all is there */
     bool claims_kind;         /* some column's kind_claimed is set */
     bool bounded;             /* a column that is there has a bound */
     bool is_system;           /* quartet_...: read-only to users */

@@ -155,6 +155,7 @@ void catalog_rename(const char *text, const char *(*name)(void *arg, const char 
 /* The columns of its own table that a constraint, or an index, names; in place. What a FOREIGN KEY references is left. */
 void catalog_rename_columns(struct ast_orders *columns, const char *(*name)(void *arg, const char *name), void *arg);
 quartet_status catalog_rename_constraint(struct ast_constraint *c, const char *(*name)(void *arg, const char *name), void *arg, struct arena *a, struct err *err);
+quartet_status catalog_rename_index(struct ast_create_index *c, const char *(*name)(void *arg, const char *name), void *arg, struct arena *a, struct err *err);
 /* Stored definitions of what came after CREATE TABLE call columns "#" and their id. No column can be named so. */
 bool catalog_column_id(const char *name, uint32_t *id);
 quartet_status table_box_new(const struct table_source *source, struct table_box **out, struct err *err);

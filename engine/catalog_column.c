@@ -299,7 +299,7 @@ quartet_status build_record(struct build *b, uint32_t base)
     if (rows == NULL || columns == NULL || ids == NULL || placed == NULL)
         return build_nomem(b);
     for (uint32_t i = 0; i < base; i++)
-        if (b->columns[b->place[i]].key_at < 0)
+        if (b->columns[b->place[i]].key_at < 0 && !b->columns[b->place[i]].derived)
             columns[n++] = i;
     for (uint32_t k = base; k < t->column_count; k++) { /* few: the smallest order that is left */
         uint32_t best = UINT32_MAX;
@@ -307,7 +307,8 @@ quartet_status build_record(struct build *b, uint32_t base)
             if (!placed[i] && (best == UINT32_MAX || b->src->added[i - base].order < b->src->added[best - base].order))
                 best = i;
         placed[best] = true;
-        columns[n++] = best;
+        if (!b->columns[b->place[best]].derived)
+            columns[n++] = best;
     }
     for (uint32_t i = 0; i < n; i++) {
         uint32_t at = columns[i];

@@ -238,16 +238,31 @@ static quartet_status unite_checks(struct build *b)
     return QUARTET_OK;
 }
 
+/* Its columns, and what its expressions and its WHERE are computed from. */
+static void unite_index(struct build *b, const struct index_def *ix, uint32_t *at)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < b->t->column_count; i++) {
+        bool reads = ix->where != INDEX_WHOLE && derived_reads(b->t, ix->where, i);
+        for (uint32_t k = 0; k < ix->column_count; k++)
+            reads |= derived_reads(b->t, ix->columns[k], i);
+        if (reads)
+            at[n++] = i;
+    }
+    unite(b, at, n);
+}
+
 quartet_status build_together(struct build *b)
 {
     struct table_def *t = b->t;
     uint16_t *together = arena_zalloc(b->a, t->rows.count + 1u, sizeof *together);
+    uint32_t *at = arena_zalloc(b->a, t->column_count + 1u, sizeof *at);
     uint32_t *size = arena_zalloc(b->a, t->column_count + 1u, sizeof *size);
-    if (together == NULL || size == NULL)
+    if (together == NULL || size == NULL || at == NULL)
         return build_nomem(b);
     for (uint32_t i = 0; i < t->index_count; i++)
         if (b->indexes[i].unique)
-            unite(b, b->indexes[i].columns, b->indexes[i].column_count);
+            unite_index(b, &b->indexes[i], at);
     for (uint32_t i = 0; i < t->foreign_key_count; i++)
         unite(b, b->fks[i].columns, b->fks[i].column_count);
     quartet_status rc = unite_checks(b);

@@ -44,7 +44,7 @@ static bool find_key(struct fk_link *l, const uint32_t *columns, uint32_t n)
     }
     for (uint32_t i = 0; i < p->index_count; i++) {
         const struct index_def *ix = &p->indexes[i];
-        if (ix->unique && ix->column_count == n && begins_with(ix->columns, n, columns, n) && (l->key == NULL || ix->id < l->key->id))
+        if (ix->unique && ix->where == INDEX_WHOLE && ix->column_count == n && begins_with(ix->columns, n, columns, n) && (l->key == NULL || ix->id < l->key->id))
             l->key = ix;
     }
     if (l->key == NULL)
@@ -75,7 +75,7 @@ static void find_index(struct fk_link *l)
 {
     const struct table_def *c = l->child;
     for (uint32_t i = 0; i < c->index_count && l->index == NULL; i++)
-        if (begins_with(c->indexes[i].columns, c->indexes[i].column_count, l->columns, l->count))
+        if (c->indexes[i].where == INDEX_WHOLE && begins_with(c->indexes[i].columns, c->indexes[i].column_count, l->columns, l->count))
             l->index = &c->indexes[i];
     if (!c->hidden_key && begins_with(c->key_columns, c->key_count, l->columns, l->count))
         l->index = NULL; /* the rows themselves stand in that order */

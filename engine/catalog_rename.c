@@ -112,6 +112,24 @@ quartet_status catalog_rename_constraint(struct ast_constraint *c, const char *(
     return rc;
 }
 
+quartet_status catalog_rename_index(struct ast_create_index *c, const char *(*name)(void *, const char *), void *arg, struct arena *a, struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    catalog_rename_columns(&c->columns, name, arg);
+    for (uint32_t i = 0; i < c->columns.count && rc == QUARTET_OK; i++) {
+        struct ast_constraint as = {.kind = AST_CONSTRAINT_CHECK, .check = c->columns.item[i].expr};
+        if (as.check->kind == AST_EXPR_COLUMN)
+            continue;
+        rc = catalog_rename_constraint(&as, name, arg, a, err);
+        c->columns.item[i].expr = as.check;
+    }
+    struct ast_constraint where = {.kind = AST_CONSTRAINT_CHECK, .check = c->where};
+    if (rc == QUARTET_OK)
+        rc = catalog_rename_constraint(&where, name, arg, a, err);
+    c->where = where.check;
+    return rc;
+}
+
 bool catalog_column_id(const char *name, uint32_t *id)
 {
     char *end;

@@ -42,28 +42,6 @@ static tree_id implied_index_id(tree_id table, const char *kind, const struct co
     return id < SYS_TREES_END ? id + SYS_TREES_END : id;
 }
 
-static struct key_column key_of(const struct column_def *c, bool desc)
-{
-    struct key_column k = {.type = c->type, .desc = desc};
-    switch (c->type) {
-    case VALUE_INTEGER: case VALUE_DATE: case VALUE_TIME: case VALUE_TIMESTAMP: k.kind = KEY_INT; break;
-    case VALUE_REAL: k.kind = KEY_REAL; break;
-    case VALUE_TEXT: case VALUE_BLOB: case VALUE_JSON: k.kind = KEY_BYTES; break;
-    case VALUE_UUID: k.kind = KEY_UUID; break;
-    case VALUE_DECIMAL:
-        if (c->precision > 0) {
-            k.kind = KEY_DECIMAL;
-            k.scale = c->scale;
-            break;
-        } /* any scale: only the general form orders them */
-        k.kind = KEY_ANY;
-        k.type = VALUE_NULL;
-        break;
-    default: k.kind = KEY_ANY; k.type = VALUE_NULL;
-    }
-    return k;
-}
-
 quartet_status build_parse(struct build *b, const char *sql, struct ast_stmt **out)
 {
     size_t consumed;
@@ -84,61 +62,12 @@ int32_t build_column_called(const struct build *b, const char *name, bool origin
     return -1;
 }
 
-static quartet_status constraint_columns(struct build *b, const struct ast_constraint *c, int32_t own, bool original, uint32_t **at, uint32_t *n,
-                                         bool **desc)
-{
-    *n = own >= 0 ? 1 : c->columns.count;
-    *at = arena_zalloc(b->a, *n + 1u, sizeof **at);
-    *desc = arena_zalloc(b->a, *n + 1u, sizeof **desc);
-    if (*at == NULL || *desc == NULL)
-        return build_nomem(b);
-    if (own >= 0) {
-        (*at)[0] = (uint32_t)own;
-        (*desc)[0] = c->key_dir == AST_SORT_DESC;
-        return QUARTET_OK;
-    }
-    for (uint32_t i = 0; i < *n; i++) {
-        const struct ast_expr *e = c->columns.item[i].expr;
-        while (e->kind == AST_EXPR_COLLATE)
-            e = e->u.collate.value;
-        if (e->kind != AST_EXPR_COLUMN)
-            return err_set_at(b->err, QUARTET_ERROR, e->offset, "only plain columns can stand here");
-        const char *name = e->u.column->name.text;
-        int32_t k = build_column_called(b, name, original);
-        if (k >= 0)
-            e->u.column->name.text = b->columns[k].name; /* what SHOW CREATE TABLE prints */
-        if (k < 0)
-            return err_set_at(b->err, QUARTET_ERROR, e->offset, "no such column: %s", name);
-        for (uint32_t j = 0; j < i; j++)
-            if ((*at)[j] == (uint32_t)k)
-                return err_set_at(b->err, QUARTET_ERROR, e->offset, "column %s stands twice in a key", name);
-        if (b->columns[k].kind != ROW_LWW)
-            return err_set_at(b->err, QUARTET_ERROR, e->offset, "the %s column %s can be in no key and no index", kind_name(b->columns[k].kind), name);
-        (*at)[i] = (uint32_t)k;
-        (*desc)[i] = c->columns.item[i].dir == AST_SORT_DESC;
-    }
-    return QUARTET_OK;
-}
-
-static quartet_status index_fill(struct build *b, struct index_def *ix, const uint32_t *at, const bool *desc, uint32_t n)
-{
-    struct key_column *keys = arena_zalloc(b->a, n + 1u, sizeof *keys);
-    if (keys == NULL)
-        return build_nomem(b);
-    for (uint32_t i = 0; i < n; i++)
-        keys[i] = key_of(&b->columns[at[i]], desc[i]);
-    ix->keys = keys;
-    ix->columns = at;
-    ix->column_count = n;
-    return QUARTET_OK;
-}
-
 /* UNIQUE and INDEX in the table's own definition. */
 static quartet_status build_implied(struct build *b, const struct ast_constraint *c, int32_t own)
 {
     uint32_t *at, n;
     bool *desc;
-    quartet_status rc = constraint_columns(b, c, own, true, &at, &n, &desc);
+    quartet_status rc = build_key_columns(b, c, NULL, own, true, &at, &n, &desc);
     if (rc != QUARTET_OK)
         return rc;
     bool unique = c->kind == AST_CONSTRAINT_UNIQUE;
@@ -152,12 +81,12 @@ static quartet_status build_implied(struct build *b, const struct ast_constraint
     if (is_key)
         return QUARTET_OK; /* the primary key is unique anyway */
     struct index_def *ix = &b->indexes[b->t->index_count];
-    *ix = (struct index_def){.id = id, .unique = unique, .implied = true, .name = c->name.text};
+    *ix = (struct index_def){.id = id, .unique = unique, .implied = true, .name = c->name.text, .columns = at, .column_count = n, .where = INDEX_WHOLE};
     if (ix->name == NULL)
         ix->name = arena_printf(b->a, "%s_%s_%u", b->src->name, unique ? "unique" : "index", b->t->index_count + 1);
     if (ix->name == NULL)
         return build_nomem(b);
-    rc = index_fill(b, ix, at, desc, n);
+    rc = build_keys(b, at, desc, n, &ix->keys);
     if (rc == QUARTET_OK)
         b->t->index_count++;
     return rc;
@@ -202,7 +131,7 @@ const char *build_now_called(void *build, const char *name)
 }
 
 /* A CHECK of CREATE TABLE says the names that columns had there; one of a column that was added or changed that column's own name, and others by id. */
-static const char *new_name(void *arg, const char *name)
+const char *build_new_name(void *arg, const char *name)
 {
     struct build *b = arg;
     uint32_t own = b->at_column;
@@ -227,7 +156,7 @@ static quartet_status build_check(struct build *b, struct ast_constraint *c)
     struct check_def *k = &b->checks[b->t->check_count];
     struct buf text = {0};
     b->missed = false;
-    quartet_status rc = b->present ? QUARTET_OK : catalog_rename_constraint(c, new_name, b, b->a, b->err);
+    quartet_status rc = b->present ? QUARTET_OK : catalog_rename_constraint(c, build_new_name, b, b->a, b->err);
     if (rc == QUARTET_OK && b->missed) /* it names a column that another node dropped: it went with that */
         c->check = NULL;
     if (rc != QUARTET_OK || c->check == NULL)
@@ -285,7 +214,9 @@ static quartet_status build_foreign_key(struct build *b, struct ast_constraint *
     for (uint32_t i = 0; i < r->columns.count; i++)
         parent[i] = r->columns.item[i].text;
     for (uint32_t i = 0; i < n; i++)
-        if (b->columns[at[i]].kind != ROW_LWW)
+        if (b->columns[at[i]].derived)
+            return err_set_at(b->err, QUARTET_ERROR, c->offset, "the generated column %s can be in no foreign key", b->columns[at[i]].name);
+        else if (b->columns[at[i]].kind != ROW_LWW)
             return err_set_at(b->err, QUARTET_ERROR, c->offset, "the %s column %s can be in no foreign key", kind_name(b->columns[at[i]].kind),
                               b->columns[at[i]].name);
     *f = (struct foreign_key_def){.name = c->name.text, .parent = r->table.name.text, .column_count = n, .columns = at,
@@ -304,14 +235,16 @@ static quartet_status build_primary(struct build *b)
     }
     uint32_t *at, n;
     bool *desc;
-    quartet_status rc = constraint_columns(b, b->primary, b->primary_column, true, &at, &n, &desc);
+    quartet_status rc = build_key_columns(b, b->primary, NULL, b->primary_column, true, &at, &n, &desc);
     if (rc != QUARTET_OK)
         return rc;
-    struct key_column *keys = arena_zalloc(b->a, n + 1u, sizeof *keys);
-    if (keys == NULL)
-        return build_nomem(b);
+    rc = build_keys(b, at, desc, n, &t->keys);
+    if (rc != QUARTET_OK)
+        return rc;
     for (uint32_t i = 0; i < n; i++) {
         struct column_def *c = &b->columns[at[i]];
+        if (c->derived)
+            return err_set_at(b->err, QUARTET_ERROR, b->primary->offset, "the generated column %s cannot be in the primary key", c->name);
         if (c->kind != ROW_LWW)
             return err_set_at(b->err, QUARTET_ERROR, b->primary->offset, "the %s column %s cannot be in the primary key", kind_name(c->kind), c->name);
         if (c->nocase)
@@ -319,49 +252,13 @@ static quartet_status build_primary(struct build *b)
                               "column %s: a primary key compares bytes; declare COLLATE NOCASE with UNIQUE instead", c->name);
         c->key_at = (int32_t)i;
         c->not_null = true;
-        keys[i] = key_of(c, desc[i]);
     }
     t->key_count = n;
     t->key_columns = at;
-    t->keys = keys;
     t->rowid_key = n == 1 && b->columns[at[0]].type == VALUE_INTEGER && !b->columns[at[0]].is_boolean && !desc[0];
     if (t->rowid_key)
         b->columns[at[0]].not_null = false; /* a NULL is assigned */
     return QUARTET_OK;
-}
-
-static quartet_status build_created_index(struct build *b, const struct table_index *src)
-{
-    struct ast_stmt *stmt;
-    quartet_status rc = build_parse(b, src->sql, &stmt);
-    if (rc != QUARTET_OK)
-        return rc;
-    if (stmt->kind != AST_STMT_CREATE_INDEX)
-        return err_set(b->err, QUARTET_CORRUPT, "index %s: its definition is no CREATE INDEX", src->name);
-    const struct ast_create_index *ast = stmt->u.create_index;
-    if (ast->where != NULL)
-        return err_set_at(b->err, QUARTET_ERROR, ast->where->offset, "an index with WHERE is not supported by this version");
-    struct ast_constraint as = {.kind = AST_CONSTRAINT_INDEX, .columns = ast->columns};
-    uint32_t *at, n;
-    bool *desc;
-    b->missed = false;
-    catalog_rename_columns(&as.columns, build_now_called, b);
-    rc = constraint_columns(b, &as, -1, false, &at, &n, &desc);
-    /* Made while another node dropped the column, or gave it a kind, or dropped the table, which only another birth of it outlived: there is nothing to index. */
-    if (rc == QUARTET_ERROR && (b->missed || b->src->override_count > 0 || b->src->kind_count > 0)) {
-        err_clear(b->err);
-        return QUARTET_OK;
-    }
-    if (rc != QUARTET_OK)
-        return rc;
-    struct index_def *ix = &b->indexes[b->t->index_count];
-    *ix = (struct index_def){.id = src->id, .unique = ast->unique, .name = arena_strndup(b->a, src->name, strlen(src->name))};
-    if (ix->name == NULL)
-        return build_nomem(b);
-    rc = index_fill(b, ix, at, desc, n);
-    if (rc == QUARTET_OK)
-        b->t->index_count++;
-    return rc;
 }
 
 /* Calls `each` for every constraint of one kind, the columns' own first. */
@@ -429,16 +326,17 @@ static quartet_status build_key_indexes(struct build *b)
         const struct foreign_key_def *f = &b->fks[k];
         bool held = !b->t->hidden_key && begins_with(b->t->key_columns, b->t->key_count, f->columns, f->column_count);
         for (uint32_t i = 0; i < b->t->index_count && !held; i++)
-            held = begins_with(b->indexes[i].columns, b->indexes[i].column_count, f->columns, f->column_count);
+            held = b->indexes[i].where == INDEX_WHOLE && begins_with(b->indexes[i].columns, b->indexes[i].column_count, f->columns, f->column_count);
         if (held)
             continue;
         struct index_def *ix = &b->indexes[b->t->index_count];
         bool *desc = arena_zalloc(b->a, f->column_count + 1u, sizeof *desc);
-        *ix = (struct index_def){.id = implied_index_id(b->src->id, "foreign", b->columns, f->columns, f->column_count), .implied = true};
+        *ix = (struct index_def){.id = implied_index_id(b->src->id, "foreign", b->columns, f->columns, f->column_count), .implied = true,
+                                 .columns = f->columns, .column_count = f->column_count, .where = INDEX_WHOLE};
         ix->name = arena_printf(b->a, "%s_foreign_%u", b->src->name, k + 1);
         if (desc == NULL || ix->name == NULL)
             return build_nomem(b);
-        quartet_status rc = index_fill(b, ix, f->columns, desc, f->column_count);
+        quartet_status rc = build_keys(b, f->columns, desc, f->column_count, &ix->keys);
         if (rc != QUARTET_OK)
             return rc;
         b->t->index_count++;
@@ -541,6 +439,10 @@ static quartet_status build_table(struct build *b)
     if (rc == QUARTET_OK)
         rc = build_record(b, base);
     if (rc == QUARTET_OK)
+        rc = build_generated(b);
+    if (rc == QUARTET_OK)
+        rc = build_indexes_begin(b);
+    if (rc == QUARTET_OK)
         rc = build_together_begin(b);
     if (rc != QUARTET_OK)
         return rc;
@@ -554,7 +456,7 @@ static quartet_status build_table(struct build *b)
     t->indexes = b->indexes;
     rc = each_constraint(b, build_constraint);
     for (uint32_t i = 0; i < b->src->index_count && rc == QUARTET_OK; i++)
-        rc = build_created_index(b, &b->src->indexes[i]);
+        rc = build_created_index(b, i);
     if (rc == QUARTET_OK)
         rc = build_key_indexes(b);
     if (rc == QUARTET_OK)

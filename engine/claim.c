@@ -319,7 +319,7 @@ quartet_status claim_row_read(struct claim_view *v, const struct table_def *t, s
 
 quartet_status claim_value(const struct table_def *t, const struct index_def *ix, const struct value *values, struct slice key, struct buf *out, bool *none, struct err *err)
 {
-    *none = index_has_null(ix, values);
+    *none = !index_claims(ix, values);
     if (*none)
         return QUARTET_OK;
     quartet_status rc = index_key(t, ix, values, key, out, err);

@@ -172,10 +172,15 @@ static struct value index_text(struct arena *a, const struct table_def *t, const
     ast_print_name(t->name, &text);
     for (uint32_t i = 0; i < ix->column_count; i++) {
         buf_str(&text, i == 0 ? " (" : ", ");
-        ast_print_name(t->columns[ix->columns[i]].name, &text);
+        if (ix->columns[i] < t->visible_count)
+            ast_print_name(t->columns[ix->columns[i]].name, &text);
+        else
+            buf_printf(&text, "(%s)", t->columns[ix->columns[i]].name); /* an expression */
         buf_str(&text, ix->keys[i].desc ? " DESC" : "");
     }
     buf_str(&text, ")");
+    if (ix->where != INDEX_WHOLE)
+        buf_printf(&text, " WHERE %s", t->columns[ix->where].name);
     buf_u8(&text, 0);
     struct value v = text.failed ? VALUE_NULL_INIT : text_of(a, (const char *)text.data);
     buf_deinit(&text);

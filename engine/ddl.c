@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "ddl_as.h"
 #include "ddl_internal.h"
+#include "derived.h"
 #include "parser/parse.h"
 #include "plan_check.h"
 #include "table_internal.h"
@@ -310,6 +311,19 @@ static quartet_status index_name(struct ddl *x, struct ast_create_index *c)
     return c->name.name.text == NULL ? err_nomem(x->err) : QUARTET_OK;
 }
 
+/* What its expressions are computed from: plain columns that stay so. */
+static quartet_status check_index(struct ddl *x, const struct table_def *t, const struct index_def *ix)
+{
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; i <= ix->column_count && rc == QUARTET_OK; i++)
+        for (uint32_t at = 0; at < t->visible_count && rc == QUARTET_OK; at++) {
+            uint32_t column = i < ix->column_count ? ix->columns[i] : ix->where;
+            if (column != INDEX_WHOLE && column != at && derived_reads(t, column, at))
+                rc = ddl_check_key_column(x, t, t->columns[at].name, 0);
+        }
+    return rc;
+}
+
 static quartet_status create_index(struct ddl *x, const struct ast_stmt *stmt)
 {
     struct ast_create_index c = *stmt->u.create_index;
@@ -355,12 +369,19 @@ static quartet_status create_index(struct ddl *x, const struct ast_stmt *stmt)
         return rc;
     }
     t = catalog_table_by_id(x->t->catalog, table_id);
+    bool made = false;
     for (uint32_t i = 0; i < t->index_count && rc == QUARTET_OK; i++)
         if (t->indexes[i].id == id) {
+            made = true;
+            rc = check_index(x, t, &t->indexes[i]);
+            if (rc == QUARTET_OK)
+    
             rc = index_fill_own(x->t, t, &t->indexes[i], x->err);
             if (rc == QUARTET_OK)
                 rc = warn(x, t, &t->indexes[i]);
         }
+    if (rc == QUARTET_OK && !made)
+        rc = err_set(x->err, QUARTET_ERROR, "index %s cannot be made: %s", c.name.name.text, t->problem != NULL ? t->problem : "a column of it went meanwhile");
     return rc;
 }
 

@@ -8,6 +8,7 @@
 #include <xxhash.h>
 
 #include "base/mem.h"
+#include "derived.h"
 #include "ddl_internal.h"
 #include "exec.h"
 #include "kind.h"
@@ -56,7 +57,7 @@ quartet_status ddl_by_id(struct ddl *x, const struct table_def *t, const char *s
     if (rc != QUARTET_OK)
         return rc;
     if (stmt->kind == AST_STMT_CREATE_INDEX) {
-        catalog_rename_columns(&stmt->u.create_index->columns, id_of, &b);
+        rc = catalog_rename_index(stmt->u.create_index, id_of, &b, x->a, x->err);
     } else {
         QASSERT(stmt->kind == AST_STMT_ALTER_TABLE && stmt->u.alter->action_count == 1);
         rc = catalog_rename_constraint(stmt->u.alter->action[0].constraint, id_of, &b, x->a, x->err);
@@ -315,6 +316,15 @@ static bool names_column(const uint32_t *columns, uint32_t n, uint32_t at)
     return found;
 }
 
+/* As a column of the index, or in an expression of it. */
+static bool index_names(const struct table_def *t, const struct index_def *ix, uint32_t at)
+{
+    bool found = ix->where != INDEX_WHOLE && derived_reads(t, ix->where, at);
+    for (uint32_t i = 0; i < ix->column_count; i++)
+        found |= derived_reads(t, ix->columns[i], at);
+    return found;
+}
+
 /* What stands in the way of dropping a column, or of giving it a kind; NULL: nothing. */
 static const char *needs_column(struct ddl *x, const struct table_def *t, uint32_t at)
 {
@@ -326,7 +336,7 @@ static const char *needs_column(struct ddl *x, const struct table_def *t, uint32
         if (names_column(t->foreign_keys[i].columns, t->foreign_keys[i].column_count, at))
             return arena_printf(x->a, "a FOREIGN KEY to %s holds it", t->foreign_keys[i].parent);
     for (uint32_t i = 0; i < t->index_count; i++)
-        if (names_column(t->indexes[i].columns, t->indexes[i].column_count, at))
+        if (index_names(t, &t->indexes[i], at))
             return arena_printf(x->a, "index %s holds it", t->indexes[i].name);
     for (uint32_t i = 0; i < t->check_count; i++) {
         struct renaming r = {.from = name, .to = ""};

@@ -88,7 +88,7 @@ static quartet_status set_back(struct xbacktrack *x, struct slice key, struct er
     uint32_t n = 0;
     for (uint32_t i = 0; i < t->column_count; i++) {
         const struct column_def *c = &t->columns[i];
-        if (c->key_at >= 0 || value_identical(&x->old[i], &x->now[i]))
+        if (c->key_at >= 0 || c->derived || value_identical(&x->old[i], &x->now[i]))
             continue;
         struct table_write *w = &x->writes[n++];
         *w = (struct table_write){.column = i, .op = back_op(c->kind), .value = x->old[i]};

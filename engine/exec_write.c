@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "derived.h"
 #include "kind.h"
 
 quartet_status write_open(struct xnode *x, struct err *err)
@@ -101,6 +102,11 @@ quartet_status write_check(struct xwrite *w, struct err *err)
 {
     const struct pwrite *p = w->x.p->u.write;
     const struct table_def *t = p->table;
+    if (t->derived_count > 0) {
+        quartet_status rc = derived_fill_new(t, w->values, &w->scratch, err);
+        if (rc != QUARTET_OK)
+            return rc;
+    }
     for (uint32_t i = 0; i < t->column_count; i++) {
         const struct column_def *c = &t->columns[i];
         bool assigned = t->rowid_key && c->key_at >= 0;

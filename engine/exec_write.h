@@ -52,6 +52,7 @@ void write_close(struct xnode *x);
 struct batch write_row_batch(struct xwrite *w, uint32_t n);
 quartet_status write_convert(struct xwrite *w, uint32_t column, struct value *v,
                              struct err *err);                 /* to the column's type */
+/* Also computes the derived columns of the row. */
 quartet_status write_check(struct xwrite *w, struct err *err); /* NOT NULL and CHECK of w->values */
 quartet_status write_return(struct xwrite *w, struct err *err); /* a row of RETURNING */
 /* Set a column of w->values from w->old; *out is the write. */

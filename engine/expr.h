@@ -123,6 +123,7 @@ bool expr_is_const(const struct expr *e);     /* EXPR_CONST */
 bool expr_is_invariant(const struct expr *e); /* no columns: one value for all rows of one run (constants, parameters, outer columns, now();
                                                * not random(), not correlated subqueries) */
 bool expr_equal(const struct expr *a, const struct expr *b); /* the same tree: for GROUP BY and for common parts; false with random() or subqueries */
+bool expr_equal_from(const struct expr *a, const struct expr *b, uint32_t first); /* the same where column n of a is column first + n of b */
 /* Call visit for e and all below it, parents first; where it returns false the walk stops and returns false. Does not enter subqueries' plans. */
 bool expr_walk(const struct expr *e, bool (*visit)(void *arg, const struct expr *e), void *arg);
 /* A deep copy. map (may be NULL) is asked for every node first: a tree it returns stands instead of the node (taken as it is). */

@@ -46,6 +46,11 @@ static bool same_type(const struct type_decl *a, const struct type_decl *b)
 
 bool expr_equal(const struct expr *a, const struct expr *b)
 {
+    return expr_equal_from(a, b, 0);
+}
+
+bool expr_equal_from(const struct expr *a, const struct expr *b, uint32_t first)
+{
     uint8_t flags = EXPR_NEGATED | EXPR_NOCASE;
     if (a->op != b->op || (a->flags & flags) != (b->flags & flags) || a->arg_count != b->arg_count || is_volatile(a) || is_subquery(a))
         return false;
@@ -55,7 +60,7 @@ bool expr_equal(const struct expr *a, const struct expr *b)
             return false;
         break;
     case EXPR_COLUMN:
-        if (a->u.column != b->u.column)
+        if (a->u.column + first != b->u.column)
             return false;
         break;
     case EXPR_OUTER:
@@ -83,7 +88,7 @@ bool expr_equal(const struct expr *a, const struct expr *b)
         break;
     }
     for (uint32_t k = 0; k < a->arg_count; k++)
-        if (!expr_equal(a->args[k], b->args[k]))
+        if (!expr_equal_from(a->args[k], b->args[k], first))
             return false;
     return true;
 }

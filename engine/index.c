@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "collate.h"
 #include "table_internal.h"
+#include "types.h"
 
 void index_put_column(const struct table_def *t, const struct index_def *ix, uint32_t i, const struct value *v, struct buf *out, struct buf *fold)
 {
@@ -43,12 +44,17 @@ quartet_status index_key(const struct table_def *t, const struct index_def *ix, 
     return QUARTET_OK;
 }
 
-bool index_has_null(const struct index_def *ix, const struct value *values)
+bool index_holds(const struct index_def *ix, const struct value *values)
+{
+    return ix->where == INDEX_WHOLE || types_truth(&values[ix->where]) == 1;
+}
+
+bool index_claims(const struct index_def *ix, const struct value *values)
 {
     for (uint32_t i = 0; i < ix->column_count; i++)
         if (values[ix->columns[i]].type == VALUE_NULL)
-            return true;
-    return false;
+            return false;
+    return index_holds(ix, values);
 }
 
 size_t index_prefix(const struct index_def *ix, struct slice entry)
@@ -64,7 +70,7 @@ quartet_status index_check_unique(txn *t, const struct table_def *table, const s
                                   struct arena *a, struct slice *other, bool *taken, struct err *err)
 {
     *taken = false;
-    if (index_has_null(ix, values))
+    if (!index_claims(ix, values))
         return QUARTET_OK; /* NULLs differ from each other */
     quartet_status rc = index_key(table, ix, values, (struct slice){0}, &t->entry, err);
     if (rc != QUARTET_OK)
@@ -122,6 +128,8 @@ quartet_status index_fill_own(txn *t, const struct table_def *table, const struc
             bool taken = false;
             for (uint32_t i = 0; i < table->column_count; i++)
                 values[i] = vec_get(&b.cols[i], r);
+            if (!index_holds(ix, values))
+                continue;
             struct arena_mark mark = arena_mark(&a);
             if (ix->unique)
                 rc = index_check_unique(t, table, ix, values, b.keys[r], &a, &other, &taken, err);

@@ -323,6 +323,13 @@ struct conj {
     bool late; /* a subquery for every row: asked when all tables are joined */
 };
 
+/* plan_index.c */
+/* Is this an expression of an index of the source's table? *column: the hidden column that stands for it. */
+bool plan_is_index_expr(const struct bsource *src, const struct expr *e, uint32_t *column);
+/* Do these conditions make sure that the rows that they let through are in the index? */
+bool plan_index_serves(const struct bsource *src, const struct index_def *ix, struct conj **conjs, uint32_t conj_count);
+double plan_index_share(const struct planner *p, const struct bsource *src, const struct index_def *ix); /* of the table's rows are in the index */
+
 /* plan.c */
 struct pnode *pnode_new(struct planner *p, uint8_t kind, uint32_t col_count, struct err *err);
 

@@ -21,7 +21,9 @@ struct match { /* conditions that one column of a key can use */
 
 static bool column_of(const struct bsource *src, const struct expr *e, uint32_t *column)
 {
-    if (e->op != EXPR_COLUMN || e->u.column < src->first_cid ||
+    if (e->op != EXPR_COLUMN)
+        return plan_is_index_expr(src, e, column);
+    if (e->u.column < src->first_cid ||
         e->u.column >= src->first_cid + src->count)
         return false;
     *column = e->u.column - src->first_cid;
@@ -283,6 +285,18 @@ static bool covers(struct planner *p, const struct bsource *src, const struct in
     return table_index_covers(src->table, ix, columns, n);
 }
 
+/* Of a partial index: what its WHERE leaves out need not be looked at; without a bound all that it holds. */
+static void only_part(const struct planner *p, const struct bsource *src, const struct index_def *ix, const struct candidate *k, struct way *w)
+{
+    double all = rows_to_search(p, src->table), share = plan_index_share(p, src, ix);
+    if (w->eq == 0 && w->next == NULL) {
+        w->rows = all;
+        w->cost = all * row_cost(k, all);
+    }
+    w->rows = w->rows * share > 1 ? w->rows * share : 1;
+    w->cost = w->cost * share > 1 ? w->cost * share : 1;
+}
+
 quartet_status access_best(struct planner *p, const struct bsource *src, struct conj **conjs,
                            uint32_t conj_count, const uint64_t *outer, const uint64_t *need, struct way *best, struct err *err)
 {
@@ -306,13 +320,16 @@ quartet_status access_best(struct planner *p, const struct bsource *src, struct 
     for (uint32_t i = 0; i < t->index_count && src->as_of_expr == NULL; i++) { /* indexes hold what is */
         const struct index_def *ix = &t->indexes[i];
         struct candidate k = {.columns = ix->columns, .count = ix->column_count, .unique = ix->unique};
-        if (matches[ix->columns[0]].eq == NULL && matches[ix->columns[0]].in == NULL && matches[ix->columns[0]].lo == NULL &&
-            matches[ix->columns[0]].hi == NULL)
+        const struct match *first = &matches[ix->columns[0]];
+        bool bound = first->eq != NULL || first->in != NULL || first->lo != NULL || first->hi != NULL;
+        if ((!bound && ix->where == INDEX_WHOLE) || !plan_index_serves(src, ix, conjs, conj_count))
             continue;
         k.covering = covers(p, src, ix, conjs, conj_count, need, scratch);
         struct way w = judge(p, t, &k, matches);
-        if (w.eq == 0 && w.next == NULL)
+        if (w.eq == 0 && w.next == NULL && ix->where == INDEX_WHOLE)
             continue;
+        if (ix->where != INDEX_WHOLE)
+            only_part(p, src, ix, &k, &w);
         if (whole == 0)
             whole = rows_to_search(p, t);
         if (w.cost < (best->columns != NULL && best->cost < whole ? best->cost : whole)) {
@@ -505,6 +522,8 @@ bool plan_scan_by_order(const struct planner *p, struct pnode *scan, const uint3
     const double share = base > 0 ? scan->rows / base : 1; /* of the rows that meet the conditions */
     const double asked = share > 0 ? wanted / share : all;
     for (uint32_t i = 0; i < t->index_count; i++) {
+        if (t->indexes[i].where != INDEX_WHOLE)
+            continue;
         s->index = &t->indexes[i];
         s->covering = table_index_covers(t, s->index, s->columns, s->column_count);
         if (asked * (s->covering ? COST_ENTRY : COST_FETCH) < all && plan_scan_ordered(scan, cids, flags, n)) {

@@ -39,6 +39,11 @@ static bool always_same(void *arg, const struct expr *e)
     return same;
 }
 
+bool plan_always_same(const struct expr *e, const char **function)
+{
+    return expr_walk(e, always_same, function);
+}
+
 quartet_status plan_check_table(struct catalog *catalog, const struct table_def *t, struct arena *a,
                                 struct err *err)
 {
@@ -56,7 +61,7 @@ quartet_status plan_check_table(struct catalog *catalog, const struct table_def 
         rc = bind_expr(&b, s, t->checks[i].expr, &e, err);
         if (rc == QUARTET_OK && bind_has_subquery(e))
             rc = err_set(err, QUARTET_ERROR, "a subquery cannot stand in a CHECK");
-        if (rc == QUARTET_OK && !expr_walk(e, always_same, &function))
+        if (rc == QUARTET_OK && !plan_always_same(e, &function))
             rc = err_set(err, QUARTET_ERROR,
                          "%s() cannot stand in a CHECK: it is asked on every node, at any time, and must give the same there",
                          function);

@@ -17,4 +17,8 @@ quartet_status plan_check_trigger(struct catalog *catalog, const struct table_de
 quartet_status plan_check_view(struct catalog *catalog, const struct view_def *v, struct arena *a,
                                struct err *err);
 
+/* Does an expression give the same for the same row on every node, at any time? If not *function is one that does not. */
+struct expr;
+bool plan_always_same(const struct expr *e, const char **function);
+
 #endif

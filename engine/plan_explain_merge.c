@@ -1,6 +1,7 @@
 /* plan_explain_merge.c - EXPLAIN MERGE: which registers a statement writes, by which rule each merges, and what somebody who writes on another node at the same time can
  * do to it. Nothing is run: it tells what the table's definition and the statement say, for any row.
  * Not here: the plan itself (plan_explain.c); what merging does (crdt/row.c, docs/MERGE.md). */
+#include "derived.h"
 #include "plan.h"
 
 #include <string.h>
@@ -103,6 +104,17 @@ static quartet_status tell_together(struct told *t, const struct table_def *tabl
     return rc;
 }
 
+static bool touches_index(const struct table_def *t, const struct index_def *ix, const struct pset_column *sets, uint32_t set_count)
+{
+    bool touched = sets == NULL;
+    for (uint32_t i = 0; i <= ix->column_count && !touched; i++)
+        for (uint32_t k = 0; k < set_count && !touched; k++) {
+            uint32_t column = i < ix->column_count ? ix->columns[i] : ix->where;
+            touched = column != INDEX_WHOLE && derived_reads(t, column, sets[k].column);
+        }
+    return touched;
+}
+
 /* What is checked here and can be broken by two that are each right. sets NULL: all columns are written. */
 static quartet_status tell_constraints(struct told *t, const struct table_def *table, const struct pset_column *sets, uint32_t set_count)
 {
@@ -110,7 +122,7 @@ static quartet_status tell_constraints(struct told *t, const struct table_def *t
     char *line = NULL;
     for (uint32_t i = 0; i < table->index_count && rc == QUARTET_OK; i++) {
         const struct index_def *ix = &table->indexes[i];
-        if (!ix->unique || !touches(ix->columns, ix->column_count, sets, set_count))
+        if (!ix->unique || !touches_index(table, ix, sets, set_count))
             continue;
         line = arena_printf(t->p->a, "UNIQUE %s: of concurrent rows with one value the one born first keeps it, the other is out of sight (quartet_quarantine) until that changes", ix->name);
         rc = line == NULL ? arena_fail(t->p->a, t->err) : tell(t, 1, line);

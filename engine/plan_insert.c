@@ -1,5 +1,6 @@
 /* plan_insert.c - INSERT and REPLACE: the rows come from a query or from VALUES, whose literals know what type they go to;
  * ON CONFLICT DO UPDATE is planned beside it, over the present row and the one that was to come. */
+#include "parser/parse.h"
 #include "plan_write.h"
 
 #include <string.h>
@@ -98,13 +99,26 @@ static bool same_columns(const uint32_t *a, uint32_t n, const uint32_t *b, uint3
     return n == m;
 }
 
+/* A partial one is meant by who says its WHERE, too. */
+static bool upsert_index(const struct ast_upsert *u, const struct table_def *t, const struct index_def *ix)
+{
+    struct buf text = {0};
+    if (!ix->unique || ix->where == INDEX_WHOLE || u->target_where == NULL)
+        return ix->unique && ix->where == INDEX_WHOLE;
+    ast_print_expr(u->target_where, &text);
+    buf_u8(&text, 0);
+    bool same = !text.failed && strcmp((const char *)text.data, t->columns[ix->where].name) == 0;
+    buf_deinit(&text);
+    return same;
+}
+
 static quartet_status upsert_target(struct planner *p, const struct table_def *t,
                                     const struct ast_upsert *u, struct pupsert *out,
                                     struct err *err)
 {
     if (u->constraint.text != NULL) {
         for (uint32_t i = 0; i < t->index_count; i++) {
-            if (!t->indexes[i].unique || !name_eq(t->indexes[i].name, u->constraint.text))
+            if (!t->indexes[i].unique || t->indexes[i].where != INDEX_WHOLE || !name_eq(t->indexes[i].name, u->constraint.text))
                 continue;
             out->target = arena_dup(p->a, t->indexes[i].columns,
                                     t->indexes[i].column_count * sizeof *out->target);
@@ -133,7 +147,7 @@ static quartet_status upsert_target(struct planner *p, const struct table_def *t
                   same_columns(out->target, out->target_count, t->key_columns, t->key_count));
     for (uint32_t i = 0; i < t->index_count && !known; i++)
         known =
-            t->indexes[i].unique && same_columns(out->target, out->target_count,
+            upsert_index(u, t, &t->indexes[i]) && same_columns(out->target, out->target_count,
                                                  t->indexes[i].columns, t->indexes[i].column_count);
     if (!known)
         return err_set_at(

@@ -150,7 +150,8 @@ static bool order_init(struct order *o, const struct jplan *j)
         if (!src->table->hidden_key)
             add_ways(o, u, src->table->key_columns, src->table->key_count, true);
         for (uint32_t i = 0; i < src->table->index_count && src->as_of_expr == NULL; i++)
-            add_ways(o, u, src->table->indexes[i].columns, src->table->indexes[i].column_count, src->table->indexes[i].unique);
+            if (src->table->indexes[i].where == INDEX_WHOLE)
+                add_ways(o, u, src->table->indexes[i].columns, src->table->indexes[i].column_count, src->table->indexes[i].unique);
     }
     if (o->links != NULL)
         damp(o);

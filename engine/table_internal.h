@@ -20,6 +20,14 @@ void key_span_deinit(struct key_span *s);
 /* Can key_put take this value for this column? */
 bool key_value_fits(const struct key_column *k, const struct value *v);
 
+/* table_derived.c: a scan of which derived columns are wanted reads those that they are computed from, and makes its batches of these. */
+struct scan_derived;
+/* *out stays NULL where no derived column is wanted; else *plain is what to read instead of *want, in memory of *out. */
+quartet_status scan_derived_new(const struct table_def *t, const struct scan_want *want, struct scan_want *plain, struct scan_derived **out, struct err *err);
+quartet_status scan_derived_next(struct scan_derived *d, struct batch *b, struct err *err); /* turns the batch read into the one wanted; valid until the next call */
+void scan_derived_late(struct scan_derived *d, const struct vec *read);  /* late columns have come */
+void scan_derived_free(struct scan_derived *d);                          /* NULL is allowed */
+
 static inline struct kv_range span_range(const struct key_span *s)
 {
     return (struct kv_range){.lo = slice_of(s->lo.data, s->lo.len), .hi = slice_of(s->hi.data, s->hi.len), .hi_open = s->hi_open};

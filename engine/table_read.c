@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "claim.h"
+#include "derived.h"
 #include "history.h"
 #include "orphan.h"
 #include "past_judge.h"
@@ -62,6 +63,7 @@ struct table_scan {
     } plain;
     bool testing;               /* what is wanted is more, for orphans */
     bool orphans;               /* they alone are wanted */
+    struct scan_derived *derived; /* columns that are computed; NULL: none is wanted */
     uint32_t link_count, link_extra; /* columns of foreign keys; those of the record that are not wanted anyway, which stand behind them */
     uint32_t *link_columns;     /* by table position */
     int32_t *link_from;         /* as `from` */
@@ -198,7 +200,7 @@ bool table_index_covers(const struct table_def *table, const struct index_def *i
         const struct column_def *c = &table->columns[columns[i]];
         bool held = c->key_at >= 0; /* in the key of the row and of every entry */
         for (uint32_t k = 0; k < index->column_count && !held; k++)
-            held = index->columns[k] == columns[i] && !c->nocase && index->keys[k].kind != KEY_ANY;
+            held = index->columns[k] == columns[i] && !c->derived && !c->nocase && index->keys[k].kind != KEY_ANY;
         if (!held)
             return false;
     }
@@ -288,8 +290,8 @@ static quartet_status scan_start(table_scan *s, const struct key_bound *bound, s
     return rc;
 }
 
-quartet_status table_scan_open(txn *t, const struct table_def *table, const struct index_def *index, const struct key_bound *bound,
-                               const struct scan_want *want, table_scan **out, struct err *err)
+static quartet_status open_plain(txn *t, const struct table_def *table, const struct index_def *index, const struct key_bound *bound, const struct scan_want *want,
+                                 table_scan **out, struct err *err)
 {
     table_scan counted; /* only its pointers are set, to nothing */
     bool many_keys = index != NULL || want->as_of != 0;
@@ -315,6 +317,21 @@ quartet_status table_scan_open(txn *t, const struct table_def *table, const stru
     }
     *out = s;
     return QUARTET_OK;
+}
+
+quartet_status table_scan_open(txn *t, const struct table_def *table, const struct index_def *index, const struct key_bound *bound,
+                               const struct scan_want *want, table_scan **out, struct err *err)
+{
+    struct scan_want plain = *want;
+    struct scan_derived *derived = NULL;
+    quartet_status rc = table->derived_count > 0 ? scan_derived_new(table, want, &plain, &derived, err) : QUARTET_OK;
+    if (rc == QUARTET_OK)
+        rc = open_plain(t, table, index, bound, &plain, out, err);
+    if (rc != QUARTET_OK)
+        scan_derived_free(derived);
+    else
+        (*out)->derived = derived;
+    return rc;
 }
 
 quartet_status table_scan_rebind(table_scan *s, txn *t, const struct key_bound *bound, struct err *err)
@@ -368,6 +385,7 @@ void table_scan_close(table_scan *s)
     chain_table_deinit(&s->chains);
     key_span_deinit(&s->span);
     arena_free_all(&s->batch);
+    scan_derived_free(s->derived);
     mem_free(s->no_nulls);
     mem_free(s);
 }
@@ -680,7 +698,7 @@ static quartet_status past_values(table_scan *s, struct slice key, struct slice 
     for (uint32_t i = 0; !simple && i < t->rows.count; i++)
         if (!row_show_column(&row, &t->rows, &s->chains, i, &s->batch, &s->row[t->record_columns[i]]))
             return arena_fail(&s->batch, err);
-    return QUARTET_OK;
+    return t->derived_count > 0 && s->judge != NULL ? derived_fill(t, s->row, &s->batch, err) : QUARTET_OK;
 }
 
 static quartet_status next_past(table_scan *s, uint32_t limit, struct batch *out, struct err *err)
@@ -709,7 +727,7 @@ static quartet_status next_past(table_scan *s, uint32_t limit, struct batch *out
     return QUARTET_OK;
 }
 
-quartet_status table_scan_next(table_scan *s, uint32_t limit, struct batch *out, struct err *err)
+static quartet_status next_plain(table_scan *s, uint32_t limit, struct batch *out, struct err *err)
 {
     *out = (struct batch){.col_count = s->column_count, .cols = s->vecs};
     arena_rewind(&s->batch, (struct arena_mark){0});
@@ -722,6 +740,12 @@ quartet_status table_scan_next(table_scan *s, uint32_t limit, struct batch *out,
     return s->index != NULL ? next_by_index(s, limit, out, err) : next_by_key(s, limit, out, err);
 }
 
+quartet_status table_scan_next(table_scan *s, uint32_t limit, struct batch *out, struct err *err)
+{
+    quartet_status rc = next_plain(s, limit, out, err);
+    return rc == QUARTET_OK && s->derived != NULL && out->n > 0 ? scan_derived_next(s->derived, out, err) : rc;
+}
+
 quartet_status table_scan_late(table_scan *s, struct batch *b, struct err *err)
 {
     if (s->point || s->index != NULL || s->want.late == NULL)
@@ -730,6 +754,8 @@ quartet_status table_scan_late(table_scan *s, struct batch *b, struct err *err)
     for (uint32_t i = 0; i < s->column_count && rc == QUARTET_OK; i++)
         if (s->from[i] >= 0)
             s->vecs[i] = s->cols[s->from[i]];
+    if (rc == QUARTET_OK && s->derived != NULL)
+        scan_derived_late(s->derived, s->vecs);
     return rc;
 }
 

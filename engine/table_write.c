@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "claim.h"
+#include "derived.h"
 #include "share.h"
 #include "table_internal.h"
 #include "types.h"
@@ -97,7 +98,7 @@ static quartet_status claims_anew(txn *t, const struct table_def *table, const s
                                   bool *anew, struct err *err)
 {
     bool none;
-    *anew = false;
+    *anew = index_holds(ix, old) != index_holds(ix, fresh);
     for (uint32_t k = 0; k < ix->column_count && !*anew; k++)
         *anew = !value_identical(&old[ix->columns[k]], &fresh[ix->columns[k]]);
     if (!*anew)
@@ -155,6 +156,8 @@ static quartet_status put_row(txn *t, const struct table_def *table, struct slic
 static quartet_status put_entry(txn *t, const struct table_def *table, const struct index_def *ix, const struct value *values, struct slice key,
                                 bool put, struct err *err)
 {
+    if (!index_holds(ix, values))
+        return QUARTET_OK;
     quartet_status rc = index_key(table, ix, values, key, &t->entry, err);
     if (rc != QUARTET_OK)
         return rc;
@@ -234,6 +237,8 @@ quartet_status table_insert(txn *t, const struct table_def *table, struct value 
         rc = share_begin(table, values, err);
     if (rc == QUARTET_OK)
         rc = insert_key(t, table, values, a, conflict, &prior, err);
+    if (rc == QUARTET_OK && table->derived_count > 0)
+        rc = derived_fill(table, values, a, err); /* a key that was assigned may be in them */
     if (rc == QUARTET_OK && table->index_count > 0)
         rc = check_unique(t, table, NULL, values, buf_slice(&t->key), a, conflict, err);
     if (rc != QUARTET_OK)
@@ -258,7 +263,7 @@ static quartet_status move_entries(txn *t, const struct table_def *table, const 
     quartet_status rc = QUARTET_OK;
     for (uint32_t i = 0; i < table->index_count && rc == QUARTET_OK; i++) {
         const struct index_def *ix = &table->indexes[i];
-        bool moved = false;
+        bool moved = index_holds(ix, old) != index_holds(ix, fresh);
         for (uint32_t k = 0; k < ix->column_count && !moved; k++)
             moved = touched[ix->columns[k]] && !value_identical(&old[ix->columns[k]], &fresh[ix->columns[k]]);
         if (!moved)
@@ -293,6 +298,10 @@ quartet_status table_update(txn *t, const struct table_def *table, struct slice 
     for (uint32_t i = 0; i < write_count; i++)
         touched[writes[i].column] = true;
     rc = pending_update(table, own ? &prior : NULL, writes, write_count, fresh, &t->scratch, &t->meta, err);
+    if (rc == QUARTET_OK && table->derived_count > 0)
+        rc = derived_fill(table, fresh, &t->scratch, err);
+    for (uint32_t i = 0; i < table->derived_count; i++)
+        touched[table->derived[i].column] = true;
     if (rc == QUARTET_OK && table->index_count > 0)
         rc = check_unique(t, table, old, fresh, key, a, conflict, err);
     if (rc == QUARTET_OK)

@@ -120,7 +120,8 @@ quartet_status txn_row(txn *t, tree_id tree, struct slice key, apply_no through,
 /* The key of a row's entry in an index; values by table column. */
 quartet_status index_key(const struct table_def *t, const struct index_def *ix, const struct value *values, struct slice primary, struct buf *out,
                          struct err *err);
-bool index_has_null(const struct index_def *ix, const struct value *values);
+bool index_holds(const struct index_def *ix, const struct value *values); /* has a row with these values an entry? */
+bool index_claims(const struct index_def *ix, const struct value *values); /* and does it claim its values there? One with a NULL does not */
 /* Bytes of an entry's key that belong to the indexed columns. */
 size_t index_prefix(const struct index_def *ix, struct slice entry);
 void index_put_column(const struct table_def *t, const struct index_def *ix, uint32_t i, const struct value *v, struct buf *out, struct buf *fold);

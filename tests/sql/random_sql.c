@@ -695,18 +695,27 @@ const char *random_create(struct random_sql *g, uint32_t table)
     return done(g);
 }
 
+static const char *const of_rows[] = {"c0 > 1", "c0 IS NOT NULL", "c1 <> 'x' AND c0 < 50", "c1 IS NULL OR c0 = 3", "typeof(c1) = 'text'"};
+static const char *const of_values[] = {"lower(c1)", "c0 + 1", "abs(c0) % 7", "c1 || c0", "coalesce(c1, c0)", "length(c1)"};
+
 static void create_index(struct random_sql *g, uint32_t table)
 {
     struct random_table *t = &g->tables[table];
     uint32_t n = 1 + random_pick(g, 3);
     buf_printf(&g->out, "CREATE %sINDEX i%u ON t%u(", one_in(g, 8) ? "UNIQUE " : "", g->next_index++ % 12, table);
     for (uint32_t i = 0; i < n; i++) {
+        if (one_in(g, 6)) {
+            buf_printf(&g->out, "%s%s%s", i > 0 ? ", " : "", of_values[random_pick(g, COUNT(of_values))], one_in(g, 3) ? " DESC" : "");
+            continue;
+        }
         uint32_t c = random_pick(g, t->column_count);
         t->indexed[c] |= i == 0;
         buf_printf(&g->out, "%sc%u%s%s", i > 0 ? ", " : "", c, one_in(g, 6) ? " COLLATE NOCASE" : "",
                    one_in(g, 3) ? " DESC" : "");
     }
     put(g, ")");
+    if (one_in(g, 4))
+        buf_printf(&g->out, " WHERE %s", of_rows[random_pick(g, COUNT(of_rows))]);
 }
 
 const char *random_ddl(struct random_sql *g)

@@ -106,6 +106,22 @@ static const char *const written[] = {
     "SELECT a FROM t WHERE a IN (1, 2.0, '3', 'x', NULL) ORDER BY a",
     "SELECT b FROM u WHERE c BETWEEN 'a' AND 'y' ORDER BY b",
     "SELECT a FROM t WHERE c > 'm' ORDER BY a",
+    "CREATE INDEX t_part ON t(b) WHERE c IS NOT NULL AND a > 1",
+    "CREATE INDEX t_expr ON t(lower(c), a + b DESC)",
+    "SELECT a FROM t WHERE b = 10 AND c > 'a' AND a > 1 ORDER BY a",
+    "SELECT a FROM t WHERE b >= 10 AND c IS NOT NULL AND a BETWEEN 2 AND 9 ORDER BY a",
+    "SELECT a FROM t WHERE lower(c) = 'x' ORDER BY a",
+    "SELECT a FROM t WHERE lower(c) = 'x' AND a + b > 11 ORDER BY a",
+    "CREATE TABLE part(a INTEGER PRIMARY KEY, b TEXT, gone INTEGER)",
+    "CREATE UNIQUE INDEX part_b ON part(lower(b)) WHERE gone IS NULL",
+    "INSERT INTO part VALUES (1, 'X', NULL), (2, 'x', 1)",
+    "INSERT INTO part VALUES (3, 'x', NULL)",
+    "UPDATE part SET gone = NULL WHERE a = 2",
+    "UPDATE part SET gone = a WHERE a = 1",
+    "UPDATE part SET gone = NULL WHERE a = 2",
+    "INSERT OR REPLACE INTO part VALUES (4, 'X', NULL)",
+    "SELECT * FROM part ORDER BY a",
+    "SELECT * FROM part WHERE lower(b) = 'x' AND gone IS NULL",
     "SELECT nonsense FROM t",
     "SELECT a FROM nowhere",
     "SELECT sum(sum(a)) FROM t",
@@ -474,6 +490,9 @@ static void random_round(struct pair *p, struct gen *g)
     both(p, "CREATE TABLE t2(a INTEGER, b INTEGER, c TEXT, d REAL)", true);
     both(p, "CREATE INDEX t2_b ON t2(b, a)", true);
     both(p, "CREATE INDEX t2_c ON t2(c)", true);
+    both(p, "CREATE INDEX t2_p ON t2(a) WHERE b > 4", true);
+    both(p, "CREATE INDEX t1_e ON t1(b + 1)", true);
+    both(p, "CREATE INDEX t1_p ON t1(c) WHERE b IS NOT NULL", true);
     both(p, "CREATE TABLE t3(a INTEGER, b INTEGER, c TEXT, d REAL, PRIMARY KEY (c, a))", true);
     for (uint32_t t = 0; t < 3; t++) {
         uint32_t n = 5 + pick(g, 25);
