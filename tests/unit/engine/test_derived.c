@@ -22,8 +22,8 @@ static void test_derived_expressions_are_found(void)
     for (size_t i = 0; i < sizeof schema / sizeof schema[0]; i++)
         run_sql(d, schema[i]);
     run_sql(d, "INSERT INTO t SELECT value, value % 100, value / 7, 'S' || value FROM generate_series(1, 5000)");
-    expect_part(d, "EXPLAIN SELECT id FROM t WHERE a + b = 77", "using index t_sum (a + b = ?)");
-    expect_part(d, "EXPLAIN SELECT id FROM t x WHERE 77 = x.a + x.b AND s = 'q'", "using index t_sum (a + b = ? AND s = ?)");
+    expect_part(d, "EXPLAIN SELECT id FROM t WHERE a + b = 77", "index t_sum (a + b = ?)");
+    expect_part(d, "EXPLAIN SELECT id FROM t x WHERE 77 = x.a + x.b AND s = 'q'", "index t_sum (a + b = ? AND s = ?)");
     expect_part(d, "EXPLAIN SELECT id FROM t WHERE a + b BETWEEN 3 AND 4", "using index t_sum");
     expect_part(d, "EXPLAIN SELECT id FROM t WHERE b + a = 77", "Scan t"); /* another expression */
     expect_part(d, "EXPLAIN SELECT x.id FROM (VALUES (3), (4)) y JOIN t x ON x.a + x.b = y.column1", "t_sum");
@@ -43,7 +43,7 @@ static void test_derived_where_is_implied(void)
         {"a >= 3 AND s > 'a' AND b = 3", true},      {"a IN (4, 5) AND s <> 'q' AND b = 3", true}, {"a BETWEEN 3 AND 9 AND s IN ('x') AND b = 3", true},
         {"a > 2.5 AND s IS NOT NULL AND b = 3", true}, {"2 < a AND s IS NOT NULL AND b > 3 AND b < 5", true},
         {"a >= 2 AND s IS NOT NULL AND b = 3", false}, {"a IN (2, 5) AND s = 'x' AND b = 3", false}, {"a > 2 AND b = 3", false},
-        {"a > 2 AND s IS NULL AND b = 3", false},      {"a < 9 AND s = 'x' AND b = 3", false},       {"(a > 2 OR id = 7) AND s = 'x' AND b = 3", false},
+        {"a > 2 AND s IS NULL AND b = 3", false},      {"a < 9 AND s = 'x' AND b = 3", false},       {"(a > 2 OR length(s) = 7) AND s = 'x' AND b = 3", false},
         {"a <> 2 AND s = 'x' AND b = 3", false},       {"a > ? AND s = 'x' AND b = 3", false},       {"s NOT IN () AND a > 2 AND b = 3", false},
     };
     db *d = help_memory();
