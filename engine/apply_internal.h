@@ -125,6 +125,8 @@ quartet_status apply_conflicts_sweep(struct applying *a); /* all rows are merged
 /* A row of a table that references or is referenced is seen otherwise by steps 1 and 2 than before, or has other values: before and after by
  * column, NULL where it is not there or quarantined. Called too often it does no harm. */
 quartet_status apply_state_note(struct applying *a, const struct table_def *t, struct slice key, const struct value *before, const struct value *after);
+/* given_up.c. What a row of a table that others reference was and is (NULL: it is gone, or out of sight), where it changed. */
+quartet_status apply_given_up(struct applying *a, const struct table_def *t, struct slice key, const struct value *before, const struct value *after);
 void apply_state_table(struct applying *a); /* sets links_out and links_in for a->t */
 quartet_status apply_orphans_catalog(struct applying *a, struct catalog *was, const struct catalog *is);
 /* The transaction is in the store, and not published: what it breaks or mends goes in under the next apply number, which *no then is. */

@@ -13,6 +13,7 @@
 #include "apply_internal.h"
 #include "base/mem.h"
 #include "base/plant.h"
+#include "given_up.h"
 #include "kv_sort.h"
 #include "orphan_settle.h"
 
@@ -247,14 +248,14 @@ static quartet_status ended_at(struct settling *s, tree_id table, struct slice r
     return rc;
 }
 
-/* Did a DELETE of this node end the key's row, by one that had not seen the children? Then it is this node that follows up. What this node's own transaction leaves
+/* Did a DELETE of this node end the key's row, or an UPDATE take its UNIQUE value, by one that had not seen the children? Then it is this node that follows up. What this node's own transaction leaves
  * dangling, or one that knew of the DELETE, somebody meant so (foreign_keys = off); but where a row goes that was out of sight, nobody asked for its children yet.
  * a NULL: the set is made anew, and who came last is not known. */
 static quartet_status is_owed(struct settling *s, const struct applying *a, const struct key_entry *e, bool *owed)
 {
     const db *d = s->d;
     tree_id table, index;
-    struct slice row;
+    struct slice row, of;
     struct arena own = {0};
     hlc_stamp at = 0;
     bool local = a != NULL && chain_id_of(&d->chains, a->writer.ver.chain).slot == d->identity.slot;
@@ -264,8 +265,8 @@ static quartet_status is_owed(struct settling *s, const struct applying *a, cons
         return QUARTET_OK;
     if (!orphan_split(e->key, &table, &index, &row, &own))
         rc = err_set(s->err, QUARTET_CORRUPT, "a damaged key in quartet_broken_keys");
-    else if (index == 0) /* who had a UNIQUE value is not known any longer */
-        rc = ended_at(s, table, row, &at);
+    else
+        rc = index == 0 ? ended_at(s, table, row, &at) : given_up_find(s->snap, d->identity.slot, e->key, &at, &of, &own, s->err);
     *owed = rc == QUARTET_OK && at != 0 && hlc_slot(at) == d->identity.slot && (a == NULL || local || seen_of_own(a) < at);
     arena_free_all(&own);
     return rc;

@@ -313,6 +313,8 @@ static quartet_status merge_row(struct applying *a, struct slice key, struct row
     bool was_shown = a->old.len > 0 && (a->old.data[0] & RECORD_LIVE) != 0;
     if (rc == QUARTET_OK && noted)
         rc = apply_state_note(a, t, key, was_shown ? a->old_values : NULL, live ? a->values : NULL);
+    if (rc == QUARTET_OK && a->links_in && was_shown)
+        rc = apply_given_up(a, t, key, a->old_values, live ? a->values : NULL);
     if (rc == QUARTET_OK && was_hidden)
         rc = apply_claims_was_hidden(a, key, before);
     if (rc == QUARTET_OK && a->claims.any)

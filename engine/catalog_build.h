@@ -9,6 +9,7 @@
 
 #include "catalog.h"
 #include "kv.h"
+#include "kv_past.h"
 
 #define SYS_COLUMN_ORDER 5u /* local: in which order this node learnt of added columns = their place in records */
 #define SYS_QUARANTINE 6u   /* local: which rows break a constraint of their own table (RECORD_HIDDEN), and since when here */
@@ -16,6 +17,7 @@
 #define SYS_RESOLVED 9u     /* replicated: conflicts that somebody settled by RESOLVE CONFLICT */
 #define SYS_CLOSINGS 10u    /* replicated: up to where members have chains whose writer runs no more (db_close.c) */
 #define SYS_FORKS 11u       /* replicated: who signed two histories, and the proof (db_fork_rows.c) */
+#define SYS_GIVEN_UP KV_GIVEN_UP /* local: referenced UNIQUE values that transactions of this slot took from rows (given_up.c) */
 #define SYS_SHARES 13u      /* replicated: room of bounded COUNTERs that chains gave to others, and who asked for some (share.h) */
 #define SYS_FOLLOW_UPS 16u  /* local: broken keys whose row a DELETE of this node ended, on whose children its ON DELETE actions are to follow (follow_up.c) */
 #define SYS_TREES_END 256u
@@ -27,7 +29,8 @@
 /* Whether a system table is this node's own: made by apply, neither replicated nor part of the state hash. */
 static inline bool system_is_local(tree_id id)
 {
-    return id == SYS_GRAVES || id == SYS_COLUMN_ORDER || id == SYS_QUARANTINE || id == SYS_CONFLICTS || id == SYS_BROKEN || id == SYS_FOLLOW_UPS;
+    return id == SYS_GRAVES || id == SYS_COLUMN_ORDER || id == SYS_QUARANTINE || id == SYS_CONFLICTS || id == SYS_BROKEN || id == SYS_FOLLOW_UPS ||
+           id == SYS_GIVEN_UP;
 }
 #define CATALOG_COLUMN_ADDED (1u << 16) /* ids of added columns begin here */
 

@@ -95,6 +95,8 @@ static const struct {
      "CREATE TABLE quartet_broken_keys (table_id INTEGER, key_id INTEGER, row_key BLOB, PRIMARY KEY (table_id, key_id, row_key))"},
     {SYS_FOLLOW_UPS, "quartet_follow_ups",
      "CREATE TABLE quartet_follow_ups (table_id INTEGER, key_id INTEGER, row_key BLOB, PRIMARY KEY (table_id, key_id, row_key))"},
+    {SYS_GIVEN_UP, "quartet_given_up",
+     "CREATE TABLE quartet_given_up (table_id INTEGER, key_id INTEGER, value BLOB, row_key BLOB, PRIMARY KEY (table_id, key_id, value, row_key))"},
     {SYS_QUARANTINE, "quartet_quarantined",
      "CREATE TABLE quartet_quarantined (table_id INTEGER, row_key BLOB, since INTEGER, PRIMARY KEY (table_id, row_key))"},
 };

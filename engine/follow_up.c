@@ -1,13 +1,16 @@
-/* follow_up.c - ON DELETE for children that a DELETE had not seen: they were written elsewhere meanwhile, and are orphans on all nodes.
+/* follow_up.c - ON DELETE and ON UPDATE for children that the DELETE, or the UPDATE of a UNIQUE value, had not seen: they were written elsewhere meanwhile, and are orphans
+ *   on all nodes.
  * Who: the node whose DELETE it was. apply_orphans.c writes down at that node that a key is owed (SYS_FOLLOW_UPS), with the change that breaks the key; so what is to
  *   be done is part of the state, and is found again after a crash, by whichever run of the node.
  * How: an ordinary transaction that deletes or sets the rows, with triggers, foreign keys and checks, as the DELETE would have done had it seen them. It replicates, can be
  *   overridden, and where two nodes do it both (each deleted the row) nothing differs. What hangs on a row that goes is owed then in its turn.
  * What cannot be done (RESTRICT, NO ACTION; a NOT NULL column that would be set to NULL) stays in quarantine, and is looked at again when more children come.
+ * A UNIQUE value: the row that lost it last by this node's doing (given_up.c) is asked what it has now. Has it another value, ON UPDATE follows; is it gone, ON DELETE.
  * Not here: which keys are owed, and when they are no more (apply_orphans.c). */
 #include "base/env.h"
 #include "base/log.h"
 #include "exec.h"
+#include "given_up.h"
 #include "orphan.h"
 #include "plan.h"
 
@@ -22,6 +25,12 @@ struct following {
     struct arena a;      /* of one link's rows */
     struct orphan_key key;
     struct err *err;
+};
+
+struct action { /* what is to be done with the children of one key */
+    uint8_t code;               /* AST_FK_... */
+    bool update;                /* it is ON UPDATE's: CASCADE sets the parent's values */
+    const struct value *parent; /* by its columns */
 };
 
 struct child_keys {
@@ -69,27 +78,33 @@ static quartet_status find_children(struct following *f, const struct fk_link *l
     return rc;
 }
 
-static quartet_status write_children(struct following *f, const struct fk_link *l, const struct child_keys *rows)
+static quartet_status write_children(struct following *f, const struct fk_link *l, const struct action *act, const struct child_keys *rows)
 {
-    uint8_t action = l->fk->on_delete;
     struct keyed_write k = {.table = l->child};
     struct arena a = {0};
     plan *p = NULL;
-    if (action != AST_FK_CASCADE) {
+    bool sets = act->code != AST_FK_CASCADE || act->update;
+    struct value *params = arena_zalloc(&a, l->count + 1u, sizeof *params);
+    if (params == NULL)
+        return arena_fail(&a, f->err);
+    if (sets) {
         k.columns = l->columns;
         k.count = l->count;
-        k.defaults = action == AST_FK_SET_DEFAULT;
+        k.defaults = act->code == AST_FK_SET_DEFAULT;
     }
+    for (uint32_t i = 0; i < l->count; i++)
+        params[1 + i] = act->code == AST_FK_CASCADE && act->update ? act->parent[l->parent_columns[i]] : VALUE_NULL_INIT;
+    uint32_t param_count = sets && act->code == AST_FK_CASCADE ? 1 + l->count : 1;
     struct exec_limits limits = {0};
     quartet_status rc = plan_build_keyed(f->t->catalog, &k, &a, &p, f->err);
     for (uint32_t i = 0; i < rows->count && rc == QUARTET_OK; i++) {
-        struct value key = {.type = VALUE_BLOB, .s = rows->item[i]};
         struct batch none = {.n = 1};
         struct txn_nested saved;
         exec *e = NULL;
+        params[0] = (struct value){.type = VALUE_BLOB, .s = rows->item[i]};
         rc = txn_nested_begin(f->t, &saved, f->err);
         if (rc == QUARTET_OK)
-            rc = exec_open(p, f->t, &key, 1, &limits, &e, f->err);
+            rc = exec_open(p, f->t, params, param_count, &limits, &e, f->err);
         while (rc == QUARTET_OK && none.n > 0)
             rc = exec_next(e, &none, f->err);
         exec_close(e);
@@ -100,23 +115,51 @@ static quartet_status write_children(struct following *f, const struct fk_link *
     return rc;
 }
 
+/* What became of the row that gave this UNIQUE value? Nothing is to be done where that is not known, or where it still has the value, out of sight. */
+static quartet_status unique_action(struct following *f, const struct fk_link *l, struct slice key, struct arena *a, struct action *out)
+{
+    struct orphan_key gives = {0};
+    struct slice row_key;
+    hlc_stamp at;
+    bool found = false, none = true;
+    struct value *values = arena_zalloc(a, l->parent->column_count, sizeof *values);
+    if (values == NULL)
+        return arena_fail(a, f->err);
+    quartet_status rc = given_up_find(f->t->snap, f->d->identity.slot, key, &at, &row_key, a, f->err);
+    if (rc != QUARTET_OK || at == 0)
+        return rc;
+    rc = table_get_any(f->t, l->parent, row_key, values, a, &found, f->err);
+    if (rc == QUARTET_OK && found)
+        rc = orphan_given(l, values, row_key, &gives, &none, f->err);
+    if (rc == QUARTET_OK && !found)
+        out->code = l->fk->on_delete;
+    else if (rc == QUARTET_OK && (none || !slice_eq(slice_of(gives.key.data, gives.key.len), key)))
+        *out = (struct action){.code = l->fk->on_update, .update = true, .parent = values};
+    orphan_key_deinit(&gives);
+    return rc;
+}
+
 /* One foreign key's children, as one statement: all of them, or none where a constraint stands in the way. */
 static quartet_status follow_link(struct following *f, const struct fk_link *l, struct slice key, struct slice raw)
 {
     struct child_keys rows;
-    uint8_t action = l->fk->on_delete;
-    if ((action != AST_FK_CASCADE && action != AST_FK_SET_NULL && action != AST_FK_SET_DEFAULT) || f->more)
+    struct action what = {.code = l->key == NULL ? l->fk->on_delete : AST_FK_NO_ACTION};
+    if (f->more)
         return QUARTET_OK;
     arena_rewind(&f->a, (struct arena_mark){0});
     quartet_status rc = txn_statement_begin(f->t, f->err);
+    if (rc == QUARTET_OK && l->key != NULL)
+        rc = unique_action(f, l, key, &f->a, &what);
+    if (rc != QUARTET_OK || (what.code != AST_FK_CASCADE && what.code != AST_FK_SET_NULL && what.code != AST_FK_SET_DEFAULT))
+        return rc;
     if (rc == QUARTET_OK)
         rc = find_children(f, l, key, raw, &rows);
     if (rc != QUARTET_OK || rows.count == 0)
         return rc;
-    rc = write_children(f, l, &rows);
+    rc = write_children(f, l, &what, &rows);
     if (rc == QUARTET_CONSTRAINT || rc == QUARTET_MISMATCH || rc == QUARTET_ERROR) {
-        log_line(f->d->env, LOG_WARN, "db", "ON DELETE does not follow on %u rows of %s that another node wrote meanwhile, they stay in quartet_quarantine: %s",
-                 rows.count, l->child->name, f->err->text);
+        log_line(f->d->env, LOG_WARN, "db", "%s does not follow on %u rows of %s that another node wrote meanwhile, they stay in quartet_quarantine: %s",
+                 what.update ? "ON UPDATE" : "ON DELETE", rows.count, l->child->name, f->err->text);
         err_clear(f->err);
         txn_statement_rollback(f->t);
         return QUARTET_OK;
@@ -193,5 +236,5 @@ void db_follow_up_tick(db *d)
     quartet_status rc = may ? db_follow_up(d, &rows, &err) : QUARTET_OK;
     d->follow_after_ns = !may || (rc != QUARTET_OK && rc != QUARTET_SERIALIZATION) ? now + FOLLOW_UP_RETRY_NS : 0;
     if (rc != QUARTET_OK && rc != QUARTET_SERIALIZATION)
-        log_line(d->env, LOG_WARN, "db", "ON DELETE could not follow up: %s", err.text);
+        log_line(d->env, LOG_WARN, "db", "ON DELETE and ON UPDATE could not follow up: %s", err.text);
 }

@@ -50,7 +50,7 @@ struct merge {
 /* Is it a row of a user's table that is not live? Its births have all ended, and that is all it says: an index entry has no record, a quarantined row has values. */
 static inline bool merge_row_dead(tree_id tree, uint8_t class)
 {
-    return class == 0 && tree >= KV_USER_TREES && !kv_past_is_tree(tree);
+    return class == 0 && (tree >= KV_USER_TREES || tree == KV_GIVEN_UP) && !kv_past_is_tree(tree);
 }
 /* Has the write transaction dirtied as many pages as a slice may? */
 bool merge_slice_full(const struct merge *m);

@@ -13,6 +13,7 @@ enum kv_past_kind { KV_PAST_BEFORE = 0, KV_PAST_LATE = 1 };
 
 #define KV_PAST_TREE ((tree_id)1 << 63) /* ids of objects are below */
 #define KV_USER_TREES ((tree_id)256)    /* from here on: users' tables and their indexes; below, the system's, which have no history */
+#define KV_GIVEN_UP ((tree_id)12)       /* of the system's the one whose rows go as users' do, once they are dead */
 
 static inline tree_id kv_past_tree(tree_id tree)
 {

@@ -200,6 +200,12 @@ static quartet_status sweep_run(struct sweep *s, struct err *err)
     return rc == QUARTET_OK ? merge_blocks(m, true, next_is_worth, s, err) : rc;
 }
 
+/* Is it looked for dead rows, or history, in this tree? */
+static bool is_swept(tree_id tree)
+{
+    return tree >= KV_USER_TREES || tree == KV_GIVEN_UP;
+}
+
 /* The cursor to the next block of a tree that may hold something of interest; done: there is none. */
 static quartet_status find_block(struct sweep *s, tree_id tree, struct err *err)
 {
@@ -207,11 +213,12 @@ static quartet_status find_block(struct sweep *s, tree_id tree, struct err *err)
     bool found = true;
     quartet_status rc = QUARTET_OK;
     while (rc == QUARTET_OK && !m->old.found && !s->out->done) {
-        tree = tree < KV_USER_TREES ? KV_USER_TREES : tree;
+        tree = tree <= KV_GIVEN_UP ? KV_GIVEN_UP : tree < KV_USER_TREES ? KV_USER_TREES : tree;
         rc = m->base->ops->next_tree(m->read, &tree, &found, err);
         s->out->done = rc == QUARTET_OK && !found;
-        if (rc == QUARTET_OK && found)
-            rc = m->base->ops->seek(&m->old, tree++, slice_of("", 0), err);
+        if (rc == QUARTET_OK && found && is_swept(tree))
+            rc = m->base->ops->seek(&m->old, tree, slice_of("", 0), err);
+        tree++;
     }
     return rc;
 }
@@ -219,8 +226,8 @@ static quartet_status find_block(struct sweep *s, tree_id tree, struct err *err)
 static quartet_status sweep_blocks(struct sweep *s, const struct kv_sweep_at *at, struct err *err)
 {
     struct merge *m = &s->m;
-    quartet_status rc = at->tree >= KV_USER_TREES ? m->base->ops->seek(&m->old, at->tree, slice_of(at->key.data, at->key.len), err) : QUARTET_OK;
-    tree_id tree = at->tree >= KV_USER_TREES ? at->tree + 1 : KV_USER_TREES;
+    quartet_status rc = is_swept(at->tree) ? m->base->ops->seek(&m->old, at->tree, slice_of(at->key.data, at->key.len), err) : QUARTET_OK;
+    tree_id tree = is_swept(at->tree) ? at->tree + 1 : 0;
     if (rc == QUARTET_OK)
         rc = find_block(s, tree, err);
     for (uint32_t n = 0; rc == QUARTET_OK && !s->out->done && n < s->how->blocks && !merge_slice_full(m); n++) {

@@ -235,6 +235,56 @@ static void test_follow_up_after_a_crash(void)
     }
 }
 
+/* A UNIQUE value that others reference: its row is deleted, or gets another value, while a child is written elsewhere. */
+static void test_follow_up_of_unique_values(void)
+{
+    static const struct {
+        const char *actions, *change; /* at node 0, which does not know of the child */
+        uint64_t rows;
+        const char *c, *left;
+    } cases[] = {
+        {"ON DELETE CASCADE", "DELETE FROM p WHERE id = 1", 1, "20|two\n", "0\n"},
+        {"ON DELETE SET NULL", "DELETE FROM p WHERE id = 1", 1, "10|NULL\n20|two\n", "0\n"},
+        {"ON DELETE SET DEFAULT ON UPDATE CASCADE", "DELETE FROM p WHERE id = 1", 1, "10|two\n20|two\n", "0\n"},
+        {"ON DELETE RESTRICT ON UPDATE CASCADE", "DELETE FROM p WHERE id = 1", 0, "20|two\n", "1\n"},
+        {"ON UPDATE CASCADE", "UPDATE p SET name = 'uno' WHERE id = 1", 1, "10|uno\n20|two\n", "0\n"},
+        {"ON UPDATE SET NULL", "UPDATE p SET name = 'uno' WHERE id = 1", 1, "10|NULL\n20|two\n", "0\n"},
+        {"ON UPDATE SET DEFAULT ON DELETE CASCADE", "UPDATE p SET name = NULL WHERE id = 1", 1, "10|two\n20|two\n", "0\n"},
+        {"ON DELETE CASCADE", "UPDATE p SET name = 'uno' WHERE id = 1", 0, "20|two\n", "1\n"},
+        {"ON UPDATE CASCADE ON DELETE CASCADE", "UPDATE p SET name = 'uno' WHERE id = 1; DELETE FROM p WHERE id = 1", 1, "20|two\n", "0\n"},
+        {"ON UPDATE CASCADE", "UPDATE p SET name = 'uno' WHERE id = 1; UPDATE p SET name = 'one' WHERE id = 1", 0, "10|one\n20|two\n", "0\n"},
+        {"ON UPDATE CASCADE", "UPDATE p SET name = 'uno' WHERE id = 1; INSERT INTO p VALUES (3, 'one')", 0, "10|one\n20|two\n", "0\n"},
+        {"ON DELETE SET NULL", "UPDATE p SET id = 7 WHERE id = 1", 0, "10|one\n20|two\n", "0\n"},
+    };
+    for (uint32_t nodes = 2; nodes <= 4; nodes++)
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+            struct prng r;
+            char sql[200];
+            prng_seed(&r, i * 4 + nodes);
+            struct cluster *c = cluster_new(nodes);
+            run_sql(c->d[0], "CREATE TABLE p (id INTEGER PRIMARY KEY, name TEXT UNIQUE)");
+            (void)snprintf(sql, sizeof sql, "CREATE TABLE c (id INTEGER PRIMARY KEY, pn TEXT DEFAULT 'two' REFERENCES p (name) %s)", cases[i].actions);
+            run_sql(c->d[0], sql);
+            run_sql(c->d[0], "INSERT INTO p VALUES (1, 'one'), (2, 'two')");
+            cluster_exchange(c, &r);
+            for (const char *at = cases[i].change; *at != '\0'; at += strspn(at, "; ")) {
+                (void)snprintf(sql, sizeof sql, "%.*s", (int)strcspn(at, ";"), at);
+                run_sql(c->d[0], sql);
+                at += strcspn(at, ";");
+            }
+            run_sql(c->d[nodes - 1], "INSERT INTO c VALUES (10, 'one'), (20, 'two')");
+            uint64_t rows = settle(c, &r);
+            if (rows != cases[i].rows)
+                printf("\n%s, %s: %llu rows\n", cases[i].actions, cases[i].change, (unsigned long long)rows);
+            CU_ASSERT_EQUAL(rows, cases[i].rows);
+            expect_all(c, "SELECT id, pn FROM c ORDER BY id", cases[i].c);
+            expect_all(c, "SELECT count(*) FROM quartet_quarantine", cases[i].left);
+            CU_ASSERT_EQUAL(settle(c, &r), 0);
+            cluster_expect_equal(c, (const char *const[]){"p", "c", "quartet_broken_keys", NULL}, i);
+            cluster_free(c);
+        }
+}
+
 /* The database's own clockwork does it, on a node that nobody is connected to as well. */
 static void test_follow_up_by_itself(void)
 {
@@ -259,6 +309,7 @@ const struct unit_test unit_tests[] = {
     {"leaves alone", test_follow_up_leaves_alone},
     {"of rows in quarantine", test_follow_up_of_rows_in_quarantine},
     {"after a crash", test_follow_up_after_a_crash},
+    {"of UNIQUE values", test_follow_up_of_unique_values},
     {"by itself", test_follow_up_by_itself},
     {"of many", test_follow_up_of_many},
     {NULL, NULL},

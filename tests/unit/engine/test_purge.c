@@ -6,6 +6,7 @@
 #include "cluster_help.h"
 #include "dir_help.h"
 #include "engine/backup.h"
+#include "engine/catalog_build.h"
 #include "engine/kv_past.h"
 #include "quartet.h"
 
@@ -262,6 +263,38 @@ static void test_purge_when_all_members_have_it(void)
         one_cluster(seed);
 }
 
+/* Who gave a referenced UNIQUE value up is known as long as somebody may write a child that had not seen it. */
+static void test_purge_values_given_up(void)
+{
+    struct prng r;
+    struct err err = ERR_INIT;
+    txn *t = NULL;
+    prng_seed(&r, 3);
+    struct cluster *c = cluster_new(2);
+    cluster_peers(c);
+    for (uint32_t i = 0; i < c->count; i++)
+        retention(c->d[i], 0);
+    help_ddl(c->d[0], "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE)");
+    help_ddl(c->d[0], "CREATE TABLE child (id INTEGER PRIMARY KEY, tn TEXT REFERENCES t (name) ON UPDATE CASCADE)");
+    OK(txn_begin(c->d[0], &t, &err));
+    OK(help_insert(t, "t", (const char *const[]){"1", "one"}, &err));
+    OK(help_insert(t, "t", (const char *const[]){"2", "two"}, &err));
+    OK(txn_commit(t, &err));
+    cluster_exchange(c, &r);
+    update_row(c->d[0], 1, "uno");
+    delete_rows(c->d[0], 2, 2);
+    sweep(c->d[0]);
+    CU_ASSERT_EQUAL(entries(c->d[0], SYS_GIVEN_UP), 2);
+    cluster_exchange(c, &r);
+    sweep(c->d[0]);
+    CU_ASSERT_EQUAL(entries(c->d[0], SYS_GIVEN_UP), 2); /* node 1 has it and has not told */
+    CU_ASSERT_EQUAL(entries(c->d[1], SYS_GIVEN_UP), 0);
+    cluster_all_report(c);
+    sweep(c->d[0]);
+    CU_ASSERT_EQUAL(entries(c->d[0], SYS_GIVEN_UP), 0);
+    cluster_free(c);
+}
+
 /* A member's report is worth nothing any more once another run of it writes, though nobody has said that the link is gone: that run may come from an old copy. */
 static void test_purge_report_of_a_run_before(void)
 {
@@ -468,6 +501,7 @@ const struct unit_test unit_tests[] = {
     {"waits for history", test_purge_waits_for_history},
     {"takes nothing from readers", test_purge_takes_nothing_from_readers},
     {"when all members have it", test_purge_when_all_members_have_it},
+    {"values given up", test_purge_values_given_up},
     {"report of a run before", test_purge_report_of_a_run_before},
     {"old backup comes back", test_purge_old_backup_comes_back},
     {"file becomes small", test_purge_file_becomes_small},
