@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "verify.h"
 
+_Static_assert(sizeof ((struct verify_keys *)0)->of / sizeof ((struct verify_keys *)0)->of[0] >= SLOTS_MAX + MEMBER_FORMER_MAX, "room for all keys");
+
 /* The public keys of DIR/keys; false: there are none. */
 static bool read_keys(const char *dir, struct verify_keys *out)
 {
@@ -19,8 +21,12 @@ static bool read_keys(const char *dir, struct verify_keys *out)
     bool good = node_identity_read(env_posix(), path, &id, &ignored) == QUARTET_OK;
     out->cluster = id.doc.cluster;
     for (uint32_t i = 0; good && i < id.doc.node_count; i++) {
-        out->known[id.doc.nodes[i].slot] = true;
-        memcpy(out->key[id.doc.nodes[i].slot], id.doc.nodes[i].public_key, sizeof out->key[0]);
+        out->of[out->count].slot = id.doc.nodes[i].slot;
+        memcpy(out->of[out->count++].key, id.doc.nodes[i].public_key, sizeof out->of[0].key);
+    }
+    for (uint32_t i = 0; good && i < id.doc.former_count; i++) {
+        out->of[out->count].slot = id.doc.former[i].slot;
+        memcpy(out->of[out->count++].key, id.doc.former[i].public_key, sizeof out->of[0].key);
     }
     node_identity_deinit(&id);
     return good;

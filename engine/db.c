@@ -79,6 +79,9 @@ quartet_status db_usable(db *d, struct err *err)
                                               "see OPERATIONS.md, \"A frozen slot\"");
     if (d->sealed)
         return err_set(err, QUARTET_BUSY, "a snapshot of another member takes the place of this node's state: it is opened again in a moment");
+    if (d->evicted)
+        return err_set(err, QUARTET_READONLY, "this node was evicted from the cluster: the members take nothing from it any more. It can be read and dumped; what only it holds can be written to a file by "
+                                              "`quartet dump`; see OPERATIONS.md, \"Taking a node out\"");
     if (d->fenced)
         return err_set(err, QUARTET_READONLY, "the cluster goes on without this directory, whose slot was taken over or restored elsewhere: it can be read and dumped. "
                                               "Stop this node; what only it holds can be written to a file by `quartet dump`, and an empty directory joins again");

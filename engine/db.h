@@ -52,6 +52,8 @@ enum deliver_result { DELIVER_APPLIED, DELIVER_DUPLICATE, DELIVER_GAP, DELIVER_H
  * are retried by themselves). GAP: *need is the first number missing of that chain. LATER: it cannot be told yet whether it is
  * to be taken; ask again. REFUSED: err says why (forged, altered, wrong cluster, ...). */
 quartet_status db_deliver(db *d, struct slice batch, const uint8_t *public_key, enum deliver_result *result, uint64_t *need, struct err *err);
+/* The same of a batch that a former member signed, whose slot is empty or another's now: it is taken as far as a delta of somebody else that waits here depends on it. */
+quartet_status db_deliver_former(db *d, struct slice batch, const uint8_t *public_key, enum deliver_result *result, uint64_t *need, struct err *err);
 /* Sealed batches of a chain from number `from` on, appended to out with a u32 length before each, as many as fit in max_bytes (at least one). NOTFOUND: none. */
 quartet_status db_read_batches(db *d, struct chain_id chain, uint64_t from, size_t max_bytes, struct buf *out, uint32_t *count, struct err *err);
 /* Encoded vectors (vv_encode): applied, and on disk. */
@@ -72,6 +74,7 @@ void db_set_behind(db *d, struct chain_id chain, uint64_t from);
 bool db_is_behind(db *d);
 uint64_t db_behind_from(db *d); /* that number; 0: none */
 bool db_is_fenced(db *d); /* the cluster goes on without this directory (db_close.c) */
+void db_set_evicted(db *d); /* its node is no member any more: it is fenced from now on */
 
 /* ---- how much of the log is kept: what recovery needs, and what a member lacks ---- */
 /* Which other slots are members, a bit each. Until it is told, and until each of them has told with db_peer_has what is on its disk, a member's log is kept. */

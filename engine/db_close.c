@@ -6,6 +6,8 @@
  * Why a member may move on from what it said, but only to what the slot's own node proposes or a delta of another chain depends on: what one member still had in its
  *   socket when the others agreed comes to light later. Nobody else takes more, and whoever proposes more or writes on top of it has it: so once all agree on a number
  *   nothing beyond it exists.
+ * A slot without a node (it was evicted): nobody proposes. Each member says what it has, and takes what the others' rows depend on, until all say the same. A node that gets the slot later is
+ *   one more member that must say it, and names itself as the successor, as a restarted one does.
  * What came beyond the number and can never take effect (an unfinished transaction, say) is void from then on: db_void.c.
  * Invariants: a member that agreed to a number refuses what lies beyond it, from before the row is written. A node whose running chain others close, or that holds
  *   more of a chain than it was closed at, writes no more (`fenced`): its slot was taken over, by a clone, a restored backup, or a node in its place.
@@ -52,6 +54,11 @@ static struct closing *make(db *d, chain_no chain, struct err *err)
     return &grown[d->closing_count++];
 }
 
+static bool has_node(const db *d, uint8_t slot)
+{
+    return slot < SLOTS_MAX && ((d->peers | 1u << d->identity.slot) & 1u << slot) != 0;
+}
+
 static bool closed(const db *d, const struct closing *c, struct told *at)
 {
     uint8_t members = (uint8_t)(d->peers | 1u << d->identity.slot);
@@ -91,7 +98,7 @@ bool db_chain_ends(const db *d, chain_no chain, uint64_t *number)
     if (slot == d->identity.slot || !c->by[d->identity.slot].is)
         return false;
     *number = c->by[d->identity.slot].number;
-    if (slot < SLOTS_MAX && c->by[slot].is && c->by[slot].number > *number)
+    if (has_node(d, slot) && c->by[slot].is && c->by[slot].number > *number)
         *number = c->by[slot].number;
     const struct chain_state *s = chain < d->state_count ? d->state[chain] : NULL;
     if (s != NULL && s->vouched > *number)
@@ -164,6 +171,33 @@ struct agreement {
     uint64_t number, successor;
 };
 
+/* The chain that goes on for this one, as far as a member has named it; 0: nobody has. */
+static uint64_t named(const db *d, const struct closing *c)
+{
+    uint64_t successor = 0;
+    for (uint8_t m = 0; c != NULL && m < SLOTS_MAX; m++)
+        if (has_node(d, m) && c->by[m].is && c->by[m].successor > successor)
+            successor = c->by[m].successor;
+    return successor;
+}
+
+/* Has anybody who counts said that it is to be closed? It may be all that is known of it here. */
+static bool heard(const db *d, const struct closing *c, uint8_t slot)
+{
+    bool any = false;
+    for (uint8_t m = 0; c != NULL && m < SLOTS_MAX; m++)
+        any |= c->by[m].is && has_node(d, m) && (m == slot || !has_node(d, slot));
+    return any;
+}
+
+static bool chain_is_forked(const struct chain_table *t, chain_no chain)
+{
+    for (uint32_t i = 0; i < t->fork_count; i++)
+        if (t->forks[i].chain == chain || t->forks[i].as == chain)
+            return true;
+    return false;
+}
+
 /* What this node should say of a chain now. */
 static bool agree(db *d, chain_no chain, uint64_t *number, uint64_t *successor)
 {
@@ -172,23 +206,23 @@ static bool agree(db *d, chain_no chain, uint64_t *number, uint64_t *successor)
     uint64_t have = vv_number(&d->applied, chain);
     const struct chain_state *s = chain < d->state_count ? d->state[chain] : NULL;
     struct told at, said = c != NULL ? c->by[own] : (struct told){0};
-    if (fork_frozen(d, slot))
-        return false; /* where its chains end nobody can say for it */
-    bool heard = c != NULL && slot < SLOTS_MAX && c->by[slot].is; /* maybe nothing but that it is to be closed */
-    if ((s == NULL || s->received == 0 ? !heard : s->received != have && !chain_rest_is_void(d, chain)) || (c != NULL && closed(d, c, &at)))
+    if (fork_frozen(d, slot) || chain_is_forked(&d->chains, chain))
+        return false; /* where its chains end nobody can say for it, nor which branch is meant */
+    if ((s == NULL || s->received == 0 ? !heard(d, c, slot) : s->received != have && !chain_rest_is_void(d, chain)) || (c != NULL && closed(d, c, &at)))
         return false;
     if (slot == own) { /* propose */
         if ((d->own_started && chain == d->own) || !d->identity.members_answered || (said.is && said.number >= have))
             return false;
         *number = have;
-        *successor = said.is ? said.successor : 0; /* 0: ours */
+        *successor = said.is && said.successor != 0 ? said.successor : named(d, c); /* one that was named stays so; 0: ours */
         return true;
     }
-    if (slot >= SLOTS_MAX || c == NULL || !c->by[slot].is || c->by[slot].number != have || (said.is && said.number >= have))
+    bool leads = has_node(d, slot);
+    if (slot >= SLOTS_MAX || (leads && (c == NULL || !c->by[slot].is || c->by[slot].number != have)))
         return false;
     *number = have;
-    *successor = said.is ? said.successor : c->by[slot].successor; /* one that was named stays so */
-    return true;
+    *successor = said.is && said.successor != 0 ? said.successor : leads ? c->by[slot].successor : named(d, c);
+    return !said.is || said.number < have || (said.number == have && said.successor != *successor);
 }
 
 /* Gathers what is to be said, and holds to it from here on. commit_lock held. */

@@ -41,7 +41,7 @@ static bool same_family(const db *d, chain_no a, chain_no b)
 bool fork_frozen(const db *d, uint8_t slot)
 {
     for (uint32_t i = 0; i < d->forks.count; i++)
-        if (chain_id_of(&d->chains, d->forks.points[i].root).slot == slot)
+        if (!d->forks.points[i].former && chain_id_of(&d->chains, d->forks.points[i].root).slot == slot)
             return !plant_is(PLANT_FORK_NOT_FROZEN);
     return false;
 }

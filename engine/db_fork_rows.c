@@ -65,7 +65,11 @@ void db_set_member_key(db *d, uint8_t slot, const uint8_t *public_key)
     for (uint32_t i = 0; i < d->forks.count; i++) { /* a crash may have come between the record of a fork and those of its branches */
         if (chain_id_of(&d->chains, d->forks.points[i].root).slot == slot && fork_split_all(d, &d->forks.points[i], &err) != QUARTET_OK)
             log_line(d->env, LOG_WARN, "db", "%s", err.text);
-        if (d->identity.member && chain_id_of(&d->chains, d->forks.points[i].root).slot == d->identity.slot)
+        struct fork_point *p = &d->forks.points[i];
+        struct batch_header h;
+        if (chain_id_of(&d->chains, p->root).slot == slot)
+            p->former = !fork_proof(d, p->signed_by_it[0], p->signed_by_it[1], &h);
+        if (d->identity.member && !p->former && chain_id_of(&d->chains, p->root).slot == d->identity.slot)
             d->fenced = d->frozen = true;
     }
     pthread_mutex_unlock(&d->commit_lock);

@@ -126,6 +126,7 @@ struct fork_point { /* db_fork.c: a member's two histories part here */
     uint64_t first;
     uint8_t prev[32]; /* hash of the batch that both follow */
     uint8_t signed_by_it[2][BATCH_SIGNED_BYTES];
+    bool former;         /* signed with the key of a node that was evicted: the slot's node is another now */
     bool told;           /* a row of ours says so */
     uint64_t told_taken; /* and this */
 };
@@ -206,6 +207,7 @@ struct db {
     _Atomic uint64_t behind_from; /* db_set_behind; 0: it is not */
     _Atomic uint8_t behind_slot;
     bool frozen;          /* because its slot signed two histories */
+    bool evicted;         /* because its node is no member any more */
     struct db_forks forks;
     _Atomic log_pos trim_looked; /* end of the log when db_trim_due did something last */
     log_pos forced_at;    /* the log was cut here though somebody lacks what went; 0: never */

@@ -76,7 +76,14 @@ static quartet_status take(db *d, struct slice bytes, const struct batch_header 
     return d->held == NULL ? QUARTET_OK : take_held(d, bad ? &ignored : err);
 }
 
-quartet_status db_deliver(db *d, struct slice batch, const uint8_t *public_key, enum deliver_result *result, uint64_t *need, struct err *err)
+/* Of a former member nothing is taken but what a member had taken before it was evicted. */
+static void hold_back_former(const db *d, const struct batch_header *h, bool former, struct fork_place *at)
+{
+    if (former && at->result == DELIVER_APPLIED && h->first > d->forks.need[h->chain.slot])
+        at->result = DELIVER_LATER;
+}
+
+static quartet_status deliver(db *d, struct slice batch, const uint8_t *public_key, bool former, enum deliver_result *result, uint64_t *need, struct err *err)
 {
     struct batch_header h;
     struct slice payload;
@@ -89,6 +96,7 @@ quartet_status db_deliver(db *d, struct slice batch, const uint8_t *public_key, 
     bool member = d->identity.member;
     struct cluster_id cluster = d->identity.cluster;
     struct fork_place at = fork_place(d, &h, err);
+    hold_back_former(d, &h, former, &at);
     pthread_mutex_unlock(&d->commit_lock);
     if (!member)
         return err_set(err, QUARTET_MISUSE, "this database is in no cluster");
@@ -103,6 +111,7 @@ quartet_status db_deliver(db *d, struct slice batch, const uint8_t *public_key, 
     rc = db_usable(d, err);
     if (rc == QUARTET_OK) {
         at = fork_place(d, &h, err); /* another thread may have brought it meanwhile */
+        hold_back_former(d, &h, former, &at);
         *result = at.result;
         *need = at.need;
         if (at.result == DELIVER_APPLIED)
@@ -112,6 +121,16 @@ quartet_status db_deliver(db *d, struct slice batch, const uint8_t *public_key, 
     if (rc == QUARTET_OK && (*result == DELIVER_APPLIED || *result == DELIVER_HELD || at.fork)) /* a part of what is held may have been applied */
         db_notify(d);
     return rc;
+}
+
+quartet_status db_deliver(db *d, struct slice batch, const uint8_t *public_key, enum deliver_result *result, uint64_t *need, struct err *err)
+{
+    return deliver(d, batch, public_key, false, result, need, err);
+}
+
+quartet_status db_deliver_former(db *d, struct slice batch, const uint8_t *public_key, enum deliver_result *result, uint64_t *need, struct err *err)
+{
+    return deliver(d, batch, public_key, true, result, need, err);
 }
 
 /* ---- reading back ---- */
@@ -299,6 +318,13 @@ uint64_t db_behind_from(db *d)
 bool db_is_behind(db *d)
 {
     return db_behind_from(d) != 0;
+}
+
+void db_set_evicted(db *d)
+{
+    pthread_mutex_lock(&d->commit_lock);
+    d->fenced = d->evicted = true;
+    pthread_mutex_unlock(&d->commit_lock);
 }
 
 bool db_is_fenced(db *d)

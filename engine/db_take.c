@@ -113,6 +113,10 @@ static void vouch(db *d, const struct vv *deps)
     fork_need(d, deps);
     for (uint32_t i = 0; i < deps->count; i++) {
         struct chain_state *s = deps->e[i].chain < d->state_count ? d->state[deps->e[i].chain] : NULL;
+        uint64_t end;
+        struct err ignored = ERR_INIT; /* without memory it is vouched for when it is asked again */
+        if (s == NULL && db_chain_ends(d, deps->e[i].chain, &end)) /* nothing of it came, and this node has said so */
+            s = db_chain(d, deps->e[i].chain, &ignored);
         if (s != NULL && !deps->e[i].astray && deps->e[i].number > s->vouched)
             s->vouched = deps->e[i].number;
     }

@@ -150,9 +150,29 @@ static void membership(void *ctx, struct slice doc_bytes, uint64_t epoch)
     log_line(n->env, LOG_INFO, "node", "a newer membership came, number %llu; it holds from the next start of the node", (unsigned long long)epoch);
 }
 
+/* The members go on without this node. Its next start says so at once; in this run nothing is written any more. */
+static void evicted(void *ctx, struct slice doc_bytes, uint64_t epoch)
+{
+    struct node *n = ctx;
+    struct err err = ERR_INIT;
+    char path[NODE_PATH_BYTES_MAX];
+    if (epoch <= n->kept_epoch)
+        return;
+    db_set_evicted(n->d);
+    quartet_status rc = path_join(path, sizeof path, n->keys_dir, NODE_MEMBER_FILE, &err);
+    if (rc == QUARTET_OK)
+        rc = env_write_file(n->env, path, doc_bytes.p, doc_bytes.n, &err);
+    if (rc == QUARTET_OK)
+        n->kept_epoch = epoch; /* and no kept_ns: it is not started anew */
+    else
+        log_line(n->env, LOG_ERROR, "node", "the membership that evicts this node (number %llu) cannot be kept: %s", (unsigned long long)epoch, err.text);
+    log_line(n->env, LOG_ERROR, "node", "this node was evicted from the cluster (membership %llu): it takes no writes, and no member takes anything from it. What only it holds can be written to a "
+             "file by `quartet dump`; see OPERATIONS.md, \"Taking a node out\"", (unsigned long long)epoch);
+}
+
 static quartet_status start_threads(struct node *n, struct err *err)
 {
-    struct server_host host = {.ctx = n, .http = node_http, .state = state_of, .membership = membership};
+    struct server_host host = {.ctx = n, .http = node_http, .state = state_of, .membership = membership, .evicted = evicted};
     node_gossip_host(&n->gossip, &host.gossip);
     node_session_host(n, &host.session);
     struct server_config config = {.env = n->env,

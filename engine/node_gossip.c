@@ -37,6 +37,20 @@ static enum gossip_verdict verdict_of(enum deliver_result result)
     return GOSSIP_REFUSED;
 }
 
+/* Whose key the batch is to be signed with: that of the slot's node, or of one that was evicted from that slot, where it fits. NULL: nobody's. */
+static const uint8_t *signer_of(const struct node_gossip *g, struct slice batch, const struct batch_header *h, bool *former)
+{
+    const struct member_node *now = member_find_slot(&g->doc, h->chain.slot);
+    for (uint32_t i = 0; i < g->doc.former_count; i++) {
+        const struct member_former *f = &g->doc.former[i];
+        struct err ignored = ERR_INIT;
+        *former = f->slot == h->chain.slot && batch_verify_header(slice_of(batch.p, BATCH_SIGNED_BYTES), h, &g->doc.cluster, f->public_key, &ignored) == QUARTET_OK;
+        if (*former)
+            return f->public_key;
+    }
+    return now != NULL ? now->public_key : NULL;
+}
+
 static enum gossip_verdict deliver(void *ctx, struct slice batch, uint8_t from, struct gossip_need *need, struct err *err)
 {
     struct node_gossip *g = ctx;
@@ -46,15 +60,16 @@ static enum gossip_verdict deliver(void *ctx, struct slice batch, uint8_t from, 
         g->refused++;
         return GOSSIP_REFUSED;
     }
-    const struct member_node *origin = member_find_slot(&g->doc, header.chain.slot);
-    if (origin == NULL) {
+    bool former = false;
+    const uint8_t *signer = signer_of(g, batch, &header, &former);
+    if (signer == NULL) {
         err_set(err, QUARTET_AUTH, "a batch of slot %u, which is no member; sent by slot %u", (unsigned)header.chain.slot, (unsigned)from);
         g->refused++;
         return GOSSIP_REFUSED;
     }
     enum deliver_result result = DELIVER_REFUSED;
     need->chain = header.chain;
-    quartet_status rc = db_deliver(g->d, batch, origin->public_key, &result, &need->from, err);
+    quartet_status rc = (former ? db_deliver_former : db_deliver)(g->d, batch, signer, &result, &need->from, err);
     if (rc == QUARTET_OK) {
         g->delivered++;
         if (result == DELIVER_APPLIED || result == DELIVER_HELD || result == DELIVER_DUPLICATE)
@@ -251,6 +266,10 @@ quartet_status node_gossip_init(struct node_gossip *g, db *d, const struct membe
     g->identity = (struct db_identity){.cluster = doc->cluster, .slot = key->slot, .member = true, .members_answered = doc->node_count == 1};
     member_key_expand(key, g->identity.secret_key, public_key);
     const struct member_node *self = member_find_slot(doc, key->slot);
+    const struct member_former *was = member_find_former(doc, public_key);
+    if (was != NULL)
+        return err_set(err, QUARTET_AUTH, "this node was evicted from the cluster by membership %llu: it does not start as a member again. What only this directory holds can be written to a file by "
+                                          "`quartet dump`; OPERATIONS.md, \"Taking a node out\"", (unsigned long long)was->epoch);
     if (self == NULL || memcmp(self->public_key, public_key, sizeof public_key) != 0)
         return err_set(err, QUARTET_AUTH, "the node key is not the one of slot %u in the membership document", (unsigned)key->slot);
     quartet_status rc = member_doc_copy(&g->doc, doc, err);

@@ -151,6 +151,9 @@ quartet_status node_cluster_change(struct env *env, const char *dir, const struc
             rc = member_add_node(env, &c.doc, c.admin.gate, what->address, what->http, &made, err);
             *slot = made.slot;
             break;
+        case QUARTET_EVICT_NODE:
+            rc = member_evict(&c.doc, n->slot, c.doc.epoch + 1, err);
+            break;
         case QUARTET_SET_ADDRESS:
             rc = member_set_address(n, what->address, what->http, err);
             break;

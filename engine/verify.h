@@ -21,8 +21,10 @@ struct verify_finding {
     char what[256];
 };
 struct verify_keys { /* public keys by slot, to check signatures with */
-    bool known[SLOTS_MAX];
-    uint8_t key[SLOTS_MAX][32];
+    struct verify_key {
+        uint8_t slot, key[32];
+    } of[SLOTS_MAX + 64u]; /* members', and those of nodes that were evicted */
+    uint32_t count;
     struct cluster_id cluster;
 };
 struct verify {

@@ -71,10 +71,17 @@ static quartet_status check_batch(struct walk *w, log_pos at, struct slice bytes
         l->last = h.first + h.count - 1;
         memcpy(l->hash, h.hash, sizeof l->hash);
     }
-    if (w->v->keys == NULL || h.chain.slot >= SLOTS_MAX || !w->v->keys->known[h.chain.slot])
-        return QUARTET_OK;
-    w->v->signatures++;
-    if (batch_verify(bytes, &h, payload, &w->v->keys->cluster, w->v->keys->key[h.chain.slot], &why) != QUARTET_OK) {
+    bool known = false, fits = false;
+    for (uint32_t i = 0; w->v->keys != NULL && i < w->v->keys->count && !fits; i++) {
+        const struct verify_key *k = &w->v->keys->of[i];
+        if (k->slot != h.chain.slot)
+            continue;
+        known = true;
+        err_clear(&why);
+        fits = batch_verify(bytes, &h, payload, &w->v->keys->cluster, k->key, &why) == QUARTET_OK;
+    }
+    w->v->signatures += known;
+    if (known && !fits) {
         snprintf(text, sizeof text, "slot %u, batch %llu: %.180s", h.chain.slot, (unsigned long long)h.first, why.text);
         finding(w, at, text);
     }

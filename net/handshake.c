@@ -34,7 +34,8 @@ struct handshake {
     uint8_t master[32];
     channel *channel;
     struct handshake_peer peer;
-    struct buf doc; /* client: the node's document */
+    struct buf doc; /* client: the node's document; of a node that was evicted: the document that says so */
+    uint64_t evicted_epoch; /* 0: it was not */
 };
 
 static void hash_more(uint8_t *hash, const void *p, size_t n)
@@ -440,9 +441,15 @@ static quartet_status take_third(handshake *h, struct slice m, struct buf *out, 
     if (rc == QUARTET_OK)
         rc = channel_accept(h->channel, their_header, err);
     hash_more(h->hash, m.p, m.n);
-    buf_u8(&mine, rc == QUARTET_OK ? 0 : 1);
-    if (rc != QUARTET_OK)
+    const struct member_former *former = member_find_former(h->config->doc, h->peer.public_key);
+    bool evicted = rc == QUARTET_AUTH && h->peer.role == NET_ROLE_PEER && former != NULL;
+    buf_u8(&mine, evicted ? 2 : rc == QUARTET_OK ? 0 : 1);
+    if (evicted) { /* it believes nobody but the root key */
+        (void)err_set(err, QUARTET_AUTH, "slot %u as it was until membership %llu evicted it: it is refused", (unsigned)former->slot, (unsigned long long)former->epoch);
+        buf_put(&mine, h->config->doc_bytes.p, h->config->doc_bytes.n);
+    } else if (rc != QUARTET_OK) {
         buf_put(&mine, err->text, strnlen(err->text, REFUSAL_BYTES_MAX));
+    }
     struct err ignored = ERR_INIT; /* a refusal that cannot be sent changes nothing */
     quartet_status sent = seal(h, KEY_FOURTH, &mine, &body, rc == QUARTET_OK ? err : &ignored);
     if (sent == QUARTET_OK)
@@ -458,10 +465,42 @@ done:
     return rc;
 }
 
+/* We are told that we are no member any more. Always an error; the proof is kept where it is one. */
+static quartet_status take_eviction(handshake *h, struct slice doc_bytes, struct err *err)
+{
+    struct member_doc doc = {0};
+    if (h->config->doc == NULL)
+        return err_set(err, QUARTET_CORRUPT, "a malformed end of the handshake");
+    quartet_status rc = member_doc_decode(doc_bytes, &h->config->cluster, &doc, err);
+    if (rc == QUARTET_OK && (doc.epoch <= h->config->doc->epoch || member_find_former(&doc, h->public_key) == NULL))
+        rc = err_set(err, QUARTET_AUTH, "slot %u says that this node was evicted, and shows a membership that does not say so", h->peer.slot);
+    if (rc == QUARTET_OK) {
+        buf_clear(&h->doc);
+        buf_put(&h->doc, doc_bytes.p, doc_bytes.n);
+        rc = buf_check(&h->doc, err);
+    }
+    if (rc == QUARTET_OK) {
+        h->evicted_epoch = doc.epoch;
+        rc = err_set(err, QUARTET_AUTH, "slot %u refuses: this node was evicted from the cluster by membership %llu", h->peer.slot,
+                     (unsigned long long)member_find_former(&doc, h->public_key)->epoch);
+    }
+    member_doc_deinit(&doc);
+    return rc;
+}
+
+bool handshake_evicted(const handshake *h, struct slice *doc_bytes, uint64_t *epoch)
+{
+    *doc_bytes = slice_of(h->doc.data, h->doc.len);
+    *epoch = h->evicted_epoch;
+    return h->evicted_epoch != 0;
+}
+
 static quartet_status take_fourth(handshake *h, struct slice m, struct err *err)
 {
     struct buf plain = {0};
     quartet_status rc = unseal(h, KEY_FOURTH, m, &plain, err);
+    if (rc == QUARTET_OK && plain.len > 1 && plain.data[0] == 2)
+        rc = take_eviction(h, slice_of(plain.data + 1, plain.len - 1), err);
     if (rc == QUARTET_OK &&
         (plain.len == 0 || plain.data[0] > 1 || (plain.data[0] == 0 && plain.len != 1)))
         rc = err_set(err, QUARTET_CORRUPT, "a malformed end of the handshake");

@@ -5,7 +5,7 @@
  * cluster's gate secret; until it has been checked the responder sends nothing. (2) responder:
  * ephemeral key, then, encrypted, its identity and signature of the transcript. (3) initiator,
  * encrypted: its identity and signature. (4) responder, encrypted: welcome or the reason of
- * refusal. The transcript holds magic, version, cluster id, both ephemeral keys and both roles.
+ * refusal; to a node that was evicted the document that says so. The transcript holds magic, version, cluster id, both ephemeral keys and both roles.
  * Byte by byte in docs/WIRE.md. */
 #ifndef NET_HANDSHAKE_H
 #define NET_HANDSHAKE_H
@@ -56,6 +56,9 @@ struct handshake_peer {
 };
 
 typedef struct handshake handshake;
+/* Initiator, after QUARTET_AUTH: the other side proved by a newer membership document that this node was evicted. *doc_bytes is that document, verified, and belongs to the
+ * handshake. False: it was refused for another reason. */
+bool handshake_evicted(const handshake *h, struct slice *doc_bytes, uint64_t *epoch);
 
 /* Either side; an initiator's first message is appended to `out`. */
 quartet_status handshake_dial(const struct handshake_config *config, handshake **out_handshake,

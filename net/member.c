@@ -11,10 +11,11 @@
 
 #include "base/mem.h"
 
-#define DOC_VERSION      1u
+#define DOC_VERSION      2u
 #define SIGNATURE_BYTES  64u
 #define NODE_BYTES_MIN   (1u + MEMBER_KEY_BYTES + 4u + 3u)
 #define CLIENT_BYTES_MIN (1u + MEMBER_KEY_BYTES + 4u)
+#define FORMER_BYTES     (1u + MEMBER_KEY_BYTES + 8u)
 static const uint8_t doc_magic[4] = {'Q', 'R', 'T', 'M'};
 
 void member_doc_deinit(struct member_doc *d)
@@ -48,6 +49,14 @@ const struct member_node *member_find_node(const struct member_doc *d, const uin
     for (uint32_t i = 0; i < d->node_count; i++)
         if (memcmp(d->nodes[i].public_key, public_key, MEMBER_KEY_BYTES) == 0)
             return &d->nodes[i];
+    return NULL;
+}
+
+const struct member_former *member_find_former(const struct member_doc *d, const uint8_t *public_key)
+{
+    for (uint32_t i = 0; i < d->former_count; i++)
+        if (memcmp(d->former[i].public_key, public_key, MEMBER_KEY_BYTES) == 0)
+            return &d->former[i];
     return NULL;
 }
 
@@ -120,7 +129,7 @@ quartet_status member_doc_encode(const struct member_doc *d, const uint8_t *root
                                  struct buf *out, struct err *err)
 {
     QASSERT(d->node_count >= 1 && d->node_count <= SLOTS_MAX &&
-            d->client_count <= MEMBER_CLIENTS_MAX);
+            d->client_count <= MEMBER_CLIENTS_MAX && d->former_count <= MEMBER_FORMER_MAX);
     size_t start = out->len;
     buf_put(out, doc_magic, sizeof doc_magic);
     buf_u8(out, DOC_VERSION);
@@ -143,6 +152,12 @@ quartet_status member_doc_encode(const struct member_doc *d, const uint8_t *root
         put_text(out, d->clients[i].name);
         buf_put(out, d->clients[i].public_key, MEMBER_KEY_BYTES);
         buf_u32(out, d->clients[i].flags);
+    }
+    buf_varint(out, d->former_count);
+    for (uint32_t i = 0; i < d->former_count; i++) {
+        buf_u8(out, d->former[i].slot);
+        buf_put(out, d->former[i].public_key, MEMBER_KEY_BYTES);
+        buf_u64(out, d->former[i].epoch);
     }
     quartet_status rc = buf_check(out, err);
     if (rc != QUARTET_OK)
@@ -207,6 +222,26 @@ static quartet_status get_clients(struct bytes_in *in, struct member_doc *d, str
     return QUARTET_OK;
 }
 
+static void get_former(struct bytes_in *in, struct member_doc *d)
+{
+    uint32_t count = bytes_count(in, FORMER_BYTES);
+    if (in->bad || count > MEMBER_FORMER_MAX) {
+        in->bad = true;
+        return;
+    }
+    for (uint32_t i = 0; i < count && !in->bad; i++) {
+        struct member_former *f = &d->former[i];
+        f->slot = bytes_u8(in);
+        const uint8_t *key = bytes_take(in, MEMBER_KEY_BYTES);
+        if (key != NULL)
+            memcpy(f->public_key, key, MEMBER_KEY_BYTES);
+        f->epoch = bytes_u64(in);
+        if (f->slot >= SLOTS_MAX || f->epoch > d->epoch || (key != NULL && member_find_node(d, key) != NULL))
+            in->bad = true;
+    }
+    d->former_count = count;
+}
+
 static quartet_status decode_body(struct slice body, struct member_doc *d, struct err *err)
 {
     struct bytes_in in = bytes_in(body.p, body.n);
@@ -228,6 +263,8 @@ static quartet_status decode_body(struct slice body, struct member_doc *d, struc
     memcpy(d->salt, salt, sizeof d->salt);
     get_nodes(&in, d);
     quartet_status rc = get_clients(&in, d, err);
+    if (rc == QUARTET_OK)
+        get_former(&in, d);
     if (rc == QUARTET_OK && (in.bad || in.left != 0))
         rc = err_set(err, QUARTET_CORRUPT, "malformed membership document");
     return rc;
@@ -330,6 +367,25 @@ quartet_status member_add_node(struct env *env, struct member_doc *doc, const ui
     memmove(&doc->nodes[at + 1], &doc->nodes[at], (doc->node_count - at) * sizeof doc->nodes[0]);
     doc->nodes[at] = n;
     doc->node_count++;
+    return QUARTET_OK;
+}
+
+quartet_status member_evict(struct member_doc *doc, uint8_t slot, uint64_t epoch, struct err *err)
+{
+    uint32_t at = 0;
+    while (at < doc->node_count && doc->nodes[at].slot != slot)
+        at++;
+    if (at == doc->node_count)
+        return err_set(err, QUARTET_NOTFOUND, "there is no node %u", (unsigned)slot);
+    if (doc->node_count == 1)
+        return err_set(err, QUARTET_MISUSE, "node %u is the only one, and stays", (unsigned)slot);
+    if (doc->former_count >= MEMBER_FORMER_MAX)
+        return err_set(err, QUARTET_LIMIT, "%u nodes were evicted already, the most that a cluster remembers", MEMBER_FORMER_MAX);
+    struct member_former *f = &doc->former[doc->former_count++];
+    *f = (struct member_former){.slot = slot, .epoch = epoch};
+    memcpy(f->public_key, doc->nodes[at].public_key, sizeof f->public_key);
+    doc->node_count--;
+    memmove(&doc->nodes[at], &doc->nodes[at + 1], (doc->node_count - at) * sizeof doc->nodes[0]);
     return QUARTET_OK;
 }
 

@@ -14,6 +14,7 @@
 #define MEMBER_ADDRESS_BYTES_MAX  128u /* "host:port" with its NUL */
 #define MEMBER_NAME_BYTES_MAX     64u  /* with its NUL */
 #define MEMBER_CLIENTS_MAX        256u
+#define MEMBER_FORMER_MAX         64u /* evictions that a document remembers */
 #define MEMBER_DOC_BYTES_MAX      (48u << 10)
 #define MEMBER_KEY_FILE_BYTES_MAX 1024u
 
@@ -24,6 +25,12 @@ struct member_node {
     char address[MEMBER_ADDRESS_BYTES_MAX]; /* native protocol, peers and clients */
     char http[MEMBER_ADDRESS_BYTES_MAX];    /* may be empty */
     char zone[MEMBER_NAME_BYTES_MAX];       /* may be empty */
+};
+
+struct member_former { /* was evicted: what others had taken of it before stays, and its signatures are needed for that */
+    uint8_t slot;
+    uint8_t public_key[MEMBER_KEY_BYTES];
+    uint64_t epoch; /* of the document that evicted it */
 };
 
 struct member_client {
@@ -41,6 +48,8 @@ struct member_doc {
     uint32_t node_count;
     struct member_client *clients; /* owned */
     uint32_t client_count;
+    struct member_former former[MEMBER_FORMER_MAX]; /* oldest first */
+    uint32_t former_count;
 };
 
 enum member_key_kind { MEMBER_KEY_NODE = 1, MEMBER_KEY_CLIENT = 2, MEMBER_KEY_ROOT = 3 };
@@ -61,6 +70,7 @@ quartet_status member_doc_copy(struct member_doc *to, const struct member_doc *f
 const struct member_node *member_find_slot(const struct member_doc *d,
                                            uint8_t slot); /* NULL where absent */
 const struct member_node *member_find_node(const struct member_doc *d, const uint8_t *public_key);
+const struct member_former *member_find_former(const struct member_doc *d, const uint8_t *public_key);
 const struct member_client *member_find_client(const struct member_doc *d,
                                                const uint8_t *public_key);
 
@@ -105,6 +115,8 @@ void member_keys_deinit(struct member_keys *keys); /* wipes */
 /* Changes of a document that is to be signed anew, with a higher epoch. The new node gets the lowest free slot; *key is filled in. QUARTET_LIMIT: there are four. */
 quartet_status member_add_node(struct env *env, struct member_doc *doc, const uint8_t *gate, const char *address, const char *http,
                                struct member_key *key, struct err *err);
+/* The node is no member any more; a new one may get its slot. QUARTET_NOTFOUND: there is none. QUARTET_MISUSE: it is the last. QUARTET_LIMIT: past MEMBER_FORMER_MAX. */
+quartet_status member_evict(struct member_doc *doc, uint8_t slot, uint64_t epoch, struct err *err);
 quartet_status member_set_address(struct member_node *n, const char *address, const char *http, struct err *err); /* http NULL: stays */
 quartet_status member_set_zone(struct member_node *n, const char *zone, struct err *err);
 /* QUARTET_MISUSE: the name is taken, empty or not a name. */

@@ -100,6 +100,8 @@ struct server_host {
     /* A newer membership document of this cluster, in which this node is as it was; its signature has been verified. To be kept and used from the next start on. On
      * the loop's thread; may come again; may be NULL. */
     void (*membership)(void *ctx, struct slice doc_bytes, uint64_t epoch);
+    /* Likewise, but in this document the node is no member any more: it was evicted. */
+    void (*evicted)(void *ctx, struct slice doc_bytes, uint64_t epoch);
 };
 
 /* The host's table is copied; its contexts must stay. Of the configuration everything is borrowed

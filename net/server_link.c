@@ -204,6 +204,10 @@ static void handshake_frame(struct link *l, struct slice body)
         char text[ERR_TEXT_BYTES_MAX + 32];
         (void)snprintf(text, sizeof text, "%s%s", l->initiator ? "as dialled by us, " : "",
                        err.text);
+        struct slice doc_bytes;
+        uint64_t epoch;
+        if (handshake_evicted(l->handshake, &doc_bytes, &epoch) && l->server->host.evicted != NULL)
+            l->server->host.evicted(l->server->host.ctx, doc_bytes, epoch);
         server_log_stranger(l->server, l->from, text);
         server_link_close(l, NULL);
     } else if (handshake_done(l->handshake)) {

@@ -91,7 +91,10 @@ static bool take_membership(server *s, struct link *l, struct slice message, qua
     *rc = !in.bad && in.left == 0 ? member_doc_decode(bytes, &s->doc.cluster, &doc, err) : err_set(err, QUARTET_CORRUPT, "a malformed membership message");
     if (*rc == QUARTET_OK && doc.epoch > s->doc.epoch && s->host.membership != NULL) {
         const struct member_node *self = member_find_slot(&doc, s->slot), *now = member_find_slot(&s->doc, s->slot);
-        if (self == NULL || memcmp(self->public_key, now->public_key, sizeof self->public_key) != 0)
+        bool member = self != NULL && memcmp(self->public_key, now->public_key, sizeof self->public_key) == 0;
+        if (!member && member_find_former(&doc, now->public_key) != NULL && s->host.evicted != NULL)
+            s->host.evicted(s->host.ctx, bytes, doc.epoch);
+        else if (!member)
             log_line(s->env, LOG_ERROR, "net", "slot %u has a membership document (number %llu) in which this node is no member any more; it is not taken", l->slot,
                      (unsigned long long)doc.epoch);
         else

@@ -16,6 +16,7 @@ struct form { /* what follows `member DIR` */
 };
 static const struct form forms[] = {
     {"add-node", "HOST:PORT [HTTP-HOST:PORT]", "makes DIR/SLOT with a key for one more node", QUARTET_ADD_NODE, 1, 2},
+    {"evict", "SLOT", "the node is no member any more, and never will be again", QUARTET_EVICT_NODE, 1, 1},
     {"address", "SLOT HOST:PORT [HTTP-HOST:PORT]", "the node is to be found elsewhere", QUARTET_SET_ADDRESS, 2, 3},
     {"zone", "SLOT NAME", "where the node stands", QUARTET_SET_ZONE, 2, 2},
     {"add-client", "NAME", "makes DIR/NAME.key and DIR/NAME.url", QUARTET_ADD_CLIENT, 1, 1},
@@ -44,7 +45,7 @@ int members_run(int count, char **args)
     if (f == NULL || count - 2 < f->args_min || count - 2 > f->args_max)
         return usage();
     struct quartet_cluster_change c = {.size = sizeof c, .what = f->what};
-    bool at_slot = f->what == QUARTET_SET_ADDRESS || f->what == QUARTET_SET_ZONE;
+    bool at_slot = f->what == QUARTET_SET_ADDRESS || f->what == QUARTET_SET_ZONE || f->what == QUARTET_EVICT_NODE;
     if (at_slot && !parse_slot(args[2], &c.slot))
         return usage();
     char **rest = args + 2 + at_slot;
@@ -52,7 +53,7 @@ int members_run(int count, char **args)
     if (f->what == QUARTET_ADD_NODE || f->what == QUARTET_SET_ADDRESS) {
         c.address = rest[0];
         c.http = left > 1 ? rest[1] : NULL;
-    } else {
+    } else if (left > 0) {
         c.name = rest[0];
     }
     char *error = NULL;
@@ -66,6 +67,8 @@ int members_run(int count, char **args)
     printf("made membership %llu: %s/member.qm\n", (unsigned long long)epoch, args[0]);
     if (f->what == QUARTET_ADD_NODE)
         printf("  a new node %d at %s: move %s/%d to its machine, and start it there once the others know: quartetd --dir %s/%d\n", slot, c.address, args[0], slot, args[0], slot);
+    if (f->what == QUARTET_EVICT_NODE)
+        printf("  node %d is evicted: stop it where it still runs. Its slot is free for a new node once the others know\n", slot);
     if (f->what == QUARTET_ADD_CLIENT)
         printf("  a new client: quartet \"$(cat %s/%s.url)\"\n", args[0], c.name);
     printf("  now give member.qm to any running node: copy it to keys/member.qm in its directory, and kill -HUP its quartetd; the others take it from there\n");

@@ -408,6 +408,177 @@ static void test_close_of_a_torn_transaction(void)
     CU_ASSERT(void_runs > 0 || CU_get_number_of_failures() > 0);
 }
 
+/* ---- a node that is evicted, and a new one in its slot ---- */
+
+struct out { /* of slot 0 */
+    struct cluster *c;
+    struct prng r;
+    uint64_t seed;
+    uint8_t old_key[32];
+    uint32_t gone_at; /* batches of slot 0 below this one are the evicted node's */
+    bool evicted;
+};
+
+static enum deliver_result out_give(struct out *o, uint32_t to, uint32_t batch)
+{
+    struct cluster *c = o->c;
+    struct err err = ERR_INIT;
+    enum deliver_result r;
+    uint64_t need;
+    bool former = o->evicted && c->pool.slot[batch] == 0 && batch < o->gone_at;
+    struct slice bytes = slice_of(c->pool.bytes[batch], c->pool.n[batch]);
+    if (former)
+        OK(db_deliver_former(c->d[to], bytes, o->old_key, &r, &need, &err));
+    else
+        OK(db_deliver(c->d[to], bytes, c->public_key[c->pool.slot[batch]], &r, &need, &err));
+    if (r == DELIVER_REFUSED)
+        printf("\nseed %llu: refused: %s\n", (unsigned long long)o->seed, err.text);
+    CU_ASSERT_NOT_EQUAL(r, DELIVER_REFUSED);
+    return r;
+}
+
+/* Members from `first` on give each other everything, what nobody may take any more, too, until nothing is taken. */
+static void out_exchange(struct out *o, uint32_t first)
+{
+    struct cluster *c = o->c;
+    for (uint32_t i = first; i < NODES; i++)
+        cluster_seal(c, i);
+    for (bool progress = true; progress;) {
+        progress = false;
+        uint32_t turn = (uint32_t)prng_below(&o->r, c->pool.count + 1u);
+        for (uint32_t to = first; to < NODES; to++)
+            for (uint32_t i = 0; i < c->pool.count; i++) {
+                uint32_t b = (i + turn) % c->pool.count;
+                if (c->pool.slot[b] == to && (to != 0 || b >= o->gone_at))
+                    continue;
+                enum deliver_result r = out_give(o, to, b);
+                progress |= r == DELIVER_APPLIED || r == DELIVER_HELD;
+            }
+    }
+}
+
+static void out_settle(struct out *o, uint32_t first)
+{
+    struct err err = ERR_INIT;
+    for (int round = 0; round < 8; round++) {
+        out_exchange(o, first);
+        for (uint32_t i = first; i < NODES; i++)
+            db_tick(o->c->d[i]);
+    }
+    out_exchange(o, first);
+    for (uint32_t i = first; i < NODES; i++)
+        OK(db_sync_remote(o->c->d[i], &err));
+}
+
+/* All chains of slot 0 but the running one are closed alike; *successors of them: how many name somebody who goes on. */
+static void out_expect(struct out *o, uint32_t first, uint32_t *chains, uint32_t *successors)
+{
+    struct cluster *c = o->c;
+    struct err err = ERR_INIT;
+    struct buf want = {0}, got = {0};
+    *chains = *successors = 0;
+    for (uint32_t i = first; i < NODES; i++) {
+        db *d = c->d[i];
+        CU_ASSERT_EQUAL(d->held_count, 0);
+        CU_ASSERT(!d->fenced);
+        buf_clear(&got);
+        OK(db_vectors(d, NULL, i == first ? &want : &got, &err));
+        CU_ASSERT(i == first || slice_eq(slice_of(want.data, want.len), slice_of(got.data, got.len)));
+        for (uint32_t k = 0; k < d->chains.count; k++) {
+            struct chain_id id = chain_id_of(&d->chains, (chain_no)k), next;
+            uint64_t at, there;
+            chain_no other;
+            if (id.slot != 0 || id.incarnation == 1 || d->state[k] == NULL || (first == 0 && id.incarnation == c->d[0]->run))
+                continue;
+            CU_ASSERT(db_chain_closed(d, (chain_no)k, &at, &next));
+            CU_ASSERT_EQUAL(at, vv_number(&d->applied, (chain_no)k));
+            CU_ASSERT(chain_find(&c->d[first]->chains, id, &other) && db_chain_closed(c->d[first], other, &there, &next) && there == at);
+            *chains += i == first;
+            *successors += i == first && next.incarnation != 0;
+        }
+    }
+    buf_deinit(&want);
+    buf_deinit(&got);
+}
+
+static void out_write(struct out *o, uint32_t slot, uint32_t *id)
+{
+    char sql[300];
+    if (slot == 0 && prng_chance(&o->r, 0.3))
+        snprintf(sql, sizeof sql, "INSERT INTO t SELECT %u + i, hex(zeroblob(500)) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400) SELECT i FROM n) AS s", *id);
+    else
+        snprintf(sql, sizeof sql, "INSERT INTO t VALUES (%u, 'of %u')", *id, slot);
+    run_sql(o->c->d[slot], sql);
+    *id += 1000;
+}
+
+static void out_run(uint64_t seed)
+{
+    struct out o = {.c = cluster_new(NODES), .seed = seed};
+    struct cluster *c = o.c;
+    uint32_t id = 1000, chains, successors;
+    prng_seed(&o.r, seed);
+    cluster_peers(c);
+    run_sql(c->d[1], "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)");
+    out_exchange(&o, 0);
+    out_write(&o, 0, &id);
+    out_exchange(&o, 0); /* each has something of it */
+    uint32_t seen[NODES] = {0, c->pool.count, c->pool.count};
+    for (int i = 0; i < 12; i++) { /* of what it writes now each of the others gets a beginning, and writes on top of that */
+        uint32_t slot = (uint32_t)prng_below(&o.r, NODES);
+        if (slot == 0) {
+            out_write(&o, 0, &id);
+            cluster_seal(c, 0);
+        }
+        for (uint32_t to = 1; to < NODES; to++)
+            for (; seen[to] < c->pool.count && prng_chance(&o.r, 0.5); seen[to]++)
+                if (c->pool.slot[seen[to]] == 0)
+                    (void)out_give(&o, to, seen[to]);
+        if (slot != 0)
+            out_write(&o, slot, &id);
+    }
+    o.gone_at = c->pool.count;
+    o.evicted = true;
+    memcpy(o.old_key, c->public_key[0], sizeof o.old_key);
+    uint64_t number[NODES];
+    struct chain_id old = own_chain(c->d[0]);
+    help_close(c->d[0]);
+    c->d[0] = NULL;
+    for (uint32_t i = 1; i < NODES; i++) {
+        number[i] = number_of(c->d[i], old);
+        db_set_peers(c->d[i], i == 1 ? 4 : 2);
+    }
+    out_settle(&o, 1);
+    out_expect(&o, 1, &chains, &successors);
+    CU_ASSERT_EQUAL(chains, 1);
+    CU_ASSERT_EQUAL(successors, 0);
+    CU_ASSERT_EQUAL(number_of(c->d[1], old), number[1] > number[2] ? number[1] : number[2]); /* all that either had, and no more */
+    /* The slot's new node, with another key. */
+    uint8_t again[32] = {99};
+    c->d[0] = help_memory();
+    CU_ASSERT_EQUAL_FATAL(crypto_sign_seed_keypair(c->public_key[0], c->id[0].secret_key, again), 0);
+    struct err err = ERR_INIT;
+    OK(db_set_identity(c->d[0], &c->id[0], &err));
+    cluster_peers(c);
+    out_settle(&o, 0);
+    out_write(&o, 0, &id);
+    out_settle(&o, 0);
+    out_expect(&o, 0, &chains, &successors);
+    CU_ASSERT_EQUAL(chains, 1);
+    CU_ASSERT_EQUAL(successors, 1);
+    cluster_expect_equal(c, tables, seed);
+    if (CU_get_number_of_failures() > 0)
+        printf("\nseed %llu\n", (unsigned long long)seed);
+    cluster_free(c);
+}
+
+static void test_close_of_an_evicted_node(void)
+{
+    uint64_t seed = unit_seed(1);
+    for (uint64_t i = 0; i < 20 && CU_get_number_of_failures() == 0; i++)
+        out_run(seed + i);
+}
+
 const char *const unit_suite = "close";
 const struct unit_test unit_tests[] = {
     {"restart", test_close_after_a_restart},
@@ -416,5 +587,6 @@ const struct unit_test unit_tests[] = {
     {"backup", test_close_of_a_restored_backup},
     {"lost disk", test_close_and_the_lost_disk_returns},
     {"torn transaction", test_close_of_a_torn_transaction},
+    {"evicted", test_close_of_an_evicted_node},
     {NULL, NULL},
 };

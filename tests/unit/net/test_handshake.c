@@ -217,6 +217,38 @@ static void test_unknown_keys_and_wrong_slots(void)
     pair_free(p);
 }
 
+/* Who was evicted is shown the document that says so, and believes no other. */
+static void test_an_evicted_node_is_told(void)
+{
+    struct pair *p = pair_new(12);
+    struct err err = ERR_INIT;
+    struct member_doc newer = {0};
+    struct buf bytes = {0};
+    struct slice shown;
+    uint64_t epoch = 0;
+    CU_ASSERT_EQUAL_FATAL(member_doc_copy(&newer, &p->cluster.doc, &err), QUARTET_OK);
+    newer.epoch++;
+    CU_ASSERT_EQUAL(member_evict(&newer, 0, newer.epoch, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL(member_doc_encode(&newer, p->cluster.keys.root.seed, &bytes, &err), QUARTET_OK);
+    p->answer.doc = &newer;
+    p->answer.doc_bytes = slice_of(bytes.data, bytes.len);
+    expect_refused(p, "it is refused");
+    CU_ASSERT(pass(p, p->initiator, 4, NULL, NULL, &err) == QUARTET_AUTH);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "evicted from the cluster by membership 2"));
+    CU_ASSERT(handshake_evicted(p->initiator, &shown, &epoch));
+    CU_ASSERT(epoch == 2 && slice_eq(shown, slice_of(bytes.data, bytes.len)));
+    pair_reset(p);
+    p->answer.doc_bytes = slice_of(p->cluster.doc_bytes.data, p->cluster.doc_bytes.len); /* it lies: this one says nothing of the kind */
+    expect_refused(p, "it is refused");
+    err_clear(&err);
+    CU_ASSERT(pass(p, p->initiator, 4, NULL, NULL, &err) == QUARTET_AUTH);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "does not say so"));
+    CU_ASSERT(!handshake_evicted(p->initiator, &shown, &epoch));
+    buf_deinit(&bytes);
+    member_doc_deinit(&newer);
+    pair_free(p);
+}
+
 /* A node that a client meets must be in a document signed by the cluster's root key. */
 static void test_client_refuses_a_node_of_no_document(void)
 {
@@ -418,6 +450,7 @@ const struct unit_test unit_tests[] = {
     {"a client learns the verified document", test_client_learns_the_verified_document},
     {"strangers get no byte", test_strangers_get_no_byte},
     {"unknown keys and wrong slots", test_unknown_keys_and_wrong_slots},
+    {"evicted", test_an_evicted_node_is_told},
     {"a client refuses a node of no document", test_client_refuses_a_node_of_no_document},
     {"replays", test_replays},
     {"every truncation and every bit flip is refused",

@@ -165,8 +165,11 @@ static void test_changes(void)
     uint8_t secret[64], public_key[32];
     member_key_expand(&key, secret, public_key);
     CU_ASSERT_EQUAL(memcmp(member_find_slot(&d, 2)->public_key, public_key, sizeof public_key), 0);
-    d.nodes[1] = d.nodes[2]; /* as if slot 1 had gone */
-    d.node_count = 2;
+    uint8_t evicted[32];
+    memcpy(evicted, d.nodes[1].public_key, sizeof evicted);
+    CU_ASSERT_EQUAL(member_evict(&d, 1, d.epoch + 1, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL(member_evict(&d, 1, d.epoch + 1, &err), QUARTET_NOTFOUND);
+    CU_ASSERT(d.node_count == 2 && member_find_slot(&d, 1) == NULL && member_find_node(&d, evicted) == NULL);
     CU_ASSERT_EQUAL(member_add_node(env_posix(), &d, gate, "second:1", NULL, &key, &err), QUARTET_OK);
     CU_ASSERT(key.slot == 1 && d.nodes[1].slot == 1 && d.nodes[2].slot == 2);
     CU_ASSERT_EQUAL(member_add_node(env_posix(), &d, gate, "fourth:1", NULL, &key, &err), QUARTET_OK);
@@ -186,6 +189,24 @@ static void test_changes(void)
     CU_ASSERT_STRING_EQUAL(again.nodes[0].address, "moved:9");
     CU_ASSERT_STRING_EQUAL(again.nodes[0].zone, "west");
     CU_ASSERT_STRING_EQUAL(again.clients[1].name, "carol");
+    const struct member_former *former = member_find_former(&again, evicted);
+    CU_ASSERT_FATAL(former != NULL);
+    CU_ASSERT(former->slot == 1 && former->epoch == 2 && member_find_former(&again, again.nodes[1].public_key) == NULL);
+    for (uint8_t slot = 3; slot > 0; slot--)
+        CU_ASSERT_EQUAL(member_evict(&d, slot, d.epoch, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL(member_evict(&d, 0, d.epoch, &err), QUARTET_MISUSE); /* somebody must stay */
+    err_clear(&err);
+    while (d.former_count < MEMBER_FORMER_MAX && err.code == QUARTET_OK) {
+        (void)member_add_node(env_posix(), &d, gate, "next:1", NULL, &key, &err);
+        (void)member_evict(&d, 1, d.epoch, &err);
+    }
+    buf_clear(&bytes);
+    member_doc_deinit(&again);
+    CU_ASSERT_EQUAL(member_doc_encode(&d, c.keys.root.seed, &bytes, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL_FATAL(member_doc_decode(slice_of(bytes.data, bytes.len), &c.doc.cluster, &again, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL(again.former_count, MEMBER_FORMER_MAX);
+    CU_ASSERT_EQUAL(member_add_node(env_posix(), &d, gate, "last:1", NULL, &key, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL(member_evict(&d, 1, d.epoch, &err), QUARTET_LIMIT);
     buf_deinit(&bytes);
     member_doc_deinit(&d);
     member_doc_deinit(&again);
