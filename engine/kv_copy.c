@@ -140,15 +140,6 @@ quartet_status kv_whole_state(struct kv *s, struct kv_base **base, struct base_r
     return QUARTET_OK;
 }
 
-static bool asked_to_stop(void *arg)
-{
-    struct kv *s = arg;
-    pthread_mutex_lock(&s->lock);
-    bool stop = s->stop;
-    pthread_mutex_unlock(&s->lock);
-    return stop;
-}
-
 static quartet_status copy_state(struct kv *s, struct kv_base *base, struct base_read *read, const struct buf *checkpoint, const char *path,
                                  bool (*stop)(void *arg), struct kv_base **out, struct err *err)
 {
@@ -174,7 +165,7 @@ quartet_status kv_copy_to(kv *s, const char *path, struct err *err)
     quartet_status rc = kv_whole_state(s, &base, &read, &checkpoint, err);
     pthread_mutex_unlock(&s->lock);
     if (rc == QUARTET_OK)
-        rc = copy_state(s, base, read, &checkpoint, path, asked_to_stop, &fresh, err);
+        rc = copy_state(s, base, read, &checkpoint, path, kv_asked_to_stop, &fresh, err);
     if (read != NULL)
         base->ops->read_end(read);
     kv_base_unref(base);
@@ -247,7 +238,7 @@ static quartet_status change_base(struct kv *s, struct kv_base *fresh, const cha
 
 quartet_status kv_vacuum(kv *s, uint64_t *before, uint64_t *after, struct err *err)
 {
-    return kv_vacuum_until(s, asked_to_stop, before, after, err);
+    return kv_vacuum_until(s, kv_asked_to_stop, before, after, err);
 }
 
 quartet_status kv_vacuum_until(struct kv *s, bool (*stop)(void *arg), uint64_t *before, uint64_t *after, struct err *err)

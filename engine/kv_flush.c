@@ -68,7 +68,7 @@ quartet_status kv_freeze(struct kv *s, struct err *err)
     return old != NULL ? QUARTET_OK : err_nomem(err);
 }
 
-static bool asked_to_stop(void *arg)
+bool kv_asked_to_stop(void *arg)
 {
     struct kv *s = arg;
     pthread_mutex_lock(&s->lock);
@@ -136,7 +136,7 @@ static quartet_status write_journal(void *arg, struct buf *mark, struct err *err
 
 static bool flushing_stop(void *arg)
 {
-    return asked_to_stop(((struct flushing *)arg)->s);
+    return kv_asked_to_stop(((struct flushing *)arg)->s);
 }
 
 /* Several layers at once: where the disk is behind, each block of the base is then written once for all of them. */

@@ -144,6 +144,7 @@ struct kv_view *kv_view_replace(struct kv *s, struct kv_layer *const *layers, ui
 /* For the writer: wait until at most `frozen` layers are before the flusher; false: it cannot be waited for (no thread, or flushes fail). */
 /* Note how an attempt to write the base ended. Lock held. After an error that no later attempt can mend the store is broken: it is to be opened again. */
 void kv_note_health(struct kv *s, quartet_status rc, const struct err *why);
+bool kv_asked_to_stop(void *kv); /* it is being closed: what takes long ends early */
 /* Flush frozen layers, oldest first, until none is left or one fails. Lock held on entry and exit. */
 quartet_status kv_flush_frozen(struct kv *s, struct err *err);
 void *kv_flusher(void *kv); /* the thread */
