@@ -1,4 +1,4 @@
-/* kv_help.h - for tests of the store: the store's naive model: every version of every key that was ever put, in a plain list; random writes to both, and what reads of the store must show. */
+/* kv_help.h - for tests of the store: its naive model, which keeps every version of every key in a plain list; random writes to both; what reads must show. */
 #ifndef TESTS_UNIT_ENGINE_KV_HELP_H
 #define TESTS_UNIT_ENGINE_KV_HELP_H
 
