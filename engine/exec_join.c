@@ -284,6 +284,8 @@ static quartet_status build_batch(struct xjoin *j, const struct batch *in, struc
         rc = keyset_rows(&j->keys, keys, in->sel, in->n, true, true, j->ids, err);
     if (rc != QUARTET_OK)
         return rc;
+    if ((p->kind == PJ_SEMI || p->kind == PJ_ANTI) && p->cond == NULL)
+        return QUARTET_OK; /* whether there is a row is all that is asked */
     if (p->kind != PJ_FULL) { /* a NULL key meets nothing */
         uint32_t n = 0;
         for (uint32_t k = 0; k < in->n; k++) {
@@ -338,7 +340,7 @@ static quartet_status probe(struct xjoin *j, struct err *err)
     if (rc == QUARTET_OK)
         rc = keyset_rows(&j->keys, keys, j->left.sel, j->left.n, false, true, j->ids, err);
     j->cursor = CHAIN_END;
-    if (rc == QUARTET_OK && j->left.n > 0)
+    if (rc == QUARTET_OK && j->left.n > 0 && j->heads != NULL)
         j->cursor = j->ids[0] == KEYSET_NONE ? CHAIN_END : j->heads[j->ids[0]];
     return rc;
 }
@@ -375,6 +377,53 @@ static void loop_pairs(struct xjoin *j, bool keep_lonely)
     }
 }
 
+/* Which rows of the left batch have a partner, into left_matched. */
+static quartet_status match_left(struct xjoin *j, struct err *err)
+{
+    if (j->x.p->u.join->cond == NULL) {
+        for (uint32_t k = 0; k < j->left.n; k++)
+            j->left_matched[k] = j->ids[k] != KEYSET_NONE;
+        return QUARTET_OK;
+    }
+    while (j->left_at < j->left.n) {
+        quartet_status rc = exec_check(j->x.run->e, err);
+        hash_pairs(j, false);
+        if (rc == QUARTET_OK && j->pairs > 0)
+            rc = emit(j, true, false, false, err); /* whose rows are not ours */
+        if (rc != QUARTET_OK)
+            return rc;
+        if (j->left_at < j->left.n && j->left_matched[j->left_at])
+            j->cursor = CHAIN_END; /* one partner is enough */
+    }
+    return QUARTET_OK;
+}
+
+/* SEMI and ANTI: the left rows that have a partner, or have none, as they came. */
+static quartet_status semi_next(struct xnode *x, struct err *err)
+{
+    struct xjoin *j = (struct xjoin *)x;
+    const struct pjoin *p = x->p->u.join;
+    quartet_status rc = j->built ? QUARTET_OK : build(j, true, err);
+    x->out.n = 0;
+    while (rc == QUARTET_OK && x->out.n == 0 && !j->left_done) {
+        rc = left_fetch(j, err);
+        if (rc != QUARTET_OK || j->left_done)
+            return rc;
+        rc = probe(j, err);
+        if (rc == QUARTET_OK)
+            rc = match_left(j, err);
+        uint32_t n = 0;
+        for (uint32_t k = 0; k < j->left.n && rc == QUARTET_OK; k++)
+            if (j->left_matched[k] == (p->kind == PJ_SEMI))
+                j->sel[n++] = (uint16_t)batch_row(&j->left, k);
+        for (uint32_t i = 0; i < x->p->col_count; i++)
+            x->out.cols[i] = j->left.cols[p->out[i]];
+        x->out.sel = j->sel;
+        x->out.n = n;
+    }
+    return rc;
+}
+
 /* HASH_JOIN and LOOP_JOIN. */
 static quartet_status built_next(struct xnode *x, struct err *err)
 {
@@ -382,6 +431,8 @@ static quartet_status built_next(struct xnode *x, struct err *err)
     const struct pjoin *p = x->p->u.join;
     bool hashed = x->p->kind == PN_HASH_JOIN;
     bool inline_lonely = p->kind != PJ_INNER && p->cond == NULL;
+    if (p->kind == PJ_SEMI || p->kind == PJ_ANTI)
+        return semi_next(x, err);
     quartet_status rc = j->built ? QUARTET_OK : build(j, hashed, err);
     x->out.n = 0;
     while (rc == QUARTET_OK && !j->tail) {

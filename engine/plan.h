@@ -368,6 +368,7 @@ double plan_equal_share(const struct planner *p, const struct table_def *t, uint
 double plan_between_share(const struct planner *p, const struct table_def *t, uint32_t column,
                           const struct expr *lo, const struct expr *hi);
 double plan_share(const struct planner *p, const struct bsource *src, const struct expr *e);
+double plan_shares(const struct planner *p, const struct bsource *src, struct expr *const *list, uint32_t n); /* of all of them together */
 
 /* plan_from.c: the FROM tree under conditions; the outputs hold at least `need`. Conditions are all
  * placed. */

@@ -360,8 +360,10 @@ static quartet_status scan_filters(struct planner *p, const struct bsource *src,
         conjs[i]->placed = true;
         rest[n++] = conjs[i]->e;
         cid_set_add_expr(p, all, conjs[i]->e);
-        node->rows *= p->figures ? plan_share(p, src, conjs[i]->e) : SHARE_HALF;
+        node->rows *= p->figures ? 1 : SHARE_HALF;
     }
+    if (p->figures)
+        node->rows *= plan_shares(p, src, rest, n);
     for (uint32_t i = 0; i < again_count; i++)
         cid_set_add_expr(p, all, again[i]);
     if (node->rows < 1)

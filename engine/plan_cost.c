@@ -135,3 +135,38 @@ double plan_share(const struct planner *p, const struct bsource *src, const stru
         share = 1 - share;
     return share < SHARE_MIN ? SHARE_MIN : share;
 }
+
+/* Is e a bound of a column of src? *lo: from below. */
+static bool bound_of(const struct bsource *src, const struct expr *e, uint32_t *column, bool *lo, const struct expr **to)
+{
+    if (e->op != EXPR_LT && e->op != EXPR_LE && e->op != EXPR_GT && e->op != EXPR_GE)
+        return false;
+    uint32_t side = column_at(src, e->args[0], column) ? 0 : 1;
+    if (side == 1 && !column_at(src, e->args[1], column))
+        return false;
+    *lo = (e->op == EXPR_GT || e->op == EXPR_GE) == (side == 0);
+    *to = e->args[1 - side];
+    return true;
+}
+
+double plan_shares(const struct planner *p, const struct bsource *src, struct expr *const *list, uint32_t n)
+{
+    double share = 1;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t column = 0, other = 0;
+        bool lo = false, other_lo = false, paired = false, second = false;
+        const struct expr *to = NULL, *other_to = NULL;
+        for (uint32_t k = 0; k < n && bound_of(src, list[i], &column, &lo, &to); k++) {
+            if (k == i || !bound_of(src, list[k], &other, &other_lo, &other_to) || other != column || other_lo == lo)
+                continue;
+            paired = true; /* from here to there: the two are anything but independent */
+            second = k < i;
+            break;
+        }
+        if (!paired)
+            share *= plan_share(p, src, list[i]);
+        else if (!second)
+            share *= plan_between_share(p, src->table, column, lo ? to : other_to, lo ? other_to : to);
+    }
+    return share < SHARE_MIN ? SHARE_MIN : share;
+}

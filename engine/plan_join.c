@@ -109,7 +109,7 @@ quartet_status join_nodes(struct planner *p, uint8_t kind, const struct side *l,
         node->rows *= i == 0 ? share : 0.3;
     for (uint32_t i = 0; i < rest_count; i++)
         node->rows *= 0.3;
-    if (kind != PJ_INNER && node->rows < l->node->rows)
+    if ((kind == PJ_LEFT || kind == PJ_FULL) && node->rows < l->node->rows)
         node->rows = l->node->rows;
     if (node->rows < 1)
         node->rows = 1;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "exec_key.h"
+#include "plan_unnest.h"
 
 /* How many rows LIMIT and OFFSET let through; 0: all, or it is not known. */
 static double rows_wanted(const struct bquery *q)
@@ -129,9 +130,12 @@ static bool already_ordered(struct planner *p, const struct bquery *q, const str
 {
     uint32_t cids[16];
     uint8_t flags[16];
+    struct pnode *scan = in->child[0];
+    while (scan != NULL && (scan->kind == PN_FILTER || (scan->kind == PN_HASH_JOIN && (scan->u.join->kind == PJ_SEMI || scan->u.join->kind == PJ_ANTI))))
+        scan = scan->child[0]; /* which drop rows and leave their order */
     if (q->kind != BQ_SELECT || q->aggregated || q->distinct || q->distinct_on_count > 0 ||
         q->with_ties || q->window_count > 0 || q->order_count > 16 || in->kind != PN_PROJECT ||
-        in->child[0]->kind != PN_SCAN)
+        scan == NULL || scan->kind != PN_SCAN)
         return false;
     for (uint32_t i = 0; i < q->order_count; i++) {
         const struct expr *e = q->outs[q->order[i].out];
@@ -140,8 +144,8 @@ static bool already_ordered(struct planner *p, const struct bquery *q, const str
         cids[i] = e->u.column;
         flags[i] = q->order[i].flags;
     }
-    return plan_scan_ordered(in->child[0], cids, flags, q->order_count) ||
-           plan_scan_by_order(p, in->child[0], cids, flags, q->order_count, rows_wanted(q));
+    return plan_scan_ordered(scan, cids, flags, q->order_count) ||
+           (scan == in->child[0] && plan_scan_by_order(p, scan, cids, flags, q->order_count, rows_wanted(q)));
 }
 
 static quartet_status plan_tail(struct planner *p, const struct bquery *q, struct pnode *in,
@@ -182,6 +186,22 @@ static quartet_status plan_tail(struct planner *p, const struct bquery *q, struc
     return rc;
 }
 
+/* The outputs over `in`; what subqueries in them answer may be joined first. */
+static quartet_status plan_results(struct planner *p, const struct bquery *q, const uint64_t *need, struct pnode *in, struct pnode **out,
+                                   struct err *err)
+{
+    uint32_t n = q->out_count + q->hidden_count;
+    struct bquery shown = *q;
+    quartet_status rc = QUARTET_OK;
+    shown.outs = arena_alloc(p->a, (n + 1) * sizeof(struct expr *));
+    if (shown.outs == NULL)
+        return arena_fail(p->a, err);
+    memcpy(shown.outs, q->outs, n * sizeof(struct expr *));
+    for (uint32_t i = 0; q->from != NULL && !q->aggregated && q->window_count == 0 && i < n && rc == QUARTET_OK; i++)
+        rc = unnest_scalars(p, &shown.outs[i], need, &in, err);
+    return rc != QUARTET_OK ? rc : plan_project(p, &shown, in, out, err);
+}
+
 static quartet_status plan_select(struct planner *p, struct bquery *q, struct pnode **out,
                                   struct err *err)
 {
@@ -194,7 +214,18 @@ static quartet_status plan_select(struct planner *p, struct bquery *q, struct pn
     p->figures |= q->from != NULL && q->from->kind == SRC_TABLE && q->from->table->index_count > 0 && q->where_count > 0 && q->order_count > 0 &&
                   rows_wanted(q) > 0;
     if (q->from != NULL) {
-        rc = plan_from(p, q->from, q->where, q->where_count, need, &n, err);
+        struct unnest u;
+        rc = unnest_split(p, q, &u, err);
+        uint64_t *below = cid_set_new(p);
+        if (rc != QUARTET_OK || below == NULL)
+            return rc != QUARTET_OK ? rc : arena_fail(p->a, err);
+        memcpy(below, need, p->words * sizeof *below);
+        for (uint32_t i = 0; i < u.sub_count; i++)
+            cid_set_add_expr(p, below, u.subs[i]);
+        p->figures |= u.sub_count > 0;
+        rc = plan_from(p, q->from, u.plain, u.plain_count, below, &n, err);
+        if (rc == QUARTET_OK && u.sub_count > 0)
+            rc = unnest_where(p, &u, need, &n, err);
     } else {
         n = pnode_new(p, PN_ONE, 0, err);
         rc = n == NULL ? err->code : plan_filter(p, n, q->where, q->where_count, &n, err);
@@ -208,7 +239,7 @@ static quartet_status plan_select(struct planner *p, struct bquery *q, struct pn
     if (rc == QUARTET_OK && q->qualify != NULL)
         rc = plan_filter(p, n, &q->qualify, 1, &n, err);
     if (rc == QUARTET_OK)
-        rc = plan_project(p, q, n, &n, err);
+        rc = plan_results(p, q, need, n, &n, err);
     if (rc == QUARTET_OK && q->distinct)
         rc = plan_distinct(p, n, NULL, q->out_count, q->shape, &n, err);
     return rc != QUARTET_OK ? rc : plan_tail(p, q, n, out, err);

@@ -241,6 +241,8 @@ static void subquery(struct gen *g, const char *what, int depth)
     (void)snprintf(name, sizeof name, "s%d", depth);
     if (g->alias_count < 4)
         g->alias[g->alias_count++] = name;
+    if (kept > 0 && pick(g, 2) == 0) /* what makes a join of it */
+        buf_printf(&g->out, "s%d.%c = %s.%c AND ", depth, "abc"[pick(g, 3)], g->alias[pick(g, kept)], "abcd"[pick(g, 4)]);
     condition(g, depth - 2);
     g->alias_count = kept;
     put(g, ")");

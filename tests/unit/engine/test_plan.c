@@ -80,6 +80,37 @@ static void test_plan_covering_and_first_rows(void)
     help_close(d);
 }
 
+/* Correlated subqueries are joins where many rows ask, and stay subqueries where few do; NULLs and empty groups answer as before. */
+static void test_plan_decorrelates(void)
+{
+    db *d = help_memory();
+    fill(d);
+    run_sql(d, "CREATE TABLE o(k INTEGER, v INTEGER)");
+    run_sql(d, "INSERT INTO o VALUES (1, 10), (1, 20), (2, NULL), (3, 30), (NULL, 40), (5000, 1)");
+    run_sql(d, "CREATE TABLE q(k INTEGER, v INTEGER)");
+    run_sql(d, "INSERT INTO q VALUES (1, 10), (2, 5), (3, 31), (4, 7), (NULL, 40)");
+    expect_part(d, "EXPLAIN SELECT * FROM q WHERE EXISTS (SELECT 1 FROM o WHERE o.k = q.k)", "Hash join, semi, 1 equal key");
+    expect_part(d, "EXPLAIN SELECT * FROM q WHERE NOT EXISTS (SELECT 1 FROM o WHERE o.k = q.k AND o.v > q.v)", "Hash join, anti, 1 equal key, on");
+    expect_part(d, "EXPLAIN SELECT * FROM q WHERE v IN (SELECT v FROM o WHERE o.k = q.k)", "Hash join, semi, 2 equal keys");
+    expect_part(d, "EXPLAIN SELECT * FROM q WHERE v > (SELECT sum(v) FROM o WHERE o.k = q.k)", "Hash join, left, 1 equal key");
+    expect_part(d, "EXPLAIN SELECT k, (SELECT count(*) FROM o WHERE o.k = q.k) FROM q", "Hash join, left, 1 equal key");
+    expect_part(d, "EXPLAIN SELECT * FROM o WHERE EXISTS (SELECT 1 FROM big WHERE big.id = o.k AND o.k = 5000)", "Subquery, for each outer value");
+    expect_part(d, "EXPLAIN SELECT * FROM q WHERE EXISTS (SELECT 1 FROM o WHERE o.k > q.k)", "Subquery, for each outer value");
+    expect_rows(d, "SELECT k FROM q WHERE EXISTS (SELECT 1 FROM o WHERE o.k = q.k)", "1\n2\n3\n");
+    expect_rows(d, "SELECT k FROM q WHERE NOT EXISTS (SELECT 1 FROM o WHERE o.k = q.k) ORDER BY k", "NULL\n4\n");
+    expect_rows(d, "SELECT k FROM q WHERE EXISTS (SELECT 1 FROM o WHERE o.k = q.k AND o.v <> q.v)", "1\n3\n");
+    expect_rows(d, "SELECT k FROM q WHERE NOT EXISTS (SELECT 1 FROM o WHERE o.k = q.k AND o.v > q.v) ORDER BY k", "NULL\n2\n3\n4\n");
+    expect_rows(d, "SELECT k FROM q WHERE v IN (SELECT v FROM o WHERE o.k = q.k)", "1\n");
+    expect_rows(d, "SELECT k FROM q WHERE v NOT IN (SELECT v FROM o WHERE o.k = q.k) ORDER BY k", "NULL\n3\n4\n"); /* 2: NULL is not known to differ */
+    expect_rows(d, "SELECT k FROM q WHERE v < (SELECT sum(v) FROM o WHERE o.k = q.k)", "1\n");
+    expect_rows(d, "SELECT k, (SELECT count(*) FROM o WHERE o.k = q.k), (SELECT count(v) + 1 FROM o WHERE o.k = q.k), (SELECT max(v) FROM o WHERE o.k = q.k) FROM q ORDER BY k",
+                "NULL|0|1|NULL\n1|2|3|20\n2|1|1|NULL\n3|1|2|30\n4|0|1|NULL\n");
+    expect_rows(d, "SELECT count(*) FROM big WHERE b > (SELECT avg(b) FROM big x WHERE x.a = big.a) AND a < 100", "1000\n");
+    expect_rows(d, "SELECT id FROM big WHERE EXISTS (SELECT 1 FROM o WHERE o.k = big.id AND EXISTS (SELECT 1 FROM q WHERE q.k = o.k)) ORDER BY id DESC LIMIT 2", "3\n2\n");
+    expect_rows(d, "SELECT id FROM big WHERE id < 6 AND (SELECT count(*) FROM o WHERE o.k = big.id) = (SELECT count(*) FROM q WHERE q.k = big.id)", "2\n3\n5\n");
+    help_close(d);
+}
+
 static void test_plan_joins_and_order(void)
 {
     db *d = help_memory();
@@ -198,6 +229,7 @@ const struct unit_test unit_tests[] = {
     {"test_plan_access_paths", test_plan_access_paths},
     {"test_plan_or_by_index", test_plan_or_by_index},
     {"test_plan_covering_and_first_rows", test_plan_covering_and_first_rows},
+    {"test_plan_decorrelates", test_plan_decorrelates},
     {"test_plan_joins_and_order", test_plan_joins_and_order},
     {"test_plan_64_tables", test_plan_64_tables},
     {"test_plan_limits", test_plan_limits},
