@@ -241,7 +241,7 @@ static quartet_status table_columns(struct copying *c, struct err *err)
             rc = err_nomem(err);
             break;
         }
-        if (list->count > 0 && !wanted(list, text, &at))
+        if (list->count > 0 ? !wanted(list, text, &at) : strcmp(merges, KIND_COMPUTED) == 0)
             continue;
         if (list->count == 0) {
             if (c->count == cap) {

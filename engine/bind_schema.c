@@ -9,7 +9,7 @@
 #include "parser/parse.h"
 #include "types.h"
 
-#define CELLS_MAX 16u
+#define CELLS_MAX 18u
 
 struct rows {
     struct bind *b;
@@ -103,9 +103,9 @@ static quartet_status table_columns(struct rows *r, const struct table_def *t)
     quartet_status rc = QUARTET_OK;
     for (uint32_t i = 0; i < t->visible_count && rc == QUARTET_OK; i++) {
         const struct column_def *d = &t->columns[i];
-        struct buf by_default = {0};
-        if (d->default_expr != NULL)
-            ast_print_expr(d->default_expr, &by_default);
+        struct buf by_default = {0}; /* or what it is computed from */
+        if (d->default_expr != NULL || d->generated != NULL)
+            ast_print_expr(d->default_expr != NULL ? d->default_expr : d->generated, &by_default);
         bool decimal = d->type == VALUE_DECIMAL && d->precision > 0;
         struct value c[] = {text("def"),
                             text("main"),
@@ -121,7 +121,8 @@ static quartet_status table_columns(struct rows *r, const struct table_def *t)
                             text(d->declared != NULL ? d->declared : ""),
                             text(column_key(t, i)),
                             text(d->nocase ? "NOCASE" : "BINARY"),
-                            text(d->key_at >= 0 ? "key" : kind_merges(d->kind))};
+                            text(kind_column_merges(d)),
+                            d->derived ? value_text(by_default.data, by_default.len) : VALUE_NULL_INIT};
         rc = by_default.failed ? err_nomem(r->err) : add(r, c);
         buf_deinit(&by_default);
     }
@@ -144,7 +145,7 @@ static quartet_status view_columns(struct rows *r, const struct view_def *v)
         struct value null = VALUE_NULL_INIT;
         struct value c[] = {text("def"), text("main"), text(v->name), text(i < v->ast->columns.count ? v->ast->columns.item[i].text : q->names[i]),
                             value_int(i + 1), null, text("YES"), text(s->is_boolean ? "BOOLEAN" : s->type == 0 ? "ANY" : types_name(s->type)),
-                            null, null, null, text(s->declared != NULL ? s->declared : ""), text(""), text((s->flags & EXPR_NOCASE_VALUE) != 0 ? "NOCASE" : "BINARY"), null};
+                            null, null, null, text(s->declared != NULL ? s->declared : ""), text(""), text((s->flags & EXPR_NOCASE_VALUE) != 0 ? "NOCASE" : "BINARY"), null, null};
         rc = add(r, c);
     }
     return rc;
@@ -292,7 +293,7 @@ static const struct {
     {"tables", tables, {"table_catalog", "table_schema", "table_name", "table_type"}},
     {"columns", columns,
      {"table_catalog", "table_schema", "table_name", "column_name", "#ordinal_position", "column_default", "is_nullable", "data_type",
-      "#character_maximum_length", "#numeric_precision", "#numeric_scale", "column_type", "column_key", "collation_name", "merges_by"}},
+      "#character_maximum_length", "#numeric_precision", "#numeric_scale", "column_type", "column_key", "collation_name", "merges_by", "generation_expression"}},
     {"views", views, {"table_catalog", "table_schema", "table_name", "view_definition", "is_updatable"}},
     {"table_constraints", table_constraints,
      {"constraint_catalog", "constraint_schema", "constraint_name", "table_schema", "table_name", "constraint_type"}},

@@ -42,6 +42,7 @@ struct column_def {
     int32_t key_at;         /* position in the primary key, or -1 */
     int32_t record_at;      /* position in the record (row_schema), or -1 for key columns */
     const struct ast_expr *default_expr; /* or NULL */
+    const struct ast_expr *generated;    /* GENERATED ALWAYS AS (this); or NULL */
 };
 
 #define INDEX_WHOLE UINT32_MAX

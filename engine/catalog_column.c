@@ -91,8 +91,9 @@ static quartet_status build_column(struct build *b, uint32_t at, uint32_t id, co
         return build_nomem(b);
     c->not_null = def->not_null == 1;
     c->default_expr = def->default_value;
-    if (def->generated != NULL)
-        return err_set_at(b->err, QUARTET_ERROR, def->name.offset, "column %s: generated columns are not supported by this version", c->name);
+    c->derived = def->generated != NULL;
+    if (c->derived && (def->default_value != NULL || def->column_kind != AST_COLUMN_LWW || def->autoincrement || def->identity.text != NULL))
+        return err_set_at(b->err, QUARTET_ERROR, def->name.offset, "column %s is generated: it can have no DEFAULT and no kind, since nothing is ever written to it", c->name);
     if (def->collate.text != NULL) {
         if (name_cmp(def->collate.text, "NOCASE") == 0)
             c->nocase = true;
@@ -109,7 +110,7 @@ static quartet_status build_column(struct build *b, uint32_t at, uint32_t id, co
 static quartet_status changed_kind(struct build *b, struct column_def *c, bool visible)
 {
     const struct table_kind *settled = NULL, *claim = NULL;
-    for (uint32_t i = 0; i < b->src->kind_count && c->kind == ROW_LWW; i++) {
+    for (uint32_t i = 0; i < b->src->kind_count && c->kind == ROW_LWW && !c->derived; i++) {
         const struct table_kind *k = &b->src->kinds[i];
         if (k->id != c->id)
             continue;

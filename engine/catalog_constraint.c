@@ -226,13 +226,18 @@ static quartet_status unite_checks(struct build *b)
 {
     struct table_def *t = b->t;
     uint32_t *at = arena_zalloc(b->a, t->column_count + 1u, sizeof *at);
-    if (at == NULL)
+    bool *in = arena_zalloc(b->a, t->column_count + 1u, sizeof *in);
+    if (at == NULL || in == NULL)
         return build_nomem(b);
     for (uint32_t i = 0; i < t->check_count; i++) {
         uint32_t n = 0;
+        memset(in, 0, t->column_count * sizeof *in);
         for (uint32_t k = 0; k < t->visible_count; k++)
-            if (build_names(b->checks[i].text, b->columns[k].name))
-                at[n++] = k;
+            for (uint32_t r = 0; r < t->column_count && build_names(b->checks[i].text, b->columns[k].name); r++)
+                in[r] |= derived_reads(t, k, r);
+        for (uint32_t r = 0; r < t->column_count; r++)
+            if (in[r])
+                at[n++] = r;
         unite(b, at, n);
     }
     return QUARTET_OK;

@@ -124,6 +124,7 @@ static quartet_status bind_generated(struct build *b, uint32_t at, struct genera
     if (rc != QUARTET_OK || b->missed)
         return rc;
     def->generated = as.check;
+    b->columns[b->place[at]].generated = as.check;
     rc = bind_own(b, "a generated column", def->generated, &g->expr, &g->names);
     if (rc == QUARTET_OK && c->type != VALUE_NULL)
         rc = expr_convert(b->a, g->expr, &to, c->name, &g->expr, b->err);

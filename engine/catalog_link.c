@@ -33,6 +33,14 @@ static bool begins_with(const uint32_t *key, uint32_t key_count, const uint32_t 
     return true;
 }
 
+static bool computed(const struct table_def *t, const struct index_def *ix)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < ix->column_count; i++)
+        any |= t->columns[ix->columns[i]].derived;
+    return any;
+}
+
 /* The key of the parent that has these columns, all of them and no other. false: there is none. */
 static bool find_key(struct fk_link *l, const uint32_t *columns, uint32_t n)
 {
@@ -44,7 +52,7 @@ static bool find_key(struct fk_link *l, const uint32_t *columns, uint32_t n)
     }
     for (uint32_t i = 0; i < p->index_count; i++) {
         const struct index_def *ix = &p->indexes[i];
-        if (ix->unique && ix->where == INDEX_WHOLE && ix->column_count == n && begins_with(ix->columns, n, columns, n) && (l->key == NULL || ix->id < l->key->id))
+        if (ix->unique && ix->where == INDEX_WHOLE && !computed(p, ix) && ix->column_count == n && begins_with(ix->columns, n, columns, n) && (l->key == NULL || ix->id < l->key->id))
             l->key = ix;
     }
     if (l->key == NULL)

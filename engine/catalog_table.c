@@ -151,6 +151,16 @@ static bool merges_values(uint8_t kind)
     return kind == ROW_COUNTER || kind == ROW_SET || kind == ROW_MULTIVALUE;
 }
 
+/* A CHECK over a generated column is one over what that is computed from. */
+static quartet_status check_computed(struct build *b, const struct ast_constraint *c, uint32_t at)
+{
+    for (uint32_t i = 0; i < b->t->column_count; i++)
+        if (i != at && derived_reads(b->t, at, i) && merges_values(b->columns[i].kind))
+            return err_set_at(b->err, QUARTET_ERROR, c->offset, "a CHECK over column %s, which is computed from the %s column %s, is not supported", b->columns[at].name,
+                              kind_name(b->columns[i].kind), b->columns[i].name);
+    return QUARTET_OK;
+}
+
 static quartet_status build_check(struct build *b, struct ast_constraint *c)
 {
     struct check_def *k = &b->checks[b->t->check_count];
@@ -172,7 +182,9 @@ static quartet_status build_check(struct build *b, struct ast_constraint *c)
     if (k->text == NULL)
         return build_nomem(b);
     for (uint32_t i = 0; i < b->t->visible_count && rc == QUARTET_OK; i++) {
-        if (!merges_values(b->columns[i].kind) || !build_names(k->text, b->columns[i].name))
+        if (b->columns[i].derived && build_names(k->text, b->columns[i].name))
+            rc = check_computed(b, c, i);
+        if (rc != QUARTET_OK || !merges_values(b->columns[i].kind) || !build_names(k->text, b->columns[i].name))
             continue;
         if (b->columns[i].over_lww) { /* made while another node gave the column its kind: it went with that */
             c->check = NULL;

@@ -90,7 +90,7 @@ static quartet_status find_table(const struct catalog *catalog, const char *name
 static struct value merges_by(struct arena *a, const struct column_def *c)
 {
     if (c->kind_claimed == ROW_LWW)
-        return text_of(a, c->key_at >= 0 ? "key" : kind_merges(c->kind));
+        return text_of(a, kind_column_merges(c));
     const char *text = arena_printf(a, "%s; %s once every member has acknowledged that", kind_merges(c->kind), kind_merges(c->kind_claimed));
     return text == NULL ? VALUE_NULL_INIT : value_text(text, strlen(text));
 }

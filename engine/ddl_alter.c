@@ -39,12 +39,16 @@ static const char *id_of(void *arg, const char *name)
 }
 
 /* A column's own constraints say its own name, and others by id. `own`: what it is called in them now. */
-static quartet_status constraints_by_id(struct ddl *x, const struct table_def *t, const char *own, const struct ast_column_def *def)
+static quartet_status constraints_by_id(struct ddl *x, const struct table_def *t, const char *own, struct ast_column_def *def)
 {
     struct by_id b = {.x = x, .t = t, .own = own, .to = def->name.text};
     quartet_status rc = QUARTET_OK;
     for (uint32_t i = 0; i < def->constraints.count && rc == QUARTET_OK; i++)
         rc = catalog_rename_constraint(def->constraints.item[i], id_of, &b, x->a, x->err);
+    struct ast_constraint as = {.kind = AST_CONSTRAINT_CHECK, .check = def->generated};
+    if (rc == QUARTET_OK)
+        rc = catalog_rename_constraint(&as, id_of, &b, x->a, x->err);
+    def->generated = as.check;
     return rc == QUARTET_OK && b.failed ? arena_fail(x->a, x->err) : rc;
 }
 
@@ -77,7 +81,7 @@ static quartet_status check_added(struct ddl *x, const struct ast_column_def *c)
                               "a column cannot be added as a key; add it, then CREATE UNIQUE INDEX");
     }
     bool null_default = c->default_value == NULL || c->default_value->kind == AST_EXPR_NULL;
-    if (c->not_null == 1 && null_default && c->column_kind != AST_COLUMN_COUNTER && c->column_kind != AST_COLUMN_SET)
+    if (c->not_null == 1 && null_default && c->generated == NULL && c->column_kind != AST_COLUMN_COUNTER && c->column_kind != AST_COLUMN_SET)
         return err_set_at(x->err, QUARTET_ERROR, c->name.offset, "an added column that is NOT NULL needs a DEFAULT that is not NULL");
     return QUARTET_OK;
 }
@@ -96,7 +100,7 @@ static bool has_column_id(const struct table_def *t, uint32_t id)
 }
 
 /* The definition in a tree of its own, which says columns by id. */
-static quartet_status added_by_id(struct ddl *x, const struct table_def *t, const struct ast_column_def *c, const struct ast_column_def **out)
+static quartet_status added_by_id(struct ddl *x, const struct table_def *t, const struct ast_column_def *c, struct ast_column_def **out)
 {
     struct buf text = {0};
     struct ast_stmt *stmt = NULL;
@@ -114,6 +118,37 @@ static quartet_status added_by_id(struct ddl *x, const struct table_def *t, cons
     return constraints_by_id(x, t, (*out)->name.text, *out);
 }
 
+/* It is to be NOT NULL: refused while there are NULLs. */
+static quartet_status check_filled(struct ddl *x, const struct table_def *t, const struct column_def *c, uint32_t offset)
+{
+    struct buf sql = {0};
+    bool found = false;
+    buf_str(&sql, "SELECT 1 FROM ");
+    ast_print_name(t->name, &sql);
+    buf_str(&sql, " WHERE ");
+    ast_print_name(c->name, &sql);
+    buf_str(&sql, " IS NULL LIMIT 1");
+    buf_u8(&sql, 0);
+    quartet_status rc = buf_check(&sql, x->err);
+    if (rc == QUARTET_OK)
+        rc = ddl_ask(x, (const char *)sql.data, &found);
+    buf_deinit(&sql);
+    if (rc == QUARTET_OK && found)
+        rc = err_set_at(x->err, QUARTET_CONSTRAINT, offset, "column %s of table %s holds NULLs: it cannot become NOT NULL", c->name, t->name);
+    return rc;
+}
+
+/* One that is made now must be understood; and where it is NOT NULL it must be so in the rows that are there. */
+static quartet_status check_generated(struct ddl *x, tree_id table, const char *name)
+{
+    const struct table_def *t = catalog_table_by_id(x->t->catalog, table);
+    int32_t at = table_column(t, name);
+    const struct derived_def *d = at >= 0 ? derived_of(t, (uint32_t)at) : NULL;
+    if (d == NULL || d->expr == NULL)
+        return err_set(x->err, QUARTET_ERROR, "generated column %s cannot be made: %s", name, t->problem != NULL ? t->problem : "it names what is not there");
+    return t->columns[at].not_null ? check_filled(x, t, &t->columns[at], 0) : QUARTET_OK;
+}
+
 static quartet_status add_column(struct ddl *x, const struct table_def *t, const struct ast_alter_action *action)
 {
     const struct ast_column_def *c = action->column;
@@ -126,7 +161,7 @@ static quartet_status add_column(struct ddl *x, const struct table_def *t, const
     quartet_status rc = check_added(x, c);
     if (rc != QUARTET_OK)
         return rc;
-    const struct ast_column_def *named;
+    struct ast_column_def *named;
     rc = added_by_id(x, t, c, &named);
     if (rc != QUARTET_OK)
         return rc;
@@ -149,6 +184,8 @@ static quartet_status add_column(struct ddl *x, const struct table_def *t, const
         rc = txn_catalog_refresh(x->t, x->err);
     if (rc == QUARTET_OK)
         rc = ddl_fill_implied(x, t);
+    if (rc == QUARTET_OK && c->generated != NULL)
+        rc = check_generated(x, t->id, c->name.text);
     if (rc != QUARTET_OK)
         x->err->sql_offset = -1;
     return rc;
@@ -220,7 +257,7 @@ static quartet_status put_override(struct ddl *x, const struct table_def *t, con
     return put_column_row(x, t, (int64_t)c->id + CATALOG_OVERRIDE, name, sql);
 }
 
-static quartet_status put_definition(struct ddl *x, const struct table_def *t, const struct column_def *c, const struct ast_column_def *def)
+static quartet_status put_definition(struct ddl *x, const struct table_def *t, const struct column_def *c, struct ast_column_def *def)
 {
     struct buf text = {0};
     tree_id id = t->id;
@@ -338,6 +375,9 @@ static const char *needs_column(struct ddl *x, const struct table_def *t, uint32
     for (uint32_t i = 0; i < t->index_count; i++)
         if (index_names(t, &t->indexes[i], at))
             return arena_printf(x->a, "index %s holds it", t->indexes[i].name);
+    for (uint32_t i = 0; i < t->visible_count; i++)
+        if (i != at && derived_reads(t, i, at))
+            return arena_printf(x->a, "the generated column %s is computed from it", t->columns[i].name);
     for (uint32_t i = 0; i < t->check_count; i++) {
         struct renaming r = {.from = name, .to = ""};
         char *without = rename_text(x, t->checks[i].text, &r);
@@ -374,8 +414,9 @@ static quartet_status change_column(struct ddl *x, const struct table_def *t, co
 {
     const struct column_def *c = NULL;
     struct ast_column_def *def;
-    bool found = false;
     quartet_status rc = find(x, t, &action->name, &c);
+    if (rc == QUARTET_OK && c->derived && (action->kind == AST_ALTER_SET_DEFAULT || action->kind == AST_ALTER_DROP_DEFAULT))
+        rc = err_set_at(x->err, QUARTET_ERROR, action->name.offset, "column %s is generated: it can have no DEFAULT", c->name);
     if (rc == QUARTET_OK)
         rc = definition(x, t, c, &def);
     if (rc != QUARTET_OK)
@@ -388,22 +429,9 @@ static quartet_status change_column(struct ddl *x, const struct table_def *t, co
             return err_set_at(x->err, QUARTET_ERROR, action->name.offset, "column %s is in the primary key, which is never NULL", c->name);
         def->not_null = 0;
         break;
-    default: {
-        struct buf sql = {0};
-        buf_str(&sql, "SELECT 1 FROM ");
-        ast_print_name(t->name, &sql);
-        buf_str(&sql, " WHERE ");
-        ast_print_name(c->name, &sql);
-        buf_str(&sql, " IS NULL LIMIT 1");
-        buf_u8(&sql, 0);
-        rc = buf_check(&sql, x->err);
-        if (rc == QUARTET_OK)
-            rc = ddl_ask(x, (const char *)sql.data, &found);
-        buf_deinit(&sql);
-        if (rc == QUARTET_OK && found)
-            rc = err_set_at(x->err, QUARTET_CONSTRAINT, action->name.offset, "column %s of table %s holds NULLs: it cannot become NOT NULL", c->name, t->name);
+    default:
+        rc = check_filled(x, t, c, action->name.offset);
         def->not_null = 1;
-    }
     }
     return rc == QUARTET_OK ? put_definition(x, t, c, def) : rc;
 }
@@ -443,7 +471,7 @@ static quartet_status check_kind(struct ddl *x, const struct table_def *t, const
 {
     static const char *const why_not_plain = "its registers hold what no single value tells; add a plain column and fill it by an UPDATE";
     struct column_def as = *c;
-    const char *why = needs_column(x, t, (uint32_t)(c - t->columns));
+    const char *why = c->derived ? "it is generated" : needs_column(x, t, (uint32_t)(c - t->columns));
     if (kind == ROW_LWW)
         return refuse_kind(x, t, c, kind_name(kind), c->kind != ROW_LWW ? why_not_plain : "the other kind is on its way to all members", at);
     if (c->kind != ROW_LWW || c->kind_claimed != ROW_LWW)
@@ -451,7 +479,7 @@ static quartet_status check_kind(struct ddl *x, const struct table_def *t, const
                                                                   kind_name(c->kind != ROW_LWW ? c->kind : c->kind_claimed)), at);
     if (kind == ROW_SET)
         return refuse_kind(x, t, c, kind_name(kind), "what it holds are values, not sets; add a SET column and fill it by an UPDATE", at);
-    if (why == NULL && t->together != NULL && t->together[c->record_at] != 0)
+    if (why == NULL && t->together != NULL && c->record_at >= 0 && t->together[c->record_at] != 0)
         why = "it merges together with others";
     if (why != NULL)
         return refuse_kind(x, t, c, kind_name(kind), why, at);

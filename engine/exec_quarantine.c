@@ -236,6 +236,8 @@ static quartet_status fields(struct xquarantine_write *w, const struct table_def
             i++;
         if (rc != QUARTET_OK || (i == *n && value_identical(&v, &old[column])))
             continue;
+        if (c->derived)
+            return err_set(err, QUARTET_ERROR, "column %s of table %s is generated: it is computed, and cannot be written", c->name, t->name);
         columns[i] = (uint32_t)column; /* named twice: the last one counts */
         params[1 + i] = v;
         *n += i == *n;

@@ -30,6 +30,11 @@ const char *kind_merges(uint8_t kind)
     return kinds[kind].merges;
 }
 
+const char *kind_column_merges(const struct column_def *c)
+{
+    return c->key_at >= 0 ? "key" : c->derived ? KIND_COMPUTED : kind_merges(c->kind);
+}
+
 /* ---- which types may have which ---- */
 
 static quartet_status declare_counter(const struct column_def *c, struct err *err)

@@ -6,6 +6,8 @@
 
 const char *kind_name(uint8_t kind);   /* enum row_kind: "COUNTER"; "plain" */
 const char *kind_merges(uint8_t kind); /* for people: "largest value" */
+#define KIND_COMPUTED "computed"
+const char *kind_column_merges(const struct column_def *c); /* the same of a column: also "key", or KIND_COMPUTED */
 /* May a column be of this kind? c->type and what goes with it are as declared. QUARTET_ERROR says why not. A SET's column becomes JSON here, with its elements' type
  * beside it. */
 quartet_status kind_declare(struct column_def *c, uint8_t kind, struct err *err);

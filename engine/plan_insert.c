@@ -9,15 +9,15 @@ static quartet_status insert_columns(struct planner *p, const struct table_def *
                                      const struct ast_insert *ast, uint32_t **columns,
                                      uint32_t *count, struct err *err)
 {
-    *count = ast->columns.count > 0 ? ast->columns.count : t->visible_count;
-    *columns = arena_alloc(p->a, (*count + 1) * sizeof **columns);
+    *count = ast->columns.count;
+    *columns = arena_alloc(p->a, (*count + t->visible_count + 1) * sizeof **columns);
     if (*columns == NULL)
         return arena_fail(p->a, err);
-    for (uint32_t i = 0; i < *count; i++) {
-        (*columns)[i] = i;
-        if (ast->columns.count == 0)
-            continue;
-        quartet_status rc = target_column(t, &ast->columns.item[i], &(*columns)[i], err);
+    for (uint32_t i = 0; i < t->visible_count && ast->columns.count == 0; i++)
+        if (!t->columns[i].derived)
+            (*columns)[(*count)++] = i;
+    for (uint32_t i = 0; i < ast->columns.count; i++) {
+        quartet_status rc = target_written(t, &ast->columns.item[i], &(*columns)[i], err);
         if (rc != QUARTET_OK)
             return rc;
         for (uint32_t k = 0; k < i; k++) {

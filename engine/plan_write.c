@@ -60,6 +60,14 @@ quartet_status target_column(const struct table_def *t, const struct ast_name *n
     return QUARTET_OK;
 }
 
+quartet_status target_written(const struct table_def *t, const struct ast_name *name, uint32_t *out, struct err *err)
+{
+    quartet_status rc = target_column(t, name, out, err);
+    return rc != QUARTET_OK || !t->columns[*out].derived
+               ? rc
+               : err_set_at(err, QUARTET_ERROR, name->offset, "column %s of table %s is generated: it is computed, and cannot be written", name->text, t->name);
+}
+
 /* The cids of the table's columns, in order: the layout of a row that is written. */
 quartet_status target_cids(struct planner *p, const struct bsource *src, uint32_t room,
                                uint32_t **out, struct err *err)
@@ -281,7 +289,7 @@ static quartet_status set_row(struct planner *p, struct target *t, struct scope 
     for (uint32_t i = 0; i < n; i++) {
         uint32_t column = BIND_NONE;
         struct expr *e;
-        quartet_status rc = target_column(t->table, &a->columns.item[i], &column, err);
+        quartet_status rc = target_written(t->table, &a->columns.item[i], &column, err);
         if (rc == QUARTET_OK && a->value->kind == AST_EXPR_ROW) {
             rc = sets_value(p, t, s, column, a->value->u.list.item[i], &e, err);
         } else if (rc == QUARTET_OK) {
@@ -309,7 +317,7 @@ quartet_status sets_bind(struct planner *p, struct target *t, struct scope *s,
             rc = set_row(p, t, s, a, list, err);
             continue;
         }
-        rc = target_column(t->table, &a->columns.item[0], &column, err);
+        rc = target_written(t->table, &a->columns.item[0], &column, err);
         if (rc == QUARTET_OK)
             rc = sets_value(p, t, s, column, a->value, &e, err);
         if (rc == QUARTET_OK)

@@ -18,6 +18,8 @@ quartet_status target_open(struct planner *p, const struct ast_qname *name,
                            struct target *t, struct err *err);
 quartet_status target_column(const struct table_def *t, const struct ast_name *name,
                              uint32_t *out, struct err *err);
+/* The same of one that is to be written: a generated one is refused. */
+quartet_status target_written(const struct table_def *t, const struct ast_name *name, uint32_t *out, struct err *err);
 /* The cids of the table's columns, in order: the layout of a row that is written; with room for more behind. */
 quartet_status target_cids(struct planner *p, const struct bsource *src, uint32_t room,
                            uint32_t **out, struct err *err);

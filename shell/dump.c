@@ -85,15 +85,16 @@ static void put_value(struct dump *d, quartet_stmt *s, int c, bool untyped)
     }
 }
 
-/* Which of a table's columns have no type: a bit each in a string of '0' and '1'. */
-static char *untyped_columns(struct dump *d, const char *table)
+/* Which of a table's columns have no type: a bit each in a string of '0' and '1'; *names: the columns, for a SELECT. Those that are computed are left out. */
+static char *untyped_columns(struct dump *d, const char *table, char **names)
 {
     char *sql = NULL, *flags = NULL;
-    size_t n = 0, m = 0;
+    size_t n = 0, m = 0, k = 0;
     quartet_stmt *s = NULL;
-    FILE *text = open_memstream(&sql, &n), *out = open_memstream(&flags, &m);
+    FILE *text = open_memstream(&sql, &n), *out = open_memstream(&flags, &m), *list = open_memstream(names, &k);
+    bool first = true;
     int rc = QUARTET_NOMEM;
-    if (text != NULL && out != NULL) {
+    if (text != NULL && out != NULL && list != NULL) {
         fputs("PRAGMA table_info('", text);
         for (const char *p = table; *p != '\0'; p++)
             fprintf(text, *p == '\'' ? "''" : "%c", *p);
@@ -102,12 +103,25 @@ static char *untyped_columns(struct dump *d, const char *table)
     if (text != NULL && fclose(text) == 0)
         rc = quartet_prepare(d->db, sql, -1, &s, NULL);
     while (rc == QUARTET_OK && quartet_step(s) == QUARTET_ROW) {
-        const char *type = quartet_column_text(s, 2);
+        const char *type = quartet_column_text(s, 2), *name = quartet_column_text(s, 1), *merges = quartet_column_text(s, 6);
+        char *quoted = name != NULL ? text_quote_name(name) : NULL;
+        if (quoted == NULL || merges == NULL)
+            d->failed = true;
+        else if (strcmp(merges, "computed") == 0) {
+            free(quoted);
+            continue;
+        } else {
+            fprintf(list, "%s%s", first ? "" : ", ", quoted);
+            first = false;
+        }
+        free(quoted);
         fputc(type == NULL || type[0] == '\0' ? '1' : '0', out);
     }
     if (quartet_finalize(s) != QUARTET_OK || rc != QUARTET_OK)
         (void)fail(d);
     if (out == NULL || fclose(out) != 0)
+        d->failed = true;
+    if (list == NULL || fclose(list) != 0)
         d->failed = true;
     free(sql);
     return flags;
@@ -115,14 +129,14 @@ static char *untyped_columns(struct dump *d, const char *table)
 
 static bool dump_rows(struct dump *d, const char *table)
 {
-    char *untyped = untyped_columns(d, table), *quoted = text_quote_name(table), *sql = NULL;
+    char *names = NULL, *untyped = untyped_columns(d, table, &names), *quoted = text_quote_name(table), *sql = NULL;
     size_t n = 0;
     long began = 0, bytes = 0;
     int rows = 0, rc = QUARTET_NOMEM;
     quartet_stmt *s = NULL;
     FILE *text = open_memstream(&sql, &n);
     if (text != NULL) {
-        fprintf(text, "SELECT * FROM %s", quoted != NULL ? quoted : "");
+        fprintf(text, "SELECT %s FROM %s", names != NULL ? names : "", quoted != NULL ? quoted : "");
         if (fclose(text) == 0 && quoted != NULL && untyped != NULL)
             rc = quartet_prepare(d->db, sql, -1, &s, NULL);
     }
@@ -152,6 +166,7 @@ static bool dump_rows(struct dump *d, const char *table)
     (void)quartet_finalize(s); /* its error was told */
     free(sql);
     free(quoted);
+    free(names);
     free(untyped);
     return !d->failed;
 }

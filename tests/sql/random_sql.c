@@ -642,6 +642,10 @@ static void column_def(struct random_sql *g, struct random_table *t, uint32_t c)
         put(g, " COUNTER");
         return;
     }
+    if (c > 1 && c >= t->key_count && one_in(g, 15)) {
+        put(g, one_in(g, 2) ? " AS (c0)" : " AS (nullif(c1, c0)) STORED");
+        return;
+    }
     if (one_in(g, 100))
         put(g, kinds[random_pick(g, COUNT(kinds))]);
     if (one_in(g, 8))
