@@ -291,7 +291,7 @@ static quartet_status show_status(conn *c, struct arena *a, struct conn_table *o
                    {"snapshots_too_old", s.kv.too_old}, {"base_dead_bytes", s.kv.base_dead_bytes}, {"vacuums", s.kv.vacuums},
                    {"sweeps", s.kv.sweeps},          {"swept_history", s.kv.swept_pasts},    {"purged_rows", s.kv.swept_rows},
                    {"purge_vector_deltas", purge.deltas}, {"purge_vector_stamp", purge.stamp}, {"purge_waits_for", purge.waits_for},
-                   {"left_behind_delta", db_behind_from(c->d)},
+                   {"left_behind_delta", db_behind_from(c->d)}, {"clock_ahead_ms", db_clock_ahead_ms(c->d) > 0 ? (uint64_t)db_clock_ahead_ms(c->d) : 0},
                    {"last_stamp", s.last_stamp}};
     begin_table(&b, a, out, columns, 2);
     for (size_t i = 0; rc == QUARTET_OK && i < sizeof figures / sizeof *figures; i++) {

@@ -92,6 +92,8 @@ quartet_status db_writable(db *d, struct err *err)
 {
     quartet_status rc = db_usable(d, err);
     uint64_t from = atomic_load(&d->behind_from);
+    if (rc == QUARTET_OK)
+        rc = db_clock_check(d, err);
     if (rc != QUARTET_OK || from == 0)
         return rc;
     return err_set(err, QUARTET_READONLY, "too old: this node lacks delta %llu of slot %u, which no member's log holds any longer (it was away too long, or has an old copy of its directory). "

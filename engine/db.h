@@ -73,6 +73,12 @@ bool db_lacks(db *d, struct chain_id chain, uint64_t from);
 void db_set_behind(db *d, struct chain_id chain, uint64_t from);
 bool db_is_behind(db *d);
 uint64_t db_behind_from(db *d); /* that number; 0: none */
+/* Where the median of the members' clocks, our own included, lies as seen from ours, and how many of them are known. With three or more a node that is more than
+ * DB_CLOCK_AHEAD_MS_MAX ahead of it commits nothing (QUARTET_READONLY), and what others stamped is held by the median, not by our own clock (db_clock.c). */
+#define DB_CLOCKS_MIN 3u
+#define DB_CLOCK_AHEAD_MS_MAX 250
+void db_set_clock(db *d, int64_t median_us, uint32_t clocks);
+int64_t db_clock_ahead_ms(db *d); /* below 0: it is behind; 0 where fewer than three clocks are known */
 bool db_is_fenced(db *d); /* the cluster goes on without this directory (db_close.c) */
 void db_set_evicted(db *d); /* its node is no member any more: it is fenced from now on */
 

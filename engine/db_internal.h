@@ -206,6 +206,7 @@ struct db {
     bool fenced;          /* the cluster has left this directory behind: no more writes */
     _Atomic uint64_t behind_from; /* db_set_behind; 0: it is not */
     _Atomic uint8_t behind_slot;
+    _Atomic int64_t clock_median_ms; /* db_set_clock: less our own clock; 0: it goes by its own */
     bool frozen;          /* because its slot signed two histories */
     bool evicted;         /* because its node is no member any more */
     struct db_forks forks;
@@ -246,6 +247,8 @@ void mark_touch(db *d, tree_id table, struct slice key);
 struct chain_state *db_chain(db *d, chain_no chain, struct err *err); /* made as needed; NULL: out of memory. Stays where it is */
 struct table_state *db_table(db *d, tree_id id, struct err *err);     /* made as needed; stays where it is */
 quartet_status db_usable(db *d, struct err *err);
+quartet_status db_clock_check(db *d, struct err *err); /* db_clock.c: QUARTET_READONLY where our clock is ahead */
+uint64_t db_members_wall_ms(db *d);                    /* the median of the members' clocks, now */
 quartet_status db_writable(db *d, struct err *err); /* also not behind what the members can still give */
 /* What takes more memory than this goes through files. */
 size_t db_large_bytes(const db *d);

@@ -143,7 +143,7 @@ quartet_status take_delta(db *d, chain_no chain, struct slice bytes, log_pos at,
     } else if (!vv_covers(&d->applied, &r.deps) && !plant_is(PLANT_NO_DEPENDENCY_WAIT)) {
         *result = TAKE_WAITS;
         vouch(d, &r.deps);
-    } else if (!d->recovering && hlc_observe(&d->clock, env_wall_ms(d->env), r.stamp, err) != QUARTET_OK) {
+    } else if (!d->recovering && hlc_observe(&d->clock, db_members_wall_ms(d), r.stamp, err) != QUARTET_OK) {
         err_clear(err);
         *result = TAKE_WAITS; /* from the future: until its time has come */
     } else {
@@ -210,7 +210,7 @@ static bool may_take(db *d, struct slice bytes)
         return true; /* likewise */
     }
     vouch(d, &r.deps);
-    bool may = (vv_covers(&d->applied, &r.deps) || plant_is(PLANT_NO_DEPENDENCY_WAIT)) && hlc_observe(&clock, env_wall_ms(d->env), r.stamp, &ignored) == QUARTET_OK;
+    bool may = (vv_covers(&d->applied, &r.deps) || plant_is(PLANT_NO_DEPENDENCY_WAIT)) && hlc_observe(&clock, db_members_wall_ms(d), r.stamp, &ignored) == QUARTET_OK;
     delta_close(&r);
     return may;
 }

@@ -29,6 +29,10 @@ struct node_lost { /* deltas from `from` on of a chain, which this node lacks an
     uint64_t from;
     uint8_t gone, lacks; /* bits by slot: members that had them and no longer do; that never had them, as they told last */
 };
+struct node_peer_clock {
+    bool known, apart; /* apart: told in the log */
+    int64_t latest_us; /* it is no further ahead of ours than this */
+};
 struct node_gossip {
     db *d;
     struct env *env;
@@ -40,6 +44,7 @@ struct node_gossip {
     struct node_lost lost[NODE_LOST_MAX];
     uint32_t lost_count;
     struct node_snapshot *snapshot; /* node_snapshot.h; owned */
+    struct node_peer_clock clocks[SLOTS_MAX]; /* node_clock.c */
     struct node_alarm *alarm;       /* node_alarm.h; owned */
     void *news_ctx;
     /* Called after a batch was taken, and with what peers tell; on gossip's thread; may be NULL. */
@@ -57,6 +62,10 @@ void node_gossip_host(struct node_gossip *g, struct gossip_host *out);
 void node_behind_gone(struct node_gossip *g, uint8_t slot, struct chain_id chain, uint64_t from);
 void node_behind_came(struct node_gossip *g); /* a batch: perhaps what was missing */
 void node_behind_status(struct node_gossip *g, uint8_t slot, const struct gossip_status *s);
+
+/* node_clock.c: a peer's clock lies within error_us of skew_us of ours; the link is gone. */
+void node_clock_heard(struct node_gossip *g, uint8_t slot, int64_t skew_us, uint64_t error_us);
+void node_clock_gone(struct node_gossip *g, uint8_t slot);
 
 /* ---- files ---- */
 

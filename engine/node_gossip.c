@@ -152,8 +152,10 @@ static quartet_status disk(void *ctx, struct idvec *out, struct err *err)
 static void peer_link(void *ctx, uint8_t slot, bool connected)
 {
     struct node_gossip *g = ctx;
-    if (!connected)
+    if (!connected) {
         db_peer_gone(g->d, slot);
+        node_clock_gone(g, slot);
+    }
     node_snapshot_link(g, slot, connected);
     log_line(g->env, LOG_INFO, "gossip", "node %u is %s", (unsigned)slot, connected ? "connected" : "not connected any more");
 }
@@ -301,6 +303,11 @@ void node_gossip_deinit(struct node_gossip *g)
     memset(g->identity.secret_key, 0, sizeof g->identity.secret_key);
 }
 
+static void peer_clock(void *ctx, uint8_t slot, int64_t skew_us, uint64_t error_us)
+{
+    node_clock_heard(ctx, slot, skew_us, error_us);
+}
+
 void node_gossip_host(struct node_gossip *g, struct gossip_host *out)
 {
     *out = (struct gossip_host){.ctx = g,
@@ -311,6 +318,7 @@ void node_gossip_host(struct node_gossip *g, struct gossip_host *out)
                                 .peer_link = peer_link,
                                 .peer_status = peer_status,
                                 .peer_disk = peer_disk,
+                                .peer_clock = peer_clock,
                                 .peer_fault = peer_fault,
                                 .too_old = too_old,
                                 .snapshot = node_snapshot_message};

@@ -263,8 +263,6 @@ static quartet_status take_status(gossip *g, uint8_t slot, struct bytes_in *in, 
     if (rc != QUARTET_OK)
         return rc;
     p->status_at_us = now_us > 0 ? now_us : 1;
-    int64_t ours = (int64_t)(g->status.wall_us + (now_us - g->status_mine_at_us));
-    p->skew_us = (int64_t)p->status.wall_us + (int64_t)(p->rtt_us / 2) - ours;
     g->host.peer_status(g->host.ctx, slot, &p->status);
     g->host.peer_disk(g->host.ctx, slot, &p->status.disk);
     if (!idvec_covers(&p->told, &g->disk))
@@ -297,24 +295,58 @@ static quartet_status take_have(gossip *g, uint8_t slot, struct bytes_in *in, ui
     return gossip_plan_pulls(g, now_us, err);
 }
 
-static quartet_status send_time(gossip *g, struct gossip_peer_state *p, enum gossip_kind kind,
-                                uint64_t t, struct err *err)
+static quartet_status send_ping(gossip *g, struct gossip_peer_state *p, uint64_t now_us, struct err *err)
 {
     buf_clear(&g->scratch);
     wire_put_array(&g->scratch, 2);
-    wire_put_u64(&g->scratch, kind);
-    wire_put_u64(&g->scratch, t);
+    wire_put_u64(&g->scratch, GM_PING);
+    wire_put_u64(&g->scratch, now_us);
     return gossip_send_scratch(g, p, true, err);
 }
 
-static void take_pong(struct gossip_peer_state *p, uint64_t sent_us, uint64_t now_us)
+/* Our wall clock, as the host told it within the last second or so. */
+static uint64_t own_wall_us(const gossip *g, uint64_t now_us)
 {
-    if (sent_us > now_us || now_us - sent_us > 60000000u)
-        return; /* not an answer to a ping of ours */
+    return g->status.wall_us + (now_us - g->status_mine_at_us);
+}
+
+static quartet_status send_pong(gossip *g, struct gossip_peer_state *p, uint64_t sent_us, uint64_t now_us, struct err *err)
+{
+    buf_clear(&g->scratch);
+    wire_put_array(&g->scratch, 3);
+    wire_put_u64(&g->scratch, GM_PONG);
+    wire_put_u64(&g->scratch, sent_us);
+    wire_put_u64(&g->scratch, own_wall_us(g, now_us));
+    return gossip_send_scratch(g, p, true, err);
+}
+
+/* The peer's clock showed wall_us at some time between our ping and now: that bounds its skew, whatever kept either of us waiting (Cristian, "Probabilistic clock
+ * synchronization", 1989). The quickest answer of the last seconds tells most. */
+static void take_clock(gossip *g, uint8_t slot, uint64_t wall_us, uint64_t rtt_us, uint64_t now_us)
+{
+    struct gossip_peer_state *p = &g->peers[slot];
+    uint64_t error = rtt_us / 2 + 1;
+    int64_t skew = (int64_t)(wall_us - own_wall_us(g, now_us)) + (int64_t)(rtt_us / 2);
+    uint64_t apart = (uint64_t)(skew > p->skew_us ? skew - p->skew_us : p->skew_us - skew);
+    bool newer = p->skew_at_us == 0 || now_us - p->skew_at_us > GOSSIP_SKEW_AGE_US || apart > error + p->skew_error_us; /* a clock was set */
+    if (newer || error <= p->skew_error_us) {
+        p->skew_us = skew;
+        p->skew_error_us = error;
+        p->skew_at_us = now_us > 0 ? now_us : 1;
+    }
+    g->host.peer_clock(g->host.ctx, slot, p->skew_us, p->skew_error_us);
+}
+
+static void take_pong(gossip *g, uint8_t slot, uint64_t sent_us, uint64_t wall_us, uint64_t now_us)
+{
+    struct gossip_peer_state *p = &g->peers[slot];
+    if (sent_us > now_us || now_us - sent_us > 60000000u || wall_us > INT64_MAX / 2)
+        return; /* not an answer to a ping of ours, or of no clock */
     uint64_t rtt = now_us - sent_us;
     if (rtt == 0)
         rtt = 1;
     p->rtt_us = p->rtt_us == 0 ? rtt : (p->rtt_us * 7 + rtt) / 8;
+    take_clock(g, slot, wall_us, rtt, now_us);
 }
 
 /* [GM_SNAPSHOT, bytes]: the host's, in both directions. Small ones ask for more and overtake what is large. */
@@ -351,7 +383,7 @@ static quartet_status dispatch(gossip *g, uint8_t slot, struct slice message, ui
     struct bytes_in in = bytes_in(message.p, message.n);
     uint32_t fields = wire_array(&in);
     uint64_t kind = wire_u64(&in);
-    static const uint8_t fields_of[] = {0, 10, 2, 3, 4, 3, 4, 2, 2, 2, 2};
+    static const uint8_t fields_of[] = {0, 10, 2, 3, 4, 3, 4, 2, 2, 3, 2};
     if (in.bad || kind == 0 || kind >= sizeof fields_of || fields != fields_of[kind])
         return err_set(err, QUARTET_CORRUPT, "a malformed message of %zu bytes", message.n);
     quartet_status rc = QUARTET_OK;
@@ -388,13 +420,15 @@ static quartet_status dispatch(gossip *g, uint8_t slot, struct slice message, ui
         number = wire_u64(&in);
         if (in.bad)
             return err_set(err, QUARTET_CORRUPT, "a malformed ping");
-        return send_time(g, p, GM_PONG, number, err);
-    case GM_PONG:
+        return send_pong(g, p, number, now_us, err);
+    case GM_PONG: {
         number = wire_u64(&in);
+        uint64_t wall = wire_u64(&in);
         if (in.bad)
             return err_set(err, QUARTET_CORRUPT, "a malformed pong");
-        take_pong(p, number, now_us);
+        take_pong(g, slot, number, wall, now_us);
         return QUARTET_OK;
+    }
     case GM_SNAPSHOT:
         batch = wire_bin(&in, GOSSIP_SNAPSHOT_BYTES_MAX);
         if (in.bad || batch.n == 0 || g->host.snapshot == NULL)
@@ -484,7 +518,7 @@ static quartet_status tick_peer(gossip *g, uint8_t slot, bool status_due, uint64
         rc = gossip_send_have(g, p, err);
     if (rc == QUARTET_OK && now_us >= p->ping_due_us && room) {
         p->ping_due_us = now_us + GOSSIP_PING_INTERVAL_US;
-        rc = send_time(g, p, GM_PING, now_us, err);
+        rc = send_ping(g, p, now_us, err);
     }
     if (p->pulling && now_us >= p->pull_deadline_us) {
         p->pulling = false;

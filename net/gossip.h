@@ -13,7 +13,7 @@
 #include "crdt/delta_sign.h"
 #include "idvec.h"
 
-#define GOSSIP_VERSION            4u
+#define GOSSIP_VERSION            5u
 #define GOSSIP_MESSAGE_BYTES_MAX  (4u << 20)
 #define GOSSIP_QUEUE_BYTES_MAX    (4u << 20) /* waiting for one peer; past it pushes are dropped */
 #define GOSSIP_PULL_BYTES         (512u << 10) /* asked for, and served, at once */
@@ -22,6 +22,7 @@
 #define GOSSIP_STASH_BATCHES_MAX  64u
 #define GOSSIP_STATUS_INTERVAL_US 1000000u
 #define GOSSIP_PING_INTERVAL_US   150000u
+#define GOSSIP_SKEW_AGE_US        5000000u /* what an older ping told of a clock is forgotten */
 #define GOSSIP_PULL_TIMEOUT_US    2000000u /* then somebody else is asked */
 #define GOSSIP_HASH_BYTES_MAX     64u
 #define GOSSIP_SNAPSHOT_BYTES_MAX (512u << 10) /* of one message about snapshots */
@@ -95,6 +96,8 @@ struct gossip_host {
     void (*peer_link)(void *ctx, uint8_t slot, bool connected);
     void (*peer_status)(void *ctx, uint8_t slot, const struct gossip_status *status);
     void (*peer_disk)(void *ctx, uint8_t slot, const struct idvec *disk);
+    /* The peer's wall clock less ours lies within error_us of skew_us. Of late, not of now: called whenever a ping is answered. */
+    void (*peer_clock)(void *ctx, uint8_t slot, int64_t skew_us, uint64_t error_us);
     /* A peer sent something invalid; the link is being closed. The text is safe to log. */
     void (*peer_fault)(void *ctx, uint8_t slot, const char *text);
     /* This peer has deltas of the chain from `from` on, which are missing here, and can no longer
@@ -141,7 +144,7 @@ void gossip_pop(gossip *g, uint8_t slot);
 struct gossip_peer_view {
     bool connected;
     uint64_t rtt_us;       /* smoothed; 0: not known yet */
-    int64_t skew_us;       /* its wall clock less ours, corrected by half the round trip */
+    int64_t skew_us;       /* its wall clock less ours, as the quickest ping of late tells; 0 before the first */
     uint64_t status_at_us; /* when its last status came; 0: never */
     size_t queued_bytes;
     struct gossip_status status; /* deep copy where asked for by gossip_peer */

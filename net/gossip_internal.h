@@ -57,7 +57,8 @@ struct gossip_peer_state {
     uint64_t status_at_us;
     uint64_t rtt_us, ping_due_us, ask_not_before_us;
     uint64_t asked; /* the highest question it asked in this connection */
-    int64_t skew_us;
+    int64_t skew_us;      /* of its clock against ours: within skew_error_us of this */
+    uint64_t skew_error_us, skew_at_us; /* at 0: not known */
     bool pulling, pull_progress;
     uint32_t pull_id;
     uint64_t pull_deadline_us, pull_not_before_us;

@@ -63,6 +63,11 @@ static void peer_disk(void *ctx, uint8_t slot, const struct idvec *v)
     for (uint32_t i = 1; i < v->count; i++)
         QASSERT(chain_id_cmp(v->e[i - 1].chain, v->e[i].chain) < 0);
 }
+static void peer_clock(void *ctx, uint8_t slot, int64_t skew_us, uint64_t error_us)
+{
+    (void)ctx;
+    QASSERT(slot < SLOTS_MAX && error_us > 0 && skew_us > INT64_MIN / 2);
+}
 static void peer_fault(void *ctx, uint8_t slot, const char *text)
 {
     (void)ctx;
@@ -86,6 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                             .peer_link = peer_link,
                                             .peer_status = peer_status,
                                             .peer_disk = peer_disk,
+                                            .peer_clock = peer_clock,
                                             .peer_fault = peer_fault,
                                             .too_old = too_old};
     gossip *g = NULL;

@@ -103,6 +103,8 @@ static bool is_excused(const struct sim_node *n, quartet_status rc, bool memory_
     bool left_behind = n->up && (db_is_behind(n->d) || db_is_sealed(n->d)); /* it waits for a snapshot, or for its opening with one */
     if ((rc == QUARTET_READONLY || rc == QUARTET_BUSY) && left_behind)
         return true;
+    if (rc == QUARTET_READONLY && n->up && db_clock_ahead_ms(n->d) > DB_CLOCK_AHEAD_MS_MAX)
+        return true;
     if (n->env.dead || n->sick || rc == QUARTET_OK || rc == QUARTET_SERIALIZATION)
         return true;
     return (rc == QUARTET_FULL && n->env.disk_bytes > 0) || (rc == QUARTET_NOMEM && memory_failed);

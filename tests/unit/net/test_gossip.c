@@ -473,7 +473,7 @@ static void test_random_messages_do_no_harm(void)
         size_t n = prng_below(&w->prng, sizeof m);
         prng_fill(&w->prng, m, n);
         if (n > 2 && i % 2 == 0) {
-            static const uint8_t fields[] = {0, 9, 2, 3, 4, 3, 4, 2, 2, 2};
+            static const uint8_t fields[] = {0, 10, 2, 3, 4, 3, 4, 2, 2, 3};
             m[1] = (uint8_t)(1 + prng_below(&w->prng, 9)); /* a plausible beginning gets deeper */
             m[0] = (uint8_t)(0x90 | fields[m[1]]);
         }
@@ -481,6 +481,40 @@ static void test_random_messages_do_no_harm(void)
         (void)gossip_input(w->g[1], 0, slice_of(m, n), w->env.now_us, &err);
     }
     CU_ASSERT(w->stores[1].faults > 15000);
+    world_free(w);
+}
+
+static void expect_skew(const struct world *w, uint8_t node, uint8_t peer, int64_t skew_us)
+{
+    const struct toy_store *s = &w->stores[node];
+    int64_t error = (int64_t)s->skew_error_us[peer], off = s->skew_us[peer] - skew_us;
+    CU_ASSERT(error > 0 && error <= (int64_t)w->delay_us + 1000); /* steps of a millisecond on top */
+    CU_ASSERT(off <= error + 1000 && off >= -error - 1000);
+}
+
+static void test_clocks_of_peers_are_known_within_a_ping(void)
+{
+    struct world *w = world_new(3, 9);
+    w->stores[1].wall_offset_us = 3000000;
+    w->delay_us = 40000;
+    connect_all(w);
+    for (int i = 0; i < 3000; i++)
+        step(w);
+    expect_skew(w, 0, 1, 3000000);
+    expect_skew(w, 1, 2, -3000000);
+    expect_skew(w, 0, 2, 0);
+    uint64_t error = w->stores[0].skew_error_us[1];
+    w->delay_us = 400000; /* a busy hour tells less, and what is known already stays for a while */
+    for (int i = 0; i < 1000; i++)
+        step(w);
+    CU_ASSERT(w->stores[0].skew_error_us[1] <= error);
+    w->delay_us = 2000;
+    w->stores[1].wall_offset_us = -3600000000; /* it is set: an hour back */
+    for (int i = 0; i < 3000; i++)
+        step(w);
+    expect_skew(w, 0, 1, -3600000000);
+    expect_skew(w, 1, 0, 3600000000);
+    expect_skew(w, 2, 0, 0);
     world_free(w);
 }
 
@@ -498,6 +532,7 @@ const struct unit_test unit_tests[] = {
     {"where two histories part is found", test_where_two_histories_part_is_found},
     {"questions are answered", test_questions_are_answered},
     {"damaged batches are refused", test_damaged_batches_are_refused},
+    {"clocks of peers are known within a ping", test_clocks_of_peers_are_known_within_a_ping},
     {"random messages do no harm", test_random_messages_do_no_harm},
     {NULL, NULL},
 };

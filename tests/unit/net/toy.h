@@ -106,6 +106,9 @@ struct toy_store {
     char fault[ERR_TEXT_BYTES_MAX];
     bool busy;
     struct idvec peer_disk[SLOTS_MAX];
+    int64_t wall_offset_us; /* its clock is so wrong */
+    int64_t skew_us[SLOTS_MAX];
+    uint64_t skew_error_us[SLOTS_MAX]; /* 0: never heard */
 };
 
 static inline struct toy_chain *toy_chain_of(struct toy_store *s, struct chain_id id)
@@ -218,7 +221,7 @@ static inline quartet_status toy_status(void *ctx, struct gossip_status *out, st
     quartet_status rc = toy_disk(ctx, &out->disk, err);
     if (rc == QUARTET_OK)
         rc = idvec_copy(&out->applied, &out->disk, err);
-    out->wall_us = s->env != NULL ? toy_wall(&s->env->env) : env_wall_ms(env_posix()) * 1000u;
+    out->wall_us = (s->env != NULL ? toy_wall(&s->env->env) : env_wall_ms(env_posix()) * 1000u) + (uint64_t)s->wall_offset_us;
     out->state = GOSSIP_STATE_READY;
     out->hash_bytes = 4;
     memcpy(out->hash, "hash", 4);
@@ -244,6 +247,14 @@ static inline void toy_peer_disk(void *ctx, uint8_t slot, const struct idvec *di
     struct err err = ERR_INIT;
     (void)pthread_mutex_lock(&s->mutex);
     (void)idvec_copy(&s->peer_disk[slot], disk, &err);
+    (void)pthread_mutex_unlock(&s->mutex);
+}
+static inline void toy_peer_clock(void *ctx, uint8_t slot, int64_t skew_us, uint64_t error_us)
+{
+    struct toy_store *s = ctx;
+    (void)pthread_mutex_lock(&s->mutex);
+    s->skew_us[slot] = skew_us;
+    s->skew_error_us[slot] = error_us;
     (void)pthread_mutex_unlock(&s->mutex);
 }
 static inline void toy_fault(void *ctx, uint8_t slot, const char *text)
@@ -279,6 +290,7 @@ static inline void toy_store_init(struct toy_store *s, const struct toy_cluster 
                                    .peer_link = toy_link,
                                    .peer_status = toy_peer_status,
                                    .peer_disk = toy_peer_disk,
+                                   .peer_clock = toy_peer_clock,
                                    .peer_fault = toy_fault,
                                    .too_old = toy_too_old};
 }
