@@ -205,7 +205,7 @@ static quartet_status key_column(struct rows *r, const struct table_def *t, cons
 
 static const char *parent_column(const struct rows *r, const struct foreign_key_def *f, uint32_t at)
 {
-    const struct table_def *parent = catalog_table(r->b->catalog, f->parent);
+    const struct table_def *parent = catalog_parent(r->b->catalog, f);
     if (f->parent_columns != NULL)
         return f->parent_columns[at];
     return parent != NULL && at < parent->key_count ? parent->columns[parent->key_columns[at]].name : NULL;

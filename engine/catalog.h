@@ -74,7 +74,9 @@ struct check_def {
 };
 struct foreign_key_def {
     const char *name; /* or NULL */
-    const char *parent;
+    const char *parent;    /* as it is called now, where that is told; else as the definition calls it */
+    tree_id parent_id;     /* who it is, told by the node that made the definition; 0: it was not there */
+    uint32_t told_as;      /* stands for this key in what tells that */
     uint32_t column_count;
     const uint32_t *columns;
     const char *const *parent_columns; /* or NULL: the parent's primary key */
@@ -163,7 +165,8 @@ uint32_t catalog_links_in(const struct catalog *c, tree_id parent, const struct 
 const char *catalog_keep_problem(const struct catalog *c, const struct table_def *child, const struct foreign_key_def *fk);
 /* The link of one of the child's foreign keys; NULL: its parent is not there, or has no such key. */
 const struct fk_link *catalog_link_of(const struct catalog *c, const struct table_def *child, const struct foreign_key_def *fk);
-const struct table_def *catalog_parent(const struct catalog *c, const struct foreign_key_def *fk); /* by the name it has, else the one it was created with; NULL: none */
+/* The table that is told; is it not there, by the name it has, else the one it was created with; NULL: none. */
+const struct table_def *catalog_parent(const struct catalog *c, const struct foreign_key_def *fk);
 const struct table_def *catalog_table(const struct catalog *c, const char *name); /* case-insensitive; NULL: none */
 const struct table_def *catalog_table_by_id(const struct catalog *c, tree_id id); /* dropped ones included */
 const struct index_def *catalog_index(const struct catalog *c, const char *name, const struct table_def **table);

@@ -110,6 +110,13 @@ static inline int64_t catalog_kind_row(uint32_t column, uint32_t upper)
 /* ALTER TABLE ... UPDATES WIN, or LOSE, in quartet_columns too: one row a table, whose definition is these words. The newest counts. */
 #define CATALOG_OPTION_UPDATES 8u /* upper 32 bits of the id; the lower are 0 */
 enum table_updates { TABLE_UPDATES_AS_CREATED, TABLE_UPDATES_WIN, TABLE_UPDATES_LOSE };
+/* Who a FOREIGN KEY references, in quartet_columns too: its definition is the table's id. Written with the key, or when that table comes: a name may change hands. */
+#define CATALOG_PARENT 9u /* upper 32 bits of the id; the lower: foreign_key_def.told_as */
+struct table_parent {
+    uint32_t told_as;
+    tree_id parent;
+    const char *name; /* now; NULL: it is not there */
+};
 struct table_kind {
     uint32_t id;
     uint8_t kind;
@@ -144,6 +151,8 @@ struct table_source {
     struct table_kind *kinds; /* by birth */
     uint32_t kind_count;
     uint8_t updates; /* enum table_updates */
+    struct table_parent *parents;
+    uint32_t parent_count;
     struct table_index *indexes;
     uint32_t index_count;
     struct table_trigger *triggers; /* by birth */

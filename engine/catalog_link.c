@@ -9,7 +9,10 @@
 
 const struct table_def *catalog_parent(const struct catalog *c, const struct foreign_key_def *fk)
 {
-    const struct table_def *t = catalog_table(c, fk->parent);
+    const struct table_def *t = fk->parent_id != 0 ? catalog_table_by_id(c, fk->parent_id) : NULL;
+    if (t != NULL && !t->dropped)
+        return t;
+    t = catalog_table(c, fk->parent);
     for (uint32_t i = 0; t == NULL && catalog_table_at(c, i) != NULL; i++)
         if (table_is_called(catalog_table_at(c, i), fk->parent))
             t = catalog_table_at(c, i);

@@ -28,6 +28,11 @@ struct override_row {
     tree_id table_id;
     struct table_override override;
 };
+struct parent_row {
+    tree_id table_id;
+    struct table_parent parent;
+};
+
 struct option_row {
     tree_id table_id;
     uint8_t updates; /* enum table_updates */
@@ -55,6 +60,8 @@ struct reading {
     uint32_t kind_count, kind_cap;
     struct option_row *options;
     uint32_t option_count, option_cap;
+    struct parent_row *parents;
+    uint32_t parent_count, parent_cap;
     struct order_row *orders;
     uint32_t order_count, order_cap;
     struct table_box **boxes;
@@ -211,6 +218,7 @@ static void reading_end(struct reading *r)
     mem_free(r->overrides);
     mem_free(r->kinds);
     mem_free(r->options);
+    mem_free(r->parents);
     mem_free(r->orders);
     arena_free_all(&r->arena);
 }
@@ -336,6 +344,18 @@ static quartet_status take_kind(struct reading *r, const struct value *v, struct
     return QUARTET_OK;
 }
 
+static quartet_status take_parent(struct reading *r, const struct value *v)
+{
+    const char *id = text_of(r, &v[COL_SQL]);
+    struct parent_row *grown = grow(r->parents, r->parent_count, &r->parent_cap, sizeof *grown);
+    if (id == NULL || grown == NULL)
+        return err_nomem(r->err);
+    r->parents = grown;
+    r->parents[r->parent_count++] = (struct parent_row){
+        .table_id = (tree_id)v[COL_TABLE_ID].i, .parent = {.told_as = (uint32_t)v[COL_ID].i, .parent = (tree_id)strtoull(id, NULL, 16)}};
+    return QUARTET_OK;
+}
+
 static quartet_status take_option(struct reading *r, const struct value *v)
 {
     const char *words = text_of(r, &v[COL_SQL]);
@@ -352,6 +372,8 @@ static quartet_status take_column(struct reading *r, const struct value *v, stru
 {
     if (v[COL_ID].i == catalog_kind_row(0, CATALOG_OPTION_UPDATES))
         return take_option(r, v);
+    if (v[COL_ID].i >> 32 == CATALOG_PARENT)
+        return take_parent(r, v);
     if (v[COL_ID].i >= 2 * CATALOG_OVERRIDE)
         return take_kind(r, v, birth);
     if (v[COL_ID].i >= CATALOG_OVERRIDE)
@@ -555,6 +577,29 @@ static quartet_status kinds_of(struct reading *r, tree_id table, struct table_ki
     return QUARTET_OK;
 }
 
+/* Once names are settled. */
+static quartet_status parents_of(struct reading *r, tree_id table, struct table_parent **out, uint32_t *count)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < r->parent_count; i++)
+        n += r->parents[i].table_id == table;
+    *count = n;
+    *out = n == 0 ? NULL : arena_zalloc(&r->arena, n, sizeof **out);
+    if (n > 0 && *out == NULL)
+        return err_nomem(r->err);
+    n = 0;
+    for (uint32_t i = 0; i < r->parent_count; i++) {
+        if (r->parents[i].table_id != table)
+            continue;
+        struct table_parent *p = &(*out)[n++];
+        *p = r->parents[i].parent;
+        for (uint32_t k = 0; k < r->object_count; k++)
+            if (r->objects[k].id == p->parent && !r->objects[k].dropped)
+                p->name = r->objects[k].name;
+    }
+    return QUARTET_OK;
+}
+
 static uint8_t updates_of(const struct reading *r, tree_id table)
 {
     uint8_t updates = TABLE_UPDATES_AS_CREATED;
@@ -665,6 +710,8 @@ quartet_status catalog_read(const struct catalog_source *src, uint64_t version, 
             rc = overrides_of(&r, o->id, &s.overrides, &s.override_count);
         if (rc == QUARTET_OK)
             rc = kinds_of(&r, o->id, &s.kinds, &s.kind_count);
+        if (rc == QUARTET_OK)
+            rc = parents_of(&r, o->id, &s.parents, &s.parent_count);
         if (rc == QUARTET_OK)
             rc = indexes_of(&r, o->id, &s.indexes, &s.index_count);
         if (rc == QUARTET_OK)

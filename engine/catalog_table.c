@@ -202,6 +202,36 @@ static quartet_status build_check(struct build *b, struct ast_constraint *c)
     return QUARTET_OK;
 }
 
+/* What the key says, in what no RENAME of another table changes. */
+static uint32_t told_as(const struct build *b, const uint32_t *at, uint32_t n, const struct ast_references *r)
+{
+    uint64_t h = XXH3_64bits(r->table.name.text, strlen(r->table.name.text));
+    for (uint32_t i = 0; i < n; i++)
+        h = XXH3_64bits_withSeed(&b->columns[at[i]].id, sizeof b->columns[at[i]].id, h);
+    for (uint32_t i = 0; i < r->columns.count; i++)
+        h = XXH3_64bits_withSeed(r->columns.item[i].text, strlen(r->columns.item[i].text), h);
+    return (uint32_t)h;
+}
+
+/* Who is referenced, as far as that is told; the text says what it is called now. */
+static quartet_status build_parent(struct build *b, struct ast_references *r, struct foreign_key_def *f)
+{
+    for (uint32_t i = 0; i < b->src->parent_count; i++) {
+        const struct table_parent *p = &b->src->parents[i];
+        if (p->told_as != f->told_as)
+            continue;
+        f->parent_id = p->parent;
+        if (p->name == NULL)
+            continue;
+        r->table.name.text = arena_strndup(b->a, p->name, strlen(p->name));
+        r->table.name.len = (uint32_t)strlen(p->name);
+        if (r->table.name.text == NULL)
+            return build_nomem(b);
+    }
+    f->parent = r->table.name.text;
+    return QUARTET_OK;
+}
+
 static quartet_status build_foreign_key(struct build *b, struct ast_constraint *c, int32_t own)
 {
     struct foreign_key_def *f = &b->fks[b->t->foreign_key_count];
@@ -233,9 +263,9 @@ static quartet_status build_foreign_key(struct build *b, struct ast_constraint *
                               b->columns[at[i]].name);
     *f = (struct foreign_key_def){.name = c->name.text, .parent = r->table.name.text, .column_count = n, .columns = at,
                                   .parent_columns = parent, .on_delete = r->on_delete, .on_update = r->on_update,
-                                  .keep_parent = r->keep_parent};
+                                  .keep_parent = r->keep_parent, .told_as = told_as(b, at, n, r)};
     b->t->foreign_key_count++;
-    return QUARTET_OK;
+    return build_parent(b, c->references, f);
 }
 
 static quartet_status build_primary(struct build *b)
@@ -495,6 +525,12 @@ uint64_t table_source_hash(const struct table_source *s)
         const struct table_kind *k = &s->kinds[i];
         uint64_t told[4] = {k->id, (uint64_t)k->kind << 1 | k->settled, k->birth.stamp, k->birth.chain};
         h = XXH3_64bits_withSeed(told, sizeof told, h);
+    }
+    for (uint32_t i = 0; i < s->parent_count; i++) {
+        const struct table_parent *p = &s->parents[i];
+        uint64_t told[2] = {p->told_as, p->parent};
+        h = XXH3_64bits_withSeed(told, sizeof told, h);
+        h = p->name == NULL ? h : XXH3_64bits_withSeed(p->name, strlen(p->name), h);
     }
     for (uint32_t i = 0; i < s->index_count; i++) {
         h = XXH3_64bits_withSeed(s->indexes[i].sql, strlen(s->indexes[i].sql), h ^ s->indexes[i].id);

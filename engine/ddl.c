@@ -190,7 +190,8 @@ static quartet_status create_table(struct ddl *x, const struct ast_stmt *stmt)
         x->err->sql_offset = -1; /* it would point into the canonical text */
         return rc;
     }
-    return warn(x, catalog_table_by_id(x->t->catalog, id), NULL);
+    rc = ddl_tell_parents(x);
+    return rc == QUARTET_OK ? warn(x, catalog_table_by_id(x->t->catalog, id), NULL) : rc;
 }
 
 static quartet_status create_view(struct ddl *x, const struct ast_stmt *stmt)
@@ -394,7 +395,7 @@ static quartet_status check_unreferenced(struct ddl *x, const struct table_def *
         for (uint32_t k = 0; k < going->count && !goes; k++)
             goes = name_cmp(going->item[k].name.text, child->name) == 0;
         for (uint32_t k = 0; k < child->foreign_key_count && !goes; k++)
-            if (name_cmp(child->foreign_keys[k].parent, t->name) == 0)
+            if (catalog_parent(x->t->catalog, &child->foreign_keys[k]) == t)
                 return err_set_at(x->err, QUARTET_CONSTRAINT, q->name.offset,
                                   "table %s is referenced by a FOREIGN KEY of table %s: drop that one first, or both in one DROP TABLE", t->name,
                                   child->name);

@@ -3,6 +3,7 @@
  *   meanwhile may still have it. What ALTER makes of a column is a row beside its first definition, which never changes: what rows written before a column came
  *   show depends on it.
  * Not here: what those rows mean (catalog_table.c). */
+#include <stdio.h>
 #include <string.h>
 
 #include <xxhash.h>
@@ -387,7 +388,7 @@ static const char *needs_column(struct ddl *x, const struct table_def *t, uint32
     for (uint32_t k = 0; (other = catalog_table_at(x->t->catalog, k)) != NULL; k++)
         for (uint32_t i = 0; i < other->foreign_key_count; i++) {
             const struct foreign_key_def *f = &other->foreign_keys[i];
-            for (uint32_t c = 0; table_is_called(t, f->parent) && f->parent_columns != NULL && c < f->column_count; c++)
+            for (uint32_t c = 0; catalog_parent(x->t->catalog, f) == t && f->parent_columns != NULL && c < f->column_count; c++)
                 if (table_column_first(t, f->parent_columns[c]) == (int32_t)at)
                     return arena_printf(x->a, "a FOREIGN KEY of table %s references it", other->name);
         }
@@ -527,6 +528,25 @@ static quartet_status switch_updates(struct ddl *x, const struct table_def *t, b
     return rc == QUARTET_OK ? txn_catalog_refresh(x->t, x->err) : rc;
 }
 
+quartet_status ddl_tell_parents(struct ddl *x)
+{
+    const struct table_def *t;
+    bool any = false;
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; rc == QUARTET_OK && (t = catalog_table_at(x->t->catalog, i)) != NULL; i++)
+        for (uint32_t k = 0; k < t->foreign_key_count && rc == QUARTET_OK; k++) {
+            const struct foreign_key_def *f = &t->foreign_keys[k];
+            const struct table_def *parent = catalog_parent(x->t->catalog, f);
+            char id[20];
+            if (parent == NULL || parent->id == f->parent_id)
+                continue;
+            (void)snprintf(id, sizeof id, "%llx", (unsigned long long)parent->id); /* 16 digits at most */
+            rc = put_column_row(x, t, catalog_kind_row(f->told_as, CATALOG_PARENT), "", id);
+            any = true;
+        }
+    return rc == QUARTET_OK && any ? txn_catalog_refresh(x->t, x->err) : rc;
+}
+
 quartet_status ddl_alter(struct ddl *x, const struct ast_alter *alter)
 {
     quartet_status rc = ddl_check_name(x, &alter->table);
@@ -559,5 +579,5 @@ quartet_status ddl_alter(struct ddl *x, const struct ast_alter *alter)
         default: rc = ddl_unsupported(x, "this ALTER TABLE (a change of type)");
         }
     }
-    return rc;
+    return rc == QUARTET_OK ? ddl_tell_parents(x) : rc;
 }

@@ -31,6 +31,8 @@ quartet_status ddl_check_key_column(struct ddl *x, const struct table_def *t, co
 /* A row that says something of a column's kind, unless it is there (catalog_build.h). */
 quartet_status ddl_put_kind(struct ddl *x, const struct table_def *t, uint32_t column_id, uint32_t upper, const char *name);
 quartet_status ddl_alter(struct ddl *x, const struct ast_alter *alter);
+/* Writes down who each FOREIGN KEY references, where that is not told or is not there any longer (catalog_build.h). */
+quartet_status ddl_tell_parents(struct ddl *x);
 /* Indexes that a FOREIGN KEY has of its own since the table was `was`: entries of the rows that are there. */
 quartet_status ddl_fill_implied(struct ddl *x, const struct table_def *was);
 

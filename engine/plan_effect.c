@@ -223,7 +223,7 @@ static quartet_status add_all_in(struct effects *x)
                          (child = catalog_table_at(x->p->b.catalog, i)) != NULL;
          i++) {
         for (uint32_t k = 0; k < child->foreign_key_count && rc == QUARTET_OK; k++) {
-            if (table_is_called(x->t, child->foreign_keys[k].parent))
+            if (catalog_parent(x->p->b.catalog, &child->foreign_keys[k]) == x->t)
                 rc = add_in(x, child, &child->foreign_keys[k]);
         }
     }

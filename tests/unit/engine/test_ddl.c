@@ -656,6 +656,27 @@ static const struct scene scenes[] = {
      {{0, "", "ALTER TABLE t UPDATES LOSE"}, {0, "", "DELETE FROM t WHERE id = 1"}, {1, "", "UPDATE t SET lo = 5"}, {2, "0", "UPDATE t SET hi = 9 WHERE id = 2"},
       {1, "", "DELETE FROM t WHERE id = 2"}},
      ROWS, "3|5|30\n"},
+    {"a foreign key follows its table, not the name, when names change hands",
+     "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE q (id INTEGER PRIMARY KEY); CREATE TABLE c (id INTEGER PRIMARY KEY, p INTEGER REFERENCES p); INSERT INTO p VALUES (1); INSERT INTO q VALUES (2)",
+     {{0, "", "ALTER TABLE p RENAME TO x"}, {1, "", "INSERT INTO c VALUES (10, 1)"}, {2, "0", "ALTER TABLE q RENAME TO p"}, {2, "0", "INSERT INTO x VALUES (3)"}, {1, "", "INSERT INTO p VALUES (4)"},
+      {0, "", "INSERT INTO c VALUES (11, 1)"}},
+     "SELECT c.id, (SELECT count(*) FROM x), (SELECT count(*) FROM p) FROM c ORDER BY 1", "10|3|1\n11|3|1\n"},
+    {"two tables renamed to one name at once, each with children",
+     "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE q (id INTEGER PRIMARY KEY); CREATE TABLE c (id INTEGER PRIMARY KEY, p INTEGER REFERENCES p, q INTEGER REFERENCES q (id)); "
+     "INSERT INTO p VALUES (1); INSERT INTO q VALUES (2)",
+     {{0, "", "ALTER TABLE p RENAME TO x"}, {1, "", "ALTER TABLE q RENAME TO x"}, {2, "", "INSERT INTO c VALUES (10, 1, 2)"}, {2, "0", "INSERT INTO c VALUES (11, NULL, 2)"},
+      {0, "1", "INSERT INTO c VALUES (12, 1, NULL)"}},
+     "SELECT id FROM c ORDER BY 1", "10\n11\n12\n"},
+    {"a child made where the rename is not known, a new table takes the name",
+     "CREATE TABLE p (id INTEGER PRIMARY KEY); INSERT INTO p VALUES (1)",
+     {{0, "", "ALTER TABLE p RENAME TO x"}, {0, "", "CREATE TABLE p (id INTEGER PRIMARY KEY, v TEXT)"}, {1, "", "CREATE TABLE c (id INTEGER PRIMARY KEY, p INTEGER REFERENCES p)"},
+      {1, "", "INSERT INTO c VALUES (10, 1)"}, {2, "01", "INSERT INTO p VALUES (2, NULL)"}},
+     "SELECT c.id, x.id FROM c, x ORDER BY 1", "10|1\n"},
+    {"a parent that comes after its child is told from then on",
+     "CREATE TABLE c (id INTEGER PRIMARY KEY, p INTEGER REFERENCES p)",
+     {{0, "", "CREATE TABLE p (id INTEGER PRIMARY KEY)"}, {0, "", "INSERT INTO p VALUES (1)"}, {1, "01", "INSERT INTO c VALUES (10, 1)"}, {0, "", "ALTER TABLE p RENAME TO x"},
+      {2, "0", "CREATE TABLE q (id INTEGER PRIMARY KEY)"}, {2, "13", "ALTER TABLE q RENAME TO p"}},
+     "SELECT c.id, x.id FROM c, x ORDER BY 1", "10|1\n"},
     {"UNIQUE added by two under one name, rows by a third", T,
      {{0, "", "ALTER TABLE t ADD CONSTRAINT u UNIQUE (lo)"}, {1, "", "ALTER TABLE t ADD CONSTRAINT u UNIQUE (hi)"}, {2, "", "INSERT INTO t VALUES (3, 1, 30), (4, 40, 10), (5, 5, 5)"}},
      "SELECT id FROM t ORDER BY 1", "1\n2\n5\n"},
@@ -786,6 +807,16 @@ static void test_ddl_together_on_one_node(void)
     expect_part(d, "EXPLAIN MERGE UPDATE t SET a = 1", "a, b merge together");
     run_sql(d, "ALTER TABLE t RENAME COLUMN b TO z");
     expect_part(d, "EXPLAIN MERGE UPDATE t SET a = 1", "a, z merge together");
+    run_sql(d, "CREATE TABLE child (id INTEGER PRIMARY KEY, t INTEGER REFERENCES t)");
+    run_sql(d, "ALTER TABLE t RENAME TO parent");
+    run_sql(d, "CREATE TABLE t (id INTEGER PRIMARY KEY)");
+    expect_rows(d, "SELECT referenced_table_name FROM information_schema.referential_constraints", "parent\n");
+    run_sql(d, "DROP TABLE t"); /* it is not the one that is referenced */
+    expect_error(d, "DROP TABLE parent", QUARTET_CONSTRAINT, "is referenced by a FOREIGN KEY of table child", -2);
+    run_sql(d, "ALTER TABLE child RENAME COLUMN t TO parent_id");
+    expect_error(d, "INSERT INTO child VALUES (1, 99)", QUARTET_CONSTRAINT, "FOREIGN KEY", -2);
+    run_sql(d, "DROP TABLE child");
+    run_sql(d, "ALTER TABLE parent RENAME TO t");
     run_sql(d, "ALTER TABLE t DROP CONSTRAINT pair");
     run_sql(d, "ALTER TABLE t ALTER COLUMN a SET COUNTER");
     help_close(d);
