@@ -156,8 +156,16 @@ static void evicted(void *ctx, struct slice doc_bytes, uint64_t epoch)
     struct node *n = ctx;
     struct err err = ERR_INIT;
     char path[NODE_PATH_BYTES_MAX];
+    struct member_doc doc = {0};
     if (epoch <= n->kept_epoch)
         return;
+    bool renewed = member_doc_decode(doc_bytes, &n->identity.key.cluster, &doc, &err) == QUARTET_OK && node_has_next_key(n->env, n->keys_dir, &doc, node_slot(n));
+    member_doc_deinit(&doc);
+    err_clear(&err);
+    if (renewed) { /* it is the key that goes, not the node */
+        membership(ctx, doc_bytes, epoch);
+        return;
+    }
     db_set_evicted(n->d);
     quartet_status rc = path_join(path, sizeof path, n->keys_dir, NODE_MEMBER_FILE, &err);
     if (rc == QUARTET_OK)

@@ -73,6 +73,7 @@ void node_clock_gone(struct node_gossip *g, uint8_t slot);
 #define NODE_ROOT_KEY "root.key"
 #define NODE_ADMIN_URL "admin.url"
 #define NODE_KEY_FILE "node.key"
+#define NODE_KEY_NEXT "node.key.next" /* takes the place of node.key once the membership names it */
 #define NODE_MEMBER_FILE "member.qm"
 
 /* quartet_cluster_init's work: dir/0 ... with keys/node.key and keys/member.qm each, dir/root.key, dir/admin.key, dir/admin.url. Nothing is overwritten. */
@@ -89,5 +90,7 @@ struct node_identity {
 };
 quartet_status node_identity_read(struct env *env, const char *keys_dir, struct node_identity *out, struct err *err);
 void node_identity_deinit(struct node_identity *id); /* wipes the key */
+/* Does keys_dir hold a next key that this document names for the slot? Then the node's next start has it. */
+bool node_has_next_key(struct env *env, const char *keys_dir, const struct member_doc *doc, uint8_t slot);
 
 #endif

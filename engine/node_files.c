@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "net/url.h"
 
@@ -102,6 +103,62 @@ quartet_status node_cluster_init(struct env *env, const char *dir, uint32_t node
     return rc;
 }
 
+static quartet_status read_node_key(struct env *env, const char *path, struct member_key *out, struct err *err)
+{
+    uint8_t *bytes = NULL;
+    size_t n = 0;
+    quartet_status rc = member_key_check_rights(path, err);
+    if (rc == QUARTET_OK)
+        rc = env_read_file(env, path, MEMBER_KEY_FILE_BYTES_MAX, &bytes, &n, err);
+    if (rc == QUARTET_OK)
+        rc = member_key_decode(slice_of(bytes, n), out, err);
+    if (rc == QUARTET_OK && out->kind != MEMBER_KEY_NODE)
+        rc = err_set(err, QUARTET_AUTH, "this is not a node's key");
+    if (bytes != NULL)
+        memset(bytes, 0, n);
+    mem_free(bytes);
+    return rc;
+}
+
+bool node_has_next_key(struct env *env, const char *keys_dir, const struct member_doc *doc, uint8_t slot)
+{
+    char path[NODE_PATH_BYTES_MAX];
+    uint8_t secret[64], public_key[32];
+    struct member_key key = {0};
+    struct err err = ERR_INIT;
+    const struct member_node *named = member_find_slot(doc, slot);
+    if (named == NULL || join(path, keys_dir, NODE_KEY_NEXT, &err) != QUARTET_OK || !env->ops->exists(env, path))
+        return false;
+    bool fits = false;
+    if (read_node_key(env, path, &key, &err) == QUARTET_OK) {
+        member_key_expand(&key, secret, public_key);
+        fits = key.slot == slot && memcmp(public_key, named->public_key, sizeof public_key) == 0;
+        memset(secret, 0, sizeof secret);
+    } else {
+        log_line(env, LOG_ERROR, "node", "%s cannot be used: %s", path, err.text);
+    }
+    member_key_wipe(&key);
+    return fits;
+}
+
+/* The next key is the key from now on; the old one is gone. */
+static quartet_status take_next_key(struct env *env, const char *keys_dir, struct member_key *key, struct err *err)
+{
+    char from[NODE_PATH_BYTES_MAX], to[NODE_PATH_BYTES_MAX];
+    quartet_status rc = join(from, keys_dir, NODE_KEY_NEXT, err);
+    if (rc == QUARTET_OK)
+        rc = join(to, keys_dir, NODE_KEY_FILE, err);
+    if (rc == QUARTET_OK)
+        rc = read_node_key(env, from, key, err);
+    if (rc == QUARTET_OK)
+        rc = env->ops->rename(env, from, to, err);
+    if (rc == QUARTET_OK)
+        rc = env_sync_parent(env, to, err);
+    if (rc == QUARTET_OK)
+        log_line(env, LOG_INFO, "node", "slot %u has its new key from now on", (unsigned)key->slot);
+    return rc;
+}
+
 quartet_status node_identity_read(struct env *env, const char *keys_dir, struct node_identity *out, struct err *err)
 {
     char path[NODE_PATH_BYTES_MAX];
@@ -110,23 +167,15 @@ quartet_status node_identity_read(struct env *env, const char *keys_dir, struct 
     *out = (struct node_identity){.doc_bytes = {0}};
     quartet_status rc = join(path, keys_dir, NODE_KEY_FILE, err);
     if (rc == QUARTET_OK)
-        rc = member_key_check_rights(path, err);
-    if (rc == QUARTET_OK)
-        rc = env_read_file(env, path, MEMBER_KEY_FILE_BYTES_MAX, &bytes, &n, err);
-    if (rc == QUARTET_OK)
-        rc = member_key_decode(slice_of(bytes, n), &out->key, err);
-    if (rc == QUARTET_OK && out->key.kind != MEMBER_KEY_NODE)
-        rc = err_set(err, QUARTET_AUTH, "this is not a node's key");
-    if (bytes != NULL)
-        memset(bytes, 0, n);
-    mem_free(bytes);
-    bytes = NULL;
+        rc = read_node_key(env, path, &out->key, err);
     if (rc == QUARTET_OK)
         rc = join(path, keys_dir, NODE_MEMBER_FILE, err);
     if (rc == QUARTET_OK)
         rc = env_read_file(env, path, MEMBER_DOC_BYTES_MAX, &bytes, &n, err);
     if (rc == QUARTET_OK)
         rc = member_doc_decode(slice_of(bytes, n), &out->key.cluster, &out->doc, err);
+    if (rc == QUARTET_OK && node_has_next_key(env, keys_dir, &out->doc, out->key.slot))
+        rc = take_next_key(env, keys_dir, &out->key, err);
     if (rc == QUARTET_OK) {
         buf_put(&out->doc_bytes, bytes, n);
         rc = buf_check(&out->doc_bytes, err);

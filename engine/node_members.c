@@ -118,13 +118,30 @@ static quartet_status write_client(struct change *c, const struct member_key *ke
     return rc;
 }
 
+/* A node's new key: for keys/node.key.next of its directory, wherever that is. */
+static quartet_status write_renewed(struct change *c, const struct member_key *key, struct err *err)
+{
+    char name[32];
+    struct buf bytes = {0};
+    snprintf(name, sizeof name, "node-%u", (unsigned)key->slot);
+    quartet_status rc = member_key_encode(key, &bytes, err);
+    if (rc == QUARTET_OK)
+        rc = write_text(c, name, ".key", &bytes, err);
+    if (bytes.data != NULL)
+        memset(bytes.data, 0, bytes.len);
+    buf_deinit(&bytes);
+    return rc;
+}
+
 /* First what the new one needs, last the document: who finds it finds all of it. */
-static quartet_status write_all(struct change *c, const struct member_key *made, struct err *err)
+static quartet_status write_all(struct change *c, const struct member_key *made, bool renewed, struct err *err)
 {
     struct buf doc = {0};
     c->doc.epoch++;
     quartet_status rc = member_doc_encode(&c->doc, c->root.seed, &doc, err);
-    if (rc == QUARTET_OK && made->kind == MEMBER_KEY_NODE)
+    if (rc == QUARTET_OK && made->kind == MEMBER_KEY_NODE && renewed)
+        rc = write_renewed(c, made, err);
+    else if (rc == QUARTET_OK && made->kind == MEMBER_KEY_NODE)
         rc = node_write_keys(c->env, c->dir, made, &doc, err);
     if (rc == QUARTET_OK && made->kind == MEMBER_KEY_CLIENT)
         rc = write_client(c, made, err);
@@ -154,6 +171,9 @@ quartet_status node_cluster_change(struct env *env, const char *dir, const struc
         case QUARTET_EVICT_NODE:
             rc = member_evict(&c.doc, n->slot, c.doc.epoch + 1, err);
             break;
+        case QUARTET_NEW_NODE_KEY:
+            rc = member_new_key(env, &c.doc, c.admin.gate, n->slot, c.doc.epoch + 1, &made, err);
+            break;
         case QUARTET_SET_ADDRESS:
             rc = member_set_address(n, what->address, what->http, err);
             break;
@@ -173,7 +193,7 @@ quartet_status node_cluster_change(struct env *env, const char *dir, const struc
             rc = err_set(err, QUARTET_MISUSE, "no such change of a cluster: %d", what->what);
         }
     if (rc == QUARTET_OK)
-        rc = write_all(&c, &made, err);
+        rc = write_all(&c, &made, what->what == QUARTET_NEW_NODE_KEY, err);
     *epoch = c.doc.epoch;
     member_key_wipe(&made);
     member_key_wipe(&c.root);

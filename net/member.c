@@ -389,6 +389,26 @@ quartet_status member_evict(struct member_doc *doc, uint8_t slot, uint64_t epoch
     return QUARTET_OK;
 }
 
+quartet_status member_new_key(struct env *env, struct member_doc *doc, const uint8_t *gate, uint8_t slot, uint64_t epoch, struct member_key *key, struct err *err)
+{
+    uint32_t at = 0;
+    while (at < doc->node_count && doc->nodes[at].slot != slot)
+        at++;
+    if (at == doc->node_count)
+        return err_set(err, QUARTET_NOTFOUND, "there is no node %u", (unsigned)slot);
+    if (doc->former_count >= MEMBER_FORMER_MAX)
+        return err_set(err, QUARTET_LIMIT, "%u keys were taken out of use already, the most that a cluster remembers", MEMBER_FORMER_MAX);
+    quartet_status rc = make_key(env, MEMBER_KEY_NODE, key, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    struct member_former *f = &doc->former[doc->former_count++];
+    *f = (struct member_former){.slot = slot, .epoch = epoch};
+    memcpy(f->public_key, doc->nodes[at].public_key, sizeof f->public_key);
+    key->slot = slot;
+    finish_key(key, doc, gate, doc->nodes[at].public_key);
+    return QUARTET_OK;
+}
+
 quartet_status member_add_client(struct env *env, struct member_doc *doc, const uint8_t *gate, const char *name, struct member_key *key, struct err *err)
 {
     for (uint32_t i = 0; i < doc->client_count; i++)

@@ -117,6 +117,8 @@ quartet_status member_add_node(struct env *env, struct member_doc *doc, const ui
                                struct member_key *key, struct err *err);
 /* The node is no member any more; a new one may get its slot. QUARTET_NOTFOUND: there is none. QUARTET_MISUSE: it is the last. QUARTET_LIMIT: past MEMBER_FORMER_MAX. */
 quartet_status member_evict(struct member_doc *doc, uint8_t slot, uint64_t epoch, struct err *err);
+/* The node in this slot gets another key, *key; the old one is a former node's from now on. QUARTET_NOTFOUND, QUARTET_LIMIT: as member_evict. */
+quartet_status member_new_key(struct env *env, struct member_doc *doc, const uint8_t *gate, uint8_t slot, uint64_t epoch, struct member_key *key, struct err *err);
 quartet_status member_set_address(struct member_node *n, const char *address, const char *http, struct err *err); /* http NULL: stays */
 quartet_status member_set_zone(struct member_node *n, const char *zone, struct err *err);
 /* QUARTET_MISUSE: the name is taken, empty or not a name. */

@@ -17,6 +17,7 @@ struct form { /* what follows `member DIR` */
 static const struct form forms[] = {
     {"add-node", "HOST:PORT [HTTP-HOST:PORT]", "makes DIR/SLOT with a key for one more node", QUARTET_ADD_NODE, 1, 2},
     {"evict", "SLOT", "the node is no member any more, and never will be again", QUARTET_EVICT_NODE, 1, 1},
+    {"new-key", "SLOT", "makes DIR/node-SLOT.key; the key that the node has opens nothing any more", QUARTET_NEW_NODE_KEY, 1, 1},
     {"address", "SLOT HOST:PORT [HTTP-HOST:PORT]", "the node is to be found elsewhere", QUARTET_SET_ADDRESS, 2, 3},
     {"zone", "SLOT NAME", "where the node stands", QUARTET_SET_ZONE, 2, 2},
     {"add-client", "NAME", "makes DIR/NAME.key and DIR/NAME.url", QUARTET_ADD_CLIENT, 1, 1},
@@ -45,7 +46,7 @@ int members_run(int count, char **args)
     if (f == NULL || count - 2 < f->args_min || count - 2 > f->args_max)
         return usage();
     struct quartet_cluster_change c = {.size = sizeof c, .what = f->what};
-    bool at_slot = f->what == QUARTET_SET_ADDRESS || f->what == QUARTET_SET_ZONE || f->what == QUARTET_EVICT_NODE;
+    bool at_slot = f->what == QUARTET_SET_ADDRESS || f->what == QUARTET_SET_ZONE || f->what == QUARTET_EVICT_NODE || f->what == QUARTET_NEW_NODE_KEY;
     if (at_slot && !parse_slot(args[2], &c.slot))
         return usage();
     char **rest = args + 2 + at_slot;
@@ -67,6 +68,9 @@ int members_run(int count, char **args)
     printf("made membership %llu: %s/member.qm\n", (unsigned long long)epoch, args[0]);
     if (f->what == QUARTET_ADD_NODE)
         printf("  a new node %d at %s: move %s/%d to its machine, and start it there once the others know: quartetd --dir %s/%d\n", slot, c.address, args[0], slot, args[0], slot);
+    if (f->what == QUARTET_NEW_NODE_KEY)
+        printf("  a new key for node %d: move %s/node-%d.key to keys/node.key.next in its directory first, mode 0600; it is taken into use as soon as the node hears of the membership\n", c.slot,
+               args[0], c.slot);
     if (f->what == QUARTET_EVICT_NODE)
         printf("  node %d is evicted: stop it where it still runs. Its slot is free for a new node once the others know\n", slot);
     if (f->what == QUARTET_ADD_CLIENT)

@@ -174,6 +174,12 @@ static void test_changes(void)
     CU_ASSERT(key.slot == 1 && d.nodes[1].slot == 1 && d.nodes[2].slot == 2);
     CU_ASSERT_EQUAL(member_add_node(env_posix(), &d, gate, "fourth:1", NULL, &key, &err), QUARTET_OK);
     CU_ASSERT_EQUAL(member_add_node(env_posix(), &d, gate, "fifth:1", NULL, &key, &err), QUARTET_LIMIT);
+    uint8_t renewed[32];
+    memcpy(renewed, d.nodes[2].public_key, sizeof renewed);
+    CU_ASSERT_EQUAL(member_new_key(env_posix(), &d, gate, 2, d.epoch + 1, &key, &err), QUARTET_OK);
+    CU_ASSERT(key.kind == MEMBER_KEY_NODE && key.slot == 2 && memcmp(key.gate, gate, sizeof key.gate) == 0);
+    member_key_expand(&key, secret, public_key);
+    CU_ASSERT(memcmp(d.nodes[2].public_key, public_key, sizeof public_key) == 0 && member_find_former(&d, renewed) != NULL && member_find_node(&d, renewed) == NULL);
     CU_ASSERT_EQUAL(member_set_address(&d.nodes[0], "moved:9", NULL, &err), QUARTET_OK);
     CU_ASSERT_EQUAL(member_set_zone(&d.nodes[0], "west", &err), QUARTET_OK);
     CU_ASSERT_EQUAL(member_add_client(env_posix(), &d, gate, "alice", &key, &err), QUARTET_MISUSE);
@@ -207,6 +213,8 @@ static void test_changes(void)
     CU_ASSERT_EQUAL(again.former_count, MEMBER_FORMER_MAX);
     CU_ASSERT_EQUAL(member_add_node(env_posix(), &d, gate, "last:1", NULL, &key, &err), QUARTET_OK);
     CU_ASSERT_EQUAL(member_evict(&d, 1, d.epoch, &err), QUARTET_LIMIT);
+    CU_ASSERT_EQUAL(member_new_key(env_posix(), &d, gate, 1, d.epoch, &key, &err), QUARTET_LIMIT);
+    CU_ASSERT_EQUAL(member_new_key(env_posix(), &d, gate, 3, d.epoch, &key, &err), QUARTET_NOTFOUND);
     buf_deinit(&bytes);
     member_doc_deinit(&d);
     member_doc_deinit(&again);
