@@ -208,6 +208,11 @@ struct kv_run_place db_run_place(const db *d)
     return (struct kv_run_place){.env = d->env, .dir = memory ? NULL : d->path, .memory_bytes = db_large_bytes(d)};
 }
 
+const char *db_temp_dir(const db *d)
+{
+    return d->options.in_memory ? NULL : d->path;
+}
+
 struct filling {
     struct env *env;
     const char *file;

@@ -253,6 +253,7 @@ quartet_status db_writable(db *d, struct err *err); /* also not behind what the 
 /* What takes more memory than this goes through files. */
 size_t db_large_bytes(const db *d);
 struct kv_run_place db_run_place(const db *d); /* of such files */
+const char *db_temp_dir(const db *d); /* for files of one statement, without names; NULL: there is no disk */
 /* A batch of this node's slot came that its run did not write. commit_lock held. */
 void db_heard_of_own_slot(db *d, bool unknown_chain);
 void db_break(db *d); /* log or store failed: no more commits until it is opened again */

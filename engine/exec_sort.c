@@ -2,10 +2,13 @@
  * Why keys are bytes: memcmp knows no types; sixteen bytes of each key lie in the record that is
  * moved, and decide nearly always, without a cache miss. No key is the beginning of another, so
  * shorter ones may be padded. First rows only: what sorts behind the best N so far is dropped
- * as it comes; now and then the rest is sorted and cut. */
+ * as it comes; now and then the rest is sorted and cut. What memory_limit does not hold goes to
+ * sorted runs on disk (exec_spill.c), where the database has one. */
 #include <string.h>
 
+#include "db_internal.h"
 #include "exec_internal.h"
+#include "exec_spill.h"
 
 #define TOP_ROWS_MAX  100000u /* a larger LIMIT sorts everything */
 #define CUT_ROWS      1000u   /* and twice the LIMIT: so many are kept before they are cut */
@@ -18,6 +21,7 @@ struct sort_rec {
     uint32_t len;
     uint32_t row;
 };
+#define SLACK_SHARE 4u /* of the limit is left for what arrays waste when they grow */
 struct xsort {
     struct xnode x;
     bool built;
@@ -33,6 +37,9 @@ struct xsort {
     uint32_t at;
     struct buf key;
     struct outvec *cols;
+    spill *spilled;      /* NULL: all is in memory */
+    uint64_t given;      /* rows that came back from disk */
+    struct buf row;      /* of a run */
     uint16_t sel[BATCH_ROWS_MAX];
     uint64_t prefixes[BATCH_ROWS_MAX];
 };
@@ -135,6 +142,9 @@ static quartet_status sort_open(struct xnode *x, struct err *err)
     s->n = s->cap = s->at = 0;
     s->has_cut = false;
     s->which = 0;
+    s->given = 0;
+    spill_free(s->spilled);
+    s->spilled = NULL;
     for (int i = 0; i < 2; i++) {
         s->data[i].limit_bytes = x->run->e->limits.memory_bytes;
         arena_rewind(&s->data[i], (struct arena_mark){0});
@@ -160,6 +170,10 @@ static void sort_close(struct xnode *x)
     struct xsort *s = (struct xsort *)x;
     buf_deinit(&s->key);
     s->key = (struct buf){0};
+    buf_deinit(&s->row);
+    s->row = (struct buf){0};
+    spill_free(s->spilled);
+    s->spilled = NULL;
     arena_free_all(&s->data[0]);
     arena_free_all(&s->data[1]);
 }
@@ -249,7 +263,7 @@ static quartet_status cut(struct xsort *s, struct err *err)
     return QUARTET_OK;
 }
 
-static quartet_status take_batch(struct xsort *s, const struct batch *in, struct err *err)
+static quartet_status sort_take(struct xsort *s, const struct batch *in, struct err *err)
 {
     const struct psort *p = s->x.p->u.sort;
     uint32_t kept = 0;
@@ -281,6 +295,127 @@ static quartet_status take_batch(struct xsort *s, const struct batch *in, struct
     return rc;
 }
 
+/* ---- past memory_limit ---- */
+
+/* The rows and keys in memory become a sorted run. */
+static quartet_status spill_rows(struct xsort *s, struct err *err)
+{
+    struct arena *a = &s->data[s->which];
+    db *d = txn_db(s->x.run->e->t);
+    quartet_status rc = s->spilled == NULL ? spill_new(db_env(d), db_temp_dir(d), &s->spilled, err) : QUARTET_OK;
+    struct sort_rec *spare = rc == QUARTET_OK ? arena_alloc(a, s->n * sizeof *spare) : NULL;
+    if (spare == NULL)
+        return rc != QUARTET_OK ? rc : arena_fail(a, err);
+    merge_sort(s->recs, spare, s->n);
+    rc = spill_run_begin(s->spilled, err);
+    for (uint32_t i = 0; i < s->n && i < s->limit && rc == QUARTET_OK; i++) {
+        const struct sort_rec *r = &s->recs[i];
+        struct spill_key key = {.first = r->prefix, .second = r->second, .rest = r->key, .rest_bytes = r->len};
+        buf_clear(&s->row);
+        for (uint32_t c = 0; c < s->rows.col_count; c++) {
+            struct value v = rows_value(&s->rows, r->row, c);
+            value_encode(&s->row, &v);
+        }
+        rc = buf_check(&s->row, err);
+        if (rc == QUARTET_OK)
+            rc = spill_run_put(s->spilled, &key, slice_of(s->row.data, s->row.len), err);
+    }
+    if (rc == QUARTET_OK)
+        rc = spill_run_end(s->spilled, err);
+    arena_rewind(a, (struct arena_mark){0});
+    rows_init(&s->rows, s->x.p->col_count, a);
+    s->n = s->cap = 0;
+    s->has_cut = false; /* its key was there, too; what the scan drops by it stays right */
+    return rc;
+}
+
+/* What keeping these rows takes, their keys among them. */
+static size_t batch_bytes(const struct xsort *s, const struct batch *in)
+{
+    size_t bytes = in->n * (sizeof(struct sort_rec) + 32u * (size_t)s->x.p->u.sort->key_count);
+    for (uint32_t c = 0; c < in->col_count; c++) {
+        size_t width = vec_width(in->cols[c].type) + 1;
+        bytes += in->n * width;
+        bool texts = in->cols[c].type == VALUE_TEXT || in->cols[c].type == VALUE_BLOB || in->cols[c].type == VALUE_JSON;
+        for (uint32_t k = 0; (texts || in->cols[c].type == VEC_MIXED) && k < in->n; k++) {
+            struct value v = vec_get(&in->cols[c], batch_row(in, k));
+            if (v.type == VALUE_TEXT || v.type == VALUE_BLOB || v.type == VALUE_JSON)
+                bytes += 3 * v.s.n + 16; /* once in the row, in the key at most twice */
+        }
+    }
+    return bytes;
+}
+
+/* Room for `more` bytes of rows: by sending those that are there to disk, if that is what it takes. */
+static quartet_status make_room(struct xsort *s, uint32_t n, size_t more, struct err *err)
+{
+    const struct arena *a = &s->data[s->which];
+    size_t limit = s->x.run->e->limits.memory_bytes;
+    size_t recs = (size_t)(s->n + n > s->cap ? 2 * (s->n + n) : 0) * sizeof(struct sort_rec); /* grown */
+    size_t spare = (size_t)(s->n + n) * sizeof(struct sort_rec);                              /* to be sorted */
+    bool room = a->used_bytes + recs + spare + more <= limit - limit / SLACK_SHARE;
+    return room || s->n == 0 || db_temp_dir(txn_db(s->x.run->e->t)) == NULL ? QUARTET_OK : spill_rows(s, err);
+}
+
+/* A batch, in as many pieces as the limit asks for. */
+static quartet_status take_all(struct xsort *s, const struct batch *in, struct err *err)
+{
+    size_t limit = s->x.run->e->limits.memory_bytes;
+    uint16_t sel[BATCH_ROWS_MAX];
+    if (s->data[s->which].used_bytes < limit / 4 && limit >= (64u << 20))
+        return sort_take(s, in, err); /* a batch is small beside that; the sum is asked for later */
+    for (uint32_t at = 0, n; at < in->n; at += n) {
+        struct batch piece = *in;
+        n = in->n - at;
+        batch_cut(&piece, at, n, sel);
+        size_t bytes = batch_bytes(s, &piece);
+        while (bytes > limit / 8 && n > 1) {
+            n /= 2;
+            piece = *in;
+            batch_cut(&piece, at, n, sel);
+            bytes = batch_bytes(s, &piece);
+        }
+        quartet_status rc = make_room(s, n, bytes, err);
+        if (rc == QUARTET_OK)
+            rc = sort_take(s, &piece, err);
+        if (rc != QUARTET_OK)
+            return rc;
+    }
+    return QUARTET_OK;
+}
+
+/* The next rows from disk, as many as a part of the limit holds. */
+static quartet_status spilled_next(struct xsort *s, struct err *err)
+{
+    struct arena *a = &s->data[s->which];
+    struct batch *out = &s->x.out;
+    quartet_status rc = QUARTET_OK;
+    arena_rewind(a, (struct arena_mark){0});
+    out->n = 0;
+    out->sel = NULL;
+    while (rc == QUARTET_OK && out->n < BATCH_ROWS_MAX && s->given < s->limit && (out->n == 0 || a->used_bytes < s->x.run->e->limits.memory_bytes / 4)) {
+        struct slice row;
+        rc = spill_next(s->spilled, &row, err);
+        if (rc != QUARTET_OK || row.p == NULL)
+            break;
+        struct bytes_in in = bytes_in(row.p, row.n);
+        for (uint32_t c = 0; c < s->x.p->col_count && rc == QUARTET_OK; c++) {
+            struct value v;
+            if (!value_decode(&in, &v))
+                rc = err_set(err, QUARTET_IO, "a file of sorted rows is damaged");
+            else if (out->n == 0 && !vec_init(&out->cols[c], v.type, BATCH_ROWS_MAX, a))
+                rc = arena_fail(a, err);
+            else if (out->n == 0 && v.type == VALUE_DECIMAL)
+                out->cols[c].scale = v.scale;
+            if (rc == QUARTET_OK && (!value_copy(a, &v) || !vec_set(&out->cols[c], out->n, &v, BATCH_ROWS_MAX, a)))
+                rc = arena_fail(a, err);
+        }
+        out->n++;
+        s->given++;
+    }
+    return rc;
+}
+
 static quartet_status sort_build(struct xsort *s, struct err *err)
 {
     struct arena *a;
@@ -290,9 +425,13 @@ static quartet_status sort_build(struct xsort *s, struct err *err)
         if (rc == QUARTET_OK && s->x.child[0]->out.n == 0)
             break;
         if (rc == QUARTET_OK)
-            rc = take_batch(s, &s->x.child[0]->out, err);
+            rc = take_all(s, &s->x.child[0]->out, err);
         if (rc != QUARTET_OK)
             return rc;
+    }
+    if (s->spilled != NULL) {
+        quartet_status rc = s->n > 0 ? spill_rows(s, err) : QUARTET_OK;
+        return rc == QUARTET_OK ? spill_read(s->spilled, err) : rc;
     }
     a = &s->data[s->which];
     struct sort_rec *spare = arena_alloc(a, (s->n + 1) * sizeof *spare);
@@ -309,7 +448,9 @@ static quartet_status sort_next(struct xnode *x, struct err *err)
     struct xsort *s = (struct xsort *)x;
     uint32_t ids[BATCH_ROWS_MAX];
     quartet_status rc = s->built ? QUARTET_OK : sort_build(s, err);
-    if (rc != QUARTET_OK)
+    if (rc == QUARTET_OK && s->spilled != NULL)
+        rc = spilled_next(s, err);
+    if (rc != QUARTET_OK || s->spilled != NULL)
         return rc;
     uint32_t n = s->n - s->at < BATCH_ROWS_MAX ? s->n - s->at : BATCH_ROWS_MAX;
     for (uint32_t k = 0; k < n; k++)

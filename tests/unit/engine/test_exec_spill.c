@@ -1,0 +1,191 @@
+/* test_exec_spill.c - sorts that memory does not hold: runs on their own, ORDER BY under a small memory_limit, and files that fail meanwhile. */
+#include "db_help.h"
+
+#include "base/prng.h"
+#include "engine/conn.h"
+#include "engine/exec_spill.h"
+#include "fault/fault_env.h"
+
+const char *const unit_suite = "exec_spill";
+
+/* Runs of every number up to past three levels: all rows come back in order, equal keys in the order in which they went. */
+static void test_exec_spill_merges_in_order(void)
+{
+    for (uint32_t runs = 0; runs <= 600; runs = runs < 20 ? runs + 1 : runs * 2) {
+        struct fault_env f;
+        struct err err = ERR_INIT;
+        struct prng r;
+        spill *s;
+        struct slice row;
+        uint32_t number = 0, seen = 0, last_key = 0, last_number = 0;
+        fault_env_init(&f, 1);
+        prng_seed(&r, runs + 1);
+        OK(f.env.ops->mkdir(&f.env, "/t", &err));
+        OK(spill_new(&f.env, "/t", &s, &err));
+        for (uint32_t i = 0; i < runs; i++) {
+            uint32_t rows = (uint32_t)prng_below(&r, 6), key = 0;
+            OK(spill_run_begin(s, &err));
+            for (uint32_t k = 0; k < rows; k++) {
+                uint8_t rest[3] = {0}, bytes[8];
+                key += (uint32_t)prng_below(&r, 3);
+                rest[0] = (uint8_t)key; /* the words are the same: what follows decides */
+                struct spill_key at = {.first = 7, .second = key / 64, .rest = rest, .rest_bytes = key % 2 == 0 ? 1 : 3};
+                store_le32(bytes, key);
+                store_le32(bytes + 4, ++number);
+                OK(spill_run_put(s, &at, slice_of(bytes, sizeof bytes), &err));
+            }
+            OK(spill_run_end(s, &err));
+            CU_ASSERT(spill_runs(s) < 3 * SPILL_FAN_IN + 1);
+        }
+        OK(spill_read(s, &err));
+        for (;;) {
+            OK(spill_next(s, &row, &err));
+            if (row.p == NULL)
+                break;
+            uint32_t key = load_le32(row.p), at = load_le32(row.p + 4);
+            CU_ASSERT(key > last_key || seen == 0 || (key == last_key && at > last_number));
+            last_key = key;
+            last_number = at;
+            seen++;
+        }
+        CU_ASSERT_EQUAL(seen, number);
+        spill_free(s);
+        fault_env_deinit(&f);
+    }
+}
+
+static quartet_status run(conn *c, const char *sql, struct buf *out, struct err *err)
+{
+    conn_stmt *st = NULL;
+    size_t consumed = 0;
+    struct batch rows;
+    quartet_status rc = conn_prepare(c, sql, strlen(sql), &st, &consumed, err);
+    while (rc == QUARTET_OK && (rc = conn_step(st, &rows, err)) == QUARTET_OK && rows.n > 0)
+        for (uint32_t r = 0; r < rows.n && out != NULL; r++)
+            for (uint32_t i = 0; i < rows.col_count; i++) {
+                struct value v = vec_get(&rows.cols[i], batch_row(&rows, r));
+                value_to_literal(&v, out);
+                buf_u8(out, '|');
+            }
+    conn_finalize(st);
+    return rc;
+}
+
+static void exec_sql(conn *c, const char *sql)
+{
+    struct err err = ERR_INIT;
+    OK(run(c, sql, NULL, &err));
+}
+
+struct disk {
+    struct fault_env f;
+    db *d;
+    conn *c;
+};
+
+static void disk_open(struct disk *k, uint32_t rows)
+{
+    struct err err = ERR_INIT;
+    struct db_options o = {.base_in_memory = true, .sync = LOG_SYNC_OFF};
+    char sql[400];
+    fault_env_init(&k->f, 3);
+    OK(db_open(&k->f.env, "/db", &o, &k->d, &err));
+    OK(conn_open(k->d, &k->c, &err));
+    exec_sql(k->c, "CREATE TABLE t(id INTEGER PRIMARY KEY, a INTEGER, b TEXT, c DECIMAL(12, 2), e DATE)");
+    (void)snprintf(sql, sizeof sql,
+                   "INSERT INTO t SELECT value, CASE WHEN value %% 9 > 0 THEN value * 7919 %% 2003 END, 'row ' || value %% 97 || substr('%s', 1, value %% 60), "
+                   "value * 1.25, date('2020-01-01', '+' || value %% 700 || ' days') FROM generate_series(1, %u)",
+                   "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefgh", rows);
+    exec_sql(k->c, sql);
+}
+
+static void disk_close(struct disk *k)
+{
+    struct err err = ERR_INIT;
+    conn_close(k->c);
+    OK(db_close(k->d, &err));
+    fault_env_deinit(&k->f);
+}
+
+static const char *const sorts[] = {
+    "SELECT * FROM t ORDER BY a, b, id", "SELECT b, a FROM t ORDER BY b DESC, c", "SELECT id FROM t ORDER BY a % 3",
+    "SELECT a / 2.0, e, NULL FROM t ORDER BY 1 DESC, e DESC, id", "SELECT b, c FROM t ORDER BY b COLLATE NOCASE, c DESC LIMIT 9000 OFFSET 7",
+    "SELECT CASE WHEN id % 2 = 0 THEN a ELSE b END FROM t ORDER BY 1 NULLS LAST, id",
+};
+
+/* 30,000 rows are some 3 MiB and more: under 1 MiB they come in the order that memory gives them. */
+static void test_exec_spill_order_by(void)
+{
+    struct disk k;
+    disk_open(&k, 30000);
+    for (size_t i = 0; i < sizeof sorts / sizeof sorts[0]; i++) {
+        struct buf out[2] = {{0}, {0}};
+        struct err err = ERR_INIT;
+        exec_sql(k.c, "SET memory_limit = 1000");
+        OK(run(k.c, sorts[i], &out[0], &err));
+        uint64_t writes = k.f.writes;
+        exec_sql(k.c, "SET memory_limit = 1");
+        OK(run(k.c, sorts[i], &out[1], &err));
+        CU_ASSERT(k.f.writes > writes + 5); /* it did go to disk */
+        CU_ASSERT_EQUAL(out[0].len, out[1].len);
+        CU_ASSERT(out[0].len == out[1].len && memcmp(out[0].data, out[1].data, out[0].len) == 0);
+        buf_deinit(&out[0]);
+        buf_deinit(&out[1]);
+    }
+    disk_close(&k);
+}
+
+/* A database in memory has no disk to go to. */
+static void test_exec_spill_nowhere(void)
+{
+    struct err err = ERR_INIT;
+    db *d = help_memory();
+    conn *c;
+    OK(conn_open(d, &c, &err));
+    exec_sql(c, "SET memory_limit = 1");
+    CU_ASSERT_EQUAL(run(c, "SELECT value FROM generate_series(1, 200000) ORDER BY value DESC", NULL, &err), QUARTET_LIMIT);
+    conn_close(c);
+    help_close(d);
+}
+
+/* Every write, read and open fails once, and the disk is full: the statement says so, the next one works. */
+static void test_exec_spill_survives_faults(void)
+{
+    struct disk k;
+    struct buf want = {0};
+    struct err err = ERR_INIT;
+    disk_open(&k, 12000);
+    OK(run(k.c, sorts[0], &want, &err));
+    exec_sql(k.c, "SET memory_limit = 1");
+    for (int what = 0; what < 3; what++) {
+        uint32_t failed = 0;
+        quartet_status rc = QUARTET_IO;
+        for (uint64_t nth = 1; rc != QUARTET_OK; nth += nth < 4 ? 1 : 7) {
+            uint64_t *at[] = {&k.f.fail_write_at, &k.f.fail_read_at, &k.f.fail_open_at};
+            struct err told = ERR_INIT;
+            *at[what] = nth;
+            rc = run(k.c, sorts[0], NULL, &told);
+            CU_ASSERT(rc == QUARTET_OK || told.text[0] != 0);
+            failed += rc != QUARTET_OK;
+            *at[what] = 0;
+        }
+        CU_ASSERT(failed > 0);
+    }
+    k.f.disk_bytes = k.f.used_bytes + 1000;
+    CU_ASSERT_EQUAL(run(k.c, sorts[0], NULL, &err), QUARTET_FULL);
+    k.f.disk_bytes = 0;
+    struct buf out = {0};
+    OK(run(k.c, sorts[0], &out, &err));
+    CU_ASSERT(out.len == want.len && memcmp(out.data, want.data, want.len) == 0);
+    buf_deinit(&out);
+    buf_deinit(&want);
+    disk_close(&k);
+}
+
+const struct unit_test unit_tests[] = {
+    {"test_exec_spill_merges_in_order", test_exec_spill_merges_in_order},
+    {"test_exec_spill_order_by", test_exec_spill_order_by},
+    {"test_exec_spill_nowhere", test_exec_spill_nowhere},
+    {"test_exec_spill_survives_faults", test_exec_spill_survives_faults},
+    {NULL, NULL},
+};
