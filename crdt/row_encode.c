@@ -6,6 +6,7 @@
  * Not here: the way back (row_decode.c), packing of records into blocks (engine), hashing (row_hash.c). */
 #include "row_codec.h"
 
+#include <stddef.h>
 #include <string.h>
 
 struct encoder {
@@ -325,7 +326,12 @@ static quartet_status show(const struct row *row, const struct row_schema *schem
 static quartet_status encode_codes(const struct row *row, const struct row_schema *schema, const struct chain_table *chains, const struct value *shown,
                                    struct arena *a, struct buf *out, struct err *err)
 {
-    struct encoder e = {.row = row, .schema = schema, .chains = chains, .out = out};
+    struct encoder e;
+    memset(&e, 0, offsetof(struct encoder, dict)); /* the list of versions is told by dict_count */
+    e.row = row;
+    e.schema = schema;
+    e.chains = chains;
+    e.out = out;
     uint32_t unended = 0;
     for (uint32_t l = row->life_count; l-- > 0;)
         if (!row->lives[l].ended) {

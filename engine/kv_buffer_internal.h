@@ -41,13 +41,23 @@ struct node {
     struct slot slots[]; /* then the key's bytes */
 };
 
-#define HINT_ADDRESS_BITS 48u /* a node that lies above has no hint */
+#define HINT_WAYS 8u        /* slots of a bucket: one line of the cache */
+#define HINT_TAG_SHIFT 44u  /* of probe_hash: its uppermost 20 bits are a slot's tag */
+#define HINT_SPREAD_BITS 6u /* of the number of a bucket, its lowest, are those of the hash; the others come from the tag */
 
-struct hints { /* by the lower bits of probe_hash */
+struct hints { /* buckets of slots */
     struct hints *older; /* readers may be in it still */
-    uint32_t bits;
-    _Atomic uint64_t at[]; /* the node's address, and above HINT_ADDRESS_BITS the hash's uppermost bits: a key that is not here costs no look at a node. 0: none */
+    uint32_t bits;       /* 2^bits buckets */
+    /* The node's address without its three lowest bits, which are zero, and the tag above: a key that is not here costs no look at a node. 0: none, and none behind it. */
+    _Atomic uint64_t *at; /* a line's beginning behind this struct */
 };
+
+/* The bucket of a hash: its first slot. A table twice as large tells by one more bit of the tag where a slot goes. */
+static inline size_t hint_bucket(const struct hints *h, uint64_t hash)
+{
+    uint64_t number = (hash >> HINT_TAG_SHIFT << HINT_SPREAD_BITS | (hash & (((uint64_t)1 << HINT_SPREAD_BITS) - 1))) & (((uint64_t)1 << h->bits) - 1);
+    return (size_t)number * HINT_WAYS;
+}
 
 struct finger {
     struct node *prev[HEIGHT_MAX]; /* each at or before the finger's place; &head where none */
@@ -88,7 +98,7 @@ static inline const uint8_t *node_key(const struct node *n)
     return (const uint8_t *)&n->slots[n->height];
 }
 
-/* For hints. The lowest six bits of an integer key change these bits of the hash only: puts in order stay within a few cache lines. */
+/* For hints and the filter. The lowest six bits of an integer key change these bits of the hash only: puts in order go to neighbouring lines of the cache. */
 static inline uint64_t probe_hash(const struct probe *p)
 {
     uint64_t first = p->word0 << 8 | p->word1 >> 56;

@@ -66,7 +66,7 @@ static void search_all(const struct kv_buffer *b, struct search *all, uint32_t n
     for (uint32_t i = 0; i < n; i++) {
         all[i].p = probe_make(all[i].op->tree, all[i].op->key);
         if (h != NULL)
-            __builtin_prefetch(&h->at[probe_hash(&all[i].p) & (((uint64_t)1 << h->bits) - 1)], 1);
+            __builtin_prefetch(&h->at[hint_bucket(h, probe_hash(&all[i].p))], 1);
     }
     for (uint32_t i = 0; i < n; i++) {
         struct search *s = &all[i];
