@@ -1,7 +1,8 @@
 /* kv_buffer_hints.c - what finds a key of the skip list, or tells that it is not there, without a search.
  * Why hints beside the list: a search in a large list costs a cache miss for each of its last ten steps or so, which was a third of the time of an UPDATE of
  *   a random row. The hints are a hash table that may forget (a bucket holds eight nodes), so it needs no chains, and nobody relies on it: whoever finds nothing
- *   there searches. With one node a slot a third of the keys were forgotten, and their searches were a tenth of an UPDATE's time; of buckets of eight it is one in ten at most (test_kv_buffer.c). Nodes are never freed while the buffer lives, and each is compared before it is believed.
+ *   there searches. With one node a slot a third of the keys were forgotten, and their searches were a tenth of an UPDATE's time; of buckets of eight it is one in ten at most (test_kv_buffer.c). Nodes
+ *   are never freed while the buffer lives, and each is compared before it is believed.
  * Why a filter beside both (kv_filter.c): only what has no hints can be told of a key that is not here. */
 #include "base/mem.h"
 #include "kv_buffer_internal.h"
