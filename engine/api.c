@@ -92,7 +92,7 @@ int quartet_open(const char *path, quartet_db **out)
     if (path == NULL || path[0] == '\0')
         return api_misuse(q, "a path is missing: a directory, :memory: or a quartet:// URL");
     if (strncmp(path, "quartet://", strlen("quartet://")) == 0) {
-        rc = remote_open(path, api_notice, q, &q->far, &err);
+        rc = remote_open(path, api_notice, q, api_next_turn(), &q->far, &err);
     } else {
         rc = api_shared_open(path, &q->shared, &err);
         if (rc == QUARTET_OK)

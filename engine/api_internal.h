@@ -51,6 +51,7 @@ int api_misuse(quartet_db *db, const char *text);
 /* QUARTET_OK, or QUARTET_MISUSE after fork(). db not NULL. */
 /* Grows in the child with each fork(). getpid() would be a system call for each row. 0: could not be set up. */
 unsigned api_generation(void);
+uint32_t api_next_turn(void); /* counts the connections to URLs that this process opened: for route=roundrobin */
 int api_check(quartet_db *db);
 void api_notice(void *db, const char *text);
 

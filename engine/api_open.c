@@ -26,6 +26,7 @@ static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct api_shared *registry; /* under the lock */
 /* Beside the registry, since fork() is as much the process's matter as what it has open. */
 static atomic_uint generation;
+static atomic_uint remote_turns; /* likewise */
 static pthread_once_t generation_once = PTHREAD_ONCE_INIT;
 
 static void after_fork(void)
@@ -167,4 +168,9 @@ bool api_shared_set_node(struct api_shared *s, node *n)
         s->n = n;
     pthread_mutex_unlock(&registry_lock);
     return free_place;
+}
+
+uint32_t api_next_turn(void)
+{
+    return atomic_fetch_add(&remote_turns, 1);
 }

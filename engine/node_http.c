@@ -138,9 +138,11 @@ void node_http(void *ctx, const struct http_request *request, struct http_reply 
             reply->status = 503;
         buf_printf(&reply->body, "%s\n", reply->status == 200 ? "ok" : err.text);
     } else if (strcmp(request->path, "/readyz") == 0) {
-        bool ready = db_health(n->d, &err) == QUARTET_OK && node_state(n) == GOSSIP_STATE_READY;
+        const struct member_node *self = member_find_slot(&n->identity.doc, node_slot(n));
+        bool drained = self != NULL && (self->flags & MEMBER_DRAINED) != 0;
+        bool ready = db_health(n->d, &err) == QUARTET_OK && !drained && node_state(n) == GOSSIP_STATE_READY;
         reply->status = ready ? 200 : 503;
-        buf_printf(&reply->body, "%s\n", ready ? "ready" : err.code != QUARTET_OK ? err.text : "catching up");
+        buf_printf(&reply->body, "%s\n", ready ? "ready" : err.code != QUARTET_OK ? err.text : drained ? "drained" : "catching up");
     } else if (strcmp(request->path, "/metrics") == 0) {
         reply->content_type = "text/plain; version=0.0.4; charset=utf-8";
         put_metrics(n, &reply->body);

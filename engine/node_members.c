@@ -153,6 +153,14 @@ static quartet_status write_all(struct change *c, const struct member_key *made,
     return rc;
 }
 
+static quartet_status set_flag(struct member_node *n, uint32_t flag, const char *to, struct err *err)
+{
+    if (to == NULL || (strcmp(to, "on") != 0 && strcmp(to, "off") != 0))
+        return err_set(err, QUARTET_MISUSE, "it is on or off, not %s", to != NULL ? to : "nothing");
+    n->flags = strcmp(to, "on") == 0 ? n->flags | flag : n->flags & ~flag;
+    return QUARTET_OK;
+}
+
 quartet_status node_cluster_change(struct env *env, const char *dir, const struct quartet_cluster_change *what, int *slot, uint64_t *epoch, struct err *err)
 {
     struct change c = {.env = env, .dir = dir};
@@ -170,6 +178,10 @@ quartet_status node_cluster_change(struct env *env, const char *dir, const struc
             break;
         case QUARTET_EVICT_NODE:
             rc = member_evict(&c.doc, n->slot, c.doc.epoch + 1, err);
+            break;
+        case QUARTET_SET_DRAINED:
+        case QUARTET_SET_STANDBY:
+            rc = set_flag(n, what->what == QUARTET_SET_DRAINED ? MEMBER_DRAINED : MEMBER_STANDBY, what->name, err);
             break;
         case QUARTET_NEW_NODE_KEY:
             rc = member_new_key(env, &c.doc, c.admin.gate, n->slot, c.doc.epoch + 1, &made, err);

@@ -105,6 +105,9 @@ static quartet_status show_member(struct node *n, const struct server_peer_view 
     quartet_status rc = gossip_status_copy(&told, p->self ? own : &n->peer_status[p->slot], err);
     pthread_mutex_unlock(&n->lock);
     buf_printf(&state, "%s%s", db_slot_frozen(n->d, p->slot) ? "frozen: signed two histories" : state_text(p, &told), p->self ? " (this node)" : "");
+    const struct member_node *listed = member_find_slot(&n->identity.doc, p->slot);
+    if (listed != NULL)
+        buf_printf(&state, "%s%s", (listed->flags & MEMBER_DRAINED) != 0 ? "; drained" : "", (listed->flags & MEMBER_STANDBY) != 0 ? "; standby" : "");
     if (more.len > 0)
         buf_printf(&state, "; %.*s", (int)more.len, (const char *)more.data);
     buf_u8(&state, 0);

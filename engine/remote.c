@@ -33,12 +33,12 @@ struct remote_stmt {
     bool running;
 };
 
-quartet_status remote_open(const char *url, void (*notice)(void *arg, const char *text), void *arg, remote **out, struct err *err)
+quartet_status remote_open(const char *url, void (*notice)(void *arg, const char *text), void *arg, uint32_t turn, remote **out, struct err *err)
 {
     remote *r = mem_zalloc(1, sizeof *r);
     if (r == NULL)
         return err_nomem(err);
-    struct client_options options = {.application = "libquartet", .notice = notice, .notice_arg = arg};
+    struct client_options options = {.application = "libquartet", .notice = notice, .notice_arg = arg, .turn = turn};
     r->notice = notice;
     r->notice_arg = arg;
     quartet_status rc = client_open(url, &options, &r->c, err);

@@ -8,7 +8,7 @@ typedef struct remote remote;
 typedef struct remote_stmt remote_stmt;
 
 /* Connect. `notice` tells what the client does by itself, and statements' warnings. QUARTET_NET, QUARTET_AUTH, QUARTET_MISUSE. */
-quartet_status remote_open(const char *url, void (*notice)(void *arg, const char *text), void *arg, remote **out, struct err *err);
+quartet_status remote_open(const char *url, void (*notice)(void *arg, const char *text), void *arg, uint32_t turn, remote **out, struct err *err);
 void remote_close(remote *r); /* all statements are gone before; NULL is allowed */
 void remote_interrupt(remote *r);
 bool remote_in_transaction(const remote *r);

@@ -154,14 +154,14 @@ QUARTET_API int quartet_cluster_init(const char *dir, int nodes, const char *con
 /* Change who belongs to the cluster whose keys quartet_cluster_init made in `dir` (root.key and admin.key must be there): writes dir/member.qm, the new membership, signed; of a new node
  * dir/SLOT/keys, of a node's new key dir/node-SLOT.key (which is keys/node.key.next of its directory), of a new client dir/NAME.key and dir/NAME.url; and admin.url anew. Give member.qm to one running node (keys/member.qm of its directory, then SIGHUP to quartetd): the
  * others take it from there. *slot: the new node's. */
-enum { QUARTET_ADD_NODE = 1, QUARTET_SET_ADDRESS = 2, QUARTET_SET_ZONE = 3, QUARTET_ADD_CLIENT = 4, QUARTET_REMOVE_CLIENT = 5, QUARTET_EVICT_NODE = 6, QUARTET_NEW_NODE_KEY = 7 };
+enum { QUARTET_ADD_NODE = 1, QUARTET_SET_ADDRESS = 2, QUARTET_SET_ZONE = 3, QUARTET_ADD_CLIENT = 4, QUARTET_REMOVE_CLIENT = 5, QUARTET_EVICT_NODE = 6, QUARTET_NEW_NODE_KEY = 7, QUARTET_SET_DRAINED = 8, QUARTET_SET_STANDBY = 9 };
 struct quartet_cluster_change {
     uint32_t size;       /* sizeof(struct quartet_cluster_change) */
     int what;            /* of the above */
     int slot;            /* SET_ADDRESS, SET_ZONE, EVICT_NODE, NEW_NODE_KEY */
     const char *address; /* ADD_NODE, SET_ADDRESS: "host:port" */
     const char *http;    /* likewise; NULL: none, or as it was */
-    const char *name;    /* the client's, or the zone's */
+    const char *name;    /* the client's, or the zone's; SET_DRAINED, SET_STANDBY: "on" or "off" */
 };
 QUARTET_API int quartet_cluster_change(const char *dir, const struct quartet_cluster_change *change, int *slot, uint64_t *epoch, char **errmsg);
 

@@ -47,15 +47,18 @@ static void name_node(const struct client_node *n, char *out, size_t out_bytes)
         (void)snprintf(out, out_bytes, "the node at %s", address);
 }
 
-static void add_node(client *c, const char *host, uint16_t port, int slot)
+static void add_node(client *c, const char *host, uint16_t port, int slot, uint32_t flags)
 {
     for (uint32_t i = 0; i < c->node_count; i++) {
         if (c->nodes[i].port == port && strcmp(c->nodes[i].host, host) == 0) {
             c->nodes[i].slot = slot >= 0 ? slot : c->nodes[i].slot;
+            c->nodes[i].flags = flags;
             return;
         }
-        if (slot >= 0 && c->nodes[i].slot == slot)
-            return; /* known by another address */
+        if (slot >= 0 && c->nodes[i].slot == slot) { /* known by another address */
+            c->nodes[i].flags = flags;
+            return;
+        }
     }
     if (c->node_count == CLIENT_NODES_MAX)
         return;
@@ -63,6 +66,8 @@ static void add_node(client *c, const char *host, uint16_t port, int slot)
     (void)snprintf(n->host, sizeof n->host, "%s", host);
     n->port = port;
     n->slot = slot;
+    n->flags = flags;
+    n->probe_us = UINT64_MAX;
 }
 
 /* The document names all members: from one node we learn the others. It was verified by the
@@ -79,7 +84,7 @@ static void learn_nodes(client *c, struct slice doc_bytes)
         if (url_split_address(doc.nodes[i].address, host, sizeof host, &port, &ignored) ==
                 QUARTET_OK &&
             port != 0)
-            add_node(c, host, port, doc.nodes[i].slot);
+            add_node(c, host, port, doc.nodes[i].slot, doc.nodes[i].flags);
     }
     member_doc_deinit(&doc);
 }
@@ -171,15 +176,39 @@ static quartet_status try_node(client *c, uint32_t index, uint32_t timeout_ms, u
     return rc;
 }
 
-/* One round over all nodes, the one that failed last. *hopeless: every one refuses who we are. */
+/* How late a node is asked: one that is named alone is wanted for itself. */
+static uint32_t rank_of(const client *c, uint32_t index)
+{
+    uint32_t flags = c->url.host_count > 1 ? c->nodes[index].flags : 0;
+    return (flags & MEMBER_DRAINED) != 0 ? 2 : (flags & MEMBER_STANDBY) != 0 ? 1 : 0;
+}
+
+/* All nodes in the order in which they are to be asked, beginning with `start` where neither rank nor distance says otherwise. */
+static void order_nodes(const client *c, uint32_t start, uint32_t order[CLIENT_NODES_MAX])
+{
+    bool nearest = c->url.route == URL_ROUTE_NEAREST;
+    for (uint32_t i = 0; i < c->node_count; i++) {
+        uint32_t x = (start + i) % c->node_count, at = i;
+        for (; at > 0; at--) {
+            uint32_t y = order[at - 1], a = rank_of(c, x), b = rank_of(c, y);
+            if (a > b || (a == b && !(nearest && c->nodes[x].probe_us < c->nodes[y].probe_us)))
+                break;
+            order[at] = y;
+        }
+        order[at] = x;
+    }
+}
+
+/* One round over all nodes. *hopeless: every one refuses who we are. */
 static quartet_status try_round(client *c, uint32_t start, uint32_t timeout_ms,
                                 uint64_t deadline_ms, bool *hopeless, struct err *err)
 {
     quartet_status rc = err_set(err, QUARTET_NET, "there is no node");
-    uint32_t refused = 0, count = c->node_count;
+    uint32_t order[CLIENT_NODES_MAX], refused = 0, count = c->node_count;
+    order_nodes(c, start, order);
     for (uint32_t i = 0; i < count; i++) {
         err_clear(err);
-        rc = try_node(c, (start + i) % count, timeout_ms, deadline_ms, err);
+        rc = try_node(c, order[i], timeout_ms, deadline_ms, err);
         if (rc == QUARTET_OK || rc == QUARTET_NOMEM)
             return rc;
         refused += rc == QUARTET_AUTH ? 1 : 0;
@@ -188,32 +217,64 @@ static quartet_status try_round(client *c, uint32_t start, uint32_t timeout_ms,
     return rc;
 }
 
+/* It answered, and the membership that it gave says that clients are to keep away from it: is there one to go to instead? If none of those answers the next round comes back. */
+static bool better_elsewhere(client *c, uint32_t rank_before)
+{
+    uint32_t rank = rank_of(c, c->current);
+    if (rank <= rank_before) /* that was known when the order was made: the others did not answer */
+        return false;
+    for (uint32_t i = 0; i < c->node_count; i++)
+        if (rank_of(c, i) < rank)
+            return true;
+    return false;
+}
+
+static uint32_t first_node(client *c, bool again)
+{
+    if (c->url.route == URL_ROUTE_NEAREST)
+        client_probe(c->nodes, c->node_count, c->env, c->url.connect_timeout_ms);
+    if (again)
+        return (c->current + 1) % c->node_count; /* the one that failed is asked last */
+    if (c->url.route == URL_ROUTE_RANDOM)
+        return (uint32_t)prng_below(&c->prng, c->node_count);
+    return c->url.route == URL_ROUTE_ROUNDROBIN ? c->turn % c->node_count : 0;
+}
+
 quartet_status client_connect(client *c, struct err *err)
 {
     if (c->link.fd >= 0)
         return QUARTET_OK;
-    bool again = c->generation > 0;
+    bool again = c->generation > 0, moved = false;
     uint64_t deadline = client_now_ms(c->env) + c->url.timeout_ms;
-    uint32_t timeout = c->url.connect_timeout_ms, start = 0;
-    if (again)
-        start = (c->current + 1) % c->node_count; /* the one that failed is asked last */
-    else if (c->url.route == URL_ROUTE_RANDOM)
-        start = (uint32_t)prng_below(&c->prng, c->node_count);
-    if (!again)
-        c->current = start;
+    uint32_t timeout = c->url.connect_timeout_ms, start = first_node(c, again), order[CLIENT_NODES_MAX];
+    if (!again) {
+        order_nodes(c, start, order);
+        c->current = order[0];
+    }
+    uint32_t first = c->current;
     char before[MEMBER_ADDRESS_BYTES_MAX + 48];
     name_node(&c->nodes[c->current], before, sizeof before);
     quartet_status rc = QUARTET_OK;
     while (true) {
         bool hopeless = false;
+        uint32_t ranks[CLIENT_NODES_MAX] = {0};
+        for (uint32_t i = 0; i < c->node_count; i++)
+            ranks[i] = rank_of(c, i);
         rc = try_round(c, start, timeout, deadline, &hopeless, err);
+        if (rc == QUARTET_OK && !moved && better_elsewhere(c, ranks[c->current])) {
+            client_link_close(&c->link, true);
+            moved = true;
+            continue;
+        }
         if (rc == QUARTET_OK || rc == QUARTET_NOMEM || hopeless ||
             client_now_ms(c->env) >= deadline)
             break;
         (void)poll(NULL, 0, ROUND_PAUSE_MS); /* a pause, nothing to wait for */
         timeout = timeout * 2 < CONNECT_TIMEOUT_MS_MAX ? timeout * 2 : CONNECT_TIMEOUT_MS_MAX;
     }
-    if (rc == QUARTET_OK && (again || c->current != start)) {
+    if (moved && !again)
+        first = c->current; /* nothing has failed */
+    if (rc == QUARTET_OK && (again || c->current != first)) {
         char now_on[MEMBER_ADDRESS_BYTES_MAX + 48], text[2 * MEMBER_ADDRESS_BYTES_MAX + 160];
         name_node(&c->nodes[c->current], now_on, sizeof now_on);
         if (strcmp(before, now_on) == 0)
@@ -370,7 +431,7 @@ static quartet_status set_up(client *c, const char *url, const struct client_opt
     c->config.key = &c->key;
     c->config.expect_slot = -1;
     for (uint32_t i = 0; i < c->url.host_count; i++)
-        add_node(c, c->url.hosts[i].host, c->url.hosts[i].port, -1);
+        add_node(c, c->url.hosts[i].host, c->url.hosts[i].port, -1, 0);
     for (uint32_t i = 0; rc == QUARTET_OK && i < c->url.setting_count; i++)
         rc = client_remember(c, c->url.settings[i].name, c->url.settings[i].value, err);
     if (options != NULL && options->application != NULL)
@@ -391,6 +452,7 @@ quartet_status client_open(const char *url, const struct client_options *options
     c->cancel_fd = -1;
     client_link_init(&c->link);
     if (options != NULL) {
+        c->turn = options->turn;
         c->notice = options->notice;
         c->notice_arg = options->notice_arg;
     }

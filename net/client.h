@@ -32,10 +32,11 @@ struct client_options {
     void (*notice)(void *arg, const char *text); /* "node 1 at 127.0.0.1:7401 does not answer: now
                                                     on node 2 at ..."; may be NULL */
     void *notice_arg;
+    uint32_t turn; /* route=roundrobin: which of the URL's nodes comes first, modulo their number */
 };
 
-/* Parses the URL, connects to the first node that answers and logs in. QUARTET_MISUSE,
- * QUARTET_AUTH, QUARTET_NET. */
+/* Parses the URL, connects to the first node that answers, in the order of its route, and logs in. Where the URL names several nodes, standby ones come
+ * after all others and drained ones last (member.h). QUARTET_MISUSE, QUARTET_AUTH, QUARTET_NET. */
 quartet_status client_open(const char *url, const struct client_options *options, client **out,
                            struct err *err);
 void client_close(client *c); /* NULL is allowed. All its statements must have been freed */

@@ -26,6 +26,8 @@ struct client_node {
     char host[MEMBER_ADDRESS_BYTES_MAX];
     uint16_t port;
     int slot; /* -1: not known yet */
+    uint32_t flags;    /* of member.h, as the last membership said that we were given */
+    uint64_t probe_us; /* route=nearest: until its port answered; UINT64_MAX: it did not, or was not asked */
 };
 
 struct client {
@@ -39,6 +41,7 @@ struct client {
     struct prng prng;
     struct client_node nodes[CLIENT_NODES_MAX];
     uint32_t node_count;
+    uint32_t turn;
     uint32_t current; /* index into nodes of the one that serves, or served last */
     struct client_link link;
     uint32_t generation; /* of the session: grows with every login */
@@ -80,6 +83,10 @@ struct client_stmt {
     struct arena warning_arena;
     uint32_t warning_count;
 };
+
+/* client_probe.c: ask all nodes' ports at once how far they are, timeout_ms at most; fills probe_us. A port answers for a process that is stopped, too: that one is found out when
+ * it does not shake hands. */
+void client_probe(struct client_node *nodes, uint32_t count, struct env *env, uint32_t timeout_ms);
 
 /* client_link.c. All times come from env. */
 uint64_t client_now_ms(struct env *env);

@@ -18,10 +18,14 @@
 #define MEMBER_DOC_BYTES_MAX      (48u << 10)
 #define MEMBER_KEY_FILE_BYTES_MAX 1024u
 
+/* Flags of a node; unknown ones are kept as they are. It replicates as always; what differs is whom clients choose. */
+#define MEMBER_DRAINED 1u /* clients keep away while another node answers; /readyz says no */
+#define MEMBER_STANDBY 2u /* clients come only where no other node answers */
+
 struct member_node {
     uint8_t slot;                           /* 0 to 3 */
     uint8_t public_key[MEMBER_KEY_BYTES];   /* Ed25519 */
-    uint32_t flags;                         /* none is defined yet; kept as they are */
+    uint32_t flags;                         /* MEMBER_DRAINED, MEMBER_STANDBY */
     char address[MEMBER_ADDRESS_BYTES_MAX]; /* native protocol, peers and clients */
     char http[MEMBER_ADDRESS_BYTES_MAX];    /* may be empty */
     char zone[MEMBER_NAME_BYTES_MAX];       /* may be empty */

@@ -155,10 +155,13 @@ static quartet_status take_param(struct url *out, struct seen *seen, const char 
         return QUARTET_OK;
     }
     if (strcmp(name, "route") == 0) {
-        if (strcmp(value, "ordered") != 0 && strcmp(value, "random") != 0)
-            return err_set(err, QUARTET_MISUSE, "URL: route must be ordered or random");
-        out->route = value[0] == 'o' ? URL_ROUTE_ORDERED : URL_ROUTE_RANDOM;
-        return QUARTET_OK;
+        static const char *const routes[] = {"ordered", "random", "roundrobin", "nearest"}; /* enum url_route */
+        for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
+            if (strcmp(value, routes[i]) == 0) {
+                out->route = (enum url_route)i;
+                return QUARTET_OK;
+            }
+        return err_set(err, QUARTET_MISUSE, "URL: route must be ordered, random, roundrobin or nearest");
     }
     if (out->setting_count == URL_SETTINGS_MAX)
         return err_set(err, QUARTET_MISUSE, "URL: more than %u settings", URL_SETTINGS_MAX);

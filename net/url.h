@@ -6,7 +6,9 @@
  * port may be left out (7401); IPv6 in [brackets]. cluster: the cluster's id; key: the client's
  * Ed25519 seed; gate: the cluster's gate secret; each 64 hex digits; or keyfile: a file of member.h
  * with all three. connect_timeout: ms per node (250). timeout: ms until giving up on all nodes
- * (10000). route: ordered (the default: the first that answers, in the order given) or random. All
+ * (10000). route: which node a session is with, of those that answer: ordered (the default: in the
+ * order given), random, roundrobin (each new connection of a program begins with the next one), or
+ * nearest (whose port answers first). All
  * other parameters are session settings (consistency, commit_acks, ...), sent at login. Parts are
  * percent-decoded. A URL with a key in it is a secret: it is never logged. */
 #ifndef NET_URL_H
@@ -19,7 +21,7 @@
 #define URL_PORT_DEFAULT 7401u
 #define URL_SETTINGS_MAX 16u
 
-enum url_route { URL_ROUTE_ORDERED, URL_ROUTE_RANDOM };
+enum url_route { URL_ROUTE_ORDERED, URL_ROUTE_RANDOM, URL_ROUTE_ROUNDROBIN, URL_ROUTE_NEAREST };
 
 struct url_host {
     char host[MEMBER_ADDRESS_BYTES_MAX];

@@ -19,6 +19,8 @@ static const struct form forms[] = {
     {"evict", "SLOT", "the node is no member any more, and never will be again", QUARTET_EVICT_NODE, 1, 1},
     {"new-key", "SLOT", "makes DIR/node-SLOT.key; the key that the node has opens nothing any more", QUARTET_NEW_NODE_KEY, 1, 1},
     {"address", "SLOT HOST:PORT [HTTP-HOST:PORT]", "the node is to be found elsewhere", QUARTET_SET_ADDRESS, 2, 3},
+    {"drain", "SLOT on|off", "clients keep away from the node while another one answers", QUARTET_SET_DRAINED, 2, 2},
+    {"standby", "SLOT on|off", "clients come to the node only where no other one answers", QUARTET_SET_STANDBY, 2, 2},
     {"zone", "SLOT NAME", "where the node stands", QUARTET_SET_ZONE, 2, 2},
     {"add-client", "NAME", "makes DIR/NAME.key and DIR/NAME.url", QUARTET_ADD_CLIENT, 1, 1},
     {"remove-client", "NAME", "its key opens nothing any more", QUARTET_REMOVE_CLIENT, 1, 1},
@@ -46,7 +48,8 @@ int members_run(int count, char **args)
     if (f == NULL || count - 2 < f->args_min || count - 2 > f->args_max)
         return usage();
     struct quartet_cluster_change c = {.size = sizeof c, .what = f->what};
-    bool at_slot = f->what == QUARTET_SET_ADDRESS || f->what == QUARTET_SET_ZONE || f->what == QUARTET_EVICT_NODE || f->what == QUARTET_NEW_NODE_KEY;
+    bool at_slot = f->what == QUARTET_SET_ADDRESS || f->what == QUARTET_SET_ZONE || f->what == QUARTET_EVICT_NODE || f->what == QUARTET_NEW_NODE_KEY ||
+                   f->what == QUARTET_SET_DRAINED || f->what == QUARTET_SET_STANDBY;
     if (at_slot && !parse_slot(args[2], &c.slot))
         return usage();
     char **rest = args + 2 + at_slot;

@@ -17,16 +17,23 @@ static void on_notice(void *arg, const char *text)
     notices++;
 }
 
-static client *open_client(struct toy_net *t)
+static client *open_routed(struct toy_net *t, const char *route, uint32_t turn)
 {
     struct err err = ERR_INIT;
-    struct client_options options = {.application = "test", .notice = on_notice};
+    struct client_options options = {.application = "test", .notice = on_notice, .turn = turn};
     client *c = NULL;
-    quartet_status rc = client_open((const char *)t->url.data, &options, &c, &err);
+    char url[URL_BYTES_MAX];
+    (void)snprintf(url, sizeof url, "%s%s", (const char *)t->url.data, route);
+    quartet_status rc = client_open(url, &options, &c, &err);
     if (rc != QUARTET_OK)
         printf("open: %s\n", err.text);
     CU_ASSERT_EQUAL_FATAL(rc, QUARTET_OK);
     return c;
+}
+
+static client *open_client(struct toy_net *t)
+{
+    return open_routed(t, "", 0);
 }
 
 /* Run and throw away the rows. */
@@ -336,6 +343,68 @@ static void test_a_newer_membership_is_passed_on(void)
     buf_deinit(&bytes);
 }
 
+/* Which node a session is with: by turns, by distance; never one that the membership says to keep away from, while another answers. */
+static void test_routes(void)
+{
+    struct toy_net *t = toy_net_new(3, 12);
+    struct err err = ERR_INIT;
+    for (uint32_t turn = 0; turn < 6; turn++) {
+        client *c = open_routed(t, "&route=roundrobin", turn);
+        CU_ASSERT_EQUAL(client_slot(c), (int)(turn % 3));
+        client_close(c);
+    }
+    for (uint32_t i = 0; i < 5; i++) {
+        client *c = open_routed(t, "&route=nearest", 0);
+        CU_ASSERT(client_slot(c) >= 0);
+        CU_ASSERT_EQUAL(run(c, "rows 5", CLIENT_HINT_READS, &err), QUARTET_OK);
+        client_close(c);
+    }
+    toy_node_stop(&t->nodes[1]);
+    client *c = open_routed(t, "&route=roundrobin", 1); /* its turn, but it is away */
+    CU_ASSERT_EQUAL(client_slot(c), 2);
+    client_close(c);
+    c = open_routed(t, "&route=nearest", 0);
+    CU_ASSERT(client_slot(c) == 0 || client_slot(c) == 2);
+    client_close(c);
+    toy_net_free(t);
+}
+
+/* Drained and standby, one after the other, as each next membership says. */
+static void test_drained_and_standby(void)
+{
+    struct toy_net *t = toy_net_new(3, 13);
+    struct err err = ERR_INIT;
+    struct toy_cluster newer = t->cluster;
+    struct buf bytes = {0};
+    newer.doc.epoch = 5;
+    newer.doc.nodes[0].flags = MEMBER_DRAINED;
+    newer.doc.nodes[1].flags = MEMBER_STANDBY;
+    CU_ASSERT_EQUAL_FATAL(member_doc_encode(&newer.doc, t->cluster.keys.root.seed, &bytes, &err), QUARTET_OK);
+    newer.doc_bytes = bytes;
+    for (uint32_t i = 0; i < 3; i++) {
+        toy_node_stop(&t->nodes[i]);
+        CU_ASSERT_EQUAL_FATAL(toy_node_start(&t->nodes[i], &newer, (uint8_t)i, 300 + i, &err), QUARTET_OK);
+    }
+    static const char *const routes[] = {"", "&route=random", "&route=roundrobin", "&route=nearest"};
+    int before = notices;
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+        client *c = open_routed(t, routes[i], (uint32_t)i);
+        CU_ASSERT_EQUAL(client_slot(c), 2);
+        client_close(c);
+    }
+    CU_ASSERT_EQUAL(notices, before); /* nothing has failed */
+    client *c = open_client(t);
+    toy_node_stop(&t->nodes[2]);
+    CU_ASSERT_EQUAL(run(c, "rows 5", CLIENT_HINT_READS, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL(client_slot(c), 1);
+    toy_node_stop(&t->nodes[1]);
+    CU_ASSERT_EQUAL(run(c, "rows 5", CLIENT_HINT_READS, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL(client_slot(c), 0);
+    client_close(c);
+    toy_net_free(t);
+    buf_deinit(&bytes);
+}
+
 /* A stopped process accepts TCP and says nothing: a listening socket that nobody serves does the
  * same. */
 static void test_a_node_that_is_silent_is_passed_over(void)
@@ -588,6 +657,8 @@ const struct unit_test unit_tests[] = {
      test_cancel_ends_the_statement_and_keeps_the_session},
     {"failover", test_failover},
     {"a newer membership is passed on", test_a_newer_membership_is_passed_on},
+    {"routes", test_routes},
+    {"drained and standby", test_drained_and_standby},
     {"a node that stops leaves nothing in doubt", test_a_node_that_stops_leaves_nothing_in_doubt},
     {"a node that is silent is passed over", test_a_node_that_is_silent_is_passed_over},
     {"strangers are refused", test_strangers_are_refused},
