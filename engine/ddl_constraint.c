@@ -111,7 +111,11 @@ static quartet_status check_plain(struct ddl *x, const struct table_def *t, cons
     quartet_status rc = buf_check(&text, x->err);
     for (uint32_t i = 0; i < t->visible_count && rc == QUARTET_OK; i++)
         if ((t->columns[i].kind != ROW_LWW || t->columns[i].kind_claimed != ROW_LWW) && build_names((const char *)text.data, t->columns[i].name))
-            rc = err_set_at(x->err, QUARTET_ERROR, c->offset, "a CHECK over column %s, which merges by itself, cannot be added: it is declared with the column", t->columns[i].name);
+            rc = err_set_at(x->err, QUARTET_ERROR, c->offset,
+                            t->columns[i].kind == ROW_COUNTER
+                                ? "a bound cannot be added to the COUNTER %s: the room to it is shared out from the births of the rows on; ADD COLUMN with the CHECK, and fill it by an UPDATE"
+                                : "a CHECK over column %s, which merges by itself, cannot be added: it is declared with the column",
+                            t->columns[i].name);
     buf_deinit(&text);
     return rc;
 }

@@ -3,9 +3,15 @@
  *   by its close; Quartet's log is left out, since it is trimmed once the base holds what it says. bytes_per_row_updated: the same after ten
  *   rounds of updating rows by primary key, each round a tenth of the rows, chosen at random, in one transaction; with history_retention = 0, since SQLite
  *   keeps no old values. bytes_per_row_history: the same with the default, 72 hours of them, beside the same SQLite file.
+ * meta_load, meta_commits: what of the base is about rows and not of them (births and versions of their registers: the columns about rows of each block, with their entries in
+ *   the directory, and the codes of what each record is), after a load in one transaction, and after INSERTs that each were a commit.
  * growth: random INSERTs, 10,000 to a transaction, around `rows` rows and around ten times as many. In between the table is filled in
  *   order, which is fast. Each window adds `rows` rows, several times what the write buffer holds, so that flushes and checkpoints count. */
 #include "bench.h"
+
+#include "engine/block_format.h"
+#include "engine/kv_base.h"
+#include "engine/kv_past.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -100,6 +106,84 @@ static bool bytes_per_row_history(struct bench_ctx *c, enum bench_side side, dou
     return bytes(c, side, ROUNDS, true, figure, check);
 }
 
+/* Of an entry of the directory: where its payload begins; past the last one the block's end. */
+static size_t payload_at(const struct block *b, uint32_t entry)
+{
+    return entry < b->about + b->cols ? load_le32(b->p + BLOCK_HEADER_BYTES + (size_t)entry * BLOCK_COLUMN_BYTES) : b->size;
+}
+
+static bool add_block(const struct base_cursor *at, double *meta, double *rows)
+{
+    struct err err = ERR_INIT;
+    struct block b;
+    if (block_open(&b, at->tree, at->block, at->block_bytes, true, &err) != QUARTET_OK)
+        return bench_fail("a block", err.text);
+    for (uint32_t i = 0; i < b.about; i++)
+        *meta += (double)(BLOCK_COLUMN_BYTES + payload_at(&b, i + 1) - payload_at(&b, i));
+    *meta += b.classes != NULL ? (double)((b.rows + 1) / 2) : 0;
+    *rows += b.rows;
+    return true;
+}
+
+/* Users' tables of a closed database; there is one, without indexes. */
+static bool meta_of(const char *path, double *figure)
+{
+    struct err err = ERR_INIT;
+    struct kv_base *base = NULL;
+    struct base_read *read = NULL;
+    struct base_cursor at = {.found = false};
+    tree_id tree = KV_USER_TREES;
+    bool found = false;
+    double meta = 0, rows = 0;
+    bool ok = kv_lmdb_open(env_posix(), path, &base, &err) == QUARTET_OK && base->ops->read_begin(base, &read, &err) == QUARTET_OK;
+    bool open = ok && base->ops->cursor_open(read, &at, &err) == QUARTET_OK;
+    ok = open && base->ops->next_tree(read, &tree, &found, &err) == QUARTET_OK && found;
+    ok = ok && base->ops->seek(&at, tree, slice_of("", 0), &err) == QUARTET_OK;
+    while (ok && at.found)
+        ok = add_block(&at, &meta, &rows) && base->ops->next(&at, &err) == QUARTET_OK;
+    if (open)
+        base->ops->cursor_close(&at);
+    if (base != NULL)
+        base->ops->read_end(read);
+    kv_base_unref(base);
+    if (!ok || rows == 0)
+        return bench_fail(path, err.text[0] != '\0' ? err.text : "there are no rows");
+    *figure = meta / rows;
+    return true;
+}
+
+static bool meta(struct bench_ctx *c, bool commits, double *figure)
+{
+    char path[4200];
+    bench_db *b = NULL;
+    bench_stmt *s = NULL;
+    int64_t rows = commits ? c->rows / 10 : c->rows;
+    bench_path(c, BENCH_QUARTET, path, sizeof path);
+    bool ok = bench_shuffle(c) && bench_open(BENCH_QUARTET, path, BENCH_NORMAL, &b) && make_table(b) && bench_prepare(b, insert_sql, &s);
+    ok = ok && (commits || bench_exec(b, "BEGIN"));
+    for (int64_t i = 0; ok && i < rows; i++)
+        ok = insert_row(s, c->shuffled[i]);
+    ok = ok && (commits || bench_exec(b, "COMMIT"));
+    bench_finalize(s);
+    ok = bench_close(b) && ok && meta_of(path, figure);
+    bench_remove(path);
+    return ok;
+}
+
+static bool meta_load(struct bench_ctx *c, enum bench_side side, double *figure, uint64_t *check)
+{
+    (void)side; /* there is no peer: SQLite keeps nothing of the kind */
+    (void)check;
+    return meta(c, false, figure);
+}
+
+static bool meta_commits(struct bench_ctx *c, enum bench_side side, double *figure, uint64_t *check)
+{
+    (void)side; /* likewise */
+    (void)check;
+    return meta(c, true, figure);
+}
+
 /* ---- growth ---- */
 
 struct growth {
@@ -181,6 +265,8 @@ const struct bench bench_size_list[] = {
     {"bytes_per_row", "bytes/row", true, false, bytes_per_row},
     {"bytes_per_row_updated", "bytes/row", true, false, bytes_per_row_updated},
     {"bytes_per_row_history", "bytes/row", true, false, bytes_per_row_history},
+    {"meta_load", "bytes/row", true, true, meta_load},
+    {"meta_commits", "bytes/row", true, true, meta_commits},
     {NULL, NULL, false, false, NULL},
 };
 const struct bench bench_growth_list[] = {

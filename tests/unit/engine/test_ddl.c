@@ -772,7 +772,12 @@ static void test_ddl_kinds_on_one_node(void)
     run_sql(d, "ALTER TABLE t ALTER COLUMN x SET COUNTER"); /* alone in its group */
     run_sql(d, "UPDATE t SET x = x + 1");
     expect_rows(d, "SELECT x FROM t", "1\n1\n1\n");
-    expect_error(d, "ALTER TABLE t ADD CHECK (m > 0)", QUARTET_ERROR, "merges by itself", -2);
+    expect_error(d, "ALTER TABLE t ADD CHECK (m > 0)", QUARTET_ERROR, "a bound cannot be added to the COUNTER m", -2);
+    expect_error(d, "ALTER TABLE t ADD CHECK (v <> '')", QUARTET_ERROR, "a CHECK over column v, which merges by itself, cannot be added", -2);
+    run_sql(d, "ALTER TABLE t ADD COLUMN left_over INTEGER COUNTER DEFAULT 0 CHECK (left_over >= 0)"); /* the way that the error names */
+    run_sql(d, "UPDATE t SET left_over = m");
+    expect_rows(d, "SELECT left_over - m FROM t", "0\n0\n0\n");
+    expect_error(d, "UPDATE t SET left_over = left_over - 100", QUARTET_CONSTRAINT, "left_over >= 0", -2);
     expect_error(d, "CREATE INDEX i ON t (m)", QUARTET_ERROR, "can be in no key and no index", -2);
     run_sql(d, "ALTER TABLE t UPDATES WIN, UPDATES WIN");
     expect_rows(d, "SELECT count(*) FROM quartet_columns WHERE sql = 'UPDATES WIN'", "1\n");

@@ -17,6 +17,8 @@ struct cell {
 #define KINDS "CREATE TABLE k (id INTEGER PRIMARY KEY, hi INTEGER MAXIMUM, tags TEXT SET, body TEXT MULTIVALUE); INSERT INTO k VALUES (1, 5, '[\"a\"]', 'old')"
 #define WIN "CREATE TABLE w (id INTEGER PRIMARY KEY, name TEXT, qty INTEGER) UPDATES WIN; INSERT INTO w VALUES (1, 'x', 5)"
 #define HELD "CREATE TABLE q (id INTEGER PRIMARY KEY, mail TEXT UNIQUE, lo INTEGER, hi INTEGER, CHECK (lo < hi)); INSERT INTO q VALUES (1, 'one', 1, 10), (2, 'two', 1, 10)"
+#define KEYED "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE f (id INTEGER PRIMARY KEY, p INTEGER REFERENCES p ON DELETE CASCADE, q INTEGER); " \
+              "INSERT INTO p VALUES (1), (2); INSERT INTO f VALUES (10, 2, 1)"
 #define ALL_Q "SELECT * FROM q ORDER BY id"
 #define ALL_K "SELECT *, siblings(body) FROM k ORDER BY id"
 #define ALL_W "SELECT * FROM w ORDER BY id"
@@ -85,6 +87,21 @@ static const struct cell cells[] = {
     {"create-index-insert", "CREATE INDEX t_b ON t (b)", "INSERT INTO t VALUES (2, 'B', 3, 4)", "SELECT a FROM t INDEXED BY t_b WHERE b = 3", "B\n", NULL},
     {"create-index-update", "CREATE INDEX t_b ON t (b)", "UPDATE t SET b = 3", "SELECT a FROM t INDEXED BY t_b WHERE b IN (3, 5)", "old\n", NULL},
     {"create-index-delete", "CREATE INDEX t_b ON t (b)", "DELETE FROM t", "SELECT a FROM t INDEXED BY t_b WHERE b IN (3, 5)", "", NULL},
+    {"add-column-upsert", "ALTER TABLE t ADD COLUMN z INTEGER DEFAULT 9", "INSERT INTO t (id, a) VALUES (1, 'B') ON CONFLICT (id) DO UPDATE SET a = excluded.a", ALL, "1|B|5|10|9\n", NULL},
+    {"drop-column-delete", "ALTER TABLE t DROP COLUMN b", "DELETE FROM t", ALL, "", NULL},
+    {"drop-column-upsert", "ALTER TABLE t DROP COLUMN b", "INSERT INTO t (id, b) VALUES (1, 3) ON CONFLICT (id) DO UPDATE SET b = excluded.b, a = 'B'", ALL, "1|B|10\n", NULL},
+    {"rename-column-insert", "ALTER TABLE t RENAME COLUMN b TO z", "INSERT INTO t VALUES (2, 'B', 3, 4)", "SELECT id, z FROM t ORDER BY id", "1|5\n2|3\n", NULL},
+    {"rename-column-delete", "ALTER TABLE t RENAME COLUMN b TO z", "DELETE FROM t", "SELECT z FROM t", "", NULL},
+    {"rename-table-update", "ALTER TABLE t RENAME TO u", "UPDATE t SET a = 'B'", "SELECT * FROM u", "1|B|5|10\n", NULL},
+    {"rename-table-delete", "ALTER TABLE t RENAME TO u", "DELETE FROM t", "SELECT * FROM u", "", NULL},
+    {"rename-table-upsert", "ALTER TABLE t RENAME TO u", "INSERT INTO t (id, n) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET n = n + 1", "SELECT * FROM u", "1|old|5|11\n", NULL},
+    {"drop-table-delete", "DROP TABLE t", "DELETE FROM t", "SELECT count(*) FROM information_schema.tables", "0\n", NULL},
+    {"drop-table-upsert", "DROP TABLE t", "INSERT INTO t (id, n) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET n = n + 1", "SELECT count(*) FROM information_schema.tables", "0\n", NULL},
+    {"create-index-upsert", "CREATE INDEX t_b ON t (b)", "INSERT INTO t (id, b) VALUES (1, 3) ON CONFLICT (id) DO UPDATE SET b = excluded.b", "SELECT a FROM t INDEXED BY t_b WHERE b IN (3, 5)", "old\n", NULL},
+    {"set-default-insert", "ALTER TABLE t ALTER COLUMN b SET DEFAULT 8", "INSERT INTO t (id) VALUES (2)", ALL, "1|old|5|10\n2|d|0|0\n", NULL},
+    {"set-kind-insert", "ALTER TABLE t ALTER COLUMN b SET COUNTER", "INSERT INTO t VALUES (2, 'B', 3, 4)", ALL, "1|old|5|10\n2|B|3|4\n", NULL},
+    {"set-kind-update", "ALTER TABLE t ALTER COLUMN b SET COUNTER; UPDATE t SET b = b + 2", "UPDATE t SET b = b + 1", ALL, "1|old|7|10\n", "1|old|6|10\n"},
+    {"set-kind-delete", "ALTER TABLE t ALTER COLUMN b SET COUNTER", "DELETE FROM t", ALL, "", NULL},
     /* constraints */
     {"unique-insert-insert", "INSERT INTO q VALUES (3, 'x', 1, 2)", "INSERT INTO q VALUES (4, 'x', 1, 2)", ALL_Q, "1|one|1|10\n2|two|1|10\n4|x|1|2\n", "1|one|1|10\n2|two|1|10\n3|x|1|2\n"},
     {"unique-update-update", "UPDATE q SET mail = 'x' WHERE id = 2", "UPDATE q SET mail = 'x' WHERE id = 1", ALL_Q, "1|x|1|10\n", NULL},
@@ -107,6 +124,11 @@ static const struct cell cells[] = {
     {"add-check-rename-column", "ALTER TABLE t ADD CONSTRAINT small CHECK (b < 6)", "ALTER TABLE t RENAME COLUMN b TO z; INSERT INTO t (id, z) VALUES (2, 7), (3, 3)",
      "SELECT id, z FROM t ORDER BY id", "1|5\n3|3\n", NULL},
     {"add-unique-drop-table", "ALTER TABLE t ADD CONSTRAINT one UNIQUE (b)", "DROP TABLE t", "SELECT count(*) FROM information_schema.tables", "0\n", NULL},
+    {"foreign-key-insert-delete", "INSERT INTO f VALUES (11, 1, NULL)", "DELETE FROM p WHERE id = 1", "SELECT id FROM f ORDER BY id", "10\n", NULL},
+    {"foreign-key-update-delete", "UPDATE f SET p = 1", "DELETE FROM p WHERE id = 1", "SELECT id FROM f ORDER BY id", "", NULL},
+    {"foreign-key-delete-delete", "DELETE FROM f", "DELETE FROM p WHERE id = 2", "SELECT id FROM f ORDER BY id", "", NULL},
+    {"add-foreign-key-insert", "ALTER TABLE f ADD CONSTRAINT fq FOREIGN KEY (q) REFERENCES p", "INSERT INTO f VALUES (11, 2, 7), (12, 2, 2)", "SELECT id FROM f ORDER BY id", "10\n12\n", NULL},
+    {"add-foreign-key-delete", "ALTER TABLE f ADD CONSTRAINT fq FOREIGN KEY (q) REFERENCES p", "DELETE FROM p WHERE id = 1", "SELECT id FROM f ORDER BY id", "", NULL},
     /* the schema twice */
     {"create-create-same", "CREATE TABLE x (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO x VALUES (1, 'A')", "CREATE TABLE x (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO x VALUES (2, 'B')",
      "SELECT * FROM x ORDER BY id", "1|A\n2|B\n", NULL},
@@ -130,6 +152,12 @@ static const struct cell cells[] = {
     {"create-index-create-index-different", "CREATE INDEX t_b ON t (b)", "CREATE INDEX t_b ON t (a)", "SELECT count(DISTINCT index_name) FROM information_schema.statistics WHERE index_name <> 'PRIMARY'", "2\n", NULL},
     {"create-index-drop-table", "CREATE INDEX t_b ON t (b)", "DROP TABLE t", "SELECT count(*) FROM information_schema.tables", "0\n", NULL},
     {"create-view-create-view-different", "CREATE VIEW v AS SELECT 1 AS x", "CREATE VIEW v AS SELECT 2 AS x", "SELECT count(DISTINCT table_name) FROM information_schema.views", "2\n", NULL},
+    {"set-default-set-default", "ALTER TABLE t ALTER COLUMN b SET DEFAULT 8", "ALTER TABLE t ALTER COLUMN b SET DEFAULT 9", "SELECT column_default FROM information_schema.columns WHERE table_name = 't' AND column_name = 'b'", "8\n", "9\n"},
+    {"add-column-drop-column", "ALTER TABLE t ADD COLUMN z INTEGER DEFAULT 9", "ALTER TABLE t DROP COLUMN b", ALL, "1|old|10|9\n", NULL},
+    {"add-column-rename-column", "ALTER TABLE t ADD COLUMN z INTEGER DEFAULT 9", "ALTER TABLE t RENAME COLUMN b TO y", "SELECT y, z FROM t", "5|9\n", NULL},
+    {"add-column-rename-column-to-its-name", "ALTER TABLE t ADD COLUMN z INTEGER DEFAULT 9", "ALTER TABLE t RENAME COLUMN b TO z", "SELECT count(*), count(DISTINCT column_name), max(column_name = 'z') FROM information_schema.columns WHERE table_name = 't'", "5|5|1\n", NULL},
+    {"rename-table-add-column", "ALTER TABLE t RENAME TO u", "ALTER TABLE t ADD COLUMN z INTEGER DEFAULT 9", "SELECT * FROM u", "1|old|5|10|9\n", NULL},
+    {"rename-table-drop-table", "ALTER TABLE t RENAME TO u", "DROP TABLE t", "SELECT count(*) FROM information_schema.tables", "0\n", NULL},
 };
 
 static void run_all(db *d, const char *sql)
@@ -176,6 +204,8 @@ static void run_cell(const struct cell *x, bool a_later)
         run_all(c->d[0], WIN);
     if (strstr(x->query, " q ") != NULL)
         run_all(c->d[0], HELD);
+    if (strstr(x->query, " f ") != NULL)
+        run_all(c->d[0], KEYED);
     cluster_exchange(c, &r);
     uint32_t first = c->pool.count;
     for (int turn = 0; turn < 2; turn++) {
