@@ -15,6 +15,7 @@
 #include "members.h"
 #include "notify.h"
 #include "quartet.h"
+#include "route.h"
 
 #define EXIT_USAGE 64
 #define NODES_MAX 4
@@ -31,6 +32,8 @@ static void usage(FILE *out)
           "           A running node that is given it (keys/member.qm, then SIGHUP) starts anew with it and passes it on.\n"
           "       quartetd status [URL]\n"
           "           a line for each node of the cluster; exit status 0 if all are well. URL: of admin.url, or QUARTET_URL.\n"
+          "       quartetd route --listen HOST:PORT [URL]\n"
+          "           one address for clients that know only one: passes each connection on to a node that is well.\n"
           "       quartetd doctor [--dir DIR/SLOT] [URL]\n"
           "           looks at nodes, links, clocks, versions and hashes, and with --dir at this machine's disk, keys and limits; says what to do.\n"
           "       quartetd --dir DIR/SLOT [--backup-dir DIR] [--buffer-bytes N] [--snapshot-bytes N]\n"
@@ -238,6 +241,8 @@ int main(int argc, char **argv)
         return members_run(argc - 2, argv + 2);
     if (argc >= 2 && strcmp(argv[1], "status") == 0)
         return status_run(argc - 2, argv + 2);
+    if (argc >= 2 && strcmp(argv[1], "route") == 0)
+        return route_run(argc - 2, argv + 2);
     if (argc >= 2 && strcmp(argv[1], "doctor") == 0)
         return doctor_run(argc - 2, argv + 2);
     const char *dir = NULL;
