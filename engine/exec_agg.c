@@ -1,11 +1,23 @@
 /* exec_agg.c - GROUP BY: rows to group numbers, a batch at a time, then each aggregate over the
  * whole batch. Why one state per grouping set: ROLLUP and CUBE read their input once. Columns
  * outside of GROUP BY come from the group's first row, or from the row with its one min() or max().
+ * Past a part of memory_limit no group is added: rows of groups that are not there go to one of
+ * eight piles on disk, by their key's hash, and each pile is grouped by itself, later, in the same way.
+ * So no aggregate need know of it: all rows of a group meet in one pass.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/map.h"
+#include "db_internal.h"
 #include "exec_internal.h"
+#include "exec_spill.h"
+
+#define PILES        8u
+#define PILES_DEEP   8u /* so often a pile is taken apart: 8 to the 8th times the memory */
+#define FEED_ROWS    256u
+#define DATA_KEPT_BYTES ((size_t)1 << 20) /* between two runs of a plan */
+#define FULL_SHARE   3u /* of the limit is filled with groups; doubling arrays takes the rest */
 
 struct ordered {      /* an aggregate with ORDER BY: its rows wait until all are there */
     struct rows args; /* the arguments, then the group's number */
@@ -26,9 +38,21 @@ struct gset {
     uint32_t cap, n;
     struct ordered *ordered;
 };
+struct pile {
+    spill *rows; /* one run of rows in the order in which they came */
+    uint32_t depth;
+};
 struct xagg {
     struct xnode x;
     bool built;
+    struct arena data, feed; /* of the groups; of rows that come back from a pile */
+    bool full;               /* no more groups in this pass */
+    uint32_t depth;          /* of the pile that is grouped; 0: the input */
+    struct pile making[PILES];
+    struct pile waiting[PILES * (PILES_DEEP + 1u)];
+    uint32_t waiting_count;
+    struct buf row;
+    struct vec *fed;
     struct gset *sets;
     uint32_t set_count;
     uint32_t set_at, row_at;
@@ -40,16 +64,29 @@ struct xagg {
     uint16_t sel[BATCH_ROWS_MAX];
 };
 
+static void piles_free(struct xagg *a)
+{
+    for (uint32_t i = 0; i < PILES; i++)
+        spill_free(a->making[i].rows);
+    for (uint32_t i = 0; i < a->waiting_count; i++)
+        spill_free(a->waiting[i].rows);
+    memset(a->making, 0, sizeof a->making);
+    a->waiting_count = 0;
+}
+
 static quartet_status agg_node_open(struct xnode *x, struct err *err)
 {
     struct xagg *a = (struct xagg *)x;
     const struct pagg *p = x->p->u.agg;
     a->built = false;
+    piles_free(a);
+    a->data.limit_bytes = a->feed.limit_bytes = x->run->e->limits.memory_bytes;
     if (a->cols == NULL) {
         a->set_count = p->sets != NULL ? p->set_count : 1;
         a->sets = keep_alloc(x->run->e, a->set_count, sizeof *a->sets);
         a->cols = keep_alloc(x->run->e, x->p->col_count, sizeof *a->cols);
-        if (a->cols == NULL || a->sets == NULL)
+        a->fed = keep_alloc(x->run->e, x->p->child[0]->col_count, sizeof *a->fed);
+        if (a->cols == NULL || a->sets == NULL || a->fed == NULL)
             return arena_fail(&x->run->e->keep, err);
     }
     quartet_status rc = out_vecs(x, x->p->col_count, err);
@@ -62,12 +99,18 @@ static void agg_node_close(struct xnode *x)
     for (uint32_t i = 0; a->sets != NULL && i < a->set_count; i++)
         keyset_deinit(&a->sets[i].keys);
     buf_deinit(&a->key);
+    buf_deinit(&a->row);
+    a->key = a->row = (struct buf){0};
+    piles_free(a);
+    if (x->run->e->last || a->data.used_bytes > DATA_KEPT_BYTES)
+        arena_free_all(&a->data);
+    arena_free_all(&a->feed);
 }
 
 static quartet_status set_init(struct xagg *a, struct gset *s, struct err *err)
 {
     const struct pagg *p = a->x.p->u.agg;
-    struct arena *data = &a->x.run->data;
+    struct arena *data = &a->data;
     struct keyset keys = s->keys; /* its scratch buffer is heap and goes on */
     *s = (struct gset){.keys = keys};
     keyset_init(&s->keys, p->group_count, p->group_flags, data);
@@ -89,7 +132,7 @@ static quartet_status set_init(struct xagg *a, struct gset *s, struct err *err)
 static quartet_status groups_reserve(struct xagg *a, struct gset *s, uint32_t n, struct err *err)
 {
     const struct pagg *p = a->x.p->u.agg;
-    struct arena *data = &a->x.run->data;
+    struct arena *data = &a->data;
     for (uint32_t i = 0; i < p->call_count; i++) {
         quartet_status rc = agg_reserve(s->aggs[i], n, err);
         if (rc != QUARTET_OK)
@@ -150,8 +193,8 @@ static quartet_status update_bare(struct xagg *a, struct gset *s, const struct b
                 v.type != VALUE_NULL && (best->type == VALUE_NULL || (is_max ? c > 0 : c < 0));
             if (better) {
                 *best = v;
-                if (!value_copy(&a->x.run->data, best))
-                    return arena_fail(&a->x.run->data, err);
+                if (!value_copy(&a->data, best))
+                    return arena_fail(&a->data, err);
             }
             if (better || s->bare_row[g] == ROWS_NONE)
                 rc = take_bare(a, s, in, g, row, err);
@@ -170,7 +213,7 @@ static quartet_status keep_ordered(struct xagg *a, struct gset *s, uint32_t call
 {
     const struct pagg_call *c = &a->x.p->u.agg->calls[call];
     struct ordered *o = &s->ordered[call];
-    struct arena *data = &a->x.run->data, *tmp = &a->x.tmp;
+    struct arena *data = &a->data, *tmp = &a->x.tmp;
     uint32_t n = c->spec.arg_count;
     struct vec *cols = arena_alloc(tmp, (n + 1) * sizeof *cols),
                *keys = arena_alloc(tmp, (c->order_count + 1) * sizeof *keys);
@@ -234,6 +277,53 @@ static quartet_status update_calls(struct xagg *a, struct gset *s, const struct 
     return rc;
 }
 
+/* A row of a group that there is no room for. */
+static quartet_status pile_row(struct xagg *a, const struct batch *in, const struct vec *keys, uint32_t row, struct err *err)
+{
+    const struct pagg *p = a->x.p->u.agg;
+    static const struct spill_key as_they_come = {0};
+    buf_clear(&a->key);
+    for (uint32_t i = 0; i < p->group_count; i++)
+        cell_key_put_vec(&a->key, &keys[i], row, p->group_flags[i]);
+    buf_clear(&a->row);
+    for (uint32_t c = 0; c < in->col_count; c++) {
+        struct value v = vec_get(&in->cols[c], row);
+        value_encode(&a->row, &v);
+    }
+    quartet_status rc = buf_check(&a->key, err);
+    if (rc == QUARTET_OK)
+        rc = buf_check(&a->row, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    struct pile *to = &a->making[hash64(a->key.data, a->key.len, a->depth + 1) % PILES];
+    if (to->rows == NULL) {
+        db *d = txn_db(a->x.run->e->t);
+        rc = spill_new(db_env(d), db_temp_dir(d), &to->rows, err);
+        if (rc == QUARTET_OK)
+            rc = spill_run_begin(to->rows, err);
+    }
+    return rc == QUARTET_OK ? spill_run_put(to->rows, &as_they_come, slice_of(a->row.data, a->row.len), err) : rc;
+}
+
+/* Rows of groups that are there stay in the batch, the others go to a pile. */
+static quartet_status known_groups(struct xagg *a, struct gset *s, struct batch *in, const struct vec *keys, struct err *err)
+{
+    uint32_t n = 0;
+    quartet_status rc = keyset_rows(&s->keys, keys, in->sel, in->n, false, false, a->ids, err);
+    for (uint32_t k = 0; k < in->n && rc == QUARTET_OK; k++) {
+        uint32_t row = batch_row(in, k);
+        if (a->ids[k] == KEYSET_NONE) {
+            rc = pile_row(a, in, keys, row, err);
+            continue;
+        }
+        a->by_row[row] = a->ids[k];
+        a->fresh[n++] = (uint16_t)row;
+    }
+    in->sel = a->fresh;
+    in->n = n;
+    return rc;
+}
+
 /* Number the rows' groups under one grouping set; columns outside of it are NULL. */
 static quartet_status set_groups(struct xagg *a, struct gset *s, uint64_t mask,
                                  const struct batch *in, const struct vec *keys, struct err *err)
@@ -267,9 +357,10 @@ static quartet_status set_groups(struct xagg *a, struct gset *s, uint64_t mask,
                : rows_append_vecs(&s->groups, used, a->fresh, fresh, err);
 }
 
-static quartet_status take_batch(struct xagg *a, const struct batch *in, struct err *err)
+static quartet_status group_batch(struct xagg *a, const struct batch *all, struct err *err)
 {
     const struct pagg *p = a->x.p->u.agg;
+    struct batch some = *all, *in = &some;
     quartet_status rc = QUARTET_OK;
     tmp_reset(&a->x);
     struct vec *keys = arena_alloc(&a->x.tmp, (p->group_count + 1) * sizeof *keys);
@@ -286,12 +377,16 @@ static quartet_status take_batch(struct xagg *a, const struct batch *in, struct 
             rc = expr_eval(p->calls[i].args[k], &a->x.ctx, in, &args[i][k], err);
     }
     for (uint32_t i = 0; i < a->set_count && rc == QUARTET_OK; i++) {
-        if (p->group_count > 0)
+        if (a->full)
+            rc = known_groups(a, &a->sets[i], in, keys, err);
+        else if (p->group_count > 0)
             rc = set_groups(a, &a->sets[i], p->sets != NULL ? p->sets[i] : UINT64_MAX, in, keys,
                             err);
         if (rc == QUARTET_OK)
             rc = update_calls(a, &a->sets[i], in, p->group_count > 0 ? a->by_row : NULL, args, err);
     }
+    if (!a->full && p->group_count > 0 && p->sets == NULL && a->depth < PILES_DEEP && a->data.used_bytes > a->data.limit_bytes / FULL_SHARE)
+        a->full = db_temp_dir(txn_db(a->x.run->e->t)) != NULL;
     return rc;
 }
 
@@ -353,27 +448,89 @@ static quartet_status finish_set(struct xagg *a, struct gset *s, uint64_t mask, 
     return rc != QUARTET_OK ? rc : finish_ordered(a, s, err);
 }
 
-static quartet_status agg_build(struct xagg *a, struct err *err)
+static quartet_status pass_begin(struct xagg *a, uint32_t depth, struct err *err)
 {
     const struct pagg *p = a->x.p->u.agg;
     quartet_status rc = QUARTET_OK;
-    a->built = true;
+    arena_rewind(&a->data, (struct arena_mark){0});
+    a->full = false;
+    a->depth = depth;
     a->set_at = a->row_at = 0;
     for (uint32_t i = 0; i < a->set_count && rc == QUARTET_OK; i++) {
         rc = set_init(a, &a->sets[i], err);
         if (rc == QUARTET_OK && p->group_count == 0)
             rc = groups_reserve(a, &a->sets[i], 1, err);
     }
+    return rc;
+}
+
+/* The piles that this pass made wait for theirs. */
+static quartet_status pass_end(struct xagg *a, struct err *err)
+{
+    const struct pagg *p = a->x.p->u.agg;
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; i < PILES && rc == QUARTET_OK; i++) {
+        if (a->making[i].rows == NULL)
+            continue;
+        rc = spill_run_end(a->making[i].rows, err);
+        QASSERT(a->waiting_count < sizeof a->waiting / sizeof a->waiting[0]);
+        a->waiting[a->waiting_count++] = (struct pile){.rows = a->making[i].rows, .depth = a->depth + 1};
+        a->making[i].rows = NULL;
+    }
+    for (uint32_t i = 0; i < a->set_count && rc == QUARTET_OK; i++)
+        rc = finish_set(a, &a->sets[i], p->sets != NULL ? p->sets[i] : 0, err);
+    return rc;
+}
+
+static quartet_status agg_build(struct xagg *a, struct err *err)
+{
+    a->built = true;
+    quartet_status rc = pass_begin(a, 0, err);
     while (rc == QUARTET_OK) {
         rc = child_next(&a->x, 0, err);
         if (rc == QUARTET_OK && a->x.child[0]->out.n == 0)
             break;
         if (rc == QUARTET_OK)
-            rc = take_batch(a, &a->x.child[0]->out, err);
+            rc = group_batch(a, &a->x.child[0]->out, err);
     }
-    for (uint32_t i = 0; i < a->set_count && rc == QUARTET_OK; i++)
-        rc = finish_set(a, &a->sets[i], p->sets != NULL ? p->sets[i] : 0, err);
+    return rc == QUARTET_OK ? pass_end(a, err) : rc;
+}
+
+/* The next rows of a pile; out->n == 0: its end. */
+static quartet_status pile_feed(struct xagg *a, spill *rows, struct batch *out, struct err *err)
+{
+    uint32_t columns = a->x.p->child[0]->col_count;
+    quartet_status rc = QUARTET_OK;
+    arena_rewind(&a->feed, (struct arena_mark){0});
+    *out = (struct batch){.col_count = columns, .cols = a->fed};
+    while (rc == QUARTET_OK && out->n < FEED_ROWS && (out->n == 0 || a->feed.used_bytes < a->feed.limit_bytes / 8)) {
+        struct slice row;
+        rc = spill_next(rows, &row, err);
+        if (rc != QUARTET_OK || row.p == NULL)
+            break;
+        rc = spill_row_put(row, out, BATCH_ROWS_MAX, &a->feed, err);
+    }
     return rc;
+}
+
+/* Group a pile that waits. */
+static quartet_status pile_build(struct xagg *a, struct err *err)
+{
+    struct pile from = a->waiting[--a->waiting_count];
+    struct batch in;
+    quartet_status rc = pass_begin(a, from.depth, err);
+    if (rc == QUARTET_OK)
+        rc = spill_read(from.rows, err);
+    while (rc == QUARTET_OK) {
+        rc = exec_check(a->x.run->e, err);
+        if (rc == QUARTET_OK)
+            rc = pile_feed(a, from.rows, &in, err);
+        if (rc != QUARTET_OK || in.n == 0)
+            break;
+        rc = group_batch(a, &in, err);
+    }
+    spill_free(from.rows);
+    return rc == QUARTET_OK ? pass_end(a, err) : rc;
 }
 
 static quartet_status agg_emit(struct xagg *a, struct gset *s, uint32_t n, struct err *err)
@@ -407,7 +564,11 @@ static quartet_status agg_node_next(struct xnode *x, struct err *err)
     struct xagg *a = (struct xagg *)x;
     quartet_status rc = a->built ? QUARTET_OK : agg_build(a, err);
     x->out.n = 0;
-    while (rc == QUARTET_OK && a->set_at < a->set_count) {
+    while (rc == QUARTET_OK && (a->set_at < a->set_count || a->waiting_count > 0)) {
+        if (a->set_at == a->set_count) {
+            rc = pile_build(a, err);
+            continue;
+        }
         struct gset *s = &a->sets[a->set_at];
         uint32_t n = s->n - a->row_at < BATCH_ROWS_MAX ? s->n - a->row_at : BATCH_ROWS_MAX;
         if (n > 0)

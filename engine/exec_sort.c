@@ -398,19 +398,7 @@ static quartet_status spilled_next(struct xsort *s, struct err *err)
         rc = spill_next(s->spilled, &row, err);
         if (rc != QUARTET_OK || row.p == NULL)
             break;
-        struct bytes_in in = bytes_in(row.p, row.n);
-        for (uint32_t c = 0; c < s->x.p->col_count && rc == QUARTET_OK; c++) {
-            struct value v;
-            if (!value_decode(&in, &v))
-                rc = err_set(err, QUARTET_IO, "a file of sorted rows is damaged");
-            else if (out->n == 0 && !vec_init(&out->cols[c], v.type, BATCH_ROWS_MAX, a))
-                rc = arena_fail(a, err);
-            else if (out->n == 0 && v.type == VALUE_DECIMAL)
-                out->cols[c].scale = v.scale;
-            if (rc == QUARTET_OK && (!value_copy(a, &v) || !vec_set(&out->cols[c], out->n, &v, BATCH_ROWS_MAX, a)))
-                rc = arena_fail(a, err);
-        }
-        out->n++;
+        rc = spill_row_put(row, out, BATCH_ROWS_MAX, a, err);
         s->given++;
     }
     return rc;

@@ -287,3 +287,22 @@ quartet_status spill_next(spill *s, struct slice *row, struct err *err)
         *row = r->row;
     return rc;
 }
+
+quartet_status spill_row_put(struct slice row, struct batch *out, uint32_t cap, struct arena *a, struct err *err)
+{
+    struct bytes_in in = bytes_in(row.p, row.n);
+    for (uint32_t c = 0; c < out->col_count; c++) {
+        struct vec *v = &out->cols[c];
+        struct value x;
+        if (!value_decode(&in, &x))
+            return err_set(err, QUARTET_IO, "a file of rows is damaged");
+        if (out->n == 0 && !vec_init(v, x.type, cap, a))
+            return arena_fail(a, err);
+        if (out->n == 0 && x.type == VALUE_DECIMAL)
+            v->scale = x.scale;
+        if (!value_copy(a, &x) || !vec_set(v, out->n, &x, cap, a))
+            return arena_fail(a, err);
+    }
+    out->n++;
+    return QUARTET_OK;
+}

@@ -34,4 +34,8 @@ uint32_t spill_runs(const spill *s);
 quartet_status spill_read(spill *s, struct err *err);
 quartet_status spill_next(spill *s, struct slice *row, struct err *err);
 
+/* Append a row that was written with value_encode, a value for each of out->col_count columns, to a batch whose vectors have room for `cap` rows. The first row
+ * (out->n == 0) makes the vectors. Bytes are copied into the arena. */
+quartet_status spill_row_put(struct slice row, struct batch *out, uint32_t cap, struct arena *a, struct err *err);
+
 #endif

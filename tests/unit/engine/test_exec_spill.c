@@ -135,6 +135,34 @@ static void test_exec_spill_order_by(void)
     disk_close(&k);
 }
 
+/* Groups that memory does not hold, some levels deep: as with memory for all, whatever the order in which they come. */
+static void test_exec_spill_group_by(void)
+{
+    static const char *const groups[] = {
+        "SELECT * FROM (SELECT id, count(*), sum(a), min(b), max(c) FROM t GROUP BY id) ORDER BY 1",
+        "SELECT * FROM (SELECT b, c, count(DISTINCT a), sum(c) FILTER (WHERE id % 2 = 0), avg(a) FROM t GROUP BY b, c) ORDER BY 1, 2",
+        "SELECT * FROM (SELECT CASE WHEN id % 3 = 0 THEN NULL WHEN id % 3 = 1 THEN id ELSE id || 'x' END AS k, group_concat(b, ',' ORDER BY c DESC), e FROM t "
+        "GROUP BY k, e) ORDER BY 1, 3 LIMIT 12000",
+        "SELECT count(*), sum(n) FROM (SELECT b || id % 9000 AS k, count(*) AS n, min(e), a FROM t GROUP BY b || id % 9000)",
+    };
+    struct disk k;
+    disk_open(&k, 30000);
+    for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++) {
+        struct buf out[2] = {{0}, {0}};
+        struct err err = ERR_INIT;
+        exec_sql(k.c, "SET memory_limit = 1000");
+        OK(run(k.c, groups[i], &out[0], &err));
+        uint64_t writes = k.f.writes;
+        exec_sql(k.c, i == 2 ? "SET memory_limit = 4" : "SET memory_limit = 1"); /* the third keeps what it will put in order, too */
+        OK(run(k.c, groups[i], &out[1], &err));
+        CU_ASSERT(k.f.writes > writes + 5);
+        CU_ASSERT(out[0].len == out[1].len && memcmp(out[0].data, out[1].data, out[0].len) == 0);
+        buf_deinit(&out[0]);
+        buf_deinit(&out[1]);
+    }
+    disk_close(&k);
+}
+
 /* A database in memory has no disk to go to. */
 static void test_exec_spill_nowhere(void)
 {
@@ -157,14 +185,16 @@ static void test_exec_spill_survives_faults(void)
     disk_open(&k, 12000);
     OK(run(k.c, sorts[0], &want, &err));
     exec_sql(k.c, "SET memory_limit = 1");
-    for (int what = 0; what < 3; what++) {
+    for (int turn = 0; turn < 6; turn++) {
+        const int what = turn % 3;
+        const char *sql = turn < 3 ? sorts[0] : "SELECT id, c, count(*), min(b) FROM t GROUP BY id, c";
         uint32_t failed = 0;
         quartet_status rc = QUARTET_IO;
         for (uint64_t nth = 1; rc != QUARTET_OK; nth += nth < 4 ? 1 : 7) {
             uint64_t *at[] = {&k.f.fail_write_at, &k.f.fail_read_at, &k.f.fail_open_at};
             struct err told = ERR_INIT;
             *at[what] = nth;
-            rc = run(k.c, sorts[0], NULL, &told);
+            rc = run(k.c, sql, NULL, &told);
             CU_ASSERT(rc == QUARTET_OK || told.text[0] != 0);
             failed += rc != QUARTET_OK;
             *at[what] = 0;
@@ -185,6 +215,7 @@ static void test_exec_spill_survives_faults(void)
 const struct unit_test unit_tests[] = {
     {"test_exec_spill_merges_in_order", test_exec_spill_merges_in_order},
     {"test_exec_spill_order_by", test_exec_spill_order_by},
+    {"test_exec_spill_group_by", test_exec_spill_group_by},
     {"test_exec_spill_nowhere", test_exec_spill_nowhere},
     {"test_exec_spill_survives_faults", test_exec_spill_survives_faults},
     {NULL, NULL},
