@@ -312,8 +312,9 @@ static void begin(struct node_gossip *g, uint64_t now_ms)
         return; /* not the time for it, or it was tried */
     a->round = stamp;
     a->begun = db_mark_begin(g->d, stamp);
+    struct err too_late = ERR_INIT;
     if (!a->begun)
-        skip(g, &(struct err)ERR_INIT);
+        skip(g, &too_late);
 }
 
 bool node_alarm_work(struct node_gossip *g)

@@ -204,7 +204,7 @@ static quartet_status try_round(client *c, uint32_t start, uint32_t timeout_ms,
                                 uint64_t deadline_ms, bool *hopeless, struct err *err)
 {
     quartet_status rc = err_set(err, QUARTET_NET, "there is no node");
-    uint32_t order[CLIENT_NODES_MAX], refused = 0, count = c->node_count;
+    uint32_t order[CLIENT_NODES_MAX] = {0}, refused = 0, count = c->node_count;
     order_nodes(c, start, order);
     for (uint32_t i = 0; i < count; i++) {
         err_clear(err);
@@ -246,7 +246,7 @@ quartet_status client_connect(client *c, struct err *err)
         return QUARTET_OK;
     bool again = c->generation > 0, moved = false;
     uint64_t deadline = client_now_ms(c->env) + c->url.timeout_ms;
-    uint32_t timeout = c->url.connect_timeout_ms, start = first_node(c, again), order[CLIENT_NODES_MAX];
+    uint32_t timeout = c->url.connect_timeout_ms, start = first_node(c, again), order[CLIENT_NODES_MAX] = {0};
     if (!again) {
         order_nodes(c, start, order);
         c->current = order[0];

@@ -88,11 +88,11 @@ static int read_columns(struct comparing *c)
 {
     char sql[600];
     quartet_stmt *s = NULL;
-    size_t order = 1;
+    size_t order = 1, at = 0;
     c->column_count = c->key_count = 0;
     snprintf(sql, sizeof sql, "SHOW COLUMNS FROM %s", c->table);
     int rc = quartet_prepare(c->db[0], sql, -1, &s, NULL);
-    while (rc == QUARTET_OK && (rc = quartet_step(s)) == QUARTET_ROW) {
+    while (rc == QUARTET_OK && quartet_step(s) == QUARTET_ROW) { /* what went wrong finalize repeats */
         struct column *x = &c->columns[c->column_count];
         const char *name = quartet_column_text(s, 1), *type = quartet_column_text(s, 2);
         if (c->column_count < COLUMNS_MAX && name != NULL && quote(x->name, sizeof x->name, name)) {
@@ -102,7 +102,6 @@ static int read_columns(struct comparing *c)
             c->column_count++;
             order += strlen(x->name) + 2;
         }
-        rc = QUARTET_OK;
     }
     if (quartet_finalize(s) != QUARTET_OK)
         return complain(c, 0, "columns cannot be read");
@@ -112,10 +111,8 @@ static int read_columns(struct comparing *c)
         return complain(c, -1, "columns");
     for (int place = 1; place <= (c->key_count > 0 ? c->key_count : c->column_count); place++)
         for (int i = 0; i < c->column_count; i++)
-            if (c->key_count > 0 ? c->columns[i].key == place : i + 1 == place) {
-                strcat(c->order, place > 1 ? ", " : "");
-                strcat(c->order, c->columns[i].name);
-            }
+            if ((c->key_count > 0 ? c->columns[i].key == place : i + 1 == place) && at < order)
+                at += (size_t)snprintf(c->order + at, order - at, "%s%s", place > 1 ? ", " : "", c->columns[i].name);
     return 0;
 }
 

@@ -55,7 +55,7 @@ int main(int argc, char **argv)
     const struct table_def *t = rc == QUARTET_OK ? catalog_table(d->catalog, argv[2]) : NULL;
     if (rc == QUARTET_OK && t == NULL)
         rc = err_set(&err, QUARTET_NOTFOUND, "no such table: %s", argv[2]);
-    if (rc == QUARTET_OK) {
+    if (rc == QUARTET_OK && t != NULL) {
         struct value v = value_int(strtoll(argv[3], NULL, 10));
         key_put(&key, &t->keys[0], &v);
         rc = alter(d, t, slice_of(key.data, key.len), argv[4], argv[5], &err);
