@@ -157,6 +157,16 @@ void quartet_interrupt(quartet_db *q)
         remote_interrupt(q->far);
 }
 
+int quartet_progress(quartet_db *q, int every, int (*callback)(void *arg), void *arg)
+{
+    if (q == NULL)
+        return QUARTET_MISUSE;
+    int rc = api_check(q);
+    if (rc == QUARTET_OK && q->local != NULL)
+        conn_on_progress(q->local, every > 0 ? (uint32_t)every : 0, callback, arg);
+    return rc;
+}
+
 void quartet_on_notice(quartet_db *q, void (*notice)(void *arg, const char *text), void *arg)
 {
     if (q == NULL)

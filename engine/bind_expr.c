@@ -32,7 +32,7 @@ static quartet_status bind_typed(struct bind *b, const struct ast_expr *e, struc
     struct expr *text;
     if (rc == QUARTET_OK)
         rc = expr_const(b->a, &v, &text, err);
-    return rc != QUARTET_OK ? rc : expr_cast(b->a, text, &type, e->offset, out, err);
+    return rc != QUARTET_OK ? rc : expr_cast(b->a, text, &type, 0, e->offset, out, err);
 }
 
 static quartet_status bind_column(struct bind *b, struct scope *s, const struct ast_expr *e,
@@ -242,16 +242,13 @@ static quartet_status bind_cast(struct bind *b, struct scope *s, const struct as
     struct type_decl type;
     struct expr *x;
     const struct ast_type *t = e->u.cast.type;
-    if ((e->flags & AST_TRY_CAST) != 0)
-        return err_set_at(err, QUARTET_ERROR, e->offset,
-                          "TRY_CAST is not supported; CAST of numbers and texts never fails");
     quartet_status rc = types_from_name(t->text, t->arg_count, t->arg, &type, err);
     if (rc != QUARTET_OK) {
         err->sql_offset = t->offset;
         return rc;
     }
     rc = bind_expr(b, s, e->u.cast.value, &x, err);
-    return rc != QUARTET_OK ? rc : expr_cast(b->a, x, &type, e->offset, out, err);
+    return rc != QUARTET_OK ? rc : expr_cast(b->a, x, &type, (e->flags & AST_TRY_CAST) != 0 ? EXPR_TRY : 0, e->offset, out, err);
 }
 
 static quartet_status bind_nary(struct bind *b, struct scope *s, const struct ast_expr *e,

@@ -51,6 +51,13 @@ void conn_interrupt(conn *c)
     __atomic_store_n(&c->interrupted, 1, __ATOMIC_RELAXED);
 }
 
+void conn_on_progress(conn *c, uint32_t every, int (*progress)(void *arg), void *arg)
+{
+    c->progress = every > 0 ? progress : NULL;
+    c->progress_arg = arg;
+    c->progress_every = every;
+}
+
 void conn_on_notice(conn *c, void (*notice)(void *arg, const char *text), void *arg)
 {
     c->notice = notice;

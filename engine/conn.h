@@ -57,6 +57,7 @@ void conn_close(conn *c);       /* rolls back; finalizes what is left; NULL is a
 db *conn_db(conn *c);
 void conn_interrupt(conn *c);
 void conn_on_notice(conn *c, void (*notice)(void *arg, const char *text), void *arg);
+void conn_on_progress(conn *c, uint32_t every, int (*progress)(void *arg), void *arg); /* see quartet_progress */
 /* The connection is a client's of a node: BACKUP TO takes a plain name below `dir` (borrowed; NULL: it is refused). */
 void conn_backups_below(conn *c, const char *dir);
 bool conn_in_transaction(const conn *c);

@@ -42,6 +42,9 @@ struct conn {
     int interrupted;        /* atomic; set by any thread */
     void (*notice)(void *arg, const char *text);
     void *notice_arg;
+    int (*progress)(void *arg);
+    void *progress_arg;
+    uint32_t progress_every;
     conn_stmt *first;       /* all statements of the connection */
     struct arena spare_text, spare_plan, spare_run; /* memory of finalized statements, for the next one */
     conn_stmt *spare_stmt;  /* likewise; NULL: none */

@@ -75,7 +75,7 @@ void conn_reset(conn_stmt *s)
 
 static struct exec_limits limits_of(conn *c)
 {
-    struct exec_limits l = {.interrupted = &c->interrupted, .memory_bytes = c->settings.memory_bytes,
+    struct exec_limits l = {.interrupted = &c->interrupted, .memory_bytes = c->settings.memory_bytes, .progress = c->progress, .progress_arg = c->progress_arg, .progress_every = c->progress_every,
                             .no_foreign_keys = c->settings.no_foreign_keys};
     if (c->settings.statement_timeout_ms > 0) {
         struct env *env = db_env(c->d);

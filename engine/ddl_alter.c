@@ -15,6 +15,7 @@
 #include "kind.h"
 #include "parser/parse.h"
 #include "plan_check.h"
+#include "types.h"
 #include "system_table.h"
 
 /* ---- columns by id ---- */
@@ -410,7 +411,27 @@ static quartet_status drop_column(struct ddl *x, const struct table_def *t, cons
     return rc == QUARTET_OK ? txn_catalog_refresh(x->t, x->err) : rc;
 }
 
-/* SET and DROP of DEFAULT and NOT NULL. */
+/* Another type is taken where every value stays what it is, on nodes too that write meanwhile and do not know of it: records, keys and deltas hold the same bytes. */
+static quartet_status check_type(struct ddl *x, const struct table_def *t, const struct column_def *c, const struct ast_alter_action *action)
+{
+    struct type_decl to;
+    const struct ast_type *type = &action->type;
+    quartet_status rc = types_from_name(type->text, type->arg_count, type->arg, &to, x->err);
+    if (rc != QUARTET_OK) {
+        x->err->sql_offset = type->offset;
+        return rc;
+    }
+    bool kept = to.type == c->type && to.scale == c->scale && (!to.is_boolean || c->is_boolean) && (to.precision == c->precision || (c->precision > 0 && to.precision > c->precision));
+    if (c->derived || c->kind == ROW_SET || c->kind_claimed != ROW_LWW)
+        return err_set_at(x->err, QUARTET_ERROR, action->name.offset, "the type of column %s of table %s cannot change: it is %s", c->name, t->name,
+                          c->derived ? "generated; drop it and add another" : c->kind == ROW_SET ? "a SET" : "about to become another kind of column");
+    if (!kept)
+        return err_set_at(x->err, QUARTET_ERROR, action->name.offset, "column %s of table %s cannot change its type so: rows that others write meanwhile hold values of the old one. What keeps all values can be done "
+                          "(more digits of a DECIMAL, another length of a text, an INTEGER of another name); else ADD COLUMN, UPDATE, DROP COLUMN and RENAME COLUMN", c->name, t->name);
+    return QUARTET_OK;
+}
+
+/* The type, SET and DROP of DEFAULT and NOT NULL. */
 static quartet_status change_column(struct ddl *x, const struct table_def *t, const struct ast_alter_action *action)
 {
     const struct column_def *c = NULL;
@@ -422,6 +443,11 @@ static quartet_status change_column(struct ddl *x, const struct table_def *t, co
         rc = definition(x, t, c, &def);
     if (rc != QUARTET_OK)
         return rc;
+    if (action->kind == AST_ALTER_SET_TYPE) {
+        rc = check_type(x, t, c, action);
+        def->type = action->type;
+        return rc == QUARTET_OK ? put_definition(x, t, c, def) : rc;
+    }
     switch (action->kind) {
     case AST_ALTER_SET_DEFAULT: def->default_value = action->value; break;
     case AST_ALTER_DROP_DEFAULT: def->default_value = NULL; break;
@@ -567,7 +593,7 @@ quartet_status ddl_alter(struct ddl *x, const struct ast_alter *alter)
         case AST_ALTER_DROP_COLUMN: rc = drop_column(x, t, action); break;
         case AST_ALTER_RENAME_COLUMN: rc = rename_column(x, t, action); break;
         case AST_ALTER_RENAME_TABLE: rc = rename_table(x, t, action); break;
-        case AST_ALTER_SET_DEFAULT: case AST_ALTER_DROP_DEFAULT: case AST_ALTER_SET_NOT_NULL: case AST_ALTER_DROP_NOT_NULL:
+        case AST_ALTER_SET_TYPE: case AST_ALTER_SET_DEFAULT: case AST_ALTER_DROP_DEFAULT: case AST_ALTER_SET_NOT_NULL: case AST_ALTER_DROP_NOT_NULL:
             rc = change_column(x, t, action);
             break;
         case AST_ALTER_SET_KIND: rc = change_kind(x, t, action); break;

@@ -113,6 +113,8 @@ quartet_status exec_check(struct exec *e, struct err *err)
 {
     if (e->limits.interrupted != NULL && *e->limits.interrupted != 0)
         return err_set(err, QUARTET_INTERRUPTED, "interrupted");
+    if (e->limits.progress != NULL && ++e->progress_ticks % e->limits.progress_every == 0 && e->limits.progress(e->limits.progress_arg) != 0)
+        return err_set(err, QUARTET_INTERRUPTED, "interrupted by the progress callback");
     if (e->limits.deadline_ns != 0 && (++e->ticks & 15u) == 0 && e->t != NULL) {
         struct env *env = db_env(txn_db(e->t));
         if (env->ops->mono_ns(env) > e->limits.deadline_ns)

@@ -32,6 +32,9 @@ struct exec_limits {
     const volatile int *interrupted; /* not 0: stop with QUARTET_INTERRUPTED; NULL: none */
     size_t memory_bytes;             /* 0: 1 GiB; passing it is QUARTET_LIMIT */
     uint64_t deadline_ns;            /* env mono time; 0: none */
+    int (*progress)(void *arg);      /* called once in so many batches; not 0: stop with QUARTET_INTERRUPTED. NULL: none */
+    void *progress_arg;
+    uint32_t progress_every;         /* 1 at least */
     bool no_foreign_keys;            /* SET foreign_keys = off: they are neither checked nor followed */
 };
 /* Run. params[0 .. n-1] are ?1 ... ?n (missing ones are NULL); their bytes must live until exec_close. The caller has begun the statement on the transaction. */

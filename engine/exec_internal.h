@@ -83,7 +83,7 @@ struct exec {
     struct xcte *ctes;
     struct expr_ctx ctx; /* for what belongs to no operator */
     struct arena tmp;
-    uint32_t ticks;
+    uint32_t ticks, progress_ticks;
     uint64_t changes;
     int64_t last_id;
     bool has_last_id;

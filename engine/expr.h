@@ -49,7 +49,8 @@ enum expr_flags {
     EXPR_CORRELATED = 4, /* subquery nodes: must be asked for every row; without it they are asked once per evaluation */
     EXPR_NOCASE_VALUE = 8, /* the value carries COLLATE NOCASE (a column so declared, or COLLATE): what expr_binary looks at */
     EXPR_COLLATED = 16,  /* by an explicit COLLATE, which beats a column's collation */
-    EXPR_OF_COLUMN = 32  /* a column, or one under + or CAST: its collation counts, BINARY too */
+    EXPR_OF_COLUMN = 32, /* a column, or one under + or CAST: its collation counts, BINARY too */
+    EXPR_TRY = 64        /* EXPR_CAST: TRY_CAST */
 };
 
 struct expr;
@@ -108,7 +109,7 @@ quartet_status expr_nary(struct arena *a, enum expr_op op, uint8_t flags, struct
 /* A call of a scalar function; lowered ones (coalesce, iif, ...) become other nodes. */
 quartet_status expr_call(struct arena *a, const struct func *f, struct expr *const *args, uint32_t n, int64_t sql_offset, struct expr **out,
                          struct err *err);
-quartet_status expr_cast(struct arena *a, struct expr *x, const struct type_decl *to, int64_t sql_offset, struct expr **out, struct err *err);
+quartet_status expr_cast(struct arena *a, struct expr *x, const struct type_decl *to, uint8_t flags, int64_t sql_offset, struct expr **out, struct err *err);
 /* Strict conversion for INSERT and UPDATE; x itself where its static type already fits. */
 quartet_status expr_convert(struct arena *a, struct expr *x, const struct type_decl *to, const char *column, struct expr **out, struct err *err);
 /* COLLATE name (BINARY or NOCASE; RTRIM is refused): x, marked. QUARTET_ERROR: no such collation. */

@@ -408,7 +408,7 @@ quartet_status expr_unary(struct arena *a, enum expr_op op, struct expr *x, int6
     return build_fold(a, e, out, err);
 }
 
-quartet_status expr_cast(struct arena *a, struct expr *x, const struct type_decl *to, int64_t sql_offset, struct expr **out, struct err *err)
+quartet_status expr_cast(struct arena *a, struct expr *x, const struct type_decl *to, uint8_t flags, int64_t sql_offset, struct expr **out, struct err *err)
 {
     struct expr *e = NULL, wanted = {.type = to->type};
     quartet_status rc = build_exact(a, &x, &wanted, err);
@@ -421,7 +421,7 @@ quartet_status expr_cast(struct arena *a, struct expr *x, const struct type_decl
     e->scale = to->scale;
     e->affinity = e->type;
     e->is_boolean = to->is_boolean;
-    e->flags = x->flags & BUILD_COLLATION;
+    e->flags = (uint8_t)((x->flags & BUILD_COLLATION) | flags);
     return build_fold(a, e, out, err);
 }
 

@@ -361,7 +361,7 @@ quartet_status ops_unary(const struct expr *e, const struct value *v, struct are
         return types_affinity(e->u.affinity_to, out, arena, err);
     case EXPR_CAST:
         *out = *v;
-        return types_cast(&e->u.cast.type, out, arena, err);
+        return (e->flags & EXPR_TRY) != 0 ? types_try_cast(&e->u.cast.type, out, arena, err) : types_cast(&e->u.cast.type, out, arena, err);
     default:
         *out = *v;
         return types_convert(&e->u.cast.type, e->u.cast.column, out, arena, err);

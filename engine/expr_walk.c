@@ -51,7 +51,7 @@ bool expr_equal(const struct expr *a, const struct expr *b)
 
 bool expr_equal_from(const struct expr *a, const struct expr *b, uint32_t first)
 {
-    uint8_t flags = EXPR_NEGATED | EXPR_NOCASE;
+    uint8_t flags = (uint8_t)(EXPR_NEGATED | EXPR_NOCASE | (a->op == EXPR_CAST ? EXPR_TRY : 0));
     if (a->op != b->op || (a->flags & flags) != (b->flags & flags) || a->arg_count != b->arg_count || is_volatile(a) || is_subquery(a))
         return false;
     switch (a->op) {
@@ -216,7 +216,7 @@ static void print(struct printer *p, const struct expr *e)
         print(p, e->args[0]);
         return;
     case EXPR_CAST:
-        buf_str(p->out, "CAST(");
+        buf_str(p->out, (e->flags & EXPR_TRY) != 0 ? "TRY_CAST(" : "CAST(");
         print(p, e->args[0]);
         buf_printf(p->out, " AS %s)", types_name(e->u.cast.type.type));
         return;

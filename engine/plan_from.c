@@ -142,7 +142,7 @@ static quartet_status plan_unit(struct jplan *j, struct unit *u, struct err *err
     rc = u->src->kind == SRC_JOIN ? plan_outer(p, u->src, conjs, k, need, &u->node, err)
                                   : plan_leaf(p, u->src, conjs, k, need, &u->node, err);
     if (rc == QUARTET_OK && j->unit_count > 1)
-        u->read_cost = u->src->kind == SRC_TABLE && !u->node->u.scan->bounded
+        u->read_cost = u->node->kind == PN_SCAN && !u->node->u.scan->bounded
                            ? plan_table_rows(p, u->src->table)
                            : u->node->rows;
     return rc;

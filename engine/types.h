@@ -33,6 +33,10 @@ quartet_status types_convert(const struct type_decl *to, const char *column, str
  * range; invalid UTF-8 AS TEXT). */
 quartet_status types_cast(const struct type_decl *to, struct value *v, struct arena *a, struct err *err);
 
+/* TRY_CAST(v AS to): NULL where CAST fails, and where it would guess: of a text that is not as a whole a number, of a number that an INTEGER cannot hold, of a BOOLEAN
+ * that is neither 0 nor 1. QUARTET_NOMEM, QUARTET_LIMIT. */
+quartet_status types_try_cast(const struct type_decl *to, struct value *v, struct arena *a, struct err *err);
+
 /* "cannot make DATE of the TEXT 'abc'": QUARTET_MISMATCH. */
 quartet_status types_mismatch(const struct type_decl *to, const struct value *v, struct err *err);
 

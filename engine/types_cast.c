@@ -242,3 +242,35 @@ enum types_fit types_fit(const struct type_decl *to, struct value *v, struct are
     *v = was;
     return TYPES_FIT_INEXACT;
 }
+
+/* Would CAST have to guess? */
+static bool is_guess(const struct type_decl *to, const struct value *v)
+{
+    struct value number = *v;
+    bool is_number = to->type == VALUE_INTEGER || to->type == VALUE_REAL || to->type == VALUE_DECIMAL;
+    if (!is_number || v->type == VALUE_NULL)
+        return false;
+    if (v->type == VALUE_TEXT && !types_number_from_text(v->s, true, &number))
+        return true;
+    return to->type == VALUE_INTEGER && number.type == VALUE_REAL && !(number.r >= -9223372036854775808.0 && number.r < 9223372036854775808.0);
+}
+
+quartet_status types_try_cast(const struct type_decl *to, struct value *v, struct arena *a, struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    struct value made = *v;
+    if (to->is_boolean)
+        rc = types_convert(to, "TRY_CAST", &made, a, err);
+    else if (is_guess(to, v))
+        made = (struct value)VALUE_NULL_INIT;
+    else
+        rc = types_cast(to, &made, a, err);
+    if (rc == QUARTET_NOMEM || rc == QUARTET_LIMIT)
+        return rc;
+    if (rc != QUARTET_OK) {
+        err_clear(err);
+        made = (struct value)VALUE_NULL_INIT;
+    }
+    *v = made;
+    return QUARTET_OK;
+}

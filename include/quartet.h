@@ -68,6 +68,10 @@ QUARTET_API int64_t quartet_last_insert_id(quartet_db *db); /* the last key that
 QUARTET_API int quartet_in_transaction(quartet_db *db);     /* 1 between BEGIN and its end */
 QUARTET_API void quartet_interrupt(quartet_db *db);         /* from any thread: the running statement ends with QUARTET_INTERRUPTED */
 
+/* Called on the connection's own thread while a statement works, once in `every` batches of up to 1,024 rows that its operators hand on; what it returns is not 0: the statement ends with
+ * QUARTET_INTERRUPTED, as by quartet_interrupt. It must not use the connection. `every` 0 or callback NULL takes it back. Of a quartet:// URL the statement works elsewhere: it is never called. */
+QUARTET_API int quartet_progress(quartet_db *db, int every, int (*callback)(void *arg), void *arg);
+
 /* Notices: warnings of statements, and what the client did by itself ("node 1 does not answer: now on node 2"). Called inside other calls
  * on this connection. */
 QUARTET_API void quartet_on_notice(quartet_db *db, void (*notice)(void *arg, const char *text), void *arg);

@@ -130,7 +130,7 @@ static struct expr *bind_cast(const struct test_scope *s, const struct ast_expr 
     const struct ast_type *t = x->u.cast.type;
     if (v == NULL || types_from_name(t->text, t->arg_count, t->arg, &to, s->err) != QUARTET_OK)
         return NULL;
-    return test_bound(expr_cast(s->a, v, &to, x->offset, &e, s->err), &e);
+    return test_bound(expr_cast(s->a, v, &to, (x->flags & AST_TRY_CAST) != 0 ? EXPR_TRY : 0, x->offset, &e, s->err), &e);
 }
 
 static struct expr *bind_literal(const struct test_scope *s, const struct ast_expr *x)

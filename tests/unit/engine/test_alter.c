@@ -95,7 +95,7 @@ static void test_alter_default_and_not_null(void)
     run_sql(d, "ALTER TABLE t ALTER b DROP NOT NULL");
     run_sql(d, "UPDATE t SET b = NULL");
     expect_error(d, "ALTER TABLE t ALTER a SET DEFAULT (nope + 1)", QUARTET_ERROR, "DEFAULT of", -2);
-    expect_error(d, "ALTER TABLE t ALTER a TYPE TEXT", QUARTET_ERROR, "not supported", -2);
+    expect_error(d, "ALTER TABLE t ALTER a TYPE TEXT", QUARTET_ERROR, "cannot change its type so", -2);
     help_close(d);
 }
 
@@ -147,8 +147,40 @@ static void test_alter_drops_that_would_leave_nothing(void)
     cluster_free(c);
 }
 
+static void test_alter_column_type(void)
+{
+    struct prng r;
+    prng_seed(&r, 3);
+    struct cluster *c = cluster_new(2);
+    run_sql(c->d[0], "CREATE TABLE t (id INTEGER PRIMARY KEY, a DECIMAL(6,2), s VARCHAR(10), n INT, b BOOLEAN, x, k INTEGER COUNTER)");
+    run_sql(c->d[0], "CREATE INDEX t_a ON t (a)");
+    run_sql(c->d[0], "INSERT INTO t VALUES (1, 1.50, 'abc', 7, TRUE, 'any', 3)");
+    cluster_exchange(c, &r);
+    run_sql(c->d[0], "ALTER TABLE t ALTER COLUMN a TYPE DECIMAL(12,2), ALTER s SET DATA TYPE TEXT, ALTER n TYPE BIGINT, ALTER b TYPE INTEGER");
+    run_sql(c->d[1], "INSERT INTO t VALUES (2, 9999.99, 'q', 8, FALSE, 1, 4)"); /* it does not know of that */
+    run_sql(c->d[0], "INSERT INTO t VALUES (3, 9999999999.99, 'longer', 9, 5, 2, 5)");
+    cluster_exchange(c, &r);
+    for (uint32_t i = 0; i < 2; i++) {
+        expect_rows(c->d[i], "SELECT id, a, s, n, b FROM t ORDER BY a", "1|1.50|abc|7|1\n2|9999.99|q|8|0\n3|9999999999.99|longer|9|5\n");
+        expect_rows(c->d[i], "SELECT id FROM t WHERE a = 9999999999.99", "3\n");
+        expect_definition(c->d[i], "t", "CREATE TABLE t (id INTEGER PRIMARY KEY, a DECIMAL(12, 2), s TEXT, n BIGINT, b INTEGER, x, k INTEGER COUNTER)");
+    }
+    cluster_expect_equal(c, (const char *const[]){"t", NULL}, 3);
+    static const char *const refused[] = {"a TYPE DECIMAL(10,2)", "a TYPE DECIMAL(14,3)", "a TYPE DECIMAL", "a TYPE TEXT", "n TYPE BOOLEAN", "x TYPE TEXT", "s TYPE BLOB", "n TYPE REAL"};
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        char sql[100];
+        (void)snprintf(sql, sizeof sql, "ALTER TABLE t ALTER COLUMN %s", refused[i]);
+        expect_error(c->d[0], sql, QUARTET_ERROR, "cannot change its type so", -2);
+    }
+    run_sql(c->d[0], "ALTER TABLE t ALTER COLUMN k TYPE BIGINT"); /* a COUNTER stays one */
+    run_sql(c->d[0], "UPDATE t SET k = k + 1");
+    expect_rows(c->d[0], "SELECT sum(k) FROM t", "15\n");
+    cluster_free(c);
+}
+
 const char *const unit_suite = "alter";
 const struct unit_test unit_tests[] = {
+    {"column type", test_alter_column_type},
     {"rename column", test_alter_rename_column},
     {"drop column", test_alter_drop_column},
     {"default and not null", test_alter_default_and_not_null},

@@ -215,8 +215,31 @@ static void test_exec_query_drops_rows_early(void)
     help_close(d);
 }
 
+static int count_calls(void *arg)
+{
+    uint32_t *calls = arg;
+    return ++*calls == 7;
+}
+
+/* It is asked again and again, and ends the statement where it says so. */
+static void test_exec_progress(void)
+{
+    db *d = help_memory();
+    struct err err = ERR_INIT;
+    uint32_t calls = 0;
+    struct exec_limits l = {.progress = count_calls, .progress_arg = &calls, .progress_every = 2};
+    CU_ASSERT_EQUAL(query_try(d, "SELECT count(*) FROM generate_series(1, 100000000)", &l, NULL, &err), QUARTET_INTERRUPTED);
+    CU_ASSERT_EQUAL(calls, 7);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "progress"));
+    err_clear(&err);
+    OK(query_try(d, "SELECT count(*) FROM generate_series(1, 100000)", &l, NULL, &err));
+    CU_ASSERT(calls > 7);
+    help_close(d);
+}
+
 const char *const unit_suite = "exec_query";
 const struct unit_test unit_tests[] = {
+    {"progress", test_exec_progress},
     {"test_exec_query_many_batches", test_exec_query_many_batches},
     {"test_exec_query_types_change_within_a_column", test_exec_query_types_change_within_a_column},
     {"test_exec_query_subquery_in_a_recursion", test_exec_query_subquery_in_a_recursion},

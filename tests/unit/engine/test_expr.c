@@ -89,6 +89,21 @@ static void test_arithmetic(void)
 static void test_decimal(void)
 {
     check("CAST('0.10' AS DECIMAL(10,2)) + 0.20", "0.30");
+    check("TRY_CAST('12 apples' AS INTEGER)", "NULL");
+    check("TRY_CAST(' 12 ' AS INTEGER)", "12");
+    check("TRY_CAST('2.9' AS INTEGER)", "2");
+    check("TRY_CAST('9e99' AS INTEGER)", "NULL");
+    check("TRY_CAST(9e99 AS INTEGER)", "NULL");
+    check("TRY_CAST('x' AS REAL)", "NULL");
+    check("TRY_CAST('1.005' AS DECIMAL(10,2))", "1.01");
+    check("TRY_CAST('2026-13-01' AS DATE)", "NULL");
+    check("TRY_CAST('2026-11-23' AS DATE)", "2026-11-23");
+    check("TRY_CAST('no' AS BOOLEAN)", "NULL");
+    check("TRY_CAST('true' AS BOOLEAN)", "1");
+    check("TRY_CAST(x'ff' AS TEXT)", "NULL");
+    check("TRY_CAST(NULL AS INTEGER)", "NULL");
+    check("TRY_CAST(7 AS TEXT)", "7");
+    check("TRY_CAST(9223372036854775807 + 1 AS TEXT)", "QUARTET_ERROR"); /* the cast may fail, not what is cast */
     check("CAST(10 AS DECIMAL(10,2)) / 4", "2.5000000000000000");
     check("CAST('1.005' AS DECIMAL(10,3)) * 2", "2.010");
     check("CAST('99999999999999999999999999999999999999' AS DECIMAL(38,0)) + 1", "QUARTET_ERROR");
