@@ -202,7 +202,7 @@ quartet_status node_alarm_message(struct node_gossip *g, uint8_t slot, struct by
     t.tables = rc == QUARTET_OK ? mem_zalloc(count + 1u, sizeof *t.tables) : NULL;
     if (rc == QUARTET_OK && t.tables == NULL)
         rc = err_nomem(err);
-    for (t.count = 0; rc == QUARTET_OK && t.count < count; t.count++) {
+    for (t.count = 0; rc == QUARTET_OK && t.tables != NULL && t.count < count; t.count++) {
         struct told_table *x = &t.tables[t.count];
         x->id = bytes_u64(in);
         x->hash.lo = bytes_u64(in);
@@ -272,7 +272,7 @@ static quartet_status keep_round(struct node_gossip *g, struct err *err)
     t.tables = rc == QUARTET_OK ? mem_zalloc((all < NODE_ALARM_TABLES_MAX ? all : NODE_ALARM_TABLES_MAX) + 1u, sizeof *t.tables) : NULL;
     if (rc == QUARTET_OK && t.tables == NULL)
         rc = err_nomem(err);
-    for (uint32_t i = 0; rc == QUARTET_OK && i < all; i++)
+    for (uint32_t i = 0; rc == QUARTET_OK && t.tables != NULL && i < all; i++)
         if (told_of(i, all, hlc_ms(t.stamp) / a->period_ms) && db_mark_table(a->mark, i, &id, &h))
             t.tables[t.count++] = (struct told_table){.id = id, .hash = h};
     if (rc != QUARTET_OK) {

@@ -333,7 +333,7 @@ int route_run(int count, char **args)
     }
     r.count = r.nodes.count;
     for (int k = 0; k < r.count; k++)
-        snprintf(r.address[k], sizeof r.address[k], "%s", r.nodes.node[k].address);
+        memcpy(r.address[k], r.nodes.node[k].address, sizeof r.address[k]); /* both of NODES_TEXT_MAX, ended by a NUL */
     for (int i = 0; i < CONNECTIONS_MAX; i++)
         r.passing[i] = (struct passing){.node = -1, .client = -1, .far = -1};
     if (pthread_mutex_init(&r.lock, NULL) != 0)
