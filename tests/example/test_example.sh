@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # test_example.sh BUILD SOURCE CC - installs the library into a temporary prefix, builds docs/example/service.c against it with pkg-config,
 # with the shared and with the static library, and runs it: one node alone, then a cluster of two processes that both count.
+# And a project outside, which finds it with find_package(Quartet).
 set -uo pipefail
 build=$1 source=$2 cc=$3
 source "$(dirname "${BASH_SOURCE[0]}")/../process/common.sh"
@@ -33,6 +34,24 @@ if ldd "$tmp/service-static" | grep -q libquartet; then
     fail "service-static needs libquartet.so"
 fi
 export LD_LIBRARY_PATH=$libdir
+
+# ---- a project of its own finds the package, also after the installation was moved ----
+mv "$tmp/usr" "$tmp/moved" && mv "$tmp/moved" "$tmp/usr2" || fail "moving"
+if cmake -S "$source/tests/example/outside" -B "$tmp/outside" -DCMAKE_C_COMPILER="$cc" -DCMAKE_PREFIX_PATH="$tmp/usr2" >"$tmp/outside.log" 2>&1 &&
+    cmake --build "$tmp/outside" >>"$tmp/outside.log" 2>&1; then
+    for program in outside outside-static; do
+        got=$("$tmp/outside/$program" 2>&1)
+        [ "$got" = "42 bolts" ] || fail "$program says [$got]"
+    done
+    ldd "$tmp/outside/outside-static" | grep -q libquartet && fail "outside-static needs libquartet.so"
+else
+    cat "$tmp/outside.log"
+    fail "the project that uses find_package"
+fi
+cmake -S "$source/tests/example/outside" -B "$tmp/newer" -DCMAKE_C_COMPILER="$cc" -DCMAKE_PREFIX_PATH="$tmp/usr2" -DWANTED=0.9 >"$tmp/newer.log" 2>&1 &&
+    fail "version 0.9 was found where there is an older one"
+mv "$tmp/usr2" "$tmp/usr"
+[ "$failed" = 0 ] || exit 1
 
 # ---- one node alone, with each of the two builds, and again with its data ----
 expect() { # NAME EXPECTED ACTUAL
