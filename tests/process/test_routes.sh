@@ -30,16 +30,16 @@ url=$(cat "$tmp/c/admin.url")
 for k in 0 1 2; do start $k; done
 until_ok 20 well || die "three nodes: $(cat "$tmp/status")"
 ask "$url" "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)" >/dev/null || die "a table"
-serves "$url" 0 || fail "the first node of the URL is not taken"
+until_ok 10 serves "$url" 0 || fail "the first node of the URL is not taken"
 
 # ---- drained: nobody comes, it replicates all the same, and answers who asks for it alone ----
 member drain 0 on
 give 1
 until_ok 30 known 0 "; drained" || die "node 0 is not shown as drained: $(ask "$url" "SHOW CLUSTER")"
 until_ok 20 well || die "after the drain: $(cat "$tmp/status")"
-for i in 1 2 3; do serves "$url" 1 || fail "clients do not keep away from a drained node: $(ask "$url" "SHOW CLUSTER")"; done
+for i in 1 2 3; do until_ok 10 serves "$url" 1 || fail "clients do not keep away from a drained node: $(ask "$url" "SHOW CLUSTER")"; done
 zero=$(only "$url" "$(address "$url" 1)")
-serves "$zero" 0 || fail "a drained node that is named alone does not serve"
+until_ok 10 serves "$zero" 0 || fail "a drained node that is named alone does not serve"
 ask "$url" "INSERT INTO t VALUES (1, 'elsewhere')" >/dev/null || fail "a write"
 until_ok 10 answers "$zero" "SELECT v FROM t WHERE id = 1" elsewhere || fail "a drained node does not replicate"
 [[ "$(get "$http" /readyz)" == *503*drained* ]] || fail "/readyz of a drained node: $(get "$http" /readyz)"
@@ -51,14 +51,14 @@ member standby 1 on
 give 2
 until_ok 30 known 1 "; standby" || die "node 1 is not shown as standby"
 until_ok 20 well || die "after standby: $(cat "$tmp/status")"
-serves "$url" 2 || fail "clients do not keep away from a standby node"
-for route in random roundrobin nearest; do serves "$url&route=$route" 2 || fail "route=$route goes to a node that is to be left alone"; done
+until_ok 10 serves "$url" 2 || fail "clients do not keep away from a standby node"
+for route in random roundrobin nearest; do until_ok 10 serves "$url&route=$route" 2 || fail "route=$route goes to a node that is to be left alone"; done
 kill -STOP "${node[2]}" # it accepts connections and says nothing
-serves "$url" 1 || fail "with the others silent or drained the standby node is not taken"
-serves "$url&route=nearest" 1 || fail "route=nearest stays with a port that says nothing"
+until_ok 10 serves "$url" 1 || fail "with the others silent or drained the standby node is not taken"
+until_ok 10 serves "$url&route=nearest" 1 || fail "route=nearest stays with a port that says nothing"
 kill -KILL "${node[1]}"
 wait "${node[1]}" 2>/dev/null
-serves "$url" 0 || fail "with all others away the drained node is not taken"
+until_ok 10 serves "$url" 0 || fail "with all others away the drained node is not taken"
 ask "$url" "INSERT INTO t VALUES (2, 'in need')" >/dev/null || fail "a drained node takes no writes in need"
 kill -CONT "${node[2]}"
 start 1
