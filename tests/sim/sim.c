@@ -39,6 +39,22 @@ static void draw_faults(struct sim_options *o, struct prng *r)
     o->faults[SIM_FAULT_CUT] = in ? 0.2 + prng_unit(&own) : 0;
 }
 
+/* Keys that were given before are met only by who has an old disk, hears nobody, and goes on giving keys: in a few seeds that is made likely. Drawn for itself. */
+static void draw_restores(struct sim_options *o)
+{
+    struct prng own;
+    prng_seed(&own, o->seed ^ 0xa10e5u);
+    o->alone = prng_chance(&own, 0.3);
+    if (!prng_chance(&own, 0.04))
+        return;
+    o->alone = true;
+    o->faults[SIM_FAULT_BACKUP] = 0.5;
+    o->faults[SIM_FAULT_RESTORE] = 0.12; /* a second one of a node brings back what was put aside: then keys may be given twice */
+    for (uint32_t i = 0; i < sim_load_count; i++)
+        if (sim_loads[i] == &sim_load_keys)
+            o->weights[i] = 40;
+}
+
 void sim_options_draw(struct sim_options *o, uint64_t seed)
 {
     struct prng r;
@@ -70,6 +86,7 @@ void sim_options_draw(struct sim_options *o, uint64_t seed)
     }
     if (total == 0)
         o->weights[0] = 1;
+    draw_restores(o);
     o->purge = prng_chance(&r, 0.4);
     uint64_t kind = prng_below(&r, 4), ms = 1 + prng_below(&r, 5000);
     o->retention_ms = !o->purge || kind == 3 ? DB_HISTORY_MS_DEFAULT : kind == 2 ? ms : 0;
@@ -79,11 +96,11 @@ void sim_options_draw(struct sim_options *o, uint64_t seed)
 void sim_options_print(const struct sim_options *o)
 {
     printf("seed %llu: %u nodes, %u transactions in %.0f s on %u keys; loss %.2f, repeat %.2f, corrupt %.2f, delay %.1f to %.1f ms; large %u rows, "
-           "slow %.2f, %s, buffer %zu, %s, history of %.3f s%s, links end after up to %.1f s\n  faults per second:",
+           "slow %.2f, %s, buffer %zu, %s, history of %.3f s%s, links end after up to %.1f s%s\n  faults per second:",
            (unsigned long long)o->seed, o->nodes, o->transactions, (double)o->run_us / 1e6, o->keys, o->loss, o->repeat, o->corrupt,
            (double)o->delay_us_min / 1e3, (double)o->delay_us_max / 1e3, o->large, o->slow,
            o->concurrent_ddl ? "tables made on two nodes" : "tables made on one node", o->buffer_bytes, o->cheap_signature ? "cheap signatures" : "Ed25519", (double)o->retention_ms / 1e3,
-           o->purge ? ", purging" : "", (double)o->notice_us / 1e6);
+           o->purge ? ", purging" : "", (double)o->notice_us / 1e6, o->alone ? ", alone with an old backup" : "");
     for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++)
         if (o->faults[i] > 0)
             printf(" %s %.2f,", sim_fault_name(i), o->faults[i]);

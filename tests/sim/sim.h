@@ -42,6 +42,7 @@ struct sim_options {
     bool purge;                 /* now and then all is flushed and what may go is swept away */
     uint64_t retention_ms;      /* history_retention */
     uint64_t notice_us;         /* up to so long after a node fell over its peers believe that the link stands, and it gets no new one */
+    bool alone;                 /* who goes on with an old backup is linked to nobody at first */
     bool cheap_signature;       /* batches are signed with a keyed hash (sim_sign.c): a third of the time goes into Ed25519 otherwise */
 };
 
@@ -95,7 +96,7 @@ struct sim_node {
     uint64_t held_us;                 /* down until then */
     bool keep_unsynced;               /* when it starts again: it was killed, not cut off from power */
     bool frozen;
-    uint64_t paused_us, full_us;      /* until then */
+    uint64_t paused_us, full_us, alone_us; /* until then */
     bool sick;                        /* a write or fsync was made to fail: it may say so, and starts again */
     bool damaged;                     /* its files may be: it may refuse to start, and then gets an empty disk */
     bool memory;                      /* an allocation of its transaction is made to fail */
@@ -181,6 +182,7 @@ void sim_batch_add(struct sim *s, struct slice batch); /* to all that were signe
 bool sim_start_node(struct sim *s, uint8_t slot);
 void sim_stop_node(struct sim *s, uint8_t slot); /* as a crash does */
 void sim_pump(struct sim *s, uint8_t slot);      /* send what gossip wants to send */
+bool sim_net_open(const struct sim *s, uint8_t from, uint8_t to); /* no cut, partition or loneliness between them, this way */
 void sim_net_links(struct sim *s);               /* (re)connect or cut, as blocked and up say */
 void sim_net_deliver(struct sim *s);             /* all that is due */
 void sim_net_clear(struct sim *s);

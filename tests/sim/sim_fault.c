@@ -225,6 +225,8 @@ static void restore(struct sim *s, uint8_t slot)
     fault_env_restart(&n->env, true);
     fault_env_swap_files(&n->env, &n->aside);
     fault_env_die(&n->env);
+    if (s->o.alone)
+        n->alone_us = n->held_us + prng_below(&s->prng, 4000000);
     s->came_back = s->came_back || n->restored; /* what was put aside by the first */
     n->restored = true;
     s->replaced++;

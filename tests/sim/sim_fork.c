@@ -31,6 +31,23 @@ static void keep(void *arg, struct slice batch, const struct batch_header *h)
     s->batches[s->batch_count++] = (struct sim_batch){.bytes = copy, .n = batch.n, .maybe_lost = true};
 }
 
+/* On rows that others write, too: then it matters what the copy had seen. Nothing that the event draws otherwise depends on it. */
+static quartet_status write_rows(struct sim *s, struct sim_node *copy, struct err *err)
+{
+    struct prng own = s->prng;
+    quartet_status rc = QUARTET_OK;
+    for (uint64_t i = 0; i < 3 && rc == QUARTET_OK; i++) {
+        struct sim_txn t = {.id = prng_below(&s->prng, s->o.keys), .unique = ((uint64_t)1 << 40) + i * 16};
+        rc = sim_sql(copy, "BEGIN", NULL, err);
+        if (rc == QUARTET_OK)
+            rc = sim_load_rows.run(s, copy, &t, err);
+        if (rc == QUARTET_OK)
+            rc = sim_sql(copy, "COMMIT", NULL, err);
+    }
+    s->prng = own;
+    return rc;
+}
+
 /* The copy's own transactions, signed. */
 static quartet_status other_history(struct sim *s, struct sim_node *n, struct fault_env *env, struct err *err)
 {
@@ -44,6 +61,8 @@ static quartet_status other_history(struct sim *s, struct sim_node *n, struct fa
     rc = node_gossip_init(&copy.host, copy.d, &s->doc, &n->key, err);
     if (rc == QUARTET_OK)
         rc = conn_open(copy.d, &copy.c, err);
+    if (rc == QUARTET_OK && (s->o.seed & 1) == 0)
+        rc = write_rows(s, &copy, err);
     uint64_t count = 1 + prng_below(&s->prng, 3);
     for (uint64_t i = 0; i < count && rc == QUARTET_OK; i++) {
         char sql[128];

@@ -267,15 +267,33 @@ static bool find_plant(const struct arguments *a, struct sim *s, const char *pro
     return WIFSIGNALED(how) || WEXITSTATUS(how) != 1;
 }
 
-/* true: each was found. */
+/* Mistakes whose consequences no load of the simulator meets in thousands of seeds: docs/SIMULATOR.md says why of each, and a unit test finds it, with PLANT=name. NULL: it is ours to find. */
+static const char *found_elsewhere(uint32_t plant)
+{
+    switch (plant) {
+    case PLANT_KEYS_UNASKED: return "tests/unit/engine/test_assign.c";
+    case PLANT_KIND_UNASKED: return "tests/unit/engine/test_ddl.c";
+    case PLANT_SWITCH_IGNORED: return "tests/unit/crdt/test_row_merge.c";
+    case PLANT_VOID_KEPT: return "tests/unit/engine/test_close.c";
+    default: return NULL;
+    }
+}
+
+/* true: each was found. One that others find is looked for here only where it is asked for by name. */
 static bool run_plants(struct arguments *a, struct sim *s, const char *program)
 {
-    uint32_t from = a->all_plants ? 1 : a->plant, to = a->all_plants ? PLANT_COUNT - 1 : a->plant, found = 0;
-    for (a->plant = from; a->plant <= to; a->plant++)
-        found += find_plant(a, s, program);
+    uint32_t from = a->all_plants ? 1 : a->plant, to = a->all_plants ? PLANT_COUNT - 1 : a->plant, found = 0, wanted = 0;
+    for (a->plant = from; a->plant <= to; a->plant++) {
+        const char *elsewhere = a->all_plants ? found_elsewhere(a->plant) : NULL;
+        if (elsewhere != NULL)
+            printf("%-28s is found by %s\n", plant_name(a->plant), elsewhere);
+        else
+            found += find_plant(a, s, program);
+        wanted += elsewhere == NULL;
+    }
     if (a->all_plants)
-        printf("%u of %u planted bugs found\n", found, to - from + 1);
-    return found == to - from + 1;
+        printf("%u of %u planted bugs found\n", found, wanted);
+    return found == wanted;
 }
 #else
 static bool run_plants(struct arguments *a, struct sim *s, const char *program)

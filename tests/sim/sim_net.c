@@ -87,7 +87,7 @@ void sim_pump(struct sim *s, uint8_t slot)
             struct prng *r = &s->net[slot][to];
             bool lost = !s->healed && prng_chance(r, s->o.loss);
             s->messages++;
-            if (lost || s->blocked[slot][to])
+            if (lost || !sim_net_open(s, slot, to))
                 s->lost++;
             else
                 send_copy(s, slot, to, message);
@@ -114,11 +114,16 @@ static void disconnect_side(struct sim *s, uint8_t a, uint8_t b)
     s->linked[a][b] = false;
 }
 
+bool sim_net_open(const struct sim *s, uint8_t from, uint8_t to)
+{
+    return !s->blocked[from][to] && (s->healed || (s->nodes[from].alone_us <= s->now_us && s->nodes[to].alone_us <= s->now_us));
+}
+
 /* A link stands while both ends live and at least one way is open: a one-way cut looks like a link on which nothing comes. One that has not noticed yet that the other fell
  * over keeps its end of the link for a while, and gets no new one. */
 static void one_link(struct sim *s, uint8_t a, uint8_t b)
 {
-    bool want = s->nodes[a].up && s->nodes[b].up && !(s->blocked[a][b] && s->blocked[b][a]);
+    bool want = s->nodes[a].up && s->nodes[b].up && (sim_net_open(s, a, b) || sim_net_open(s, b, a));
     bool stale = s->linked[a][b] && s->nodes[a].up && s->stale_us[a][b] > s->now_us;
     bool other_stale = s->linked[b][a] && s->nodes[b].up && s->stale_us[b][a] > s->now_us;
     if (stale)
@@ -153,7 +158,7 @@ void sim_net_deliver(struct sim *s)
             continue;
         }
         struct err err = ERR_INIT;
-        if (n->up && s->linked[m.to][m.from] && s->epoch[m.from][m.to] == m.epoch && !s->blocked[m.from][m.to]) {
+        if (n->up && s->linked[m.to][m.from] && s->epoch[m.from][m.to] == m.epoch && sim_net_open(s, m.from, m.to)) {
             sim_note(s, "message", (uint64_t)m.from << 8 | m.to, hash64(m.bytes, m.n, 1));
             uint64_t refused = n->host.refused;
             quartet_status rc = gossip_input(n->g, m.from, slice_of(m.bytes, m.n), s->now_us, &err);

@@ -39,13 +39,13 @@ static void open_honest(struct forked *f, uint8_t k)
     tell_keys(f, f->c->d[k], k);
 }
 
-/* It is killed: what it knew of branches comes from its log again. */
+/* It is killed, or its power goes and with it what was not synced: what it knew of branches comes from its log again, and a branch may be there without its first batch. */
 static void restart_honest(struct forked *f, uint8_t k)
 {
     struct err ignored = ERR_INIT;
     fault_env_die(&f->disk[k]);
     (void)db_close(f->c->d[k], &ignored); /* it cannot end well */
-    fault_env_restart(&f->disk[k], true);
+    fault_env_restart(&f->disk[k], prng_chance(&f->r, 0.5));
     open_honest(f, k);
 }
 
@@ -171,35 +171,36 @@ static void any_write(struct forked *f, db *d, const char *who)
 }
 
 /* Everything that was signed goes to every honest node, in any order, again and again; and each says what it has to say. */
-static void settle_some(struct forked *f, int rounds)
+static void settle_some(struct forked *f, bool restarts)
 {
     struct pool *p = &f->c->pool;
-    for (int round = 0; round < rounds; round++) {
-        for (uint32_t k = 0; k < HONEST; k++) {
-            uint32_t offset = (uint32_t)prng_below(&f->r, p->count), stride = 1;
-            for (uint32_t tries = 0; tries < 8; tries++) { /* any stride that has no divisor in common with the count */
-                uint32_t a = 1 + (uint32_t)prng_below(&f->r, p->count), b = p->count, x = a;
-                while (b != 0) {
-                    uint32_t rest = a % b;
-                    a = b;
-                    b = rest;
-                }
-                if (a == 1)
-                    stride = x;
+    for (uint32_t k = 0; k < HONEST; k++) {
+        uint32_t offset = (uint32_t)prng_below(&f->r, p->count), stride = 1;
+        for (uint32_t tries = 0; tries < 8; tries++) { /* any stride that has no divisor in common with the count */
+            uint32_t a = 1 + (uint32_t)prng_below(&f->r, p->count), b = p->count, x = a;
+            while (b != 0) {
+                uint32_t rest = a % b;
+                a = b;
+                b = rest;
             }
-            for (uint32_t i = 0; i < p->count; i++) {
-                uint32_t at = (uint32_t)(((uint64_t)i * stride + offset) % p->count);
-                enum deliver_result got;
-                if (p->slot[at] != k)
-                    give_to(f, f->c->d[k], at, &got);
-            }
+            if (a == 1)
+                stride = x;
         }
-        for (uint32_t k = 0; k < HONEST; k++) {
-            db_tick(f->c->d[k]);
-            cluster_seal(f->c, k);
-            if (round < 8 && prng_chance(&f->r, 0.1))
-                restart_honest(f, (uint8_t)k);
+        uint32_t stop_at = restarts && prng_chance(&f->r, 0.1) ? (uint32_t)prng_below(&f->r, p->count) : UINT32_MAX;
+        for (uint32_t i = 0; i < p->count; i++) {
+            uint32_t at = (uint32_t)(((uint64_t)i * stride + offset) % p->count);
+            enum deliver_result got;
+            if (p->slot[at] != k)
+                give_to(f, f->c->d[k], at, &got);
+            if (i == stop_at)
+                restart_honest(f, (uint8_t)k); /* before anything is made durable */
         }
+    }
+    for (uint32_t k = 0; k < HONEST; k++) {
+        db_tick(f->c->d[k]);
+        cluster_seal(f->c, k);
+        if (restarts && prng_chance(&f->r, 0.1))
+            restart_honest(f, (uint8_t)k);
     }
 }
 
@@ -220,11 +221,11 @@ static bool settled(struct forked *f)
     return same;
 }
 
-static void settle(struct forked *f)
+static void settle(struct forked *f, bool restarts)
 {
     int rounds = 0;
     for (; rounds < 30 && (rounds < 6 || !settled(f)); rounds++)
-        settle_some(f, 1);
+        settle_some(f, restarts && rounds < 8);
     if (!settled(f))
         printf("\nseed %llu: the vectors differ after %d rounds\n", (unsigned long long)f->seed, rounds);
     CU_ASSERT(settled(f));
@@ -261,7 +262,7 @@ static void branches(uint64_t seed)
         }
         cluster_seal(f->c, k);
     }
-    settle(f);
+    settle(f, true);
     /* It goes on, under its old chain and a new one: nobody takes it. */
     uint32_t before = f->c->pool.count;
     char sql[64] = "INSERT INTO t VALUES (99, 'frozen', 0, '')";
@@ -274,7 +275,7 @@ static void branches(uint64_t seed)
     CU_ASSERT(f->c->pool.count >= before + 2);
     for (uint32_t k = 0; k < HONEST; k++)
         CU_ASSERT(db_slot_frozen(f->c->d[k], LIAR));
-    settle(f);
+    settle(f, true);
     for (uint32_t k = 0; k < HONEST; k++) {
         expect_rows(f->c->d[k], "SELECT count(*) FROM t WHERE id = 99", "0\n");
         CU_ASSERT(!f->c->d[k]->fenced);
@@ -289,8 +290,53 @@ static void test_fork_converges(void)
         branches(replay != NULL ? strtoull(replay, NULL, 10) : seed);
 }
 
+/* Node 0 needs a branch, of which the first batch waits for a write of node 2's; then it falls over. The branch is known by its name now, and that batch is not there. No other takes its place. */
+static void fall_over_while_branching(uint64_t seed)
+{
+    struct forked *f = start(seed);
+    struct pool *p = &f->c->pool;
+    struct err err = ERR_INIT;
+    enum deliver_result got;
+    run_sql(f->c->d[2], "INSERT INTO t VALUES (50, 'before', 0, '')");
+    cluster_seal(f->c, 2);
+    give_to(f, f->twin[1], p->count - 1, &got);
+    give_to(f, f->c->d[1], p->count - 1, &got);
+    uint32_t from = p->count;
+    for (uint32_t k = 0; k < TWINS; k++) {
+        char sql[96];
+        snprintf(sql, sizeof sql, "INSERT INTO t VALUES (60, 'twin%u', 0, '')", k);
+        run_sql(f->twin[k], sql);
+        seal_twin(f, k);
+        give_to(f, f->c->d[k], p->count - 1, &got);
+    }
+    for (uint32_t k = 1; k < HONEST; k++) {
+        run_sql(f->c->d[k], "UPDATE t SET n = n + 1 WHERE id = 60");
+        cluster_seal(f->c, k);
+    }
+    give_to(f, f->c->d[0], from + TWINS, &got); /* node 1's, which needs the branch */
+    CU_ASSERT_EQUAL(got, DELIVER_HELD);
+    give_to(f, f->c->d[0], from + 1, &got); /* it is known that there are two, and */
+    give_to(f, f->c->d[0], from + 1, &got);
+    CU_ASSERT_EQUAL(got, DELIVER_DUPLICATE);
+    CU_ASSERT_EQUAL(f->c->d[0]->chains.fork_count, 2);
+    OK(db_sync_remote(f->c->d[0], &err));
+    restart_honest(f, 0);
+    CU_ASSERT_EQUAL(f->c->d[0]->chains.fork_count, 2);
+    settle(f, false);
+    for (uint32_t k = 0; k < HONEST; k++)
+        CU_ASSERT(db_slot_frozen(f->c->d[k], LIAR));
+    finish(f);
+}
+
+static void test_fork_named_without_its_first_batch(void)
+{
+    for (uint64_t seed = 1; seed <= 8; seed++)
+        fall_over_while_branching(seed);
+}
+
 const char *const unit_suite = "fork";
 const struct unit_test unit_tests[] = {
     {"converges", test_fork_converges},
+    {"a branch is named and its first batch is not there", test_fork_named_without_its_first_batch},
     {NULL, NULL},
 };
