@@ -1,6 +1,7 @@
 /* kv_buffer_many.c - puts into a large buffer whose searches go on side by side, so that their cache misses overlap.
  * Why: a search in a skip list waits for memory some ten times, and each wait must end before the next place to look at is known. Searches for different keys do
  *   not wait for each other. Measured: merging rows with two indexes spent two fifths of its time on the waits of puts.
+ *   The words of the filter that the puts will write are asked for with them: that was a tenth of merging such rows.
  * Invariants: where a search ended still stands before its key when others have put theirs meanwhile, since no node moves; the put goes on from there.
  *   A node that was reached by a link of some level has slots on that level and below. */
 #include "base/map.h"
@@ -67,6 +68,7 @@ static void search_all(const struct kv_buffer *b, struct search *all, uint32_t n
         all[i].p = probe_make(all[i].op->tree, all[i].op->key);
         if (h != NULL)
             __builtin_prefetch(&h->at[hint_bucket(h, probe_hash(&all[i].p))], 1);
+        kv_filter_fetch(&b->filter, probe_hash(&all[i].p));
     }
     for (uint32_t i = 0; i < n; i++) {
         struct search *s = &all[i];

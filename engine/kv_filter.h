@@ -39,6 +39,14 @@ static inline bool kv_filter_begun(const struct kv_filter *f)
     return atomic_load_explicit(&f->newest, memory_order_relaxed) != NULL;
 }
 
+/* A put of this hash comes soon: its word should be near by then. */
+static inline void kv_filter_fetch(const struct kv_filter *f, uint64_t hash)
+{
+    const struct kv_filter_part *part = atomic_load_explicit(&f->newest, memory_order_acquire);
+    if (part != NULL)
+        __builtin_prefetch(&part->words[hash & (((uint64_t)1 << part->bits) - 1)], 1);
+}
+
 /* false: it was certainly not put. */
 static inline bool kv_filter_may_have(const struct kv_filter *f, uint64_t hash)
 {
