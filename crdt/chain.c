@@ -18,6 +18,7 @@ void chain_table_deinit(struct chain_table *t)
 {
     mem_free(t->ids);
     mem_free(t->forks);
+    mem_free(t->folds);
     *t = (struct chain_table){0};
 }
 
@@ -125,6 +126,50 @@ quartet_status chain_intern(struct chain_table *t, struct chain_id id, chain_no 
     t->ids[t->count] = id;
     *out = (chain_no)t->count++;
     return QUARTET_OK;
+}
+
+bool chain_is_sum(const struct chain_table *t, chain_no no)
+{
+    return t->fold_last > 0 && chain_id_is_sum(chain_id_of(t, no));
+}
+
+uint32_t chain_fold_of(const struct chain_table *t, chain_no no)
+{
+    if (t->fold_last == 0)
+        return 0;
+    struct chain_id id = chain_id_of(t, no);
+    return chain_id_is_sum(id) ? (uint32_t)(id.incarnation - CHAIN_SUMS) : no < t->fold_cap ? t->folds[no] : 0;
+}
+
+quartet_status chain_fold_set(struct chain_table *t, chain_no no, uint32_t fold, struct err *err)
+{
+    QASSERT(no < t->count && fold > 0);
+    if (no >= t->fold_cap) {
+        uint32_t *grown = mem_realloc(t->folds, t->count, sizeof *grown);
+        if (grown == NULL)
+            return err_nomem(err);
+        memset(grown + t->fold_cap, 0, (t->count - t->fold_cap) * sizeof *grown);
+        t->folds = grown;
+        t->fold_cap = t->count;
+    }
+    t->folds[no] = fold;
+    t->fold_last = fold > t->fold_last ? fold : t->fold_last;
+    return QUARTET_OK;
+}
+
+quartet_status chain_table_follow(struct chain_table *copy, const struct chain_table *from, struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    chain_no no;
+    for (uint32_t i = copy->count; i < from->count && rc == QUARTET_OK; i++)
+        rc = chain_intern(copy, from->ids[i], &no, err);
+    for (uint32_t i = copy->fork_count; i < from->fork_count && rc == QUARTET_OK; i++)
+        rc = chain_fork_add(copy, from->forks[i], err);
+    uint32_t had = copy->fold_last;
+    for (uint32_t i = 0; i < from->fold_cap && had < from->fold_last && rc == QUARTET_OK; i++)
+        if (from->folds[i] > had)
+            rc = chain_fold_set(copy, (chain_no)i, from->folds[i], err);
+    return rc;
 }
 
 struct chain_id chain_id_of(const struct chain_table *t, chain_no no)
@@ -364,7 +409,7 @@ quartet_status vv_decode(struct bytes_in *in, struct vv *out, struct chain_table
         e.head = bytes_u64(in);
         if (in->bad)
             break;
-        if (e.number == 0 || e.stamp == 0 || (i > 0 && chain_id_cmp(last, id) >= 0)) {
+        if (e.number == 0 || e.stamp == 0 || chain_id_is_sum(id) || (i > 0 && chain_id_cmp(last, id) >= 0)) {
             rc = err_set(err, QUARTET_CORRUPT, "vector: entry %u is empty or out of order", i);
             break;
         }

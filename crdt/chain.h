@@ -14,6 +14,10 @@
 
 #define CHAIN_BRANCH_BIT ((uint64_t)1 << 63) /* set in the names of branches, never in an incarnation */
 
+/* What folded chains wrote into one register is kept as one sum, in the name of a chain that there is not: slot 0, incarnation CHAIN_SUMS plus the number of the fold. Such names
+ * are this node's own and never travel; no run of a node draws one. */
+#define CHAIN_SUMS ((uint64_t)0x7fffffff << 32)
+
 typedef uint16_t chain_no; /* 0 is the first chain the node heard of */
 
 struct chain_id {
@@ -35,9 +39,22 @@ struct chain_table {
     struct chain_id *ids; /* owned; of a chain of which a branch goes on: what it was called before */
     struct chain_fork *forks; /* owned; NULL nearly always */
     uint32_t count, cap, fork_count;
+    uint32_t *folds; /* owned; by chain_no: with which fold of this node it was folded, 0: it was not; fold_cap of them */
+    uint32_t fold_cap, fold_last;
 };
+static inline bool chain_id_is_sum(struct chain_id id)
+{
+    return id.incarnation >= CHAIN_SUMS && id.incarnation < CHAIN_BRANCH_BIT;
+}
 
 void chain_table_deinit(struct chain_table *t);
+/* Folds are numbered from 1 on, in the order in which this node learnt of them: a sum of fold n holds all that chains of folds up to n wrote into its register. The fold of a chain, or of a
+ * sum; 0: it is neither. */
+uint32_t chain_fold_of(const struct chain_table *t, chain_no no);
+bool chain_is_sum(const struct chain_table *t, chain_no no);
+quartet_status chain_fold_set(struct chain_table *t, chain_no no, uint32_t fold, struct err *err);
+/* All that `from` knows and a copy of an earlier state of it lacks. */
+quartet_status chain_table_follow(struct chain_table *copy, const struct chain_table *from, struct err *err);
 /* The chain's number, added where new. QUARTET_LIMIT past CHAINS_MAX. */
 quartet_status chain_intern(struct chain_table *t, struct chain_id id, chain_no *out, struct err *err);
 bool chain_find(const struct chain_table *t, struct chain_id id, chain_no *out);

@@ -19,7 +19,7 @@ static bool read_dep(struct bytes_in *in, struct chain_id *id, struct vv_entry *
     *e = (struct vv_entry){.number = mp_uint(in)};
     e->stamp = mp_uint(in);
     e->head = mp_uint(in);
-    return !in->bad && slot < SLOTS_MAX && id->incarnation != 0 && e->number != 0 && e->stamp != 0;
+    return !in->bad && slot < SLOTS_MAX && id->incarnation != 0 && !chain_id_is_sum(*id) && e->number != 0 && e->stamp != 0;
 }
 
 /* Key, flags and writes of one row. What is wrong, or NULL. */

@@ -38,7 +38,7 @@ static void header_bytes(const struct batch_header *h, uint8_t raw[BATCH_HEADER_
 /* What is wrong with a header's numbers, or NULL. */
 static const char *check_header(const struct batch_header *h)
 {
-    if (h->chain.slot >= SLOTS_MAX || h->chain.incarnation == 0 || (h->chain.incarnation & CHAIN_BRANCH_BIT) != 0)
+    if (h->chain.slot >= SLOTS_MAX || h->chain.incarnation == 0 || h->chain.incarnation >= CHAIN_SUMS)
         return "no such chain can be";
     if (h->count == 0 || h->count > BATCH_DELTAS_MAX || h->first == 0 || h->first > UINT64_MAX - h->count)
         return "its numbers";

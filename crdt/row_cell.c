@@ -91,13 +91,50 @@ static const struct row_part *find_part(const struct row_cell *cell, chain_no ch
     return NULL;
 }
 
+/* Folded chains write no more, but what they wrote is told again where the past is read: what a sum holds already counts once. */
+static bool in_sum(const struct row_cell *cell, const struct chain_table *chains, chain_no chain)
+{
+    uint32_t fold = chain_fold_of(chains, chain);
+    for (uint32_t i = 0; fold > 0 && i < cell->part_count; i++)
+        if (chain_is_sum(chains, cell->parts[i].chain) && chain_fold_of(chains, cell->parts[i].chain) >= fold)
+            return true;
+    return false;
+}
+
+/* All that folded chains added as one part. False: out of memory. */
+static bool counter_fold(struct row_cell *cell, const struct chain_table *chains, chain_no sum, struct arena *a, bool *changed)
+{
+    struct row_part all = {.chain = sum};
+    uint32_t folded = 0, kept = 0;
+    for (uint32_t i = 0; i < cell->part_count; i++)
+        folded += chain_fold_of(chains, cell->parts[i].chain) > 0;
+    if (folded < 2)
+        return true; /* nothing is gained */
+    struct row_part *parts = arena_alloc(a, cell->part_count * sizeof *parts); /* never in place: rows share lists */
+    if (parts == NULL)
+        return false;
+    for (uint32_t i = 0; i < cell->part_count; i++) {
+        const struct row_part *p = &cell->parts[i];
+        if (chain_fold_of(chains, p->chain) == 0) {
+            parts[kept++] = *p;
+            continue;
+        }
+        all.sum = dec_make(add_wrap(dec_get(all.sum), dec_get(p->sum)));
+        all.last = p->last > all.last ? p->last : all.last;
+    }
+    cell->parts = parts;
+    cell->part_count = kept;
+    *changed = true;
+    return put_part(cell, chains, all, false, a);
+}
+
 static bool counter_add(struct row_cell *cell, const struct row_column *column, const struct row_write *write, const struct row_writer *w,
                         struct arena *a, bool *changed)
 {
     const struct row_part *mine = find_part(cell, w->ver.chain);
     struct row_part part = {.chain = w->ver.chain, .last = w->ver.stamp};
     part.sum = dec_make(row_counter_number(column, &write->value));
-    if (dec_get(part.sum) == 0 || (mine != NULL && w->ver.stamp <= mine->last))
+    if (dec_get(part.sum) == 0 || (mine != NULL && w->ver.stamp <= mine->last) || (in_sum(cell, w->chains, w->ver.chain) && !plant_is(PLANT_FOLD_FORGOTTEN)))
         return true; /* nothing, or already in the sum */
     if (!put_part(cell, w->chains, part, !plant_is(PLANT_COUNTER_REPLACES), a))
         return false;
@@ -134,12 +171,22 @@ struct items {
     uint32_t top_count;
 };
 
-static hlc_stamp top_of(const struct items *s, chain_no chain)
+/* Does the mark of folded chains stand for this one, too? */
+static bool in_mark(const struct items *s, const struct chain_table *chains, chain_no chain)
 {
-    for (uint32_t i = 0; i < s->top_count; i++)
-        if (s->top[i].chain == chain)
-            return s->top[i].last;
-    return 0;
+    uint32_t fold = chain_fold_of(chains, chain);
+    for (uint32_t i = 0; fold > 0 && i < s->top_count; i++)
+        if (s->top[i].chain != chain && chain_is_sum(chains, s->top[i].chain) && chain_fold_of(chains, s->top[i].chain) >= fold)
+            return true;
+    return false;
+}
+
+static hlc_stamp top_of(const struct items *s, const struct chain_table *chains, chain_no chain)
+{
+    hlc_stamp top = 0;
+    for (uint32_t i = 0; i < s->top_count && top == 0; i++)
+        top = s->top[i].chain == chain ? s->top[i].last : 0;
+    return in_mark(s, chains, chain) && !plant_is(PLANT_FOLD_FORGOTTEN) ? UINT64_MAX : top;
 }
 
 static void raise_top(struct items *s, struct ver ver)
@@ -182,7 +229,7 @@ static bool close_items(struct row_cell *cell, const struct row_column *column, 
         return false;
     for (uint32_t i = 0; i < s->top_count; i++) {
         struct row_item mark = {.ver = {.stamp = s->top[i].last, .chain = s->top[i].chain}};
-        bool needed = !ver_eq(mark.ver, birth);
+        bool needed = !ver_eq(mark.ver, birth) && !in_mark(s, chains, mark.ver.chain);
         for (uint32_t k = 0; k < s->count && needed; k++)
             needed = !ver_eq(s->item[k].ver, mark.ver);
         if (!needed)
@@ -220,12 +267,50 @@ static bool items_join(struct row_cell *into, const struct row_cell *other, cons
         int c = i == x.count ? 1 : k == y.count ? -1 : item_cmp(chains, column->kind, &x.item[i], &y.item[k]);
         const struct row_item *one = c <= 0 ? &x.item[i] : &y.item[k];
         /* What only one side has was taken away on the other, if that had it. */
-        if (c == 0 || one->ver.stamp > top_of(c < 0 ? &y : &x, one->ver.chain))
+        if (c == 0 || one->ver.stamp > top_of(c < 0 ? &y : &x, chains, one->ver.chain))
             s.item[s.count++] = *one;
         i += c <= 0;
         k += c >= 0;
     }
     return close_items(into, column, birth, chains, &s, a);
+}
+
+/* The marks of all folded chains as one. False: out of memory. */
+static bool items_fold(struct row_cell *cell, const struct row_column *column, const struct chain_table *chains, chain_no sum, struct arena *a, bool *changed)
+{
+    struct row_item all = {.ver = {.chain = sum}};
+    uint32_t folded = 0, n = 0;
+    for (uint32_t i = 0; i < cell->part_count; i++)
+        folded += item_is_mark(&cell->items[i]) && chain_fold_of(chains, cell->items[i].ver.chain) > 0;
+    if (folded < 2)
+        return true;
+    struct row_item *items = arena_alloc(a, cell->part_count * sizeof *items);
+    if (items == NULL)
+        return false;
+    for (uint32_t i = 0; i < cell->part_count; i++) {
+        const struct row_item *item = &cell->items[i];
+        if (!item_is_mark(item) || chain_fold_of(chains, item->ver.chain) == 0)
+            items[n++] = *item;
+        else if (item->ver.stamp > all.ver.stamp)
+            all.ver.stamp = item->ver.stamp;
+    }
+    uint32_t at = n++;
+    for (; at > 0 && item_cmp(chains, column->kind, &items[at - 1], &all) > 0; at--)
+        items[at] = items[at - 1];
+    items[at] = all;
+    cell->items = items;
+    cell->part_count = n;
+    *changed = true;
+    return true;
+}
+
+bool row_fold_cell(struct row_cell *cell, const struct row_column *column, const struct chain_table *chains, chain_no sum, struct arena *a, bool *changed)
+{
+    if (column->kind == ROW_COUNTER)
+        return counter_fold(cell, chains, sum, a, changed);
+    if (column->kind == ROW_SET || column->kind == ROW_MULTIVALUE)
+        return items_fold(cell, column, chains, sum, a, changed);
+    return true;
 }
 
 /* ---- SET ---- */
@@ -262,7 +347,7 @@ static bool set_write(struct row_cell *cell, const struct row_column *column, st
     const struct row_write **list = set_writes(writes, count, a, &n);
     if (list == NULL || !open_items(cell, column, birth, 0, a, &old))
         return false;
-    bool replay = w->ver.stamp <= top_of(&old, w->ver.chain); /* its additions were here before */
+    bool replay = w->ver.stamp <= top_of(&old, w->chains, w->ver.chain); /* its additions were here before */
     bool differs = false;
     s = (struct items){.item = arena_alloc(a, (old.count + n) * sizeof *s.item), .top = arena_alloc(a, (old.top_count + 1u) * sizeof *s.top),
                        .top_count = old.top_count};
@@ -327,7 +412,7 @@ static bool multi_write(struct row_cell *cell, const struct row_column *column, 
     struct items s;
     if (!open_items(cell, column, birth, 1, a, &s))
         return false;
-    if (w->ver.stamp <= top_of(&s, w->ver.chain))
+    if (w->ver.stamp <= top_of(&s, w->chains, w->ver.chain))
         return true;
     uint32_t count = 0;
     for (uint32_t i = 0; i < s.count; i++)

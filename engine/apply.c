@@ -195,6 +195,10 @@ static quartet_status finish(struct applying *a, uint64_t number, log_pos end, a
         log_line(d->env, LOG_WARN, "db", "quartet_closings could not be read: %s", a->err->text);
         err_clear(a->err);
     }
+    if (a->folds && !d->recovering && db_folds_load(d, a->err) != QUARTET_OK) { /* it is folded later */
+        log_line(d->env, LOG_WARN, "db", "quartet_folds could not be read: %s", a->err->text);
+        err_clear(a->err);
+    }
     if (a->forks && !d->recovering && forks_load(d, a->err) != QUARTET_OK) {
         log_line(d->env, LOG_WARN, "db", "quartet_forks could not be read: %s", a->err->text);
         err_clear(a->err);

@@ -34,7 +34,7 @@ struct applying {
     uint32_t *ends;              /* plain: room for apply_values.ends */
     tree_id last_tree;
     hlc_stamp newest;            /* of all that was applied before: what is stamped later is late for no row */
-    bool settings, closings, forks; /* one was changed */
+    bool settings, closings, forks, folds; /* one was changed */
     hlc_stamp past_from;         /* older history is not written */
     kv_past *past_reader;        /* of past_table; NULL: none */
     tree_id past_table;

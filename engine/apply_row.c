@@ -50,7 +50,7 @@ quartet_status apply_begin_table(struct applying *a, uint64_t table_id, const ui
         if (rc != QUARTET_OK)
             return rc;
     } else if (table_id != SYS_OBJECTS && table_id != SYS_COLUMNS && table_id != SYS_SETTINGS && table_id != SYS_RESOLVED && table_id != SYS_CLOSINGS &&
-               table_id != SYS_FORKS && table_id != SYS_SHARES) {
+               table_id != SYS_FORKS && table_id != SYS_SHARES && table_id != SYS_FOLDS) {
         return err_set(a->err, QUARTET_CORRUPT, "delta %llu writes table %llu, which is not replicated", (unsigned long long)a->in.number,
                        (unsigned long long)table_id);
     }
@@ -265,6 +265,19 @@ static quartet_status put_row(struct applying *a, const struct row *row, struct 
     return rc == QUARTET_OK ? ops_put_row(&a->ops, a->t->id, key, slice_of(a->record.data, a->record.len), slice_of(a->past.data, plant_is(PLANT_PAST_LOST) ? 0 : a->past.len), a->err) : rc;
 }
 
+/* A row that is written anew gets rid of what folded chains left in it. Who added what to a bounded COUNTER stays told: it says who may take how much (share.c). */
+static quartet_status fold_row(struct applying *a, struct row *row)
+{
+    const struct table_def *t = a->t;
+    bool changed = false;
+    for (uint32_t i = 0; i < row->life_count; i++)
+        for (uint32_t k = 0; !row->lives[i].ended && k < t->rows.count; k++)
+            if (row->lives[i].cells[k].part_count > 1 && !bounded_any(&t->columns[t->record_columns[k]].bound) &&
+                !row_fold_cell(&row->lives[i].cells[k], &t->rows.columns[k], &a->d->chains, a->d->fold_sum, &a->row, &changed))
+                return arena_fail(&a->row, a->err);
+    return QUARTET_OK;
+}
+
 static quartet_status merge_row(struct applying *a, struct slice key, struct row_op *op)
 {
     const struct table_def *t = a->t;
@@ -297,6 +310,10 @@ static quartet_status merge_row(struct applying *a, struct slice key, struct row
     if (rc == QUARTET_OK && changed && t->rowid_key && (op->flags & ROW_OP_INSERT) != 0 && !d->recovering)
         apply_conflicts_twice(a, &row, key);
     if (rc != QUARTET_OK || !changed)
+        return rc;
+    if (d->chains.fold_last > 0)
+        rc = fold_row(a, &row);
+    if (rc != QUARTET_OK)
         return rc;
     bool live = row_live(&row);
     after = row_hash(&row, &t->rows, t->record_ids, t->id, key, &d->chains, &a->hashed);

@@ -75,6 +75,7 @@ quartet_status apply_system_changed(struct applying *a, struct slice key, struct
     quartet_status rc = system_put(a, a->t->id, key, record);
     a->settings = a->settings || a->t->id == SYS_SETTINGS;
     a->closings = a->closings || a->t->id == SYS_CLOSINGS;
+    a->folds = a->folds || a->t->id == SYS_FOLDS;
     a->forks = a->forks || a->t->id == SYS_FORKS;
     if (rc == QUARTET_OK && a->t->id == SYS_COLUMNS && live)
         rc = place_column(a, key);

@@ -19,6 +19,7 @@
 #define SYS_FORKS 11u       /* replicated: who signed two histories, and the proof (db_fork_rows.c) */
 #define SYS_GIVEN_UP KV_GIVEN_UP /* local: referenced UNIQUE values that transactions of this slot took from rows (given_up.c) */
 #define SYS_SHARES 13u      /* replicated: room of bounded COUNTERs that chains gave to others, and who asked for some (share.h) */
+#define SYS_FOLDS 14u       /* replicated: closed chains that every member has as a whole, so what they wrote may be summed up (db_folds.c) */
 #define SYS_FOLLOW_UPS 16u  /* local: broken keys whose row a DELETE of this node ended, on whose children its ON DELETE actions are to follow (follow_up.c) */
 #define SYS_TREES_END 256u
 #define SYS_VIEW_CONFLICTS 200u /* views that every catalog has */
@@ -56,6 +57,7 @@ enum {
 };
 enum { RESOLVED_LOSING_STAMP, RESOLVED_ID, RESOLVED_AT, RESOLVED_COLUMNS };
 enum { FORK_SLOT, FORK_INCARNATION, FORK_NUMBER, FORK_MEMBER, FORK_TAKEN, FORK_ONE, FORK_OTHER, FORK_COLUMNS };
+enum { FOLD_SLOT, FOLD_INCARNATION, FOLD_NUMBER, FOLD_COLUMNS };
 enum { CLOSING_SLOT, CLOSING_INCARNATION, CLOSING_MEMBER, CLOSING_NUMBER, CLOSING_SUCCESSOR, CLOSING_COLUMNS };
 enum { /* all but the last two are the key */
     SHARE_TABLE_ID,

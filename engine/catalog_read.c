@@ -90,6 +90,7 @@ static const struct {
      "PRIMARY KEY (losing_stamp, id))"},
     {SYS_CLOSINGS, "quartet_closings",
      "CREATE TABLE quartet_closings (slot INTEGER, incarnation INTEGER, member INTEGER, number INTEGER, successor INTEGER, PRIMARY KEY (slot, incarnation, member))"},
+    {SYS_FOLDS, "quartet_folds", "CREATE TABLE quartet_folds (slot INTEGER, incarnation INTEGER, number INTEGER, PRIMARY KEY (slot, incarnation))"},
     {SYS_SHARES, "quartet_share_moves",
      "CREATE TABLE quartet_share_moves (table_id INTEGER, row_key BLOB, column_id INTEGER, side INTEGER, birth_stamp INTEGER, birth_slot INTEGER, "
      "birth_incarnation INTEGER, from_slot INTEGER, from_incarnation INTEGER, to_slot INTEGER, to_incarnation INTEGER, amount DECIMAL(38, 0), asked INTEGER, "

@@ -394,6 +394,7 @@ void db_tick(db *d)
     if (rc == QUARTET_OK && released && db_sync_remote(d, &err) != QUARTET_OK)
         log_line(d->env, LOG_WARN, "db", "%s", err.text);
     db_close_tick(d);
+    db_fold_tick(d);
     fork_tick(d);
     share_tick(d);
     db_follow_up_tick(d);

@@ -1,7 +1,7 @@
 /* db_checkpoint.c - what must be known beside the base to go on from it: chains, vectors, clock, hashes, and where the log goes on.
  * Why it is stored with the last slice of a flush: base and checkpoint then always agree, and recovery replays exactly what the base lacks.
- * Format, version 7, all numbers little-endian or LEB128: u8 version; u8 flags (1 has an identity, 2 what is derived from rows must be derived again, 4 restored), 32 bytes cluster, u8 slot; u64 clock; u64 log position; varint chains:
- *   u8 slot, u64 incarnation each; vector applied; with flag 16 the forks (db_fork_rows.c); for each chain: vector seen, u64 received, 32 bytes its hash, u64 head, u64 its stamp, 32 bytes its hash,
+ * Format, version 8, all numbers little-endian or LEB128: u8 version; u8 flags (1 has an identity, 2 what is derived from rows must be derived again, 4 restored), 32 bytes cluster, u8 slot; u64 clock; u64 log position; varint chains:
+ *   u8 slot, u64 incarnation each; vector applied; with flag 16 the forks (db_fork_rows.c); with flag 32 (from version 8 on) varint count, that many u16 chain, u32 its fold (db_folds.c); for each chain: vector seen, u64 received, 32 bytes its hash, u64 head, u64 its stamp, 32 bytes its hash,
  *   u64 last stamp; varint tables: u64 id, u64 lo, u64 hi, u64 hidden lo, u64 hidden hi, u64 hidden rows; u64 the stamp that history goes back to (not in
  *   version 1, which kept none); with flag 8 the trailer of db_purge.c stands at the very end; with flag 1 the index of the log below the position, see put_index (from version 3 on); with flag 4 u64 incarnation of the own chain.
  *   A vector: varint count, then u16 chain, u64 number, u64 stamp, u64 head.
@@ -115,6 +115,35 @@ static void put_index(struct buf *out, const db *d, log_pos at)
     buf_u64(out, out->len - start);
 }
 
+static void put_folds(struct buf *out, const struct chain_table *t)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < t->fold_cap; i++)
+        n += t->folds[i] > 0;
+    if (n == 0)
+        return;
+    buf_varint(out, n);
+    for (uint32_t i = 0; i < t->fold_cap; i++)
+        if (t->folds[i] > 0) {
+            buf_u16(out, (uint16_t)i);
+            buf_u32(out, t->folds[i]);
+        }
+}
+
+static quartet_status get_folds(db *d, struct bytes_in *in, struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    uint32_t n = bytes_count(in, 6);
+    for (uint32_t i = 0; i < n && rc == QUARTET_OK; i++) {
+        chain_no no = bytes_u16(in);
+        uint32_t fold = bytes_u32(in);
+        if (in->bad || no >= d->chains.count || fold == 0)
+            return err_set(err, QUARTET_CORRUPT, "damaged checkpoint: fold %u", i);
+        rc = chain_fold_set(&d->chains, no, fold, err);
+    }
+    return rc;
+}
+
 quartet_status db_checkpoint(void *ctx, apply_no through, struct buf *out, struct err *err)
 {
     db *d = ctx;
@@ -124,7 +153,7 @@ quartet_status db_checkpoint(void *ctx, apply_no through, struct buf *out, struc
     log_pos at = db_replay_from(d);
     buf_u8(out, CHECKPOINT_VERSION);
     buf_u8(out, (uint8_t)((d->has_identity ? CHECKPOINT_IDENTITY : 0) | (d->rebuild ? CHECKPOINT_REBUILD : 0) |
-                         (d->incarnation != 0 ? CHECKPOINT_RESTORED : 0) | (d->forks.count > 0 || d->chains.fork_count > 0 ? CHECKPOINT_FORKS : 0)));
+                         (d->incarnation != 0 ? CHECKPOINT_RESTORED : 0) | (d->forks.count > 0 || d->chains.fork_count > 0 ? CHECKPOINT_FORKS : 0) | (d->chains.fold_last > 0 ? CHECKPOINT_FOLDS : 0)));
     buf_put(out, d->identity.cluster.b, sizeof d->identity.cluster.b);
     buf_u8(out, d->identity.slot);
     buf_u64(out, d->clock.last);
@@ -137,6 +166,7 @@ quartet_status db_checkpoint(void *ctx, apply_no through, struct buf *out, struc
     put_vector(out, &d->applied);
     if (d->forks.count > 0 || d->chains.fork_count > 0)
         fork_checkpoint_put(d, out);
+    put_folds(out, &d->chains);
     for (uint32_t i = 0; i < d->chains.count; i++) {
         const struct chain_state *s = i < d->state_count && d->state[i] != NULL ? d->state[i] : &none;
         put_vector(out, &s->seen);
@@ -186,7 +216,7 @@ quartet_status db_checkpoint_renew(struct env *env, struct buf *blob, size_t ski
         return err_set(err, QUARTET_CORRUPT, "damaged checkpoint: its head, or another version's");
     uint64_t history_from;
     quartet_status rc = db_purge_renew(blob, skip, &history_from, err);
-    while (rc == QUARTET_OK && incarnation <= 1) {
+    while (rc == QUARTET_OK && (incarnation <= 1 || incarnation >= CHAIN_SUMS)) {
         rc = env->ops->random(env, &incarnation, sizeof incarnation, err);
         incarnation &= ~CHAIN_BRANCH_BIT;
     }
@@ -351,6 +381,8 @@ quartet_status db_checkpoint_read(db *d, struct slice blob, log_pos *from, struc
     rc = get_chains(d, &in, err);
     if (rc == QUARTET_OK && (flags & CHECKPOINT_FORKS) != 0)
         rc = fork_checkpoint_get(d, &in, err);
+    if (rc == QUARTET_OK && (flags & CHECKPOINT_FOLDS) != 0)
+        rc = get_folds(d, &in, err);
     rc = rc == QUARTET_OK ? get_states(d, &in, version, *from, err) : rc;
     if (d->has_identity && version < CHECKPOINT_VERSION_INDEX)
         *from = 0; /* peers may ask for any batch: the index of all that is kept is made from the whole log */

@@ -201,6 +201,8 @@ struct db {
     struct vv peer_has[SLOTS_MAX]; /* on their disks */
     struct closing *closings;      /* db_close.c; by no order */
     uint32_t closing_count;
+    chain_no fold_sum;     /* of the newest fold; valid where chains.fold_last is not 0 */
+    uint64_t fold_after_ns; /* db_folds.c looks again; of the thread that ticks */
     struct shares *shares; /* share.h; owned */
     bool sealed;          /* a snapshot takes its place at the next opening: nothing is taken any longer (db_snapshot.c) */
     bool fenced;          /* the cluster has left this directory behind: no more writes */
@@ -274,6 +276,9 @@ bool db_chain_ends(const db *d, chain_no chain, uint64_t *number); /* this node 
 bool db_chain_closed(const db *d, chain_no chain, uint64_t *number, struct chain_id *successor);
 void db_close_look(db *d); /* was this directory left behind? Asked again when it is told who the members are */
 void db_close_tick(db *d);
+/* db_folds.c; under commit_lock but for the tick */
+quartet_status db_folds_load(db *d, struct err *err); /* quartet_folds changed, or it was opened */
+void db_fold_tick(db *d);
 /* db_void.c; under commit_lock. Can all that came of the chain and is not applied never take effect? */
 bool chain_rest_is_void(db *d, chain_no chain);
 void chain_drop_void(db *d, chain_no chain, uint64_t number); /* it was closed there: what came beyond is as if it never had */
@@ -307,15 +312,17 @@ enum checkpoint_flags {
     CHECKPOINT_REBUILD = 2,
     CHECKPOINT_RESTORED = 4,
     CHECKPOINT_TRAILER = 8, /* db_purge.c's part stands behind all others */
-    CHECKPOINT_FORKS = 16
+    CHECKPOINT_FORKS = 16,
+    CHECKPOINT_FOLDS = 32
 };
-#define CHECKPOINT_VERSION 7u
+#define CHECKPOINT_VERSION 8u
 #define CHECKPOINT_AT 43u /* where the log position stands */
 #define CHECKPOINT_HEAD_BYTES 51u /* up to the chains */
 
 /* db_purge.c: what may go from the base for good */
 quartet_status db_purge_init(db *d, struct err *err);
 void db_purge_deinit(db *d);
+bool db_chain_stable(const db *d, chain_no chain, uint64_t number); /* under commit_lock: every member has it up to there, and all that they have is applied here */
 bool db_seen_by_all(const db *d, struct ver v); /* under commit_lock: every member had applied it, and all that they had is applied here */
 void db_purge_froze(db *d, apply_no at); /* under commit_lock: what is applied up to here will be in the base */
 bool db_purge_sweep(void *ctx, struct kv_sweep *out); /* kv_host.sweep and kv_host.swept; ctx is the database */

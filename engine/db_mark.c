@@ -107,13 +107,7 @@ static quartet_status copy_tables(db_mark *m, db *d, struct err *err)
 
 static quartet_status copy_chains(db_mark *m, const db *d, struct err *err)
 {
-    quartet_status rc = QUARTET_OK;
-    chain_no no;
-    for (uint32_t i = 0; i < d->chains.count && rc == QUARTET_OK; i++)
-        rc = chain_intern(&m->chains, d->chains.ids[i], &no, err);
-    for (uint32_t i = 0; i < d->chains.fork_count && rc == QUARTET_OK; i++)
-        rc = chain_fork_add(&m->chains, d->chains.forks[i], err);
-    return rc;
+    return chain_table_follow(&m->chains, &d->chains, err);
 }
 
 static int by_row(const void *a, const void *b)

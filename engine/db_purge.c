@@ -67,6 +67,16 @@ static bool is_stable(const db *d, const struct vv *v)
     return stable;
 }
 
+bool db_chain_stable(const db *d, chain_no chain, uint64_t number)
+{
+    bool stable = d->peers_known;
+    for (uint32_t i = 0; i < SLOTS_MAX && stable; i++) {
+        const struct db_report *r = &d->purge.reports[i];
+        stable = (d->peers & 1u << i) == 0 || (r->told && vv_number(&r->v, chain) >= number && vv_covers(&d->applied, &r->v) && !is_outdated(d, i, r));
+    }
+    return stable;
+}
+
 bool db_seen_by_all(const db *d, struct ver v)
 {
     bool seen = !d->has_identity || d->peers_known;

@@ -58,7 +58,7 @@ quartet_status db_own_since(db *d, log_pos at, chain_no chain, struct err *err)
 static quartet_status draw_incarnation(db *d, struct err *err)
 {
     quartet_status rc = QUARTET_OK;
-    while (rc == QUARTET_OK && d->run <= NEVER_CLUSTERED.incarnation) {
+    while (rc == QUARTET_OK && (d->run <= NEVER_CLUSTERED.incarnation || d->run >= CHAIN_SUMS)) {
         rc = d->env->ops->random(d->env, &d->run, sizeof d->run, err);
         d->run &= ~CHAIN_BRANCH_BIT;
     }
@@ -333,6 +333,8 @@ quartet_status db_recover(db *d, struct slice checkpoint, struct err *err)
         rc = db_history_load(d, err);
     if (rc == QUARTET_OK)
         rc = db_closings_load(d, err);
+    if (rc == QUARTET_OK)
+        rc = db_folds_load(d, err);
     if (rc == QUARTET_OK)
         db_trim_index(d, commit_log_start(d->log)); /* the checkpoint may be older than the last trimming */
     d->applied_end = commit_log_end(d->log);

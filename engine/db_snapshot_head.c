@@ -44,6 +44,10 @@ quartet_status checkpoint_look(struct slice blob, struct checkpoint_view *v, str
     checkpoint_skip_vector(&in);
     if ((v->flags & CHECKPOINT_FORKS) != 0)
         look_at_forks(&in);
+    if ((v->flags & CHECKPOINT_FOLDS) != 0) {
+        uint32_t folds = bytes_count(&in, 6);
+        (void)bytes_take(&in, (size_t)folds * 6);
+    }
     v->states_at = v->trailer_at - in.left;
     for (uint32_t i = 0; i < v->chains && !in.bad; i++) {
         checkpoint_skip_vector(&in);
@@ -86,7 +90,7 @@ quartet_status checkpoint_neutral(struct buf *blob, struct err *err)
         return rc;
     memmove(blob->data + v.body_end, blob->data + v.trailer_at, blob->len - v.trailer_at);
     blob->len -= v.trailer_at - v.body_end;
-    blob->data[1] = (uint8_t)((v.flags & (CHECKPOINT_TRAILER | CHECKPOINT_FORKS)) | CHECKPOINT_REBUILD);
+    blob->data[1] = (uint8_t)((v.flags & (CHECKPOINT_TRAILER | CHECKPOINT_FORKS | CHECKPOINT_FOLDS)) | CHECKPOINT_REBUILD);
     memset(blob->data + 2, 0, 33); /* cluster and slot */
     memset(blob->data + CHECKPOINT_AT, 0, 8);
     return blob->len <= SNAPSHOT_CHECKPOINT_BYTES_MAX ? QUARTET_OK : err_set(err, QUARTET_LIMIT, "a checkpoint of %zu bytes, limit %u", blob->len, SNAPSHOT_CHECKPOINT_BYTES_MAX);
@@ -113,7 +117,7 @@ quartet_status checkpoint_alone(struct env *env, struct slice neutral, struct bu
     uint64_t incarnation = 0;
     size_t start = out->len;
     quartet_status rc = put_body(neutral, &v, out, err);
-    while (rc == QUARTET_OK && incarnation <= 1) {
+    while (rc == QUARTET_OK && (incarnation <= 1 || incarnation >= CHAIN_SUMS)) {
         rc = env->ops->random(env, &incarnation, sizeof incarnation, err);
         incarnation &= ~CHAIN_BRANCH_BIT;
     }

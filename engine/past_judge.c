@@ -472,14 +472,9 @@ static quartet_status judge_references(past_judge *j)
 static quartet_status copy_chains(past_judge *j)
 {
     db *d = j->t->d;
-    quartet_status rc = QUARTET_OK;
-    chain_no no;
     if (!j->t->exclusive)
         pthread_mutex_lock(&d->commit_lock);
-    for (uint32_t i = 0; i < d->chains.count && rc == QUARTET_OK; i++)
-        rc = chain_intern(&j->chains, d->chains.ids[i], &no, j->err);
-    for (uint32_t i = 0; i < d->chains.fork_count && rc == QUARTET_OK; i++)
-        rc = chain_fork_add(&j->chains, d->chains.forks[i], j->err);
+    quartet_status rc = chain_table_follow(&j->chains, &d->chains, j->err);
     if (!j->t->exclusive)
         pthread_mutex_unlock(&d->commit_lock);
     return rc;

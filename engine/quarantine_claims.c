@@ -21,12 +21,9 @@ struct quarantine_claims {
 static quartet_status copy_chains(quarantine_claims *q, struct err *err)
 {
     db *d = q->t->d;
-    quartet_status rc = QUARTET_OK;
-    chain_no no;
     if (!q->t->exclusive)
         pthread_mutex_lock(&d->commit_lock);
-    for (uint32_t i = 0; i < d->chains.count && rc == QUARTET_OK; i++)
-        rc = chain_intern(&q->chains, d->chains.ids[i], &no, err);
+    quartet_status rc = chain_table_follow(&q->chains, &d->chains, err);
     if (!q->t->exclusive)
         pthread_mutex_unlock(&d->commit_lock);
     return rc;

@@ -118,11 +118,7 @@ static quartet_status past_start(table_scan *s, struct err *err)
     s->past.past = NULL;
     if (!s->t->exclusive)
         pthread_mutex_lock(&d->commit_lock);
-    chain_no no;
-    for (uint32_t i = s->chains.count; i < d->chains.count && rc == QUARTET_OK; i++)
-        rc = chain_intern(&s->chains, d->chains.ids[i], &no, err);
-    for (uint32_t i = s->chains.fork_count; i < d->chains.fork_count && rc == QUARTET_OK; i++)
-        rc = chain_fork_add(&s->chains, d->chains.forks[i], err);
+    rc = chain_table_follow(&s->chains, &d->chains, err);
     if (!s->t->exclusive)
         pthread_mutex_unlock(&d->commit_lock);
     s->past.chains = &s->chains;
