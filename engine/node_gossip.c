@@ -41,10 +41,16 @@ static enum gossip_verdict verdict_of(enum deliver_result result)
 static const uint8_t *signer_of(const struct node_gossip *g, struct slice batch, const struct batch_header *h, bool *former)
 {
     const struct member_node *now = member_find_slot(&g->doc, h->chain.slot);
-    for (uint32_t i = 0; i < g->doc.former_count; i++) {
+    bool fits = false, tried = false; /* only where there is a choice */
+    for (uint32_t i = 0; i < g->doc.former_count && !fits; i++) {
         const struct member_former *f = &g->doc.former[i];
         struct err ignored = ERR_INIT;
-        *former = f->slot == h->chain.slot && batch_verify_header(slice_of(batch.p, BATCH_SIGNED_BYTES), h, &g->doc.cluster, f->public_key, &ignored) == QUARTET_OK;
+        if (f->slot != h->chain.slot)
+            continue;
+        if (!tried && now != NULL)
+            fits = batch_verify_header(slice_of(batch.p, BATCH_SIGNED_BYTES), h, &g->doc.cluster, now->public_key, &ignored) == QUARTET_OK;
+        tried = true;
+        *former = !fits && batch_verify_header(slice_of(batch.p, BATCH_SIGNED_BYTES), h, &g->doc.cluster, f->public_key, &ignored) == QUARTET_OK;
         if (*former)
             return f->public_key;
     }

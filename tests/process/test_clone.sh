@@ -101,5 +101,26 @@ done
 until_ok 20 alike "${one[b0]}" "${one[b1]}" || fail "b: the nodes differ"
 answers "${one[b1]}" "SELECT count(*) FROM keyed WHERE who LIKE 'node %'" 2 || fail "b: rows are lost"
 answers "${one[b1]}" "SELECT count(*) FROM keyed WHERE who = 'frozen'" 0 || fail "b: something of a frozen slot is taken"
+
+# ---- the way back: the frozen node is evicted, and its slot given to a new one, with a key of its own ----
+give() { # NODE: the new membership
+    cp "$tmp/b/member.qm" "$tmp/b/$1/keys/member.qm.new" && mv "$tmp/b/$1/keys/member.qm.new" "$tmp/b/$1/keys/member.qm" && kill -HUP "${node[b$1]}"
+}
+well() { timeout 20 "$bin/quartetd" status "$(cat "$tmp/b/admin.url")" >"$tmp/status" 2>&1 && grep -q "^well: $1 of $1 " "$tmp/status"; }
+for k in 2 copy; do kill -KILL "${node[b$k]}" && wait "${node[b$k]}" 2>/dev/null; done
+"$bin/quartetd" member "$tmp/b" evict 2 >/dev/null || die "evict"
+give 1
+until_ok 40 well 2 || die "after the eviction of the frozen node: $(cat "$tmp/status")"
+mv "$tmp/b/2" "$tmp/b/frozen"
+"$bin/quartetd" member "$tmp/b" add-node "127.0.0.1:$(free_port)" "127.0.0.1:$(free_port)" >/dev/null || die "add-node"
+give 0
+start b 2
+until_ok 60 well 3 || die "a new node in the frozen slot: $(cat "$tmp/status")"
+url=$(cat "$tmp/b/admin.url")
+one[b2]=$(only "$url" "$(address "$url" 3)")
+until_ok 20 answers "${one[b2]}" "SELECT count(*) FROM keyed" 7 || fail "the new node has $(ask "${one[b2]}" "SELECT count(*) FROM keyed") rows"
+ask "${one[b2]}" "INSERT INTO keyed (who) VALUES ('thawed'); UPDATE count SET n = n + 1" >"$tmp/out" || fail "the new node takes no writes: $(cat "$tmp/out")"
+until_ok 20 answers "${one[b0]}" "SELECT count(*) FROM keyed WHERE who = 'thawed'" 1 || fail "the others take nothing from the new node"
+until_ok 20 alike "${one[b0]}" "${one[b1]}" "${one[b2]}" || fail "b: the nodes differ in the end"
 [ "$failed" = 0 ] && echo "clone: a copy beside the original took the slot over ($n rows of the original's, $has came to the others); one that had lost its last signatures was found out by all"
 exit "$failed"
