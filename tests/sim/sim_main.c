@@ -274,6 +274,7 @@ static const char *found_elsewhere(uint32_t plant)
     case PLANT_KEYS_UNASKED: return "tests/unit/engine/test_assign.c";
     case PLANT_KIND_UNASKED: return "tests/unit/engine/test_ddl.c";
     case PLANT_SWITCH_IGNORED: return "tests/unit/crdt/test_row_merge.c";
+    case PLANT_FOLD_FORGOTTEN: return "tests/unit/engine/test_fold.c";
     case PLANT_VOID_KEPT: return "tests/unit/engine/test_close.c";
     default: return NULL;
     }
