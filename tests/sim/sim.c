@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/node_alarm.h"
+#include "engine/db_snapshot.h"
 #include "engine/txn_internal.h"
 
 #define COMPARE_EACH_MS 320u /* much less than in production: runs last some seconds */
@@ -246,7 +247,7 @@ static void purge(struct sim *s, struct sim_node *n)
 {
     uint64_t at[3] = {s->o.seed, s->now_us, n->slot}, drawn = hash64(at, sizeof at, 3);
     struct err err = ERR_INIT;
-    if (!s->o.purge || n->d->fenced || drawn % 6 != 0)
+    if (!s->o.purge || n->d->fenced || db_is_sealed(n->d) || drawn % 6 != 0) /* sealed: it waits for a transaction to end, and for its opening with a snapshot */
         return;
     if (sim_sweep(n, drawn / 6 % 3 != 0, &err) != QUARTET_OK && !n->env.dead && !n->sick && n->env.disk_bytes == 0)
         sim_fail(s, "node %u: sweep: %s", (unsigned)n->slot, err.text);
