@@ -265,7 +265,7 @@ static void test_claims_of_added_keys(void)
     expect_error(c->d[0], "ALTER TABLE t ADD CHECK (a > 1)", QUARTET_CONSTRAINT, "cannot be added", -2);
     expect_error(c->d[0], "ALTER TABLE t ADD CONSTRAINT small UNIQUE (a, b)", QUARTET_ERROR, "already has a constraint", -2);
     expect_error(c->d[0], "ALTER TABLE t ADD UNIQUE (nothing)", QUARTET_ERROR, "names a column", -2);
-    expect_error(c->d[0], "ALTER TABLE t ADD CHECK (n >= 0)", QUARTET_ERROR, "declared with the column", -2);
+    expect_error(c->d[0], "ALTER TABLE t ADD CHECK (n >= 0)", QUARTET_ERROR, "a bound cannot be added to the COUNTER n", -2);
     expect_error(c->d[0], "ALTER TABLE t DROP CONSTRAINT nothing", QUARTET_ERROR, "no constraint", -2);
     run_sql(c->d[0], "ALTER TABLE t DROP CONSTRAINT IF EXISTS nothing");
     run_sql(c->d[0], "UPDATE t SET a = 2 WHERE id = 2");
