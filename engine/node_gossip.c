@@ -309,6 +309,12 @@ void node_gossip_deinit(struct node_gossip *g)
     memset(g->identity.secret_key, 0, sizeof g->identity.secret_key);
 }
 
+static uint64_t wall(void *ctx)
+{
+    const struct node_gossip *g = ctx;
+    return g->env->ops->wall_us(g->env);
+}
+
 static void peer_clock(void *ctx, uint8_t slot, int64_t skew_us, uint64_t error_us)
 {
     node_clock_heard(ctx, slot, skew_us, error_us);
@@ -324,6 +330,7 @@ void node_gossip_host(struct node_gossip *g, struct gossip_host *out)
                                 .peer_link = peer_link,
                                 .peer_status = peer_status,
                                 .peer_disk = peer_disk,
+                                .wall_us = wall,
                                 .peer_clock = peer_clock,
                                 .peer_fault = peer_fault,
                                 .too_old = too_old,

@@ -112,10 +112,9 @@ void gossip_lower(struct idvec *v, const struct idvec *was, const struct idvec *
 }
 
 /* Ask the host for its status; its disk vector becomes ours. */
-static quartet_status refresh_status(gossip *g, uint64_t now_us, struct err *err)
+static quartet_status refresh_status(gossip *g, struct err *err)
 {
     quartet_status rc = g->host.status(g->host.ctx, &g->status, err);
-    g->status_mine_at_us = now_us;
     if (rc == QUARTET_OK)
         gossip_lower(&g->known, &g->disk, &g->status.disk);
     if (rc == QUARTET_OK)
@@ -172,8 +171,7 @@ quartet_status gossip_ask(gossip *g, uint64_t number, uint64_t now_us, struct er
     return rc;
 }
 
-static quartet_status take_ask(gossip *g, struct gossip_peer_state *p, struct bytes_in *in,
-                               uint64_t now_us, struct err *err)
+static quartet_status take_ask(gossip *g, struct gossip_peer_state *p, struct bytes_in *in, struct err *err)
 {
     uint64_t question = wire_u64(in);
     if (in->bad)
@@ -181,7 +179,7 @@ static quartet_status take_ask(gossip *g, struct gossip_peer_state *p, struct by
     if (question > p->asked)
         p->asked = question;
     struct err ours = ERR_INIT;
-    if (refresh_status(g, now_us, &ours) != QUARTET_OK)
+    if (refresh_status(g, &ours) != QUARTET_OK)
         return QUARTET_OK; /* a host that cannot tell says nothing; that is no fault of the peer */
     return send_status(g, p, err);
 }
@@ -197,7 +195,7 @@ quartet_status gossip_connect(gossip *g, uint8_t slot, uint64_t now_us, struct e
     p->connected = true;
     p->ping_due_us = now_us;
     g->host.peer_link(g->host.ctx, slot, true);
-    quartet_status rc = refresh_status(g, now_us, err);
+    quartet_status rc = refresh_status(g, err);
     if (rc == QUARTET_OK)
         rc = send_status(g, p, err);
     if (rc == QUARTET_OK && g->question != 0)
@@ -304,19 +302,13 @@ static quartet_status send_ping(gossip *g, struct gossip_peer_state *p, uint64_t
     return gossip_send_scratch(g, p, true, err);
 }
 
-/* Our wall clock, as the host told it within the last second or so. */
-static uint64_t own_wall_us(const gossip *g, uint64_t now_us)
-{
-    return g->status.wall_us + (now_us - g->status_mine_at_us);
-}
-
-static quartet_status send_pong(gossip *g, struct gossip_peer_state *p, uint64_t sent_us, uint64_t now_us, struct err *err)
+static quartet_status send_pong(gossip *g, struct gossip_peer_state *p, uint64_t sent_us, struct err *err)
 {
     buf_clear(&g->scratch);
     wire_put_array(&g->scratch, 3);
     wire_put_u64(&g->scratch, GM_PONG);
     wire_put_u64(&g->scratch, sent_us);
-    wire_put_u64(&g->scratch, own_wall_us(g, now_us));
+    wire_put_u64(&g->scratch, g->host.wall_us(g->host.ctx));
     return gossip_send_scratch(g, p, true, err);
 }
 
@@ -326,7 +318,7 @@ static void take_clock(gossip *g, uint8_t slot, uint64_t wall_us, uint64_t rtt_u
 {
     struct gossip_peer_state *p = &g->peers[slot];
     uint64_t error = rtt_us / 2 + 1;
-    int64_t skew = (int64_t)(wall_us - own_wall_us(g, now_us)) + (int64_t)(rtt_us / 2);
+    int64_t skew = (int64_t)(wall_us - g->host.wall_us(g->host.ctx)) + (int64_t)(rtt_us / 2);
     uint64_t apart = (uint64_t)(skew > p->skew_us ? skew - p->skew_us : p->skew_us - skew);
     bool newer = p->skew_at_us == 0 || now_us - p->skew_at_us > GOSSIP_SKEW_AGE_US || apart > error + p->skew_error_us; /* a clock was set */
     if (newer || error <= p->skew_error_us) {
@@ -393,7 +385,7 @@ static quartet_status dispatch(gossip *g, uint8_t slot, struct slice message, ui
     case GM_STATUS:
         return take_status(g, slot, &in, now_us, err);
     case GM_ASK:
-        return take_ask(g, p, &in, now_us, err);
+        return take_ask(g, p, &in, err);
     case GM_BATCH:
     case GM_PULLED:
         number = wire_u64(&in);
@@ -420,7 +412,7 @@ static quartet_status dispatch(gossip *g, uint8_t slot, struct slice message, ui
         number = wire_u64(&in);
         if (in.bad)
             return err_set(err, QUARTET_CORRUPT, "a malformed ping");
-        return send_pong(g, p, number, now_us, err);
+        return send_pong(g, p, number, err);
     case GM_PONG: {
         number = wire_u64(&in);
         uint64_t wall = wire_u64(&in);
@@ -537,7 +529,7 @@ quartet_status gossip_tick(gossip *g, uint64_t now_us, struct err *err)
         /* Jitter keeps four nodes from speaking at the same moment for ever. */
         g->status_due_us = now_us + GOSSIP_STATUS_INTERVAL_US -
                            prng_below(&g->prng, GOSSIP_STATUS_INTERVAL_US / 10);
-        rc = refresh_status(g, now_us, err);
+        rc = refresh_status(g, err);
     }
     for (uint8_t slot = 0; slot < SLOTS_MAX && rc == QUARTET_OK; slot++)
         rc = tick_peer(g, slot, status_due, now_us, err);

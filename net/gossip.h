@@ -91,6 +91,7 @@ struct gossip_host {
     quartet_status (*status)(void *ctx, struct gossip_status *out, struct err *err);
     /* Fill (replace) *disk only. Called often: at every gossip_disk_moved. */
     quartet_status (*disk)(void *ctx, struct idvec *disk, struct err *err);
+    uint64_t (*wall_us)(void *ctx); /* the wall clock, now */
     /* News of peers. `status->disk` grows monotonically within a connection. peer_disk: what it has
      * synced (commit_acks, trimming). */
     void (*peer_link)(void *ctx, uint8_t slot, bool connected);

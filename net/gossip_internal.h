@@ -92,7 +92,6 @@ struct gossip {
     struct idvec disk;           /* the host's, as last asked */
     struct idvec known;          /* disk, and what the host accepted since */
     struct gossip_status status; /* ours, reused */
-    uint64_t status_mine_at_us;  /* when it was asked: places its wall clock */
     struct buf scratch, served, replies;
     struct gossip_stashed stash[GOSSIP_STASH_BATCHES_MAX];
     uint32_t stash_count;

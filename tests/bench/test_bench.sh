@@ -19,7 +19,7 @@ got=$(sqlite3 :memory: "SELECT json_extract(value, '$.name') FROM json_each(read
     WHERE json_type(value, '$.quartet') IN ('integer', 'real') AND json_extract(value, '$.quartet') > 0
       AND json_extract(value, '$.unit') <> ''
       AND (json_type(value, '$.ratio') IN ('integer', 'real') AND json_extract(value, '$.peer') > 0
-           OR (json_extract(value, '$.name') LIKE 'visible%' OR json_extract(value, '$.name') = 'recovery') AND json_type(value, '$.ratio') = 'null' AND json_type(value, '$.peer') = 'null')" | tr '\n' ' ')
+           OR (json_extract(value, '$.name') LIKE 'visible%' OR json_extract(value, '$.name') LIKE 'meta%' OR json_extract(value, '$.name') = 'recovery') AND json_type(value, '$.ratio') = 'null' AND json_type(value, '$.peer') = 'null')" | tr '\n' ' ')
 [ "${got% }" = "$names" ] || fail "names with figures: expected [$names], got [$got]"
 [ -z "$(find "$tmp" -mindepth 1 -name 'quartet-bench-*')" ] || fail "its temporary directory is still there"
 TMPDIR=$tmp timeout 60 "$bench" --json --rows 1000 --runs 1 growth growth_sqlite 2>/dev/null | grep -c '"ratio": [0-9]' | grep -qx 2 || fail "growth gives no figures"

@@ -63,6 +63,11 @@ static void peer_disk(void *ctx, uint8_t slot, const struct idvec *v)
     for (uint32_t i = 1; i < v->count; i++)
         QASSERT(chain_id_cmp(v->e[i - 1].chain, v->e[i].chain) < 0);
 }
+static uint64_t wall(void *ctx)
+{
+    (void)ctx;
+    return 1800000000000000u;
+}
 static void peer_clock(void *ctx, uint8_t slot, int64_t skew_us, uint64_t error_us)
 {
     (void)ctx;
@@ -91,6 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                             .peer_link = peer_link,
                                             .peer_status = peer_status,
                                             .peer_disk = peer_disk,
+                                            .wall_us = wall,
                                             .peer_clock = peer_clock,
                                             .peer_fault = peer_fault,
                                             .too_old = too_old};

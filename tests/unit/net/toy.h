@@ -215,13 +215,17 @@ static inline quartet_status toy_disk(void *ctx, struct idvec *disk, struct err 
     (void)pthread_mutex_unlock(&s->mutex);
     return rc;
 }
+static inline uint64_t toy_host_wall(void *ctx)
+{
+    const struct toy_store *s = ctx;
+    return (s->env != NULL ? toy_wall(&s->env->env) : env_wall_ms(env_posix()) * 1000u) + (uint64_t)s->wall_offset_us;
+}
 static inline quartet_status toy_status(void *ctx, struct gossip_status *out, struct err *err)
 {
-    struct toy_store *s = ctx;
     quartet_status rc = toy_disk(ctx, &out->disk, err);
     if (rc == QUARTET_OK)
         rc = idvec_copy(&out->applied, &out->disk, err);
-    out->wall_us = (s->env != NULL ? toy_wall(&s->env->env) : env_wall_ms(env_posix()) * 1000u) + (uint64_t)s->wall_offset_us;
+    out->wall_us = toy_host_wall(ctx);
     out->state = GOSSIP_STATE_READY;
     out->hash_bytes = 4;
     memcpy(out->hash, "hash", 4);
@@ -290,6 +294,7 @@ static inline void toy_store_init(struct toy_store *s, const struct toy_cluster 
                                    .peer_link = toy_link,
                                    .peer_status = toy_peer_status,
                                    .peer_disk = toy_peer_disk,
+                                   .wall_us = toy_host_wall,
                                    .peer_clock = toy_peer_clock,
                                    .peer_fault = toy_fault,
                                    .too_old = toy_too_old};
