@@ -78,8 +78,7 @@ quartet_status commit_log_open(struct env *env, const char *dir, bool in_memory,
     return QUARTET_OK;
 }
 
-/* A failed write or sync: nobody who waits or comes is told that anything else was made safe. Lock held. */
-static quartet_status fail(struct commit_log *log, struct err *err)
+quartet_status log_fail(struct commit_log *log, struct err *err)
 {
     err_prefix(err, "the log is broken, open the database again");
     err->code = QUARTET_IO;
@@ -100,7 +99,7 @@ static quartet_status hand_over(struct commit_log *log, bool store, struct err *
     if (store && log->fill.len <= LOG_STORE_BYTES) {
         rc = log_stream_store(log, log->fill_start, log->fill.data, log->fill.len, err);
         if (rc != QUARTET_OK)
-            return fail(log, err);
+            return log_fail(log, err);
         buf_clear(&log->fill);
         log->fill_start = end;
         atomic_store(&log->written, end);
@@ -118,7 +117,7 @@ static quartet_status hand_over(struct commit_log *log, bool store, struct err *
     pthread_mutex_lock(&log->lock);
     log->writing = false;
     if (rc != QUARTET_OK)
-        return fail(log, err);
+        return log_fail(log, err);
     buf_clear(&log->out);
     atomic_store(&log->written, end);
     pthread_cond_broadcast(&log->change);
@@ -298,7 +297,7 @@ static quartet_status lead(struct commit_log *log, struct err *err)
     pthread_mutex_lock(&log->lock);
     log->syncing = false;
     if (rc != QUARTET_OK)
-        return synced ? fail(log, err) : rc;
+        return synced ? log_fail(log, err) : rc;
     atomic_store(&log->synced, to);
     atomic_store(&log->round, me);
     expect(log, began);

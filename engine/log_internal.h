@@ -88,6 +88,8 @@ uint64_t log_checksum(const struct commit_log *log, uint64_t stream, uint32_t le
 /* log_segment.c */
 quartet_status log_segments_open(struct commit_log *log, struct err *err); /* finds what is there */
 void log_segments_close(struct commit_log *log);
+/* A failed write or sync: nobody who waits or comes is told that anything else was made safe. The result: QUARTET_IO. Lock held. */
+quartet_status log_fail(struct commit_log *log, struct err *err);
 /* Unless there is room up to `upto`: one step more of it, zeros in the last segment or another segment. Takes the locks. QUARTET_FULL may be
  * tried again. */
 quartet_status log_prepare(struct commit_log *log, uint64_t upto, struct err *err);

@@ -219,10 +219,15 @@ static quartet_status fill_zeros(struct commit_log *log, struct segment *s, stru
     quartet_status rc = QUARTET_OK;
     for (uint64_t at = s->prepared; at < upto && rc == QUARTET_OK; at += PAGE_BYTES)
         rc = log->env->ops->pwrite(s->file, zeros, PAGE_BYTES, at, err);
-    if (rc == QUARTET_OK)
-        rc = log->env->ops->sync(s->file, err);
     if (rc != QUARTET_OK)
         return rc;
+    rc = log->env->ops->sync(s->file, err);
+    if (rc != QUARTET_OK) { /* records in this file went with it, maybe: the system tells of a failure once, and holds what was lost for clean */
+        pthread_mutex_lock(&log->lock);
+        rc = log_fail(log, err);
+        pthread_mutex_unlock(&log->lock);
+        return rc;
+    }
     pthread_mutex_lock(&log->lock);
     s->prepared = upto;
     set_prepared(log);

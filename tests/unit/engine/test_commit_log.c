@@ -352,6 +352,33 @@ static void test_commit_log_failed_writes_and_syncs_break_it(void)
     }
 }
 
+/* The sync of zeros ahead is one of the file that holds the newest records: where it fails they may be gone, and a later sync would say nothing of it. */
+static void test_commit_log_failed_sync_of_zeros_breaks_it(void)
+{
+    struct fault_env f;
+    struct err err = ERR_INIT;
+    struct book *b = book_new();
+    commit_log *log = NULL;
+    fault_env_init(&f, 77);
+    CU_ASSERT_EQUAL_FATAL(reopen(&f, b, &log, &err), QUARTET_OK);
+    quartet_status rc = book_append(b, log, 10, 1, &err);
+    CU_ASSERT_EQUAL_FATAL(rc, QUARTET_OK);
+    f.fail_sync_at = 1;
+    for (uint32_t i = 0; rc == QUARTET_OK && i < 200; i++) { /* no other sync is asked for */
+        rc = book_append(b, log, 60000, b->count, &err);
+        if (rc == QUARTET_OK)
+            rc = commit_log_sync(log, b->w[b->count - 1].end, LOG_SYNC_NORMAL, &err);
+    }
+    CU_ASSERT_EQUAL(rc, QUARTET_IO);
+    CU_ASSERT_EQUAL(f.fail_sync_at, 0);
+    err_clear(&err);
+    CU_ASSERT_EQUAL(book_append(b, log, 40, b->count, &err), QUARTET_IO);
+    CU_ASSERT(strstr(err.text, "the log is broken") != NULL);
+    commit_log_close(log);
+    fault_env_deinit(&f);
+    book_free(b);
+}
+
 static void test_commit_log_full_disk_refuses_and_recovers(void)
 {
     struct fault_env f;
@@ -755,6 +782,7 @@ const struct unit_test unit_tests[] = {
     {"tells_damage_below_a_mark", test_commit_log_tells_damage_below_a_mark},
     {"read_tells_damage", test_commit_log_read_tells_damage},
     {"failed_writes_and_syncs_break_it", test_commit_log_failed_writes_and_syncs_break_it},
+    {"failed_sync_of_zeros_breaks_it", test_commit_log_failed_sync_of_zeros_breaks_it},
     {"full_disk_refuses_and_recovers", test_commit_log_full_disk_refuses_and_recovers},
     {"trim_recycles_segments", test_commit_log_trim_recycles_segments},
     {"missing_segment_is_damage", test_commit_log_missing_segment_is_damage},

@@ -141,8 +141,8 @@ static void test_exec_spill_group_by(void)
     static const char *const groups[] = {
         "SELECT * FROM (SELECT id, count(*), sum(a), min(b), max(c) FROM t GROUP BY id) ORDER BY 1",
         "SELECT * FROM (SELECT b, c, count(DISTINCT a), sum(c) FILTER (WHERE id % 2 = 0), avg(a) FROM t GROUP BY b, c) ORDER BY 1, 2",
-        "SELECT * FROM (SELECT CASE WHEN id % 3 = 0 THEN NULL WHEN id % 3 = 1 THEN id ELSE id || 'x' END AS k, group_concat(b, ',' ORDER BY c DESC), e FROM t "
-        "GROUP BY k, e) ORDER BY 1, 3 LIMIT 12000",
+        ("SELECT * FROM (SELECT CASE WHEN id % 3 = 0 THEN NULL WHEN id % 3 = 1 THEN id ELSE id || 'x' END AS k, group_concat(b, ',' ORDER BY c DESC), e FROM t "
+         "GROUP BY k, e) ORDER BY 1, 3 LIMIT 12000"),
         "SELECT count(*), sum(n) FROM (SELECT b || id % 9000 AS k, count(*) AS n, min(e), a FROM t GROUP BY b || id % 9000)",
     };
     struct disk k;
