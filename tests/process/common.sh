@@ -72,3 +72,15 @@ only() { # URL ADDRESS: the URL of the one node there
 address() { # URL N: the N-th address in it, from 1
     sed -n 's/.*@\([^/]*\).*/\1/p' <<<"$1" | cut -d, -f"$2"
 }
+
+# ---- of a cluster in $tmp/c, made by `quartetd init` ----
+declare -A node # process by slot, or by directory where that has another name
+start() { # SLOT [DIRECTORY]
+    "$bin/quartetd" --dir "$tmp/c/${2:-$1}" --die-with-parent >>"$tmp/${2:-$1}.log" 2>&1 &
+    node[${2:-$1}]=$!
+    started+=("$!")
+}
+give() { # SLOT: the new membership to one running node
+    cp "$tmp/c/member.qm" "$tmp/c/$1/keys/member.qm.new" && mv "$tmp/c/$1/keys/member.qm.new" "$tmp/c/$1/keys/member.qm" && kill -HUP "${node[$1]}"
+}
+member() { "$bin/quartetd" member "$tmp/c" "$@" >"$tmp/member" 2>&1 || die "member $*: $(cat "$tmp/member")"; }

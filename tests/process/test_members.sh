@@ -3,19 +3,9 @@
 set -uo pipefail
 bin=$1
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-declare -A node
 
-start() { # SLOT
-    "$bin/quartetd" --dir "$tmp/c/$1" --die-with-parent >>"$tmp/$1.log" 2>&1 &
-    node[$1]=$!
-    started+=("$!")
-}
 at() { only "$(cat "$tmp/c/admin.url")" "$1"; } # ADDRESS: the URL of that node alone
 well() { timeout 20 "$bin/quartetd" status "$(cat "$tmp/c/admin.url")" >"$tmp/status" 2>&1 && grep -q "^well: $1 of $1 " "$tmp/status"; }
-give() { # SLOT: the new membership to one running node
-    cp "$tmp/c/member.qm" "$tmp/c/$1/keys/member.qm.new" && mv "$tmp/c/$1/keys/member.qm.new" "$tmp/c/$1/keys/member.qm" && kill -HUP "${node[$1]}"
-}
-member() { "$bin/quartetd" member "$tmp/c" "$@" >"$tmp/member" 2>&1 || die "member $*: $(cat "$tmp/member")"; }
 
 "$bin/quartetd" init --dir "$tmp/c" --nodes 2 --port "$(free_port 2)" --http-port "$(free_port 2)" >/dev/null || die "init"
 start 0

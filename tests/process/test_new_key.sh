@@ -4,18 +4,9 @@
 set -uo pipefail
 bin=$1
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-declare -A node
 
-start() { # SLOT [DIRECTORY]
-    "$bin/quartetd" --dir "$tmp/c/${2:-$1}" --die-with-parent >>"$tmp/${2:-$1}.log" 2>&1 &
-    node[${2:-$1}]=$!
-    started+=("$!")
-}
 at() { only "$url" "$(address "$url" $(($1 + 1)))"; } # SLOT: the URL of that node alone
 well() { timeout 20 "$bin/quartetd" status "$url" >"$tmp/status" 2>&1 && grep -q "^well: $1 of $1 " "$tmp/status"; }
-give() { # SLOT: the new membership to one running node
-    cp "$tmp/c/member.qm" "$tmp/c/$1/keys/member.qm.new" && mv "$tmp/c/$1/keys/member.qm.new" "$tmp/c/$1/keys/member.qm" && kill -HUP "${node[$1]}"
-}
 logged() { grep -q "$2" "$tmp/$1.log"; } # NAME WHAT
 
 "$bin/quartetd" init --dir "$tmp/c" --nodes 3 --port "$(free_port 3)" --http-port "$(free_port 3)" >/dev/null || die "init"

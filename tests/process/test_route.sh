@@ -3,13 +3,7 @@
 set -uo pipefail
 bin=$1
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-declare -A node
 
-start() { # SLOT
-    "$bin/quartetd" --dir "$tmp/c/$1" --die-with-parent >>"$tmp/$1.log" 2>&1 &
-    node[$1]=$!
-    started+=("$!")
-}
 well() { timeout 20 "$bin/quartetd" status "$url" >"$tmp/status" 2>&1; }
 slot() { ask "$through" "SHOW CLUSTER" | sed -n 's/^\([0-9]\)|.*(this node).*/\1/p'; }
 "$bin/quartetd" init --dir "$tmp/c" --nodes 3 --port "$(free_port 3)" --http-port "$(free_port 3)" >/dev/null || die "init"

@@ -3,18 +3,8 @@
 set -uo pipefail
 bin=$1
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-declare -A node
 
-start() { # SLOT
-    "$bin/quartetd" --dir "$tmp/c/$1" --die-with-parent >>"$tmp/$1.log" 2>&1 &
-    node[$1]=$!
-    started+=("$!")
-}
 well() { timeout 20 "$bin/quartetd" status "$url" >"$tmp/status" 2>&1; }
-give() { # SLOT: the new membership to one running node
-    cp "$tmp/c/member.qm" "$tmp/c/$1/keys/member.qm.new" && mv "$tmp/c/$1/keys/member.qm.new" "$tmp/c/$1/keys/member.qm" && kill -HUP "${node[$1]}"
-}
-member() { "$bin/quartetd" member "$tmp/c" "$@" >"$tmp/member" 2>&1 || die "member $*: $(cat "$tmp/member")"; }
 serves() { [ "$(ask "$1" "SHOW CLUSTER" | sed -n 's/^\([0-9]\)|.*(this node).*/\1/p')" = "$2" ]; } # URL SLOT
 known() { # SLOT WHAT: all nodes show it so
     local k
