@@ -67,11 +67,11 @@ static quartet_status tables(struct rows *r)
     const struct table_def *t;
     const struct view_def *v;
     for (uint32_t i = 0; rc == QUARTET_OK && (t = next_table(r, &i)) != NULL;) {
-        struct value c[] = {text("def"), text("main"), text(t->name), text("BASE TABLE")};
+        struct value c[] = {text("def"), text("main"), text(t->name), text("BASE TABLE"), text(catalog_table_comment(r->b->catalog, t))};
         rc = add(r, c);
     }
     for (uint32_t i = 0; rc == QUARTET_OK && (v = next_view(r, &i)) != NULL;) {
-        struct value c[] = {text("def"), text("main"), text(v->name), text("VIEW")};
+        struct value c[] = {text("def"), text("main"), text(v->name), text("VIEW"), text(catalog_comment(r->b->catalog, v->id))};
         rc = add(r, c);
     }
     return rc;
@@ -122,7 +122,8 @@ static quartet_status table_columns(struct rows *r, const struct table_def *t)
                             text(column_key(t, i)),
                             text(d->nocase ? "NOCASE" : "BINARY"),
                             text(kind_column_merges(d)),
-                            d->derived ? value_text(by_default.data, by_default.len) : VALUE_NULL_INIT};
+                            d->derived ? value_text(by_default.data, by_default.len) : VALUE_NULL_INIT,
+                            text(catalog_column_comment(r->b->catalog, t, i))};
         rc = by_default.failed ? err_nomem(r->err) : add(r, c);
         buf_deinit(&by_default);
     }
@@ -145,7 +146,7 @@ static quartet_status view_columns(struct rows *r, const struct view_def *v)
         struct value null = VALUE_NULL_INIT;
         struct value c[] = {text("def"), text("main"), text(v->name), text(i < v->ast->columns.count ? v->ast->columns.item[i].text : q->names[i]),
                             value_int(i + 1), null, text("YES"), text(s->is_boolean ? "BOOLEAN" : s->type == 0 ? "ANY" : types_name(s->type)),
-                            null, null, null, text(s->declared != NULL ? s->declared : ""), text(""), text((s->flags & EXPR_NOCASE_VALUE) != 0 ? "NOCASE" : "BINARY"), null, null};
+                            null, null, null, text(s->declared != NULL ? s->declared : ""), text(""), text((s->flags & EXPR_NOCASE_VALUE) != 0 ? "NOCASE" : "BINARY"), null, null, null};
         rc = add(r, c);
     }
     return rc;
@@ -253,7 +254,7 @@ static quartet_status statistics(struct rows *r)
     for (uint32_t i = 0; rc == QUARTET_OK && (t = next_table(r, &i)) != NULL;) {
         for (uint32_t k = 0; k < t->key_count && rc == QUARTET_OK && !t->hidden_key; k++) {
             struct value c[] = {text("def"), text("main"), text(t->name), value_int(0), text("PRIMARY"), value_int(k + 1),
-                                text(t->columns[t->key_columns[k]].name), text(t->keys[k].desc ? "D" : "A"), text(NULL), text(NULL)};
+                                text(t->columns[t->key_columns[k]].name), text(t->keys[k].desc ? "D" : "A"), text(NULL), text(NULL), text(NULL)};
             rc = add(r, c);
         }
         for (uint32_t k = 0; k < t->index_count; k++)
@@ -262,7 +263,8 @@ static quartet_status statistics(struct rows *r)
                 bool expression = ix->columns[n] >= t->visible_count;
                 struct value c[] = {text("def"), text("main"), text(t->name), value_int(!ix->unique), text(ix->name), value_int(n + 1),
                                     text(expression ? NULL : t->columns[ix->columns[n]].name), text(ix->keys[n].desc ? "D" : "A"),
-                                    text(expression ? t->columns[ix->columns[n]].name : NULL), text(ix->where != INDEX_WHOLE ? t->columns[ix->where].name : NULL)};
+                                    text(expression ? t->columns[ix->columns[n]].name : NULL), text(ix->where != INDEX_WHOLE ? t->columns[ix->where].name : NULL),
+                                    text(catalog_comment(r->b->catalog, ix->id))};
                 rc = add(r, c);
             }
     }
@@ -278,7 +280,7 @@ static quartet_status triggers(struct rows *r)
         for (uint32_t k = 0; k < t->trigger_count && rc == QUARTET_OK; k++) {
             const struct trigger_def *g = &t->triggers[k];
             struct value c[] = {text("def"), text("main"), text(g->name), text(events[g->ast->event]), text(t->name), text(times[g->ast->time]),
-                                text("ROW"), text(g->sql)};
+                                text("ROW"), text(g->sql), text(catalog_comment(r->b->catalog, g->id))};
             rc = add(r, c);
         }
     return rc;
@@ -290,10 +292,11 @@ static const struct {
     const char *columns[CELLS_MAX]; /* those whose names begin with # are INTEGER */
 } all[] = {
     {"schemata", schemata, {"catalog_name", "schema_name"}},
-    {"tables", tables, {"table_catalog", "table_schema", "table_name", "table_type"}},
+    {"tables", tables, {"table_catalog", "table_schema", "table_name", "table_type", "table_comment"}},
     {"columns", columns,
      {"table_catalog", "table_schema", "table_name", "column_name", "#ordinal_position", "column_default", "is_nullable", "data_type",
-      "#character_maximum_length", "#numeric_precision", "#numeric_scale", "column_type", "column_key", "collation_name", "merges_by", "generation_expression"}},
+      "#character_maximum_length", "#numeric_precision", "#numeric_scale", "column_type", "column_key", "collation_name", "merges_by", "generation_expression",
+      "column_comment"}},
     {"views", views, {"table_catalog", "table_schema", "table_name", "view_definition", "is_updatable"}},
     {"table_constraints", table_constraints,
      {"constraint_catalog", "constraint_schema", "constraint_name", "table_schema", "table_name", "constraint_type"}},
@@ -303,10 +306,11 @@ static const struct {
     {"referential_constraints", referential_constraints,
      {"constraint_catalog", "constraint_schema", "constraint_name", "match_option", "update_rule", "delete_rule", "table_name", "referenced_table_name"}},
     {"statistics", statistics,
-     {"table_catalog", "table_schema", "table_name", "#non_unique", "index_name", "#seq_in_index", "column_name", "collation", "expression", "filter_condition"}},
+     {"table_catalog", "table_schema", "table_name", "#non_unique", "index_name", "#seq_in_index", "column_name", "collation", "expression", "filter_condition",
+      "index_comment"}},
     {"triggers", triggers,
      {"trigger_catalog", "trigger_schema", "trigger_name", "event_manipulation", "event_object_table", "action_timing", "action_orientation",
-      "action_statement"}},
+      "action_statement", "trigger_comment"}},
 };
 
 static quartet_status shape(struct rows *r, const char *const *names)

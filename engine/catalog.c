@@ -98,6 +98,8 @@ quartet_status catalog_new(uint64_t version, const struct catalog_parts *parts, 
     qsort(c->by_name, c->name_count, sizeof *c->by_name, by_name_cmp);
     qsort(c->views, c->view_count, sizeof *c->views, by_view_name_cmp);
     quartet_status rc = c->has_foreign_keys ? catalog_link(c, err) : QUARTET_OK;
+    if (rc == QUARTET_OK)
+        rc = catalog_take_comments(c, parts, err);
     if (rc != QUARTET_OK) {
         catalog_free(c);
         return rc;

@@ -32,6 +32,7 @@ struct column_def {
     bool is_boolean;        /* BOOLEAN: an INTEGER that is 0 or 1 */
     bool not_null;
     bool nocase;            /* COLLATE NOCASE */
+    const char *comment;    /* COMMENT 'text' of the definition itself; catalog_column_comment() tells what it is now; or NULL */
     bool derived;           /* computed from the others (derived.h): in no key and no record, and never written */
     uint8_t kind;           /* enum row_kind */
     bool over_lww;          /* ALTER TABLE made it so: a register above the plain one, which merges on and gives the base value */
@@ -101,6 +102,7 @@ struct table_def {
     const char *first_name;   /* as it was created: what foreign keys of other tables may still say */
     tree_id id;
     const char *sql;          /* canonical CREATE TABLE */
+    const char *comment;      /* as a column's */
     uint32_t column_count, visible_count;
     const struct column_def *columns; /* those from visible_count on were dropped: nameless, they keep their place in records; behind them stand the expressions of indexes */
     uint32_t derived_count;
@@ -175,6 +177,12 @@ const struct trigger_def *catalog_trigger(const struct catalog *c, const char *n
 bool catalog_has_foreign_keys(const struct catalog *c); /* any, of any table */
 const struct view_def *catalog_view(const struct catalog *c, const char *name); /* case-insensitive; NULL: none */
 const struct view_def *catalog_view_at(const struct catalog *c, uint32_t i);     /* by name order; NULL past the end */
+/* catalog_comment.c. What COMMENT ON said of an object (its id) or of one of a table's columns (a position), else what the definition says; NULL: there is none. */
+const char *catalog_comment(const struct catalog *c, tree_id object);
+const char *catalog_table_comment(const struct catalog *c, const struct table_def *t);
+const char *catalog_column_comment(const struct catalog *c, const struct table_def *t, uint32_t at);
+/* CREATE TABLE with all comments in it; in the arena. */
+quartet_status catalog_commented(const struct catalog *c, const struct table_def *t, struct arena *a, const char **out, struct err *err);
 uint64_t catalog_version(const struct catalog *c); /* differs after every change: a cached plan is valid for one version */
 struct catalog *catalog_ref(struct catalog *c);
 void catalog_unref(struct catalog *c);

@@ -119,6 +119,14 @@ struct table_parent {
     tree_id parent;
     const char *name; /* now; NULL: it is not there */
 };
+/* COMMENT ON, in quartet_columns too: a register of the object whose id stands as table_id. Its definition is the text; empty: there is none. */
+#define CATALOG_COMMENT 10u           /* upper 32 bits of the id; the lower: the column's id, or */
+#define CATALOG_COMMENT_OF_OBJECT UINT32_MAX
+struct catalog_comment {
+    tree_id object;
+    uint32_t column; /* its id, or CATALOG_COMMENT_OF_OBJECT */
+    const char *text;
+};
 struct table_kind {
     uint32_t id;
     uint8_t kind;
@@ -197,10 +205,12 @@ struct catalog {
     bool claims_kinds; /* of some table */
     struct view_box **views;          /* owned references, by name */
     uint32_t view_count;
+    struct catalog_comment *comments; /* by object and column; in the arena */
+    uint32_t comment_count;
     struct fk_link *links;            /* by child, then in the order of its definition */
     const struct fk_link **links_in;  /* by parent, then by its key (the primary one first) */
     uint32_t link_count;
-    struct arena arena;               /* of links */
+    struct arena arena;               /* of links and comments */
 };
 /* catalog_link.c */
 quartet_status catalog_link(struct catalog *c, struct err *err); /* once tables stand in it */
@@ -210,7 +220,11 @@ struct catalog_parts {
     uint32_t count;
     struct view_box **views;
     uint32_t view_count;
+    const struct catalog_comment *comments; /* copied; in any order */
+    uint32_t comment_count;
 };
+/* catalog_comment.c */
+quartet_status catalog_take_comments(struct catalog *c, const struct catalog_parts *parts, struct err *err);
 quartet_status catalog_new(uint64_t version, const struct catalog_parts *parts, struct catalog **out, struct err *err);
 
 /* Read the system tables in a snapshot. `over` (may be NULL) is laid over it; its rows are a transaction's pending ones (`pending`: no births, newest) or merged

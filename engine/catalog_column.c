@@ -91,6 +91,7 @@ static quartet_status build_column(struct build *b, uint32_t at, uint32_t id, co
         return build_nomem(b);
     c->not_null = def->not_null == 1;
     c->default_expr = def->default_value;
+    c->comment = def->comment.text;
     c->derived = def->generated != NULL;
     if (c->derived && (def->default_value != NULL || def->column_kind != AST_COLUMN_LWW || def->autoincrement || def->identity.text != NULL))
         return err_set_at(b->err, QUARTET_ERROR, def->name.offset, "column %s is generated: it can have no DEFAULT and no kind, since nothing is ever written to it", c->name);

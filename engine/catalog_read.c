@@ -62,6 +62,8 @@ struct reading {
     uint32_t option_count, option_cap;
     struct parent_row *parents;
     uint32_t parent_count, parent_cap;
+    struct catalog_comment *comments;
+    uint32_t comment_count, comment_cap;
     struct order_row *orders;
     uint32_t order_count, order_cap;
     struct table_box **boxes;
@@ -220,13 +222,15 @@ static void reading_end(struct reading *r)
     mem_free(r->kinds);
     mem_free(r->options);
     mem_free(r->parents);
+    mem_free(r->comments);
     mem_free(r->orders);
     arena_free_all(&r->arena);
 }
 
 static quartet_status reading_finish(struct reading *r, uint64_t version, struct catalog **out)
 {
-    struct catalog_parts parts = {.boxes = r->boxes, .count = r->box_count, .views = r->views, .view_count = r->view_count};
+    struct catalog_parts parts = {.boxes = r->boxes, .count = r->box_count, .views = r->views, .view_count = r->view_count,
+                                   .comments = r->comments, .comment_count = r->comment_count};
     r->box_count = r->view_count = 0; /* the references move */
     return catalog_new(version, &parts, out, r->err);
 }
@@ -369,8 +373,21 @@ static quartet_status take_option(struct reading *r, const struct value *v)
     return QUARTET_OK;
 }
 
+static quartet_status take_comment(struct reading *r, const struct value *v)
+{
+    const char *text = text_of(r, &v[COL_SQL]);
+    struct catalog_comment *grown = grow(r->comments, r->comment_count, &r->comment_cap, sizeof *grown);
+    if (text == NULL || grown == NULL)
+        return err_nomem(r->err);
+    r->comments = grown;
+    r->comments[r->comment_count++] = (struct catalog_comment){.object = (tree_id)v[COL_TABLE_ID].i, .column = (uint32_t)v[COL_ID].i, .text = text};
+    return QUARTET_OK;
+}
+
 static quartet_status take_column(struct reading *r, const struct value *v, struct ver birth)
 {
+    if (v[COL_ID].i >> 32 == CATALOG_COMMENT)
+        return take_comment(r, v);
     if (v[COL_ID].i == catalog_kind_row(0, CATALOG_OPTION_UPDATES))
         return take_option(r, v);
     if (v[COL_ID].i >> 32 == CATALOG_PARENT)

@@ -470,6 +470,9 @@ static quartet_status build_table(struct build *b)
     if (total > ROW_COLUMNS_MAX)
         return err_set(b->err, QUARTET_LIMIT, "table %s has %u columns, limit %u", b->src->name, total, ROW_COLUMNS_MAX);
     t->first_name = b->ast->name.name.text;
+    for (uint32_t i = 0; i < b->ast->options.count; i++)
+        if (name_cmp(b->ast->options.item[i].name.text, "COMMENT") == 0)
+            t->comment = b->ast->options.item[i].value;
     rc = build_columns(b, base);
     if (rc != QUARTET_OK)
         return rc;

@@ -312,7 +312,7 @@ static quartet_status run_session(conn_stmt *s, struct err *err)
 
 static bool is_ddl(const struct ast_stmt *tree)
 {
-    return tree->kind >= AST_STMT_CREATE_TABLE && tree->kind <= AST_STMT_ALTER_TABLE;
+    return (tree->kind >= AST_STMT_CREATE_TABLE && tree->kind <= AST_STMT_ALTER_TABLE) || tree->kind == AST_STMT_COMMENT;
 }
 
 static quartet_status start_stmt(conn_stmt *s, struct err *err)

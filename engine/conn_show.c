@@ -7,6 +7,7 @@
 #include "kind.h"
 #include "parser/parse.h"
 #include "share.h"
+#include "types.h"
 
 /* A table under construction in the caller's arena. */
 struct builder {
@@ -97,24 +98,25 @@ static struct value merges_by(struct arena *a, const struct column_def *c)
 
 static quartet_status show_columns(const struct catalog *catalog, const char *name, struct arena *a, struct conn_table *out, struct err *err)
 {
-    static const char *const columns[] = {"cid", "name", "type", "notnull", "dflt_value", "pk", "merges_by"};
+    static const char *const columns[] = {"cid", "name", "type", "notnull", "dflt_value", "pk", "merges_by", "comment"};
     struct builder b;
     const struct table_def *t;
     quartet_status rc = find_table(catalog, name, &t, err);
-    begin_table(&b, a, out, columns, 7);
+    begin_table(&b, a, out, columns, 8);
     for (uint32_t i = 0; rc == QUARTET_OK && i < t->visible_count; i++) {
         const struct column_def *c = &t->columns[i];
         struct buf text = {0};
         if (c->default_expr != NULL)
             ast_print_expr(c->default_expr, &text);
         buf_u8(&text, 0);
-        struct value row[7] = {value_int(i),
+        struct value row[8] = {value_int(i),
                                text_of(a, c->name),
                                text_of(a, c->declared != NULL ? c->declared : ""),
                                value_int(c->not_null),
                                c->default_expr != NULL && !text.failed ? text_of(a, (const char *)text.data) : VALUE_NULL_INIT,
                                value_int(c->key_at + 1),
-                               merges_by(a, c)};
+                               merges_by(a, c),
+                               text_of(a, catalog_column_comment(catalog, t, i))};
         rc = add_row(&b, row, err);
         buf_deinit(&text);
     }
@@ -134,16 +136,17 @@ quartet_status conn_show_columns(conn *c, const char *table, struct arena *a, st
 
 static quartet_status show_indexes(const struct catalog *catalog, const char *name, struct arena *a, struct conn_table *out, struct err *err)
 {
-    static const char *const columns[] = {"table", "name", "unique", "seq", "column", "order", "implied"};
+    static const char *const columns[] = {"table", "name", "unique", "seq", "column", "order", "implied", "comment"};
     struct builder b;
     const struct table_def *t;
     quartet_status rc = find_table(catalog, name, &t, err);
-    begin_table(&b, a, out, columns, 7);
+    begin_table(&b, a, out, columns, 8);
     for (uint32_t i = 0; rc == QUARTET_OK && i < t->index_count; i++)
         for (uint32_t k = 0; rc == QUARTET_OK && k < t->indexes[i].column_count; k++) {
             const struct index_def *ix = &t->indexes[i];
-            struct value row[7] = {text_of(a, t->name), text_of(a, ix->name), value_int(ix->unique), value_int(k),
-                                   text_of(a, t->columns[ix->columns[k]].name), text_of(a, ix->keys[k].desc ? "DESC" : "ASC"), value_int(ix->implied)};
+            struct value row[8] = {text_of(a, t->name), text_of(a, ix->name), value_int(ix->unique), value_int(k),
+                                   text_of(a, t->columns[ix->columns[k]].name), text_of(a, ix->keys[k].desc ? "DESC" : "ASC"), value_int(ix->implied),
+                                   text_of(a, catalog_comment(catalog, ix->id))};
             rc = add_row(&b, row, err);
         }
     return rc;
@@ -158,8 +161,10 @@ static quartet_status show_create(const struct catalog *catalog, const char *nam
     begin_table(&b, a, out, columns, 2);
     if (rc != QUARTET_OK)
         return rc;
-    struct value row[2] = {text_of(a, t->name), text_of(a, t->sql)};
-    return add_row(&b, row, err);
+    const char *sql;
+    rc = catalog_commented(catalog, t, a, &sql, err);
+    struct value row[2] = {text_of(a, t->name), rc == QUARTET_OK ? text_of(a, sql) : VALUE_NULL_INIT};
+    return rc == QUARTET_OK ? add_row(&b, row, err) : rc;
 }
 
 /* What CREATE INDEX would make it as it is now: its columns may have been renamed since. */
@@ -187,7 +192,40 @@ static struct value index_text(struct arena *a, const struct table_def *t, const
     return v;
 }
 
-/* Everything that users made, as it is now: tables by name, each before its indexes and triggers; then views. */
+/* A row of SHOW SCHEMA for a comment, if there is one; `now` is what it is, `declared` what the definition, which stands before, says. */
+static quartet_status add_comment(struct builder *b, const char *what, const char *table, const char *name, const char *column, const char *now, const char *declared, struct err *err)
+{
+    struct buf text = {0};
+    if (now == declared || (now != NULL && declared != NULL && strcmp(now, declared) == 0))
+        return QUARTET_OK;
+    buf_printf(&text, "COMMENT ON %s ", what);
+    ast_print_name(name, &text);
+    if (column != NULL) {
+        buf_str(&text, ".");
+        ast_print_name(column, &text);
+    }
+    buf_str(&text, " IS ");
+    struct value v = now != NULL ? value_text(now, strlen(now)) : VALUE_NULL_INIT;
+    value_to_literal(&v, &text);
+    buf_u8(&text, 0);
+    struct value sql = text.failed ? VALUE_NULL_INIT : text_of(b->a, (const char *)text.data);
+    buf_deinit(&text);
+    return add_row(b, (struct value[]){text_of(b->a, "comment"), text_of(b->a, column != NULL ? column : name), text_of(b->a, table), sql}, err);
+}
+
+static quartet_status add_comments(struct builder *b, const struct catalog *catalog, const struct table_def *t, struct err *err)
+{
+    quartet_status rc = add_comment(b, "TABLE", t->name, t->name, NULL, catalog_table_comment(catalog, t), t->comment, err);
+    for (uint32_t i = 0; i < t->visible_count && rc == QUARTET_OK; i++)
+        rc = add_comment(b, "COLUMN", t->name, t->name, t->columns[i].name, catalog_column_comment(catalog, t, i), t->columns[i].comment, err);
+    for (uint32_t i = 0; i < t->index_count && rc == QUARTET_OK; i++)
+        rc = add_comment(b, "INDEX", t->name, t->indexes[i].name, NULL, catalog_comment(catalog, t->indexes[i].id), NULL, err);
+    for (uint32_t i = 0; i < t->trigger_count && rc == QUARTET_OK; i++)
+        rc = add_comment(b, "TRIGGER", t->name, t->triggers[i].name, NULL, catalog_comment(catalog, t->triggers[i].id), NULL, err);
+    return rc;
+}
+
+/* Everything that users made, as it is now: tables by name, each before its indexes, triggers and their comments; then views. */
 static quartet_status show_schema(const struct catalog *catalog, struct arena *a, struct conn_table *out, struct err *err)
 {
     static const char *const columns[] = {"kind", "name", "table", "sql"};
@@ -205,10 +243,15 @@ static quartet_status show_schema(const struct catalog *catalog, struct arena *a
                 rc = add_row(&b, (struct value[]){text_of(a, "index"), text_of(a, t->indexes[k].name), text_of(a, t->name), index_text(a, t, &t->indexes[k])}, err);
         for (uint32_t k = 0; k < t->trigger_count && rc == QUARTET_OK; k++)
             rc = add_row(&b, (struct value[]){text_of(a, "trigger"), text_of(a, t->triggers[k].name), text_of(a, t->name), text_of(a, t->triggers[k].sql)}, err);
+        if (rc == QUARTET_OK)
+            rc = add_comments(&b, catalog, t, err);
     }
     for (uint32_t i = 0; rc == QUARTET_OK && (v = catalog_view_at(catalog, i)) != NULL; i++)
-        if (!v->is_system)
+        if (!v->is_system) {
             rc = add_row(&b, (struct value[]){text_of(a, "view"), text_of(a, v->name), text_of(a, v->name), text_of(a, v->sql)}, err);
+            if (rc == QUARTET_OK)
+                rc = add_comment(&b, "VIEW", v->name, v->name, NULL, catalog_comment(catalog, v->id), NULL, err);
+        }
     for (uint32_t i = 0; rc == QUARTET_OK && i < out->row_count; i++)
         if (out->values[4 * i + 3].type == VALUE_NULL)
             rc = err_nomem(err); /* a text that is missing would be taken for an object without one */

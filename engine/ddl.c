@@ -214,6 +214,9 @@ static quartet_status create_view(struct ddl *x, const struct ast_stmt *stmt)
         rc = ddl_check_unused(x, &c.name, c.if_not_exists, &done);
     if (rc != QUARTET_OK || done)
         return rc;
+    const char *comment = old != NULL ? catalog_comment(x->t->catalog, old->id) : NULL;
+    if (comment != NULL && (comment = arena_strndup(x->a, comment, strlen(comment))) == NULL)
+        return arena_fail(x->a, x->err);
     c.if_not_exists = c.or_replace = false;
     c.name.schema.text = NULL;
     bare.u.create_view = &c;
@@ -223,6 +226,8 @@ static quartet_status create_view(struct ddl *x, const struct ast_stmt *stmt)
     rc = ddl_fresh_id(x, "view", c.name.name.text, sql, &id);
     if (rc == QUARTET_OK)
         rc = ddl_put_object(x, id, "view", c.name.name.text, 0, sql);
+    if (rc == QUARTET_OK && comment != NULL) /* OR REPLACE: what it is for stays */
+        rc = ddl_put_comment(x, id, CATALOG_COMMENT_OF_OBJECT, comment);
     if (rc == QUARTET_OK)
         rc = txn_catalog_refresh(x->t, x->err);
     if (rc == QUARTET_OK)
@@ -498,6 +503,7 @@ quartet_status ddl_run(txn *t, const struct ast_stmt *stmt, struct arena *a, con
     case AST_STMT_CREATE_TRIGGER: return create_trigger(&x, stmt);
     case AST_STMT_DROP: return drop(&x, stmt->u.drop);
     case AST_STMT_ALTER_TABLE: return ddl_alter(&x, stmt->u.alter);
+    case AST_STMT_COMMENT: return ddl_comment(&x, stmt->u.comment);
     default: return ddl_unsupported(&x, ast_stmt_kind_name((enum ast_stmt_kind)stmt->kind));
     }
 }

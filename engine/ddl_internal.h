@@ -30,6 +30,9 @@ quartet_status ddl_by_id(struct ddl *x, const struct table_def *t, const char *s
 quartet_status ddl_check_key_column(struct ddl *x, const struct table_def *t, const char *name, uint32_t offset); /* it merges by itself, or is about to: QUARTET_ERROR */
 /* A row that says something of a column's kind, unless it is there (catalog_build.h). */
 quartet_status ddl_put_kind(struct ddl *x, const struct table_def *t, uint32_t column_id, uint32_t upper, const char *name);
+/* ddl_comment.c. The second: column is its id, or CATALOG_COMMENT_OF_OBJECT. */
+quartet_status ddl_comment(struct ddl *x, const struct ast_comment *c);
+quartet_status ddl_put_comment(struct ddl *x, tree_id object, uint32_t column, const char *text);
 quartet_status ddl_alter(struct ddl *x, const struct ast_alter *alter);
 /* Writes down who each FOREIGN KEY references, where that is not told or is not there any longer (catalog_build.h). */
 quartet_status ddl_tell_parents(struct ddl *x);

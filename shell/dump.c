@@ -278,6 +278,8 @@ static void dump_all(struct dump *d)
         put_all(d, "trigger");
     if (!d->failed)
         fputs("COMMIT;\n", stdout);
+    if (!d->failed)
+        put_all(d, "comment"); /* last, since SQLite has none: it then has loaded all else */
 }
 
 int dump_run(int count, char **args)

@@ -31,7 +31,9 @@ static quartet_status change_columns(struct sim *s, struct sim_node *n, const ch
 static quartet_status change_tables(struct sim *s, struct sim_node *n, struct err *err)
 {
     const char *x = PICK(s, tables), *y = PICK(s, tables);
-    switch (prng_below(&s->prng, 6)) {
+    switch (prng_below(&s->prng, 8)) {
+    case 6: return sim_sqlf(n, NULL, err, "COMMENT ON TABLE %s IS 'of node %u, %llu'", x, n->slot, (ull)prng_below(&s->prng, 100));
+    case 7: return sim_sqlf(n, NULL, err, "COMMENT ON COLUMN sch.%s IS 'of node %u, %llu'", PICK(s, columns), n->slot, (ull)prng_below(&s->prng, 100));
     case 0: return sim_sqlf(n, NULL, err, "DROP TABLE %s", x);
     case 1: return sim_sqlf(n, NULL, err, "ALTER TABLE %s RENAME TO %s", x, y);
     case 2: return sim_sqlf(n, NULL, err, "CREATE TABLE %s (id INTEGER PRIMARY KEY, a INTEGER, b INTEGER DEFAULT 5)", x);

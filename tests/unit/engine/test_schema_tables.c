@@ -31,8 +31,47 @@ static void test_schema_tables(void)
     help_close(d);
 }
 
+static void test_schema_tables_comments(void)
+{
+    db *d = help_memory();
+    run_sql(d, "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT COMMENT 'declared') COMMENT 'a table'");
+    run_sql(d, "CREATE INDEX i ON p(name)");
+    run_sql(d, "CREATE VIEW v AS SELECT name FROM p");
+    run_sql(d, "CREATE TRIGGER g AFTER INSERT ON p BEGIN SELECT 1; END");
+    expect_rows(d, "SELECT table_name, table_comment FROM information_schema.tables", "p|a table\nv|NULL\n");
+    expect_rows(d, "SELECT column_name, column_comment FROM information_schema.columns WHERE table_name = 'p'", "id|NULL\nname|declared\n");
+    run_sql(d, "COMMENT ON TABLE main.p IS 'it''s one'");
+    run_sql(d, "COMMENT ON COLUMN p.id IS 'which'");
+    run_sql(d, "COMMENT ON COLUMN p.name IS NULL");
+    run_sql(d, "COMMENT ON INDEX i IS 'by name'");
+    run_sql(d, "COMMENT ON VIEW v IS 'names'");
+    run_sql(d, "COMMENT ON TRIGGER g IS 'nothing'");
+    expect_rows(d, "SELECT table_name, table_comment FROM information_schema.tables", "p|it's one\nv|names\n");
+    expect_rows(d, "SELECT column_name, column_comment FROM information_schema.columns WHERE table_name = 'p'", "id|which\nname|NULL\n");
+    expect_rows(d, "SELECT index_comment FROM information_schema.statistics WHERE index_name = 'i'", "by name\n");
+    expect_rows(d, "SELECT trigger_comment FROM information_schema.triggers", "nothing\n");
+    run_sql(d, "CREATE OR REPLACE VIEW v AS SELECT name, id FROM p"); /* it keeps its comment */
+    run_sql(d, "ALTER TABLE p RENAME TO q");
+    run_sql(d, "ALTER TABLE q RENAME COLUMN id TO key");
+    expect_rows(d, "SELECT table_name, table_comment FROM information_schema.tables", "q|it's one\nv|names\n");
+    expect_rows(d, "SELECT column_comment FROM information_schema.columns WHERE column_name = 'key'", "which\n");
+    run_sql(d, "COMMENT ON TABLE q IS ''");
+    expect_rows(d, "SELECT table_comment FROM information_schema.tables WHERE table_name = 'q'", "NULL\n");
+    run_sql(d, "DROP VIEW v");
+    run_sql(d, "CREATE VIEW v AS SELECT name, key FROM q"); /* another one */
+    expect_rows(d, "SELECT table_comment FROM information_schema.tables WHERE table_name = 'v'", "NULL\n");
+    expect_error(d, "COMMENT ON TABLE v IS 'x'", QUARTET_ERROR, "use COMMENT ON VIEW", 17);
+    expect_error(d, "COMMENT ON VIEW q IS 'x'", QUARTET_ERROR, "use COMMENT ON TABLE", 16);
+    expect_error(d, "COMMENT ON COLUMN q.no IS 'x'", QUARTET_ERROR, "no such column: no", 20);
+    expect_error(d, "COMMENT ON COLUMN v.name IS 'x'", QUARTET_ERROR, "only columns of tables", 18);
+    expect_error(d, "COMMENT ON INDEX no IS 'x'", QUARTET_ERROR, "no such index: no", 17);
+    expect_error(d, "COMMENT ON TABLE quartet_objects IS 'x'", QUARTET_READONLY, "read-only", 17);
+    help_close(d);
+}
+
 const char *const unit_suite = "schema_tables";
 const struct unit_test unit_tests[] = {
     {"information_schema", test_schema_tables},
+    {"comments", test_schema_tables_comments},
     {NULL, NULL},
 };
