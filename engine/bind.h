@@ -304,6 +304,9 @@ quartet_status bind_table_source(struct bind *b, struct scope *s, const struct t
 quartet_status bind_join(struct bind *b, struct bsource *l, struct bsource *r, uint8_t join,
                          struct bsource **out, struct err *err);
 void bind_in_view(const struct view_def *v, struct err *err); /* say in the error which view */
+/* A view as a source, and what its rows are to statements that write it: a table that is nowhere, whose columns take any value. f: its name and alias. */
+quartet_status bind_view_rows(struct bind *b, struct scope *s, const struct view_def *v, const struct ast_from *f, struct table_def **rows, struct bsource **src,
+                              struct err *err);
 const struct table_def *bind_find_table(struct bind *b, const struct ast_qname *name,
                                         struct err *err);
 

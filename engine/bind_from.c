@@ -435,6 +435,26 @@ static quartet_status bind_view(struct bind *b, struct scope *s, const struct vi
     return f->column_aliases.count > 0 ? bind_name_columns(b, s, from, f, err) : QUARTET_OK;
 }
 
+quartet_status bind_view_rows(struct bind *b, struct scope *s, const struct view_def *v, const struct ast_from *f, struct table_def **rows, struct bsource **src,
+                              struct err *err)
+{
+    uint32_t from = s->count;
+    quartet_status rc = bind_view(b, s, v, f, false, src, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    uint32_t n = s->count - from;
+    struct table_def *t = arena_zalloc(b->a, 1, sizeof *t);
+    struct column_def *columns = arena_zalloc(b->a, n + 1u, sizeof *columns);
+    if (t == NULL || columns == NULL)
+        return arena_fail(b->a, err);
+    for (uint32_t i = 0; i < n; i++)
+        columns[i] = (struct column_def){.name = s->cols[from + i].name, .first_name = s->cols[from + i].name, .declared = "", .id = i, .key_at = -1, .record_at = -1};
+    *t = (struct table_def){.name = v->name, .first_name = v->name, .id = v->id, .sql = v->sql, .column_count = n, .visible_count = n, .columns = columns, .hidden_key = true,
+                            .trigger_count = v->trigger_count, .triggers = v->triggers};
+    *rows = t;
+    return QUARTET_OK;
+}
+
 /* AS OF at the table, or at the view that it stands in. */
 static quartet_status bind_as_of(struct bind *b, struct scope *s, const struct ast_from *f,
                                  struct bsource *src, struct err *err)

@@ -271,18 +271,28 @@ static quartet_status statistics(struct rows *r)
     return rc;
 }
 
-static quartet_status triggers(struct rows *r)
+static quartet_status triggers_of(struct rows *r, const char *table, const struct trigger_def *list, uint32_t n)
 {
     static const char *const times[] = {"BEFORE", "BEFORE", "AFTER", "INSTEAD OF"}, *const events[] = {"INSERT", "UPDATE", "DELETE"};
     quartet_status rc = QUARTET_OK;
+    for (uint32_t k = 0; k < n && rc == QUARTET_OK; k++) {
+        const struct trigger_def *g = &list[k];
+        struct value c[] = {text("def"), text("main"), text(g->name), text(events[g->ast->event]), text(table), text(times[g->ast->time]),
+                            text("ROW"), text(g->sql), text(catalog_comment(r->b->catalog, g->id))};
+        rc = add(r, c);
+    }
+    return rc;
+}
+
+static quartet_status triggers(struct rows *r)
+{
+    quartet_status rc = QUARTET_OK;
     const struct table_def *t;
+    const struct view_def *v;
     for (uint32_t i = 0; rc == QUARTET_OK && (t = next_table(r, &i)) != NULL;)
-        for (uint32_t k = 0; k < t->trigger_count && rc == QUARTET_OK; k++) {
-            const struct trigger_def *g = &t->triggers[k];
-            struct value c[] = {text("def"), text("main"), text(g->name), text(events[g->ast->event]), text(t->name), text(times[g->ast->time]),
-                                text("ROW"), text(g->sql), text(catalog_comment(r->b->catalog, g->id))};
-            rc = add(r, c);
-        }
+        rc = triggers_of(r, t->name, t->triggers, t->trigger_count);
+    for (uint32_t i = 0; rc == QUARTET_OK && (v = next_view(r, &i)) != NULL;)
+        rc = triggers_of(r, v->name, v->triggers, v->trigger_count);
     return rc;
 }
 

@@ -163,15 +163,22 @@ const struct index_def *catalog_index(const struct catalog *c, const char *name,
     return NULL;
 }
 
-const struct trigger_def *catalog_trigger(const struct catalog *c, const char *name, const struct table_def **table)
+static const struct trigger_def *named_trigger(const struct trigger_def *list, uint32_t n, const char *name)
 {
-    for (uint32_t i = 0; i < c->name_count; i++)
-        for (uint32_t k = 0; k < c->by_name[i]->trigger_count; k++)
-            if (name_cmp(c->by_name[i]->triggers[k].name, name) == 0) {
-                *table = c->by_name[i];
-                return &c->by_name[i]->triggers[k];
-            }
+    for (uint32_t i = 0; i < n; i++)
+        if (name_cmp(list[i].name, name) == 0)
+            return &list[i];
     return NULL;
+}
+
+const struct trigger_def *catalog_trigger(const struct catalog *c, const char *name)
+{
+    const struct trigger_def *found = NULL;
+    for (uint32_t i = 0; i < c->name_count && found == NULL; i++)
+        found = named_trigger(c->by_name[i]->triggers, c->by_name[i]->trigger_count, name);
+    for (uint32_t i = 0; i < c->view_count && found == NULL; i++)
+        found = named_trigger(c->views[i]->def.triggers, c->views[i]->def.trigger_count, name);
+    return found;
 }
 
 const struct table_def *catalog_table_at(const struct catalog *c, uint32_t i)

@@ -141,6 +141,8 @@ struct view_def {
     const char *sql;                    /* canonical CREATE VIEW */
     bool is_system;                     /* quartet_...: every catalog has it */
     const struct ast_create_view *ast;  /* read-only: statements of all connections bind it; NULL: a newer version's, not readable here */
+    uint32_t trigger_count;
+    const struct trigger_def *triggers; /* INSTEAD OF, in the order in which they were created */
 };
 
 /* A foreign key and the tables on both its sides, as one catalog has them. One whose parent, or whose key of the parent, is not there is no link: it hides no
@@ -173,7 +175,7 @@ const struct table_def *catalog_table(const struct catalog *c, const char *name)
 const struct table_def *catalog_table_by_id(const struct catalog *c, tree_id id); /* dropped ones included */
 const struct index_def *catalog_index(const struct catalog *c, const char *name, const struct table_def **table);
 const struct table_def *catalog_table_at(const struct catalog *c, uint32_t i);    /* by name order; NULL past the end; no dropped ones */
-const struct trigger_def *catalog_trigger(const struct catalog *c, const char *name, const struct table_def **table);
+const struct trigger_def *catalog_trigger(const struct catalog *c, const char *name);
 bool catalog_has_foreign_keys(const struct catalog *c); /* any, of any table */
 const struct view_def *catalog_view(const struct catalog *c, const char *name); /* case-insensitive; NULL: none */
 const struct view_def *catalog_view_at(const struct catalog *c, uint32_t i);     /* by name order; NULL past the end */

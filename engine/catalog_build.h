@@ -180,6 +180,8 @@ quartet_status catalog_rename_constraint(struct ast_constraint *c, const char *(
 quartet_status catalog_rename_index(struct ast_create_index *c, const char *(*name)(void *arg, const char *name), void *arg, struct arena *a, struct err *err);
 /* Stored definitions of what came after CREATE TABLE call columns "#" and their id. No column can be named so. */
 bool catalog_column_id(const char *name, uint32_t *id);
+/* Parsed, into the arena. One whose text this version cannot read (a newer member's) is left out: it runs where it can be read, at its origin. QUARTET_NOMEM. */
+quartet_status catalog_triggers(const struct table_trigger *from, uint32_t count, struct arena *a, const struct trigger_def **out, uint32_t *out_count, struct err *err);
 quartet_status table_box_new(const struct table_source *source, struct table_box **out, struct err *err);
 uint64_t table_source_hash(const struct table_source *source); /* what box->inputs would be */
 void table_box_unref(struct table_box *b);
@@ -190,8 +192,16 @@ struct view_box {
     struct arena arena;
     struct view_def def;
 };
+struct view_source {
+    tree_id id;
+    const char *name;
+    const char *sql; /* CREATE VIEW */
+    struct table_trigger *triggers; /* by birth */
+    uint32_t trigger_count;
+};
 /* Parse a stored CREATE VIEW; def.ast is NULL where this version cannot read it. QUARTET_NOMEM. */
-quartet_status view_box_new(tree_id id, const char *name, const char *sql, struct view_box **out, struct err *err);
+quartet_status view_box_new(const struct view_source *source, struct view_box **out, struct err *err);
+bool view_is_made_of(const struct view_def *v, const struct view_source *source);
 void view_box_unref(struct view_box *b); /* NULL is allowed */
 
 struct catalog {

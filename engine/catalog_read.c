@@ -153,7 +153,7 @@ static const char *namespace_of(const struct object *o)
     return strcmp(o->kind, "view") == 0 ? "table" : o->kind;
 }
 
-static quartet_status view_add(struct reading *r, const struct object *o)
+static quartet_status view_add(struct reading *r, const struct view_source *s)
 {
     const struct catalog *old = r->src == NULL ? NULL : r->src->old;
     if (r->view_count == r->view_cap) {
@@ -164,8 +164,8 @@ static quartet_status view_add(struct reading *r, const struct object *o)
         r->views = grown;
         r->view_cap = cap;
     }
-    const struct view_def *had = old == NULL ? NULL : catalog_view(old, o->name);
-    if (had != NULL && had->id == o->id && strcmp(had->name, o->name) == 0 && strcmp(had->sql, o->sql) == 0) {
+    const struct view_def *had = old == NULL ? NULL : catalog_view(old, s->name);
+    if (had != NULL && view_is_made_of(had, s)) {
         struct view_box *b = NULL;
         for (uint32_t i = 0; b == NULL; i++)
             b = &old->views[i]->def == had ? old->views[i] : NULL;
@@ -173,23 +173,23 @@ static quartet_status view_add(struct reading *r, const struct object *o)
         r->views[r->view_count++] = b;
         return QUARTET_OK;
     }
-    quartet_status rc = view_box_new(o->id, o->name, o->sql, &r->views[r->view_count], r->err);
+    quartet_status rc = view_box_new(s, &r->views[r->view_count], r->err);
     if (rc == QUARTET_OK)
         r->view_count++;
     return rc;
 }
 
 /* What people read of system tables. */
-static const struct object system_views[] = {
-    {.id = SYS_VIEW_CONFLICTS, .kind = "view", .name = "quartet_conflicts",
+static const struct view_source system_views[] = {
+    {.id = SYS_VIEW_CONFLICTS, .name = "quartet_conflicts",
      .sql = "CREATE VIEW quartet_conflicts AS SELECT c.id AS id, c.at AS at, c.table_name AS table_name, c.row_key AS row_key, c.column_name AS column_name, "
             "c.rule AS rule, c.winning_value AS winning_value, c.losing_value AS losing_value, c.winning_node AS winning_node, c.losing_node AS losing_node, "
             "c.winning_stamp AS winning_stamp, c.losing_stamp AS losing_stamp, r.id IS NOT NULL AS resolved FROM quartet_conflict_log AS c "
             "LEFT JOIN quartet_resolved AS r ON r.losing_stamp = c.losing_stamp AND r.id = c.id"},
-    {.id = SYS_VIEW_HOT_CELLS, .kind = "view", .name = "quartet_hot_cells",
+    {.id = SYS_VIEW_HOT_CELLS, .name = "quartet_hot_cells",
      .sql = "CREATE VIEW quartet_hot_cells AS SELECT table_name AS table_name, row_key AS row_key, column_name AS column_name, count(*) AS conflicts, "
             "min(at) AS first_at, max(at) AS last_at FROM quartet_conflict_log GROUP BY table_id, key, column_id"},
-    {.id = SYS_VIEW_QUARANTINE, .kind = "view", .name = "quartet_quarantine",
+    {.id = SYS_VIEW_QUARANTINE, .name = "quartet_quarantine",
      .sql = "CREATE VIEW quartet_quarantine AS SELECT table_name AS table_name, key AS key, reason AS reason, constraint_name AS constraint_name, "
             "detail AS detail, \"row\" AS \"row\" FROM quartet_quarantined()"},
 };
@@ -697,6 +697,13 @@ static quartet_status constraints_of(struct reading *r, tree_id table, struct ta
     return QUARTET_OK;
 }
 
+static quartet_status view_of(struct reading *r, const struct object *o)
+{
+    struct view_source s = {.id = o->id, .name = o->name, .sql = o->sql};
+    quartet_status rc = triggers_of(r, o->id, &s.triggers, &s.trigger_count);
+    return rc == QUARTET_OK ? view_add(r, &s) : rc;
+}
+
 static bool lives_too(const struct reading *r, const struct object *grave)
 {
     for (uint32_t i = 0; i < r->object_count; i++)
@@ -719,7 +726,7 @@ quartet_status catalog_read(const struct catalog_source *src, uint64_t version, 
     for (uint32_t i = 0; i < r.object_count && rc == QUARTET_OK; i++) {
         const struct object *o = &r.objects[i];
         if (strcmp(o->kind, "view") == 0 && !o->dropped)
-            rc = view_add(&r, o);
+            rc = view_of(&r, o);
         if (strcmp(o->kind, "table") != 0 || (o->dropped && lives_too(&r, o)))
             continue;
         struct table_source s = {.id = o->id, .name = o->name, .sql = o->sql, .updates = updates_of(&r, o->id), .dropped = o->dropped};

@@ -386,31 +386,30 @@ static quartet_status build_key_indexes(struct build *b)
     return QUARTET_OK;
 }
 
-/* One whose text this version cannot read (a newer member's) is left out: it runs where it can be read, at its origin. */
-static quartet_status build_triggers(struct build *b)
+quartet_status catalog_triggers(const struct table_trigger *from, uint32_t count, struct arena *a, const struct trigger_def **out, uint32_t *out_count, struct err *err)
 {
-    struct trigger_def *triggers = arena_zalloc(b->a, b->src->trigger_count + 1u, sizeof *triggers);
+    struct trigger_def *triggers = arena_zalloc(a, count + 1u, sizeof *triggers);
+    uint32_t n = 0;
     if (triggers == NULL)
-        return build_nomem(b);
-    b->t->triggers = triggers;
-    for (uint32_t i = 0; i < b->src->trigger_count; i++) {
-        const struct table_trigger *from = &b->src->triggers[i];
-        struct trigger_def *to = &triggers[b->t->trigger_count];
+        return arena_fail(a, err);
+    *out = triggers;
+    for (uint32_t i = 0; i < count; i++) {
+        struct trigger_def *to = &triggers[n];
         struct ast_stmt *stmt = NULL;
         size_t consumed;
-        *to = (struct trigger_def){.id = from->id, .name = arena_strndup(b->a, from->name, strlen(from->name)),
-                                   .sql = arena_strndup(b->a, from->sql, strlen(from->sql))};
+        *to = (struct trigger_def){.id = from[i].id, .name = arena_strndup(a, from[i].name, strlen(from[i].name)), .sql = arena_strndup(a, from[i].sql, strlen(from[i].sql))};
         if (to->name == NULL || to->sql == NULL)
-            return build_nomem(b);
-        quartet_status rc = parse_sql(b->a, to->sql, strlen(to->sql), NULL, &stmt, &consumed, b->err);
+            return arena_fail(a, err);
+        quartet_status rc = parse_sql(a, to->sql, strlen(to->sql), NULL, &stmt, &consumed, err);
         if (rc == QUARTET_NOMEM)
             return rc;
-        err_clear(b->err);
+        err_clear(err);
         if (rc != QUARTET_OK || stmt == NULL || stmt->kind != AST_STMT_CREATE_TRIGGER)
             continue;
         to->ast = stmt->u.create_trigger;
-        b->t->trigger_count++;
+        n++;
     }
+    *out_count = n;
     return QUARTET_OK;
 }
 
@@ -505,7 +504,7 @@ static quartet_status build_table(struct build *b)
     if (rc == QUARTET_OK)
         rc = build_key_indexes(b);
     if (rc == QUARTET_OK)
-        rc = build_triggers(b);
+        rc = catalog_triggers(b->src->triggers, b->src->trigger_count, b->a, &t->triggers, &t->trigger_count, b->err);
     if (rc == QUARTET_OK)
         rc = build_together(b);
     if (rc == QUARTET_OK)

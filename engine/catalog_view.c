@@ -9,18 +9,29 @@
 #include "base/mem.h"
 #include "parser/parse.h"
 
-quartet_status view_box_new(tree_id id, const char *name, const char *sql, struct view_box **out, struct err *err)
+bool view_is_made_of(const struct view_def *v, const struct view_source *source)
+{
+    bool same = v->id == source->id && strcmp(v->name, source->name) == 0 && strcmp(v->sql, source->sql) == 0 && v->trigger_count == source->trigger_count;
+    for (uint32_t i = 0; i < v->trigger_count && same; i++)
+        same = v->triggers[i].id == source->triggers[i].id && strcmp(v->triggers[i].name, source->triggers[i].name) == 0;
+    return same;
+}
+
+quartet_status view_box_new(const struct view_source *source, struct view_box **out, struct err *err)
 {
     struct view_box *b = mem_zalloc(1, sizeof *b);
     struct ast_stmt *stmt = NULL;
-    size_t consumed;
+    size_t consumed, n = strlen(source->sql);
     if (b == NULL)
         return err_nomem(err);
     atomic_init(&b->refs, 1);
-    b->def = (struct view_def){.id = id, .is_system = id < SYS_TREES_END, .name = arena_strndup(&b->arena, name, strlen(name)), .sql = arena_strndup(&b->arena, sql, strlen(sql))};
+    b->def = (struct view_def){.id = source->id, .is_system = source->id < SYS_TREES_END, .name = arena_strndup(&b->arena, source->name, strlen(source->name)),
+                               .sql = arena_strndup(&b->arena, source->sql, n)};
     quartet_status rc = b->def.name == NULL || b->def.sql == NULL ? arena_fail(&b->arena, err) : QUARTET_OK;
     if (rc == QUARTET_OK)
-        rc = parse_sql(&b->arena, sql, strlen(sql), NULL, &stmt, &consumed, err);
+        rc = catalog_triggers(source->triggers, source->trigger_count, &b->arena, &b->def.triggers, &b->def.trigger_count, err);
+    if (rc == QUARTET_OK)
+        rc = parse_sql(&b->arena, source->sql, n, NULL, &stmt, &consumed, err);
     if (rc == QUARTET_OK && stmt != NULL && stmt->kind == AST_STMT_CREATE_VIEW)
         b->def.ast = stmt->u.create_view;
     if (rc == QUARTET_ERROR || rc == QUARTET_LIMIT) { /* of a newer member: whoever names the view hears of it */

@@ -213,6 +213,14 @@ static quartet_status add_comment(struct builder *b, const char *what, const cha
     return add_row(b, (struct value[]){text_of(b->a, "comment"), text_of(b->a, column != NULL ? column : name), text_of(b->a, table), sql}, err);
 }
 
+static quartet_status add_trigger_comments(struct builder *b, const struct catalog *catalog, const char *table, const struct trigger_def *list, uint32_t n, struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; i < n && rc == QUARTET_OK; i++)
+        rc = add_comment(b, "TRIGGER", table, list[i].name, NULL, catalog_comment(catalog, list[i].id), NULL, err);
+    return rc;
+}
+
 static quartet_status add_comments(struct builder *b, const struct catalog *catalog, const struct table_def *t, struct err *err)
 {
     quartet_status rc = add_comment(b, "TABLE", t->name, t->name, NULL, catalog_table_comment(catalog, t), t->comment, err);
@@ -220,8 +228,14 @@ static quartet_status add_comments(struct builder *b, const struct catalog *cata
         rc = add_comment(b, "COLUMN", t->name, t->name, t->columns[i].name, catalog_column_comment(catalog, t, i), t->columns[i].comment, err);
     for (uint32_t i = 0; i < t->index_count && rc == QUARTET_OK; i++)
         rc = add_comment(b, "INDEX", t->name, t->indexes[i].name, NULL, catalog_comment(catalog, t->indexes[i].id), NULL, err);
-    for (uint32_t i = 0; i < t->trigger_count && rc == QUARTET_OK; i++)
-        rc = add_comment(b, "TRIGGER", t->name, t->triggers[i].name, NULL, catalog_comment(catalog, t->triggers[i].id), NULL, err);
+    return rc == QUARTET_OK ? add_trigger_comments(b, catalog, t->name, t->triggers, t->trigger_count, err) : rc;
+}
+
+static quartet_status add_triggers(struct builder *b, const char *table, const struct trigger_def *list, uint32_t n, struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; i < n && rc == QUARTET_OK; i++)
+        rc = add_row(b, (struct value[]){text_of(b->a, "trigger"), text_of(b->a, list[i].name), text_of(b->a, table), text_of(b->a, list[i].sql)}, err);
     return rc;
 }
 
@@ -241,8 +255,8 @@ static quartet_status show_schema(const struct catalog *catalog, struct arena *a
         for (uint32_t k = 0; k < t->index_count && rc == QUARTET_OK; k++)
             if (!t->indexes[k].implied)
                 rc = add_row(&b, (struct value[]){text_of(a, "index"), text_of(a, t->indexes[k].name), text_of(a, t->name), index_text(a, t, &t->indexes[k])}, err);
-        for (uint32_t k = 0; k < t->trigger_count && rc == QUARTET_OK; k++)
-            rc = add_row(&b, (struct value[]){text_of(a, "trigger"), text_of(a, t->triggers[k].name), text_of(a, t->name), text_of(a, t->triggers[k].sql)}, err);
+        if (rc == QUARTET_OK)
+            rc = add_triggers(&b, t->name, t->triggers, t->trigger_count, err);
         if (rc == QUARTET_OK)
             rc = add_comments(&b, catalog, t, err);
     }
@@ -250,7 +264,11 @@ static quartet_status show_schema(const struct catalog *catalog, struct arena *a
         if (!v->is_system) {
             rc = add_row(&b, (struct value[]){text_of(a, "view"), text_of(a, v->name), text_of(a, v->name), text_of(a, v->sql)}, err);
             if (rc == QUARTET_OK)
+                rc = add_triggers(&b, v->name, v->triggers, v->trigger_count, err);
+            if (rc == QUARTET_OK)
                 rc = add_comment(&b, "VIEW", v->name, v->name, NULL, catalog_comment(catalog, v->id), NULL, err);
+            if (rc == QUARTET_OK)
+                rc = add_trigger_comments(&b, catalog, v->name, v->triggers, v->trigger_count, err);
         }
     for (uint32_t i = 0; rc == QUARTET_OK && i < out->row_count; i++)
         if (out->values[4 * i + 3].type == VALUE_NULL)

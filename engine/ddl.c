@@ -194,6 +194,26 @@ static quartet_status create_table(struct ddl *x, const struct ast_stmt *stmt)
     return rc == QUARTET_OK ? warn(x, catalog_table_by_id(x->t->catalog, id), NULL) : rc;
 }
 
+/* OR REPLACE: the view that comes has the triggers and the comment of the one that goes. */
+static quartet_status move_to_view(struct ddl *x, const struct view_def *old, tree_id to)
+{
+    const char *comment = catalog_comment(x->t->catalog, old->id);
+    quartet_status rc = comment != NULL ? ddl_put_comment(x, to, CATALOG_COMMENT_OF_OBJECT, comment) : QUARTET_OK;
+    for (uint32_t i = 0; i < old->trigger_count && rc == QUARTET_OK; i++) {
+        const struct trigger_def *t = &old->triggers[i];
+        tree_id id;
+        comment = catalog_comment(x->t->catalog, t->id);
+        rc = ddl_drop_object(x, t->id);
+        if (rc == QUARTET_OK)
+            rc = ddl_fresh_id(x, "trigger", t->name, t->sql, &id);
+        if (rc == QUARTET_OK)
+            rc = ddl_put_object(x, id, "trigger", t->name, to, t->sql);
+        if (rc == QUARTET_OK && comment != NULL)
+            rc = ddl_put_comment(x, id, CATALOG_COMMENT_OF_OBJECT, comment);
+    }
+    return rc;
+}
+
 static quartet_status create_view(struct ddl *x, const struct ast_stmt *stmt)
 {
     struct ast_create_view c = *stmt->u.create_view;
@@ -214,9 +234,6 @@ static quartet_status create_view(struct ddl *x, const struct ast_stmt *stmt)
         rc = ddl_check_unused(x, &c.name, c.if_not_exists, &done);
     if (rc != QUARTET_OK || done)
         return rc;
-    const char *comment = old != NULL ? catalog_comment(x->t->catalog, old->id) : NULL;
-    if (comment != NULL && (comment = arena_strndup(x->a, comment, strlen(comment))) == NULL)
-        return arena_fail(x->a, x->err);
     c.if_not_exists = c.or_replace = false;
     c.name.schema.text = NULL;
     bare.u.create_view = &c;
@@ -226,50 +243,66 @@ static quartet_status create_view(struct ddl *x, const struct ast_stmt *stmt)
     rc = ddl_fresh_id(x, "view", c.name.name.text, sql, &id);
     if (rc == QUARTET_OK)
         rc = ddl_put_object(x, id, "view", c.name.name.text, 0, sql);
-    if (rc == QUARTET_OK && comment != NULL) /* OR REPLACE: what it is for stays */
-        rc = ddl_put_comment(x, id, CATALOG_COMMENT_OF_OBJECT, comment);
+    if (rc == QUARTET_OK && old != NULL)
+        rc = move_to_view(x, old, id);
     if (rc == QUARTET_OK)
         rc = txn_catalog_refresh(x->t, x->err);
+    const struct view_def *v = rc == QUARTET_OK ? catalog_view(x->t->catalog, c.name.name.text) : NULL;
     if (rc == QUARTET_OK)
-        rc = plan_check_view(x->t->catalog, catalog_view(x->t->catalog, c.name.name.text), x->a, x->err);
+        rc = plan_check_view(x->t->catalog, v, x->a, x->err);
+    for (uint32_t i = 0; rc == QUARTET_OK && i < v->trigger_count; i++)
+        rc = plan_check_view_trigger(x->t->catalog, v, &v->triggers[i], x->a, x->err);
     if (rc != QUARTET_OK)
         x->err->sql_offset = -1; /* it would point into the canonical text */
     return rc;
 }
 
-static quartet_status check_trigger(struct ddl *x, const struct ast_create_trigger *c, const struct table_def **out)
+/* What a trigger is on: a table, or a view, and that may be NULL where it is not there. */
+static quartet_status check_trigger(struct ddl *x, const struct ast_create_trigger *c, const struct table_def **table, const struct view_def **view)
 {
-    const struct table_def *t = catalog_table(x->t->catalog, c->table.name.text);
+    const struct table_def *t = *table = catalog_table(x->t->catalog, c->table.name.text);
+    const struct view_def *v = *view = t == NULL ? catalog_view(x->t->catalog, c->table.name.text) : NULL;
     quartet_status rc = ddl_check_name(x, &c->table);
-    *out = t;
     if (rc != QUARTET_OK)
         return rc;
-    if (t == NULL && catalog_view(x->t->catalog, c->table.name.text) != NULL)
-        return ddl_unsupported(x, "a trigger on a view");
-    if (t == NULL)
+    if (t == NULL && v == NULL)
         return err_set_at(x->err, QUARTET_ERROR, c->table.name.offset, "no such table: %s", c->table.name.text);
-    if (t->is_system)
-        return err_set_at(x->err, QUARTET_ERROR, c->table.name.offset, "table %s can have no triggers", t->name);
-    if (c->time == AST_TRIGGER_INSTEAD_OF)
+    if (t != NULL ? t->is_system : v->is_system)
+        return err_set_at(x->err, QUARTET_ERROR, c->table.name.offset, "%s %s can have no triggers", t != NULL ? "table" : "view", c->table.name.text);
+    if (t != NULL && c->time == AST_TRIGGER_INSTEAD_OF)
         return err_set_at(x->err, QUARTET_ERROR, c->name.name.offset, "INSTEAD OF triggers are for views; %s is a table", t->name);
+    if (v != NULL && c->time != AST_TRIGGER_INSTEAD_OF)
+        return err_set_at(x->err, QUARTET_ERROR, c->name.name.offset, "%s is a view: its triggers are INSTEAD OF", v->name);
     if (c->temporary)
         return ddl_unsupported(x, "CREATE TEMPORARY TRIGGER");
-    for (uint32_t i = 0; i < c->update_of.count; i++)
+    for (uint32_t i = 0; t != NULL && i < c->update_of.count; i++)
         if (table_column(t, c->update_of.item[i].text) < 0)
             return err_set_at(x->err, QUARTET_ERROR, c->update_of.item[i].offset, "no such column: %s", c->update_of.item[i].text);
     return check_new_name(x, &c->name);
+}
+
+/* Can its statements be planned? */
+static quartet_status try_trigger(struct ddl *x, tree_id id, const char *name)
+{
+    const struct trigger_def *def = catalog_trigger(x->t->catalog, name);
+    const struct table_def *t = catalog_table(x->t->catalog, def == NULL ? "" : def->ast->table.name.text);
+    if (def == NULL || def->id != id)
+        return err_set(x->err, QUARTET_INTERNAL, "the trigger that was made is not there");
+    return t != NULL ? plan_check_trigger(x->t->catalog, t, def, x->a, x->err)
+                     : plan_check_view_trigger(x->t->catalog, catalog_view(x->t->catalog, def->ast->table.name.text), def, x->a, x->err);
 }
 
 static quartet_status create_trigger(struct ddl *x, const struct ast_stmt *stmt)
 {
     struct ast_create_trigger c = *stmt->u.create_trigger;
     struct ast_stmt bare = *stmt;
-    const struct table_def *t, *other;
+    const struct table_def *t;
+    const struct view_def *v;
     tree_id id;
-    quartet_status rc = check_trigger(x, &c, &t);
+    quartet_status rc = check_trigger(x, &c, &t, &v);
     if (rc != QUARTET_OK)
         return rc;
-    if (catalog_trigger(x->t->catalog, c.name.name.text, &other) != NULL)
+    if (catalog_trigger(x->t->catalog, c.name.name.text) != NULL)
         return c.if_not_exists ? QUARTET_OK
                                : err_set_at(x->err, QUARTET_ERROR, c.name.name.offset, "trigger %s already exists", c.name.name.text);
     c.if_not_exists = false;
@@ -278,14 +311,14 @@ static quartet_status create_trigger(struct ddl *x, const struct ast_stmt *stmt)
     const char *sql = ddl_printed(x, &bare);
     if (sql == NULL)
         return QUARTET_NOMEM;
-    tree_id table_id = t->id;
+    tree_id on = t != NULL ? t->id : v->id;
     rc = ddl_fresh_id(x, "trigger", c.name.name.text, sql, &id);
     if (rc == QUARTET_OK)
-        rc = ddl_put_object(x, id, "trigger", c.name.name.text, table_id, sql);
+        rc = ddl_put_object(x, id, "trigger", c.name.name.text, on, sql);
     if (rc == QUARTET_OK)
         rc = txn_catalog_refresh(x->t, x->err);
     if (rc == QUARTET_OK)
-        rc = plan_check_trigger(x->t->catalog, catalog_table_by_id(x->t->catalog, table_id), id, x->a, x->err);
+        rc = try_trigger(x, id, c.name.name.text);
     if (rc != QUARTET_OK)
         x->err->sql_offset = -1; /* it would point into the canonical text */
     return rc;
@@ -293,8 +326,7 @@ static quartet_status create_trigger(struct ddl *x, const struct ast_stmt *stmt)
 
 static quartet_status drop_trigger(struct ddl *x, const struct ast_qname *q, bool if_exists)
 {
-    const struct table_def *t;
-    const struct trigger_def *trigger = catalog_trigger(x->t->catalog, q->name.text, &t);
+    const struct trigger_def *trigger = catalog_trigger(x->t->catalog, q->name.text);
     if (trigger == NULL)
         return if_exists ? QUARTET_OK : err_set_at(x->err, QUARTET_ERROR, q->name.offset, "no such trigger: %s", q->name.text);
     quartet_status rc = ddl_drop_object(x, trigger->id);
@@ -468,6 +500,8 @@ static quartet_status drop_view(struct ddl *x, const struct ast_qname *q, bool i
     if (v->is_system)
         return err_set_at(x->err, QUARTET_READONLY, q->name.offset, "%s is read-only", v->name);
     quartet_status rc = ddl_drop_object(x, v->id);
+    for (uint32_t i = 0; i < v->trigger_count && rc == QUARTET_OK; i++)
+        rc = ddl_drop_object(x, v->triggers[i].id);
     return rc == QUARTET_OK ? txn_catalog_refresh(x->t, x->err) : rc;
 }
 

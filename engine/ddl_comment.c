@@ -76,7 +76,7 @@ quartet_status ddl_comment(struct ddl *x, const struct ast_comment *c)
         rc = ix == NULL ? missing(x, "index", name) : t->is_system ? read_only(x, name) : QUARTET_OK;
         break;
     case AST_OBJECT_TRIGGER:
-        trigger = catalog_trigger(x->t->catalog, name->text, &t);
+        trigger = catalog_trigger(x->t->catalog, name->text);
         id = trigger != NULL ? trigger->id : 0;
         rc = trigger == NULL ? missing(x, "trigger", name) : QUARTET_OK;
         break;

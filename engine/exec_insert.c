@@ -163,6 +163,8 @@ static quartet_status insert_row(struct xwrite *w, const struct batch *in, uint3
         rc = effects_before(w, AST_TRIGGER_INSERT, NULL, w->values, &skip, err);
     if (rc != QUARTET_OK || skip)
         return rc;
+    if (p->instead)
+        return write_return(w, err);
     for (int tries = 0;; tries++) {
         struct conflict c = {0};
         bool done;

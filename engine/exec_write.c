@@ -374,6 +374,32 @@ static quartet_status delete_row(struct xwrite *w, const struct batch *in, uint3
     return write_return(w, err);
 }
 
+/* Of a view: its triggers are all that happens. */
+static quartet_status instead_row(struct xwrite *w, uint8_t event, const struct batch *in, uint32_t row, struct err *err)
+{
+    const struct pwrite *p = w->x.p->u.write;
+    uint32_t n = p->table->column_count;
+    bool skip;
+    for (uint32_t i = 0; i < n; i++)
+        w->old[i] = w->values[i] = vec_get(&in->cols[p->old_first + i], row);
+    for (uint32_t i = 0; i < p->extra_count; i++)
+        w->values[n + i] = vec_get(&in->cols[p->extra_first + i], row);
+    for (uint32_t i = 0; i < p->set_count; i++)
+        w->values[p->sets[i].column] = vec_get(&in->cols[p->sets[i].from], row);
+    quartet_status rc = effects_before(w, event, w->old, event == AST_TRIGGER_DELETE ? NULL : w->values, &skip, err);
+    return rc != QUARTET_OK || skip ? rc : write_return(w, err);
+}
+
+static quartet_status instead_of_update(struct xwrite *w, const struct batch *in, uint32_t row, struct err *err)
+{
+    return instead_row(w, AST_TRIGGER_UPDATE, in, row, err);
+}
+
+static quartet_status instead_of_delete(struct xwrite *w, const struct batch *in, uint32_t row, struct err *err)
+{
+    return instead_row(w, AST_TRIGGER_DELETE, in, row, err);
+}
+
 quartet_status write_all(struct xwrite *w, write_row_fn *each, struct err *err)
 {
     const struct pwrite *p = w->x.p->u.write;
@@ -415,14 +441,14 @@ quartet_status write_emit(struct xwrite *w, struct err *err)
 static quartet_status update_next(struct xnode *x, struct err *err)
 {
     struct xwrite *w = (struct xwrite *)x;
-    quartet_status rc = w->done ? QUARTET_OK : write_all(w, update_row, err);
+    quartet_status rc = w->done ? QUARTET_OK : write_all(w, x->p->u.write->instead ? instead_of_update : update_row, err);
     return rc != QUARTET_OK ? rc : write_emit(w, err);
 }
 
 static quartet_status delete_next(struct xnode *x, struct err *err)
 {
     struct xwrite *w = (struct xwrite *)x;
-    quartet_status rc = w->done ? QUARTET_OK : write_all(w, delete_row, err);
+    quartet_status rc = w->done ? QUARTET_OK : write_all(w, x->p->u.write->instead ? instead_of_delete : delete_row, err);
     return rc != QUARTET_OK ? rc : write_emit(w, err);
 }
 

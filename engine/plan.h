@@ -201,7 +201,8 @@ struct peffects { /* of one event */
 };
 
 struct pwrite {
-    const struct table_def *table;
+    const struct table_def *table; /* of a view: one that is nowhere */
+    bool instead;                  /* of a view: INSTEAD OF triggers are all that happens */
     struct peffects *effects[3]; /* by enum ast_trigger_event; NULL: the write is all */
     uint8_t on_conflict; /* enum ast_conflict */
     /* INSERT */

@@ -101,14 +101,9 @@ quartet_status plan_check_view(struct catalog *catalog, const struct view_def *v
     return rc;
 }
 
-quartet_status plan_check_trigger(struct catalog *catalog, const struct table_def *t, tree_id id,
+quartet_status plan_check_trigger(struct catalog *catalog, const struct table_def *t, const struct trigger_def *def,
                                   struct arena *a, struct err *err)
 {
-    const struct trigger_def *def = NULL;
-    for (uint32_t i = 0; i < t->trigger_count; i++)
-        def = t->triggers[i].id == id ? &t->triggers[i] : def;
-    if (def == NULL)
-        return err_set(err, QUARTET_INTERNAL, "the trigger that was made is not there");
     struct ast_stmt *when = NULL;
     quartet_status rc = plan_when(a, def->ast->when, &when, err);
     for (uint32_t i = 0; i <= def->ast->body_count && rc == QUARTET_OK; i++) {
@@ -121,4 +116,20 @@ quartet_status plan_check_trigger(struct catalog *catalog, const struct table_de
         plan_free(rc == QUARTET_OK ? p : NULL);
     }
     return prefixed(rc, "trigger", def->name, err);
+}
+
+quartet_status plan_check_view_trigger(struct catalog *catalog, const struct view_def *v, const struct trigger_def *def,
+                                       struct arena *a, struct err *err)
+{
+    struct bind b = {.a = a, .catalog = catalog};
+    struct bquery none = {0};
+    struct scope s = {.query = &none};
+    struct ast_from f = {.kind = AST_FROM_TABLE, .name.name.text = v->name};
+    struct table_def *rows;
+    struct bsource *src;
+    quartet_status rc = bind_view_rows(&b, &s, v, &f, &rows, &src, err);
+    for (uint32_t i = 0; rc == QUARTET_OK && i < def->ast->update_of.count; i++)
+        if (table_column(rows, def->ast->update_of.item[i].text) < 0)
+            rc = err_set(err, QUARTET_ERROR, "no such column: %s in view %s", def->ast->update_of.item[i].text, v->name);
+    return rc == QUARTET_OK ? plan_check_trigger(catalog, rows, def, a, err) : prefixed(rc, "trigger", def->name, err);
 }

@@ -11,8 +11,10 @@ quartet_status plan_check_table(struct catalog *catalog, const struct table_def 
                                 struct err *err);
 
 /* Plan what a trigger of the table does; the text of an error names the trigger. */
-quartet_status plan_check_trigger(struct catalog *catalog, const struct table_def *t, tree_id id,
+quartet_status plan_check_trigger(struct catalog *catalog, const struct table_def *t, const struct trigger_def *def,
                                   struct arena *a, struct err *err);
+quartet_status plan_check_view_trigger(struct catalog *catalog, const struct view_def *v, const struct trigger_def *def,
+                                       struct arena *a, struct err *err);
 /* Bind a view's query. QUARTET_ERROR: it names what is not there (now); the text names the view. */
 quartet_status plan_check_view(struct catalog *catalog, const struct view_def *v, struct arena *a,
                                struct err *err);

@@ -165,10 +165,10 @@ static void put_node(struct buf *b, const struct planner *p, const struct pnode 
     case PN_ANALYZE:
         break;
     case PN_INSERT:
-        buf_printf(b, "Insert into %s", n->u.write->table->name);
+        buf_printf(b, "Insert into %s%s", n->u.write->table->name, n->u.write->instead ? " by its triggers" : "");
         break;
     case PN_UPDATE:
-        buf_printf(b, "Update %s", n->u.write->table->name);
+        buf_printf(b, "Update %s%s", n->u.write->table->name, n->u.write->instead ? " by its triggers" : "");
         break;
     case PN_BACKTRACK:
         buf_printf(b, "Backtrack %s to %s", n->u.backtrack->table != NULL ? n->u.backtrack->table->name : "the database",
@@ -193,7 +193,7 @@ static void put_node(struct buf *b, const struct planner *p, const struct pnode 
         buf_str(b, n->u.resolve->using_loser ? " using the loser" : " using the winner");
         break;
     case PN_DELETE:
-        buf_printf(b, "Delete from %s", n->u.write->table->name);
+        buf_printf(b, "Delete from %s%s", n->u.write->table->name, n->u.write->instead ? " by its triggers" : "");
         break;
     case PNODE_KIND_COUNT:
         break;

@@ -298,11 +298,15 @@ quartet_status plan_insert(struct planner *p, const struct ast_insert *ast, stru
         return rc;
     w->table = t->table;
     w->on_conflict = ast->conflict;
+    if (t->view != NULL && ast->upsert_count > 0)
+        return err_set_at(err, QUARTET_ERROR, ast->table.name.offset, "%s is a view: ON CONFLICT has no meaning for it", t->view->name);
     rc = insert_source(p, t, ast, &columns, &count, &q, err);
     if (rc == QUARTET_OK)
         rc = bind_upserts(p, t, ast, w, &bound, &excluded, err);
     if (rc == QUARTET_OK)
         rc = insert_effects(p, w, bound, err);
+    if (rc == QUARTET_OK)
+        rc = target_instead(t, w, AST_TRIGGER_INSERT, &ast->table, err);
     if (rc == QUARTET_OK)
         rc = returning_bind(p, t, &ast->returning, &ret, err);
     w->defaults = arena_zalloc(p->a, t->table->column_count + 1, sizeof(struct expr *));

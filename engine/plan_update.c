@@ -11,6 +11,18 @@ static quartet_status out_column(struct planner *p, struct bquery *q, uint32_t c
     return rc != QUARTET_OK ? rc : bind_add(p->a, &q->outs, &q->out_count, &cap, e, err);
 }
 
+/* What stands before the row: its key. A view's has none. */
+static quartet_status out_key(struct planner *p, struct target *t, struct err *err)
+{
+    struct value null = VALUE_NULL_INIT;
+    struct expr *e;
+    uint32_t cap = t->query->out_count;
+    if (t->view == NULL)
+        return out_column(p, t->query, t->src->key_cid, err);
+    quartet_status rc = expr_const(p->a, &null, &e, err);
+    return rc != QUARTET_OK ? rc : bind_add(p->a, &t->query->outs, &t->query->out_count, &cap, e, err);
+}
+
 static quartet_status write_from(struct planner *p, struct target *t,
                                  const struct ast_from_list *from, const struct ast_expr *where,
                                  struct err *err)
@@ -129,7 +141,7 @@ quartet_status plan_update(struct planner *p, const struct ast_update *ast, stru
     if (rc == QUARTET_OK)
         rc = returning_bind(p, t, &ast->returning, &ret, err);
     if (rc == QUARTET_OK)
-        rc = out_column(p, t->query, t->src->key_cid, err);
+        rc = out_key(p, t, err);
     w->old_first = 1;
     for (uint32_t i = 0; i < (rc == QUARTET_OK ? t->src->count : 0) && rc == QUARTET_OK; i++)
         rc = out_column(p, t->query, t->src->first_cid + i, err);
@@ -149,10 +161,12 @@ quartet_status plan_update(struct planner *p, const struct ast_update *ast, stru
     w->on_conflict = ast->conflict;
     w->sets = sets.item;
     w->set_count = sets.count;
-    w->once = ast->from.count > 0;
+    w->once = ast->from.count > 0 && t->view == NULL;
     rc = plan_effects(p, t->table, AST_TRIGGER_UPDATE, sets.item, sets.count, false,
                       &w->effects[AST_TRIGGER_UPDATE], err);
-    if (rc == QUARTET_OK && w->on_conflict == AST_CONFLICT_REPLACE)
+    if (rc == QUARTET_OK)
+        rc = target_instead(t, w, AST_TRIGGER_UPDATE, &ast->table->name, err);
+    if (rc == QUARTET_OK && w->on_conflict == AST_CONFLICT_REPLACE && t->view == NULL)
         rc = plan_effects(p, t->table, AST_TRIGGER_DELETE, NULL, 0, true,
                           &w->effects[AST_TRIGGER_DELETE], err);
     return rc == QUARTET_OK ? write_node(p, t, w, PN_UPDATE, ret, cids, err) : rc;
@@ -175,10 +189,12 @@ quartet_status plan_delete(struct planner *p, const struct ast_delete *ast, stru
     if (rc == QUARTET_OK)
         rc = returning_bind(p, t, &ast->returning, &ret, err);
     if (rc == QUARTET_OK)
-        rc = out_column(p, t->query, t->src->key_cid, err);
+        rc = out_key(p, t, err);
     if (rc == QUARTET_OK)
         rc = plan_effects(p, t->table, AST_TRIGGER_DELETE, NULL, 0, false,
                           &w->effects[AST_TRIGGER_DELETE], err);
+    if (rc == QUARTET_OK)
+        rc = target_instead(t, w, AST_TRIGGER_DELETE, &ast->table->name, err);
     w->old_first = 1;
     bool olds = ret != NULL || w->effects[AST_TRIGGER_DELETE] != NULL;
     for (uint32_t i = 0; rc == QUARTET_OK && olds && i < t->src->count; i++)
@@ -190,7 +206,7 @@ quartet_status plan_delete(struct planner *p, const struct ast_delete *ast, stru
     if (rc != QUARTET_OK)
         return rc;
     w->table = t->table;
-    w->once = ast->using_from.count > 0;
+    w->once = ast->using_from.count > 0 && t->view == NULL;
     return write_node(p, t, w, PN_DELETE, ret, cids, err);
 }
 

@@ -7,11 +7,6 @@
 static const struct table_def *writable(struct planner *p, const struct ast_qname *name,
                                         struct err *err)
 {
-    if (catalog_view(p->b.catalog, name->name.text) != NULL) {
-        (void)err_set_at(err, QUARTET_ERROR, name->name.offset, "%s is a view: it cannot be written; write the tables it reads",
-                         name->name.text); /* NULL tells */
-        return NULL;
-    }
     const struct table_def *t = bind_find_table(&p->b, name, err);
     if (t == NULL || !t->is_system)
         return t;
@@ -20,13 +15,49 @@ static const struct table_def *writable(struct planner *p, const struct ast_qnam
     return NULL;
 }
 
+static quartet_status no_instead(const struct view_def *v, const struct ast_qname *name, const char *what, struct err *err)
+{
+    return err_set_at(err, QUARTET_ERROR, name->name.offset, "%s is a view: it cannot be written; write the tables it reads, or give it a trigger INSTEAD OF %s", v->name, what);
+}
+
+/* INSERT knows the view's columns only; UPDATE and DELETE read its rows. */
+static quartet_status view_target(struct planner *p, const struct ast_qname *name, const char *alias, bool key, struct target *t, struct err *err)
+{
+    struct scope *aside = arena_zalloc(p->a, 1, sizeof *aside);
+    struct ast_from f = {.kind = AST_FROM_TABLE, .offset = name->name.offset, .name = *name, .alias.text = alias};
+    struct table_def *rows;
+    if (t->view->is_system)
+        return err_set_at(err, QUARTET_ERROR, name->name.offset, "%s is a view: it cannot be written so", t->view->name);
+    if (t->view->trigger_count == 0)
+        return no_instead(t->view, name, "INSERT, UPDATE or DELETE", err);
+    if (aside == NULL)
+        return arena_fail(p->a, err);
+    *aside = t->scope;
+    aside->cols = NULL;
+    aside->count = aside->cap = 0;
+    quartet_status rc = bind_view_rows(&p->b, key ? &t->scope : aside, t->view, &f, &rows, &t->src, err);
+    if (rc == QUARTET_OK && !key)
+        rc = bind_table_source(&p->b, &t->scope, rows, alias, false, &t->src, err);
+    if (rc == QUARTET_OK)
+        t->table = rows;
+    return rc;
+}
+
+quartet_status target_instead(const struct target *t, struct pwrite *w, uint8_t event, const struct ast_qname *name, struct err *err)
+{
+    static const char *const events[] = {[AST_TRIGGER_INSERT] = "INSERT", [AST_TRIGGER_UPDATE] = "UPDATE", [AST_TRIGGER_DELETE] = "DELETE"};
+    w->instead = t->view != NULL;
+    return w->instead && w->effects[event] == NULL ? no_instead(t->view, name, events[event], err) : QUARTET_OK;
+}
+
 quartet_status target_open(struct planner *p, const struct ast_qname *name,
                                   const char *alias, const struct ast_with *with, bool key,
                                   struct target *t, struct err *err)
 {
     memset(t, 0, sizeof *t);
-    t->table = writable(p, name, err);
-    if (t->table == NULL)
+    t->view = catalog_view(p->b.catalog, name->name.text);
+    t->table = t->view == NULL ? writable(p, name, err) : NULL;
+    if (t->table == NULL && t->view == NULL)
         return err->code;
     t->query = arena_zalloc(p->a, 1, sizeof *t->query);
     if (t->query == NULL)
@@ -34,7 +65,9 @@ quartet_status target_open(struct planner *p, const struct ast_qname *name,
     t->query->bare_by = BIND_NONE;
     t->scope = (struct scope){.query = t->query, .clause = "this statement"};
     quartet_status rc = bind_with(&p->b, &t->scope, with, err);
-    if (rc == QUARTET_OK)
+    if (rc == QUARTET_OK && t->view != NULL)
+        rc = view_target(p, name, alias, key, t, err);
+    else if (rc == QUARTET_OK)
         rc = bind_table_source(&p->b, &t->scope, t->table, alias, key, &t->src, err);
     if (rc == QUARTET_OK)
         t->src->keyless = !key;

@@ -7,15 +7,18 @@
 
 struct target { /* the table that is written, as a source */
     const struct table_def *table;
+    const struct view_def *view; /* or NULL; what `table` then is: bind_view_rows() */
     struct bsource *src;
     struct scope scope;
     struct bquery *query;
 };
 
-/* The table `name` under its WITH; key: with the row's key as a column. Refuses views and what is read-only. */
+/* The table `name` under its WITH; key: with the row's key as a column (of a view none). Refuses what is read-only, and views without triggers. */
 quartet_status target_open(struct planner *p, const struct ast_qname *name,
                            const char *alias, const struct ast_with *with, bool key,
                            struct target *t, struct err *err);
+/* A view's INSTEAD OF triggers are there for what is done to it, or it cannot be done. */
+quartet_status target_instead(const struct target *t, struct pwrite *w, uint8_t event, const struct ast_qname *name, struct err *err);
 quartet_status target_column(const struct table_def *t, const struct ast_name *name,
                              uint32_t *out, struct err *err);
 /* The same of one that is to be written: a generated one is refused. */
