@@ -5,9 +5,12 @@
 #ifndef CRDT_DELTA_H
 #define CRDT_DELTA_H
 
+#include "base/level.h"
 #include "row.h"
 
 #define DELTA_VERSION 3u /* 1: a write said only whether it adds. 2: none said whether updates win to its writer */
+#define DELTA_VERSION_NEXT 4u /* of LEVEL_NEXT: each operation has DELTA_OP_NEXT in its code. Read and written by quartetd-next of the tests alone */
+#define DELTA_OP_NEXT 32u
 #define DELTA_KEY_BYTES_MAX 8192u /* as KEY_BYTES_MAX */
 #define DELTA_BYTES_MAX (16u << 20)       /* one transaction in one piece; more travels as a run of chunks */
 #define DELTA_CHUNK_BYTES_MAX (192u << 10) /* of one chunk's operations: a batch holds at least one chunk */
@@ -24,6 +27,7 @@ struct delta_head {
     uint64_t number;
     hlc_stamp stamp;        /* all chunks of a transaction carry the same */
     uint8_t flags;
+    uint32_t level;         /* of operations (base/level.h); 0: LEVEL_FIRST */
     const struct vv *deps;  /* to encode: entries that changed since the chain's previous delta; own chain left out */
 };
 
@@ -34,6 +38,7 @@ struct delta_writer {
     size_t count_at;  /* where the current count is patched */
     uint32_t count, table_count, column_count;
     size_t tables_at;
+    uint8_t op_more;  /* what is added to each operation's code */
 };
 void delta_begin(struct delta_writer *w, struct buf *out, const struct chain_table *chains, const struct delta_head *head);
 /* column_ids: what the writes' column positions stand for, `count` of them. */
@@ -47,6 +52,7 @@ struct delta_reader {
     uint64_t number;
     hlc_stamp stamp;
     uint8_t flags;
+    uint32_t level;          /* of operations that it is written in */
     struct vv deps;          /* entries that changed; the caller's to vv_deinit */
     uint32_t tables_left, rows_left;
     uint64_t table_id;
@@ -55,6 +61,9 @@ struct delta_reader {
 };
 /* Checks the whole delta's structure (depth, counts, ranges, UTF-8, lengths) before returning. QUARTET_CORRUPT says where. */
 quartet_status delta_open(struct delta_reader *r, struct slice bytes, struct chain_table *chains, struct err *err);
+/* The level of operations that a delta, not looked at otherwise, says it is written in. LEVEL_FIRST also where it is none;
+ * UINT32_MAX: of one that this build does not know. */
+uint32_t delta_level(struct slice bytes);
 /* *more is false after the last. Rows of the present table that were not read are skipped. */
 quartet_status delta_next_table(struct delta_reader *r, struct arena *a, bool *more, struct err *err);
 /* Next row of the present table; op->writes in the arena (rewind it between rows), columns as positions into column_ids. The

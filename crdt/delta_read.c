@@ -22,13 +22,22 @@ static bool read_dep(struct bytes_in *in, struct chain_id *id, struct vv_entry *
     return !in->bad && slot < SLOTS_MAX && id->incarnation != 0 && !chain_id_is_sum(*id) && e->number != 0 && e->stamp != 0;
 }
 
+/* What each operation's code has added at this level. */
+static uint8_t op_more_of(uint32_t level)
+{
+    return level >= LEVEL_NEXT ? DELTA_OP_NEXT : 0;
+}
+
 /* Key, flags and writes of one row. What is wrong, or NULL. */
-static const char *check_row(struct bytes_in *in, uint32_t column_count, struct slice *key)
+static const char *check_row(struct bytes_in *in, uint32_t column_count, uint8_t op_more, struct slice *key)
 {
     uint32_t fields = mp_array(in);
     struct slice last = *key;
     *key = mp_bin(in);
     uint64_t flags = mp_uint(in);
+    if ((flags & op_more) != op_more)
+        return "an operation of another level";
+    flags &= ~(uint64_t)op_more;
     bool wins = (flags & ROW_OP_WIN) != 0;
     uint64_t other = flags & ~(uint64_t)ROW_OP_WIN, lives = other == ROW_OP_ADD_TO, head = DELTA_ROW_FIELDS;
     if (other == ROW_OP_LIVES) {
@@ -64,7 +73,7 @@ static const char *check_row(struct bytes_in *in, uint32_t column_count, struct 
     return NULL;
 }
 
-static const char *check_table(struct bytes_in *in)
+static const char *check_table(struct bytes_in *in, uint8_t op_more)
 {
     struct slice key = {0};
     if (mp_array(in) != DELTA_TABLE_FIELDS)
@@ -80,7 +89,7 @@ static const char *check_table(struct bytes_in *in)
     if (in->bad)
         return "a table's head";
     for (uint32_t i = 0; i < rows; i++) {
-        const char *wrong = check_row(in, columns, &key);
+        const char *wrong = check_row(in, columns, op_more, &key);
         if (wrong != NULL)
             return wrong;
     }
@@ -92,8 +101,10 @@ static const char *check_all(struct bytes_in *in, struct delta_reader *r)
 {
     if (mp_array(in) != DELTA_FIELDS)
         return "not a delta";
-    if (mp_uint(in) != DELTA_VERSION || in->bad)
-        return "an unknown version";
+    uint64_t version = mp_uint(in);
+    r->level = LEVEL_MAX >= LEVEL_NEXT && version == DELTA_VERSION_NEXT ? LEVEL_NEXT : LEVEL_FIRST;
+    if (in->bad || (version != DELTA_VERSION && r->level == LEVEL_FIRST))
+        return version > DELTA_VERSION ? "a version that is newer than this build of Quartet" : "an unknown version";
     r->number = mp_uint(in);
     r->stamp = mp_uint(in);
     uint64_t flags = mp_uint(in);
@@ -111,7 +122,7 @@ static const char *check_all(struct bytes_in *in, struct delta_reader *r)
     }
     uint32_t tables = mp_array(in);
     for (uint32_t i = 0; i < tables; i++) {
-        const char *wrong = check_table(in);
+        const char *wrong = check_table(in, op_more_of(r->level));
         if (wrong != NULL)
             return wrong;
     }
@@ -133,6 +144,16 @@ static quartet_status read_deps(struct delta_reader *r, struct chain_table *chai
             rc = vv_raise(&r->deps, e, err);
     }
     return rc;
+}
+
+uint32_t delta_level(struct slice bytes)
+{
+    struct bytes_in in = bytes_in(bytes.p, bytes.n);
+    uint32_t fields = mp_array(&in);
+    uint64_t version = mp_uint(&in);
+    if (in.bad || fields == 0 || version <= DELTA_VERSION)
+        return LEVEL_FIRST; /* delta_open says what is wrong */
+    return LEVEL_MAX >= LEVEL_NEXT && version == DELTA_VERSION_NEXT ? LEVEL_NEXT : UINT32_MAX;
 }
 
 quartet_status delta_open(struct delta_reader *r, struct slice bytes, struct chain_table *chains, struct err *err)
@@ -162,7 +183,7 @@ static bool read_row(struct delta_reader *r, struct arena *a, struct slice *key,
 {
     uint32_t items = mp_array(&r->in) - DELTA_ROW_FIELDS;
     *key = mp_bin(&r->in);
-    *op = (struct row_op){.flags = (uint8_t)mp_uint(&r->in)};
+    *op = (struct row_op){.flags = (uint8_t)(mp_uint(&r->in) & ~(uint64_t)op_more_of(r->level))};
     op->life_count = op->flags == ROW_OP_ADD_TO;
     if ((op->flags & ROW_OP_LIVES) != 0) {
         op->life_count = (uint32_t)mp_uint(&r->in);

@@ -46,11 +46,12 @@ static void put_deps(struct buf *out, const struct vv *deps, const struct chain_
 
 void delta_begin(struct delta_writer *w, struct buf *out, const struct chain_table *chains, const struct delta_head *head)
 {
-    *w = (struct delta_writer){.out = out, .chains = chains};
+    bool next = LEVEL_MAX >= LEVEL_NEXT && head->level >= LEVEL_NEXT;
+    *w = (struct delta_writer){.out = out, .chains = chains, .op_more = next ? DELTA_OP_NEXT : 0};
     QASSERT(head->number > 0);
     QASSERT(head->stamp > 0);
     mp_put_array(out, DELTA_FIELDS);
-    mp_put_uint(out, DELTA_VERSION);
+    mp_put_uint(out, next ? DELTA_VERSION_NEXT : DELTA_VERSION);
     mp_put_uint(out, head->number);
     mp_put_uint(out, head->stamp);
     mp_put_uint(out, head->flags);
@@ -91,7 +92,7 @@ void delta_row(struct delta_writer *w, struct slice key, const struct row_op *op
     QASSERT((op->flags & (ROW_OP_ADD_TO | ROW_OP_LIVES)) == 0 || op->life_count > 0);
     mp_put_array(out, DELTA_ROW_FIELDS + several + DELTA_LIFE_FIELDS * op->life_count + (insert ? op->write_count : 2 * op->write_count));
     mp_put_bin(out, key);
-    mp_put_uint(out, op->flags);
+    mp_put_uint(out, op->flags | w->op_more);
     if (several)
         mp_put_uint(out, op->life_count);
     for (uint32_t i = 0; i < op->life_count; i++) {

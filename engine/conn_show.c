@@ -353,7 +353,7 @@ static quartet_status show_status(conn *c, struct arena *a, struct conn_table *o
                    {"sweeps", s.kv.sweeps},          {"swept_history", s.kv.swept_pasts},    {"purged_rows", s.kv.swept_rows},
                    {"purge_vector_deltas", purge.deltas}, {"purge_vector_stamp", purge.stamp}, {"purge_waits_for", purge.waits_for},
                    {"left_behind_delta", db_behind_from(c->d)}, {"clock_ahead_ms", db_clock_ahead_ms(c->d) > 0 ? (uint64_t)db_clock_ahead_ms(c->d) : 0},
-                   {"last_stamp", s.last_stamp}};
+                   {"operations_level", db_level(c->d)}, {"written_level", s.written_level}, {"last_stamp", s.last_stamp}};
     begin_table(&b, a, out, columns, 2);
     for (size_t i = 0; rc == QUARTET_OK && i < sizeof figures / sizeof *figures; i++) {
         struct value row[2] = {text_of(a, figures[i].name), value_int((int64_t)figures[i].value)};
@@ -396,10 +396,10 @@ static quartet_status show_what(conn *c, const struct catalog *catalog, const st
     const char *setting = conn_setting_text(c, s->what, a);
     if (setting != NULL)
         return show_one_setting(s->what, setting, a, out, err);
-    if (strcmp(s->what, "CLUSTER") == 0)
+    if (strcmp(s->what, "CLUSTER") == 0 || strcmp(s->what, "PEERS") == 0)
         return err_set(err, QUARTET_ERROR, "this database is not a member of a cluster");
     return err_set(err, QUARTET_ERROR,
-                   "SHOW %s is not known; there are TABLES, VIEWS, SCHEMA, COLUMNS FROM t, INDEX FROM t, CREATE TABLE t, CREATE VIEW v, SHARES [FROM t], SETTINGS, STATUS and CLUSTER", s->what);
+                   "SHOW %s is not known; there are TABLES, VIEWS, SCHEMA, COLUMNS FROM t, INDEX FROM t, CREATE TABLE t, CREATE VIEW v, SHARES [FROM t], SETTINGS, STATUS, CLUSTER and PEERS", s->what);
 }
 
 quartet_status conn_show(conn *c, const struct ast_show *s, struct arena *a, struct conn_table *out, struct err *err)

@@ -256,6 +256,8 @@ static quartet_status open_files(db *d, struct err *err)
     if (rc == QUARTET_OK && !in_memory)
         rc = keep_directory(d, err);
     if (rc == QUARTET_OK)
+        rc = db_level_load(d, err);
+    if (rc == QUARTET_OK)
         rc = find_snapshot(d, snapshot, sizeof snapshot, &own, err);
     d->options.snapshot = NULL;
     d->from_snapshot = snapshot[0] != '\0';
@@ -408,6 +410,7 @@ void db_stats(db *d, struct db_stats *out)
     *out = (struct db_stats){.commits = atomic_load(&d->commits), .remote_deltas = atomic_load(&d->remote_deltas),
                              .remote_rows = atomic_load(&d->remote_rows), .rows_written = atomic_load(&d->rows_written)};
     kv_stats(d->store, &out->kv);
+    out->written_level = atomic_load(&d->written_level);
     out->log_bytes = commit_log_bytes(d->log);
     out->commit_us = atomic_load(&d->commit_us);
     for (uint32_t i = 0; i < DB_COMMIT_BUCKETS; i++)

@@ -79,6 +79,8 @@ uint64_t db_behind_from(db *d); /* that number; 0: none */
 #define DB_CLOCK_AHEAD_MS_MAX 250
 void db_set_clock(db *d, int64_t median_us, uint32_t clocks);
 int64_t db_clock_ahead_ms(db *d); /* below 0: it is behind; 0 where fewer than three clocks are known */
+uint32_t db_level(db *d); /* of operations, in use (base/level.h) */
+quartet_status db_raise_level(db *d, uint32_t level, struct err *err); /* it is in use from now on, for good; up to LEVEL_MAX. A lower one: nothing happens */
 bool db_is_fenced(db *d); /* the cluster goes on without this directory (db_close.c) */
 void db_set_evicted(db *d); /* its node is no member any more: it is fenced from now on */
 
@@ -124,6 +126,7 @@ struct db_stats {
     uint64_t commits, remote_deltas, remote_rows, rows_written, log_bytes, held_batches, apply_no;
     struct kv_stats kv;
     hlc_stamp last_stamp;
+    uint32_t written_level; /* of operations, of the newest delta of our own in this run; 0: none was written */
     uint64_t keys_twice; /* assigned keys that two runs of a slot gave, found since it was opened */
 };
 void db_stats(db *d, struct db_stats *out);

@@ -208,6 +208,7 @@ struct db {
     bool fenced;          /* the cluster has left this directory behind: no more writes */
     _Atomic uint64_t behind_from; /* db_set_behind; 0: it is not */
     _Atomic uint8_t behind_slot;
+    _Atomic uint32_t level, written_level; /* of operations in use (db_level.c); of the newest delta written in this run, 0: none */
     _Atomic int64_t clock_median_ms; /* db_set_clock: less our own clock; 0: it goes by its own */
     bool frozen;          /* because its slot signed two histories */
     bool evicted;         /* because its node is no member any more */
@@ -260,6 +261,11 @@ const char *db_temp_dir(const db *d); /* for files of one statement, without nam
 void db_heard_of_own_slot(db *d, bool unknown_chain);
 void db_break(db *d); /* log or store failed: no more commits until it is opened again */
 void db_notify(db *d);
+
+/* db_level.c: before the log is read; the level for a delta of our own, under commit_lock; before a peer's batch is logged. A level is on disk before it is in use */
+quartet_status db_level_load(db *d, struct err *err);
+quartet_status db_level_to_write(db *d, uint32_t *level, struct err *err);
+uint32_t db_payload_level(struct slice payload); /* of the newest delta in it */
 
 /* backup.c: all that is committed goes into the base; commits wait for the freezing of a buffer only. With threads. */
 quartet_status db_flush_all(db *d, struct err *err);

@@ -107,6 +107,10 @@ static quartet_status deliver(db *d, struct slice batch, const uint8_t *public_k
     }
     if (batch_verify(batch, &h, payload, &cluster, public_key, err) != QUARTET_OK)
         return QUARTET_OK;
+    if (db_payload_level(payload) > LEVEL_MAX) { /* this build has no business with it, and is told so at the link; the next one takes it */
+        *result = DELIVER_LATER;
+        return QUARTET_OK;
+    }
     pthread_mutex_lock(&d->commit_lock);
     rc = db_usable(d, err);
     if (rc == QUARTET_OK) {

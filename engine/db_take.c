@@ -179,7 +179,10 @@ static quartet_status log_batch(db *d, struct held_batch *b, struct err *err)
     struct slice part = slice_of(b->bytes, b->n);
     log_pos at = 0;
     bool named = false;
-    quartet_status rc = fork_log_batch(d, b, &b->at, &named, err);
+    quartet_status rc = db_raise_level(d, db_payload_level(slice_of(b->bytes + b->n - b->header.payload_bytes, b->header.payload_bytes)), err);
+    if (rc != QUARTET_OK)
+        return rc; /* nothing has happened */
+    rc = fork_log_batch(d, b, &b->at, &named, err);
     if (rc == QUARTET_OK)
         rc = commit_log_append(d->log, LOG_REMOTE, &part, 1, &at, &b->end, err);
     if (!named)

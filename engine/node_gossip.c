@@ -320,6 +320,28 @@ static void peer_clock(void *ctx, uint8_t slot, int64_t skew_us, uint64_t error_
     node_clock_heard(ctx, slot, skew_us, error_us);
 }
 
+static uint32_t level(void *ctx)
+{
+    const struct node_gossip *g = ctx;
+    return db_level(g->d);
+}
+
+static void raise_level(void *ctx, uint32_t to)
+{
+    struct node_gossip *g = ctx;
+    struct err err = ERR_INIT;
+    if (db_raise_level(g->d, to, &err) != QUARTET_OK) /* it is asked again within a second */
+        log_line(g->env, LOG_ERROR, "gossip", "operations of level %u cannot be used: %s", to, err.text);
+}
+
+static uint8_t members_of(const struct member_doc *doc)
+{
+    uint8_t bits = 0;
+    for (uint32_t i = 0; i < doc->node_count; i++)
+        bits |= (uint8_t)(1u << doc->nodes[i].slot);
+    return bits;
+}
+
 void node_gossip_host(struct node_gossip *g, struct gossip_host *out)
 {
     *out = (struct gossip_host){.ctx = g,
@@ -334,5 +356,8 @@ void node_gossip_host(struct node_gossip *g, struct gossip_host *out)
                                 .peer_clock = peer_clock,
                                 .peer_fault = peer_fault,
                                 .too_old = too_old,
-                                .snapshot = node_snapshot_message};
+                                .snapshot = node_snapshot_message,
+                                .members = members_of(&g->doc),
+                                .level = level,
+                                .raise_level = raise_level};
 }

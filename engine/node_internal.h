@@ -51,6 +51,8 @@ void node_wake(void *node); /* there is news: for the worker and for who waits *
 
 /* node_session.c */
 void node_session_host(struct node *n, struct session_host *out);
+/* node_show_peers.c: SHOW PEERS. */
+quartet_status node_show_peers(struct node *n, struct arena *a, struct conn_table *out, struct err *err);
 /* node_show.c: the hooks of conn.h. */
 void node_hooks(struct node *n, struct conn_node_hooks *out);
 struct node_lag {

@@ -157,8 +157,9 @@ static quartet_status show_cluster(struct node *n, struct arena *a, struct conn_
 static quartet_status show(void *ctx, const char *what, struct arena *a, struct conn_table *out, bool *known, struct err *err)
 {
     struct node *n = ctx;
-    *known = strcmp(what, "CLUSTER") == 0;
-    return *known ? show_cluster(n, a, out, err) : QUARTET_OK;
+    bool peers = strcmp(what, "PEERS") == 0;
+    *known = peers || strcmp(what, "CLUSTER") == 0;
+    return peers ? node_show_peers(n, a, out, err) : *known ? show_cluster(n, a, out, err) : QUARTET_OK;
 }
 
 typedef quartet_status each_line(void *arg, const char *name, const struct value *value, struct err *err);

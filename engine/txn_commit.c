@@ -158,6 +158,10 @@ static quartet_status chunk_begin(struct commit *c)
     struct delta_head head = {.number = c->number, .stamp = c->stamp, .deps = c->first ? &c->deps : NULL};
     head.flags = (uint8_t)((c->chunked ? DELTA_MORE : 0) | (c->first ? 0 : DELTA_CONTINUES));
     c->flags = head.flags;
+    quartet_status rc = db_level_to_write(c->d, &head.level, c->err);
+    if (rc != QUARTET_OK)
+        return rc;
+    atomic_store(&c->d->written_level, head.level);
     buf_clear(&c->bytes);
     delta_begin(&c->w, &c->bytes, &c->d->chains, &head);
     c->open = true;

@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#include "base/level.h"
 #include "base/mem.h"
 #include "gossip_internal.h"
 #include "wire.h"
@@ -73,7 +74,11 @@ static void peer_reset(struct gossip_peer_state *p)
     idvec_deinit(&p->lost);
     struct gossip_status last = p->status; /* what it said last stays visible while it is away */
     uint64_t at = p->status_at_us;
-    *p = (struct gossip_peer_state){.status = last, .status_at_us = at};
+    uint32_t min = p->level_min, max = p->level_max;
+    char refused[GOSSIP_REFUSED_BYTES];
+    memcpy(refused, p->refused, sizeof refused);
+    *p = (struct gossip_peer_state){.status = last, .status_at_us = at, .level_min = min, .level_max = max};
+    memcpy(p->refused, refused, sizeof refused);
 }
 
 void gossip_free(gossip *g)
@@ -127,8 +132,9 @@ static quartet_status refresh_status(gossip *g, struct err *err)
 static quartet_status send_status(gossip *g, struct gossip_peer_state *p, struct err *err)
 {
     struct buf *out = &g->scratch;
+    bool next = gossip_level_max(g) >= LEVEL_NEXT; /* one field more, which others skip */
     buf_clear(out);
-    wire_put_array(out, 10);
+    wire_put_array(out, GOSSIP_STATUS_FIELDS + next);
     wire_put_u64(out, GM_STATUS);
     wire_put_u64(out, GOSSIP_VERSION);
     wire_put_u64(out, p->asked);
@@ -143,6 +149,9 @@ static quartet_status send_status(gossip *g, struct gossip_peer_state *p, struct
     idvec_encode(out, &g->status.applied);
     wire_bin_end(out, begun);
     wire_put_u64(out, g->status.incarnation);
+    gossip_level_put(g, out);
+    if (next)
+        wire_put_u64(out, LEVEL_NEXT);
     quartet_status rc = gossip_send_scratch(g, p, true, err);
     if (rc == QUARTET_OK)
         rc = idvec_merge(&p->told, &g->status.disk, err);
@@ -221,8 +230,8 @@ void gossip_disconnect(gossip *g, uint8_t slot, uint64_t now_us)
     }
 }
 
-/* [GM_STATUS, version, question answered, wall us, floor, state, hash, disk, applied, incarnation] */
-static quartet_status take_status(gossip *g, uint8_t slot, struct bytes_in *in, uint64_t now_us,
+/* [GM_STATUS, version, question answered, wall us, floor, state, hash, disk, applied, incarnation, levels: gossip_level.c]; what stands behind that a later version added */
+static quartet_status take_status(gossip *g, uint8_t slot, struct bytes_in *in, uint32_t fields, uint64_t now_us,
                                   struct err *err)
 {
     struct gossip_peer_state *p = &g->peers[slot];
@@ -239,13 +248,19 @@ static quartet_status take_status(gossip *g, uint8_t slot, struct bytes_in *in, 
     struct slice disk = wire_bin(in, GOSSIP_MESSAGE_BYTES_MAX),
                  applied = wire_bin(in, GOSSIP_MESSAGE_BYTES_MAX);
     s.incarnation = wire_u64(in);
-    if (in->bad || state > GOSSIP_STATE_TOO_OLD)
+    struct gossip_told_levels levels = {0};
+    if (in->bad || state > GOSSIP_STATE_TOO_OLD || !gossip_level_get(in, &levels))
         return err_set(err, QUARTET_CORRUPT, "a malformed status");
+    if (gossip_level_max(g) >= LEVEL_NEXT && levels.max >= LEVEL_NEXT && (fields <= GOSSIP_STATUS_FIELDS || wire_u64(in) != LEVEL_NEXT))
+        return err_set(err, QUARTET_CORRUPT, "a status that lacks a field of its level");
+    quartet_status rc = gossip_level_take(g, slot, &levels, s.wall_us, err);
+    if (rc != QUARTET_OK)
+        return rc;
     s.state = (uint8_t)state;
     s.hash_bytes = (uint8_t)hash.n;
     memcpy(s.hash, hash.p, hash.n);
     struct bytes_in disk_in = bytes_in(disk.p, disk.n), applied_in = bytes_in(applied.p, applied.n);
-    quartet_status rc = idvec_decode(&disk_in, &s.disk, err);
+    rc = idvec_decode(&disk_in, &s.disk, err);
     if (rc == QUARTET_OK)
         rc = idvec_decode(&applied_in, &s.applied, err);
     if (rc == QUARTET_OK) {
@@ -375,15 +390,15 @@ static quartet_status dispatch(gossip *g, uint8_t slot, struct slice message, ui
     struct bytes_in in = bytes_in(message.p, message.n);
     uint32_t fields = wire_array(&in);
     uint64_t kind = wire_u64(&in);
-    static const uint8_t fields_of[] = {0, 10, 2, 3, 4, 3, 4, 2, 2, 3, 2};
-    if (in.bad || kind == 0 || kind >= sizeof fields_of || fields != fields_of[kind])
+    static const uint8_t fields_of[] = {0, GOSSIP_STATUS_FIELDS, 2, 3, 4, 3, 4, 2, 2, 3, 2};
+    if (in.bad || kind == 0 || kind >= sizeof fields_of || (kind == GM_STATUS ? fields < fields_of[kind] : fields != fields_of[kind]))
         return err_set(err, QUARTET_CORRUPT, "a malformed message of %zu bytes", message.n);
     quartet_status rc = QUARTET_OK;
     uint64_t number = 0;
     struct slice batch;
     switch ((enum gossip_kind)kind) {
     case GM_STATUS:
-        return take_status(g, slot, &in, now_us, err);
+        return take_status(g, slot, &in, fields, now_us, err);
     case GM_ASK:
         return take_ask(g, p, &in, err);
     case GM_BATCH:
@@ -448,8 +463,10 @@ quartet_status gossip_input(gossip *g, uint8_t slot, struct slice message, uint6
             return rc;
     }
     quartet_status rc = err->code;
-    g->counters.faults++;
     gossip_disconnect(g, slot, now_us);
+    if (rc == QUARTET_UNAVAILABLE)
+        return rc;
+    g->counters.faults++;
     g->host.peer_fault(g->host.ctx, slot, err->text);
     return rc;
 }
@@ -530,6 +547,7 @@ quartet_status gossip_tick(gossip *g, uint64_t now_us, struct err *err)
         g->status_due_us = now_us + GOSSIP_STATUS_INTERVAL_US -
                            prng_below(&g->prng, GOSSIP_STATUS_INTERVAL_US / 10);
         rc = refresh_status(g, err);
+        gossip_level_look(g); /* a cluster of one has nobody who tells it */
     }
     for (uint8_t slot = 0; slot < SLOTS_MAX && rc == QUARTET_OK; slot++)
         rc = tick_peer(g, slot, status_due, now_us, err);
@@ -548,7 +566,11 @@ quartet_status gossip_peer(const gossip *g, uint8_t slot, struct gossip_peer_vie
                                      .rtt_us = p->rtt_us,
                                      .skew_us = p->skew_us,
                                      .status_at_us = p->status_at_us,
-                                     .queued_bytes = p->queued_bytes};
+                                     .queued_bytes = p->queued_bytes,
+                                     .level = p->level,
+                                     .level_min = p->level_min,
+                                     .level_max = p->level_max};
+    memcpy(out->refused, p->refused, sizeof out->refused);
     return gossip_status_copy(&out->status, &p->status, err);
 }
 

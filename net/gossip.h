@@ -13,7 +13,9 @@
 #include "crdt/delta_sign.h"
 #include "idvec.h"
 
-#define GOSSIP_VERSION            5u
+#define GOSSIP_VERSION            6u /* of the form of a status, which all levels share: fields are only ever added at its end */
+#define GOSSIP_STATUS_FIELDS      14u
+#define GOSSIP_REFUSED_BYTES      240u
 #define GOSSIP_MESSAGE_BYTES_MAX  (4u << 20)
 #define GOSSIP_QUEUE_BYTES_MAX    (4u << 20) /* waiting for one peer; past it pushes are dropped */
 #define GOSSIP_PULL_BYTES         (512u << 10) /* asked for, and served, at once */
@@ -109,6 +111,13 @@ struct gossip_host {
      * status than QUARTET_OK: the peer's fault. May be NULL: then such a message is. */
     quartet_status (*snapshot)(void *ctx, uint8_t slot, struct slice bytes, struct buf *replies,
                                struct err *err);
+    /* Levels (base/level.h; gossip_level.c). The build's, and the members who must speak a level of operations before it is used, bits by slot, our own among them
+     * (0: none ever is). */
+    uint32_t level_min, level_max; /* 0: LEVEL_MIN, LEVEL_MAX */
+    uint8_t members;
+    uint32_t (*level)(void *ctx); /* of the operations in use; NULL: the first */
+    /* Every member speaks it, or another one says that it is in use: remember that, for good, then use it. May be NULL. */
+    void (*raise_level)(void *ctx, uint32_t level);
 };
 
 typedef struct gossip gossip;
@@ -121,8 +130,9 @@ void gossip_free(gossip *g); /* NULL is allowed */
 /* Events. A peer is a slot other than ours. Connecting a connected slot begins anew. */
 quartet_status gossip_connect(gossip *g, uint8_t slot, uint64_t now_us, struct err *err);
 void gossip_disconnect(gossip *g, uint8_t slot, uint64_t now_us);
-/* One message from a peer (decrypted, untrusted). Any failure but QUARTET_NOMEM is the peer's
- * fault: close the link, back off. After it the slot is disconnected here. */
+/* One message from a peer (decrypted, untrusted). QUARTET_UNAVAILABLE: our versions are too far
+ * apart, nobody's fault; close the link. Any other failure but QUARTET_NOMEM is the peer's fault:
+ * close the link, back off. After it the slot is disconnected here. */
 quartet_status gossip_input(gossip *g, uint8_t slot, struct slice message, uint64_t now_us,
                             struct err *err);
 /* A batch of our own chain was sealed and is on our disk: push it. Bytes are copied once. */
@@ -148,6 +158,9 @@ struct gossip_peer_view {
     int64_t skew_us;       /* its wall clock less ours, as the quickest ping of late tells; 0 before the first */
     uint64_t status_at_us; /* when its last status came; 0: never */
     size_t queued_bytes;
+    uint32_t level;                /* that this link speaks; 0: not known yet */
+    uint32_t level_min, level_max; /* of its build, as last told; 0: never */
+    char refused[GOSSIP_REFUSED_BYTES]; /* why there can be no link with its version; "": there can */
     struct gossip_status status; /* deep copy where asked for by gossip_peer */
 };
 struct gossip_counters {

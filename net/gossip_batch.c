@@ -33,7 +33,7 @@ quartet_status gossip_push(struct gossip *g, const struct batch_header *header, 
         uint64_t has = idvec_number(&p->sent, header->chain);
         if (has >= last.number)
             continue;
-        if (p->status_at_us == 0 || has < header->first - 1 ||
+        if (p->level == 0 || has < header->first - 1 ||
             p->queued_bytes + bytes.n > GOSSIP_QUEUE_BYTES_MAX) {
             p->have_due = true; /* it will pull */
             g->counters.pushes_dropped++;

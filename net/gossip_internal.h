@@ -44,8 +44,21 @@ struct gossip_back {
     uint64_t start, from; /* start: where this look began; from: what comes next. 0: free */
 };
 
+/* A member's build, as of that time of its clock. */
+struct gossip_heard {
+    uint32_t level; /* the highest that it speaks; 0: nothing was heard */
+    uint64_t as_of_us;
+};
+struct gossip_told_levels { /* of a status */
+    uint32_t min, max, used;
+    struct gossip_heard heard[SLOTS_MAX];
+};
+
 struct gossip_peer_state {
     bool connected;
+    uint32_t level; /* of this link; 0: its status has not come yet, so only what every version knows may be said */
+    uint32_t level_min, level_max;
+    char refused[GOSSIP_REFUSED_BYTES];
     bool have_due; /* it may lack something of our disk that we have not told it */
     struct gossip_queue urgent, bulk; /* bulk: answers to pulls */
     size_t queued_bytes;
@@ -101,6 +114,7 @@ struct gossip {
     uint32_t next_pull_id;
     uint64_t status_due_us;
     uint64_t question; /* our latest; 0: none */
+    struct gossip_heard heard[SLOTS_MAX]; /* our own among them */
     struct gossip_counters counters;
 };
 
@@ -114,6 +128,16 @@ void gossip_queue_clear(struct gossip_peer_state *p);
 quartet_status gossip_send_ask(struct gossip *g, struct gossip_peer_state *p, struct err *err);
 quartet_status gossip_send_scratch(struct gossip *g, struct gossip_peer_state *p, bool urgent,
                                    struct err *err);
+
+/* gossip_level.c */
+uint32_t gossip_level_min(const struct gossip *g);
+uint32_t gossip_level_max(const struct gossip *g);
+uint32_t gossip_level_used(const struct gossip *g);
+void gossip_level_put(struct gossip *g, struct buf *out);
+bool gossip_level_get(struct bytes_in *in, struct gossip_told_levels *out); /* false: malformed */
+/* QUARTET_UNAVAILABLE: our versions are too far apart. */
+quartet_status gossip_level_take(struct gossip *g, uint8_t slot, const struct gossip_told_levels *t, uint64_t wall_us, struct err *err);
+void gossip_level_look(struct gossip *g); /* does every member speak a newer level of operations? */
 
 /* gossip_batch.c: what comes in and what is passed on */
 struct gossip_incoming {

@@ -25,6 +25,7 @@
 #define SERVER_FAULT_BACKOFF_MS                                                                    \
     5000u /* after invalid bytes from a peer; doubles up to a minute                               \
            */
+#define SERVER_APART_RETRY_MS 2000u /* versions too far apart: one of us may come back with another */
 #define SERVER_LINK_BYTES_MAX                                                                      \
     (1u << 20) /* written to one socket and not taken by the system yet: past it, gossip waits */
 #define SERVER_SESSION_BYTES_MAX                                                                   \

@@ -49,6 +49,7 @@ struct peer_links {
     uint64_t dial_not_before_ms, refuse_until_ms;
     uint32_t dial_backoff_ms, fault_backoff_ms;
     uint64_t faults;
+    uint64_t apart_logged_ms; /* when it was last told that our versions are too far apart; 0: never */
     uint64_t heard_ms; /* ever; 0: never */
 };
 

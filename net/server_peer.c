@@ -16,6 +16,7 @@
 #define FAULT_BACKOFF_MS_MAX 60000u
 #define FAULT_FORGIVEN_MS    60000u
 #define OTHER_HEALTHY_MS     300u
+#define APART_LOG_MS         60000u
 
 struct dial_request {
     uv_getaddrinfo_t resolve;
@@ -49,6 +50,18 @@ void server_peer_fault(server *s, uint8_t slot, const char *text)
     log_line(s->env, LOG_WARN, "net",
              "slot %u sent something invalid: %s; no link with it for %u ms", slot, text,
              p->fault_backoff_ms);
+}
+
+/* Our versions do not understand each other. That is nobody's fault, and ends when one of us comes back with another version. */
+static void too_far_apart(server *s, uint8_t slot, const char *text)
+{
+    struct peer_links *p = &s->peers[slot];
+    uint64_t now = server_now_ms(s);
+    p->refuse_until_ms = now + SERVER_APART_RETRY_MS;
+    if (p->apart_logged_ms != 0 && now - p->apart_logged_ms < APART_LOG_MS)
+        return;
+    p->apart_logged_ms = now;
+    log_line(s->env, LOG_ERROR, "net", "no link with slot %u: %s. OPERATIONS.md, \"Upgrading\"", slot, text);
 }
 
 /* Does the new link replace the one that is there? */
@@ -205,6 +218,9 @@ void server_peer_message(struct link *l, struct slice message)
     if (rc == QUARTET_NOMEM) {
         log_line(s->env, LOG_ERROR, "net", "slot %u: %s", l->slot, err.text);
         server_link_close(l, err.text); /* the next link begins with whole vectors */
+    } else if (rc == QUARTET_UNAVAILABLE) {
+        too_far_apart(s, l->slot, err.text);
+        server_link_close(l, NULL);
     } else if (rc != QUARTET_OK) {
         server_peer_fault(s, l->slot, err.text);
         server_link_close(l, NULL);

@@ -120,6 +120,32 @@ static void look_at_versions(const struct nodes *n, struct findings *f)
     }
 }
 
+/* Members whose builds speak different levels, or cannot speak with each other at all. */
+static void look_at_levels(const struct nodes *n, struct findings *f)
+{
+    int least = 0, most = 0, least_slot = 0, most_slot = 0;
+    for (int i = 0; i < n->count; i++)
+        for (int k = 0; n->node[i].up && k < NODES_MAX; k++) {
+            const struct node_view *v = &n->node[i];
+            const struct node_link *l = &v->links[k];
+            if (!l->there || l->speaks_to == 0)
+                continue;
+            if (least == 0 || l->speaks_to < least) {
+                least = l->speaks_to;
+                least_slot = k;
+            }
+            if (l->speaks_to > most) {
+                most = l->speaks_to;
+                most_slot = k;
+            }
+            if (l->note[0] != '\0')
+                tell(f, WRONG, "node %d has no link with node %d: %s", "OPERATIONS.md, \"Upgrading\": what one of them writes does not come to the other", v->slot, k, l->note);
+        }
+    if (least != most)
+        tell(f, NOTE, "node %d speaks levels up to %d, node %d up to %d", "an upgrade that is not done yet: what the newer version brought is used once all run it", least_slot, least,
+             most_slot, most);
+}
+
 /* Who sees whom, both ways; clocks; hashes. */
 static void look_at_links(const struct nodes *n, struct findings *f)
 {
@@ -133,7 +159,7 @@ static void look_at_links(const struct nodes *n, struct findings *f)
             const struct node_view *other = nodes_in_slot(n, k);
             int apart = (int)(s->skew_ms < 0 ? -s->skew_ms : s->skew_ms);
             links++;
-            if (strcmp(s->state, "unreachable") == 0)
+            if (strcmp(s->state, "unreachable") == 0 && v->links[k].note[0] == '\0')
                 tell(f, other != NULL && other->up ? WRONG : NOTE, "node %d has no link to node %d at %s%s",
                      other != NULL && other->up ? "open the port in at least one direction, and look at both logs; others relay meanwhile" : "start it", v->slot, k, s->address,
                      other != NULL && other->up ? ", which answers from here" : "");
@@ -237,6 +263,7 @@ int doctor_run(int count, char **args)
         nodes_ask(&n, ANSWER_MS);
         look_at_nodes(&n, &f);
         look_at_versions(&n, &f);
+        look_at_levels(&n, &f);
         look_at_links(&n, &f);
     }
     printf("%d wrong, %d worth a look\n", f.wrong, f.notes);

@@ -88,6 +88,23 @@ static void take_line(struct node_view *v, quartet_stmt *stmt)
     }
 }
 
+static void take_link(struct node_view *v, quartet_stmt *stmt)
+{
+    int64_t slot = quartet_column_int64(stmt, 0);
+    if (slot < 0 || slot >= NODES_MAX)
+        return;
+    struct node_link *l = &v->links[slot];
+    *l = (struct node_link){.there = true};
+    for (int c = 1; c < quartet_column_count(stmt); c++) {
+        const char *name = quartet_column_name(stmt, c), *text = quartet_column_text(stmt, c);
+        const char *to = text != NULL && strcmp(name, "speaks") == 0 ? strstr(text, " to ") : NULL;
+        if (to != NULL)
+            l->speaks_to = (int)strtol(to + 4, NULL, 10);
+        if (strcmp(name, "note") == 0)
+            copy_text(l->note, sizeof l->note, stmt, c);
+    }
+}
+
 static void take_figure(struct node_view *v, quartet_stmt *stmt)
 {
     struct node_figures *f = &v->figures;
@@ -131,6 +148,7 @@ static void *ask(void *arg)
     double began = now_seconds();
     snprintf(url, sizeof url, "%s%stimeout=%d&connect_timeout=%d&consistency=local", v->url, strchr(v->url, '?') != NULL ? "&" : "?", a->timeout_ms, a->timeout_ms);
     memset(v->says, 0, sizeof v->says);
+    memset(v->links, 0, sizeof v->links);
     v->figures = (struct node_figures){0};
     v->error[0] = '\0';
     int rc = quartet_open(url, &db);
@@ -141,6 +159,8 @@ static void *ask(void *arg)
         rc = each_row(db, "SHOW CLUSTER", v, take_line);
     if (rc == QUARTET_OK)
         rc = each_row(db, "SHOW STATUS", v, take_figure);
+    if (rc == QUARTET_OK && each_row(db, "SHOW PEERS", v, take_link) != QUARTET_OK)
+        memset(v->links, 0, sizeof v->links); /* a version that does not have it yet */
     v->up = rc == QUARTET_OK && (before < 0 || v->slot == before);
     if (rc != QUARTET_OK)
         snprintf(v->error, sizeof v->error, "%s", db != NULL ? quartet_errmsg(db) : "out of memory");

@@ -16,6 +16,13 @@ struct node_says {
     int64_t lag_deltas, lag_ms, skew_ms; /* -1 where it does not know (skew: 0) */
 };
 
+/* What one node says of its link with a member: a line of its SHOW PEERS. */
+struct node_link {
+    bool there;
+    int speaks_to;  /* the highest level that the member's build speaks; 0: never told */
+    char note[256]; /* why there can be no link; "": there can */
+};
+
 struct node_figures { /* of SHOW STATUS; missing ones are 0 */
     int64_t commits, remote_rows, remote_deltas, held_batches, log_bytes, base_bytes, buffer_bytes, frozen_bytes, snapshots, left_behind_delta, purge_waits_for,
         base_dead_bytes;
@@ -31,6 +38,7 @@ struct node_view {
     double answered_ms;           /* connecting and the first answer */
     struct node_figures figures;
     struct node_says says[NODES_MAX]; /* by slot */
+    struct node_link links[NODES_MAX]; /* likewise; none of itself */
 };
 
 struct nodes {

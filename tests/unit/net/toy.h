@@ -106,6 +106,7 @@ struct toy_store {
     char fault[ERR_TEXT_BYTES_MAX];
     bool busy;
     struct idvec peer_disk[SLOTS_MAX];
+    uint32_t level; /* of operations in use, which it remembers */
     int64_t wall_offset_us; /* its clock is so wrong */
     int64_t skew_us[SLOTS_MAX];
     uint64_t skew_error_us[SLOTS_MAX]; /* 0: never heard */
@@ -220,6 +221,17 @@ static inline uint64_t toy_host_wall(void *ctx)
     const struct toy_store *s = ctx;
     return (s->env != NULL ? toy_wall(&s->env->env) : env_wall_ms(env_posix()) * 1000u) + (uint64_t)s->wall_offset_us;
 }
+static inline uint32_t toy_level(void *ctx)
+{
+    const struct toy_store *s = ctx;
+    return s->level;
+}
+static inline void toy_raise_level(void *ctx, uint32_t level)
+{
+    struct toy_store *s = ctx;
+    CU_ASSERT(level > s->level); /* it never goes back, and is not told twice */
+    s->level = level;
+}
 static inline quartet_status toy_status(void *ctx, struct gossip_status *out, struct err *err)
 {
     quartet_status rc = toy_disk(ctx, &out->disk, err);
@@ -285,6 +297,7 @@ static inline void toy_store_init(struct toy_store *s, const struct toy_cluster 
     s->cluster = cluster;
     s->env = env;
     s->slot = slot;
+    s->level = 1;
     s->own = (struct chain_id){.slot = slot, .incarnation = incarnation};
     s->host = (struct gossip_host){.ctx = s,
                                    .deliver = toy_deliver,
@@ -297,7 +310,9 @@ static inline void toy_store_init(struct toy_store *s, const struct toy_cluster 
                                    .wall_us = toy_host_wall,
                                    .peer_clock = toy_peer_clock,
                                    .peer_fault = toy_fault,
-                                   .too_old = toy_too_old};
+                                   .too_old = toy_too_old,
+                                   .level = toy_level,
+                                   .raise_level = toy_raise_level};
 }
 static inline void toy_store_deinit(struct toy_store *s)
 {
