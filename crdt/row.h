@@ -21,9 +21,12 @@ enum row_kind { /* how a column merges; row_cell.c */
     ROW_COUNTER = 1, /* INTEGER or DECIMAL of one scale; sums are kept in 128 bits */
     ROW_MAXIMUM = 2, /* by value_cmp; NULL is below every value; of equal ones the older stays */
     ROW_MINIMUM = 3, /* likewise; NULL is above every value */
-    ROW_SET = 4,     /* of JSON scalars; reads as a JSON array in the order of row_token_cmp. Never over_lww */
+    ROW_SET = 4,     /* of JSON scalars; reads as a JSON array in the order of row_token_cmp */
     ROW_MULTIVALUE = 5
 };
+
+/* What a plain value is as an element of a SET, in the arena or static; none (n 0) where it cannot be one. The same on every node. False: out of memory. */
+typedef bool row_element_fn(const struct value *v, struct arena *a, struct slice *token);
 
 struct row_column {
     uint8_t kind;         /* enum row_kind */
@@ -32,6 +35,7 @@ struct row_column {
     bool over_lww;        /* it was a plain column once: the LWW register merges on below, and gives the base value */
     struct value missing; /* what a row written before the column existed shows: the constant DEFAULT of ADD COLUMN, or NULL.
                            * In a COUNTER it is what the life begins with; NULL counts as 0, a COUNTER never reads as NULL. A SET begins empty */
+    row_element_fn *element; /* SET over_lww: of the values below; missing is NULL then */
 };
 struct row_schema {
     const struct row_column *columns;
@@ -61,7 +65,8 @@ struct row_cell {
     union {
         struct row_part *parts; /* COUNTER; sorted by chain identity */
         struct row_item *items; /* SET: elements, TEXT that is a JSON scalar, by element, then version. MULTIVALUE: the other values, by version. MAXIMUM, MINIMUM: at
-                                 * most a mark. over_lww: the value that holds, all values. Never changed in place */
+                                 * most a mark. over_lww: the value that holds, all values; of a SET behind the marks one with VALUE_NULL where the base was taken away, with the base's
+                                 * version. Never changed in place */
     };
     uint32_t part_count;
 };
@@ -104,7 +109,7 @@ enum row_op_flags {
 /* What a write does. An INSERT's is ROW_PUT, whatever the kind: its first value, of a SET a JSON array. In any other operation one that the column's kind does not
  * have does nothing. */
 enum row_write_op {
-    ROW_PUT = 0, /* LWW: the value. over_lww: the base value */
+    ROW_PUT = 0, /* LWW: the value. over_lww: the base value, which is one element of a SET; an INSERT that gives a SET as a JSON array leaves the base NULL */
     ROW_ADD = 1, /* COUNTER: a change. MAXIMUM, MINIMUM: a value that may be the largest, the smallest. SET: one element comes. MULTIVALUE: a value */
     ROW_CUT = 2  /* SET: one element goes. MAXIMUM, MINIMUM: the register begins anew, with this value */
 };
@@ -152,6 +157,8 @@ bool row_live(const struct row *row); /* by its births: it may be quarantined al
 const struct row_life *row_first_life(const struct row *row); /* the earliest that has not ended; NULL: the row is not live */
 /* The visible values, schema.count of them; counters summed. Only for a live row. Bytes lie in the row or in the arena; false: out of memory. */
 bool row_show(const struct row *row, const struct row_schema *schema, const struct chain_table *chains, struct arena *a, struct value *out);
+/* A SET that is over_lww shows the plain value where nothing was written above it: *v as the set that it is. False: out of memory. */
+bool row_show_as_set(const struct row_column *column, struct value *v, struct arena *a);
 bool row_show_column(const struct row *row, const struct row_schema *schema, const struct chain_table *chains, uint32_t column, struct arena *a,
                      struct value *out);
 /* All values of a MULTIVALUE column that nobody replaced, the one that shows first, then by version downwards; in the arena. */

@@ -3,6 +3,8 @@
  *   and the writer's vector are all that this takes; marks tell what went from what never was, so that replays and joins bring nothing back.
  * Why a MAXIMUM that began anew counts writes by what they saw, too: a value that was written without knowing of the new beginning belongs to the old register,
  *   whatever the clocks say.
+ * Why a SET over a plain register keeps the base below as a value, and beside it whether that was taken away: who does not know of the SET goes on to write values, of which
+ *   the last one counts. A removal takes away the value that its writer saw, by its version; one written later, or elsewhere meanwhile, is an element again.
  * Invariants: lists are in item_cmp's order, without duplicates, and never changed in place; equal states are equal bytes.
  * Not here: which lives a write is for (row.c), the record's bytes (row_encode.c, row_whole.c). */
 #include "row_cell.h"
@@ -167,6 +169,7 @@ int item_cmp(const struct chain_table *chains, uint8_t kind, const struct row_it
 struct items {
     struct row_item *item;
     uint32_t count;
+    bool base_cut; /* SET over_lww: the value below was taken away */
     struct row_part *top; /* of each chain the newest addition that was ever here; `sum` unused */
     uint32_t top_count;
 };
@@ -189,6 +192,14 @@ static hlc_stamp top_of(const struct items *s, const struct chain_table *chains,
     return in_mark(s, chains, chain) && !plant_is(PLANT_FOLD_FORGOTTEN) ? UINT64_MAX : top;
 }
 
+bool cell_base_cut(const struct row_cell *cell)
+{
+    uint32_t i = 0;
+    while (i < cell->part_count && item_is_mark(&cell->items[i]))
+        i++;
+    return i < cell->part_count && cell->items[i].value.type == VALUE_NULL && ver_eq(cell->items[i].ver, cell->ver);
+}
+
 static void raise_top(struct items *s, struct ver ver)
 {
     for (uint32_t i = 0; i < s->top_count; i++)
@@ -207,7 +218,10 @@ static bool open_items(const struct row_cell *cell, const struct row_column *col
     if (s->item == NULL || s->top == NULL)
         return false;
     raise_top(s, birth); /* the INSERT's own additions need no mark: whoever has this life has them */
+    s->base_cut = column->kind == ROW_SET && cell_base_cut(cell);
     for (uint32_t i = 0; i < cell->part_count; i++) {
+        if (column->kind == ROW_SET && cell->items[i].value.type == VALUE_NULL)
+            continue; /* says so */
         raise_top(s, cell->items[i].ver);
         if (!item_is_mark(&cell->items[i]))
             s->item[s->count++] = cell->items[i];
@@ -224,7 +238,7 @@ static bool close_items(struct row_cell *cell, const struct row_column *column, 
                         struct arena *a)
 {
     uint32_t marks = 0, count = s->count;
-    struct row_item *out = arena_alloc(a, (s->count + s->top_count) * sizeof *out);
+    struct row_item *out = arena_alloc(a, (s->count + s->top_count + 1u) * sizeof *out);
     if (out == NULL)
         return false;
     for (uint32_t i = 0; i < s->top_count; i++) {
@@ -239,6 +253,8 @@ static bool close_items(struct row_cell *cell, const struct row_column *column, 
             out[at] = out[at - 1];
         out[at] = mark;
     }
+    if (s->base_cut)
+        out[marks++] = (struct row_item){.ver = cell->ver, .value = VALUE_NULL_INIT};
     if (column->kind == ROW_MULTIVALUE && !column->over_lww && count > 0) {
         cell->ver = s->item[--count].ver; /* by version: the last is the newest */
         cell->value = s->item[count].value;
@@ -259,6 +275,7 @@ static bool items_join(struct row_cell *into, const struct row_cell *other, cons
     s = (struct items){.item = arena_alloc(a, (x.count + y.count) * sizeof *s.item), .top = arena_alloc(a, (x.top_count + y.top_count) * sizeof *s.top)};
     if (s.item == NULL || s.top == NULL)
         return false;
+    s.base_cut = x.base_cut || (y.base_cut && ver_eq(other->ver, into->ver)); /* the newer base is there already */
     for (uint32_t i = 0; i < x.top_count; i++)
         raise_top(&s, (struct ver){.stamp = x.top[i].last, .chain = x.top[i].chain});
     for (uint32_t i = 0; i < y.top_count; i++)
@@ -339,6 +356,20 @@ static const struct row_write **set_writes(const struct row_write *writes, uint3
     return list;
 }
 
+/* Does one of these take the value below away? */
+static bool cuts_base(const struct row_cell *cell, const struct row_column *column, const struct row_write **list, uint32_t n, const struct row_writer *w,
+                      struct arena *a, bool *nomem)
+{
+    struct slice token = {0};
+    if (!column->over_lww || cell->ver.stamp == 0 || (!row_writer_saw(w, cell->ver) && !plant_is(PLANT_SET_CUT_ENDS_UNSEEN)))
+        return false;
+    *nomem = !column->element(&cell->value, a, &token);
+    for (uint32_t i = 0; i < n && token.n > 0; i++)
+        if (list[i]->op == ROW_CUT && row_token_cmp(list[i]->value.s, token) == 0)
+            return true;
+    return false;
+}
+
 static bool set_write(struct row_cell *cell, const struct row_column *column, struct ver birth, const struct row_write *writes, uint32_t count,
                       const struct row_writer *w, struct arena *a, bool *changed)
 {
@@ -348,10 +379,10 @@ static bool set_write(struct row_cell *cell, const struct row_column *column, st
     if (list == NULL || !open_items(cell, column, birth, 0, a, &old))
         return false;
     bool replay = w->ver.stamp <= top_of(&old, w->chains, w->ver.chain); /* its additions were here before */
-    bool differs = false;
+    bool nomem = false, cut = old.base_cut || cuts_base(cell, column, list, n, w, a, &nomem), differs = cut != old.base_cut;
     s = (struct items){.item = arena_alloc(a, (old.count + n) * sizeof *s.item), .top = arena_alloc(a, (old.top_count + 1u) * sizeof *s.top),
-                       .top_count = old.top_count};
-    if (s.item == NULL || s.top == NULL)
+                       .top_count = old.top_count, .base_cut = cut};
+    if (s.item == NULL || s.top == NULL || nomem)
         return false;
     if (old.top_count > 0)
         memcpy(s.top, old.top, old.top_count * sizeof *s.top);
@@ -529,7 +560,7 @@ static bool extreme_join(struct row_cell *into, const struct row_cell *other, co
 bool cell_begin(struct row_cell *cell, const struct row_column *column, const struct row_write *write, const struct row_writer *w, struct arena *a)
 {
     cell->ver = w->ver;
-    if (column->kind == ROW_SET)
+    if (column->kind == ROW_SET && (!column->over_lww || write->value.type == VALUE_JSON))
         return set_begin(cell, write, w, a);
     if (column->kind != ROW_COUNTER || column->over_lww) {
         cell->value = write->value;
@@ -549,6 +580,27 @@ static void lww_write(struct row_cell *cell, const struct row_write *write, cons
     *changed = true;
 }
 
+/* The value below a SET. That an older one was taken away is of no use any more. */
+static bool base_write(struct row_cell *cell, const struct row_write *write, const struct row_writer *w, struct arena *a, bool *changed)
+{
+    struct row_write plain = *write;
+    bool took = false;
+    if (plain.value.type == VALUE_JSON)
+        plain.value = VALUE_NULL_INIT; /* no value of a plain column that can become a SET */
+    lww_write(cell, &plain, w, &took);
+    *changed |= took;
+    if (!took || cell->part_count == 0)
+        return true;
+    struct row_item *items = arena_alloc(a, cell->part_count * sizeof *items);
+    uint32_t n = 0;
+    for (uint32_t i = 0; items != NULL && i < cell->part_count; i++)
+        if (cell->items[i].value.type != VALUE_NULL)
+            items[n++] = cell->items[i];
+    cell->items = items;
+    cell->part_count = n;
+    return items != NULL;
+}
+
 bool cell_write(struct row_cell *cell, const struct row_column *column, struct ver birth, const struct row_write *writes, uint32_t count, bool adds,
                 const struct row_writer *w, struct arena *a, bool *changed)
 {
@@ -556,6 +608,8 @@ bool cell_write(struct row_cell *cell, const struct row_column *column, struct v
     if (plant_is(PLANT_NULL_IGNORED) && writes[0].value.type == VALUE_NULL)
         return true;
     if (op == ROW_PUT) {
+        if (column->kind == ROW_SET && column->over_lww)
+            return base_write(cell, &writes[0], w, a, changed);
         if (column->kind == ROW_LWW || column->over_lww)
             lww_write(cell, &writes[0], w, changed);
         else if (column->kind == ROW_SET && count > 1)

@@ -27,6 +27,8 @@ bool cell_beats(const struct row_column *column, const struct chain_table *chain
 /* over_lww: the value that a MAXIMUM or MINIMUM holds above its base; NULL: none. */
 const struct row_item *cell_top(const struct row_cell *cell);
 bool cell_began_anew(const struct row_cell *cell);
+/* SET over_lww: was the value below taken away? */
+bool cell_base_cut(const struct row_cell *cell);
 
 /* The cell whose value a plain, MAXIMUM, MINIMUM or MULTIVALUE column shows; over_lww: whose base value counts. Only for a live row. */
 const struct row_cell *row_shown_cell(const struct row *row, const struct row_schema *schema, const struct chain_table *chains, uint32_t column);

@@ -88,6 +88,12 @@ static bool untouched_counter(struct decoder *d, const struct row_column *column
     return true;
 }
 
+/* Is it the value below a SET that shows? Elements show as an array. */
+static bool shows_below(const struct row_column *column, const struct value *shown)
+{
+    return column->over_lww && shown->type != VALUE_JSON;
+}
+
 /* A SET as its INSERT left it: the elements that show are all the birth's. */
 static void untouched_set(struct decoder *d, const struct row_life *life, struct row_cell *cell, const struct value *shown)
 {
@@ -183,13 +189,15 @@ static void fill_cell(struct decoder *d, struct row_life *life, uint32_t column,
         return;
     }
     cell->ver = ver_of_code(d, life, code);
-    if (d->schema->columns[column].kind == ROW_SET) {
+    if (d->schema->columns[column].kind == ROW_SET && !shows_below(&d->schema->columns[column], shown)) {
         d->meta.bad = d->meta.bad || code != CODE_BIRTH || d->several;
         untouched_set(d, life, cell, shown);
     } else if (!is_lost)
         cell->value = *shown;
-    else if (!value_decode(&d->meta, &cell->value))
+    else if (!value_decode(&d->meta, &cell->value) || (d->schema->columns[column].kind == ROW_SET && cell->value.type == VALUE_JSON)) {
         cell->value = VALUE_NULL_INIT;
+        d->meta.bad = true;
+    }
 }
 
 static void get_codes(struct decoder *d, struct row_life *life)
@@ -318,7 +326,7 @@ static quartet_status decode_simple(const struct record_view *view, const struct
                 return arena_fail(a, err);
         } else {
             cells[i].ver = view->ver;
-            if (schema->columns[i].kind == ROW_SET) {
+            if (schema->columns[i].kind == ROW_SET && !shows_below(&schema->columns[i], &cells[i].value)) {
                 struct value v = cells[i].value;
                 untouched_set(&d, life, &cells[i], &v);
             }

@@ -86,7 +86,7 @@ bool set_untouched(const struct row_life *life, const struct row_cell *cell)
     if (cell->ver.stamp == 0)
         return cell->part_count == 0;
     for (uint32_t i = 0; i < cell->part_count; i++)
-        if (item_is_mark(&cell->items[i]) || !ver_eq(cell->items[i].ver, life->birth))
+        if (cell->items[i].value.type != VALUE_TEXT || !ver_eq(cell->items[i].ver, life->birth))
             return false;
     return true;
 }

@@ -79,22 +79,54 @@ static int token_order(const void *x, const void *y)
     return row_token_cmp(*(const struct slice *)x, *(const struct slice *)y);
 }
 
-static bool show_set(const struct row *row, uint32_t column, struct arena *a, struct value *out)
+/* The value below, where it is there still; NULL: none. Its write went to each of several lives, to some of which its removal need not have come. */
+static struct value base_element(const struct row *row, const struct row_schema *schema, const struct chain_table *chains, uint32_t column)
+{
+    const struct row_cell *shown = row_shown_cell(row, schema, chains, column);
+    for (uint32_t i = 0; i < row->life_count; i++) {
+        const struct row_cell *cell = row->lives[i].ended ? NULL : &row->lives[i].cells[column];
+        if (cell != NULL && ver_eq(cell->ver, shown->ver) && !cell_base_cut(cell))
+            return cell->value;
+    }
+    return VALUE_NULL_INIT;
+}
+
+bool row_show_as_set(const struct row_column *column, struct value *v, struct arena *a)
+{
+    struct slice token = {0};
+    if (v->type == VALUE_JSON)
+        return true;
+    return column->element(v, a, &token) && row_tokens_join(&token, token.n > 0, a, v);
+}
+
+static bool show_set(const struct row *row, const struct row_schema *schema, const struct chain_table *chains, uint32_t column, struct arena *a, struct value *out)
 {
     uint32_t n = 0, count = 0, lives = 0;
+    struct slice base = {0};
     for (uint32_t i = 0; i < row->life_count; i++)
         n += row->lives[i].ended ? 0 : row->lives[i].cells[column].part_count;
+    if (schema->columns[column].over_lww) {
+        if (n == 0) {
+            *out = base_value(row, schema, chains, column);
+            return true;
+        }
+        struct value below = base_element(row, schema, chains, column);
+        if (!schema->columns[column].element(&below, a, &base))
+            return false;
+    }
     struct slice *tokens = arena_alloc(a, (n + 1u) * sizeof *tokens);
     if (tokens == NULL)
         return false;
+    if (base.n > 0)
+        tokens[count++] = base;
     for (uint32_t i = 0; i < row->life_count; i++) {
         const struct row_life *life = &row->lives[i];
         lives += !life->ended;
         for (uint32_t k = 0; !life->ended && k < life->cells[column].part_count; k++)
-            if (!item_is_mark(&life->cells[column].items[k]))
+            if (life->cells[column].items[k].value.type == VALUE_TEXT)
                 tokens[count++] = life->cells[column].items[k].value.s;
     }
-    if (lives > 1)
+    if (lives > 1 || base.n > 0)
         qsort(tokens, count, sizeof *tokens, token_order); /* one life's are in order */
     n = count;
     count = 0;
@@ -167,7 +199,7 @@ bool row_show_column(const struct row *row, const struct row_schema *schema, con
         *out = show_counter(row, schema, chains, column);
         return true;
     case ROW_SET:
-        return show_set(row, column, a, out);
+        return show_set(row, schema, chains, column, a, out);
     case ROW_MAXIMUM:
     case ROW_MINIMUM:
         *out = c->over_lww ? show_extreme(row, schema, chains, column) : base_value(row, schema, chains, column);

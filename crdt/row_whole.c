@@ -14,6 +14,8 @@ enum { ITEM_MARK = 0, ITEM_FOLLOWS = 1, ITEM_SHOWN = 2 }; /* + place */
 
 static bool cell_needs(const struct row_column *column, const struct row_life *life, const struct row_cell *cell, bool several)
 {
+    if (column->kind == ROW_SET && column->over_lww)
+        return cell->part_count > 0 && (several || cell->value.type != VALUE_NULL || !ver_eq(cell->ver, life->birth) || !set_untouched(life, cell));
     if (column->kind == ROW_SET)
         return !set_untouched(life, cell) || (several && (cell->ver.stamp != 0));
     return cell->part_count > 0 && (column->kind != ROW_COUNTER || column->over_lww);
@@ -68,13 +70,16 @@ static quartet_status put_items(const struct put *p, const struct row_cell *cell
     struct slice *tokens = NULL;
     uint32_t n = 0, at = 0;
     quartet_status rc = QUARTET_OK;
-    if (p->schema->columns[column].kind == ROW_SET && column < p->shown_count)
+    if (p->schema->columns[column].kind == ROW_SET && column < p->shown_count && p->shown[column].type == VALUE_JSON) /* or a value below that shows as it is */
         rc = row_tokens(p->shown[column].s, p->arena, &tokens, &n, p->err);
     buf_varint(p->out, cell->part_count);
     for (uint32_t i = 0; i < cell->part_count && rc == QUARTET_OK; i++) {
         const struct row_item *item = &cell->items[i];
         if (item_is_mark(item)) {
             buf_varint(p->out, ITEM_MARK);
+        } else if (item->value.type == VALUE_NULL) {
+            buf_varint(p->out, ITEM_FOLLOWS);
+            value_encode(p->out, &item->value);
         } else {
             while (at < n && row_token_cmp(tokens[at], item->value.s) < 0)
                 at++; /* both are in order */
@@ -212,6 +217,10 @@ static bool items_fit(const struct row_column *c, const struct row_cell *cell)
             return false;
         if (c->kind != ROW_SET || mark)
             continue;
+        if (c->over_lww && item->value.type == VALUE_NULL && (before == NULL || item_is_mark(before)) && ver_eq(item->ver, cell->ver))
+            continue;
+        if (before != NULL && before->value.type == VALUE_NULL)
+            before = NULL;
         if (item->value.type != VALUE_TEXT || !row_token_valid(item->value.s) ||
             (before != NULL && !item_is_mark(before) && row_token_cmp(before->value.s, item->value.s) > 0))
             return false;
@@ -225,7 +234,7 @@ static void get_items(struct get *g, struct row_cell *cell, uint32_t column)
     struct slice *tokens = NULL;
     struct err bad = ERR_INIT;
     uint32_t n = 0, count = bytes_count(g->in, 3);
-    if (kind == ROW_SET && column < g->shown_count) {
+    if (kind == ROW_SET && column < g->shown_count && (g->shown[column].type == VALUE_JSON || !g->schema->columns[column].over_lww)) {
         quartet_status rc = g->shown[column].type != VALUE_JSON ? QUARTET_CORRUPT : row_tokens(g->shown[column].s, g->arena, &tokens, &n, &bad);
         g->in->bad |= rc == QUARTET_CORRUPT;
         g->nomem |= rc != QUARTET_OK && rc != QUARTET_CORRUPT;
@@ -274,6 +283,8 @@ static void get_cell(struct get *g, const struct row_life *life, uint32_t column
         cell->value = g->shown[column];
     else if (mode == VALUE_FOLLOWS && !value_decode(g->in, &cell->value))
         cell->value = VALUE_NULL_INIT;
+    if (c->kind == ROW_SET && cell->value.type == VALUE_JSON) /* elements stand in the list */
+        g->in->bad = true;
     if ((head & HEAD_LIST) == 0)
         return;
     if (cell_has_items(c))

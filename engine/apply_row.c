@@ -8,6 +8,7 @@
 #include "base/plant.h"
 #include "derived.h"
 #include "json.h"
+#include "kind.h"
 
 struct hash_change *apply_change_of(struct applying *a, tree_id id)
 {
@@ -94,6 +95,12 @@ static bool fits(const struct column_def *c, const struct value *v)
     return v->type == VALUE_NULL || c->type == VALUE_NULL || (v->type == c->type && (c->type != VALUE_DECIMAL || c->precision == 0 || v->scale == c->scale));
 }
 
+/* By one who does not know yet that the column is a SET: a value as it was declared. */
+static bool fits_below(const struct column_def *c, const struct value *v)
+{
+    return c->over_lww && v->type == c->element && (v->type != VALUE_DECIMAL || v->scale == c->element_scale);
+}
+
 /* What is wrong with a write to a column of another kind; NULL: nothing. */
 static const char *misfit(const struct column_def *c, const struct row_write *w, bool insert, struct arena *arena)
 {
@@ -107,7 +114,7 @@ static const char *misfit(const struct column_def *c, const struct row_write *w,
         return fits(c, v) ? NULL : "a value that does not fit its column";
     if (w->op != ROW_PUT)
         return v->type != VALUE_TEXT || !row_token_valid(v->s) || !json_valid(v->s) ? "an element of a SET that does not fit" : NULL;
-    if (v->type == VALUE_NULL)
+    if (v->type == VALUE_NULL || fits_below(c, v))
         return NULL;
     if (!insert || v->type != VALUE_JSON || !json_valid(v->s) || row_tokens(v->s, arena, &tokens, &n, &bad) != QUARTET_OK)
         return "a SET that does not fit";
@@ -166,6 +173,8 @@ static quartet_status put_inserted(struct applying *a, struct slice key, const s
         quartet_status rc = decode_key_into(a, key, a->values);
         for (uint32_t i = 0; i < t->rows.count; i++)
             a->values[t->record_columns[i]] = i >= op->write_count ? t->rows.columns[i].missing : shown != NULL ? shown[i] : op->writes[i].value;
+        if (rc == QUARTET_OK && t->sets_below)
+            rc = kind_show_sets(t, a->values, &a->row, a->err);
         if (rc == QUARTET_OK && t->derived_count > 0)
             rc = derived_fill(t, a->values, &a->row, a->err);
         if (rc == QUARTET_OK)
@@ -252,6 +261,8 @@ static quartet_status show(struct applying *a, const struct row *row, struct sli
     for (uint32_t i = 0; i < t->rows.count; i++)
         out[t->record_columns[i]] = shown[i];
     quartet_status rc = decode_key_into(a, key, out);
+    if (rc == QUARTET_OK && t->sets_below)
+        rc = kind_show_sets(t, out, &a->row, a->err);
     return rc == QUARTET_OK && t->derived_count > 0 ? derived_fill(t, out, &a->row, a->err) : rc;
 }
 static quartet_status put_row(struct applying *a, const struct row *row, struct slice key, struct past_change *past)

@@ -4,6 +4,7 @@
  * Not here: how tables are made from their SQL (catalog_table.c) and found in the store (catalog_read.c). */
 #include "catalog_build.h"
 #include "derived.h"
+#include "kind.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -267,7 +268,8 @@ static quartet_status decode(const struct table_def *t, struct slice key, const 
         else if (!value_decode(&in, v))
             return err_set(err, QUARTET_CORRUPT, "damaged record in table %s", t->name);
     }
-    return t->derived_count > 0 ? derived_fill(t, values, a, err) : QUARTET_OK;
+    quartet_status rc = t->sets_below ? kind_show_sets(t, values, a, err) : QUARTET_OK;
+    return rc == QUARTET_OK && t->derived_count > 0 ? derived_fill(t, values, a, err) : rc;
 }
 
 quartet_status table_decode(const struct table_def *t, struct slice key, struct slice record, struct value *values, struct arena *a, bool *live,

@@ -129,6 +129,7 @@ struct table_def {
     bool updates_win;         /* to those who write now; rows.updates_win: or it once was so */
     const char *problem;      /* why the newest index that is not there, or generated column that is NULL, is so; NULL: all is there */
     bool claims_kind;         /* some column's kind_claimed is set */
+    bool sets_below;          /* some SET lies over a plain register: records may show that one's value (kind_show_sets) */
     bool bounded;             /* a column that is there has a bound */
     bool is_system;           /* quartet_...: read-only to users */
     bool dropped;             /* in the graveyard: merges, never shown */

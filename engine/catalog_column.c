@@ -107,8 +107,8 @@ static quartet_status build_column(struct build *b, uint32_t at, uint32_t id, co
     return rc;
 }
 
-/* What ALTER TABLE made of its kind. A claim that cannot be is none: only a member that lies makes one. */
-static quartet_status changed_kind(struct build *b, struct column_def *c, bool visible)
+/* What ALTER TABLE made of its kind. A claim that cannot be is none: only a member that lies makes one. shown: what rows show that were there before the column. */
+static quartet_status changed_kind(struct build *b, struct column_def *c, bool visible, const struct ast_expr *shown)
 {
     const struct table_kind *settled = NULL, *claim = NULL;
     for (uint32_t i = 0; i < b->src->kind_count && c->kind == ROW_LWW && !c->derived; i++) {
@@ -123,7 +123,12 @@ static quartet_status changed_kind(struct build *b, struct column_def *c, bool v
     if (settled == NULL && (claim == NULL || !visible))
         return QUARTET_OK;
     struct column_def as = *c;
-    quartet_status rc = kind_declare(&as, settled != NULL ? settled->kind : claim->kind, b->err);
+    uint8_t kind = settled != NULL ? settled->kind : claim->kind;
+    struct value missing = VALUE_NULL_INIT;
+    quartet_status rc = kind == ROW_SET && shown != NULL ? constant_value(b, c, shown, &missing) : QUARTET_OK;
+    if (rc != QUARTET_OK || missing.type != VALUE_NULL)
+        return rc;
+    rc = kind_declare(&as, kind, b->err);
     if (rc != QUARTET_OK) {
         err_clear(b->err);
         return QUARTET_OK;
@@ -273,7 +278,7 @@ static quartet_status define_columns(struct build *b, uint32_t base)
             struct column_def *c = &b->columns[b->place[i]];
             quartet_status rc = build_column(b, b->place[i], column_id(b, i, base), b->ast->columns.item[i]);
             if (rc == QUARTET_OK) /* of a dropped one too: its registers are in records */
-                rc = changed_kind(b, c, hidden == 0);
+                rc = changed_kind(b, c, hidden == 0, i < base ? NULL : b->first_default[i]);
             if (rc != QUARTET_OK)
                 return rc;
             if (c->over_lww)
@@ -319,13 +324,16 @@ quartet_status build_record(struct build *b, uint32_t base)
         c->record_at = (int32_t)i;
         ids[i] = c->id;
         rows[i] = (struct row_column){.kind = c->kind, .scale = c->scale, .is_decimal = c->type == VALUE_DECIMAL, .over_lww = c->over_lww, .missing = VALUE_NULL_INIT};
-        if (at >= base && b->first_default[at] != NULL) { /* a later SET DEFAULT is for new rows */
+        bool set_below = c->kind == ROW_SET && c->over_lww;
+        rows[i].element = set_below ? kind_element : NULL;
+        t->sets_below |= set_below;
+        if (at >= base && b->first_default[at] != NULL && !set_below) { /* a later SET DEFAULT is for new rows */
             quartet_status rc = constant_value(b, c, b->first_default[at], &rows[i].missing);
             if (rc != QUARTET_OK)
                 return rc;
         }
         struct value empty = {.type = VALUE_JSON, .s = slice_of("[]", 2)};
-        if (at >= base && c->kind == ROW_SET) {
+        if (at >= base && c->kind == ROW_SET && !set_below) {
             if (rows[i].missing.type != VALUE_NULL && !value_identical(&rows[i].missing, &empty))
                 return err_set_at(b->err, QUARTET_ERROR, b->first_default[at]->offset, "the DEFAULT of an added SET column must be empty (column %s): it is "
                                   "so in the rows that are there", c->name);

@@ -339,7 +339,7 @@ static quartet_status take_kind(struct reading *r, const struct value *v, struct
     for (uint8_t k = ROW_COUNTER; k <= ROW_MULTIVALUE; k++)
         if (kind.settled ? strcmp(name, kind_name(k)) == 0 : upper == CATALOG_KIND_CLAIM + k)
             kind.kind = k;
-    if (kind.kind == ROW_LWW || kind.kind == ROW_SET)
+    if (kind.kind == ROW_LWW)
         return QUARTET_OK; /* a newer version's */
     struct kind_row *grown = grow(r->kinds, r->kind_count, &r->kind_cap, sizeof *grown);
     if (grown == NULL)

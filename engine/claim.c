@@ -31,7 +31,7 @@ struct claim_tests {
 static bool must_not_be_null(const struct table_def *t, uint32_t i)
 {
     const struct column_def *c = &t->columns[i];
-    return i < t->visible_count && c->not_null && c->key_at < 0 && ((c->kind != ROW_COUNTER && c->kind != ROW_SET) || c->over_lww); /* those are never NULL */
+    return i < t->visible_count && c->not_null && c->key_at < 0 && c->kind != ROW_SET && (c->kind != ROW_COUNTER || c->over_lww); /* those are never NULL */
 }
 
 bool claim_tested(const struct table_def *t)

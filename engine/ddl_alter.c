@@ -494,6 +494,16 @@ static quartet_status refuse_kind(struct ddl *x, const struct table_def *t, cons
     return err_set_at(x->err, QUARTET_ERROR, at->offset, "column %s of table %s cannot become %s: %s", c->name, t->name, kind, why);
 }
 
+/* A DEFAULT is a value of the plain column. What an added column shows in rows that were there before is in none of them, so no removal could name it. */
+static const char *needs_no_default(const struct table_def *t, const struct column_def *c)
+{
+    if (c->default_expr != NULL && c->default_expr->kind != AST_EXPR_NULL)
+        return "its DEFAULT is a value, not a set; DROP DEFAULT first, and SET DEFAULT again once it is a SET";
+    if (c->record_at >= 0 && t->rows.columns[c->record_at].missing.type != VALUE_NULL)
+        return "rows that were there before it was added show its DEFAULT, which is written in none of them; add a SET column and fill it by an UPDATE";
+    return NULL;
+}
+
 static quartet_status check_kind(struct ddl *x, const struct table_def *t, const struct column_def *c, uint8_t kind, const struct ast_name *at)
 {
     static const char *const why_not_plain = "its registers hold what no single value tells; add a plain column and fill it by an UPDATE";
@@ -504,8 +514,8 @@ static quartet_status check_kind(struct ddl *x, const struct table_def *t, const
     if (c->kind != ROW_LWW || c->kind_claimed != ROW_LWW)
         return refuse_kind(x, t, c, kind_name(kind), arena_printf(x->a, "it is %s, and only a plain column can change; add a column and fill it by an UPDATE",
                                                                   kind_name(c->kind != ROW_LWW ? c->kind : c->kind_claimed)), at);
-    if (kind == ROW_SET)
-        return refuse_kind(x, t, c, kind_name(kind), "what it holds are values, not sets; add a SET column and fill it by an UPDATE", at);
+    if (why == NULL && kind == ROW_SET)
+        why = needs_no_default(t, c);
     if (why == NULL && t->together != NULL && c->record_at >= 0 && t->together[c->record_at] != 0)
         why = "it merges together with others";
     if (why != NULL)

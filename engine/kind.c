@@ -121,6 +121,26 @@ quartet_status kind_token(const struct value *v, struct arena *a, struct slice *
     return rc;
 }
 
+bool kind_element(const struct value *v, struct arena *a, struct slice *token)
+{
+    struct err none = ERR_INIT;
+    *token = (struct slice){0};
+    if (v->type == VALUE_BLOB || v->type == VALUE_JSON || v->type == VALUE_REAL)
+        return true; /* no column of these becomes a SET */
+    quartet_status rc = kind_token(v, a, token, &none);
+    if (rc != QUARTET_OK)
+        *token = (struct slice){0};
+    return rc == QUARTET_OK || rc == QUARTET_ERROR;
+}
+
+quartet_status kind_show_sets(const struct table_def *t, struct value *values, struct arena *a, struct err *err)
+{
+    for (uint32_t i = 0; t->sets_below && i < t->rows.count; i++)
+        if (t->rows.columns[i].element != NULL && !row_show_as_set(&t->rows.columns[i], &values[t->record_columns[i]], a))
+            return arena_fail(a, err);
+    return QUARTET_OK;
+}
+
 /* A JSON scalar as an SQL value. */
 static quartet_status scalar_value(struct slice node, struct arena *a, struct value *out, struct err *err)
 {

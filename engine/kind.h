@@ -26,6 +26,9 @@ quartet_status kind_set_tokens(const struct value *v, struct arena *a, struct sl
 /* One value as a token; NULL has none (token->n 0). */
 quartet_status kind_token(const struct value *v, struct arena *a, struct slice *token, struct err *err);
 bool kind_token_equal(struct slice a, struct slice b); /* 1.50 is 1.5 */
+bool kind_element(const struct value *v, struct arena *a, struct slice *token); /* row_element_fn */
+/* Rows that were not written since ALTER TABLE made a SET of a column show its plain value in their records: make it the set that it is. By column of the table. */
+quartet_status kind_show_sets(const struct table_def *t, struct value *values, struct arena *a, struct err *err);
 
 /* Changes as a BLOB: set_add(set_remove(tags, 'a'), 'b') in UPDATE is made into one (func_set_changes), values still as they were given; kind_changes_convert makes
  * them the column's elements, kind_changes reads such a BLOB. */

@@ -53,7 +53,8 @@ static quartet_status tell_column(struct told *t, const struct table_def *table,
 {
     const struct column_def *c = &table->columns[column];
     const char *bound = bounded_any(&c->bound) ? "; its bound holds on all nodes: what this node may take is its share" : "";
-    const char *base = c->over_lww ? "; who did not know that it is so yet wrote the plain register below, whose value it counts from" : "";
+    const char *base = !c->over_lww ? "" : c->kind == ROW_SET ? "; who did not know that it is so yet wrote the plain register below, whose value is one element"
+                                                              : "; who did not know that it is so yet wrote the plain register below, whose value it counts from";
     const char *soon = c->kind_claimed == ROW_LWW ? "" : arena_printf(t->p->a, "; %s once every member has acknowledged that", kind_name(c->kind_claimed));
     char *line = soon == NULL ? NULL : arena_printf(t->p->a, "%s.%s (%s): %s; %s%s%s%s", table->name, c->name, kind_name(c->kind), writes, rule(c->kind), bound, base, soon);
     return line == NULL ? arena_fail(t->p->a, t->err) : tell(t, 1, line);

@@ -13,6 +13,7 @@
 #include "claim.h"
 #include "derived.h"
 #include "history.h"
+#include "kind.h"
 #include "orphan.h"
 #include "past_judge.h"
 #include "table_internal.h"
@@ -190,6 +191,13 @@ static void scan_testing(table_scan *s, bool testing)
     s->want.late = NULL;
 }
 
+/* The column's, where it is a SET whose records may show a plain value; NULL: it is none. */
+static const struct row_column *element_of(const struct table_def *t, uint32_t column)
+{
+    int32_t at = t->sets_below ? t->columns[column].record_at : -1;
+    return at >= 0 && t->rows.columns[at].element != NULL ? &t->rows.columns[at] : NULL;
+}
+
 bool table_index_covers(const struct table_def *table, const struct index_def *index, const uint32_t *columns, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
@@ -225,7 +233,7 @@ static quartet_status scan_prepare(table_scan *s, const struct scan_want *want, 
     bool key_wanted = want->keys || s->want.column_count < n;
     for (uint32_t i = 0; i < n && want->late != NULL; i++)
         if (s->from[i] >= 0)
-            s->late[s->from[i]] = want->late[i];
+            s->late[s->from[i]] = want->late[i] && element_of(t, want->columns[i]) == NULL;
     s->want.reverse = want->reverse;
     s->want_keys = want->keys;
     s->fetch = (struct kv_want){.columns = s->record_columns, .column_count = s->want.column_count, .missing = s->missing};
@@ -495,6 +503,24 @@ static quartet_status keep_rows(table_scan *s, const uint16_t *kept, uint32_t n,
     return QUARTET_OK;
 }
 
+static quartet_status show_sets(table_scan *s, uint32_t n, struct err *err)
+{
+    for (uint32_t i = 0; i < s->column_count; i++) {
+        const struct row_column *c = s->from[i] >= 0 ? element_of(s->table, s->columns[i]) : NULL;
+        struct vec as_stored = s->vecs[i];
+        if (c == NULL)
+            continue;
+        if (!vec_init(&s->vecs[i], VALUE_JSON, n, &s->batch))
+            return arena_fail(&s->batch, err);
+        for (uint32_t r = 0; r < n; r++) {
+            struct value v = vec_get(&as_stored, r);
+            if (!row_show_as_set(c, &v, &s->batch) || !vec_set(&s->vecs[i], r, &v, n, &s->batch))
+                return arena_fail(&s->batch, err);
+        }
+    }
+    return QUARTET_OK;
+}
+
 static quartet_status next_by_key(table_scan *s, uint32_t limit, struct batch *out, struct err *err)
 {
     struct kv_rows rows;
@@ -525,6 +551,8 @@ static quartet_status next_by_key(table_scan *s, uint32_t limit, struct batch *o
     s->cols = rows.cols;
     if (keys)
         rc = decode_keys(s, rows.keys, rows.n, err);
+    if (rc == QUARTET_OK && s->table->sets_below)
+        rc = show_sets(s, rows.n, err);
     if (s->want_keys)
         out->keys = rows.keys;
     return rc == QUARTET_OK && s->testing && kept_count < rows.n ? keep_rows(s, kept, kept_count, out, err) : rc;
@@ -559,6 +587,11 @@ static quartet_status find_row(table_scan *s, struct slice key, bool *found, boo
     for (uint32_t i = 0; i < s->link_count && s->testing; i++)
         if (s->link_from[i] >= 0)
             s->row[s->link_columns[i]] = s->cells[s->link_from[i]];
+    for (uint32_t i = 0; i < s->column_count && s->table->sets_below; i++) {
+        const struct row_column *c = s->from[i] >= 0 ? element_of(s->table, s->columns[i]) : NULL;
+        if (c != NULL && !row_show_as_set(c, &s->row[s->columns[i]], &s->batch))
+            return arena_fail(&s->batch, err);
+    }
     rc = key_values(s, key, err);
     if (rc == QUARTET_OK && s->testing) {
         bool orphan;
@@ -694,7 +727,8 @@ static quartet_status past_values(table_scan *s, struct slice key, struct slice 
     for (uint32_t i = 0; !simple && i < t->rows.count; i++)
         if (!row_show_column(&row, &t->rows, &s->chains, i, &s->batch, &s->row[t->record_columns[i]]))
             return arena_fail(&s->batch, err);
-    return t->derived_count > 0 && s->judge != NULL ? derived_fill(t, s->row, &s->batch, err) : QUARTET_OK;
+    rc = t->sets_below ? kind_show_sets(t, s->row, &s->batch, err) : QUARTET_OK;
+    return rc == QUARTET_OK && t->derived_count > 0 && s->judge != NULL ? derived_fill(t, s->row, &s->batch, err) : rc;
 }
 
 static quartet_status next_past(table_scan *s, uint32_t limit, struct batch *out, struct err *err)
@@ -748,7 +782,7 @@ quartet_status table_scan_late(table_scan *s, struct batch *b, struct err *err)
         return QUARTET_OK;
     quartet_status rc = kv_iter_late(s->it, b->sel, b->n, err);
     for (uint32_t i = 0; i < s->column_count && rc == QUARTET_OK; i++)
-        if (s->from[i] >= 0)
+        if (s->from[i] >= 0 && element_of(s->table, s->columns[i]) == NULL) /* those were not late */
             s->vecs[i] = s->cols[s->from[i]];
     if (rc == QUARTET_OK && s->derived != NULL)
         scan_derived_late(s->derived, s->vecs);

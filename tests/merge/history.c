@@ -10,6 +10,27 @@
 
 static const uint8_t KEY[] = "k";
 
+/* As SQL's: numbers in digits, texts quoted. */
+static bool element(const struct value *v, struct arena *a, struct slice *token)
+{
+    struct buf text = {0};
+    *token = (struct slice){0};
+    if (v->type != VALUE_INTEGER && v->type != VALUE_TEXT)
+        return true;
+    if (v->type == VALUE_INTEGER)
+        buf_printf(&text, "%lld", (long long)v->i);
+    buf_str(&text, v->type == VALUE_TEXT ? "\"" : "");
+    for (size_t i = 0; v->type == VALUE_TEXT && i < v->s.n; i++) {
+        buf_str(&text, v->s.p[i] == '"' ? "\\" : "");
+        buf_u8(&text, v->s.p[i]);
+    }
+    buf_str(&text, v->type == VALUE_TEXT ? "\"" : "");
+    *token = slice_of(arena_dup(a, text.data, text.len), text.len);
+    bool ok = !text.failed && token->p != NULL;
+    buf_deinit(&text);
+    return ok;
+}
+
 void history_begin(struct history *h, uint32_t writers)
 {
     memset(h, 0, sizeof *h);
@@ -24,9 +45,10 @@ void history_begin(struct history *h, uint32_t writers)
     h->columns[3] = (struct row_column){.kind = ROW_COUNTER, .missing = value_int(5)};
     h->columns[4] = (struct row_column){
         .kind = ROW_COUNTER, .scale = 2, .is_decimal = true, .missing = VALUE_NULL_INIT};
-    static const uint8_t kinds[] = {ROW_MAXIMUM, ROW_MINIMUM, ROW_SET, ROW_MULTIVALUE, ROW_MULTIVALUE, ROW_COUNTER, ROW_MAXIMUM, ROW_MINIMUM, ROW_MULTIVALUE, ROW_SET};
+    static const uint8_t kinds[] = {ROW_MAXIMUM, ROW_MINIMUM, ROW_SET, ROW_MULTIVALUE, ROW_MULTIVALUE, ROW_COUNTER, ROW_MAXIMUM, ROW_MINIMUM, ROW_MULTIVALUE, ROW_SET, ROW_SET};
     for (uint32_t c = HISTORY_PLAIN_COLUMNS; c < HISTORY_COLUMNS; c++)
-        h->columns[c] = (struct row_column){.kind = kinds[c - HISTORY_PLAIN_COLUMNS], .over_lww = c >= 10 && c < 14, .missing = VALUE_NULL_INIT};
+        h->columns[c] = (struct row_column){.kind = kinds[c - HISTORY_PLAIN_COLUMNS], .over_lww = c >= 10 && c != 14, .missing = VALUE_NULL_INIT};
+    h->columns[15].element = element;
     h->columns[5].missing = value_int(3);
     h->columns[7].missing = h->columns[14].missing = (struct value){.type = VALUE_JSON, .s = slice_of("[]", 2)};
     h->columns[9].missing = h->columns[12].missing = value_int(2);
@@ -98,6 +120,23 @@ static struct value random_set(struct prng *r)
     return (struct value){.type = VALUE_JSON, .s = {(const uint8_t *)t, strlen(t)}};
 }
 
+/* What stands below a SET that was a plain column: mostly what elements are, too. */
+static struct value random_below(struct prng *r)
+{
+    static const char *const texts[] = {"", "a", "a!", "ab", "b\"c"};
+    static const int64_t numbers[] = {-12, -3, 0, 7, 10};
+    switch (prng_below(r, 5)) {
+    case 0:
+        return prng_chance(r, 0.3) ? random_set(r) : VALUE_NULL_INIT;
+    case 1: case 2:
+        return value_int(numbers[prng_below(r, 5)]);
+    default: {
+        const char *t = texts[prng_below(r, 5)];
+        return value_text(t, strlen(t));
+    }
+    }
+}
+
 static uint8_t random_write_op(const struct row_column *c, bool insert, struct prng *r)
 {
     if (prng_chance(r, 0.02))
@@ -130,7 +169,9 @@ static void random_writes(const struct history *h, struct history_txn *t, struct
     for (uint32_t c = 0; c < h->schema.count; c++) {
         if (!prng_chance(r, share))
             continue;
-        if (h->columns[c].kind == ROW_SET && !insert)
+        if (h->columns[c].kind == ROW_SET && h->columns[c].over_lww && prng_chance(r, insert ? 0.7 : 0.4))
+            history_write(t, c, ROW_PUT, random_below(r));
+        else if (h->columns[c].kind == ROW_SET && !insert)
             random_elements(t, c, r);
         else
             history_write(t, c, random_write_op(&h->columns[c], insert, r), h->columns[c].kind == ROW_SET ? random_set(r) : random_value(r, &h->columns[c]));

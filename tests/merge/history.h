@@ -8,7 +8,7 @@
 
 #define HISTORY_WRITERS_MAX 4u
 #define HISTORY_TXNS_MAX 12u
-#define HISTORY_COLUMNS 15u
+#define HISTORY_COLUMNS 16u
 #define HISTORY_PLAIN_COLUMNS 5u /* of plain columns and counters; the first ones. History of these alone takes the ways that plain tables take */
 #define HISTORY_WRITES_MAX (HISTORY_COLUMNS * 3u)
 #define HISTORY_TABLE 7u

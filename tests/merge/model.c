@@ -370,11 +370,34 @@ static void add_token(struct slice *list, uint32_t *count, struct slice token)
     ++*count;
 }
 
-static struct value show_set(const struct view *v, uint32_t column)
+/* The plain value below a SET: the newest, as an element, if there is a birth that it is for and from which nobody who had seen it removed it. */
+static struct slice element_below(const struct view *v, const struct row_column *c, uint32_t column)
+{
+    struct found newest = {NULL, VALUE_NULL_INIT};
+    struct slice token = {0};
+    for (uint32_t b = 0; b < v->key->count; b++) {
+        struct found one = newest_put(v, &v->key->refs[b], c, column);
+        if (is_unended_birth(v, &v->key->refs[b]) && found_newer(&one, &newest))
+            newest = one;
+    }
+    bool ok = c->element(&newest.value, v->arena, &token);
+    QASSERT(ok);
+    for (uint32_t b = 0; b < v->key->count && token.n > 0; b++) {
+        const struct model_ref *birth = &v->key->refs[b];
+        if (is_unended_birth(v, birth) && newest_put(v, birth, c, column).txn == newest.txn && !was_cut(v, birth, column, token, newest.txn))
+            return token;
+    }
+    return (struct slice){0};
+}
+
+static struct value show_set(const struct view *v, const struct row_column *c, uint32_t column)
 {
     struct slice list[256];
     uint32_t count = 0;
     struct err err = ERR_INIT;
+    struct slice below = c->over_lww ? element_below(v, c, column) : (struct slice){0};
+    if (below.n > 0)
+        add_token(list, &count, below);
     for (uint32_t b = 0; b < v->key->count; b++) {
         const struct model_ref *birth = &v->key->refs[b];
         if (!is_unended_birth(v, birth))
@@ -464,7 +487,7 @@ static struct value show_column(const struct view *v, const struct row_column *c
     case ROW_MINIMUM:
         return show_extreme(v, c, column);
     case ROW_SET:
-        return show_set(v, column);
+        return show_set(v, c, column);
     case ROW_MULTIVALUE:
         (void)siblings(v, c, column, list); /* a live row has one at least */
         return list[0].value;

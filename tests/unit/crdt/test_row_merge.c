@@ -111,6 +111,8 @@ static bool same_as_model(const struct replica *p, const struct model *m)
     if (!row_show(&p->row, &history.schema, &p->chains, &arena, got))
         return failed("out of memory");
     for (uint32_t c = 0; c < history.schema.count; c++) {
+        if (history.columns[c].element != NULL && !row_show_as_set(&history.columns[c], &got[c], &arena))
+            return failed("out of memory");
         if (!value_identical(&want[c], &got[c])) {
             printf("\n  column %u", c);
             return failed("the model shows another value");

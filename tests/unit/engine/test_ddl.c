@@ -65,6 +65,8 @@ static void literal(struct world *w, const struct column_def *c, struct buf *out
 {
     if (prng_chance(&w->r, 0.1))
         buf_str(out, "NULL");
+    else if (c->kind == ROW_SET)
+        buf_printf(out, c->element == VALUE_TEXT ? "'[\"%c\"]'" : "'[%c]'", (int)((c->element == VALUE_TEXT ? 'p' : '3') + below(w, 4)));
     else if (c->type == VALUE_TEXT)
         buf_printf(out, "'%c'", (int)('p' + below(w, 4)));
     else
@@ -115,7 +117,7 @@ static void constraint(struct world *w, const struct table_def *t, struct buf *o
 
 static void alter(struct world *w, const struct table_def *t, struct buf *out)
 {
-    static const char *const kinds[] = {"COUNTER", "MAXIMUM", "MINIMUM", "MULTIVALUE"};
+    static const char *const kinds[] = {"COUNTER", "MAXIMUM", "MINIMUM", "MULTIVALUE", "SET"};
     buf_printf(out, "ALTER TABLE %s ", t->name);
     switch (below(w, 23)) {
     case 0: case 1: case 2: add_column(w, out); break;
@@ -151,10 +153,18 @@ static void write_rows(struct world *w, const struct table_def *t, struct buf *o
     if (what == 0) {
         buf_printf(out, "DELETE FROM %s WHERE %s = %u", t->name, t->columns[0].name, id);
     } else if (what < 4 && c->key_at < 0) {
+        static const char *const changes[] = {"set_add", "set_remove"};
+        struct column_def one = *c;
+        one.kind = ROW_LWW;
+        one.type = c->element;
         buf_printf(out, "UPDATE %s SET %s = ", t->name, c->name);
         if (c->type == VALUE_INTEGER && below(w, 3) == 0)
             buf_printf(out, "%s + ", c->name);
-        literal(w, c, out);
+        bool change = c->kind == ROW_SET && below(w, 4) > 0;
+        if (change)
+            buf_printf(out, "%s(%s, ", PICK(w, changes), c->name);
+        literal(w, change ? &one : c, out);
+        buf_str(out, change ? ")" : "");
         if (below(w, 4) > 0)
             buf_printf(out, " WHERE %s = %u", t->columns[0].name, id);
     } else {
@@ -762,7 +772,7 @@ static void test_ddl_kinds_on_one_node(void)
         const char *sql, *why;
     } no[] = {{"m SET MAXIMUM", "it is COUNTER, and only a plain column can change"}, {"m SET LWW", "its registers hold what no single value tells"},
               {"id SET COUNTER", "primary key"}, {"u SET COUNTER", "index t_unique_1 holds it"}, {"c SET COUNTER", "CHECK (c < 9) names it"},
-              {"x SET COUNTER", "merges together with others"}, {"y SET SET", "values, not sets"}, {"gone SET COUNTER", "no such column"}};
+              {"x SET COUNTER", "merges together with others"}, {"y SET SET", "merges together with others"}, {"gone SET COUNTER", "no such column"}};
     for (size_t i = 0; i < sizeof no / sizeof *no; i++) {
         char sql[128];
         (void)snprintf(sql, sizeof sql, "ALTER TABLE t ALTER COLUMN %s", no[i].sql);
@@ -786,6 +796,69 @@ static void test_ddl_kinds_on_one_node(void)
     run_sql(d, "DROP TABLE child");
     run_sql(d, "ALTER TABLE t UPDATES LOSE");
     expect_error(d, "CREATE TABLE child (id INTEGER PRIMARY KEY, t INTEGER REFERENCES t ON MERGE KEEP PARENT)", QUARTET_ERROR, "must be one where UPDATES WIN", -2);
+    help_close(d);
+}
+
+/* What was a value is an element of the set, in rows that nobody wrote since, whichever way they are read. */
+static void test_ddl_sets_on_one_node(void)
+{
+    static const char *const types[][4] = {{"TEXT", "'it''s \"x\"'", "[\"it's \\\"x\\\"\"]", "''"}, {"INTEGER", "-7", "[-7]", "8"}, {"DECIMAL(6, 2)", "1.5", "[1.50]", "9"},
+                                           {"DATE", "'2026-01-02'", "[\"2026-01-02\"]", "'2026-01-03'"}};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        db *d = help_memory();
+        char sql[256], want[256];
+        (void)snprintf(sql, sizeof sql, "CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER, s %s, g TEXT AS (s || '!'))", types[i][0]);
+        run_sql(d, sql);
+        expect_error(d, "ALTER TABLE t ALTER COLUMN s SET SET", QUARTET_ERROR, "the generated column g is computed from it", -2);
+        run_sql(d, "ALTER TABLE t DROP COLUMN g");
+        (void)snprintf(sql, sizeof sql, "INSERT INTO t VALUES (1, 1, %s), (2, 2, NULL)", types[i][1]);
+        run_sql(d, sql);
+        run_sql(d, "ALTER TABLE t ALTER COLUMN s SET SET");
+        run_sql(d, "UPDATE t SET a = a + 10");
+        (void)snprintf(want, sizeof want, "1|%s\n2|[]\n", types[i][2]);
+        expect_rows(d, "SELECT id, s FROM t", want);
+        (void)snprintf(want, sizeof want, "%s\n", types[i][2]);
+        expect_rows(d, "SELECT s FROM t WHERE id = 1", want);
+        expect_rows(d, "SELECT s FROM t WHERE a = 11", want);
+        expect_rows(d, "SELECT s FROM t WHERE length(s) > 2", want);
+        run_sql(d, "CREATE INDEX by_a ON t (a)");
+        expect_rows(d, "SELECT s FROM t INDEXED BY by_a WHERE a = 11", want);
+        (void)snprintf(sql, sizeof sql, "SELECT id FROM t WHERE set_has(s, %s) AND set_size(s) = 1", types[i][1]);
+        expect_rows(d, sql, "1\n");
+        (void)snprintf(sql, sizeof sql, "UPDATE t SET s = set_add(s, %s)", types[i][3]);
+        run_sql(d, sql);
+        (void)snprintf(sql, sizeof sql, "UPDATE t SET s = set_remove(s, %s) WHERE id = 1", types[i][1]);
+        run_sql(d, sql);
+        (void)snprintf(sql, sizeof sql, "SELECT count(*) FROM t WHERE set_has(s, %s) AND set_size(s) = 1", types[i][3]);
+        expect_rows(d, sql, "2\n");
+        (void)snprintf(sql, sizeof sql, "UPDATE t SET s = '%s' WHERE id = 2", types[i][2]);
+        if (i != 0)
+            run_sql(d, sql);
+        run_sql(d, "INSERT INTO t (id, a) VALUES (3, 3)");
+        expect_rows(d, "SELECT s FROM t WHERE id = 3", "[]\n");
+        help_close(d);
+    }
+    db *d = help_memory();
+    run_sql(d, "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT DEFAULT 'x', b JSON, c REAL, e TEXT COLLATE NOCASE)");
+    run_sql(d, "INSERT INTO t (id) VALUES (1)");
+    run_sql(d, "ALTER TABLE t ADD COLUMN later TEXT DEFAULT 'y'");
+    run_sql(d, "ALTER TABLE t ALTER COLUMN later DROP DEFAULT");
+    static const struct {
+        const char *sql, *why;
+    } no[] = {{"a SET SET", "its DEFAULT is a value, not a set"}, {"b SET SET", "a SET is of INTEGER"}, {"c SET SET", "a SET is of INTEGER"}, {"e SET SET", "without NOCASE"},
+              {"later SET SET", "rows that were there before it was added show its DEFAULT"}};
+    for (size_t i = 0; i < sizeof no / sizeof *no; i++) {
+        char sql[128];
+        (void)snprintf(sql, sizeof sql, "ALTER TABLE t ALTER COLUMN %s", no[i].sql);
+        expect_error(d, sql, QUARTET_ERROR, no[i].why, -2);
+    }
+    run_sql(d, "ALTER TABLE t ALTER COLUMN a DROP DEFAULT");
+    run_sql(d, "ALTER TABLE t ALTER COLUMN a SET SET");
+    run_sql(d, "ALTER TABLE t ALTER COLUMN a SET DEFAULT '[\"new\"]'");
+    run_sql(d, "INSERT INTO t (id) VALUES (2)");
+    expect_rows(d, "SELECT a FROM t", "[\"x\"]\n[\"new\"]\n");
+    expect_error(d, "ALTER TABLE t ALTER COLUMN a SET MULTIVALUE", QUARTET_ERROR, "it is SET, and only a plain column can change", -2);
+    expect_error(d, "CREATE INDEX i ON t (a)", QUARTET_ERROR, "can be in no key and no index", -2);
     help_close(d);
 }
 
@@ -884,6 +957,50 @@ static void test_ddl_kinds_chosen_by_two(void)
     }
 }
 
+/* Writes by those who know that a column is a SET meet writes by one who does not, and who knows only part of them, in many orders. */
+static void test_ddl_sets_and_plain_writes(void)
+{
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        struct prng r;
+        prng_seed(&r, seed);
+        struct cluster *c = cluster_new(4);
+        cluster_peers(c);
+        run_sql(c->d[0], "CREATE TABLE t (id INTEGER PRIMARY KEY, tag TEXT)");
+        run_sql(c->d[0], "INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd'), (5, NULL)");
+        cluster_exchange(c, &r);
+        run_sql(c->d[0], "ALTER TABLE t ALTER COLUMN tag SET SET");
+        cluster_exchange(c, &r);
+        cluster_all_report(c);
+        next_millisecond(env_posix());
+        run_sql(c->d[3], "UPDATE t SET tag = 'plain' WHERE id IN (1, 2)"); /* before all that follows, by the clock, and unseen by it */
+        run_sql(c->d[3], "INSERT INTO t VALUES (6, 'six')");
+        next_millisecond(env_posix());
+        settle(c, 0, 1);
+        settle(c, 1, 1);
+        run_sql(c->d[0], "UPDATE t SET tag = set_add(tag, 'x')");
+        run_sql(c->d[1], "UPDATE t SET tag = set_remove(tag, 'b') WHERE id = 2"); /* a value that was replaced meanwhile: nothing of it is left, nor of the removal */
+        run_sql(c->d[1], "UPDATE t SET tag = set_remove(tag, 'c') WHERE id = 3");
+        run_sql(c->d[0], "UPDATE t SET tag = set_add(tag, 'd') WHERE id = 4"); /* adds what is there: the addition wins over a removal of what was there */
+        run_sql(c->d[1], "UPDATE t SET tag = set_remove(tag, 'd') WHERE id = 4");
+        run_sql(c->d[1], "INSERT INTO t VALUES (6, '[\"y\",\"z\"]')");
+        next_millisecond(env_posix());
+        run_sql(c->d[3], "UPDATE t SET tag = 'c' WHERE id = 3"); /* after the removal, by the clock, and without knowing of it */
+        cluster_exchange(c, &r);
+        cluster_expect_equal(c, (const char *const[]){"t", "quartet_columns", NULL}, seed);
+        for (uint32_t i = 0; i < 4; i++) {
+            same_catalog(c->d[0], c->d[i], "sets");
+            expect_rows(c->d[i], "SELECT * FROM t ORDER BY id",
+                        "1|[\"plain\",\"x\"]\n2|[\"plain\",\"x\"]\n3|[\"c\",\"x\"]\n4|[\"d\",\"x\"]\n5|[\"x\"]\n6|[\"y\",\"z\"]\n");
+        }
+        run_sql(c->d[2], "UPDATE t SET tag = '[]'");
+        cluster_exchange(c, &r);
+        for (uint32_t i = 0; i < 4; i++)
+            expect_rows(c->d[i], "SELECT count(*) FROM t WHERE tag = '[]'", "6\n");
+        cluster_expect_equal(c, (const char *const[]){"t", NULL}, seed);
+        cluster_free(c);
+    }
+}
+
 /* A column gets a kind once the key over it is dropped. A DROP TABLE that another birth of the table outlives ends the row that dropped the key, and not the kind that it had not
  * seen: the key is left out, and nobody is kept from reading the definition. */
 static void test_ddl_kind_outlives_the_drop_of_a_key(void)
@@ -928,6 +1045,8 @@ const struct unit_test unit_tests[] = {
     {"ADD COLUMN writes no rows", test_ddl_add_column_writes_no_rows},
     {"names that change hands", test_ddl_names_that_change_hands},
     {"kinds on one node", test_ddl_kinds_on_one_node},
+    {"sets on one node", test_ddl_sets_on_one_node},
+    {"sets and plain writes", test_ddl_sets_and_plain_writes},
     {"MERGE TOGETHER on one node", test_ddl_together_on_one_node},
     {"kinds chosen by two", test_ddl_kinds_chosen_by_two},
     {"a kind outlives the drop of a key", test_ddl_kind_outlives_the_drop_of_a_key},

@@ -101,6 +101,8 @@ static const struct cell cells[] = {
     {"set-default-insert", "ALTER TABLE t ALTER COLUMN b SET DEFAULT 8", "INSERT INTO t (id) VALUES (2)", ALL, "1|old|5|10\n2|d|0|0\n", NULL},
     {"set-kind-insert", "ALTER TABLE t ALTER COLUMN b SET COUNTER", "INSERT INTO t VALUES (2, 'B', 3, 4)", ALL, "1|old|5|10\n2|B|3|4\n", NULL},
     {"set-kind-update", "ALTER TABLE t ALTER COLUMN b SET COUNTER; UPDATE t SET b = b + 2", "UPDATE t SET b = b + 1", ALL, "1|old|7|10\n", "1|old|6|10\n"},
+    {"set-kind-set-update", "ALTER TABLE t ALTER COLUMN b DROP DEFAULT; ALTER TABLE t ALTER COLUMN b SET SET; UPDATE t SET b = 7", "UPDATE t SET b = b + 1", ALL, "1|old|7|10\n",
+     "1|old|6|10\n"},
     {"set-kind-delete", "ALTER TABLE t ALTER COLUMN b SET COUNTER", "DELETE FROM t", ALL, "", NULL},
     /* constraints */
     {"unique-insert-insert", "INSERT INTO q VALUES (3, 'x', 1, 2)", "INSERT INTO q VALUES (4, 'x', 1, 2)", ALL_Q, "1|one|1|10\n2|two|1|10\n4|x|1|2\n", "1|one|1|10\n2|two|1|10\n3|x|1|2\n"},
