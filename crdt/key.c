@@ -43,8 +43,7 @@ static void put_be128(struct buf *out, __int128 v)
     put_be64(out, (uint64_t)v);
 }
 
-/* 00 becomes 00 FF, and 00 00 ends: below any byte that could follow, so a prefix sorts first. */
-static void put_escaped(struct buf *out, struct slice s)
+void key_put_escaped(struct buf *out, struct slice s)
 {
     const uint8_t *p = s.p;
     size_t left = s.n;
@@ -104,7 +103,7 @@ static void put_any(struct buf *out, const struct value *v)
     case VALUE_TEXT:
     case VALUE_JSON:
         buf_u8(out, ANY_TEXT);
-        put_escaped(out, v->s);
+        key_put_escaped(out, v->s);
         buf_u8(out, v->type);
         return;
     case VALUE_UUID:
@@ -114,7 +113,7 @@ static void put_any(struct buf *out, const struct value *v)
     default:
         QASSERT(v->type == VALUE_BLOB);
         buf_u8(out, ANY_BLOB);
-        put_escaped(out, v->s);
+        key_put_escaped(out, v->s);
     }
 }
 
@@ -134,7 +133,7 @@ static void put_typed(struct buf *out, const struct key_column *col, const struc
         put_be128(out, dec_get(v->dec));
         return;
     case KEY_BYTES:
-        put_escaped(out, v->s);
+        key_put_escaped(out, v->s);
         return;
     case KEY_UUID:
         buf_put(out, v->uuid, sizeof v->uuid);

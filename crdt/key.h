@@ -28,6 +28,8 @@ struct key_column {
 
 /* Append one column. NULL sorts first (last where desc). A value that the kind cannot hold is an assertion: convert before. */
 void key_put(struct buf *out, const struct key_column *col, const struct value *v);
+/* Bytes in the form of KEY_BYTES: 00 becomes 00 FF, and 00 00 ends: below any byte that could follow, so a prefix sorts first. */
+void key_put_escaped(struct buf *out, struct slice s);
 /* Read one column back, exactly as it was put (normalised as above). Unescaped bytes go to the arena
  * (or point into the input where nothing was escaped and not desc). False and in->bad on damage. */
 bool key_get(struct bytes_in *in, const struct key_column *col, struct value *v, struct arena *a);

@@ -103,20 +103,12 @@ static bool vec_adopt(struct vec *v, const struct value *value, uint32_t rows_ca
     return true;
 }
 
-void vec_put(struct vec *v, uint32_t row, const struct value *value)
+void vec_put_cell(struct vec *v, uint32_t row, const struct value *value)
 {
-    v->null[row] = value->type == VALUE_NULL;
-    if (v->type == VEC_MIXED) {
-        v->v[row] = *value;
-        return;
-    }
-    if (value->type == VALUE_NULL) {
-        v->has_null = true;
-        if (v->type != VALUE_NULL)
-            memset((uint8_t *)v->p + row * vec_cell_bytes(v->type), 0, vec_cell_bytes(v->type));
-        return;
-    }
     switch (v->type) {
+    case VEC_MIXED:
+        v->v[row] = *value;
+        break;
     case VALUE_REAL:
         v->r[row] = value->r;
         break;
@@ -135,6 +127,18 @@ void vec_put(struct vec *v, uint32_t row, const struct value *value)
         v->i[row] = value->i;
         break;
     }
+}
+
+void vec_put(struct vec *v, uint32_t row, const struct value *value)
+{
+    v->null[row] = value->type == VALUE_NULL;
+    if (value->type != VALUE_NULL || v->type == VEC_MIXED) {
+        vec_put_cell(v, row, value);
+        return;
+    }
+    v->has_null = true;
+    if (v->type != VALUE_NULL)
+        memset((uint8_t *)v->p + row * vec_cell_bytes(v->type), 0, vec_cell_bytes(v->type));
 }
 
 bool vec_set(struct vec *v, uint32_t row, const struct value *value, uint32_t rows_cap, struct arena *a)

@@ -49,6 +49,7 @@ static inline bool vec_fits(const struct vec *v, const struct value *value)
     return v->type == VEC_MIXED || (v->type == value->type && (v->type != VALUE_DECIMAL || v->scale == value->scale));
 }
 /* Put a value that fits (vec_fits, or NULL) into row `row`; nothing is allocated. */
+void vec_put_cell(struct vec *v, uint32_t row, const struct value *value); /* the cell alone: it is no NULL, or the vector is VEC_MIXED */
 void vec_put(struct vec *v, uint32_t row, const struct value *value);
 /* Turn rows 0 .. rows-1 into VEC_MIXED, in `room`; that may be the memory of the cells themselves where it is large enough. */
 void vec_to_mixed(struct vec *v, uint32_t rows, struct value *room);

@@ -1,6 +1,7 @@
 /* bind_sub.c - subqueries in expressions, row values, comparisons and IN. Why rows are expanded
  * here: (a, b) = (c, d) is a = c AND b = d, and everything below only knows single values. */
 #include "bind_sub.h"
+#include "expr_ops.h"
 
 /* ---- subqueries ---- */
 
@@ -258,24 +259,6 @@ enum expr_op bind_compare_op(uint8_t op)
     }
 }
 
-static enum expr_op compare_negated(enum expr_op op)
-{
-    switch (op) {
-    case EXPR_EQ:
-        return EXPR_NE;
-    case EXPR_NE:
-        return EXPR_EQ;
-    case EXPR_LT:
-        return EXPR_GE;
-    case EXPR_LE:
-        return EXPR_GT;
-    case EXPR_GT:
-        return EXPR_LE;
-    default:
-        return EXPR_LT;
-    }
-}
-
 quartet_status bind_in_query(struct bind *b, struct scope *s, const struct ast_expr *e,
                                     const struct ast_query *q, struct expr **out, struct err *err)
 {
@@ -294,7 +277,7 @@ quartet_status bind_in_query(struct bind *b, struct scope *s, const struct ast_e
     if (e->kind == AST_EXPR_QUANTIFIED) {
         enum expr_op op = bind_compare_op(in->op);
         if (in->all) { /* x op ALL is NOT (x inverse-op ANY) */
-            op = compare_negated(op);
+            op = ops_inverse(op);
             flags = EXPR_NEGATED;
         }
         sub->compare = op == EXPR_EQ ? 0 : (uint8_t)op;

@@ -160,21 +160,9 @@ static inline bool offsets_piece(const struct offsets *o, const uint8_t *section
     return true;
 }
 
-/* As bytes_take, but inlined: blocks are opened and columns found millions of times a second. */
-static inline const uint8_t *block_take(struct bytes_in *in, size_t n)
-{
-    if (in->bad || n > in->left) {
-        in->bad = true;
-        return NULL;
-    }
-    const uint8_t *start = in->at;
-    in->at += n;
-    in->left -= n;
-    return start;
-}
 static inline uint32_t block_take_u16(struct bytes_in *in)
 {
-    const uint8_t *p = block_take(in, 2);
+    const uint8_t *p = bytes_take(in, 2);
     return p != NULL ? load_le16(p) : 0;
 }
 bool offsets_open(struct offsets *o, struct bytes_in *in, size_t count);

@@ -31,24 +31,24 @@ uint64_t block_checksum(const uint8_t *p)
 static bool open_keys(struct block *b, struct bytes_in *in)
 {
     bool var = b->suffix_len == BLOCK_VAR_SUFFIX;
-    b->prefix = block_take(in, b->prefix_len);
+    b->prefix = bytes_take(in, b->prefix_len);
     b->keys = in->at;
     b->key_bytes = in->left;
     if (b->key_encoding == KEYS_INT) {
-        const uint8_t *p = block_take(in, 16);
+        const uint8_t *p = bytes_take(in, 16);
         return p != NULL && b->suffix_len <= 8 && load_le64(p + 8) != 0 && (b->key_width == 0 || cell_width_good(b->key_width)) &&
-               block_take(in, cells_bytes(b->rows, b->key_width)) != NULL;
+               bytes_take(in, cells_bytes(b->rows, b->key_width)) != NULL;
     }
     if (b->key_encoding == KEYS_TEMPLATE) {
         struct template t;
         return !var && b->suffix_len <= KEY_TEMPLATE_MAX && template_open(&t, in, b->suffix_len) &&
-               block_take(in, (size_t)b->rows * t.varying) != NULL;
+               bytes_take(in, (size_t)b->rows * t.varying) != NULL;
     }
     struct offsets o;
     if (b->key_encoding != KEYS_BYTES || !offsets_open(&o, in, b->rows))
         return false;
     uint64_t bytes = offsets_get(&o, b->rows);
-    return bytes <= in->left && block_take(in, (size_t)bytes) != NULL;
+    return bytes <= in->left && bytes_take(in, (size_t)bytes) != NULL;
 }
 
 quartet_status block_open(struct block *b, tree_id tree, const uint8_t *p, size_t n, bool verify, struct err *err)
@@ -80,7 +80,7 @@ quartet_status block_open(struct block *b, tree_id tree, const uint8_t *p, size_
     if (!open_keys(b, &in))
         return damaged(err, "its keys");
     if ((b->flags & BLOCK_CLASS_EACH) != 0) {
-        b->classes = block_take(&in, cells_bytes(b->rows, 4));
+        b->classes = bytes_take(&in, cells_bytes(b->rows, 4));
         if (b->classes == NULL)
             return damaged(err, "rows past its end");
     }

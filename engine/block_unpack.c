@@ -8,24 +8,24 @@
 
 bool offsets_open(struct offsets *o, struct bytes_in *in, size_t count)
 {
-    const uint8_t *p = block_take(in, OFFSETS_HEAD_BYTES);
+    const uint8_t *p = bytes_take(in, OFFSETS_HEAD_BYTES);
     if (p == NULL || (p[0] != 0 && (!cell_width_good(p[0]) || p[0] > 32)))
         return false;
     o->width = p[0];
     o->slope = load_le32(p + 1);
     o->low = (int32_t)load_le32(p + 5);
-    o->cells = block_take(in, cells_bytes(count + 1, o->width));
+    o->cells = bytes_take(in, cells_bytes(count + 1, o->width));
     return !in->bad;
 }
 
 bool template_open(struct template *t, struct bytes_in *in, uint32_t length)
 {
-    const uint8_t *p = block_take(in, 1);
+    const uint8_t *p = bytes_take(in, 1);
     if (p == NULL || *p > TEMPLATE_SEGMENTS_MAX)
         return false;
     *t = (struct template){.count = *p, .length = length};
-    t->segments = block_take(in, (size_t)t->count * 4);
-    t->text = block_take(in, length);
+    t->segments = bytes_take(in, (size_t)t->count * 4);
+    t->text = bytes_take(in, length);
     if (in->bad)
         return false;
     uint32_t end = 0;
@@ -41,17 +41,17 @@ bool template_open(struct template *t, struct bytes_in *in, uint32_t length)
 
 static bool open_ints(struct column *c, struct bytes_in *in, uint32_t rows)
 {
-    const uint8_t *base = block_take(in, 8);
+    const uint8_t *base = bytes_take(in, 8);
     c->base = base != NULL ? (int64_t)load_le64(base) : 0;
     c->factor = 1;
     if (c->encoding == COLUMN_TIMES) {
-        const uint8_t *factor = block_take(in, 8);
+        const uint8_t *factor = bytes_take(in, 8);
         c->factor = factor != NULL ? load_le64(factor) : 0;
     }
     bool real = c->encoding == COLUMN_TENTHS || c->encoding == COLUMN_HALVES;
     if (!cell_width_good(c->width) || (real ? c->type != VALUE_REAL || c->scale > COLUMN_SCALE_MAX : !block_type_is_int(c->type) && c->type != VALUE_DECIMAL))
         return false;
-    c->cells = block_take(in, cells_bytes(rows, c->width));
+    c->cells = bytes_take(in, cells_bytes(rows, c->width));
     return !in->bad;
 }
 
@@ -59,7 +59,7 @@ static bool open_fixed(struct column *c, struct bytes_in *in, uint32_t rows)
 {
     if (c->type != VALUE_REAL && c->type != VALUE_DECIMAL && c->type != VALUE_UUID)
         return false;
-    c->cells = block_take(in, (size_t)rows * (c->type == VALUE_REAL ? 8 : 16));
+    c->cells = bytes_take(in, (size_t)rows * (c->type == VALUE_REAL ? 8 : 16));
     return !in->bad;
 }
 
@@ -67,7 +67,7 @@ static bool open_affix(struct column *c, struct bytes_in *in, uint32_t rows)
 {
     c->prefix_bytes = block_take_u16(in);
     c->suffix_bytes = block_take_u16(in);
-    c->prefix = block_take(in, (size_t)c->prefix_bytes + c->suffix_bytes);
+    c->prefix = bytes_take(in, (size_t)c->prefix_bytes + c->suffix_bytes);
     return !in->bad && offsets_open(&c->offsets, in, rows);
 }
 
@@ -81,13 +81,13 @@ static bool open_values(struct column *c, struct bytes_in *in, uint32_t rows)
     if (bytes > in->left)
         return false;
     c->value_bytes = (size_t)bytes;
-    c->values = block_take(in, c->value_bytes);
+    c->values = bytes_take(in, c->value_bytes);
     if (c->encoding == COLUMN_RUNS)
-        c->cells = block_take(in, (size_t)c->count * 4);
+        c->cells = bytes_take(in, (size_t)c->count * 4);
     else if (c->count > COLUMN_DICT_MAX || !cell_width_good(c->width) || c->width > 8)
         return false;
     else
-        c->cells = block_take(in, cells_bytes(rows, c->width));
+        c->cells = bytes_take(in, cells_bytes(rows, c->width));
     return !in->bad;
 }
 
@@ -100,7 +100,7 @@ bool column_open(const struct block *b, uint32_t entry, struct column *c)
         return false;
     struct bytes_in in = {.at = b->p + at, .left = b->size - at};
     if ((dir[7] & COLUMN_HAS_NULL) != 0)
-        c->nulls = block_take(&in, ((size_t)b->rows + 7) / 8);
+        c->nulls = bytes_take(&in, ((size_t)b->rows + 7) / 8);
     bool good = true;
     switch (c->encoding) {
     case COLUMN_NONE:
@@ -116,7 +116,7 @@ bool column_open(const struct block *b, uint32_t entry, struct column *c)
     case COLUMN_TEMPLATE: {
         uint32_t length = block_take_u16(&in);
         good = block_type_is_bytes(c->type) && template_open(&c->template, &in, length);
-        c->cells = good ? block_take(&in, (size_t)b->rows * c->template.varying) : NULL;
+        c->cells = good ? bytes_take(&in, (size_t)b->rows * c->template.varying) : NULL;
         return good && !in.bad;
     }
     case COLUMN_AFFIX:

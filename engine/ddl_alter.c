@@ -130,11 +130,7 @@ static quartet_status check_filled(struct ddl *x, const struct table_def *t, con
     buf_str(&sql, " WHERE ");
     ast_print_name(c->name, &sql);
     buf_str(&sql, " IS NULL LIMIT 1");
-    buf_u8(&sql, 0);
-    quartet_status rc = buf_check(&sql, x->err);
-    if (rc == QUARTET_OK)
-        rc = ddl_ask(x, (const char *)sql.data, &found);
-    buf_deinit(&sql);
+    quartet_status rc = ddl_ask(x, &sql, &found);
     if (rc == QUARTET_OK && found)
         rc = err_set_at(x->err, QUARTET_CONSTRAINT, offset, "column %s of table %s holds NULLs: it cannot become NOT NULL", c->name, t->name);
     return rc;
@@ -284,7 +280,7 @@ static quartet_status put_definition(struct ddl *x, const struct table_def *t, c
     return rc;
 }
 
-quartet_status ddl_ask(struct ddl *x, const char *sql, bool *found)
+quartet_status ddl_ask(struct ddl *x, struct buf *sql, bool *found)
 {
     struct ast_stmt *stmt;
     struct txn_nested saved;
@@ -292,9 +288,16 @@ quartet_status ddl_ask(struct ddl *x, const char *sql, bool *found)
     plan *p = NULL;
     exec *run = NULL;
     size_t consumed;
-    quartet_status rc = txn_nested_begin(x->t, &saved, x->err);
+    *found = false;
+    buf_u8(sql, 0);
+    quartet_status rc = buf_check(sql, x->err);
     if (rc == QUARTET_OK)
-        rc = parse_sql(x->a, sql, strlen(sql), NULL, &stmt, &consumed, x->err);
+        rc = txn_nested_begin(x->t, &saved, x->err);
+    if (rc != QUARTET_OK) {
+        buf_deinit(sql);
+        return rc;
+    }
+    rc = parse_sql(x->a, (const char *)sql->data, sql->len - 1, NULL, &stmt, &consumed, x->err);
     if (rc == QUARTET_OK)
         rc = plan_build(x->t->catalog, NULL, stmt, x->a, &p, x->err);
     if (rc == QUARTET_OK)
@@ -305,6 +308,7 @@ quartet_status ddl_ask(struct ddl *x, const char *sql, bool *found)
     exec_close(run);
     plan_free(p);
     txn_nested_end(x->t, &saved);
+    buf_deinit(sql);
     return rc;
 }
 

@@ -130,11 +130,7 @@ static quartet_status look_at_check(struct ddl *x, const struct table_def *t, co
     buf_str(&sql, " WHERE NOT (");
     ast_print_expr(c->check, &sql);
     buf_str(&sql, ") LIMIT 1");
-    buf_u8(&sql, 0);
-    quartet_status rc = buf_check(&sql, x->err);
-    if (rc == QUARTET_OK)
-        rc = ddl_ask(x, (const char *)sql.data, &found);
-    buf_deinit(&sql);
+    quartet_status rc = ddl_ask(x, &sql, &found);
     if (rc == QUARTET_OK && found)
         rc = err_set_at(x->err, QUARTET_CONSTRAINT, c->offset, "constraint %s cannot be added: rows of table %s break it", c->name.text, t->name);
     return rc;
@@ -169,13 +165,11 @@ static quartet_status look_at_key(struct ddl *x, const struct table_def *t, cons
         }
         buf_str(&sql, " LIMIT 1");
     }
-    buf_u8(&sql, 0);
-    quartet_status rc = buf_check(&sql, x->err);
-    if (rc == QUARTET_OK && sql.len == 1)
+    quartet_status rc = QUARTET_OK;
+    if (sql.len == 0 && !sql.failed)
         rc = err_set_at(x->err, QUARTET_ERROR, c->offset, "constraint %s references a table, or a key of one, that is not there", c->name.text);
-    else if (rc == QUARTET_OK)
-        rc = ddl_ask(x, (const char *)sql.data, &found);
-    buf_deinit(&sql);
+    else
+        rc = ddl_ask(x, &sql, &found);
     if (rc == QUARTET_OK && found)
         rc = err_set_at(x->err, QUARTET_CONSTRAINT, c->offset, "constraint %s cannot be added: rows of table %s reference what is not there", c->name.text, t->name);
     return rc;

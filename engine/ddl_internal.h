@@ -21,7 +21,7 @@ quartet_status ddl_check_unused(struct ddl *x, const struct ast_qname *q, bool i
 quartet_status ddl_fresh_id(struct ddl *x, const char *kind, const char *name, const char *sql, tree_id *out);
 quartet_status ddl_put_object(struct ddl *x, tree_id id, const char *kind, const char *name, tree_id table, const char *sql); /* table 0: none */
 quartet_status ddl_drop_object(struct ddl *x, tree_id id);
-quartet_status ddl_ask(struct ddl *x, const char *sql, bool *found); /* does the query, over the state that this transaction sees, give a row? */
+quartet_status ddl_ask(struct ddl *x, struct buf *sql, bool *found); /* does the query, over the state that this transaction sees, give a row? sql is freed */
 /* ddl_constraint.c */
 quartet_status ddl_add_constraint(struct ddl *x, const struct table_def *t, struct ast_alter_action *action);
 quartet_status ddl_drop_constraint(struct ddl *x, const struct table_def *t, struct ast_alter_action *action);

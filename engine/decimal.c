@@ -237,26 +237,6 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* The exponent of a number; false where it is malformed. Clamped, as no exponent past 1000 leaves a decimal. */
-static bool parse_exponent(const char *p, size_t n, int *out)
-{
-    size_t i = 0;
-    bool negative = false;
-    if (i < n && (p[i] == '+' || p[i] == '-'))
-        negative = p[i++] == '-';
-    if (i == n)
-        return false;
-    int e = 0;
-    for (; i < n; i++) {
-        if (!is_digit(p[i]))
-            return false;
-        if (e < 1000)
-            e = e * 10 + (p[i] - '0');
-    }
-    *out = negative ? -e : e;
-    return true;
-}
-
 bool decimal_parse(const char *p, size_t n, struct decimal *out)
 {
     size_t i = 0;
@@ -264,7 +244,8 @@ bool decimal_parse(const char *p, size_t n, struct decimal *out)
     if (i < n && (p[i] == '+' || p[i] == '-'))
         negative = p[i++] == '-';
     u128 v = 0, limit = (u128)decimal_pow10(TYPES_DECIMAL_DIGITS_MAX);
-    int scale = 0, exponent = 0;
+    int scale = 0;
+    int64_t exponent = 0; /* no exponent past 1000 leaves a decimal */
     for (; i < n; i++) {
         if (p[i] == '.' && !point) {
             point = true;
@@ -278,9 +259,9 @@ bool decimal_parse(const char *p, size_t n, struct decimal *out)
             return false;
         scale += point;
     }
-    if (!any || (i < n && p[i] != 'e' && p[i] != 'E') || (i < n && !parse_exponent(p + i + 1, n - i - 1, &exponent)))
+    if (!any || (i < n && p[i] != 'e' && p[i] != 'E') || (i < n && !types_parse_exponent(p + i + 1, n - i - 1, 1000, &exponent)))
         return false;
-    scale -= exponent;
+    scale -= (int)exponent;
     for (; scale < 0 && v != 0; scale++) {
         v *= 10;
         if (v >= limit)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "collate.h"
+#include "crdt/key.h"
 #include "crdt/key_number.h"
 
 #define TAG_NULL_FIRST 0x00
@@ -90,31 +91,12 @@ static double decimal_nearest(const struct value *v)
     return strtod(text + at, NULL);
 }
 
-static void put_escaped(struct buf *out, struct slice s)
-{
-    const uint8_t *p = s.p;
-    size_t left = s.n;
-    while (left > 0) {
-        const uint8_t *zero = memchr(p, 0, left);
-        size_t run = zero == NULL ? left : (size_t)(zero - p);
-        buf_put(out, p, run);
-        p += run;
-        left -= run;
-        if (zero != NULL) {
-            buf_put(out, "\0\xff", 2);
-            p++;
-            left--;
-        }
-    }
-    buf_put(out, "\0\0", 2);
-}
-
 static void put_folded(struct buf *out, struct slice s)
 {
     struct arena a = {0};
     struct slice folded;
     if (collate_fold(s, &a, &folded))
-        put_escaped(out, folded);
+        key_put_escaped(out, folded);
     else
         out->failed = true;
     arena_free_all(&a);
@@ -169,7 +151,7 @@ static void put_value(struct buf *out, const struct value *v, uint8_t flags)
         if ((flags & CELL_KEY_NOCASE) != 0)
             put_folded(out, v->s);
         else
-            put_escaped(out, v->s);
+            key_put_escaped(out, v->s);
         return;
     case VALUE_UUID:
         buf_u8(out, TAG_UUID);
@@ -177,7 +159,7 @@ static void put_value(struct buf *out, const struct value *v, uint8_t flags)
         return;
     default:
         buf_u8(out, TAG_BLOB);
-        put_escaped(out, v->s);
+        key_put_escaped(out, v->s);
     }
 }
 

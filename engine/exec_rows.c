@@ -8,31 +8,6 @@
 
 #define ROWS_FIRST_CAP 32u /* most statements of a service keep a handful of rows */
 
-size_t vec_width(uint8_t type)
-{
-    switch (type) {
-    case VALUE_INTEGER:
-    case VALUE_DATE:
-    case VALUE_TIME:
-    case VALUE_TIMESTAMP:
-        return sizeof(int64_t);
-    case VALUE_REAL:
-        return sizeof(double);
-    case VALUE_TEXT:
-    case VALUE_BLOB:
-    case VALUE_JSON:
-        return sizeof(struct slice);
-    case VALUE_DECIMAL:
-        return sizeof(struct dec128);
-    case VALUE_UUID:
-        return 16;
-    case VEC_MIXED:
-        return sizeof(struct value);
-    default:
-        return 0;
-    }
-}
-
 static bool type_has_bytes(uint8_t type)
 {
     return type == VALUE_TEXT || type == VALUE_BLOB || type == VALUE_JSON;
@@ -46,7 +21,7 @@ void rows_init(struct rows *r, uint32_t col_count, struct arena *a)
 /* Room for `cap` rows where `used` are filled. */
 static bool vec_grow(struct vec *v, uint32_t used, uint32_t cap, struct arena *a)
 {
-    size_t width = vec_width(v->type);
+    size_t width = vec_cell_bytes(v->type);
     uint8_t *null = arena_alloc(a, cap);
     void *cells = width > 0 ? arena_alloc(a, width * cap) : NULL;
     if (null == NULL || (width > 0 && cells == NULL))
@@ -66,7 +41,7 @@ static bool vec_grow(struct vec *v, uint32_t used, uint32_t cap, struct arena *a
 static bool vec_adopt(struct vec *v, uint8_t type, uint8_t scale, uint32_t used, uint32_t cap,
                       struct arena *a)
 {
-    size_t width = vec_width(type);
+    size_t width = vec_cell_bytes(type);
     void *cells = arena_zalloc(a, cap, width);
     if (cells == NULL)
         return false;
@@ -129,7 +104,7 @@ static bool copy_slices(struct slice *cells, const uint8_t *null, uint32_t n, st
 static void put_typed_cells(struct vec *dst, uint32_t at, const struct vec *src,
                             const uint16_t *sel, uint32_t n)
 {
-    switch (vec_width(src->type)) {
+    switch (vec_cell_bytes(src->type)) {
     case sizeof(int64_t):
         PUT_CELLS(i);
         break;
@@ -308,7 +283,7 @@ struct value rows_value(const struct rows *r, uint32_t row, uint32_t col)
 
 bool outvec_reset(struct outvec *o, uint8_t type, uint32_t n, struct arena *a)
 {
-    size_t width = vec_width(type);
+    size_t width = vec_cell_bytes(type);
     if (o->cap < n || o->width < width) {
         uint32_t cap = n > o->cap ? (n > 64 ? BATCH_ROWS_MAX : 64) : o->cap;
         QASSERT(n <= BATCH_ROWS_MAX);
@@ -344,7 +319,7 @@ quartet_status vec_gather(const struct vec *src, const uint16_t *idx, uint32_t n
     if (!outvec_reset(out, src->type, n, a))
         return arena_fail(a, err);
     out->v.scale = src->scale;
-    switch (vec_width(src->type)) {
+    switch (vec_cell_bytes(src->type)) {
     case 0:
         return QUARTET_OK;
     case sizeof(int64_t):
@@ -400,7 +375,7 @@ quartet_status rows_gather(const struct rows *r, uint32_t col, const uint32_t *i
         }
         return QUARTET_OK;
     }
-    if (vec_width(type) == sizeof(int64_t))
+    if (vec_cell_bytes(type) == sizeof(int64_t))
         GATHER_ROWS(i);
     else
         GATHER_ROWS(s);

@@ -54,6 +54,5 @@ quartet_status vec_gather(const struct vec *src, const uint16_t *idx, uint32_t n
 quartet_status rows_put(struct vec *dst, uint32_t at, uint32_t cap, const struct vec *src,
                         const uint16_t *sel, uint32_t n, bool copy, struct arena *a,
                         struct err *err);
-size_t vec_width(uint8_t type); /* bytes of a cell; 0 for VALUE_NULL */
 
 #endif

@@ -334,7 +334,7 @@ static size_t batch_bytes(const struct xsort *s, const struct batch *in)
 {
     size_t bytes = in->n * (sizeof(struct sort_rec) + 32u * (size_t)s->x.p->u.sort->key_count);
     for (uint32_t c = 0; c < in->col_count; c++) {
-        size_t width = vec_width(in->cols[c].type) + 1;
+        size_t width = vec_cell_bytes(in->cols[c].type) + 1;
         bytes += in->n * width;
         bool texts = in->cols[c].type == VALUE_TEXT || in->cols[c].type == VALUE_BLOB || in->cols[c].type == VALUE_JSON;
         for (uint32_t k = 0; (texts || in->cols[c].type == VEC_MIXED) && k < in->n; k++) {

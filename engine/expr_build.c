@@ -280,34 +280,6 @@ quartet_status expr_binary(struct arena *a, enum expr_op op, struct expr *left, 
     return build_fold(a, e, out, err);
 }
 
-static enum expr_op inverse(uint8_t op)
-{
-    switch (op) {
-    case EXPR_EQ:
-        return EXPR_NE;
-    case EXPR_NE:
-        return EXPR_EQ;
-    case EXPR_LT:
-        return EXPR_GE;
-    case EXPR_GE:
-        return EXPR_LT;
-    case EXPR_GT:
-        return EXPR_LE;
-    case EXPR_LE:
-        return EXPR_GT;
-    case EXPR_IS:
-        return EXPR_IS_NOT;
-    case EXPR_IS_NOT:
-        return EXPR_IS;
-    case EXPR_IS_NULL:
-        return EXPR_NOT_NULL;
-    case EXPR_NOT_NULL:
-        return EXPR_IS_NULL;
-    default:
-        return EXPR_NOT;
-    }
-}
-
 static bool takes_negation(uint8_t op)
 {
     switch (op) {
@@ -352,14 +324,14 @@ static quartet_status build_not(struct arena *a, struct expr *x, int64_t sql_off
 {
     quartet_status rc = QUARTET_OK;
     *done = true;
-    if (inverse(x->op) != EXPR_NOT || takes_negation(x->op)) {
+    if (ops_inverse(x->op) != EXPR_NOT || takes_negation(x->op)) {
         rc = copy_node(a, x, out, err);
         if (rc != QUARTET_OK)
             return rc;
         if (takes_negation(x->op))
             (*out)->flags ^= EXPR_NEGATED;
         else
-            (*out)->op = (uint8_t)inverse(x->op);
+            (*out)->op = (uint8_t)ops_inverse(x->op);
         return QUARTET_OK;
     }
     if (x->op == EXPR_AND || x->op == EXPR_OR) {

@@ -368,6 +368,34 @@ quartet_status ops_unary(const struct expr *e, const struct value *v, struct are
     }
 }
 
+enum expr_op ops_inverse(uint8_t op)
+{
+    switch (op) {
+    case EXPR_EQ:
+        return EXPR_NE;
+    case EXPR_NE:
+        return EXPR_EQ;
+    case EXPR_LT:
+        return EXPR_GE;
+    case EXPR_GE:
+        return EXPR_LT;
+    case EXPR_GT:
+        return EXPR_LE;
+    case EXPR_LE:
+        return EXPR_GT;
+    case EXPR_IS:
+        return EXPR_IS_NOT;
+    case EXPR_IS_NOT:
+        return EXPR_IS;
+    case EXPR_IS_NULL:
+        return EXPR_NOT_NULL;
+    case EXPR_NOT_NULL:
+        return EXPR_IS_NULL;
+    default:
+        return EXPR_NOT;
+    }
+}
+
 quartet_status ops_binary(const struct expr *e, const struct value *a, const struct value *b, struct arena *arena, struct value *out,
                           struct err *err)
 {

@@ -13,6 +13,7 @@ quartet_status ops_json_get(const struct value *doc, const struct value *path, b
                             struct err *err); /* func_json.c */
 /* EQ .. GE: 1, 0 or -1 for NULL. IS and IS_NOT: 1 or 0. */
 int ops_compare(enum expr_op op, const struct value *a, const struct value *b, bool nocase);
+enum expr_op ops_inverse(uint8_t op); /* what holds where this does not and neither side is NULL; EXPR_NOT: there is no such operator */
 static inline bool ops_holds(enum expr_op op, int order) /* EQ .. GE of a comparison's result */
 {
     switch (op) {

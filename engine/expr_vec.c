@@ -33,31 +33,6 @@ quartet_status vec_result(struct vec *v, uint8_t type, uint32_t top, struct aren
     return QUARTET_OK;
 }
 
-static void put_cell(struct vec *v, uint32_t row, const struct value *value)
-{
-    switch (v->type) {
-    case VEC_MIXED:
-        v->v[row] = *value;
-        break;
-    case VALUE_REAL:
-        v->r[row] = value->r;
-        break;
-    case VALUE_TEXT:
-    case VALUE_BLOB:
-    case VALUE_JSON:
-        v->s[row] = value->s;
-        break;
-    case VALUE_DECIMAL:
-        v->dec[row] = value->dec;
-        break;
-    case VALUE_UUID:
-        memcpy(v->uuid[row], value->uuid, 16);
-        break;
-    default:
-        v->i[row] = value->i;
-    }
-}
-
 quartet_status vec_constant(struct vec *v, const struct value *value, struct arena *a, struct err *err)
 {
     quartet_status rc = vec_result(v, value->type, 1, a, err);
@@ -70,7 +45,7 @@ quartet_status vec_constant(struct vec *v, const struct value *value, struct are
         v->null[0] = 1;
         v->i[0] = 0;
     } else {
-        put_cell(v, 0, value);
+        vec_put_cell(v, 0, value);
     }
     return QUARTET_OK;
 }
@@ -150,6 +125,6 @@ quartet_status vout_put(struct vec_out *o, uint32_t row, const struct value *val
             return rc;
     }
     v->null[row] = 0;
-    put_cell(v, row, value);
+    vec_put_cell(v, row, value);
     return QUARTET_OK;
 }

@@ -27,6 +27,11 @@ static inline quartet_status func_arg(const struct func_call *call, const struct
 {
     return types_text(v, call->ctx->arena, s, err);
 }
+static inline quartet_status func_arg2(const struct func_call *call, const struct value *args, struct slice *first, struct slice *second, struct err *err)
+{
+    quartet_status rc = func_arg(call, &args[0], first, err);
+    return rc == QUARTET_OK ? func_arg(call, &args[1], second, err) : rc;
+}
 int64_t func_arg_int(const struct value *v); /* 0 for NULL */
 double func_arg_real(const struct value *v);
 /* Room for a result of n bytes; QUARTET_LIMIT past TYPES_VALUE_BYTES_MAX. */

@@ -30,9 +30,7 @@ static quartet_status f_replace(const struct func_call *call, const struct value
     (void)n;
     struct slice s, from, to;
     struct buf b = {.limit_bytes = 2 * TYPES_VALUE_BYTES_MAX};
-    quartet_status rc = func_arg(call, &args[0], &s, err);
-    if (rc == QUARTET_OK)
-        rc = func_arg(call, &args[1], &from, err);
+    quartet_status rc = func_arg2(call, args, &s, &from, err);
     if (rc == QUARTET_OK)
         rc = func_arg(call, &args[2], &to, err);
     if (rc != QUARTET_OK)
@@ -220,9 +218,7 @@ static quartet_status f_translate(const struct func_call *call, const struct val
     (void)n;
     struct slice s, from, to;
     struct buf b = {.limit_bytes = 2 * TYPES_VALUE_BYTES_MAX};
-    quartet_status rc = func_arg(call, &args[0], &s, err);
-    if (rc == QUARTET_OK)
-        rc = func_arg(call, &args[1], &from, err);
+    quartet_status rc = func_arg2(call, args, &s, &from, err);
     if (rc == QUARTET_OK)
         rc = func_arg(call, &args[2], &to, err);
     if (rc != QUARTET_OK)

@@ -167,9 +167,7 @@ static quartet_status f_starts(const struct func_call *call, const struct value 
 {
     (void)n;
     struct slice s, part;
-    quartet_status rc = func_arg(call, &args[0], &s, err);
-    if (rc == QUARTET_OK)
-        rc = func_arg(call, &args[1], &part, err);
+    quartet_status rc = func_arg2(call, args, &s, &part, err);
     if (rc != QUARTET_OK)
         return rc;
     if (call->func->code == 2)
@@ -195,9 +193,7 @@ static quartet_status f_split_part(const struct func_call *call, const struct va
 {
     (void)n;
     struct slice s, part;
-    quartet_status rc = func_arg(call, &args[0], &s, err);
-    if (rc == QUARTET_OK)
-        rc = func_arg(call, &args[1], &part, err);
+    quartet_status rc = func_arg2(call, args, &s, &part, err);
     if (rc != QUARTET_OK)
         return rc;
     int64_t want = func_arg_int(&args[2]), fields = 1;

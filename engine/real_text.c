@@ -154,7 +154,7 @@ struct scanned {
     bool negative;
 };
 
-static bool scan_exponent(const char *p, size_t n, int64_t *exponent)
+bool types_parse_exponent(const char *p, size_t n, int64_t max, int64_t *exponent)
 {
     size_t i = 0;
     bool negative = false;
@@ -166,7 +166,7 @@ static bool scan_exponent(const char *p, size_t n, int64_t *exponent)
     for (; i < n; i++) {
         if (p[i] < '0' || p[i] > '9')
             return false;
-        if (e < 100000000)
+        if (e < max)
             e = e * 10 + (p[i] - '0');
     }
     *exponent += negative ? -e : e;
@@ -205,7 +205,7 @@ static bool scan(const char *p, size_t n, struct scanned *s)
     }
     if (!any)
         return false;
-    return i == n || ((p[i] == 'e' || p[i] == 'E') && scan_exponent(p + i + 1, n - i - 1, &s->exponent));
+    return i == n || ((p[i] == 'e' || p[i] == 'E') && types_parse_exponent(p + i + 1, n - i - 1, 100000000, &s->exponent));
 }
 
 bool types_parse_real(const char *p, size_t n, double *out)

@@ -75,6 +75,8 @@ int types_truth(const struct value *v);
 /* Independent of locale: the shortest text that reads back as r; the nearest double. */
 size_t types_format_real(double r, char out[TYPES_NUMBER_TEXT_BYTES]);
 size_t types_format_int(int64_t i, char out[TYPES_NUMBER_TEXT_BYTES]);
+/* What follows the e of a number: [sign] digits, the whole text; added to *exponent. Digits past the one that reaches max count as none: no more of it matters. */
+bool types_parse_exponent(const char *p, size_t n, int64_t max, int64_t *exponent);
 bool types_parse_real(const char *p, size_t n, double *out); /* the whole text: [sign] digits [. digits] [e [sign] digits] */
 
 #endif

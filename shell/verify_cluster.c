@@ -196,7 +196,8 @@ static int has_key(struct comparing *c, int node, quartet_stmt *from, bool *has)
     return rc == QUARTET_OK ? 0 : complain(c, node, "a row cannot be looked for");
 }
 
-static void print_row(const struct comparing *c, quartet_stmt *s, bool key_only)
+/* Its values, or its key's only, with commas between, each as put() writes it. */
+static void print_row(const struct comparing *c, quartet_stmt *s, bool key_only, const char *null, void (*put)(FILE *, const char *, size_t))
 {
     const char *between = "";
     for (int i = 0; i < c->column_count; i++) {
@@ -206,31 +207,18 @@ static void print_row(const struct comparing *c, quartet_stmt *s, bool key_only)
         fputs(between, stdout);
         between = ", ";
         if (text == NULL)
-            fputs("NULL", stdout);
+            fputs(null, stdout);
         else
-            text_print_safe(stdout, text, strlen(text));
+            put(stdout, text, strlen(text));
     }
 }
 
 static void print_json_row(const struct comparing *c, const char *name, quartet_stmt *s, bool key_only)
 {
-    printf(", \"%s\": ", name);
-    if (s == NULL) {
-        fputs("null", stdout);
+    printf(", \"%s\": %s", name, s == NULL ? "null" : "[");
+    if (s == NULL)
         return;
-    }
-    const char *between = "[";
-    for (int i = 0; i < c->column_count; i++) {
-        if (key_only && !is_key(c, i))
-            continue;
-        const char *text = quartet_column_text(s, i);
-        fputs(between, stdout);
-        between = ", ";
-        if (text == NULL)
-            fputs("null", stdout);
-        else
-            text_print_json(stdout, text, strlen(text));
-    }
+    print_row(c, s, key_only, "null", text_print_json);
     fputs("]", stdout);
 }
 
@@ -250,7 +238,7 @@ static void tell(struct comparing *c, int node, quartet_stmt *a, quartet_stmt *b
         return;
     }
     printf("table %s, key ", c->table_name);
-    print_row(c, a != NULL ? a : b, true);
+    print_row(c, a != NULL ? a : b, true, "NULL", text_print_safe);
     for (int i = 0; i < 2; i++) {
         quartet_stmt *s = i == 0 ? a : b;
         printf("%s node %d has ", i == 0 ? ":" : ";", i == 0 ? first_slot : slot);
@@ -258,7 +246,7 @@ static void tell(struct comparing *c, int node, quartet_stmt *a, quartet_stmt *b
             fputs("no such row", stdout);
         } else {
             fputs("(", stdout);
-            print_row(c, s, false);
+            print_row(c, s, false, "NULL", text_print_safe);
             fputs(")", stdout);
         }
     }

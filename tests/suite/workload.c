@@ -272,13 +272,17 @@ static quartet_status new_stmt(struct reader *r, struct wl_stmts *list, struct w
     return QUARTET_OK;
 }
 
+static quartet_status take_text(struct reader *r, struct wl_stmts *list, struct wl_stmt **s, char **text)
+{
+    quartet_status rc = new_stmt(r, list, s);
+    return rc == QUARTET_OK ? take_statement(r, text) : rc;
+}
+
 static quartet_status take_sql(struct reader *r, struct wl_stmts *list)
 {
     struct wl_stmt *s = NULL;
     char *text = NULL;
-    quartet_status rc = new_stmt(r, list, &s);
-    if (rc == QUARTET_OK)
-        rc = take_statement(r, &text);
+    quartet_status rc = take_text(r, list, &s, &text);
     if (rc != QUARTET_OK)
         return rc;
     if (text[0] == '\0')
@@ -324,9 +328,7 @@ static quartet_status take_require(struct reader *r, struct wl_stmts *list)
 {
     struct wl_stmt *s = NULL;
     char *text = NULL;
-    quartet_status rc = new_stmt(r, list, &s);
-    if (rc == QUARTET_OK)
-        rc = take_statement(r, &text);
+    quartet_status rc = take_text(r, list, &s, &text);
     if (rc != QUARTET_OK)
         return rc;
     if (text[strspn(text, " \t\r\n")] == '\0')
