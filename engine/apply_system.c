@@ -95,7 +95,7 @@ quartet_status apply_renew_catalog(struct applying *a)
         return QUARTET_OK;
     db *d = a->d;
     struct kv_overlay over = {.own = a->system, .through = 1};
-    struct catalog_source src = {.snap = a->snap, .over = &over, .chains = &d->chains, .old = d->catalog};
+    struct catalog_source src = {.snap = a->snap, .over = &over, .chains = &d->chains, .old = d->catalog, .temporary = d->temporary};
     quartet_status rc = catalog_read(&src, atomic_fetch_add(&d->catalog_versions, 1), &a->fresh, a->err);
     if (rc != QUARTET_OK)
         return rc;

@@ -231,6 +231,7 @@ struct bind {
     const struct table_def *row_of;
     bool has_old, has_new;
     bool listing; /* information_schema asks what columns a view has: within that, no view is asked again */
+    bool permanent; /* what is bound is for all sessions: names of temporary objects mean nothing in it */
     const struct ast_from *view_as_of; /* of the view that is being bound, or one around it; or NULL */
 };
 
@@ -309,6 +310,7 @@ quartet_status bind_view_rows(struct bind *b, struct scope *s, const struct view
                               struct err *err);
 const struct table_def *bind_find_table(struct bind *b, const struct ast_qname *name,
                                         struct err *err);
+const struct view_def *bind_find_view(const struct bind *b, const struct ast_qname *name); /* NULL: none, or a table of the session has the name */
 
 /* bind_schema.c: a table of information_schema as the rows it has in the plan's catalog. */
 quartet_status bind_schema_query(struct bind *b, const struct ast_qname *name, struct bquery **out,

@@ -8,10 +8,39 @@
 #include <string.h>
 #include <strings.h>
 
+static bool is_temp_schema(const struct ast_qname *name)
+{
+    return name_eq(name->schema.text, "temp");
+}
+
+/* What the session has for itself comes first, unless the name says otherwise. */
+static const struct catalog *temp_of(const struct bind *b, const struct ast_qname *name)
+{
+    return b->permanent || (name->schema.text != NULL && !is_temp_schema(name)) ? NULL : catalog_temp(b->catalog);
+}
+
+static const struct table_def *temp_table(const struct bind *b, const struct ast_qname *name)
+{
+    const struct catalog *temp = temp_of(b, name);
+    const struct table_def *t = temp != NULL ? catalog_table(temp, name->name.text) : NULL;
+    return t != NULL && !t->is_system ? t : NULL;
+}
+
+const struct view_def *bind_find_view(const struct bind *b, const struct ast_qname *name)
+{
+    const struct catalog *temp = temp_of(b, name);
+    const struct view_def *v = temp != NULL ? catalog_view(temp, name->name.text) : NULL;
+    if (v != NULL && !v->is_system)
+        return v;
+    return is_temp_schema(name) || temp_table(b, name) != NULL ? NULL : catalog_view(b->catalog, name->name.text);
+}
+
 const struct table_def *bind_find_table(struct bind *b, const struct ast_qname *name,
                                         struct err *err)
 {
-    const struct table_def *t = catalog_table(b->catalog, name->name.text);
+    const struct table_def *t = temp_table(b, name);
+    if (t == NULL && !is_temp_schema(name))
+        t = catalog_table(b->catalog, name->name.text);
     if (t != NULL && !t->dropped)
         return t;
     const char *near = NULL;
@@ -415,6 +444,8 @@ static quartet_status bind_view(struct bind *b, struct scope *s, const struct vi
     struct scope *up = s->up;
     struct cte_scope *ctes = s->ctes;
     const struct table_def *row_of = b->row_of;
+    bool permanent = b->permanent;
+    b->permanent = !v->temporary;
     s->up = NULL;
     s->ctes = NULL;
     b->row_of = NULL;
@@ -422,6 +453,7 @@ static quartet_status bind_view(struct bind *b, struct scope *s, const struct vi
     s->up = up;
     s->ctes = ctes;
     b->row_of = row_of;
+    b->permanent = permanent;
     b->view_depth--;
     b->view_as_of = outer_as_of;
     if (rc != QUARTET_OK) {
@@ -468,7 +500,7 @@ static quartet_status bind_as_of(struct bind *b, struct scope *s, const struct a
         f = b->view_as_of;
     if (f == NULL)
         return QUARTET_OK;
-    if (src->table->is_system)
+    if (src->table->is_system || src->table->temporary)
         return err_set_at(err, QUARTET_ERROR, f->offset, "%s has no history to be read AS OF",
                           src->table->name);
     src->as_of = f->as_of;
@@ -506,7 +538,7 @@ static quartet_status bind_from_item(struct bind *b, struct scope *s, const stru
                    : rc;
     }
     struct cte_scope *cte = find_cte(s, &f->name);
-    const struct view_def *view = cte == NULL ? catalog_view(b->catalog, f->name.name.text) : NULL;
+    const struct view_def *view = cte == NULL ? bind_find_view(b, &f->name) : NULL;
     if (view != NULL)
         return bind_view(b, s, view, f, merge, out, err);
     if (cte != NULL && f->as_of != AST_AS_OF_NONE)

@@ -38,26 +38,47 @@ static quartet_status add(struct rows *r, const struct value *cells)
     return QUARTET_OK;
 }
 
+#define OF_TEMP (1u << 31) /* of a position: in what the session has for itself, which comes last */
+
 static const struct table_def *next_table(const struct rows *r, uint32_t *at)
 {
     const struct table_def *t;
-    while ((t = catalog_table_at(r->b->catalog, (*at)++)) != NULL && t->is_system)
-        ;
-    return t;
+    while ((*at & OF_TEMP) == 0 && (t = catalog_table_at(r->b->catalog, (*at)++)) != NULL)
+        if (!t->is_system)
+            return t;
+    *at = *at >= OF_TEMP ? *at : OF_TEMP;
+    const struct catalog *temp = catalog_temp(r->b->catalog);
+    while (temp != NULL && (t = catalog_table_at(temp, (*at)++ - OF_TEMP)) != NULL)
+        if (!t->is_system)
+            return t;
+    return NULL;
 }
 
 static const struct view_def *next_view(const struct rows *r, uint32_t *at)
 {
     const struct view_def *v;
-    while ((v = catalog_view_at(r->b->catalog, (*at)++)) != NULL && v->is_system)
-        ;
-    return v;
+    while ((*at & OF_TEMP) == 0 && (v = catalog_view_at(r->b->catalog, (*at)++)) != NULL)
+        if (!v->is_system)
+            return v;
+    *at = *at >= OF_TEMP ? *at : OF_TEMP;
+    const struct catalog *temp = catalog_temp(r->b->catalog);
+    while (temp != NULL && (v = catalog_view_at(temp, (*at)++ - OF_TEMP)) != NULL)
+        if (!v->is_system)
+            return v;
+    return NULL;
+}
+
+static struct value schema_of(bool temporary)
+{
+    return text(temporary ? "temp" : "main");
 }
 
 static quartet_status schemata(struct rows *r)
 {
-    struct value own[] = {text("def"), text("main")}, standard[] = {text("def"), text("information_schema")};
+    struct value own[] = {text("def"), text("main")}, session[] = {text("def"), text("temp")}, standard[] = {text("def"), text("information_schema")};
     quartet_status rc = add(r, own);
+    if (rc == QUARTET_OK)
+        rc = add(r, session);
     return rc == QUARTET_OK ? add(r, standard) : rc;
 }
 
@@ -67,11 +88,11 @@ static quartet_status tables(struct rows *r)
     const struct table_def *t;
     const struct view_def *v;
     for (uint32_t i = 0; rc == QUARTET_OK && (t = next_table(r, &i)) != NULL;) {
-        struct value c[] = {text("def"), text("main"), text(t->name), text("BASE TABLE"), text(catalog_table_comment(r->b->catalog, t))};
+        struct value c[] = {text("def"), schema_of(t->temporary), text(t->name), text(t->temporary ? "LOCAL TEMPORARY" : "BASE TABLE"), text(catalog_table_comment(r->b->catalog, t))};
         rc = add(r, c);
     }
     for (uint32_t i = 0; rc == QUARTET_OK && (v = next_view(r, &i)) != NULL;) {
-        struct value c[] = {text("def"), text("main"), text(v->name), text("VIEW"), text(catalog_comment(r->b->catalog, v->id))};
+        struct value c[] = {text("def"), schema_of(v->temporary), text(v->name), text("VIEW"), text(catalog_comment(r->b->catalog, v->id))};
         rc = add(r, c);
     }
     return rc;
@@ -82,7 +103,7 @@ static quartet_status views(struct rows *r)
     quartet_status rc = QUARTET_OK;
     const struct view_def *v;
     for (uint32_t i = 0; rc == QUARTET_OK && (v = next_view(r, &i)) != NULL;) {
-        struct value c[] = {text("def"), text("main"), text(v->name), text(v->sql), text("NO")};
+        struct value c[] = {text("def"), schema_of(v->temporary), text(v->name), text(v->sql), text("NO")};
         rc = add(r, c);
     }
     return rc;
@@ -108,7 +129,7 @@ static quartet_status table_columns(struct rows *r, const struct table_def *t)
             ast_print_expr(d->default_expr != NULL ? d->default_expr : d->generated, &by_default);
         bool decimal = d->type == VALUE_DECIMAL && d->precision > 0;
         struct value c[] = {text("def"),
-                            text("main"),
+                            schema_of(t->temporary),
                             text(t->name),
                             text(d->name),
                             value_int(i + 1),
@@ -144,7 +165,7 @@ static quartet_status view_columns(struct rows *r, const struct view_def *v)
     for (uint32_t i = 0; i < q->out_count && rc == QUARTET_OK; i++) {
         const struct bcol *s = &q->shape[i];
         struct value null = VALUE_NULL_INIT;
-        struct value c[] = {text("def"), text("main"), text(v->name), text(i < v->ast->columns.count ? v->ast->columns.item[i].text : q->names[i]),
+        struct value c[] = {text("def"), schema_of(v->temporary), text(v->name), text(i < v->ast->columns.count ? v->ast->columns.item[i].text : q->names[i]),
                             value_int(i + 1), null, text("YES"), text(s->is_boolean ? "BOOLEAN" : s->type == 0 ? "ANY" : types_name(s->type)),
                             null, null, null, text(s->declared != NULL ? s->declared : ""), text(""), text((s->flags & EXPR_NOCASE_VALUE) != 0 ? "NOCASE" : "BINARY"), null, null, null};
         rc = add(r, c);
@@ -173,7 +194,7 @@ static const char *named(struct rows *r, const char *name, const struct table_de
 
 static quartet_status one_constraint(struct rows *r, const struct table_def *t, const char *name, const char *type)
 {
-    struct value c[] = {text("def"), text("main"), text(name), text("main"), text(t->name), text(type)};
+    struct value c[] = {text("def"), schema_of(t->temporary), text(name), schema_of(t->temporary), text(t->name), text(type)};
     return name == NULL ? arena_fail(r->b->a, r->err) : add(r, c);
 }
 
@@ -199,7 +220,7 @@ static quartet_status key_column(struct rows *r, const struct table_def *t, cons
                                  const char *parent_column)
 {
     struct value null = VALUE_NULL_INIT;
-    struct value c[] = {text("def"), text("main"), text(name), text("main"), text(t->name), text(t->columns[column].name), value_int(at + 1),
+    struct value c[] = {text("def"), schema_of(t->temporary), text(name), schema_of(t->temporary), text(t->name), text(t->columns[column].name), value_int(at + 1),
                         parent != NULL ? value_int(at + 1) : null, text(parent), text(parent_column)};
     return name == NULL ? arena_fail(r->b->a, r->err) : add(r, c);
 }
@@ -253,7 +274,7 @@ static quartet_status statistics(struct rows *r)
     const struct table_def *t;
     for (uint32_t i = 0; rc == QUARTET_OK && (t = next_table(r, &i)) != NULL;) {
         for (uint32_t k = 0; k < t->key_count && rc == QUARTET_OK && !t->hidden_key; k++) {
-            struct value c[] = {text("def"), text("main"), text(t->name), value_int(0), text("PRIMARY"), value_int(k + 1),
+            struct value c[] = {text("def"), schema_of(t->temporary), text(t->name), value_int(0), text("PRIMARY"), value_int(k + 1),
                                 text(t->columns[t->key_columns[k]].name), text(t->keys[k].desc ? "D" : "A"), text(NULL), text(NULL), text(NULL)};
             rc = add(r, c);
         }
@@ -261,7 +282,7 @@ static quartet_status statistics(struct rows *r)
             for (uint32_t n = 0; n < t->indexes[k].column_count && rc == QUARTET_OK; n++) {
                 const struct index_def *ix = &t->indexes[k];
                 bool expression = ix->columns[n] >= t->visible_count;
-                struct value c[] = {text("def"), text("main"), text(t->name), value_int(!ix->unique), text(ix->name), value_int(n + 1),
+                struct value c[] = {text("def"), schema_of(t->temporary), text(t->name), value_int(!ix->unique), text(ix->name), value_int(n + 1),
                                     text(expression ? NULL : t->columns[ix->columns[n]].name), text(ix->keys[n].desc ? "D" : "A"),
                                     text(expression ? t->columns[ix->columns[n]].name : NULL), text(ix->where != INDEX_WHOLE ? t->columns[ix->where].name : NULL),
                                     text(catalog_comment(r->b->catalog, ix->id))};

@@ -60,6 +60,7 @@ static void catalog_free(struct catalog *c)
     mem_free(c->by_id);
     mem_free(c->by_name);
     mem_free(c->views);
+    catalog_unref(c->temp);
     arena_free_all(&c->arena);
     mem_free(c);
 }
@@ -107,6 +108,41 @@ quartet_status catalog_new(uint64_t version, const struct catalog_parts *parts, 
     }
     *out = c;
     return QUARTET_OK;
+}
+
+quartet_status catalog_with_temp(const struct catalog *c, struct catalog *temp, uint64_t version, struct catalog **out, struct err *err)
+{
+    struct catalog_parts parts = {.boxes = mem_zalloc(c->count + 1u, sizeof *parts.boxes), .views = mem_zalloc(c->view_count + 1u, sizeof *parts.views),
+                                  .comments = c->comments, .comment_count = c->comment_count};
+    quartet_status rc = parts.boxes == NULL || parts.views == NULL ? err_nomem(err) : QUARTET_OK;
+    for (; rc == QUARTET_OK && parts.count < c->count; parts.count++) {
+        parts.boxes[parts.count] = c->by_id[parts.count];
+        atomic_fetch_add(&c->by_id[parts.count]->refs, 1);
+    }
+    for (; rc == QUARTET_OK && parts.view_count < c->view_count; parts.view_count++) {
+        parts.views[parts.view_count] = c->views[parts.view_count];
+        atomic_fetch_add(&c->views[parts.view_count]->refs, 1);
+    }
+    if (rc == QUARTET_OK)
+        rc = catalog_new(version, &parts, out, err);
+    if (rc == QUARTET_OK) {
+        (*out)->bare_version = c->version;
+        (*out)->temp = catalog_ref(temp);
+    }
+    mem_free(parts.boxes);
+    mem_free(parts.views);
+    return rc;
+}
+
+const struct catalog *catalog_temp(const struct catalog *c)
+{
+    return c->temp;
+}
+
+const struct table_def *catalog_named(const struct catalog *c, const char *name)
+{
+    const struct table_def *t = c->temp != NULL ? catalog_table(c->temp, name) : NULL;
+    return t != NULL && !t->is_system ? t : catalog_table(c, name);
 }
 
 struct catalog *catalog_ref(struct catalog *c)

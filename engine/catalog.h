@@ -132,6 +132,7 @@ struct table_def {
     bool sets_below;          /* some SET lies over a plain register: records may show that one's value (kind_show_sets) */
     bool bounded;             /* a column that is there has a bound */
     bool is_system;           /* quartet_...: read-only to users */
+    bool temporary;           /* of one session: its rows are in that session's own database (txn_temp.c) */
     bool dropped;             /* in the graveyard: merges, never shown */
 };
 
@@ -141,6 +142,7 @@ struct view_def {
     tree_id id;
     const char *sql;                    /* canonical CREATE VIEW */
     bool is_system;                     /* quartet_...: every catalog has it */
+    bool temporary;                     /* of one session, and may name what only that has */
     const struct ast_create_view *ast;  /* read-only: statements of all connections bind it; NULL: a newer version's, not readable here */
     uint32_t trigger_count;
     const struct trigger_def *triggers; /* INSTEAD OF, in the order in which they were created */
@@ -162,6 +164,10 @@ struct fk_link {
 };
 
 struct catalog;
+/* What only the session has, a catalog of its own; NULL: nothing. Nothing permanent ever refers to it: all functions below but catalog_named are of what is permanent. */
+const struct catalog *catalog_temp(const struct catalog *c);
+/* What statements of the session mean by a name: its own table before a permanent one. NULL: none. */
+const struct table_def *catalog_named(const struct catalog *c, const char *name);
 /* Links whose child is this table, neighbours in an array; and those whose parent it is. The count. */
 uint32_t catalog_links_out(const struct catalog *c, tree_id child, const struct fk_link **first);
 uint32_t catalog_links_in(const struct catalog *c, tree_id parent, const struct fk_link *const **first);

@@ -169,7 +169,7 @@ struct table_source {
     uint32_t trigger_count;
     struct table_constraint *constraints; /* by birth */
     uint32_t constraint_count;
-    bool is_system, dropped;
+    bool is_system, dropped, temporary;
 };
 /* catalog_rename.c: a canonical text of SQL with other names: `name` gives the new one of an identifier, or NULL to leave it. Strings and names of functions
  * stay. Failure is sticky in `out`. */
@@ -198,6 +198,7 @@ struct view_source {
     const char *sql; /* CREATE VIEW */
     struct table_trigger *triggers; /* by birth */
     uint32_t trigger_count;
+    bool temporary;
 };
 /* Parse a stored CREATE VIEW; def.ast is NULL where this version cannot read it. QUARTET_NOMEM. */
 quartet_status view_box_new(const struct view_source *source, struct view_box **out, struct err *err);
@@ -207,6 +208,8 @@ void view_box_unref(struct view_box *b); /* NULL is allowed */
 struct catalog {
     atomic_uint refs;
     uint64_t version;
+    uint64_t bare_version;            /* of the catalog that catalog_with_temp was given */
+    struct catalog *temp;             /* an owned reference, or NULL */
     struct table_box **by_id;         /* owned references, by id */
     uint32_t count;
     const struct table_def **by_name; /* without dropped ones */
@@ -245,8 +248,11 @@ struct catalog_source {
     bool pending;
     const struct chain_table *chains; /* may be NULL where only one chain can be */
     const struct catalog *old;
+    bool temporary; /* the objects are a session's own */
 };
 quartet_status catalog_read(const struct catalog_source *src, uint64_t version, struct catalog **out, struct err *err);
+/* The same with another session's part. `temp` is borrowed. */
+quartet_status catalog_with_temp(const struct catalog *c, struct catalog *temp, uint64_t version, struct catalog **out, struct err *err);
 quartet_status catalog_bare(uint64_t version, struct catalog **out, struct err *err); /* the system tables alone */
 
 const struct table_def *catalog_at_id(const struct catalog *c, uint32_t i); /* by id order, dropped ones included; NULL past the end */

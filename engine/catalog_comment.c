@@ -43,19 +43,25 @@ static const char *comment_of(const struct catalog *c, tree_id object, uint32_t 
     return text != NULL && *text != '\0' ? text : NULL;
 }
 
+static const struct catalog *home_of(const struct catalog *c, const struct table_def *t)
+{
+    return t->temporary && c->temp != NULL ? c->temp : c;
+}
+
 const char *catalog_comment(const struct catalog *c, tree_id object)
 {
-    return comment_of(c, object, CATALOG_COMMENT_OF_OBJECT, NULL);
+    const char *text = comment_of(c, object, CATALOG_COMMENT_OF_OBJECT, NULL);
+    return text == NULL && c->temp != NULL ? catalog_comment(c->temp, object) : text;
 }
 
 const char *catalog_table_comment(const struct catalog *c, const struct table_def *t)
 {
-    return comment_of(c, t->id, CATALOG_COMMENT_OF_OBJECT, t->comment);
+    return comment_of(home_of(c, t), t->id, CATALOG_COMMENT_OF_OBJECT, t->comment);
 }
 
 const char *catalog_column_comment(const struct catalog *c, const struct table_def *t, uint32_t at)
 {
-    return comment_of(c, t->id, t->columns[at].id, t->columns[at].comment);
+    return comment_of(home_of(c, t), t->id, t->columns[at].id, t->columns[at].comment);
 }
 
 /* The table's own becomes the last of its options. */

@@ -699,7 +699,7 @@ static quartet_status constraints_of(struct reading *r, tree_id table, struct ta
 
 static quartet_status view_of(struct reading *r, const struct object *o)
 {
-    struct view_source s = {.id = o->id, .name = o->name, .sql = o->sql};
+    struct view_source s = {.id = o->id, .name = o->name, .sql = o->sql, .temporary = r->src->temporary};
     quartet_status rc = triggers_of(r, o->id, &s.triggers, &s.trigger_count);
     return rc == QUARTET_OK ? view_add(r, &s) : rc;
 }
@@ -729,7 +729,7 @@ quartet_status catalog_read(const struct catalog_source *src, uint64_t version, 
             rc = view_of(&r, o);
         if (strcmp(o->kind, "table") != 0 || (o->dropped && lives_too(&r, o)))
             continue;
-        struct table_source s = {.id = o->id, .name = o->name, .sql = o->sql, .updates = updates_of(&r, o->id), .dropped = o->dropped};
+        struct table_source s = {.id = o->id, .name = o->name, .sql = o->sql, .updates = updates_of(&r, o->id), .dropped = o->dropped, .temporary = src->temporary};
         rc = added_of(&r, o->id, &s.added, &s.added_count);
         if (rc == QUARTET_OK)
             rc = overrides_of(&r, o->id, &s.overrides, &s.override_count);

@@ -546,7 +546,7 @@ uint64_t table_source_hash(const struct table_source *s)
         h = XXH3_64bits_withSeed(s->constraints[i].sql, strlen(s->constraints[i].sql), h ^ s->constraints[i].id);
         h = XXH3_64bits_withSeed(s->constraints[i].name, strlen(s->constraints[i].name), h);
     }
-    return h ^ (uint64_t)s->dropped ^ (uint64_t)s->is_system << 1 ^ (uint64_t)s->updates << 2;
+    return h ^ (uint64_t)s->temporary << 8 ^ (uint64_t)s->dropped ^ (uint64_t)s->is_system << 1 ^ (uint64_t)s->updates << 2;
 }
 
 quartet_status table_box_new(const struct table_source *source, struct table_box **out, struct err *err)
@@ -560,6 +560,7 @@ quartet_status table_box_new(const struct table_source *source, struct table_box
     box->def.id = source->id;
     box->def.is_system = source->is_system;
     box->def.dropped = source->dropped;
+    box->def.temporary = source->temporary;
     box->def.name = arena_strndup(&box->arena, source->name, strlen(source->name));
     quartet_status rc = box->def.name == NULL ? build_nomem(&b) : build_table(&b);
     if (rc != QUARTET_OK) {

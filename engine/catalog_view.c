@@ -25,7 +25,7 @@ quartet_status view_box_new(const struct view_source *source, struct view_box **
     if (b == NULL)
         return err_nomem(err);
     atomic_init(&b->refs, 1);
-    b->def = (struct view_def){.id = source->id, .is_system = source->id < SYS_TREES_END, .name = arena_strndup(&b->arena, source->name, strlen(source->name)),
+    b->def = (struct view_def){.id = source->id, .is_system = source->id < SYS_TREES_END, .temporary = source->temporary, .name = arena_strndup(&b->arena, source->name, strlen(source->name)),
                                .sql = arena_strndup(&b->arena, source->sql, n)};
     quartet_status rc = b->def.name == NULL || b->def.sql == NULL ? arena_fail(&b->arena, err) : QUARTET_OK;
     if (rc == QUARTET_OK)

@@ -38,6 +38,7 @@ void conn_close(conn *c)
     conn_rerun_clear(c);
     buf_deinit(&c->rerun.randoms);
     buf_deinit(&c->token);
+    conn_temp_close(c);
     mem_free(c);
 }
 
@@ -130,9 +131,18 @@ quartet_status conn_token(conn *c, struct buf *out, struct err *err)
 
 quartet_status conn_catalog(conn *c, struct catalog **out, struct err *err)
 {
-    (void)err; /* cannot fail today; what takes a reference may have to wait for a node's state later */
-    *out = c->t != NULL ? catalog_ref(c->t->catalog) : db_catalog(c->d);
-    return QUARTET_OK;
+    txn *t = NULL;
+    if (c->t != NULL || c->temp == NULL) {
+        *out = c->t != NULL ? catalog_ref(c->t->catalog) : db_catalog(c->d);
+        return QUARTET_OK;
+    }
+    quartet_status rc = txn_begin_read(c->d, NULL, &t, err);
+    if (rc == QUARTET_OK)
+        rc = conn_temp_begin(c, t, err);
+    if (rc == QUARTET_OK)
+        *out = catalog_ref(t->catalog);
+    txn_rollback(t);
+    return rc;
 }
 
 /* ---- commit ---- */
@@ -188,7 +198,7 @@ quartet_status conn_commit(conn *c, struct err *err)
     c->t = NULL;
     txn_set_sync(t, c->settings.synchronous);
     int64_t now_us = txn_now_us(t);
-    quartet_status rc = txn_commit_stamped(t, &stamp, err);
+    quartet_status rc = conn_txn_commit(t, &stamp, err);
     if (rc == QUARTET_SERIALIZATION)
         rc = conn_rerun(c, now_us, &stamp, err);
     conn_rerun_clear(c);

@@ -30,6 +30,8 @@ struct conn_rerun {
 struct conn {
     db *d;
     txn *t;                 /* of BEGIN; NULL: none */
+    db *temp;               /* what the session has for itself, in memory; NULL: nothing yet */
+    struct catalog *temp_known; /* that transactions with it began with last; NULL: none */
     uint32_t steps;         /* calls under way: the transaction's snapshot is busy; else it is idle unless a query streams from it */
     bool begun_by_savepoint; /* RELEASE of the outermost savepoint commits */
     struct conn_savepoint *savepoints;
@@ -103,6 +105,14 @@ void conn_rows_clear(struct conn_rows *r);
 void conn_forget_rows(conn_stmt *s); /* the kept ones, and with those of SHOW and PRAGMA their columns, which live beside them */
 quartet_status conn_plan_now(conn_stmt *s, struct err *err);
 quartet_status conn_make_table(conn_stmt *s, struct err *err); /* SHOW and PRAGMA: when prepared too, since only then their columns are known */
+
+/* conn_temp.c. A transaction has begun: the session's own objects take part. Where it fails the transaction is still the caller's to end. */
+quartet_status conn_temp_begin(conn *c, txn *t, struct err *err);
+/* DDL, of what is permanent or the session's own. */
+quartet_status conn_ddl(conn *c, txn *t, const struct ast_stmt *stmt, struct arena *a, const char **warning, struct err *err);
+/* As txn_commit_stamped, of both. */
+quartet_status conn_txn_commit(txn *t, hlc_stamp *stamp, struct err *err);
+void conn_temp_close(conn *c);
 
 /* conn_rerun.c */
 void conn_rerun_clear(conn *c);

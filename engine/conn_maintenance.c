@@ -101,8 +101,8 @@ quartet_status conn_analyze(conn *c, const struct ast_maintenance *m, struct err
     if (rc != QUARTET_OK)
         return rc;
     if (m->name.name.text != NULL) {
-        t = catalog_table(catalog, m->name.name.text);
-        rc = t == NULL ? err_set_at(err, QUARTET_ERROR, m->name.name.offset, "ANALYZE: no such table: %s", m->name.name.text)
+        t = catalog_named(catalog, m->name.name.text);
+        rc = t != NULL && t->temporary ? QUARTET_OK : t == NULL ? err_set_at(err, QUARTET_ERROR, m->name.name.offset, "ANALYZE: no such table: %s", m->name.name.text)
                        : stats_analyze(c->d, t, err);
     }
     for (uint32_t i = 0; m->name.name.text == NULL && rc == QUARTET_OK && (t = catalog_table_at(catalog, i)) != NULL; i++)

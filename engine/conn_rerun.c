@@ -177,6 +177,12 @@ static quartet_status run_all(conn *c, int64_t now_us, bool exclusive, bool *sam
     quartet_status rc = exclusive ? txn_begin_exclusive(c->d, &c->t, err) : txn_begin(c->d, &c->t, err);
     if (rc != QUARTET_OK)
         return rc;
+    rc = conn_temp_begin(c, c->t, err);
+    if (rc != QUARTET_OK) {
+        txn_rollback(c->t);
+        c->t = NULL;
+        return rc;
+    }
     txn_replay_inputs(c->t, now_us, &c->rerun.randoms);
     *same = true;
     c->rerun.running = true;
@@ -208,7 +214,7 @@ quartet_status conn_rerun(conn *c, int64_t now_us, hlc_stamp *stamp, struct err 
             txn *t = c->t;
             c->t = NULL;
             txn_set_sync(t, c->settings.synchronous);
-            rc = txn_commit_stamped(t, stamp, err);
+            rc = conn_txn_commit(t, stamp, err);
         }
     }
     c->changes = changes;

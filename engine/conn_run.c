@@ -114,6 +114,8 @@ static quartet_status start_read(conn_stmt *s, struct err *err)
             txn *rested = c->rested;
             c->rested = NULL;
             rc = txn_begin_read(c->d, rested, &s->own_txn, err);
+            if (rc == QUARTET_OK)
+                rc = conn_temp_begin(c, s->own_txn, err);
         }
         t = s->own_txn;
     }
@@ -165,7 +167,7 @@ static quartet_status run_write(conn_stmt *s, txn *t, struct err *err)
 static quartet_status run_fill(conn_stmt *s, txn *t, struct arena *a, struct err *err)
 {
     const struct ast_create_table *c = s->tree->u.create_table;
-    struct ast_insert insert = {.table = {.name = c->name.name}, .source = c->as};
+    struct ast_insert insert = {.table = {.schema.text = c->temporary ? "temp" : "main", .name = c->name.name}, .source = c->as};
     struct ast_stmt stmt = {.kind = AST_STMT_INSERT, .u.insert = &insert};
     struct exec_limits limits = limits_of(s->c);
     struct batch none;
@@ -186,8 +188,8 @@ static quartet_status run_fill(conn_stmt *s, txn *t, struct arena *a, struct err
 static bool fills(const conn_stmt *s, const txn *t)
 {
     const struct ast_create_table *c = s->tree->kind == AST_STMT_CREATE_TABLE ? s->tree->u.create_table : NULL;
-    return c != NULL && c->as != NULL && !c->no_data && catalog_table(t->catalog, c->name.name.text) == NULL &&
-           catalog_view(t->catalog, c->name.name.text) == NULL;
+    const struct catalog *in = c != NULL && c->temporary ? catalog_temp(t->catalog) : t->catalog;
+    return c != NULL && c->as != NULL && !c->no_data && (in == NULL || (catalog_table(in, c->name.name.text) == NULL && catalog_view(in, c->name.name.text) == NULL));
 }
 
 void conn_share_wait(conn *c)
@@ -207,7 +209,7 @@ static quartet_status run_body(conn_stmt *s, txn *t, struct err *err)
     struct arena a = {0};
     t->no_foreign_keys = s->c->settings.no_foreign_keys;
     bool fill = fills(s, t);
-    quartet_status rc = ddl_run(t, s->tree, &a, &warning, err);
+    quartet_status rc = conn_ddl(s->c, t, s->tree, &a, &warning, err);
     if (rc == QUARTET_OK && warning != NULL)
         conn_say(s->c, warning);
     if (rc == QUARTET_OK)
@@ -233,7 +235,9 @@ static quartet_status run_alone(conn_stmt *s, struct err *err)
         if (rc != QUARTET_OK)
             return rc;
         txn_set_sync(t, c->settings.synchronous);
-        rc = txn_statement_begin(t, err);
+        rc = conn_temp_begin(c, t, err);
+        if (rc == QUARTET_OK)
+            rc = txn_statement_begin(t, err);
         if (rc == QUARTET_OK)
             rc = run_body(s, t, err);
         if (rc != QUARTET_OK) {
@@ -243,7 +247,7 @@ static quartet_status run_alone(conn_stmt *s, struct err *err)
             err_clear(err);
             continue;
         }
-        rc = txn_commit_stamped(t, &stamp, err);
+        rc = conn_txn_commit(t, &stamp, err);
         if (rc != QUARTET_SERIALIZATION && (rc != QUARTET_TOO_OLD || attempt >= CONN_RETRIES))
             return rc == QUARTET_OK ? conn_committed(c, stamp, err) : rc;
         err_clear(err);

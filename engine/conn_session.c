@@ -15,6 +15,12 @@ static quartet_status begin(conn *c, struct err *err)
     quartet_status rc = conn_before_read(c, err);
     if (rc == QUARTET_OK)
         rc = txn_begin(c->d, &c->t, err);
+    if (rc == QUARTET_OK)
+        rc = conn_temp_begin(c, c->t, err);
+    if (rc != QUARTET_OK) {
+        txn_rollback(c->t);
+        c->t = NULL;
+    }
     conn_rerun_clear(c);
     if (rc == QUARTET_OK)
         txn_replay_inputs(c->t, txn_now_us(c->t), &c->rerun.randoms);

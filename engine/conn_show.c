@@ -51,18 +51,38 @@ static void begin_table(struct builder *b, struct arena *a, struct conn_table *o
     *b = (struct builder){.a = a, .out = out};
 }
 
+static quartet_status add_tables(struct builder *b, const struct catalog *catalog, struct err *err)
+{
+    const struct table_def *t;
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; rc == QUARTET_OK && (t = catalog_table_at(catalog, i)) != NULL; i++)
+        if (!t->is_system) {
+            struct value row = text_of(b->a, t->name);
+            rc = add_row(b, &row, err);
+        }
+    return rc;
+}
+
+/* Here and below: what the session has for itself comes last. */
 static quartet_status show_tables(const struct catalog *catalog, struct arena *a, struct conn_table *out, struct err *err)
 {
     static const char *const columns[] = {"name"};
     struct builder b;
-    const struct table_def *t;
-    quartet_status rc = QUARTET_OK;
     begin_table(&b, a, out, columns, 1);
-    for (uint32_t i = 0; rc == QUARTET_OK && (t = catalog_table_at(catalog, i)) != NULL; i++)
-        if (!t->is_system) {
-            struct value row = text_of(a, t->name);
-            rc = add_row(&b, &row, err);
-        }
+    quartet_status rc = add_tables(&b, catalog, err);
+    return rc == QUARTET_OK && catalog_temp(catalog) != NULL ? add_tables(&b, catalog_temp(catalog), err) : rc;
+}
+
+static quartet_status add_views(struct builder *b, const struct catalog *catalog, struct err *err)
+{
+    const struct view_def *v;
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; rc == QUARTET_OK && (v = catalog_view_at(catalog, i)) != NULL; i++) {
+        if (v->is_system)
+            continue;
+        struct value row[2] = {text_of(b->a, v->name), text_of(b->a, v->sql)};
+        rc = add_row(b, row, err);
+    }
     return rc;
 }
 
@@ -70,21 +90,14 @@ static quartet_status show_views(const struct catalog *catalog, struct arena *a,
 {
     static const char *const columns[] = {"name", "sql"};
     struct builder b;
-    const struct view_def *v;
-    quartet_status rc = QUARTET_OK;
     begin_table(&b, a, out, columns, 2);
-    for (uint32_t i = 0; rc == QUARTET_OK && (v = catalog_view_at(catalog, i)) != NULL; i++) {
-        if (v->is_system)
-            continue;
-        struct value row[2] = {text_of(a, v->name), text_of(a, v->sql)};
-        rc = add_row(&b, row, err);
-    }
-    return rc;
+    quartet_status rc = add_views(&b, catalog, err);
+    return rc == QUARTET_OK && catalog_temp(catalog) != NULL ? add_views(&b, catalog_temp(catalog), err) : rc;
 }
 
 static quartet_status find_table(const struct catalog *catalog, const char *name, const struct table_def **out, struct err *err)
 {
-    *out = name != NULL ? catalog_table(catalog, name) : NULL;
+    *out = name != NULL ? catalog_named(catalog, name) : NULL;
     return *out != NULL ? QUARTET_OK : err_set(err, QUARTET_ERROR, "no such table: %s", name != NULL ? name : "(no name was given)");
 }
 
@@ -240,36 +253,45 @@ static quartet_status add_triggers(struct builder *b, const char *table, const s
 }
 
 /* Everything that users made, as it is now: tables by name, each before its indexes, triggers and their comments; then views. */
+static quartet_status add_schema(struct builder *b, const struct catalog *catalog, struct err *err)
+{
+    struct arena *a = b->a;
+    const struct table_def *t;
+    const struct view_def *v;
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; rc == QUARTET_OK && (t = catalog_table_at(catalog, i)) != NULL; i++) {
+        if (t->is_system)
+            continue;
+        rc = add_row(b, (struct value[]){text_of(a, "table"), text_of(a, t->name), text_of(a, t->name), text_of(a, t->sql)}, err);
+        for (uint32_t k = 0; k < t->index_count && rc == QUARTET_OK; k++)
+            if (!t->indexes[k].implied)
+                rc = add_row(b, (struct value[]){text_of(a, "index"), text_of(a, t->indexes[k].name), text_of(a, t->name), index_text(a, t, &t->indexes[k])}, err);
+        if (rc == QUARTET_OK)
+            rc = add_triggers(b, t->name, t->triggers, t->trigger_count, err);
+        if (rc == QUARTET_OK)
+            rc = add_comments(b, catalog, t, err);
+    }
+    for (uint32_t i = 0; rc == QUARTET_OK && (v = catalog_view_at(catalog, i)) != NULL; i++)
+        if (!v->is_system) {
+            rc = add_row(b, (struct value[]){text_of(a, "view"), text_of(a, v->name), text_of(a, v->name), text_of(a, v->sql)}, err);
+            if (rc == QUARTET_OK)
+                rc = add_triggers(b, v->name, v->triggers, v->trigger_count, err);
+            if (rc == QUARTET_OK)
+                rc = add_comment(b, "VIEW", v->name, v->name, NULL, catalog_comment(catalog, v->id), NULL, err);
+            if (rc == QUARTET_OK)
+                rc = add_trigger_comments(b, catalog, v->name, v->triggers, v->trigger_count, err);
+        }
+    return rc;
+}
+
 static quartet_status show_schema(const struct catalog *catalog, struct arena *a, struct conn_table *out, struct err *err)
 {
     static const char *const columns[] = {"kind", "name", "table", "sql"};
     struct builder b;
-    const struct table_def *t;
-    const struct view_def *v;
-    quartet_status rc = QUARTET_OK;
     begin_table(&b, a, out, columns, 4);
-    for (uint32_t i = 0; rc == QUARTET_OK && (t = catalog_table_at(catalog, i)) != NULL; i++) {
-        if (t->is_system)
-            continue;
-        rc = add_row(&b, (struct value[]){text_of(a, "table"), text_of(a, t->name), text_of(a, t->name), text_of(a, t->sql)}, err);
-        for (uint32_t k = 0; k < t->index_count && rc == QUARTET_OK; k++)
-            if (!t->indexes[k].implied)
-                rc = add_row(&b, (struct value[]){text_of(a, "index"), text_of(a, t->indexes[k].name), text_of(a, t->name), index_text(a, t, &t->indexes[k])}, err);
-        if (rc == QUARTET_OK)
-            rc = add_triggers(&b, t->name, t->triggers, t->trigger_count, err);
-        if (rc == QUARTET_OK)
-            rc = add_comments(&b, catalog, t, err);
-    }
-    for (uint32_t i = 0; rc == QUARTET_OK && (v = catalog_view_at(catalog, i)) != NULL; i++)
-        if (!v->is_system) {
-            rc = add_row(&b, (struct value[]){text_of(a, "view"), text_of(a, v->name), text_of(a, v->name), text_of(a, v->sql)}, err);
-            if (rc == QUARTET_OK)
-                rc = add_triggers(&b, v->name, v->triggers, v->trigger_count, err);
-            if (rc == QUARTET_OK)
-                rc = add_comment(&b, "VIEW", v->name, v->name, NULL, catalog_comment(catalog, v->id), NULL, err);
-            if (rc == QUARTET_OK)
-                rc = add_trigger_comments(&b, catalog, v->name, v->triggers, v->trigger_count, err);
-        }
+    quartet_status rc = add_schema(&b, catalog, err);
+    if (rc == QUARTET_OK && catalog_temp(catalog) != NULL)
+        rc = add_schema(&b, catalog_temp(catalog), err);
     for (uint32_t i = 0; rc == QUARTET_OK && i < out->row_count; i++)
         if (out->values[4 * i + 3].type == VALUE_NULL)
             rc = err_nomem(err); /* a text that is missing would be taken for an object without one */
@@ -280,7 +302,9 @@ static quartet_status show_create_view(const struct catalog *catalog, const char
 {
     static const char *const columns[] = {"view", "sql"};
     struct builder b;
-    const struct view_def *v = catalog_view(catalog, name);
+    const struct catalog *temp = catalog_temp(catalog);
+    const struct view_def *v = temp != NULL ? catalog_view(temp, name) : NULL;
+    v = v != NULL && !v->is_system ? v : catalog_view(catalog, name);
     begin_table(&b, a, out, columns, 2);
     if (v == NULL)
         return err_set(err, QUARTET_ERROR, "no such view: %s", name);

@@ -147,6 +147,7 @@ struct db_marking { /* db_mark.c; under commit_lock */
 };
 
 struct db {
+    bool temporary; /* holds what one session has for itself (txn_temp.c) */
     struct env *env;
     char path[DB_PATH_BYTES_MAX];
     struct db_options options;

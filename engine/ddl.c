@@ -87,6 +87,8 @@ quartet_status ddl_check_name(struct ddl *x, const struct ast_qname *q)
 {
     static const char *const schemas[] = {"main", "public"};
     const char *s = q->schema.text;
+    if (s != NULL && x->t->d->temporary)
+        return name_cmp(s, "temp") == 0 ? QUARTET_OK : err_set_at(x->err, QUARTET_ERROR, q->schema.offset, "a temporary object is in no other schema than temp: %s", s);
     if (s != NULL && name_cmp(s, schemas[0]) != 0 && name_cmp(s, schemas[1]) != 0)
         return err_set_at(x->err, QUARTET_ERROR, q->schema.offset, "no such database: %s", s);
     return QUARTET_OK;
@@ -130,10 +132,16 @@ static quartet_status warn(struct ddl *x, const struct table_def *t, const struc
     return rc;
 }
 
+/* As it is now, DDL of this statement included. */
+static struct catalog *names_of(const struct ddl *x)
+{
+    return x->names != NULL ? x->names : x->t->catalog;
+}
+
 /* CREATE TABLE a (LIKE b): b's definition under a new name. */
 static quartet_status like_definition(struct ddl *x, const struct ast_create_table *c, struct ast_stmt **out)
 {
-    const struct table_def *from = catalog_table(x->t->catalog, c->like.name.text);
+    const struct table_def *from = catalog_named(names_of(x), c->like.name.text);
     size_t consumed;
     if (from == NULL)
         return err_set_at(x->err, QUARTET_ERROR, c->like.name.offset, "no such table: %s", c->like.name.text);
@@ -154,6 +162,12 @@ quartet_status ddl_check_unused(struct ddl *x, const struct ast_qname *q, bool i
     return err_set_at(x->err, QUARTET_ERROR, q->name.offset, "%s %s already exists", table ? "table" : "view", q->name.text);
 }
 
+quartet_status ddl_check_temporary(struct ddl *x, tree_id table)
+{
+    const struct table_def *t = catalog_table_by_id(x->t->catalog, table);
+    return t->temporary && t->foreign_key_count > 0 ? err_set(x->err, QUARTET_ERROR, "table %s is temporary: it can have no foreign keys", t->name) : QUARTET_OK;
+}
+
 static quartet_status create_table(struct ddl *x, const struct ast_stmt *stmt)
 {
     struct ast_create_table c = *stmt->u.create_table;
@@ -163,15 +177,17 @@ static quartet_status create_table(struct ddl *x, const struct ast_stmt *stmt)
     quartet_status rc = ddl_check_unused(x, &c.name, c.if_not_exists, &done);
     if (rc != QUARTET_OK || done)
         return rc;
-    if (c.temporary)
-        return ddl_unsupported(x, "CREATE TEMPORARY TABLE");
+    if (c.temporary != x->t->d->temporary)
+        return ddl_unsupported(x, "CREATE TEMPORARY TABLE but by a session");
     if (c.as != NULL && stmt->params.count > 0)
         return err_set_at(x->err, QUARTET_ERROR, c.name.name.offset, "CREATE TABLE AS cannot have parameters");
     if (c.as != NULL || c.like.name.text != NULL) {
-        rc = c.as != NULL ? ddl_as_definition(x->t->catalog, &c, x->a, &like, x->err) : like_definition(x, &c, &like);
+        rc = c.as != NULL ? ddl_as_definition(names_of(x), &c, x->a, &like, x->err) : like_definition(x, &c, &like);
         if (rc != QUARTET_OK)
             return rc;
+        bool temporary = c.temporary;
         c = *like->u.create_table;
+        c.temporary = temporary;
     }
     c.if_not_exists = false;
     c.name.schema.text = NULL;
@@ -186,6 +202,8 @@ static quartet_status create_table(struct ddl *x, const struct ast_stmt *stmt)
         rc = txn_catalog_refresh(x->t, x->err);
     if (rc == QUARTET_OK)
         rc = plan_check_table(x->t->catalog, catalog_table_by_id(x->t->catalog, id), x->a, x->err);
+    if (rc == QUARTET_OK)
+        rc = ddl_check_temporary(x, id);
     if (rc != QUARTET_OK) {
         x->err->sql_offset = -1; /* it would point into the canonical text */
         return rc;
@@ -222,8 +240,8 @@ static quartet_status create_view(struct ddl *x, const struct ast_stmt *stmt)
     tree_id id;
     bool done = false;
     quartet_status rc = QUARTET_OK;
-    if (c.temporary)
-        return ddl_unsupported(x, "CREATE TEMPORARY VIEW");
+    if (c.temporary != x->t->d->temporary)
+        return ddl_unsupported(x, "CREATE TEMPORARY VIEW but by a session");
     if (stmt->params.count > 0)
         return err_set_at(x->err, QUARTET_ERROR, c.name.name.offset, "a view cannot have parameters");
     if (old != NULL && old->is_system)
@@ -249,7 +267,7 @@ static quartet_status create_view(struct ddl *x, const struct ast_stmt *stmt)
         rc = txn_catalog_refresh(x->t, x->err);
     const struct view_def *v = rc == QUARTET_OK ? catalog_view(x->t->catalog, c.name.name.text) : NULL;
     if (rc == QUARTET_OK)
-        rc = plan_check_view(x->t->catalog, v, x->a, x->err);
+        rc = plan_check_view(names_of(x), v, x->a, x->err);
     for (uint32_t i = 0; rc == QUARTET_OK && i < v->trigger_count; i++)
         rc = plan_check_view_trigger(x->t->catalog, v, &v->triggers[i], x->a, x->err);
     if (rc != QUARTET_OK)
@@ -525,9 +543,9 @@ static quartet_status drop(struct ddl *x, const struct ast_drop *d)
     return rc;
 }
 
-quartet_status ddl_run(txn *t, const struct ast_stmt *stmt, struct arena *a, const char **warning, struct err *err)
+quartet_status ddl_run_with(txn *t, struct catalog *names, const struct ast_stmt *stmt, struct arena *a, const char **warning, struct err *err)
 {
-    struct ddl x = {.t = t, .a = a, .warning = warning, .err = err};
+    struct ddl x = {.t = t, .names = names, .a = a, .warning = warning, .err = err};
     if (warning != NULL)
         *warning = NULL;
     switch (stmt->kind) {
@@ -540,4 +558,9 @@ quartet_status ddl_run(txn *t, const struct ast_stmt *stmt, struct arena *a, con
     case AST_STMT_COMMENT: return ddl_comment(&x, stmt->u.comment);
     default: return ddl_unsupported(&x, ast_stmt_kind_name((enum ast_stmt_kind)stmt->kind));
     }
+}
+
+quartet_status ddl_run(txn *t, const struct ast_stmt *stmt, struct arena *a, const char **warning, struct err *err)
+{
+    return ddl_run_with(t, NULL, stmt, a, warning, err);
 }

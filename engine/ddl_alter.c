@@ -619,5 +619,7 @@ quartet_status ddl_alter(struct ddl *x, const struct ast_alter *alter)
         default: rc = ddl_unsupported(x, "this ALTER TABLE (a change of type)");
         }
     }
+    if (rc == QUARTET_OK)
+        rc = ddl_check_temporary(x, id);
     return rc == QUARTET_OK ? ddl_tell_parents(x) : rc;
 }

@@ -6,6 +6,7 @@
 
 struct ddl {
     txn *t;
+    struct catalog *names; /* what queries within the statement see, of temporary objects: all that the session sees; NULL: t->catalog */
     struct arena *a;
     const char **warning;
     struct err *err;
@@ -33,6 +34,7 @@ quartet_status ddl_put_kind(struct ddl *x, const struct table_def *t, uint32_t c
 /* ddl_comment.c. The second: column is its id, or CATALOG_COMMENT_OF_OBJECT. */
 quartet_status ddl_comment(struct ddl *x, const struct ast_comment *c);
 quartet_status ddl_put_comment(struct ddl *x, tree_id object, uint32_t column, const char *text);
+quartet_status ddl_check_temporary(struct ddl *x, tree_id table); /* what a temporary one may not have */
 quartet_status ddl_alter(struct ddl *x, const struct ast_alter *alter);
 /* Writes down who each FOREIGN KEY references, where that is not told or is not there any longer (catalog_build.h). */
 quartet_status ddl_tell_parents(struct ddl *x);

@@ -132,6 +132,7 @@ quartet_status plan_build_for_row(struct catalog *catalog, db *d, const struct a
                               .catalog = catalog,
                               .param_count = 2 * row_of->column_count,
                               .row_of = row_of,
+                              .permanent = true,
                               .has_old = has_old,
                               .has_new = has_new}};
     return build(&p, stmt, out, err);

@@ -35,6 +35,8 @@ quartet_status plan_backtrack(struct planner *p, const struct ast_backtrack *ast
             return QUARTET_ERROR;
         if (b->table->is_system)
             return err_set(err, QUARTET_ERROR, "%s is read-only", b->table->name);
+        if (b->table->temporary)
+            return err_set_at(err, QUARTET_ERROR, ast->table.name.offset, "%s is temporary: it has no history", b->table->name);
     }
     quartet_status rc = bind_expr(&p->b, &none, ast->value, &to, err);
     p->words = p->b.col_count / 64 + 1;

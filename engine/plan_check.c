@@ -88,7 +88,7 @@ quartet_status plan_check_table(struct catalog *catalog, const struct table_def 
 quartet_status plan_check_view(struct catalog *catalog, const struct view_def *v, struct arena *a,
                                struct err *err)
 {
-    struct bind b = {.a = a, .catalog = catalog};
+    struct bind b = {.a = a, .catalog = catalog, .permanent = !v->temporary};
     struct bquery *q;
     quartet_status rc = bind_query(&b, NULL, NULL, NULL, v->ast->query, &q, err);
     if (rc == QUARTET_OK && v->ast->columns.count > 0 && v->ast->columns.count != q->out_count)
@@ -121,7 +121,7 @@ quartet_status plan_check_trigger(struct catalog *catalog, const struct table_de
 quartet_status plan_check_view_trigger(struct catalog *catalog, const struct view_def *v, const struct trigger_def *def,
                                        struct arena *a, struct err *err)
 {
-    struct bind b = {.a = a, .catalog = catalog};
+    struct bind b = {.a = a, .catalog = catalog, .permanent = true};
     struct bquery none = {0};
     struct scope s = {.query = &none};
     struct ast_from f = {.kind = AST_FROM_TABLE, .name.name.text = v->name};

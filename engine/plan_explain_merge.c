@@ -205,6 +205,8 @@ static quartet_status tell_statement(struct told *t, const struct pnode *n)
 {
     if ((n->kind == PN_INSERT || n->kind == PN_UPDATE || n->kind == PN_DELETE) && n->u.write->instead)
         return tell(t, 0, "writes a view: what its INSTEAD OF triggers write is all that is written");
+    if ((n->kind == PN_INSERT || n->kind == PN_UPDATE || n->kind == PN_DELETE) && n->u.write->table->temporary)
+        return tell(t, 0, "writes a temporary table: nobody else ever sees it");
     switch (n->kind) {
     case PN_INSERT: return tell_insert(t, n->u.write);
     case PN_UPDATE: return tell_update(t, n->u.write);

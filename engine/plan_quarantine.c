@@ -11,7 +11,7 @@
 
 bool plan_is_quarantine(const struct planner *p, const struct ast_qname *name)
 {
-    const struct view_def *v = name->schema.text == NULL ? catalog_view(p->b.catalog, name->name.text) : NULL;
+    const struct view_def *v = name->schema.text == NULL ? bind_find_view(&p->b, name) : NULL;
     return v != NULL && v->id == SYS_VIEW_QUARANTINE;
 }
 

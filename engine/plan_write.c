@@ -55,7 +55,7 @@ quartet_status target_open(struct planner *p, const struct ast_qname *name,
                                   struct target *t, struct err *err)
 {
     memset(t, 0, sizeof *t);
-    t->view = catalog_view(p->b.catalog, name->name.text);
+    t->view = bind_find_view(&p->b, name);
     t->table = t->view == NULL ? writable(p, name, err) : NULL;
     if (t->table == NULL && t->view == NULL)
         return err->code;

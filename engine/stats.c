@@ -247,7 +247,7 @@ static quartet_status find_rows(db *d, const struct table_def *t, double *rows, 
 bool stats_rows(db *d, const struct table_def *t, double *rows)
 {
     struct err err = ERR_INIT;
-    if (d == NULL || t->is_system)
+    if (d == NULL || t->is_system || t->temporary) /* its rows are in another database */
         return false;
     return find_rows(d, t, rows, &err) == QUARTET_OK && *rows > 0;
 }

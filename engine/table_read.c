@@ -340,6 +340,7 @@ quartet_status table_scan_open(txn *t, const struct table_def *table, const stru
 
 quartet_status table_scan_rebind(table_scan *s, txn *t, const struct key_bound *bound, struct err *err)
 {
+    t = txn_of(t, s->table);
     s->t = t;
     kv_overlay_drop(&s->over);
     quartet_status rc = txn_overlay(t, t->reads_through, &s->over, err);
@@ -810,11 +811,12 @@ static quartet_status get_row(txn *t, const struct table_def *table, struct slic
 
 quartet_status table_get_any(txn *t, const struct table_def *table, struct slice key, struct value *values, struct arena *a, bool *found, struct err *err)
 {
-    return get_row(t, table, key, true, values, a, found, err);
+    return get_row(txn_of(t, table), table, key, true, values, a, found, err);
 }
 
 quartet_status table_get(txn *t, const struct table_def *table, struct slice key, struct value *values, struct arena *a, bool *found, struct err *err)
 {
+    t = txn_of(t, table);
     quartet_status rc = get_row(t, table, key, false, values, a, found, err);
     if (rc != QUARTET_OK || !*found || table->foreign_key_count == 0)
         return rc;

@@ -35,6 +35,8 @@ quartet_status table_siblings(txn *t, uint64_t table, uint32_t column, struct sl
     struct row row;
     bool own, found, wrote = false;
     *count = 0;
+    if (def == NULL && t->temp != NULL)
+        return table_siblings(t->temp, table, column, key, a, out, count, err);
     if (def == NULL || column >= def->column_count || def->columns[column].record_at < 0)
         return err_set(err, QUARTET_INTERNAL, "siblings() of a column that is not there");
     uint32_t at = (uint32_t)def->columns[column].record_at;

@@ -223,6 +223,7 @@ quartet_status table_insert(txn *t, const struct table_def *table, struct value 
                             struct err *err)
 {
     uint8_t prior;
+    t = txn_of(t, table);
     quartet_status rc = txn_writable(t, err);
     if (rc != QUARTET_OK)
         return rc;
@@ -278,6 +279,7 @@ static quartet_status move_entries(txn *t, const struct table_def *table, const 
 quartet_status table_update(txn *t, const struct table_def *table, struct slice key, const struct value *old, const struct table_write *writes,
                             uint32_t write_count, struct arena *a, struct conflict *conflict, struct err *err)
 {
+    t = txn_of(t, table);
     arena_rewind(&t->scratch, (struct arena_mark){0});
     struct slice record;
     struct pending prior;
@@ -313,6 +315,7 @@ quartet_status table_update(txn *t, const struct table_def *table, struct slice 
 
 quartet_status table_delete(txn *t, const struct table_def *table, struct slice key, struct err *err)
 {
+    t = txn_of(t, table);
     arena_rewind(&t->scratch, (struct arena_mark){0});
     bool live, own;
     uint8_t prior;

@@ -87,6 +87,7 @@ static void make_spare(txn *t)
 static void txn_free(txn *t)
 {
     db *d = t->d;
+    txn_rollback(t->temp);
     if (t->spilling != NULL) {
         struct err err = ERR_INIT; /* whatever it says, all of it goes */
         (void)kv_spill_end(t->spilling, &t->spill, &err);
@@ -171,7 +172,11 @@ quartet_status txn_begin_read(db *d, txn *rested, txn **out, struct err *err)
 
 void txn_rest(txn *t)
 {
-    QASSERT(t->reads_unneeded && t->writes == NULL && t->own_count == 0 && t->taken_count == 0);
+    txn_rollback(t->temp);
+    t->temp = NULL;
+    while (t->own_count > 0)
+        catalog_unref(t->own[--t->own_count].catalog); /* with the session's own objects: a read makes none */
+    QASSERT(t->reads_unneeded && t->writes == NULL && t->taken_count == 0);
     kv_release(t->snap);
     catalog_unref(t->base);
     t->snap = NULL;
@@ -302,11 +307,22 @@ quartet_status txn_writable(txn *t, struct err *err)
     return kv_own_bytes(t->writes) > db_large_bytes(t->d) ? spill(t, err) : QUARTET_OK;
 }
 
+/* Both number their statements alike, so that undoing one undoes it in both. */
+static void temp_follows(txn *t)
+{
+    if (t->temp == NULL)
+        return;
+    t->temp->statement = t->statement;
+    t->temp->outermost = t->outermost;
+    t->temp->reads_through = t->reads_through;
+}
+
 quartet_status txn_statement_begin(txn *t, struct err *err)
 {
     (void)err; /* part of the interface: a later version may have to allocate */
     t->reads_through = t->statement++;
     t->outermost = t->statement;
+    temp_follows(t);
     return QUARTET_OK;
 }
 
@@ -315,6 +331,7 @@ quartet_status txn_nested_begin(txn *t, struct txn_nested *saved, struct err *er
     *saved = (struct txn_nested){.reads_through = t->reads_through};
     t->nested++;
     t->reads_through = t->statement++;
+    temp_follows(t);
     if (t->nested > TXN_NESTED_MAX)
         return err_set(err, QUARTET_LIMIT, "triggers and foreign keys set each other off more than %u deep", TXN_NESTED_MAX);
     return QUARTET_OK;
@@ -325,6 +342,7 @@ void txn_nested_end(txn *t, const struct txn_nested *saved)
     QASSERT(t->nested > 0);
     t->nested--;
     t->reads_through = saved->reads_through;
+    temp_follows(t);
 }
 
 static void forget_after(txn *t, apply_no keep)
@@ -341,6 +359,8 @@ static void forget_after(txn *t, apply_no keep)
     for (uint32_t i = 0; i < t->taken_count; i++)
         if (t->taken[i].statement > keep)
             t->taken[i].next = 0;
+    if (t->temp != NULL)
+        forget_after(t->temp, keep);
 }
 
 void txn_statement_rollback(txn *t)
@@ -478,16 +498,8 @@ quartet_status txn_note_point(txn *t, tree_id tree, struct slice key, struct err
     return txn_note_range(t, tree, &(struct kv_range){.lo = key, .hi = slice_of(hi, key.n + 1)}, err);
 }
 
-quartet_status txn_catalog_refresh(txn *t, struct err *err)
+quartet_status txn_own_catalog(txn *t, apply_no statement, struct catalog *fresh, struct err *err)
 {
-    struct kv_overlay over;
-    struct catalog_source src = {.snap = t->snap, .over = &over, .pending = true, .old = t->catalog};
-    struct catalog *fresh;
-    quartet_status rc = txn_overlay(t, t->statement, &over, err);
-    if (rc == QUARTET_OK)
-        rc = catalog_read(&src, atomic_fetch_add(&t->d->catalog_versions, 1), &fresh, err);
-    if (rc != QUARTET_OK)
-        return rc;
     if (t->own_count == t->own_cap) {
         uint32_t cap = t->own_cap == 0 ? 4 : t->own_cap * 2;
         struct own_catalog *grown = mem_realloc(t->own, cap, sizeof *grown);
@@ -498,9 +510,24 @@ quartet_status txn_catalog_refresh(txn *t, struct err *err)
         t->own = grown;
         t->own_cap = cap;
     }
-    t->own[t->own_count++] = (struct own_catalog){.statement = t->statement, .catalog = fresh};
+    t->own[t->own_count++] = (struct own_catalog){.statement = statement, .catalog = fresh};
     t->catalog = fresh;
     return QUARTET_OK;
+}
+
+quartet_status txn_catalog_refresh(txn *t, struct err *err)
+{
+    struct kv_overlay over;
+    struct catalog_source src = {.snap = t->snap, .over = &over, .pending = true, .old = t->catalog, .temporary = t->d->temporary};
+    struct catalog *fresh;
+    quartet_status rc = txn_overlay(t, t->statement, &over, err);
+    if (rc == QUARTET_OK)
+        rc = catalog_read(&src, atomic_fetch_add(&t->d->catalog_versions, 1), &fresh, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    if (t->temp != NULL)
+        fresh->temp = catalog_ref(t->temp->catalog);
+    return txn_own_catalog(t, t->statement, fresh, err);
 }
 
 bool pending_read(struct slice record, struct pending *out)

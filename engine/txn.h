@@ -110,6 +110,8 @@ quartet_status table_update(txn *t, const struct table_def *table, struct slice 
 quartet_status table_delete(txn *t, const struct table_def *table, struct slice key, struct err *err);
 
 /* DDL: CREATE/DROP TABLE and INDEX, ALTER TABLE; writes system rows and gives the transaction a new catalog. *warning (may be NULL, arena) is for people. */
+/* `names` (NULL: the transaction's own) is what queries of the statement see. */
+quartet_status ddl_run_with(txn *t, struct catalog *names, const struct ast_stmt *stmt, struct arena *a, const char **warning, struct err *err);
 quartet_status ddl_run(txn *t, const struct ast_stmt *stmt, struct arena *a, const char **warning, struct err *err);
 
 #endif

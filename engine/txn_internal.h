@@ -33,6 +33,7 @@ struct taken_keys { /* assigned INTEGER PRIMARY KEYs of one table */
 
 struct txn {
     db *d;
+    struct txn *temp;    /* in the session's own database, its statements numbered as here; NULL: it has none */
     kv_snap *snap;
     apply_no snap_at;
     struct catalog *base, *catalog; /* at the beginning; with own DDL */
@@ -71,6 +72,16 @@ struct txn {
     struct arena scratch; /* within one call of table_*.c */
 };
 
+/* The transaction that has the table's rows. */
+static inline txn *txn_of(txn *t, const struct table_def *table)
+{
+    return table->temporary && t->temp != NULL ? t->temp : t;
+}
+/* txn_temp.c. The session's own database takes part in the transaction from now on. *known (NULL, or a reference of the caller's) is the catalog that the last one had, and
+ * becomes this one's: plans outlive transactions. */
+quartet_status txn_temp_begin(txn *t, db *temp, struct catalog **known, struct err *err);
+quartet_status txn_temp_changed(txn *t, struct err *err); /* DDL in t->temp: its objects are seen */
+quartet_status txn_own_catalog(txn *t, apply_no statement, struct catalog *fresh, struct err *err); /* takes the reference: it holds unless the statement is undone */
 /* What the transaction wrote, for a scan. Waits until what is on its way to disk is there. */
 quartet_status txn_overlay(txn *t, apply_no through, struct kv_overlay *out, struct err *err);
 /* The buffer is there, and has room: a large transaction's goes to disk here. What was got from it (not by scans, which hold it) lasts until this is called. */
