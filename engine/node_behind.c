@@ -29,23 +29,24 @@ static uint8_t others(const struct node_gossip *g)
     return bits;
 }
 
-/* What came after all is no longer missing. */
-static void drop_found(struct node_gossip *g)
+/* What came after all is no longer missing; and what went with the disks of all who had it is no longer waited for, neither here nor of who may give a snapshot. */
+static void drop_settled(struct node_gossip *g)
 {
     uint32_t kept = 0;
-    for (uint32_t i = 0; i < g->lost_count; i++)
-        if (db_lacks(g->d, g->lost[i].chain, g->lost[i].from))
-            g->lost[kept++] = g->lost[i];
+    for (uint32_t i = 0; i < g->lost_count; i++) {
+        const struct node_lost *x = &g->lost[i];
+        if (db_lacks(g->d, x->chain, x->from) && (x->gone & ~x->lacks & others(g)) != 0)
+            g->lost[kept++] = *x;
+    }
     g->lost_count = kept;
 }
 
 static void look(struct node_gossip *g)
 {
-    drop_found(g);
+    drop_settled(g);
     for (uint32_t i = 0; i < g->lost_count; i++) {
         const struct node_lost *x = &g->lost[i];
-        bool somebody_has = (x->gone & ~x->lacks & others(g)) != 0; /* else it went with the disk of who had it, and holds nobody back */
-        if (somebody_has && ((x->gone | x->lacks) & others(g)) == others(g)) {
+        if (((x->gone | x->lacks) & others(g)) == others(g)) {
             db_set_behind(g->d, x->chain, x->from);
             return;
         }
@@ -55,7 +56,7 @@ static void look(struct node_gossip *g)
 
 void node_behind_gone(struct node_gossip *g, uint8_t slot, struct chain_id chain, uint64_t from)
 {
-    drop_found(g);
+    drop_settled(g);
     struct node_lost *x = find(g, chain);
     if (x == NULL && g->lost_count == NODE_LOST_MAX)
         return; /* one gap is enough to be left behind; the others show once it is closed */
@@ -77,7 +78,7 @@ void node_behind_gone(struct node_gossip *g, uint8_t slot, struct chain_id chain
 void node_behind_came(struct node_gossip *g)
 {
     uint32_t before = g->lost_count;
-    drop_found(g);
+    drop_settled(g);
     if (g->lost_count < before)
         look(g);
 }

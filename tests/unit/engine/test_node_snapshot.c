@@ -170,14 +170,19 @@ static void ticks(struct net *n, uint32_t seconds)
         tick(n);
 }
 
-static bool until_adopted(struct net *n, uint32_t seconds)
+static bool until_taken(struct net *n, uint32_t k, uint32_t seconds)
 {
     for (uint32_t i = 0; i < seconds * 20; i++) {
         tick(n);
-        if (node_snapshot_is_adopted(&n->m[AWAY].host))
+        if (node_snapshot_is_adopted(&n->m[k].host))
             return true;
     }
     return false;
+}
+
+static bool until_adopted(struct net *n, uint32_t seconds)
+{
+    return until_taken(n, AWAY, seconds);
 }
 
 static void reopen(struct net *n)
@@ -334,11 +339,43 @@ static void test_node_snapshot_silent_donor_is_left(void)
     end(&n);
 }
 
+/* Node 2 hears of node 1 that its log no longer holds what node 1 alone had; then node 1 goes on with an empty disk. Nobody has it any longer, so it holds back nobody: the one
+ * that has the rest gives it to both. */
+static void test_node_snapshot_what_nobody_has_is_not_asked_of_a_donor(void)
+{
+    struct net n;
+    begin(&n);
+    leave_behind(&n);
+    n.m[0].cut = true;
+    stop(&n, 1);
+    start(&n, 1); /* what it writes from here on is a chain of its own */
+    run_sql(n.m[1].d, "INSERT INTO t VALUES (5, 'alone')");
+    ticks(&n, 1);
+    cut_logs(&n);
+    n.m[AWAY].cut = false;
+    ticks(&n, 2);
+    CU_ASSERT_EQUAL_FATAL(n.m[AWAY].host.lost_count, 3); /* of both of node 1's chains, and of node 0's */
+    stop(&n, 1);
+    fault_env_erase(&n.m[1].f);
+    start(&n, 1);
+    n.m[0].cut = false;
+    CU_ASSERT_FATAL(until_adopted(&n, 60));
+    reopen(&n);
+    CU_ASSERT_FATAL(until_taken(&n, 1, 60));
+    stop(&n, 1);
+    start(&n, 1);
+    ticks(&n, 5);
+    CU_ASSERT(equal(&n, 0, 1) && equal(&n, 0, AWAY));
+    expect_rows(n.m[AWAY].d, "SELECT id, v FROM t ORDER BY id", "1|honest\n2|later\n3|away\n4|late\n");
+    end(&n);
+}
+
 const char *const unit_suite = "node_snapshot";
 const struct unit_test unit_tests[] = {
     {"is confirmed", test_node_snapshot_is_confirmed},
     {"contradicted is not taken", test_node_snapshot_contradicted_is_not_taken},
     {"lie shows later", test_node_snapshot_lie_shows_later},
     {"silent donor is left", test_node_snapshot_silent_donor_is_left},
+    {"what nobody has is not asked of a donor", test_node_snapshot_what_nobody_has_is_not_asked_of_a_donor},
     {NULL, NULL},
 };
