@@ -72,8 +72,9 @@ static inline bool block_class_has_values(uint8_t class)
 bool block_key(const struct block *b, uint32_t row, struct buf *out); /* appended; false: damaged */
 /* Those of rows from .. from+n-1, `reverse`: the last first; ends[i]: where the i-th ends in `out`. */
 bool block_keys(const struct block *b, uint32_t from, uint32_t n, bool reverse, struct buf *out, uint32_t *ends);
-/* Keys that are one ascending integer column (KEY_INT without NULLs) as numbers. false: one is no such key, or damaged. */
-bool block_int_keys(const struct block *b, uint32_t from, uint32_t n, int64_t *out);
+#define BLOCK_INT_KEYS_MAX 4u
+/* Column `column` of keys that are `columns` ascending integers (KEY_INT without NULLs), BLOCK_INT_KEYS_MAX at most, as numbers. false: one is no such key, or damaged. */
+bool block_int_keys(const struct block *b, uint32_t from, uint32_t n, uint32_t column, uint32_t columns, int64_t *out);
 /* Scans read blocks one after the other, and most lie so in memory: ask for what a scan of these columns will read of the next one, if it is
  * there and made as this one. */
 void block_prefetch_next(const struct block *b, const uint16_t *columns, uint32_t n);

@@ -1,11 +1,11 @@
 /* block_read.c - blocks back into keys, rows, records and vectors.
  * Why it checks so much: a block is bytes from a file. Its checksum tells of damage by accident; the bounds here and in block_unpack.c keep even a
  *   forged block from being read past its end. block_open() checks what costs nothing per row, accessors check what they touch.
- * Not here: single columns (block_unpack.c), making blocks (block.c). The format: block_format.h, docs/STORAGE.md. */
+ * Not here: keys of many rows (block_keys.c), single columns (block_unpack.c), making blocks (block.c). The format: block_format.h, docs/STORAGE.md. */
 #include <string.h>
 #include <xxhash.h>
 
-#include "block_format.h"
+#include "block_keys.h"
 
 #define BLOCK_PAGE_OVERHEAD 16u /* of LMDB, in front of a block on its pages */
 #define PREFETCH_COLUMN_BYTES 1024u
@@ -96,133 +96,6 @@ uint8_t block_encoding(const struct block *b, uint32_t column)
 {
     QASSERT(column < b->cols);
     return b->p[BLOCK_HEADER_BYTES + (size_t)(b->about + column) * BLOCK_COLUMN_BYTES + 4];
-}
-
-/* ---- keys ---- */
-
-/* The keys' parts, for reading several: checked when the block was opened. */
-struct keys {
-    uint64_t first, factor;
-    const uint8_t *cells;
-    size_t bytes; /* BYTES: from cells on */
-    struct template template;
-    struct offsets offsets;
-};
-
-static bool keys_open(const struct block *b, struct keys *k)
-{
-    struct bytes_in in = {.at = b->keys, .left = b->key_bytes};
-    if (b->key_encoding == KEYS_INT) {
-        k->first = load_le64(b->keys);
-        k->factor = load_le64(b->keys + 8);
-        k->cells = b->keys + 16;
-        return true;
-    }
-    bool good = b->key_encoding == KEYS_TEMPLATE ? template_open(&k->template, &in, b->suffix_len) : offsets_open(&k->offsets, &in, b->rows);
-    k->cells = in.at;
-    k->bytes = in.left;
-    return good;
-}
-
-static inline uint64_t number_of(const struct block *b, const struct keys *k, uint32_t row)
-{
-    return k->first + (b->key_width == 0 ? row : cell_get(k->cells, b->key_width, row)) * k->factor;
-}
-
-static bool suffix_bytes(const struct block *b, const struct keys *k, uint32_t row, size_t *n)
-{
-    struct slice s = {.n = b->suffix_len};
-    bool good = b->key_encoding != KEYS_BYTES || offsets_piece(&k->offsets, k->cells, k->bytes, row, &s);
-    *n = s.n;
-    return good;
-}
-
-/* The key of suffix_bytes' length into `to`. */
-static void key_build(const struct block *b, const struct keys *k, uint32_t row, size_t suffix, uint8_t *to)
-{
-    if (b->prefix_len > 0)
-        memcpy(to, b->prefix, b->prefix_len);
-    to += b->prefix_len;
-    if (b->key_encoding == KEYS_INT) {
-        uint64_t v = number_of(b, k, row);
-        for (uint32_t i = b->suffix_len; i > 0; i--, v >>= 8)
-            to[i - 1] = (uint8_t)v;
-    } else if (b->key_encoding == KEYS_TEMPLATE) {
-        template_fill(&k->template, k->cells + (size_t)row * k->template.varying, to);
-    } else if (suffix > 0) {
-        memcpy(to, k->cells + offsets_get(&k->offsets, row), suffix);
-    }
-}
-
-bool block_keys(const struct block *b, uint32_t from, uint32_t n, bool reverse, struct buf *out, uint32_t *ends)
-{
-    QASSERT(n <= b->rows && from <= b->rows - n);
-    struct keys k;
-    size_t suffix;
-    if (!keys_open(b, &k))
-        return false;
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t row = reverse ? from + n - 1 - i : from + i;
-        if (!suffix_bytes(b, &k, row, &suffix))
-            return false;
-        uint8_t *to = buf_reserve(out, b->prefix_len + suffix);
-        if (to != NULL) { /* else the failure stays in `out` */
-            key_build(b, &k, row, suffix, to);
-            out->len += b->prefix_len + suffix;
-        }
-        ends[i] = (uint32_t)out->len;
-    }
-    return true;
-}
-
-bool block_key(const struct block *b, uint32_t row, struct buf *out)
-{
-    uint32_t end;
-    return block_keys(b, row, 1, false, out, &end);
-}
-
-#define INT_KEY_BYTES 9u /* a mark, then eight bytes big-endian with the sign flipped */
-
-static bool int_key(const uint8_t key[INT_KEY_BYTES], int64_t *out)
-{
-    *out = (int64_t)(load_be64(key + 1) ^ 1ull << 63);
-    return key[0] == 1;
-}
-
-bool block_int_keys(const struct block *b, uint32_t from, uint32_t n, int64_t *out)
-{
-    struct keys k;
-    uint8_t key[INT_KEY_BYTES];
-    QASSERT(from + n <= b->rows);
-    if (!keys_open(b, &k))
-        return false;
-    if (b->key_encoding != KEYS_INT || b->prefix_len + b->suffix_len != INT_KEY_BYTES) {
-        for (uint32_t i = 0; i < n; i++) {
-            size_t suffix;
-            if (!suffix_bytes(b, &k, from + i, &suffix) || b->prefix_len + suffix != INT_KEY_BYTES)
-                return false;
-            key_build(b, &k, from + i, suffix, key);
-            if (!int_key(key, &out[i]))
-                return false;
-        }
-        return true;
-    }
-    memset(key, 0, sizeof key); /* what all have in common, and below it the numbers */
-    memcpy(key, b->prefix, b->prefix_len);
-    uint64_t mask = UINT64_MAX >> (64 - 8 * (b->suffix_len > 0 ? b->suffix_len : 1)), first = k.first, factor = k.factor;
-    int64_t common;
-    if (!int_key(key, &common))
-        return false;
-    if (b->suffix_len == 0)
-        mask = 0;
-    if (b->key_width == 0) {
-        for (uint32_t i = 0; i < n; i++)
-            out[i] = (int64_t)((uint64_t)common ^ ((first + (from + i) * factor) & mask));
-    } else {
-        for (uint32_t i = 0; i < n; i++)
-            out[i] = (int64_t)((uint64_t)common ^ ((first + cell_get(k.cells, b->key_width, from + i) * factor) & mask));
-    }
-    return true;
 }
 
 static void prefetch_bytes(uintptr_t from, size_t n)

@@ -138,6 +138,15 @@ struct scan_cut {
     uint8_t flags;
     uint64_t prefix; /* rows whose key begins with more (cell_key_prefixes) are not wanted */
 };
+/* Rows without a partner in a hash join above (plan_semi) are dropped by the scan. */
+struct scan_semi {
+    bool on;
+    struct keyset *keys;
+    struct psemi at;
+    uint32_t asked, kept; /* where most stay it is given up */
+    struct scan_semi *next;
+};
+void scan_add_semi(struct xnode *scan, struct scan_semi *semi); /* once; borrowed */
 /* The row's key as one more column behind those of a table's batch. */
 struct scan_key {
     struct vec *cols;  /* the batch's, and this one */

@@ -40,6 +40,8 @@ struct xjoin {
     uint16_t inner_sel[BATCH_ROWS_MAX];
     struct xrun run;
     bool run_made;
+    struct scan_semi semi;
+    bool semi_known;
     struct arena set_values; /* APPLY: what the run in progress reads of the left row */
 };
 
@@ -84,6 +86,7 @@ static quartet_status join_open(struct xnode *x, struct err *err)
     quartet_status rc = join_make(j, err);
     j->have_left = j->left_done = j->built = j->tail = false;
     j->inner_open = false;
+    j->semi.on = false;
     j->right_matched = NULL;
     j->heads = j->tails = j->chain = NULL;
     j->heads_cap = j->chain_cap = 0;
@@ -302,6 +305,21 @@ static quartet_status build_batch(struct xjoin *j, const struct batch *in, struc
     return rc != QUARTET_OK ? rc : chain_rows(j, first, kept.n, err);
 }
 
+/* The keys are all there: a scan below the left side may ask for them. */
+static void offer_keys(struct xjoin *j)
+{
+    if (!j->semi_known && plan_semi(j->x.p, &j->semi.at)) {
+        struct xnode *n = j->x.child[0];
+        while (n->p != j->semi.at.scan)
+            n = n->child[0];
+        j->semi.keys = &j->keys;
+        scan_add_semi(n, &j->semi);
+    }
+    j->semi_known = true;
+    j->semi.on = j->semi.keys != NULL;
+    j->semi.asked = j->semi.kept = 0;
+}
+
 static quartet_status build(struct xjoin *j, bool hashed, struct err *err)
 {
     struct xnode *right = j->x.child[1];
@@ -321,6 +339,8 @@ static quartet_status build(struct xjoin *j, bool hashed, struct err *err)
         if (rc != QUARTET_OK)
             return rc;
     }
+    if (hashed)
+        offer_keys(j);
     if (j->x.p->u.join->kind == PJ_FULL) {
         j->right_matched = arena_zalloc(&j->x.run->data, j->right.n + 1, 1);
         if (j->right_matched == NULL)

@@ -7,7 +7,7 @@
 
 #define KEYSET_NONE UINT32_MAX
 
-enum keyset_mode { KEYSET_EMPTY, KEYSET_INT, KEYSET_TEXT, KEYSET_BYTES };
+enum keyset_mode { KEYSET_EMPTY, KEYSET_INT, KEYSET_TEXT, KEYSET_RAW, KEYSET_BYTES };
 
 struct keyset {
     struct arena *a;
@@ -18,7 +18,8 @@ struct keyset {
     uint32_t null_id; /* KEYSET_INT and KEYSET_TEXT: the number of the NULL key, or KEYSET_NONE */
     uint64_t *hashes;
     int64_t *ints;       /* KEYSET_INT */
-    struct slice *bytes; /* KEYSET_TEXT, KEYSET_BYTES */
+    struct slice *bytes; /* KEYSET_TEXT, KEYSET_RAW, KEYSET_BYTES */
+    uint8_t *types;      /* KEYSET_RAW: of each column; VALUE_NULL: no value so far */
     uint32_t *slots;     /* number + 1, 0 where empty */
     uint32_t slot_mask;
     struct buf scratch;

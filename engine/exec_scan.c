@@ -5,6 +5,7 @@
 #include "exec_internal.h"
 
 #define FEW_ROWS 8u
+#define SEMI_TRY 4096u /* rows, until it is known what a join above would drop */
 
 struct xscan {
     struct xnode x;
@@ -13,6 +14,7 @@ struct xscan {
     bool started, done;
     struct scan_key key;
     const struct scan_cut *cut; /* or NULL */
+    struct scan_semi *semis;
     uint32_t asked;             /* rows at a time; 0: as many as come */
     bool *late;                 /* columns that nothing asks for before rows were dropped; or NULL */
     uint16_t sel[BATCH_ROWS_MAX];
@@ -43,19 +45,26 @@ void scan_set_cut(struct xnode *scan, const struct scan_cut *cut)
     ((struct xscan *)scan)->cut = cut;
 }
 
+void scan_add_semi(struct xnode *scan, struct scan_semi *semi)
+{
+    struct xscan *s = (struct xscan *)scan;
+    semi->next = s->semis;
+    s->semis = semi;
+}
+
 static bool column_is_early(void *arg, const struct expr *e)
 {
     bool *late = arg;
     if (e->op == EXPR_COLUMN)
         late[e->u.column] = false;
-    return e->op != EXPR_SUBQUERY && e->op != EXPR_EXISTS && e->op != EXPR_IN_QUERY;
+    return (e->op != EXPR_SUBQUERY && e->op != EXPR_EXISTS && e->op != EXPR_IN_QUERY) || ((const struct bsub *)e->u.subquery)->set_count == 0;
 }
 
 /* Which columns can wait until the rows that are wanted are known? */
 static quartet_status find_late(struct xscan *s, struct err *err)
 {
     const struct pscan *p = s->x.p->u.scan;
-    if ((p->filter == NULL && p->bound_filter == NULL && s->cut == NULL) || p->keys || p->index != NULL)
+    if ((p->filter == NULL && p->bound_filter == NULL && s->cut == NULL && s->semis == NULL) || p->keys || p->index != NULL)
         return QUARTET_OK;
     s->late = keep_alloc(s->x.run->e, p->column_count, sizeof *s->late);
     if (s->late == NULL)
@@ -63,9 +72,12 @@ static quartet_status find_late(struct xscan *s, struct err *err)
     memset(s->late, true, p->column_count * sizeof *s->late);
     if (s->cut != NULL)
         s->late[s->cut->column] = false;
+    for (const struct scan_semi *m = s->semis; m != NULL; m = m->next)
+        for (uint32_t i = 0; i < m->at.count; i++)
+            s->late[m->at.columns[i]] = false;
     if ((p->filter != NULL && !expr_walk(p->filter, column_is_early, s->late)) ||
         (p->bound_filter != NULL && !expr_walk(p->bound_filter, column_is_early, s->late)))
-        s->late = NULL; /* a subquery reads whatever it likes */
+        s->late = NULL; /* a subquery for each row reads whatever it likes */
     return QUARTET_OK;
 }
 
@@ -131,7 +143,29 @@ static quartet_status scan_filter(struct xscan *s, const struct expr *filter, st
     return rc;
 }
 
-/* What is left of a batch: by the conditions, and by what the sort above still wants. */
+/* Rows that have a partner in the join above. */
+static quartet_status semi_filter(struct xscan *s, struct scan_semi *m, struct err *err)
+{
+    struct batch *out = &s->x.out;
+    struct vec cols[PLAN_SEMI_KEYS_MAX];
+    uint32_t ids[BATCH_ROWS_MAX], n = 0;
+    for (uint32_t i = 0; i < m->at.count; i++)
+        cols[i] = out->cols[m->at.columns[i]];
+    quartet_status rc = keyset_rows(m->keys, cols, out->sel, out->n, false, true, ids, err);
+    for (uint32_t k = 0; k < out->n && rc == QUARTET_OK; k++) {
+        s->sel[n] = (uint16_t)batch_row(out, k); /* sel may be out->sel: writing never overtakes reading */
+        n += ids[k] != KEYSET_NONE;
+    }
+    m->asked += out->n;
+    m->kept += n;
+    if (m->asked >= SEMI_TRY && m->kept > m->asked / 2)
+        m->on = false;
+    out->sel = s->sel;
+    out->n = n;
+    return rc;
+}
+
+/* What is left of a batch: by the conditions, by joins above, and by what the sort above still wants. */
 static quartet_status scan_narrow(struct xscan *s, struct err *err)
 {
     const struct pscan *p = s->x.p->u.scan;
@@ -141,6 +175,8 @@ static quartet_status scan_narrow(struct xscan *s, struct err *err)
         rc = scan_filter(s, p->bound_filter, err);
     if (rc == QUARTET_OK && p->filter != NULL && out->n > 0)
         rc = scan_filter(s, p->filter, err);
+    for (struct scan_semi *m = s->semis; m != NULL && rc == QUARTET_OK && out->n > 0; m = m->next)
+        rc = m->on ? semi_filter(s, m, err) : QUARTET_OK;
     if (rc == QUARTET_OK && s->cut != NULL && s->cut->on && out->n > 0 &&
         cell_key_upto(&out->cols[s->cut->column], out, s->cut->flags, s->cut->prefix, s->sel, &out->n))
         out->sel = s->sel;

@@ -314,6 +314,55 @@ static quartet_status answer(struct exec *e, struct xsub *s, const struct expr *
     return rc;
 }
 
+/* Can all rows be looked up in the set as they are? Several columns with a NULL on either side are compared one by one. */
+static bool in_rows_fits(const struct xsub *s, const struct expr *node, const struct vec *left, const uint8_t *left_to)
+{
+    for (uint32_t i = 0; i < node->arg_count; i++) {
+        if (left_to[i] != 0 && left[i].type != left_to[i] && left[i].type != VALUE_NULL)
+            return false;
+        if (node->arg_count > 1 && (s->has_null || left[i].has_null || left[i].type == VALUE_NULL || left[i].type == VEC_MIXED))
+            return false;
+    }
+    return true;
+}
+
+static quartet_status host_in_rows(void *arg, const struct expr *node, struct expr_ctx *ctx, const struct vec *left, const struct batch *in,
+                                   struct vec *out, bool *done, struct err *err)
+{
+    struct exec *e = arg;
+    const struct bsub *b = node->u.subquery;
+    struct xsub *s = &e->subs[*b->plan_index];
+    uint8_t left_to[16] = {0}, right_to[16] = {0};
+    uint32_t ids[BATCH_ROWS_MAX];
+    bool same;
+    *done = false;
+    if (b->compare != 0 || b->set_count > 0 || node->arg_count > 16)
+        return QUARTET_OK;
+    quartet_status rc = s->made ? QUARTET_OK : sub_make(e, s, &e->p->subs[*b->plan_index], err);
+    for (uint32_t i = 0; i < node->arg_count && rc == QUARTET_OK; i++)
+        types_compare_affinity(node->args[i]->affinity, s->p->affinity[i], &left_to[i], &right_to[i]);
+    if (rc == QUARTET_OK)
+        rc = sub_same(e, s, &same, err);
+    if (rc == QUARTET_OK && !same)
+        rc = sub_run(s, node, true, right_to, err);
+    if (rc != QUARTET_OK || !in_rows_fits(s, node, left, left_to))
+        return rc;
+    if (!vec_init(out, VALUE_INTEGER, BATCH_ROWS_MAX, ctx->arena))
+        return arena_fail(ctx->arena, err);
+    if (s->has_rows)
+        rc = keyset_rows(&s->set, left, in->sel, in->n, false, true, ids, err);
+    for (uint32_t k = 0; k < in->n && rc == QUARTET_OK; k++) {
+        uint32_t row = batch_row(in, k), at = left[0].constant ? 0 : row;
+        bool found = s->has_rows && ids[k] != KEYSET_NONE;
+        bool null = left[0].type == VALUE_NULL || (left[0].type == VEC_MIXED ? left[0].v[at].type == VALUE_NULL : left[0].has_null && left[0].null[at]);
+        out->i[row] = found;
+        out->null[row] = s->has_rows && !found && (s->has_null || null);
+        out->has_null |= out->null[row] != 0;
+    }
+    *done = rc == QUARTET_OK;
+    return rc;
+}
+
 /* The number of the present outer values in the cache, or KEYSET_NONE. */
 static quartet_status cache_find(struct exec *e, struct xsub *s, bool insert, uint32_t *id,
                                  struct err *err)
@@ -410,7 +459,7 @@ static quartet_status host_siblings(void *arg, uint64_t table, uint32_t column, 
 }
 
 const struct expr_host exec_host = {
-    .siblings = host_siblings, .now_us = host_now, .stamp = host_stamp, .random = host_random, .subquery = host_subquery, .raise = host_raise};
+    .siblings = host_siblings, .now_us = host_now, .stamp = host_stamp, .random = host_random, .subquery = host_subquery, .in_rows = host_in_rows, .raise = host_raise};
 
 /* ---- WITH ---- */
 

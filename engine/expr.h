@@ -154,6 +154,9 @@ struct expr_host {
      * INTEGER 1, 0 or NULL, without EXPR_NEGATED. Bytes of *out live as long as ctx->arena's. */
     quartet_status (*subquery)(void *host_arg, const struct expr *e, struct expr_ctx *ctx, const struct value *left, const struct batch *in,
                                uint32_t row, struct value *out, struct err *err);
+    /* A plain IN for all rows of `in` at once, without EXPR_NEGATED; `left`: vectors of e->args. *done false: it has to be asked row by row. May be NULL. */
+    quartet_status (*in_rows)(void *host_arg, const struct expr *e, struct expr_ctx *ctx, const struct vec *left, const struct batch *in,
+                              struct vec *out, bool *done, struct err *err);
 };
 
 struct expr_ctx {

@@ -364,13 +364,35 @@ quartet_status expr_ask(const struct expr *e, struct expr_ctx *ctx, const struct
     return rc;
 }
 
+/* IN for the whole batch, where the host can; *done false: not so. */
+static quartet_status in_rows(const struct expr *e, struct expr_ctx *ctx, const struct batch *in, struct vec *out, bool *done, struct err *err)
+{
+    *done = false;
+    if (e->op != EXPR_IN_QUERY || (e->flags & EXPR_CORRELATED) != 0 || ctx->host == NULL || ctx->host->in_rows == NULL)
+        return QUARTET_OK;
+    struct vec *left = arena_alloc(ctx->arena, (e->arg_count + 1) * sizeof *left);
+    if (left == NULL)
+        return arena_fail(ctx->arena, err);
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; i < e->arg_count && rc == QUARTET_OK; i++)
+        rc = expr_eval(e->args[i], ctx, in, &left[i], err);
+    if (rc == QUARTET_OK)
+        rc = ctx->host->in_rows(ctx->host_arg, e, ctx, left, in, out, done, err);
+    for (uint32_t k = 0; rc == QUARTET_OK && *done && (e->flags & EXPR_NEGATED) != 0 && k < in->n; k++)
+        out->i[batch_row(in, k)] ^= 1; /* of a NULL nobody looks at it */
+    return rc;
+}
+
 static quartet_status eval_subquery(const struct expr *e, struct expr_ctx *ctx, const struct batch *in, struct vec *out, struct err *err)
 {
     struct rowwise r;
     struct vec_out o;
     struct value v;
-    quartet_status rc = rowwise_begin(e, ctx, in, &r, err);
-    if (rc != QUARTET_OK)
+    bool done;
+    quartet_status rc = in_rows(e, ctx, in, out, &done, err);
+    if (rc == QUARTET_OK && !done)
+        rc = rowwise_begin(e, ctx, in, &r, err);
+    if (rc != QUARTET_OK || done)
         return rc;
     if (r.constant && (e->flags & EXPR_CORRELATED) == 0) {
         rc = expr_ask(e, ctx, r.values, in, batch_row(in, 0), &v, err);

@@ -157,12 +157,14 @@ quartet_status kv_begin_with(kv_snap *snap, tree_id tree, struct slice prefix, s
 /* May something over the base have been put with the claim `value` (kv_op.claim)? Every claim of the tree must be put as such. false: certainly not. Holder of the commit
  * lock only. */
 bool kv_claimed(const kv_snap *snap, tree_id tree, struct slice value);
+#define KV_INT_KEYS_MAX 4u
 struct kv_want {
     const uint16_t *columns; /* record columns to yield, in this order; each becomes a vec */
     uint32_t column_count;
     const struct value *missing; /* for each of them: what a record too short for it shows; NULL: NULLs */
     const bool *late; /* for each of them: it waits for kv_iter_late; NULL: none does */
-    bool int_keys; /* every key is one ascending INTEGER column of its kind (KEY_INT): fill kv_rows.int_keys */
+    uint8_t int_keys; /* not 0: every key is so many ascending INTEGER columns of their kind (KEY_INT), KV_INT_KEYS_MAX at most: fill kv_rows.int_keys */
+    uint8_t int_keys_unwanted; /* as bits: columns of the key that need not be filled */
     bool keys;    /* fill kv_rows.keys */
     bool records; /* fill kv_rows.records: whole records */
     bool dead;    /* also rows that are not live (their columns are NULL); needs `records` */
@@ -183,7 +185,7 @@ struct kv_rows {
     struct vec *cols;
     struct slice *keys;
     struct slice *records;
-    int64_t *int_keys;
+    int64_t *int_keys; /* of the key's column c from c * BATCH_ROWS_MAX on */
 };
 quartet_status kv_iter_open(kv_snap *snap, const struct kv_overlay *over, tree_id tree, const struct kv_range *range, const struct kv_want *want,
                             kv_iter **out, struct err *err);

@@ -50,7 +50,8 @@ struct kv_iter {
     bool waiting;        /* late columns of this batch are still to be filled */
     uint16_t *early;     /* columns that are read of every block */
     uint32_t early_count;
-    int64_t *int_keys;   /* BATCH_ROWS_MAX, or NULL */
+    int64_t *int_keys;   /* BATCH_ROWS_MAX for each of the key's columns, or NULL */
+    uint8_t int_key_count, int_keys_unwanted;
 
     uint32_t n; /* rows of the batch so far */
     struct buf key_bytes, record_bytes;
@@ -339,15 +340,21 @@ static quartet_status note_part(struct kv_iter *it, uint32_t from, uint32_t coun
     return QUARTET_OK;
 }
 
+_Static_assert(KV_INT_KEYS_MAX == BLOCK_INT_KEYS_MAX, "what an iterator yields blocks can give");
+
 static quartet_status put_int_keys(struct kv_iter *it, uint32_t from, uint32_t count, struct err *err)
 {
-    int64_t *out = it->int_keys + it->n;
-    if (!block_int_keys(&it->block, from, count, out))
-        return err_set(err, QUARTET_CORRUPT, "%s: damaged block: keys", it->snap->store->name);
-    for (uint32_t a = 0, z = count - 1; it->reverse && a < z; a++, z--) {
-        int64_t swap = out[a];
-        out[a] = out[z];
-        out[z] = swap;
+    for (uint32_t c = 0; c < it->int_key_count; c++) {
+        int64_t *out = it->int_keys + (size_t)c * BATCH_ROWS_MAX + it->n;
+        if (((uint32_t)it->int_keys_unwanted >> c & 1u) != 0)
+            continue;
+        if (!block_int_keys(&it->block, from, count, c, it->int_key_count, out))
+            return err_set(err, QUARTET_CORRUPT, "%s: damaged block: keys", it->snap->store->name);
+        for (uint32_t a = 0, z = count - 1; it->reverse && a < z; a++, z--) {
+            int64_t swap = out[a];
+            out[a] = out[z];
+            out[z] = swap;
+        }
     }
     return QUARTET_OK;
 }
@@ -422,9 +429,11 @@ static quartet_status put_entry(struct kv_iter *it, const struct kv_walk *c, str
     if (rc != QUARTET_OK)
         return rc;
     if (it->int_keys != NULL) {
-        if (c->key.n != 9 || c->key.p[0] != 1)
-            return err_set(err, QUARTET_CORRUPT, "damaged key in the write buffer");
-        it->int_keys[it->n] = (int64_t)(load_be64(c->key.p + 1) ^ 1ull << 63);
+        for (uint32_t k = 0; k < it->int_key_count; k++) {
+            if (c->key.n != (size_t)it->int_key_count * 9 || c->key.p[k * 9] != 1)
+                return err_set(err, QUARTET_CORRUPT, "damaged key in the write buffer");
+            it->int_keys[(size_t)k * BATCH_ROWS_MAX + it->n] = (int64_t)(load_be64(c->key.p + k * 9 + 1) ^ 1ull << 63);
+        }
     }
     struct bytes_in in = bytes_in(view.values.p, view.values.n);
     uint32_t at = 0;
@@ -683,7 +692,10 @@ quartet_status kv_iter_open(kv_snap *snap, const struct kv_overlay *over, tree_i
         rc = want_bytes(&it->key_ends, &it->keys, err);
     if (rc == QUARTET_OK && it->want_records)
         rc = want_bytes(&it->record_ends, &it->records, err);
-    if (rc == QUARTET_OK && want->int_keys && (it->int_keys = mem_alloc(BATCH_ROWS_MAX * sizeof *it->int_keys)) == NULL)
+    QASSERT(want->int_keys <= KV_INT_KEYS_MAX);
+    it->int_key_count = want->int_keys;
+    it->int_keys_unwanted = want->int_keys_unwanted;
+    if (rc == QUARTET_OK && want->int_keys > 0 && (it->int_keys = mem_alloc(want->int_keys * BATCH_ROWS_MAX * sizeof *it->int_keys)) == NULL)
         rc = err_nomem(err);
     if (rc == QUARTET_OK)
         rc = kv_iter_restart(it, snap, over, range, err);

@@ -331,6 +331,15 @@ bool plan_is_index_expr(const struct bsource *src, const struct expr *e, uint32_
 bool plan_index_serves(const struct bsource *src, const struct index_def *ix, struct conj **conjs, uint32_t conj_count);
 double plan_index_share(const struct planner *p, const struct bsource *src, const struct index_def *ix); /* of the table's rows are in the index */
 
+/* plan_semi.c: where the left keys of a hash join are read first. */
+#define PLAN_SEMI_KEYS_MAX 4u
+struct psemi {
+    const struct pnode *scan;
+    uint32_t columns[PLAN_SEMI_KEYS_MAX]; /* of the scan */
+    uint32_t count;
+};
+bool plan_semi(const struct pnode *join, struct psemi *out); /* false: nowhere */
+
 /* plan.c */
 struct pnode *pnode_new(struct planner *p, uint8_t kind, uint32_t col_count, struct err *err);
 

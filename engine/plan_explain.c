@@ -93,6 +93,9 @@ static void put_join(struct buf *b, const struct pnode *n)
     buf_printf(b, "%s join, %s", how, join_name(j->kind));
     if (j->key_count > 0)
         buf_printf(b, ", %u equal key%s", j->key_count, j->key_count == 1 ? "" : "s");
+    struct psemi semi;
+    if (plan_semi(n, &semi))
+        buf_printf(b, ", asked while %s is scanned", semi.scan->u.scan->alias != NULL ? semi.scan->u.scan->alias : semi.scan->u.scan->table->name);
     put_filter(b, "on", j->cond);
 }
 

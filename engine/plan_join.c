@@ -160,6 +160,13 @@ quartet_status apply_nodes(struct planner *p, uint8_t kind, const struct side *l
     return rc;
 }
 
+enum lookup join_lookup_kind(const struct pscan *s)
+{
+    if (s->index != NULL)
+        return s->covering ? LOOKUP_RANGE : LOOKUP_FETCH;
+    return s->bound.eq_count == s->table->key_count ? LOOKUP_POINT : LOOKUP_RANGE;
+}
+
 quartet_status index_join(struct planner *p, uint8_t kind, const struct side *l,
                                  struct bsource *src, struct conj **conjs, uint32_t n,
                                  const uint64_t *need, struct pnode **out, struct err *err)
@@ -168,7 +175,7 @@ quartet_status index_join(struct planner *p, uint8_t kind, const struct side *l,
     double per_row = 1;
     *out = NULL;
     double table_rows = src->kind == SRC_TABLE ? plan_table_rows(p, src->table) : 0;
-    if (src->kind != SRC_TABLE || join_lookup_cost(l->node->rows, 0) > table_rows + join_hash_cost(l->node->rows, table_rows))
+    if (src->kind != SRC_TABLE || join_lookup_cost(l->node->rows, 0, LOOKUP_POINT) > table_rows + join_hash_cost(l->node->rows, table_rows))
         return QUARTET_OK;
     uint64_t *inner_need = cid_set_new(p);
     struct expr **rest = arena_zalloc(p->a, n + 1, sizeof(struct expr *)), **placed;
@@ -182,7 +189,7 @@ quartet_status index_join(struct planner *p, uint8_t kind, const struct side *l,
         return arena_fail(p->a, err);
     quartet_status rc =
         plan_lookup(p, src, conjs, n, l->cids, l->node, inner_need, &scan, &per_row, err);
-    if (rc != QUARTET_OK || scan == NULL || join_lookup_cost(l->node->rows, per_row) > table_rows + join_hash_cost(l->node->rows, table_rows))
+    if (rc != QUARTET_OK || scan == NULL || join_lookup_cost(l->node->rows, per_row, join_lookup_kind(scan->u.scan)) > table_rows + join_hash_cost(l->node->rows, table_rows))
         return rc;
     uint32_t rest_count = 0, *both;
     for (uint32_t i = 0; i < n; i++) {

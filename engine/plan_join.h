@@ -95,7 +95,9 @@ quartet_status index_join(struct planner *p, uint8_t kind, const struct side *l,
 
 /* Costs, in rows of a scan. */
 double join_hash_cost(double left_rows, double right_rows);
-double join_lookup_cost(double left_rows, double rows_per_lookup);
+enum lookup { LOOKUP_POINT, LOOKUP_RANGE, LOOKUP_FETCH }; /* one row by its whole key; rows that stand together; rows that an index names */
+enum lookup join_lookup_kind(const struct pscan *inner);
+double join_lookup_cost(double left_rows, double rows_per_lookup, enum lookup how);
 
 /* plan_order.c. The share of all pairs of rows that a condition between units leaves. */
 double join_share(const struct jplan *j, const struct conj *c);

@@ -121,7 +121,7 @@ double unnest_cost(const struct planner *p, const struct pnode *n)
     if (n->child[0] != NULL)
         cost += unnest_cost(p, n->child[0]);
     if (n->kind == PN_INDEX_JOIN)
-        return cost + join_lookup_cost(n->child[0]->rows, n->child[1]->rows);
+        return cost + join_lookup_cost(n->child[0]->rows, n->child[1]->rows, join_lookup_kind(n->u.join->inner));
     if (n->kind == PN_APPLY)
         return cost + n->child[0]->rows * (COST_RUN + unnest_cost(p, n->child[1]));
     if (n->child[1] != NULL)

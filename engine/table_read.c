@@ -187,7 +187,7 @@ static void scan_testing(table_scan *s, bool testing)
         return;
     s->want.column_count += s->link_extra;
     s->want.keys = true;
-    s->want.int_keys = false;
+    s->want.int_keys = 0;
     s->want.late = NULL;
 }
 
@@ -209,6 +209,28 @@ bool table_index_covers(const struct table_def *table, const struct index_def *i
             return false;
     }
     return true;
+}
+
+#define INT_KEY_BYTES 9u /* of an ascending integer column: a mark, then eight bytes with the sign flipped */
+
+/* Ascending integers alone stand before it, and it is one: it has one place in all keys. */
+static bool fixed_place(const struct table_def *t, uint32_t key_at)
+{
+    for (uint32_t k = 0; k <= key_at; k++)
+        if (t->keys[k].kind != KEY_INT || t->keys[k].desc)
+            return false;
+    return true;
+}
+
+/* The first columns of the key that are wanted, as bits. */
+static uint32_t wanted_keys(const table_scan *s)
+{
+    uint32_t bits = 0;
+    for (uint32_t i = 0; i < s->column_count; i++) {
+        int32_t at = s->table->columns[s->columns[i]].key_at;
+        bits |= at >= 0 && at < 8 ? 1u << at : 0;
+    }
+    return bits;
 }
 
 static quartet_status scan_prepare(table_scan *s, const struct scan_want *want, struct err *err)
@@ -251,8 +273,9 @@ static quartet_status scan_prepare(table_scan *s, const struct scan_want *want, 
     s->want.columns = s->record_columns;
     s->want.missing = s->missing;
     s->want.late = want->late != NULL ? s->late : NULL;
-    if (key_wanted && !want->keys && t->key_count == 1 && t->keys[0].kind == KEY_INT && !t->keys[0].desc) { /* nearly all tables */
-        s->want.int_keys = true;
+    if (key_wanted && !want->keys && t->key_count <= KV_INT_KEYS_MAX && fixed_place(t, t->key_count - 1)) { /* nearly all tables */
+        s->want.int_keys = (uint8_t)t->key_count;
+        s->want.int_keys_unwanted = (uint8_t)~wanted_keys(s);
         s->no_nulls = mem_zalloc(BATCH_ROWS_MAX, 1);
         link_prepare(s, s->fetch.column_count);
         return s->no_nulls != NULL ? QUARTET_OK : err_nomem(err);
@@ -400,17 +423,6 @@ static quartet_status damaged_key(const table_scan *s, struct err *err)
     return err_set(err, QUARTET_CORRUPT, "damaged key in table %s", s->table->name);
 }
 
-#define INT_KEY_BYTES 9u /* of an ascending integer column: a mark, then eight bytes with the sign flipped */
-
-/* Ascending integers alone stand before it, and it is one: it has one place in all keys. */
-static bool fixed_place(const struct table_def *t, uint32_t key_at)
-{
-    for (uint32_t k = 0; k <= key_at; k++)
-        if (t->keys[k].kind != KEY_INT || t->keys[k].desc)
-            return false;
-    return true;
-}
-
 static bool int_keys(const struct slice *keys, uint32_t n, uint32_t key_at, struct vec *v)
 {
     size_t at = (size_t)key_at * INT_KEY_BYTES;
@@ -522,6 +534,11 @@ static quartet_status show_sets(table_scan *s, uint32_t n, struct err *err)
     return QUARTET_OK;
 }
 
+static struct vec int_key_vec(const table_scan *s, const struct kv_rows *rows, const struct column_def *c)
+{
+    return (struct vec){.type = c->type, .null = s->no_nulls, .i = rows->int_keys + (size_t)c->key_at * BATCH_ROWS_MAX};
+}
+
 static quartet_status next_by_key(table_scan *s, uint32_t limit, struct batch *out, struct err *err)
 {
     struct kv_rows rows;
@@ -546,7 +563,7 @@ static quartet_status next_by_key(table_scan *s, uint32_t limit, struct batch *o
         if (s->from[i] >= 0)
             s->vecs[i] = rows.cols[s->from[i]];
         else if (rows.int_keys != NULL)
-            s->vecs[i] = (struct vec){.type = s->table->columns[s->columns[i]].type, .null = s->no_nulls, .i = rows.int_keys};
+            s->vecs[i] = int_key_vec(s, &rows, &s->table->columns[s->columns[i]]);
         else
             keys = true;
     s->cols = rows.cols;

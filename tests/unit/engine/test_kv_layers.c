@@ -63,6 +63,64 @@ static void test_kv_layers_int_keys(void)
     }
 }
 
+/* Of keys of several integers each column comes by itself, those that are wanted; from blocks of every encoding, and from the buffer. */
+static void several_int_keys(struct prng *r, uint32_t columns, uint8_t unwanted, bool reverse)
+{
+    enum { ROWS = 2500 };
+    static int64_t cells[ROWS][KV_INT_KEYS_MAX];
+    struct err err = ERR_INIT;
+    struct buf none = {0};
+    struct kv_options options = {.buffer_bytes = 1u << 30, .in_memory = true};
+    struct env env = *env_posix();
+    env.threads = false;
+    kv *s = NULL;
+    kv_snap *snap = NULL;
+    kv_iter *it = NULL;
+    CU_ASSERT_EQUAL_FATAL(kv_open(&env, NULL, &options, NULL, &s, &none, &err), QUARTET_OK);
+    int64_t cell[KV_INT_KEYS_MAX] = {-7, INT64_MIN / 2, 0, 5};
+    const bool far = prng_below(r, 2) == 0;
+    for (uint32_t i = 0; i < ROWS; i++) {
+        uint8_t key[9 * KV_INT_KEYS_MAX];
+        uint32_t up = (uint32_t)prng_below(r, columns); /* this column rises, those behind it are anything */
+        cell[up] += 1 + (int64_t)prng_below(r, far ? 1000000000 : 3);
+        for (uint32_t c = up + 1; c < columns; c++)
+            cell[c] = far ? (int64_t)prng_u64(r) >> 3 : (int64_t)prng_below(r, 50) - 25;
+        memcpy(cells[i], cell, sizeof cell);
+        for (uint32_t c = 0; c < columns; c++)
+            (void)int_key(cell[c], key + 9 * c); /* it lies there */
+        struct kv_op op = {.tree = 300, .key = slice_of(key, 9 * columns), .record = slice_of("", 0)};
+        CU_ASSERT_EQUAL(kv_apply(s, &op, 1, i + 1, &err), QUARTET_OK);
+        kv_publish(s, i + 1);
+        if (i == 2000)
+            CU_ASSERT_EQUAL(kv_flush(s, &err), QUARTET_OK);
+    }
+    struct kv_want want = {.int_keys = (uint8_t)columns, .int_keys_unwanted = unwanted, .reverse = reverse};
+    struct kv_rows rows = {.n = 1};
+    uint32_t at = 0;
+    CU_ASSERT_EQUAL_FATAL(kv_snapshot(s, 0, &snap, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL_FATAL(kv_iter_open(snap, NULL, 300, &(struct kv_range){.hi_open = true}, &want, &it, &err), QUARTET_OK);
+    while (rows.n > 0) {
+        CU_ASSERT_EQUAL_FATAL(kv_iter_next(it, 0, &rows, &err), QUARTET_OK);
+        for (uint32_t k = 0; k < rows.n && at < ROWS; k++, at++)
+            for (uint32_t c = 0; c < columns; c++)
+                if ((unwanted >> c & 1) == 0)
+                    CU_ASSERT_EQUAL(rows.int_keys[c * BATCH_ROWS_MAX + k], cells[reverse ? ROWS - 1 - at : at][c]);
+    }
+    CU_ASSERT_EQUAL(at, ROWS);
+    kv_iter_close(it);
+    kv_release(snap);
+    kv_close(s);
+    buf_deinit(&none);
+}
+
+static void test_kv_layers_several_int_keys(void)
+{
+    struct prng r;
+    prng_seed(&r, unit_seed(78));
+    for (uint32_t i = 0; i < 16; i++)
+        several_int_keys(&r, 1 + i % KV_INT_KEYS_MAX, i % 3 == 0 ? 2 : 0, i % 2 == 1);
+}
+
 /* After a large commit the base gets it though nobody commits again. */
 static void test_kv_layers_settle_flushes_a_full_buffer(void)
 {
@@ -228,6 +286,7 @@ static void test_kv_layers_unpublished_is_seen_by_the_writer_only(void)
 
 const struct unit_test unit_tests[] = {
     {"int_keys", test_kv_layers_int_keys},
+    {"several_int_keys", test_kv_layers_several_int_keys},
     {"settle_flushes_a_full_buffer", test_kv_layers_settle_flushes_a_full_buffer},
     {"smallest_buffer", test_kv_layers_smallest_buffer},
     {"flushes_several_layers_as_one", test_kv_layers_flushes_several_layers_as_one},

@@ -139,6 +139,75 @@ static void test_plan_joins_and_order(void)
 }
 
 /* It does what the statement does, and tells of every operator. */
+/* What a hash join will not want the scan below its left side drops, through joins, filters and groups between them; the answers stay. */
+static void test_plan_joins_narrow_scans(void)
+{
+    db *d = help_memory();
+    fill(d);
+    run_sql(d, "CREATE TABLE few(id INTEGER PRIMARY KEY, x INTEGER, y INTEGER)");
+    run_sql(d, "INSERT INTO few SELECT value, value * 3, value % 2 FROM generate_series(1, 400)");
+    run_sql(d, "INSERT INTO few VALUES (1001, NULL, 1)");
+    const char *join = "SELECT count(*), sum(big.b), min(big.c), max(few.id) FROM big JOIN few ON big.a = few.x";
+    char sql[400];
+    (void)snprintf(sql, sizeof sql, "EXPLAIN %s", join); /* it fits */
+    expect_part(d, sql, "1 equal key, asked while big is scanned");
+    expect_rows(d, join, "6660|33303772|x10003|333\n");
+    expect_part(d, "EXPLAIN SELECT count(*), min(big.c) FROM big JOIN few ON big.a = few.x AND big.b = few.id * 21", "2 equal keys, asked while big is scanned");
+    expect_rows(d, "SELECT count(*), sum(big.b), min(big.c) FROM big JOIN few ON big.a = few.x AND big.b = few.id * 21",
+                "333|1167831|x102\n");
+    expect_part(d, "EXPLAIN SELECT * FROM (SELECT a, count(*) AS n FROM big WHERE c <> 'x7' GROUP BY a) AS g JOIN few ON few.x = g.a", "asked while big is scanned");
+    expect_rows(d, "SELECT count(*), sum(n) FROM (SELECT a, count(*) AS n FROM big WHERE c <> 'x7' GROUP BY a) AS g JOIN few ON few.x = g.a", "333|6660\n");
+    /* Rows without a partner are wanted, too; and a key that is computed lies in no column. */
+    expect_rows(d, "SELECT count(*), count(few.id) FROM big LEFT JOIN few ON big.a = few.x", "20000|6660\n");
+    expect_rows(d, "SELECT count(*) FROM big JOIN few ON big.a + 1 = few.x", "6660\n");
+    /* NULLs meet nothing; most rows stay, and it is given up. */
+    run_sql(d, "UPDATE big SET a = NULL WHERE id <= 100");
+    expect_rows(d, "SELECT count(*), sum(big.b) FROM big JOIN few ON big.a % 2 = few.y AND big.a = few.x", "6627|33291991\n");
+    run_sql(d, "CREATE TABLE most(a INTEGER PRIMARY KEY, z TEXT)");
+    run_sql(d, "INSERT INTO most SELECT value, 'z' FROM generate_series(1, 950)");
+    expect_rows(d, "SELECT count(*), min(c) FROM big JOIN most ON most.a = big.a", "18900|x10001\n");
+    help_close(d);
+}
+
+/* Keys of several columns are told by their values' own bytes until one comes that has no plain type; groups stay as they are. */
+static void test_plan_keys_of_columns(void)
+{
+    db *d = help_memory();
+    run_sql(d, "CREATE TABLE k(id INTEGER PRIMARY KEY, a INTEGER, t TEXT, d DATE, any)");
+    run_sql(d, "INSERT INTO k SELECT value, nullif(value % 7, 3), nullif(substr('abcdefgh', 1, value % 5), 'ab'), date('2020-01-01', '+' || (value % 3) || ' days'), "
+               "value % 2 FROM generate_series(1, 3000)");
+    expect_rows(d, "SELECT count(*), sum(n), count(a), count(t) FROM (SELECT a, t, d, count(*) AS n FROM k GROUP BY a, t, d)", "105|3000|90|84\n");
+    expect_rows(d, "SELECT count(*) FROM (SELECT DISTINCT a, t FROM k)", "35\n");
+    expect_rows(d, "SELECT count(*) FROM k AS x JOIN k AS y ON x.a = y.a AND x.t = y.t AND x.d = y.d AND x.id = y.id", "2057\n");
+    /* 1 and 1.0 are one group, a text that looks like a number is another. */
+    run_sql(d, "INSERT INTO k SELECT value, value % 7, 'x', NULL, CASE value % 3 WHEN 0 THEN 1.0 WHEN 1 THEN '1' ELSE 0.5 END FROM generate_series(3001, 6000)");
+    expect_rows(d, "SELECT count(*), sum(n) FROM (SELECT any, count(*) AS n FROM k GROUP BY any)", "4|6000\n");
+    expect_rows(d, "SELECT any, t, count(*) FROM k WHERE id > 2990 AND (t = 'x' OR t = 'abc') GROUP BY t, any ORDER BY t, 3, any",
+                "0|abc|1\n1|abc|1\n0.5|x|1000\n1.0|x|1000\n1|x|1000\n");
+    expect_rows(d, "SELECT count(*) FROM (SELECT DISTINCT a, any FROM k)", "29\n");
+    help_close(d);
+}
+
+/* IN of a subquery that names nothing around it: a batch at a time, with SQL's three answers. */
+static void test_plan_in_subquery(void)
+{
+    db *d = help_memory();
+    fill(d);
+    run_sql(d, "CREATE TABLE few(id INTEGER PRIMARY KEY, x INTEGER, y TEXT)");
+    run_sql(d, "INSERT INTO few SELECT value, value * 3, value FROM generate_series(1, 40)");
+    expect_rows(d, "SELECT count(*) FROM big WHERE a IN (SELECT x FROM few)", "800\n");
+    expect_rows(d, "SELECT count(*) FROM big WHERE a NOT IN (SELECT x FROM few)", "19200\n");
+    expect_rows(d, "SELECT count(*) FROM big WHERE a IN (SELECT y FROM few)", "800\n"); /* by number: ids 1 to 40 */
+    expect_rows(d, "SELECT count(*) FROM big WHERE (a, b % 3) IN (SELECT x, id % 3 FROM few)", "266\n");
+    expect_rows(d, "SELECT count(*) FROM big WHERE a IN (SELECT x FROM few WHERE id < 0)", "0\n");
+    run_sql(d, "INSERT INTO few VALUES (100, NULL, NULL)");
+    expect_rows(d, "SELECT count(*) FROM big WHERE a NOT IN (SELECT x FROM few)", "0\n");
+    expect_rows(d, "SELECT count(*) FROM big WHERE (a IN (SELECT x FROM few)) IS NULL", "19200\n");
+    expect_rows(d, "SELECT count(*) FROM big WHERE (nullif(a, 3) IN (SELECT x FROM few)) IS NULL", "19220\n");
+    expect_rows(d, "SELECT count(*) FROM big WHERE (nullif(a, 3) NOT IN (SELECT x FROM few WHERE id < 0))", "20000\n");
+    help_close(d);
+}
+
 static void test_plan_explain_analyze(void)
 {
     db *d = help_memory();
@@ -231,6 +300,9 @@ const struct unit_test unit_tests[] = {
     {"test_plan_covering_and_first_rows", test_plan_covering_and_first_rows},
     {"test_plan_decorrelates", test_plan_decorrelates},
     {"test_plan_joins_and_order", test_plan_joins_and_order},
+    {"test_plan_joins_narrow_scans", test_plan_joins_narrow_scans},
+    {"test_plan_keys_of_columns", test_plan_keys_of_columns},
+    {"test_plan_in_subquery", test_plan_in_subquery},
     {"test_plan_64_tables", test_plan_64_tables},
     {"test_plan_limits", test_plan_limits},
     {NULL, NULL},
