@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-#define LEVEL_FIRST 1u /* deltas of version 3, status of version 6, membership documents, snapshots and hashes as WIRE.md has them */
+#define LEVEL_FIRST 1u /* deltas of version 4, status of version 6, membership documents, snapshots and hashes as WIRE.md has them */
 #define LEVEL_NEXT  3u /* spoken by quartetd-next alone, a build that only tests make: plays the version after this one */
 
 #define LEVEL_MIN LEVEL_FIRST

@@ -8,8 +8,8 @@
 #include "base/level.h"
 #include "row.h"
 
-#define DELTA_VERSION 3u /* 1: a write said only whether it adds. 2: none said whether updates win to its writer */
-#define DELTA_VERSION_NEXT 4u /* of LEVEL_NEXT: each operation has DELTA_OP_NEXT in its code. Read and written by quartetd-next of the tests alone */
+#define DELTA_VERSION 4u /* 1: a write said only whether it adds. 2: none said whether updates win to its writer. 3: none said whose request it was */
+#define DELTA_VERSION_NEXT 5u /* of LEVEL_NEXT: each operation has DELTA_OP_NEXT in its code. Read and written by quartetd-next of the tests alone */
 #define DELTA_OP_NEXT 32u
 #define DELTA_KEY_BYTES_MAX 8192u /* as KEY_BYTES_MAX */
 #define DELTA_BYTES_MAX (16u << 20)       /* one transaction in one piece; more travels as a run of chunks */
@@ -20,7 +20,16 @@
 /* A chunk of a large transaction is a delta of its own number; it takes effect with the last one. */
 enum delta_flags {
     DELTA_MORE = 1,     /* not the last chunk of its transaction */
-    DELTA_CONTINUES = 2 /* not the first */
+    DELTA_CONTINUES = 2, /* not the first */
+    DELTA_REQUEST = 4    /* it says at its end which client's request committed it; never with DELTA_MORE */
+};
+
+/* Whose transaction it was: what a client asks for that lost the link before the answer came (engine/outcome.h). */
+struct delta_request {
+    uint64_t session;   /* counted by the node in this run, from 1; 0: no client's */
+    uint32_t request;   /* the client's number of it */
+    bool gave_rows;     /* the statement had columns: an answer that is lost cannot be told again */
+    int64_t affected, last_insert_id;
 };
 
 struct delta_head {
@@ -29,6 +38,7 @@ struct delta_head {
     uint8_t flags;
     uint32_t level;         /* of operations (base/level.h); 0: LEVEL_FIRST */
     const struct vv *deps;  /* to encode: entries that changed since the chain's previous delta; own chain left out */
+    const struct delta_request *request; /* to encode, with DELTA_REQUEST only; must live until delta_end */
 };
 
 /* Build. Call begin, then for each table `table` followed by its rows in key order, then end; check `out` with buf_check. */
@@ -37,6 +47,7 @@ struct delta_writer {
     const struct chain_table *chains;
     size_t count_at;  /* where the current count is patched */
     uint32_t count, table_count, column_count;
+    const struct delta_request *request; /* NULL: none */
     size_t tables_at;
     uint8_t op_more;  /* what is added to each operation's code */
 };
@@ -54,6 +65,7 @@ struct delta_reader {
     uint8_t flags;
     uint32_t level;          /* of operations that it is written in */
     struct vv deps;          /* entries that changed; the caller's to vv_deinit */
+    struct delta_request request; /* zeros without DELTA_REQUEST */
     uint32_t tables_left, rows_left;
     uint64_t table_id;
     uint32_t *column_ids;    /* of the present table, in the arena */

@@ -4,7 +4,8 @@
 
 #include "delta.h"
 
-#define DELTA_FIELDS 6u     /* version, number, stamp, flags, deps, tables */
+#define DELTA_FIELDS 6u     /* version, number, stamp, flags, deps, tables; with DELTA_REQUEST one more */
+#define DELTA_REQUEST_FIELDS 5u /* session, request, gave rows, affected, last insert id */
 #define DELTA_DEP_FIELDS 5u /* slot, incarnation, number, stamp, head */
 #define DELTA_TABLE_FIELDS 3u /* id, column ids, rows */
 #define DELTA_ROW_FIELDS 2u  /* key, flags; then the writes */

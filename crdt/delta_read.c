@@ -96,10 +96,24 @@ static const char *check_table(struct bytes_in *in, uint8_t op_more)
     return NULL;
 }
 
+static bool read_request(struct bytes_in *in, struct delta_request *q)
+{
+    struct value affected = {0}, last = {0};
+    if (mp_array(in) != DELTA_REQUEST_FIELDS)
+        return false;
+    uint64_t session = mp_uint(in), request = mp_uint(in), rows = mp_uint(in);
+    if (in->bad || session == 0 || session > INT64_MAX || request > UINT32_MAX || rows > 1 || !mp_value(in, &affected, true) || !mp_value(in, &last, true) ||
+        affected.type != VALUE_INTEGER || last.type != VALUE_INTEGER)
+        return false;
+    *q = (struct delta_request){.session = session, .request = (uint32_t)request, .gave_rows = rows == 1, .affected = affected.i, .last_insert_id = last.i};
+    return true;
+}
+
 /* All but the vector's meaning. What is wrong, or NULL; `in` is left where that was. */
 static const char *check_all(struct bytes_in *in, struct delta_reader *r)
 {
-    if (mp_array(in) != DELTA_FIELDS)
+    uint32_t fields = mp_array(in);
+    if (fields != DELTA_FIELDS && fields != DELTA_FIELDS + 1)
         return "not a delta";
     uint64_t version = mp_uint(in);
     r->level = LEVEL_MAX >= LEVEL_NEXT && version == DELTA_VERSION_NEXT ? LEVEL_NEXT : LEVEL_FIRST;
@@ -108,7 +122,8 @@ static const char *check_all(struct bytes_in *in, struct delta_reader *r)
     r->number = mp_uint(in);
     r->stamp = mp_uint(in);
     uint64_t flags = mp_uint(in);
-    if (in->bad || r->number == 0 || r->stamp == 0 || flags > (DELTA_MORE | DELTA_CONTINUES))
+    if (in->bad || r->number == 0 || r->stamp == 0 || flags > (DELTA_MORE | DELTA_CONTINUES | DELTA_REQUEST) ||
+        ((flags & DELTA_REQUEST) != 0) != (fields > DELTA_FIELDS) || (flags & (DELTA_MORE | DELTA_REQUEST)) == (DELTA_MORE | DELTA_REQUEST))
         return "its head";
     r->flags = (uint8_t)flags;
     uint32_t deps = mp_array(in);
@@ -126,6 +141,8 @@ static const char *check_all(struct bytes_in *in, struct delta_reader *r)
         if (wrong != NULL)
             return wrong;
     }
+    if (fields > DELTA_FIELDS && !read_request(in, &r->request))
+        return "whose request it was";
     if (in->bad || in->left != 0)
         return "cut short or too long";
     return NULL;

@@ -47,10 +47,12 @@ static void put_deps(struct buf *out, const struct vv *deps, const struct chain_
 void delta_begin(struct delta_writer *w, struct buf *out, const struct chain_table *chains, const struct delta_head *head)
 {
     bool next = LEVEL_MAX >= LEVEL_NEXT && head->level >= LEVEL_NEXT;
-    *w = (struct delta_writer){.out = out, .chains = chains, .op_more = next ? DELTA_OP_NEXT : 0};
+    *w = (struct delta_writer){.out = out, .chains = chains, .op_more = next ? DELTA_OP_NEXT : 0, .request = head->request};
+    QASSERT((head->request != NULL) == ((head->flags & DELTA_REQUEST) != 0));
+    QASSERT(head->request == NULL || ((head->flags & DELTA_MORE) == 0 && head->request->session > 0));
     QASSERT(head->number > 0);
     QASSERT(head->stamp > 0);
-    mp_put_array(out, DELTA_FIELDS);
+    mp_put_array(out, DELTA_FIELDS + (head->request != NULL));
     mp_put_uint(out, next ? DELTA_VERSION_NEXT : DELTA_VERSION);
     mp_put_uint(out, head->number);
     mp_put_uint(out, head->stamp);
@@ -113,4 +115,14 @@ void delta_end(struct delta_writer *w)
 {
     close_table(w);
     close_array(w->out, w->tables_at, w->table_count);
+    if (w->request == NULL)
+        return;
+    const struct delta_request *q = w->request;
+    struct value affected = {.type = VALUE_INTEGER, .i = q->affected}, last = {.type = VALUE_INTEGER, .i = q->last_insert_id};
+    mp_put_array(w->out, DELTA_REQUEST_FIELDS);
+    mp_put_uint(w->out, q->session);
+    mp_put_uint(w->out, q->request);
+    mp_put_uint(w->out, q->gave_rows);
+    mp_put_value(w->out, &affected);
+    mp_put_value(w->out, &last);
 }

@@ -204,6 +204,24 @@ const char *quartet_where(quartet_db *q)
     return q->where;
 }
 
+const char *quartet_unknown_transaction(quartet_db *q)
+{
+    return q != NULL && q->far != NULL ? remote_doubt(q->far) : "";
+}
+
+int quartet_outcome(quartet_db *q, const char *transaction, int timeout_ms, int *outcome)
+{
+    struct err err = ERR_INIT;
+    int checked = api_check(q);
+    if (checked != QUARTET_OK)
+        return checked;
+    if (transaction == NULL || outcome == NULL || timeout_ms < 0 || q->far == NULL)
+        return api_misuse(q, "quartet_outcome: needs a quartet:// connection, an identifier, a time-out that is not negative, and somewhere to put the outcome");
+    *outcome = QUARTET_OUTCOME_UNKNOWN;
+    quartet_status rc = remote_outcome(q->far, transaction, (uint32_t)timeout_ms, outcome, &err);
+    return rc == QUARTET_OK ? QUARTET_OK : api_fail(q, &err, NULL, 0);
+}
+
 /* ---- exec ---- */
 
 /* Of exactly n bytes. */

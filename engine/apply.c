@@ -33,6 +33,8 @@ static quartet_status one_delta(struct applying *a, struct slice bytes)
     quartet_status rc = delta_open(&r, bytes, &a->d->chains, a->err);
     if (rc != QUARTET_OK)
         return rc;
+    if ((r.flags & DELTA_REQUEST) != 0)
+        a->request = r.request;
     while (rc == QUARTET_OK) {
         rc = delta_next_table(&r, &a->tables, &more, a->err);
         if (rc != QUARTET_OK || !more)
@@ -108,6 +110,8 @@ quartet_status apply_prepare(struct applying *a, struct err *err)
     quartet_status rc = apply_renew_catalog(a); /* where it was DDL only */
     if (rc == QUARTET_OK)
         rc = apply_conflicts_sweep(a);
+    if (rc == QUARTET_OK)
+        rc = apply_outcome(a);
     snap_release(a);
     struct chain_state *s = db_chain(d, a->in.chain, err);
     if (s == NULL)
@@ -257,6 +261,11 @@ quartet_status apply_row(struct applying *a, struct slice key, struct row_op *op
     a->err = err;
     arena_rewind(&a->row, (struct arena_mark){0});
     return apply_one_row(a, key, op, values);
+}
+
+void apply_request(struct applying *a, const struct delta_request *request)
+{
+    a->request = *request;
 }
 
 quartet_status apply_end(struct applying *a, uint64_t number, log_pos end, apply_no *no, struct err *err)

@@ -27,6 +27,7 @@ struct apply_values { /* of an INSERT, as value_encode writes them: column i end
 quartet_status apply_table(struct applying *a, uint64_t table_id, const uint32_t *column_ids, uint32_t column_count, struct err *err);
 /* values: NULL where they are not at hand. */
 quartet_status apply_row(struct applying *a, struct slice key, struct row_op *op, const struct apply_values *values, struct err *err);
+void apply_request(struct applying *a, const struct delta_request *request); /* whose transaction it is, where it is a client's; deltas that are fed say so themselves */
 quartet_status apply_prepare(struct applying *a, struct err *err); /* all was fed: whatever may fail but for memory is done now. Optional */
 /* number: of the last delta; end: of the log record that completes it. *no gets its apply number. `a` is gone in any case. */
 quartet_status apply_end(struct applying *a, uint64_t number, log_pos end, apply_no *no, struct err *err);

@@ -53,6 +53,7 @@ struct applying {
     } claims;
     struct claim_notes *claim_notes; /* apply_claims.c's; NULL: none */
     struct catalog *claims_were; /* the catalog before constraints changed, a reference; NULL: they did not */
+    struct delta_request request; /* whose transaction it is; session 0: no client's */
     struct err *err;
     /* From here on memory that the next apply takes over; what is before it begins with zeros. */
     struct table_state *last_state; /* looked up last, maybe by an earlier apply */
@@ -121,6 +122,8 @@ quartet_status apply_conflict_put(struct apply_ops *ops, const struct catalog *c
 /* An INSERT was merged: did two runs of a slot assign its key? */
 void apply_conflicts_twice(struct applying *a, const struct row *row, struct slice key);
 quartet_status apply_conflicts_sweep(struct applying *a); /* all rows are merged: let go of those that are too old or too many */
+/* outcome.c: a client's transaction is remembered as its session's last. */
+quartet_status apply_outcome(struct applying *a);
 /* apply_orphans.c: which rows are orphans (DESIGN.md section 4, step 3). */
 /* A row of a table that references or is referenced is seen otherwise by steps 1 and 2 than before, or has other values: before and after by
  * column, NULL where it is not there or quarantined. Called too often it does no harm. */

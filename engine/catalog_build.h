@@ -21,6 +21,7 @@
 #define SYS_SHARES 13u      /* replicated: room of bounded COUNTERs that chains gave to others, and who asked for some (share.h) */
 #define SYS_FOLDS 14u       /* replicated: closed chains that every member has as a whole, so what they wrote may be summed up (db_folds.c) */
 #define SYS_FOLLOW_UPS 16u  /* local: broken keys whose row a DELETE of this node ended, on whose children its ON DELETE actions are to follow (follow_up.c) */
+#define SYS_OUTCOMES 17u    /* local: the last commit of each session of a client, of whichever node (outcome.c) */
 #define SYS_TREES_END 256u
 #define SYS_VIEW_CONFLICTS 200u /* views that every catalog has */
 #define SYS_VIEW_HOT_CELLS 201u
@@ -31,7 +32,7 @@
 static inline bool system_is_local(tree_id id)
 {
     return id == SYS_GRAVES || id == SYS_COLUMN_ORDER || id == SYS_QUARANTINE || id == SYS_CONFLICTS || id == SYS_BROKEN || id == SYS_FOLLOW_UPS ||
-           id == SYS_GIVEN_UP;
+           id == SYS_GIVEN_UP || id == SYS_OUTCOMES;
 }
 #define CATALOG_COLUMN_ADDED (1u << 16) /* ids of added columns begin here */
 

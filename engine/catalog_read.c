@@ -107,6 +107,9 @@ static const struct {
      "CREATE TABLE quartet_follow_ups (table_id INTEGER, key_id INTEGER, row_key BLOB, PRIMARY KEY (table_id, key_id, row_key))"},
     {SYS_GIVEN_UP, "quartet_given_up",
      "CREATE TABLE quartet_given_up (table_id INTEGER, key_id INTEGER, value BLOB, row_key BLOB, PRIMARY KEY (table_id, key_id, value, row_key))"},
+    {SYS_OUTCOMES, "quartet_outcomes",
+     "CREATE TABLE quartet_outcomes (slot INTEGER, incarnation INTEGER, session INTEGER, request INTEGER, stamp INTEGER, gave_rows INTEGER, affected INTEGER, "
+     "last_insert_id INTEGER, PRIMARY KEY (slot, incarnation, session))"},
     {SYS_QUARANTINE, "quartet_quarantined",
      "CREATE TABLE quartet_quarantined (table_id INTEGER, row_key BLOB, since INTEGER, PRIMARY KEY (table_id, row_key))"},
 };

@@ -147,6 +147,20 @@ quartet_status conn_catalog(conn *c, struct catalog **out, struct err *err)
 
 /* ---- commit ---- */
 
+void conn_set_request(conn *c, uint64_t session, uint32_t request, bool gives_rows)
+{
+    c->request = (struct delta_request){.session = session, .request = request, .gave_rows = gives_rows};
+}
+
+quartet_status conn_commit_txn(conn *c, txn *t, hlc_stamp *stamp, struct err *err)
+{
+    txn_set_sync(t, c->settings.synchronous);
+    c->request.affected = c->changes;
+    c->request.last_insert_id = c->last_insert_id;
+    txn_set_request(t, &c->request);
+    return conn_txn_commit(t, stamp, err);
+}
+
 quartet_status conn_before_read(conn *c, struct err *err)
 {
     const struct conn_node_hooks *hooks = db_node_hooks(c->d);
@@ -196,9 +210,8 @@ quartet_status conn_commit(conn *c, struct err *err)
     txn *t = c->t;
     conn_end_txn(c); /* before the transaction goes: their scans read from it */
     c->t = NULL;
-    txn_set_sync(t, c->settings.synchronous);
     int64_t now_us = txn_now_us(t);
-    quartet_status rc = conn_txn_commit(t, &stamp, err);
+    quartet_status rc = conn_commit_txn(c, t, &stamp, err);
     if (rc == QUARTET_SERIALIZATION)
         rc = conn_rerun(c, now_us, &stamp, err);
     conn_rerun_clear(c);

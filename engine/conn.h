@@ -64,6 +64,8 @@ bool conn_in_transaction(const conn *c);
 int64_t conn_changes(const conn *c);        /* of the last INSERT, UPDATE or DELETE */
 int64_t conn_last_insert_id(const conn *c); /* 0: none */
 hlc_stamp conn_last_commit(const conn *c);  /* stamp of the last commit of this connection that wrote; 0: none. Its transaction identifier */
+/* The connection is a client's session: what it commits from now on does so at this request, which the client can ask about (outcome.h). session 0: it is no client's. */
+void conn_set_request(conn *c, uint64_t session, uint32_t request, bool gives_rows);
 struct conn_settings *conn_settings(conn *c);
 /* The session token: what this session has seen, as an encoded vector. Setting one makes `session` consistency wait for it. */
 quartet_status conn_token(conn *c, struct buf *out, struct err *err);

@@ -47,13 +47,12 @@ quartet_status conn_set_retention(conn *c, const char *text, int64_t offset, str
         quartet_status rc = attempt < CONN_RETRIES ? txn_begin(c->d, &t, err) : txn_begin_exclusive(c->d, &t, err);
         if (rc != QUARTET_OK)
             return rc;
-        txn_set_sync(t, c->settings.synchronous);
         rc = write_setting(t, value, err);
         if (rc != QUARTET_OK) {
             txn_rollback(t);
             return rc;
         }
-        rc = txn_commit_stamped(t, &stamp, err);
+        rc = conn_commit_txn(c, t, &stamp, err);
         if (rc != QUARTET_SERIALIZATION)
             return rc == QUARTET_OK ? conn_committed(c, stamp, err) : rc;
         err_clear(err);

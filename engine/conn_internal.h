@@ -40,6 +40,7 @@ struct conn {
     struct buf token;       /* set from outside; empty: none */
     int64_t changes, last_insert_id;
     hlc_stamp last_commit;
+    struct delta_request request; /* of the client whose session it is; session 0: none */
     struct conn_rerun rerun;
     int interrupted;        /* atomic; set by any thread */
     void (*notice)(void *arg, const char *text);
@@ -95,6 +96,7 @@ bool conn_planned(const struct ast_stmt *tree); /* goes to plan_build; otherwise
 void conn_say(conn *c, const char *text);
 void conn_share_wait(conn *c); /* a statement begins: share_until_ns */
 quartet_status conn_commit(conn *c, struct err *err); /* of BEGIN; c->t is gone afterwards */
+quartet_status conn_commit_txn(conn *c, txn *t, hlc_stamp *stamp, struct err *err); /* txn_commit_stamped, with what the session has set; who asked for it is told along */
 quartet_status conn_committed(conn *c, hlc_stamp stamp, struct err *err); /* waits for peers, as commit_acks says */
 quartet_status conn_before_read(conn *c, struct err *err);
 void conn_cut_readers(conn *c); /* statements that stream from the transaction go no further */

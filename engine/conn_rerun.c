@@ -213,8 +213,7 @@ quartet_status conn_rerun(conn *c, int64_t now_us, hlc_stamp *stamp, struct err 
         if (rc == QUARTET_OK) {
             txn *t = c->t;
             c->t = NULL;
-            txn_set_sync(t, c->settings.synchronous);
-            rc = conn_txn_commit(t, stamp, err);
+            rc = conn_commit_txn(c, t, stamp, err);
         }
     }
     c->changes = changes;

@@ -234,7 +234,6 @@ static quartet_status run_alone(conn_stmt *s, struct err *err)
         rc = attempt < CONN_RETRIES ? txn_begin(c->d, &t, err) : txn_begin_exclusive(c->d, &t, err);
         if (rc != QUARTET_OK)
             return rc;
-        txn_set_sync(t, c->settings.synchronous);
         rc = conn_temp_begin(c, t, err);
         if (rc == QUARTET_OK)
             rc = txn_statement_begin(t, err);
@@ -247,7 +246,7 @@ static quartet_status run_alone(conn_stmt *s, struct err *err)
             err_clear(err);
             continue;
         }
-        rc = conn_txn_commit(t, &stamp, err);
+        rc = conn_commit_txn(c, t, &stamp, err);
         if (rc != QUARTET_SERIALIZATION && (rc != QUARTET_TOO_OLD || attempt >= CONN_RETRIES))
             return rc == QUARTET_OK ? conn_committed(c, stamp, err) : rc;
         err_clear(err);

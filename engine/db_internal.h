@@ -67,6 +67,7 @@ struct chain_state {     /* by chain_no */
     struct local_delta *local; /* unsigned, oldest first, from local_start on */
     size_t local_start, local_count, local_cap;
     struct chunk_run chunks;
+    uint64_t outcomes_from; /* sessions below have no row in SYS_OUTCOMES any more, as far as this run of ours knows */
 };
 struct held_batch { /* a peer's batch of which not all could be applied */
     struct held_batch *next;
@@ -157,6 +158,7 @@ struct db {
 
     pthread_mutex_t commit_lock;
     struct hlc clock;
+    uint64_t outcomes_put;             /* outcome.c: commits of clients, of all chains, in this run */
     struct applying *spare_applying;   /* apply.c's; NULL: none */
     struct commit_memory *spare_commit; /* txn_commit.c's; likewise */
     struct chain_table chains;

@@ -236,6 +236,7 @@ quartet_status node_start(db *d, const char *keys_dir, const char *backup_dir, n
         rc = node_gossip_init(&n->gossip, d, &n->identity.doc, &n->identity.key, err);
     if (rc == QUARTET_OK) {
         struct conn_node_hooks hooks;
+        node_note_run(n);
         n->gossip.news = node_wake;
         n->gossip.news_ctx = n;
         n->gossip.told_disk = told_disk;

@@ -10,6 +10,9 @@
 #define NODE_TOKEN_WAIT_MS 2000u /* consistency_timeout where a session sets none */
 #define NODE_BEHIND_DELTAS 10000u /* a node that is further behind a peer than this says it is catching up */
 
+#define NODE_RUNS_MAX 256u
+
+struct node_session;
 struct node {
     db *d;
     struct env *env;
@@ -31,6 +34,11 @@ struct node {
     struct idvec peer_disk[SLOTS_MAX];  /* under lock: what each peer has on disk, as it last told */
     uint64_t peer_answers[SLOTS_MAX];   /* under lock: the question (server_ask) that its last status answers; 0: none */
     struct gossip_status peer_status[SLOTS_MAX]; /* under lock: that status; all zeros before the first */
+    struct node_session *sessions; /* under lock: those that are open */
+    uint64_t session_count;        /* under lock: ever opened; the number of the newest */
+    uint64_t run;                  /* db_incarnation */
+    uint64_t runs[NODE_RUNS_MAX];  /* earlier ones of this directory, as far as it remembers */
+    uint32_t run_count;
 };
 
 /* Wait until the encoded vector is applied here, timeout_ms at most. QUARTET_UNAVAILABLE names what is missing. */
@@ -49,7 +57,12 @@ void node_peer_status(struct node *n, uint8_t slot, const struct gossip_status *
 void node_deadline(const struct node *n, struct timespec *t, uint32_t ms); /* monotonic, for the node's conditions */
 void node_wake(void *node); /* there is news: for the worker and for who waits */
 
-/* node_session.c */
+/* node_outcome.c */
+void node_note_run(struct node *n); /* before the first session */
+/* What became of a request; `why` gets the text where nobody here can tell. `asker`: the number of the session that asks. */
+quartet_status node_ask(struct node *n, uint64_t asker, const struct session_name *name, struct session_ruling *out, char *why, size_t why_bytes, struct err *err);
+/* node_session.c. The session runs nothing any more from now on; true once what ran has ended (or there is no such session), false: not within the time. */
+bool node_session_end(struct node *n, uint64_t number, uint32_t timeout_ms);
 void node_session_host(struct node *n, struct session_host *out);
 /* node_show_peers.c: SHOW PEERS. */
 quartet_status node_show_peers(struct node *n, struct arena *a, struct conn_table *out, struct err *err);

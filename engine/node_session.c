@@ -14,6 +14,14 @@ struct node_session {
     struct slice warnings[SESSION_WARNINGS_MAX];
     uint32_t warning_count;
     struct buf token, told_token;
+    uint64_t number;                    /* of this run of the node */
+    struct node_session *previous, *next;
+    uint32_t pins;                      /* under the node's lock: somebody is ending it, so it must not be freed */
+    pthread_mutex_t gate;
+    pthread_cond_t left;
+    bool inside, ended;                 /* under gate: a statement runs; nothing runs any more */
+    char why[ERR_TEXT_BYTES_MAX];       /* of the ruling given last */
+    struct buf ruled;                   /* and its token */
 };
 
 struct node_stmt {
@@ -75,9 +83,103 @@ static quartet_status apply_setting(struct node_session *s, const struct session
     return rc;
 }
 
+/* What runs in the session passes here, so that another one can say: nothing more. */
+static quartet_status enter(struct node_session *s, struct err *err)
+{
+    pthread_mutex_lock(&s->gate);
+    bool ended = s->ended;
+    s->inside = !ended;
+    pthread_mutex_unlock(&s->gate);
+    return ended ? err_set(err, QUARTET_NET, "this session was ended by its client, who has asked elsewhere what became of it") : QUARTET_OK;
+}
+
+static void leave(struct node_session *s)
+{
+    pthread_mutex_lock(&s->gate);
+    s->inside = false;
+    if (s->ended)
+        pthread_cond_broadcast(&s->left);
+    pthread_mutex_unlock(&s->gate);
+}
+
+static void enlist(struct node_session *s)
+{
+    struct node *n = s->n;
+    pthread_mutex_lock(&n->lock);
+    s->number = ++n->session_count;
+    s->next = n->sessions;
+    if (s->next != NULL)
+        s->next->previous = s;
+    n->sessions = s;
+    pthread_mutex_unlock(&n->lock);
+}
+
+/* Nobody finds it any more, and who had has let go. */
+static void delist(struct node_session *s)
+{
+    struct node *n = s->n;
+    pthread_mutex_lock(&n->lock);
+    if (s->previous != NULL)
+        s->previous->next = s->next;
+    else if (n->sessions == s)
+        n->sessions = s->next;
+    if (s->next != NULL)
+        s->next->previous = s->previous;
+    while (s->pins > 0)
+        pthread_cond_wait(&n->applied, &n->lock);
+    pthread_mutex_unlock(&n->lock);
+}
+
+bool node_session_end(struct node *n, uint64_t number, uint32_t timeout_ms)
+{
+    struct timespec until;
+    int rc = 0;
+    pthread_mutex_lock(&n->lock);
+    struct node_session *s = n->sessions;
+    while (s != NULL && s->number != number)
+        s = s->next;
+    if (s != NULL)
+        s->pins++;
+    pthread_mutex_unlock(&n->lock);
+    if (s == NULL)
+        return true;
+    node_deadline(n, &until, timeout_ms);
+    pthread_mutex_lock(&s->gate);
+    s->ended = true;
+    if (s->inside)
+        conn_interrupt(s->c);
+    while (rc == 0 && s->inside)
+        rc = pthread_cond_timedwait(&s->left, &s->gate, &until);
+    bool left = !s->inside;
+    pthread_mutex_unlock(&s->gate);
+    pthread_mutex_lock(&n->lock);
+    s->pins--;
+    pthread_cond_broadcast(&n->applied);
+    pthread_mutex_unlock(&n->lock);
+    return left;
+}
+
+static quartet_status init_gate(struct node_session *s, struct err *err)
+{
+    pthread_condattr_t attr;
+    if (pthread_condattr_init(&attr) != 0)
+        return err_nomem(err);
+    bool ok = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0 && pthread_cond_init(&s->left, &attr) == 0;
+    pthread_condattr_destroy(&attr);
+    if (ok && pthread_mutex_init(&s->gate, NULL) != 0) {
+        pthread_cond_destroy(&s->left);
+        ok = false;
+    }
+    return ok ? QUARTET_OK : err_nomem(err);
+}
+
 static void session_close(void *session)
 {
     struct node_session *s = session;
+    delist(s);
+    pthread_cond_destroy(&s->left);
+    pthread_mutex_destroy(&s->gate);
+    buf_deinit(&s->ruled);
     conn_close(s->c);
     arena_free_all(&s->notices);
     buf_deinit(&s->token);
@@ -122,7 +224,12 @@ static quartet_status session_open(void *ctx, const char *user, const struct ses
     if (s == NULL)
         return err_nomem(err);
     s->n = ctx;
-    quartet_status rc = conn_open(s->n->d, &s->c, err);
+    quartet_status rc = init_gate(s, err);
+    if (rc != QUARTET_OK) {
+        mem_free(s);
+        return rc;
+    }
+    rc = conn_open(s->n->d, &s->c, err);
     if (rc == QUARTET_OK) {
         conn_on_notice(s->c, on_notice, s);
         conn_backups_below(s->c, s->n->backup_dir);
@@ -137,8 +244,26 @@ static quartet_status session_open(void *ctx, const char *user, const struct ses
         return rc;
     }
     session_outcome(s, outcome);
+    enlist(s);
+    outcome->incarnation = s->n->run;
+    outcome->session = s->number;
     *session = s;
     return QUARTET_OK;
+}
+
+static quartet_status ask(void *session, const struct session_name *name, struct session_ruling *out, struct err *err)
+{
+    struct node_session *s = session;
+    quartet_status rc = node_ask(s->n, s->number, name, out, s->why, sizeof s->why, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    out->text = slice_of(s->why, strlen(s->why));
+    if (out->verdict != SESSION_COMMITTED)
+        return QUARTET_OK;
+    buf_clear(&s->ruled);
+    rc = conn_token(s->c, &s->ruled, err); /* it covers the commit, which is applied here */
+    out->token = slice_of(s->ruled.data, s->ruled.len);
+    return rc;
 }
 
 static void cancel(void *session)
@@ -222,16 +347,15 @@ static quartet_status prepare(void *session, struct slice sql, void **statement,
     return QUARTET_OK;
 }
 
-static quartet_status start(void *session, void *statement, const struct value *params, uint32_t param_count, struct slice transaction,
-                            struct err *err)
+static quartet_status start(void *session, void *statement, const struct value *params, uint32_t param_count, uint32_t request, struct err *err)
 {
     struct node_session *s = session;
     struct node_stmt *st = statement;
-    (void)transaction; /* an identifier that a client gives: kept for retries that apply once, which come with the issue "Cluster" */
     arena_free_all(&s->notices);
     s->warning_count = 0;
     conn_reset(st->stmt);
     conn_clear_bindings(st->stmt);
+    conn_set_request(s->c, s->number, request, st->column_count > 0);
     st->batch.n = 0;
     st->at = 0;
     st->done = false;
@@ -241,10 +365,8 @@ static quartet_status start(void *session, void *statement, const struct value *
     return rc;
 }
 
-static quartet_status fetch(void *session, void *statement, struct session_rows *rows, bool *done, struct err *err)
+static quartet_status give(struct node_stmt *st, struct session_rows *rows, bool *done, struct err *err)
 {
-    (void)session; /* the statement knows its own */
-    struct node_stmt *st = statement;
     while (!st->done) {
         if (st->at == st->batch.n || conn_is_cut_off(st->stmt)) {
             quartet_status rc = conn_step(st->stmt, &st->batch, err);
@@ -276,6 +398,17 @@ static quartet_status fetch(void *session, void *statement, struct session_rows 
     return QUARTET_OK;
 }
 
+static quartet_status fetch(void *session, void *statement, struct session_rows *rows, bool *done, struct err *err)
+{
+    struct node_session *s = session;
+    quartet_status rc = enter(s, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    rc = give(statement, rows, done, err);
+    leave(s);
+    return rc;
+}
+
 static void reset(void *session, void *statement)
 {
     (void)session; /* the statement knows its own */
@@ -298,6 +431,7 @@ void node_session_host(struct node *n, struct session_host *out)
                                  .close = session_close,
                                  .cancel = cancel,
                                  .wait_token = wait_token,
+                                 .ask = ask,
                                  .prepare = prepare,
                                  .start = start,
                                  .fetch = fetch,

@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "conn_internal.h"
+#include "include/quartet.h"
 #include "net/client.h"
 #include "params.h"
 #include "parser/parse.h"
@@ -75,6 +76,19 @@ int64_t remote_changes(const remote *r)
 int64_t remote_last_insert_id(const remote *r)
 {
     return r->last_insert_id;
+}
+
+const char *remote_doubt(const remote *r)
+{
+    return client_doubt(r->c);
+}
+
+quartet_status remote_outcome(remote *r, const char *transaction, uint32_t timeout_ms, int *outcome, struct err *err)
+{
+    enum session_verdict verdict = SESSION_UNKNOWN;
+    quartet_status rc = client_outcome(r->c, transaction, timeout_ms, &verdict, err);
+    *outcome = verdict == SESSION_COMMITTED ? QUARTET_COMMITTED : verdict == SESSION_NEVER ? QUARTET_NOT_COMMITTED : QUARTET_OUTCOME_UNKNOWN;
+    return rc;
 }
 
 void remote_where(const remote *r, char *out, size_t n)
@@ -168,6 +182,8 @@ static enum client_hint hint_of(const struct ast_stmt *tree)
             return CLIENT_HINT_READS; /* one that was lost with its session left nothing behind */
         return tree->u.transaction->action == AST_TXN_COMMIT || tree->u.transaction->action == AST_TXN_RELEASE ? CLIENT_HINT_NONE
                                                                                                               : CLIENT_HINT_WRITES;
+    case AST_STMT_BACKUP: /* writes files */
+        return CLIENT_HINT_ONCE;
     case AST_STMT_PRAGMA:
         return CLIENT_HINT_NONE;
     default:

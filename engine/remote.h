@@ -14,6 +14,8 @@ void remote_interrupt(remote *r);
 bool remote_in_transaction(const remote *r);
 int64_t remote_changes(const remote *r);
 int64_t remote_last_insert_id(const remote *r);
+const char *remote_doubt(const remote *r); /* see quartet_unknown_transaction, quartet_outcome */
+quartet_status remote_outcome(remote *r, const char *transaction, uint32_t timeout_ms, int *outcome, struct err *err);
 void remote_where(const remote *r, char *out, size_t n); /* "node 2 (127.0.0.1:7402)" */
 
 /* The first statement of sql. It is parsed here (so that syntax errors need no round trip) and prepared by the node when that is needed. */

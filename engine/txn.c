@@ -235,6 +235,11 @@ void txn_set_sync(txn *t, enum log_sync_mode mode)
     t->sync = mode;
 }
 
+void txn_set_request(txn *t, const struct delta_request *request)
+{
+    t->request = *request;
+}
+
 /* What is on its way to disk is there. */
 static quartet_status pour_end(txn *t, struct err *err)
 {

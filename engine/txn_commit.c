@@ -157,6 +157,10 @@ static quartet_status chunk_begin(struct commit *c)
 {
     struct delta_head head = {.number = c->number, .stamp = c->stamp, .deps = c->first ? &c->deps : NULL};
     head.flags = (uint8_t)((c->chunked ? DELTA_MORE : 0) | (c->first ? 0 : DELTA_CONTINUES));
+    if (!c->chunked && c->t->request.session > 0) {
+        head.flags |= DELTA_REQUEST;
+        head.request = &c->t->request;
+    }
     c->flags = head.flags;
     quartet_status rc = db_level_to_write(c->d, &head.level, c->err);
     if (rc != QUARTET_OK)
@@ -197,6 +201,8 @@ static quartet_status chunk_end(struct commit *c)
     quartet_status rc = buf_check(&c->bytes, c->err);
     if (rc == QUARTET_OK && c->bytes.len > limit)
         rc = err_set(c->err, QUARTET_LIMIT, "one row's change has %zu bytes, limit %u", c->bytes.len, limit);
+    if (rc == QUARTET_OK && (c->flags & DELTA_REQUEST) != 0)
+        apply_request(c->applying, &c->t->request);
     if (rc == QUARTET_OK && (c->flags & DELTA_MORE) == 0)
         rc = apply_prepare(c->applying, c->err);
     if (rc == QUARTET_OK)

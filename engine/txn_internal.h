@@ -58,6 +58,7 @@ struct txn {
     uint64_t *share_until_ns;      /* a statement that lacks a share of a COUNTER waits for other nodes until then; 0 until it waits first; NULL: it does not wait */
     uint32_t share_timeout_ms;     /* from its first wait on */
     const int *share_interrupted;  /* unless this says so; NULL: nobody can */
+    struct delta_request request; /* of the client that commits it; session 0: none */
     hlc_stamp committed; /* set by txn_commit_stamped */
     uint32_t own_count, read_count, taken_count;
     /* From here on memory that the next transaction takes over; what is before it begins with zeros. */
@@ -96,6 +97,8 @@ void txn_rest(txn *t); /* the read has ended; the memory waits for the next one,
 quartet_status txn_begin_exclusive(db *d, txn **out, struct err *err);
 /* The same now(), and the same random bytes as far as `randoms` goes (new ones are appended): for a transaction that may be run again. Borrowed. */
 void txn_replay_inputs(txn *t, int64_t now_us, struct buf *randoms);
+/* A client's request commits it: told with the delta (outcome.c). Session 0: none. */
+void txn_set_request(txn *t, const struct delta_request *request);
 /* As txn_commit; *stamp (0: read-only) is the commit's. */
 quartet_status txn_commit_stamped(txn *t, hlc_stamp *stamp, struct err *err);
 

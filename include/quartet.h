@@ -78,6 +78,16 @@ QUARTET_API void quartet_on_notice(quartet_db *db, void (*notice)(void *arg, con
 /* For prompts: "local", "memory", or "node 2 (127.0.0.1:7402)"; valid until the next call on db. */
 QUARTET_API const char *quartet_where(quartet_db *db);
 
+/* A commit whose answer was lost with the link is asked for at all nodes that can be reached, so mostly it has an outcome all the same. Where nobody can tell, the call fails with
+ * QUARTET_UNKNOWN_OUTCOME (SQLSTATE 08007), and this is that transaction's identifier, to be kept and asked about; "": there was none. Valid until the next such failure. */
+QUARTET_API const char *quartet_unknown_transaction(quartet_db *db);
+#define QUARTET_OUTCOME_UNKNOWN 0 /* still nobody can tell; ask again later */
+#define QUARTET_COMMITTED 1       /* it took effect: do not run it again */
+#define QUARTET_NOT_COMMITTED 2   /* it did not, and never will: it may be run again */
+/* What became of it, for timeout_ms (0: every node is asked once). Any connection to the cluster may ask, of another process too. QUARTET_MISUSE: no identifier, or not a
+ * quartet:// connection. */
+QUARTET_API int quartet_outcome(quartet_db *db, const char *transaction, int timeout_ms, int *outcome);
+
 /* COPY reads and writes files of this process, also over a quartet:// URL. Where COPY ... FROM STDIN reads, COPY ... TO STDOUT writes, and who hears
  * how far a COPY is; a function that is NULL: there is no such thing. io is copied; NULL takes it back. */
 struct quartet_copy_io {

@@ -19,7 +19,7 @@
 #define ROUND_PAUSE_MS         50
 #define CONNECT_TIMEOUT_MS_MAX 3000u
 
-static void tell(client *c, const char *text)
+void client_tell(client *c, const char *text)
 {
     if (c->notice != NULL)
         c->notice(c->notice_arg, text);
@@ -109,12 +109,14 @@ static quartet_status take_error(client *c, struct bytes_in *in, struct err *err
     return e.code;
 }
 
-static quartet_status log_in(client *c, uint64_t deadline_ms, struct err *err)
+quartet_status client_log_in(client *c, struct client_link *l, struct slice token,
+                             uint64_t deadline_ms, struct session_welcome *welcome,
+                             struct err *err)
 {
     struct session_login login = {.version = SESSION_VERSION,
                                   .user = slice_of(c->url.user, strlen(c->url.user)),
                                   .application = slice_of(c->application, strlen(c->application)),
-                                  .token = slice_of(c->token.data, c->token.len),
+                                  .token = token,
                                   .setting_count = c->setting_count};
     for (uint32_t i = 0; i < c->setting_count; i++) {
         login.settings[i].name = slice_of(c->settings[i].name, strlen(c->settings[i].name));
@@ -125,11 +127,11 @@ static quartet_status log_in(client *c, uint64_t deadline_ms, struct err *err)
     session_put_login(&message, id, &login);
     quartet_status rc = buf_check(&message, err);
     if (rc == QUARTET_OK)
-        rc = client_link_send(&c->link, c->env, slice_of(message.data, message.len), err);
+        rc = client_link_send(l, c->env, slice_of(message.data, message.len), err);
     buf_deinit(&message);
     struct slice answer;
     if (rc == QUARTET_OK)
-        rc = client_link_receive(&c->link, c->env, -1, deadline_ms, &answer, err);
+        rc = client_link_receive(l, c->env, -1, deadline_ms, &answer, err);
     struct bytes_in in;
     uint8_t kind = 0;
     if (rc == QUARTET_OK)
@@ -138,13 +140,23 @@ static quartet_status log_in(client *c, uint64_t deadline_ms, struct err *err)
         rc = take_error(c, &in, err);
     else if (rc == QUARTET_OK && (kind != SESSION_WELCOME || got != id))
         rc = err_set(err, QUARTET_CORRUPT, "an unexpected answer to the login");
-    struct session_welcome welcome;
     if (rc == QUARTET_OK && kind == SESSION_WELCOME)
-        rc = session_get_welcome(&in, &welcome, err);
+        rc = session_get_welcome(&in, welcome, err);
+    return rc;
+}
+
+static quartet_status log_in(client *c, uint64_t deadline_ms, struct err *err)
+{
+    struct session_welcome welcome;
+    quartet_status rc = client_log_in(c, &c->link, slice_of(c->token.data, c->token.len),
+                                      deadline_ms, &welcome, err);
     if (rc != QUARTET_OK)
         return rc;
     c->link.slot = welcome.slot;
     c->link.state = welcome.state;
+    c->link.name = (struct session_name){.slot = welcome.slot,
+                                         .incarnation = welcome.incarnation,
+                                         .session = welcome.session};
     return keep_token(c, welcome.token, err);
 }
 
@@ -281,7 +293,7 @@ quartet_status client_connect(client *c, struct err *err)
             (void)snprintf(text, sizeof text, "connected again to %s", now_on);
         else
             (void)snprintf(text, sizeof text, "%s does not answer: now on %s", before, now_on);
-        tell(c, text);
+        client_tell(c, text);
     } else if (rc != QUARTET_OK && rc != QUARTET_AUTH && rc != QUARTET_UNAVAILABLE &&
                rc != QUARTET_NOMEM) {
         rc = err->code = QUARTET_NET;
@@ -324,6 +336,7 @@ static quartet_status take_answer(client *c, uint32_t id, struct client_answer *
         if (got != id && !(got == 0 && kind == SESSION_ERROR))
             continue; /* of a request that was given up */
         answer->kind = kind;
+        answer->settled = false;
         if (kind == SESSION_ERROR) {
             *link_broke = got == 0; /* without a request: the node is about to hang up */
             return take_error(c, &in, err);
@@ -375,6 +388,8 @@ quartet_status client_ask(client *c, uint32_t id, enum client_hint hint, uint32_
         sent = sent && !not_run;
         if (rc == QUARTET_OK || !link_broke)
             return rc;
+        struct session_name name = c->link.name;
+        name.request = id;
         client_lost(c, err->text);
         c->transaction_lost = false; /* told right here */
         struct err connecting =
@@ -382,10 +397,16 @@ quartet_status client_ask(client *c, uint32_t id, enum client_hint hint, uint32_
         quartet_status connected = client_connect(c, &connecting);
         if (in_transaction && (!sent || hint != CLIENT_HINT_NONE))
             return rolled_back(c, hint, err);
-        if (sent && hint != CLIENT_HINT_READS && hint != CLIENT_HINT_ASKS)
-            return err_set(err, QUARTET_UNKNOWN_OUTCOME,
-                           "the link broke before the answer came: it is unknown whether the "
-                           "statement took effect");
+        bool again = true;
+        if (sent && hint != CLIENT_HINT_READS && hint != CLIENT_HINT_ASKS) {
+            if (hint == CLIENT_HINT_ONCE)
+                name.session = 0;
+            rc = client_settle(c, &name, answer, &again, err);
+            if (rc != QUARTET_OK || !again)
+                return rc;
+            if (in_transaction)
+                return rolled_back(c, hint, err);
+        }
         rc = connected;
         if (rc != QUARTET_OK)
             *err = connecting;

@@ -7,8 +7,10 @@
  * way
  *   - was never sent, or only reads and no transaction was open: is run (again), unseen by the
  * caller;
- *   - may have been a write outside a transaction, or ends a transaction: fails with
- * QUARTET_UNKNOWN_OUTCOME;
+ *   - may have been a write outside a transaction, or ends a transaction: all nodes that can be
+ * reached are asked what became of it. It took effect: that is the answer. It did not and never
+ * will: a lone statement is run again, of a transaction the client is told that it was rolled back.
+ * Nobody can tell: fails with QUARTET_UNKNOWN_OUTCOME, and client_doubt names the transaction;
  *   - was inside a transaction: fails with QUARTET_NET, "transaction rolled back by failover; run
  * it again". A statement that has given rows to the caller is not run again: QUARTET_NET. It is
  * never guessed. A client and its statements are used by one thread at a time, except
@@ -47,6 +49,7 @@ enum client_hint {
     CLIENT_HINT_NONE,  /* could be anything, COMMIT too */
     CLIENT_HINT_READS, /* no effect outside the session: may be run again; BEGIN and SET too */
     CLIENT_HINT_WRITES, /* has effects, but does not end a transaction */
+    CLIENT_HINT_ONCE,   /* likewise, but others than on rows, which no node can tell about: is not run again */
     CLIENT_HINT_ASKS    /* a question around statements, whose error the caller may drop: a transaction that is lost with it is told by the next statement too */
 };
 
@@ -85,6 +88,12 @@ uint32_t client_warning_count(const client_stmt *s);
 const char *client_warning(const client_stmt *s, uint32_t i);
 bool client_read_only(const client_stmt *s);
 
+/* The identifier of the transaction whose outcome was unknown last; "": of none. Valid until the next. */
+const char *client_doubt(const client *c);
+/* What became of it? Asks until somebody knows, for timeout_ms (0: all nodes once). QUARTET_MISUSE: no
+ * identifier; QUARTET_NET: no node can be reached. */
+quartet_status client_outcome(client *c, const char *transaction, uint32_t timeout_ms,
+                              enum session_verdict *verdict, struct err *err);
 bool client_in_transaction(const client *c);
 /* Any thread, or a signal handler's thread: the running statement ends with QUARTET_INTERRUPTED. */
 void client_cancel(client *c);

@@ -10,6 +10,7 @@
 #include "gossip.h"
 #include "handshake.h"
 
+#define CLIENT_NAME_BYTES 80u /* of a transaction's identifier as text */
 #define CLIENT_NODES_MAX 8u /* those of the URL and those of the membership document */
 
 /* One encrypted connection on a plain socket. */
@@ -20,6 +21,7 @@ struct client_link {
     struct buf out;
     uint64_t heard_ms, ping_sent_us, rtt_us;
     uint8_t slot, state; /* of the node; state as of its last pong */
+    struct session_name name; /* of its session, request left out; session 0: it has none */
 };
 
 struct client_node {
@@ -59,6 +61,7 @@ struct client {
         char value[256];
     } settings[SESSION_SETTINGS_MAX];
     uint32_t setting_count;
+    char doubt[CLIENT_NAME_BYTES];
 };
 
 struct client_stmt {
@@ -112,14 +115,40 @@ quartet_status client_connect(client *c, struct err *err);
 /* The link broke: forget it; an open transaction is lost. `why` goes into the notice. */
 void client_lost(client *c, const char *why);
 uint32_t client_next_id(client *c);
+void client_tell(client *c, const char *text); /* a notice */
+
+/* Log in over this link; *welcome's texts are valid until its next message. */
+quartet_status client_log_in(client *c, struct client_link *l, struct slice token,
+                             uint64_t deadline_ms, struct session_welcome *welcome,
+                             struct err *err);
 
 struct client_answer {
     uint8_t kind;
+    bool settled; /* the answer was lost: this is what others told of the outcome */
     struct session_result result; /* PREPARED, RESULT; points into the message and c->answer */
     uint8_t slot, state;          /* PONG */
     struct session_node nodes[SLOTS_MAX]; /* NODES_ARE; points into the message */
     uint32_t node_count;
 };
+/* client_outcome.c */
+struct client_verdict {
+    uint8_t verdict; /* enum session_verdict */
+    bool gave_rows;
+    int64_t affected, last_insert_id;
+    char why[ERR_TEXT_BYTES_MAX];
+};
+/* Ask all nodes until one can tell, for timeout_ms; each once at least. */
+void client_rule(client *c, const struct session_name *name, uint32_t timeout_ms,
+                 struct client_verdict *out);
+/* The answer to this request did not come. OK: *answer is what it would have said, or, *again, it
+ * never took effect and may be run again. QUARTET_UNKNOWN_OUTCOME. */
+quartet_status client_settle(client *c, const struct session_name *name,
+                             struct client_answer *answer, bool *again, struct err *err);
+/* The session has seen this too. */
+quartet_status client_merge_token(client *c, struct slice token, struct err *err);
+void client_name_write(const struct session_name *name, char out[CLIENT_NAME_BYTES]);
+bool client_name_read(const char *text, struct session_name *name);
+
 /* Send c->request (request id `id`) and take its answer, failing over by the rules at the top of
  * client.h. needs_generation: not 0: the request belongs to that session (a cursor, a prepared
  * statement); where it is gone, QUARTET_NOTFOUND tells the caller to build the request anew. */

@@ -194,6 +194,18 @@ quartet_status client_describe(client *c, const char *sql, size_t n, client_stmt
     return prepare_new(c, sql, n, CLIENT_HINT_ASKS, out, consumed, err);
 }
 
+/* How far the first statement goes, where the answer that said so was lost: the node that serves now is asked. */
+static size_t length_of(client_stmt *s)
+{
+    struct err ignored = ERR_INIT; /* then it is taken for all of the text, as it is where one statement is sent at a time */
+    client_stmt *same = NULL;
+    size_t n = s->sql_bytes;
+    if (prepare_new(s->client, s->sql, s->sql_bytes, CLIENT_HINT_ASKS, &same, &n, &ignored) != QUARTET_OK)
+        n = s->sql_bytes;
+    client_stmt_free(same);
+    return n;
+}
+
 static void begin_run(client_stmt *s)
 {
     forget_cancel(s->client);
@@ -220,7 +232,7 @@ quartet_status client_execute(client *c, const char *sql, size_t n, const struct
         rc = take_result(s, &answer.result, err);
         s->generation = c->generation;
         if (consumed != NULL)
-            *consumed = answer.result.consumed_bytes;
+            *consumed = answer.settled ? length_of(s) : answer.result.consumed_bytes;
     }
     if (rc != QUARTET_OK) {
         client_stmt_free(s);
@@ -254,6 +266,8 @@ quartet_status client_run(client_stmt *s, const struct value *params, uint32_t p
         rc = client_ask(c, id, hint_of(s), s->generation, &answer, err);
         if (rc == QUARTET_OK && answer.kind != SESSION_RESULT)
             rc = err_set(err, QUARTET_CORRUPT, "an unexpected answer to RUN");
+        if (rc == QUARTET_OK && answer.settled)
+            answer.result.column_count = s->column_count; /* it gives no rows */
         if (rc == QUARTET_OK)
             rc = take_result(s, &answer.result, err);
     }

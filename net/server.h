@@ -55,6 +55,7 @@ struct session_outcome {
     uint32_t warning_count;
     struct slice warnings[SESSION_WARNINGS_MAX]; /* valid until the next call in this session */
     struct slice token; /* empty: unchanged since last told; valid as above */
+    uint64_t incarnation, session; /* of `open` only: names of this session's requests begin so */
 };
 
 /* Sessions. A session's functions are called from its own thread, one at a time; only `cancel`
@@ -74,10 +75,10 @@ struct session_host {
      * comments. Released with finalize. */
     quartet_status (*prepare)(void *session, struct slice sql, void **statement,
                               struct session_statement_info *info, struct err *err);
-    /* Bind all parameters and run from the start; a running one is reset first. `transaction`:
-     * empty or 16 bytes. */
+    /* Bind all parameters and run from the start; a running one is reset first. `request`: the
+     * client's number of it, by which it may ask later what became of it. */
     quartet_status (*start)(void *session, void *statement, const struct value *params,
-                            uint32_t param_count, struct slice transaction, struct err *err);
+                            uint32_t param_count, uint32_t request, struct err *err);
     /* Give rows until session_rows_put says no, or *done. A statement without rows does all its
      * work in the first call. */
     quartet_status (*fetch)(void *session, void *statement, struct session_rows *rows, bool *done,
@@ -86,6 +87,10 @@ struct session_host {
         void *session,
         void *statement); /* ends what runs; lets go of its snapshot; it may be started again */
     void (*finalize)(void *session, void *statement);
+    /* What became of a request, of another session. May block; ends that session where it is one of
+     * this node. The ruling's text and token are valid until the next call in this session. */
+    quartet_status (*ask)(void *session, const struct session_name *name,
+                          struct session_ruling *out, struct err *err);
     /* After a statement's first answer and after each failure. */
     void (*outcome)(void *session, struct session_outcome *out);
 };

@@ -236,7 +236,7 @@ static quartet_status start(struct worker *w, const struct session_request *r,
             &in, &values[i]); /* walked when the message was opened; looked at once below */
     quartet_status rc = in.bad ? err_set(err, QUARTET_CORRUPT, "malformed parameters")
                                : w->host->start(w->host_session, st->host, values, r->param_count,
-                                                r->transaction, err);
+                                                r->id, err);
     mem_free(values);
     return rc;
 }
@@ -355,7 +355,9 @@ static bool log_in(struct worker *w, uint32_t id, struct bytes_in *in)
                                           .state = sv->host.state(sv->host.ctx),
                                           .server_version =
                                               slice_of(sv->version, strlen(sv->version)),
-                                          .token = o->token};
+                                          .token = o->token,
+                                          .incarnation = o->incarnation,
+                                          .session = o->session};
         session_put_welcome(&out, id, &welcome);
         post(w, &out);
     } else {
@@ -364,6 +366,24 @@ static bool log_in(struct worker *w, uint32_t id, struct bytes_in *in)
     mem_free(login);
     mem_free(o);
     return rc == QUARTET_OK;
+}
+
+static quartet_status rule(struct worker *w, uint32_t id, struct bytes_in *in, struct err *err)
+{
+    struct session_name name;
+    struct session_ruling ruling = {0};
+    quartet_status rc = session_get_ask(in, &name, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    rc = w->host->ask(w->host_session, &name, &ruling, err);
+    if (rc != QUARTET_OK) {
+        post_error(w, id, err);
+        return QUARTET_OK;
+    }
+    struct buf out = {0};
+    session_put_ruling(&out, id, &ruling);
+    post(w, &out);
+    return QUARTET_OK;
 }
 
 /* false: the session ends. */
@@ -378,6 +398,12 @@ static bool serve_message(struct worker *w, const struct session_message *m)
         return log_in(w, id, &in);
     struct session_request r;
     bool request = (kind >= SESSION_EXECUTE && kind <= SESSION_CLOSE) || kind == SESSION_RESET;
+    if (rc == QUARTET_OK && kind == SESSION_ASK && w->host_session != NULL) {
+        rc = rule(w, id, &in, &err);
+        if (rc != QUARTET_OK)
+            post_error(w, id, &err);
+        return rc == QUARTET_OK;
+    }
     if (rc == QUARTET_OK && (!request || w->host_session == NULL))
         rc = err_set(&err, QUARTET_MISUSE, "a message of kind %u is out of place here", kind);
     if (rc == QUARTET_OK)

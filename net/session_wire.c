@@ -28,14 +28,18 @@ static uint32_t fields_of(uint64_t kind)
     case SESSION_FETCH:
     case SESSION_CLOSE:
     case SESSION_RESET:
-        return 9;
+        return 8;
     case SESSION_CANCEL:
     case SESSION_PING:
     case SESSION_NODES:
     case SESSION_BYE:
         return 2;
-    case SESSION_WELCOME:
+    case SESSION_ASK:
         return 6;
+    case SESSION_RULING:
+        return 9;
+    case SESSION_WELCOME:
+        return 8;
     case SESSION_PREPARED:
     case SESSION_RESULT:
         return 14;
@@ -97,17 +101,16 @@ quartet_status session_get_login(struct bytes_in *in, struct session_login *logi
     return in->bad || in->left != 0 ? malformed("login", err) : QUARTET_OK;
 }
 
-/* [kind, id, statement, sql, params, count, max rows, token, transaction] */
+/* [kind, id, statement, sql, params, count, max rows, token] */
 void session_put_request(struct buf *out, const struct session_request *r)
 {
-    begin(out, 9, r->kind, r->id);
+    begin(out, 8, r->kind, r->id);
     wire_put_u64(out, r->statement);
     wire_put_bin(out, r->sql);
     wire_put_bin(out, r->params);
     wire_put_u64(out, r->param_count);
     wire_put_u64(out, r->max_rows);
     wire_put_bin(out, r->token);
-    wire_put_bin(out, r->transaction);
 }
 
 /* `count` whole values and nothing else. */
@@ -130,9 +133,7 @@ quartet_status session_get_request(struct bytes_in *in, uint8_t kind, uint32_t i
     r->param_count = wire_u32(in);
     r->max_rows = wire_u32(in);
     r->token = wire_bin(in, SESSION_TOKEN_BYTES_MAX);
-    r->transaction = wire_bin(in, 16);
     if (in->bad || in->left != 0 || r->statement == 0 || r->param_count > SESSION_PARAMS_MAX ||
-        (r->transaction.n != 0 && r->transaction.n != 16) ||
         !values_whole(r->params, r->param_count))
         return malformed("request", err);
     return QUARTET_OK;
@@ -143,14 +144,16 @@ void session_put_simple(struct buf *out, uint8_t kind, uint32_t id)
     begin(out, 2, kind, id);
 }
 
-/* [WELCOME, id, slot, state, version, token] */
+/* [WELCOME, id, slot, state, version, token, incarnation, session] */
 void session_put_welcome(struct buf *out, uint32_t id, const struct session_welcome *w)
 {
-    begin(out, 6, SESSION_WELCOME, id);
+    begin(out, 8, SESSION_WELCOME, id);
     wire_put_u64(out, w->slot);
     wire_put_u64(out, w->state);
     wire_put_str(out, w->server_version);
     wire_put_bin(out, w->token);
+    wire_put_u64(out, w->incarnation);
+    wire_put_u64(out, w->session);
 }
 
 quartet_status session_get_welcome(struct bytes_in *in, struct session_welcome *w, struct err *err)
@@ -158,6 +161,8 @@ quartet_status session_get_welcome(struct bytes_in *in, struct session_welcome *
     uint32_t slot = wire_u32(in), state = wire_u32(in);
     w->server_version = wire_str(in, SESSION_NAME_BYTES_MAX);
     w->token = wire_bin(in, SESSION_TOKEN_BYTES_MAX);
+    w->incarnation = wire_u64(in);
+    w->session = wire_u64(in);
     if (in->bad || in->left != 0 || slot >= SLOTS_MAX || state > UINT8_MAX)
         return malformed("welcome", err);
     w->slot = (uint8_t)slot;
@@ -341,4 +346,53 @@ quartet_status session_get_nodes(struct bytes_in *in, struct session_node nodes[
         nodes[i].http = wire_str(in, MEMBER_ADDRESS_BYTES_MAX - 1);
     }
     return in->bad || in->left != 0 ? malformed("nodes", err) : QUARTET_OK;
+}
+
+/* [ASK, id, slot, incarnation, session, request] */
+void session_put_ask(struct buf *out, uint32_t id, const struct session_name *name)
+{
+    begin(out, 6, SESSION_ASK, id);
+    wire_put_u64(out, name->slot);
+    wire_put_u64(out, name->incarnation);
+    wire_put_u64(out, name->session);
+    wire_put_u64(out, name->request);
+}
+
+quartet_status session_get_ask(struct bytes_in *in, struct session_name *name, struct err *err)
+{
+    uint32_t slot = wire_u32(in);
+    *name = (struct session_name){.slot = (uint8_t)slot, .incarnation = wire_u64(in)};
+    name->session = wire_u64(in);
+    name->request = wire_u32(in);
+    if (in->bad || in->left != 0 || slot >= SLOTS_MAX || name->incarnation == 0 ||
+        name->incarnation > INT64_MAX || name->session == 0 || name->session > INT64_MAX)
+        return malformed("question", err);
+    return QUARTET_OK;
+}
+
+/* [RULING, id, verdict, gave rows, stamp, affected, last id, token, text] */
+void session_put_ruling(struct buf *out, uint32_t id, const struct session_ruling *r)
+{
+    begin(out, 9, SESSION_RULING, id);
+    wire_put_u64(out, r->verdict);
+    wire_put_u64(out, r->gave_rows);
+    wire_put_u64(out, r->stamp);
+    wire_put_i64(out, r->affected);
+    wire_put_i64(out, r->last_insert_id);
+    wire_put_bin(out, r->token);
+    wire_put_str(out, r->text);
+}
+
+quartet_status session_get_ruling(struct bytes_in *in, struct session_ruling *r, struct err *err)
+{
+    uint32_t verdict = wire_u32(in), rows = wire_u32(in);
+    *r = (struct session_ruling){.verdict = (uint8_t)verdict, .gave_rows = rows == 1};
+    r->stamp = wire_u64(in);
+    r->affected = wire_i64(in);
+    r->last_insert_id = wire_i64(in);
+    r->token = wire_bin(in, SESSION_TOKEN_BYTES_MAX);
+    r->text = wire_str(in, ERR_TEXT_BYTES_MAX);
+    if (in->bad || in->left != 0 || verdict > SESSION_NEVER || rows > 1)
+        return malformed("ruling", err);
+    return QUARTET_OK;
 }

@@ -12,7 +12,7 @@
 #include "member.h"
 #include "wire.h"
 
-#define SESSION_VERSION           1u
+#define SESSION_VERSION           2u /* 1: requests had no names */
 #define SESSION_SQL_BYTES_MAX     (64u << 20)
 #define SESSION_PARAMS_MAX        32766u
 #define SESSION_COLUMNS_MAX       4096u
@@ -41,13 +41,15 @@ enum session_kind {
     SESSION_NODES = 9,
     SESSION_BYE = 10,
     SESSION_RESET = 11, /* a statement's cursor; it stays prepared. No answer */
+    SESSION_ASK = 12,   /* what became of a request of another session, whose answer did not come */
     /* answers */
     SESSION_WELCOME = 65,
     SESSION_PREPARED = 66,
     SESSION_RESULT = 67,
     SESSION_ERROR = 68,
     SESSION_PONG = 69,
-    SESSION_NODES_ARE = 70
+    SESSION_NODES_ARE = 70,
+    SESSION_RULING = 71
 };
 
 enum session_flags {
@@ -79,8 +81,26 @@ struct session_request {
     uint32_t param_count;
     uint32_t max_rows;        /* of the first batch, or of this fetch */
     struct slice token;       /* wait until it is covered first; empty: none */
-    struct slice transaction; /* 16 bytes, or empty: the transaction's identifier; kept for retries
-                                 that apply once */
+};
+/* The identifier of a transaction: the request that was to commit it, of which session of which run
+ * of which node. */
+struct session_name {
+    uint8_t slot;
+    uint64_t incarnation, session;
+    uint32_t request;
+};
+enum session_verdict {
+    SESSION_UNKNOWN = 0,   /* this node cannot tell; the text says why and who could */
+    SESSION_COMMITTED = 1, /* it took effect */
+    SESSION_NEVER = 2      /* it did not, and never will: it may be run again */
+};
+struct session_ruling {
+    uint8_t verdict;  /* enum session_verdict */
+    bool gave_rows;   /* COMMITTED: the statement had columns, whose rows are lost with the answer */
+    uint64_t stamp;   /* likewise: the commit's */
+    int64_t affected, last_insert_id; /* likewise: as the answer said */
+    struct slice token; /* COMMITTED: what whoever goes on with it must have seen */
+    struct slice text;
 };
 
 struct session_column {
@@ -94,6 +114,8 @@ struct session_welcome {
     uint8_t state;               /* enum gossip_state */
     struct slice server_version; /* text */
     struct slice token;
+    uint64_t incarnation, session; /* names of this session's requests begin so; session 0: they have
+                                      none */
 };
 struct session_node {
     uint8_t slot;
@@ -148,6 +170,10 @@ quartet_status session_get_pong(struct bytes_in *in, uint8_t *slot, uint8_t *sta
                                 struct err *err);
 void session_put_nodes(struct buf *out, uint32_t id, const struct session_node *nodes,
                        uint32_t count);
+void session_put_ask(struct buf *out, uint32_t id, const struct session_name *name);
+quartet_status session_get_ask(struct bytes_in *in, struct session_name *name, struct err *err);
+void session_put_ruling(struct buf *out, uint32_t id, const struct session_ruling *r);
+quartet_status session_get_ruling(struct bytes_in *in, struct session_ruling *r, struct err *err);
 quartet_status session_get_nodes(struct bytes_in *in, struct session_node nodes[SLOTS_MAX],
                                  uint32_t *count, struct err *err);
 

@@ -154,6 +154,12 @@ static quartet_status take_param(struct url *out, struct seen *seen, const char 
                            TIMEOUT_MS_MAX);
         return QUARTET_OK;
     }
+    if (strcmp(name, "outcome_timeout") == 0) {
+        if (!parse_u32(value, TIMEOUT_MS_MAX, &out->outcome_timeout_ms))
+            return err_set(err, QUARTET_MISUSE, "URL: %s must be at most %u milliseconds", name,
+                           TIMEOUT_MS_MAX);
+        return QUARTET_OK;
+    }
     if (strcmp(name, "route") == 0) {
         static const char *const routes[] = {"ordered", "random", "roundrobin", "nearest"}; /* enum url_route */
         for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)

@@ -6,7 +6,8 @@
  * port may be left out (7401); IPv6 in [brackets]. cluster: the cluster's id; key: the client's
  * Ed25519 seed; gate: the cluster's gate secret; each 64 hex digits; or keyfile: a file of member.h
  * with all three. connect_timeout: ms per node (250). timeout: ms until giving up on all nodes
- * (10000). route: which node a session is with, of those that answer: ordered (the default: in the
+ * (10000). outcome_timeout: ms for which all nodes are asked again what became of a transaction whose
+ * answer was lost (0: once). route: which node a session is with, of those that answer: ordered (the default: in the
  * order given), random, roundrobin (each new connection of a program begins with the next one), or
  * nearest (whose port answers first). All
  * other parameters are session settings (consistency, commit_acks, ...), sent at login. Parts are
@@ -34,7 +35,7 @@ struct url {
     struct member_key key; /* kind client */
     char keyfile[1024];    /* not empty: the key is still to be read from it */
     enum url_route route;
-    uint32_t connect_timeout_ms, timeout_ms;
+    uint32_t connect_timeout_ms, timeout_ms, outcome_timeout_ms;
     struct {
         char name[64];
         char value[256];

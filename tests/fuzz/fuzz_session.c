@@ -48,6 +48,8 @@ static void check_message(struct slice m)
         struct session_result result;
         struct session_error error;
         struct session_node nodes[SLOTS_MAX];
+        struct session_name name;
+        struct session_ruling ruling;
     } u;
     switch (kind) { /* either answer will do: what counts is that memory stays in bounds */
     case SESSION_LOGIN:
@@ -69,6 +71,12 @@ static void check_message(struct slice m)
         break;
     case SESSION_NODES_ARE:
         (void)session_get_nodes(&in, u.nodes, &count, &err);
+        break;
+    case SESSION_ASK:
+        (void)session_get_ask(&in, &u.name, &err);
+        break;
+    case SESSION_RULING:
+        (void)session_get_ruling(&in, &u.ruling, &err);
         break;
     case SESSION_CANCEL:
     case SESSION_PING:

@@ -27,6 +27,8 @@ static struct sample_row rows[ROWS_MAX]; /* static: one large sample at a time *
 static uint32_t row_count;
 static const uint32_t COLUMN_IDS[COLUMNS_MAX] = {7, 1, 300, UINT32_MAX, 2, 9};
 
+static struct delta_request whose; /* of the delta made last */
+
 static void random_row(struct prng *r, struct sample_row *s, uint64_t table, uint32_t index)
 {
     *s = (struct sample_row){.table = table, .key_len = 5 + (size_t)prng_below(r, 7)};
@@ -65,6 +67,15 @@ static void random_delta(struct prng *r, struct chain_table *chains, struct buf 
         CU_ASSERT_FATAL(vv_raise(&deps, e, &err) == QUARTET_OK);
     }
     struct delta_head head = {.number = 12345, .stamp = 1ull << 60, .flags = (uint8_t)prng_below(r, 4), .deps = &deps};
+    whose = (struct delta_request){0};
+    if ((head.flags & DELTA_MORE) == 0 && prng_chance(r, 0.5)) {
+        whose = (struct delta_request){.session = 1 + (prng_u64(r) >> (1 + prng_below(r, 60))), .request = (uint32_t)(prng_u64(r) >> (32 + prng_below(r, 32))),
+                                       .gave_rows = prng_chance(r, 0.5), .affected = (int64_t)prng_u64(r) >> prng_below(r, 64), .last_insert_id = (int64_t)prng_u64(r)};
+        whose.session &= INT64_MAX;
+        whose.session += whose.session == 0;
+        head.request = &whose;
+        head.flags |= DELTA_REQUEST;
+    }
     delta_begin(&w, out, chains, &head);
     for (uint32_t t = 0; t < tables; t++) {
         delta_table(&w, 100 + t, COLUMN_IDS, COLUMNS_MAX);
@@ -132,6 +143,8 @@ static void test_delta_round_trips(void)
         random_delta(&r, &chains, &out);
         CU_ASSERT_FATAL(delta_open(&d, slice_of(out.data, out.len), &theirs, &err) == QUARTET_OK);
         CU_ASSERT_FATAL(d.number == 12345 && d.stamp == 1ull << 60 && d.deps.count == 3);
+        CU_ASSERT_FATAL(((d.flags & DELTA_REQUEST) != 0) == (whose.session > 0) && d.request.session == whose.session && d.request.request == whose.request &&
+                        d.request.gave_rows == whose.gave_rows && d.request.affected == whose.affected && d.request.last_insert_id == whose.last_insert_id);
         CU_ASSERT_FATAL(read_all(&d, 0, &a) == row_count);
         delta_close(&d);
         CU_ASSERT_FATAL(delta_open(&d, slice_of(out.data, out.len), &theirs, &err) == QUARTET_OK);
@@ -213,37 +226,44 @@ static void check_refused(const char *what, const uint8_t *p, size_t n)
 static void test_delta_open_refuses_hostile_bytes(void)
 {
     REFUSED("huge array", 0xdd, 0xff, 0xff, 0xff, 0xff);
-    REFUSED("another version", 0x96, 2, 1, 1, 0, 0x90, 0x90);
-    REFUSED("number 0", 0x96, 3, 0, 1, 0, 0x90, 0x90);
-    REFUSED("stamp 0", 0x96, 3, 1, 0, 0, 0x90, 0x90);
-    REFUSED("flags", 0x96, 3, 1, 1, 4, 0x90, 0x90);
-    REFUSED("many deps", 0x96, 3, 1, 1, 0, 0xdd, 0x7f, 0xff, 0xff, 0xff);
-    REFUSED("slot 4", 0x96, 3, 1, 1, 0, 0x91, 0x95, 4, 1, 1, 1, 0, 0x90);
-    REFUSED("no incarnation", 0x96, 3, 1, 1, 0, 0x91, 0x95, 0, 0, 1, 1, 0, 0x90);
-    REFUSED("many tables", 0x96, 3, 1, 1, 0, 0x90, 0xdd, 0, 0, 0, 9);
-    REFUSED("many rows", 0x96, 3, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x90, 0xdd, 0xff, 0xff, 0xff, 0xff);
-    REFUSED("column past the list", 0x96, 3, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x94, 0xc4, 0, 0, 4, 1);
-    REFUSED("an unknown kind of write", 0x96, 3, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x94, 0xc4, 0, 0, 3, 1);
-    REFUSED("no lives", 0x96, 3, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x95, 0xc4, 0, 8, 0, 0, 1);
-    REFUSED("more lives than fields", 0x96, 3, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x96, 0xc4, 0, 8, 2, 1, 0, 1);
-    REFUSED("lives and an INSERT", 0x96, 3, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x97, 0xc4, 0, 10, 1, 1, 0, 1, 1);
-    REFUSED("an INSERT that wins", 0x96, 3, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 18, 1);
-    REFUSED("more flags than there are", 0x96, 3, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x92, 0xc4, 0, 32);
-    REFUSED("INSERT without its column", 0x96, 3, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x92, 0xc4, 0, 2);
-    REFUSED("a write without a value", 0x96, 3, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 0, 0);
-    REFUSED("text that is no UTF-8", 0x96, 3, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 2, 0xa1, 0xff);
-    REFUSED("NaN", 0x96, 3, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 2, 0xcb, 0x7f, 0xf8, 0, 0, 0, 0, 0, 0);
-    REFUSED("float 32", 0x96, 3, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 2, 0xca, 0, 0, 0, 0);
-    REFUSED("a map", 0x96, 3, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 2, 0x80);
-    REFUSED("2^63", 0x96, 3, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 2, 0xcf, 0x80, 0, 0, 0, 0, 0, 0, 0);
-    REFUSED("equal keys", 0x96, 3, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x90, 0x92, 0x92, 0xc4, 1, 5, 0, 0x92, 0xc4, 1, 5, 0);
-    REFUSED("scale 39", 0x96, 3, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 2, 0xd5, 6, 39, 1);
-    REFUSED("huge text", 0x96, 3, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 2, 0xdb, 0xff, 0xff, 0xff, 0xff);
+    REFUSED("another version", 0x96, 3, 1, 1, 0, 0x90, 0x90);
+    REFUSED("number 0", 0x96, 4, 0, 1, 0, 0x90, 0x90);
+    REFUSED("stamp 0", 0x96, 4, 1, 0, 0, 0x90, 0x90);
+    REFUSED("flags", 0x96, 4, 1, 1, 8, 0x90, 0x90);
+    REFUSED("a request that is not there", 0x96, 4, 1, 1, 4, 0x90, 0x90);
+    REFUSED("a request that the flags do not tell of", 0x97, 4, 1, 1, 0, 0x90, 0x90, 0x95, 1, 1, 0, 1, 0);
+    REFUSED("a request before the last chunk", 0x97, 4, 1, 1, 5, 0x90, 0x90, 0x95, 1, 1, 0, 1, 0);
+    REFUSED("session 0", 0x97, 4, 1, 1, 4, 0x90, 0x90, 0x95, 0, 1, 0, 1, 0);
+    REFUSED("a request of more than 32 bits", 0x97, 4, 1, 1, 4, 0x90, 0x90, 0x95, 1, 0xcf, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0);
+    REFUSED("rows neither given nor not", 0x97, 4, 1, 1, 4, 0x90, 0x90, 0x95, 1, 1, 2, 1, 0);
+    REFUSED("a count that is text", 0x97, 4, 1, 1, 4, 0x90, 0x90, 0x95, 1, 1, 0, 0xa1, 0x61, 0);
+    REFUSED("many deps", 0x96, 4, 1, 1, 0, 0xdd, 0x7f, 0xff, 0xff, 0xff);
+    REFUSED("slot 4", 0x96, 4, 1, 1, 0, 0x91, 0x95, 4, 1, 1, 1, 0, 0x90);
+    REFUSED("no incarnation", 0x96, 4, 1, 1, 0, 0x91, 0x95, 0, 0, 1, 1, 0, 0x90);
+    REFUSED("many tables", 0x96, 4, 1, 1, 0, 0x90, 0xdd, 0, 0, 0, 9);
+    REFUSED("many rows", 0x96, 4, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x90, 0xdd, 0xff, 0xff, 0xff, 0xff);
+    REFUSED("column past the list", 0x96, 4, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x94, 0xc4, 0, 0, 4, 1);
+    REFUSED("an unknown kind of write", 0x96, 4, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x94, 0xc4, 0, 0, 3, 1);
+    REFUSED("no lives", 0x96, 4, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x95, 0xc4, 0, 8, 0, 0, 1);
+    REFUSED("more lives than fields", 0x96, 4, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x96, 0xc4, 0, 8, 2, 1, 0, 1);
+    REFUSED("lives and an INSERT", 0x96, 4, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x97, 0xc4, 0, 10, 1, 1, 0, 1, 1);
+    REFUSED("an INSERT that wins", 0x96, 4, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 18, 1);
+    REFUSED("more flags than there are", 0x96, 4, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x92, 0xc4, 0, 32);
+    REFUSED("INSERT without its column", 0x96, 4, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x92, 0xc4, 0, 2);
+    REFUSED("a write without a value", 0x96, 4, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 0, 0);
+    REFUSED("text that is no UTF-8", 0x96, 4, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 2, 0xa1, 0xff);
+    REFUSED("NaN", 0x96, 4, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 2, 0xcb, 0x7f, 0xf8, 0, 0, 0, 0, 0, 0);
+    REFUSED("float 32", 0x96, 4, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 2, 0xca, 0, 0, 0, 0);
+    REFUSED("a map", 0x96, 4, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 2, 0x80);
+    REFUSED("2^63", 0x96, 4, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 2, 0xcf, 0x80, 0, 0, 0, 0, 0, 0, 0);
+    REFUSED("equal keys", 0x96, 4, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x90, 0x92, 0x92, 0xc4, 1, 5, 0, 0x92, 0xc4, 1, 5, 0);
+    REFUSED("scale 39", 0x96, 4, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 2, 0xd5, 6, 39, 1);
+    REFUSED("huge text", 0x96, 4, 1, 1, 0, 0x90, 0x91, 0x93, 5, 0x91, 7, 0x91, 0x93, 0xc4, 0, 2, 0xdb, 0xff, 0xff, 0xff, 0xff);
 }
 
 static void test_delta_open_takes_the_smallest(void)
 {
-    static const uint8_t bytes[] = {0x96, 3, 1, 1, 0, 0x90, 0x90};
+    static const uint8_t bytes[] = {0x96, 4, 1, 1, 0, 0x90, 0x90};
     struct chain_table chains = {0};
     struct err err = ERR_INIT;
     struct delta_reader d;

@@ -23,6 +23,8 @@ static quartet_status decode(struct slice m, struct arena *a)
         struct session_result result;
         struct session_error error;
         struct session_node nodes[SLOTS_MAX];
+        struct session_name name;
+        struct session_ruling ruling;
     } u;
     quartet_status rc = session_open_message(m, &in, &kind, &id, &err);
     if (rc != QUARTET_OK)
@@ -41,6 +43,10 @@ static quartet_status decode(struct slice m, struct arena *a)
         return session_get_pong(&in, &slot, &state, &err);
     case SESSION_NODES_ARE:
         return session_get_nodes(&in, u.nodes, &count, &err);
+    case SESSION_ASK:
+        return session_get_ask(&in, &u.name, &err);
+    case SESSION_RULING:
+        return session_get_ruling(&in, &u.ruling, &err);
     case SESSION_CANCEL:
     case SESSION_PING:
     case SESSION_NODES:
@@ -51,7 +57,7 @@ static quartet_status decode(struct slice m, struct arena *a)
     }
 }
 
-#define EXAMPLES 8
+#define EXAMPLES 10
 static void make_examples(struct buf *out)
 {
     struct buf values = {0};
@@ -73,12 +79,11 @@ static void make_examples(struct buf *out)
                                 .sql = slice_of("SELECT 1", 8),
                                 .params = rows,
                                 .param_count = 4,
-                                .max_rows = 100,
-                                .transaction = slice_of("0123456789abcdef", 16)};
+                                .max_rows = 100};
     session_put_request(&out[1], &r);
     session_put_simple(&out[2], SESSION_PING, 7);
     struct session_welcome w = {
-        .slot = 3, .state = 2, .server_version = slice_of("0.1", 3), .token = slice_of("t", 1)};
+        .slot = 3, .state = 2, .server_version = slice_of("0.1", 3), .token = slice_of("t", 1), .incarnation = 99, .session = 4};
     session_put_welcome(&out[3], 1, &w);
     struct session_column columns[2] = {{slice_of("a", 1), slice_of("INTEGER", 7), 1},
                                         {slice_of("b", 1), slice_of("", 0), 0}};
@@ -104,6 +109,10 @@ static void make_examples(struct buf *out)
     struct session_node nodes[2] = {{0, 1, slice_of("a:1", 3), slice_of("", 0)},
                                     {3, 0, slice_of("b:1", 3), slice_of("b:2", 3)}};
     session_put_nodes(&out[7], 6, nodes, 2);
+    struct session_name name = {.slot = 3, .incarnation = 1ull << 62, .session = 70000, .request = UINT32_MAX};
+    session_put_ask(&out[8], 7, &name);
+    struct session_ruling ruling = {.verdict = SESSION_COMMITTED, .gave_rows = true, .stamp = 1ull << 63, .affected = -2, .last_insert_id = 5, .token = slice_of("t", 1), .text = slice_of("why", 3)};
+    session_put_ruling(&out[9], 8, &ruling);
     buf_deinit(&values);
 }
 

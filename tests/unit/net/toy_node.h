@@ -22,7 +22,10 @@ struct toy_node {
     struct server_host host;
     server *server;
     const char *http; /* where it listens; NULL: a free port of loopback, "": nowhere */
-    atomic_int writes, sessions, memberships;
+    atomic_int writes, sessions, memberships, asked;
+    _Atomic uint64_t sessions_total, incarnation; /* 0: its requests have no names */
+    struct session_ruling ruling;  /* what it says when it is asked */
+    struct session_name asked_for; /* the last question */
     _Atomic uint64_t epoch; /* of the membership that it was given last */
 };
 
@@ -33,6 +36,8 @@ struct toy_session {
     int64_t affected;
     uint8_t token[8];
     bool token_news;
+    uint64_t number;  /* of the session in its node, from 1 */
+    uint32_t request; /* that was begun last */
 };
 struct toy_statement {
     char text[64];
@@ -58,8 +63,10 @@ static inline quartet_status toy_open(void *ctx, const char *user,
     if (login->token.n == 8)
         memcpy(s->token, login->token.p, 8);
     n->sessions++;
+    s->number = ++n->sessions_total;
+    o->incarnation = n->incarnation;
+    o->session = s->number;
     *session = s;
-    (void)o;
     return QUARTET_OK;
 }
 static inline void toy_close(void *session)
@@ -77,6 +84,15 @@ static inline quartet_status toy_wait(void *session, struct slice token, struct 
     (void)session;
     (void)token;
     (void)err;
+    return QUARTET_OK;
+}
+static inline quartet_status toy_ask(void *session, const struct session_name *name, struct session_ruling *out, struct err *err)
+{
+    struct toy_node *n = ((struct toy_session *)session)->node;
+    (void)err;
+    n->asked_for = *name;
+    n->asked++;
+    *out = n->ruling;
     return QUARTET_OK;
 }
 static inline quartet_status toy_prepare(void *session, struct slice sql, void **statement,
@@ -119,11 +135,11 @@ static inline quartet_status toy_prepare(void *session, struct slice sql, void *
     return QUARTET_OK;
 }
 static inline quartet_status toy_start(void *session, void *statement, const struct value *params,
-                                       uint32_t count, struct slice transaction, struct err *err)
+                                       uint32_t count, uint32_t request, struct err *err)
 {
     struct toy_session *s = session;
     struct toy_statement *st = statement;
-    (void)transaction;
+    s->request = request;
     s->cancelled = false;
     mem_free(st->params);
     st->params = mem_dup(params, count * sizeof *params);
@@ -233,6 +249,7 @@ static inline quartet_status toy_node_start(struct toy_node *n, const struct toy
                                                .close = toy_close,
                                                .cancel = toy_cancel,
                                                .wait_token = toy_wait,
+                                               .ask = toy_ask,
                                                .prepare = toy_prepare,
                                                .start = toy_start,
                                                .fetch = toy_fetch,
