@@ -151,7 +151,7 @@ quartet_status client_settle(client *c, const struct session_name *name, struct 
     struct client_verdict v = {.verdict = SESSION_UNKNOWN};
     char text[CLIENT_NAME_BYTES];
     *again = false;
-    if (name->session == 0)
+    if (name->session == 0 || name->incarnation == 0)
         return err_set(err, QUARTET_UNKNOWN_OUTCOME, "the link broke before the answer came: it is unknown whether the statement took effect");
     client_name_write(name, text);
     client_rule(c, name, c->url.outcome_timeout_ms, &v);

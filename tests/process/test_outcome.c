@@ -199,6 +199,8 @@ int main(int argc, char **argv)
     for (int i = 1; i + 1 < argc; i += 2)
         if (strcmp(argv[i], "--rounds") == 0)
             rounds = (int)strtol(argv[i + 1], NULL, 10);
+        else if (strcmp(argv[i], "--seed") == 0)
+            seed_value = strtoull(argv[i + 1], NULL, 10);
     proc_begin(&p, "outcome", seed_value, NULL);
     run(&p, rounds);
     return proc_end(&p, "outcome: what was told is so, once");

@@ -1,5 +1,5 @@
 /* toy_node.h - a real server with a toy host, for tests over loopback. Its "SQL": echo (gives its
- * parameters back), rows N, write, begin, commit, sleep (until cancelled), fail, big N (one text of
+ * parameters back), rows N, write, begin, commit, sleep (until cancelled), pause (a write after 0.3 s), fail, big N (one text of
  * N bytes), two;words (two statements). */
 #ifndef TESTS_UNIT_NET_TOY_NODE_H
 #define TESTS_UNIT_NET_TOY_NODE_H
@@ -24,8 +24,9 @@ struct toy_node {
     const char *http; /* where it listens; NULL: a free port of loopback, "": nowhere */
     atomic_int writes, sessions, memberships, asked;
     _Atomic uint64_t sessions_total, incarnation; /* 0: its requests have no names */
-    struct session_ruling ruling;  /* what it says when it is asked */
-    struct session_name asked_for; /* the last question */
+    atomic_int verdict, gave_rows; /* what it says when it is asked */
+    _Atomic uint64_t asked_session;
+    _Atomic uint32_t asked_request;
     _Atomic uint64_t epoch; /* of the membership that it was given last */
 };
 
@@ -90,9 +91,10 @@ static inline quartet_status toy_ask(void *session, const struct session_name *n
 {
     struct toy_node *n = ((struct toy_session *)session)->node;
     (void)err;
-    n->asked_for = *name;
+    n->asked_session = name->session;
+    n->asked_request = name->request;
     n->asked++;
-    *out = n->ruling;
+    *out = (struct session_ruling){.verdict = (uint8_t)n->verdict, .gave_rows = n->gave_rows != 0, .stamp = 1, .affected = 7, .last_insert_id = 8, .text = slice_of("because", 7)};
     return QUARTET_OK;
 }
 static inline quartet_status toy_prepare(void *session, struct slice sql, void **statement,
@@ -114,7 +116,7 @@ static inline quartet_status toy_prepare(void *session, struct slice sql, void *
         return err_set_at(err, QUARTET_ERROR, 3, "no such toy");
     }
     info->flags = SESSION_READ_ONLY;
-    if (strcmp(st->text, "write") == 0 || strcmp(st->text, "wait") == 0)
+    if (strcmp(st->text, "write") == 0 || strcmp(st->text, "wait") == 0 || strcmp(st->text, "pause") == 0)
         info->flags = 0;
     if (strcmp(st->text, "commit") == 0)
         info->flags = SESSION_ENDS;
@@ -170,7 +172,9 @@ static inline quartet_status toy_fetch(void *session, void *statement, struct se
     }
     if (strcmp(st->text, "begin") == 0 || strcmp(st->text, "commit") == 0)
         s->in_transaction = st->text[0] == 'b';
-    if (strcmp(st->text, "write") == 0) {
+    if (strcmp(st->text, "pause") == 0)
+        (void)poll(NULL, 0, 300);
+    if (strcmp(st->text, "write") == 0 || strcmp(st->text, "pause") == 0) {
         s->node->writes++;
         s->affected = 1;
         s->token[0]++;
