@@ -8,16 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/map.h"
-#include "db_internal.h"
-#include "exec_internal.h"
-#include "exec_spill.h"
+#include "exec_pile.h"
 
-#define PILES        8u
-#define PILES_DEEP   8u /* so often a pile is taken apart: 8 to the 8th times the memory */
-#define FEED_ROWS    256u
-#define DATA_KEPT_BYTES ((size_t)1 << 20) /* between two runs of a plan */
-#define FULL_SHARE   3u /* of the limit is filled with groups; doubling arrays takes the rest */
 
 struct ordered {      /* an aggregate with ORDER BY: its rows wait until all are there */
     struct rows args; /* the arguments, then the group's number */
@@ -38,20 +30,13 @@ struct gset {
     uint32_t cap, n;
     struct ordered *ordered;
 };
-struct pile {
-    spill *rows; /* one run of rows in the order in which they came */
-    uint32_t depth;
-};
 struct xagg {
     struct xnode x;
     bool built;
     struct arena data, feed; /* of the groups; of rows that come back from a pile */
     bool full;               /* no more groups in this pass */
     uint32_t depth;          /* of the pile that is grouped; 0: the input */
-    struct pile making[PILES];
-    struct pile waiting[PILES * (PILES_DEEP + 1u)];
-    uint32_t waiting_count;
-    struct buf row;
+    struct piles piles;
     struct vec *fed;
     struct gset *sets;
     uint32_t set_count;
@@ -64,22 +49,12 @@ struct xagg {
     uint16_t sel[BATCH_ROWS_MAX];
 };
 
-static void piles_free(struct xagg *a)
-{
-    for (uint32_t i = 0; i < PILES; i++)
-        spill_free(a->making[i].rows);
-    for (uint32_t i = 0; i < a->waiting_count; i++)
-        spill_free(a->waiting[i].rows);
-    memset(a->making, 0, sizeof a->making);
-    a->waiting_count = 0;
-}
-
 static quartet_status agg_node_open(struct xnode *x, struct err *err)
 {
     struct xagg *a = (struct xagg *)x;
     const struct pagg *p = x->p->u.agg;
     a->built = false;
-    piles_free(a);
+    piles_reset(&a->piles);
     a->data.limit_bytes = a->feed.limit_bytes = x->run->e->limits.memory_bytes;
     if (a->cols == NULL) {
         a->set_count = p->sets != NULL ? p->set_count : 1;
@@ -99,10 +74,9 @@ static void agg_node_close(struct xnode *x)
     for (uint32_t i = 0; a->sets != NULL && i < a->set_count; i++)
         keyset_deinit(&a->sets[i].keys);
     buf_deinit(&a->key);
-    buf_deinit(&a->row);
-    a->key = a->row = (struct buf){0};
-    piles_free(a);
-    if (x->run->e->last || a->data.used_bytes > DATA_KEPT_BYTES)
+    a->key = (struct buf){0};
+    piles_deinit(&a->piles);
+    if (x->run->e->last || a->data.used_bytes > PILE_KEPT_BYTES)
         arena_free_all(&a->data);
     arena_free_all(&a->feed);
 }
@@ -277,34 +251,6 @@ static quartet_status update_calls(struct xagg *a, struct gset *s, const struct 
     return rc;
 }
 
-/* A row of a group that there is no room for. */
-static quartet_status pile_row(struct xagg *a, const struct batch *in, const struct vec *keys, uint32_t row, struct err *err)
-{
-    const struct pagg *p = a->x.p->u.agg;
-    static const struct spill_key as_they_come = {0};
-    buf_clear(&a->key);
-    for (uint32_t i = 0; i < p->group_count; i++)
-        cell_key_put_vec(&a->key, &keys[i], row, p->group_flags[i]);
-    buf_clear(&a->row);
-    for (uint32_t c = 0; c < in->col_count; c++) {
-        struct value v = vec_get(&in->cols[c], row);
-        value_encode(&a->row, &v);
-    }
-    quartet_status rc = buf_check(&a->key, err);
-    if (rc == QUARTET_OK)
-        rc = buf_check(&a->row, err);
-    if (rc != QUARTET_OK)
-        return rc;
-    struct pile *to = &a->making[hash64(a->key.data, a->key.len, a->depth + 1) % PILES];
-    if (to->rows == NULL) {
-        db *d = txn_db(a->x.run->e->t);
-        rc = spill_new(db_env(d), db_temp_dir(d), &to->rows, err);
-        if (rc == QUARTET_OK)
-            rc = spill_run_begin(to->rows, err);
-    }
-    return rc == QUARTET_OK ? spill_run_put(to->rows, &as_they_come, slice_of(a->row.data, a->row.len), err) : rc;
-}
-
 /* Rows of groups that are there stay in the batch, the others go to a pile. */
 static quartet_status known_groups(struct xagg *a, struct gset *s, struct batch *in, const struct vec *keys, struct err *err)
 {
@@ -313,7 +259,7 @@ static quartet_status known_groups(struct xagg *a, struct gset *s, struct batch 
     for (uint32_t k = 0; k < in->n && rc == QUARTET_OK; k++) {
         uint32_t row = batch_row(in, k);
         if (a->ids[k] == KEYSET_NONE) {
-            rc = pile_row(a, in, keys, row, err);
+            rc = piles_put(&a->piles, a->x.run->e, a->depth, keys, a->x.p->u.agg->group_flags, a->x.p->u.agg->group_count, in->cols, in->col_count, row, err);
             continue;
         }
         a->by_row[row] = a->ids[k];
@@ -385,8 +331,8 @@ static quartet_status group_batch(struct xagg *a, const struct batch *all, struc
         if (rc == QUARTET_OK)
             rc = update_calls(a, &a->sets[i], in, p->group_count > 0 ? a->by_row : NULL, args, err);
     }
-    if (!a->full && p->group_count > 0 && p->sets == NULL && a->depth < PILES_DEEP && a->data.used_bytes > a->data.limit_bytes / FULL_SHARE)
-        a->full = db_temp_dir(txn_db(a->x.run->e->t)) != NULL;
+    if (!a->full && p->group_count > 0 && p->sets == NULL)
+        a->full = piles_begin(a->x.run->e, a->depth, a->data.used_bytes);
     return rc;
 }
 
@@ -468,15 +414,7 @@ static quartet_status pass_begin(struct xagg *a, uint32_t depth, struct err *err
 static quartet_status pass_end(struct xagg *a, struct err *err)
 {
     const struct pagg *p = a->x.p->u.agg;
-    quartet_status rc = QUARTET_OK;
-    for (uint32_t i = 0; i < PILES && rc == QUARTET_OK; i++) {
-        if (a->making[i].rows == NULL)
-            continue;
-        rc = spill_run_end(a->making[i].rows, err);
-        QASSERT(a->waiting_count < sizeof a->waiting / sizeof a->waiting[0]);
-        a->waiting[a->waiting_count++] = (struct pile){.rows = a->making[i].rows, .depth = a->depth + 1};
-        a->making[i].rows = NULL;
-    }
+    quartet_status rc = piles_end(&a->piles, a->depth, false, err);
     for (uint32_t i = 0; i < a->set_count && rc == QUARTET_OK; i++)
         rc = finish_set(a, &a->sets[i], p->sets != NULL ? p->sets[i] : 0, err);
     return rc;
@@ -496,35 +434,18 @@ static quartet_status agg_build(struct xagg *a, struct err *err)
     return rc == QUARTET_OK ? pass_end(a, err) : rc;
 }
 
-/* The next rows of a pile; out->n == 0: its end. */
-static quartet_status pile_feed(struct xagg *a, spill *rows, struct batch *out, struct err *err)
-{
-    uint32_t columns = a->x.p->child[0]->col_count;
-    quartet_status rc = QUARTET_OK;
-    arena_rewind(&a->feed, (struct arena_mark){0});
-    *out = (struct batch){.col_count = columns, .cols = a->fed};
-    while (rc == QUARTET_OK && out->n < FEED_ROWS && (out->n == 0 || a->feed.used_bytes < a->feed.limit_bytes / 8)) {
-        struct slice row;
-        rc = spill_next(rows, &row, err);
-        if (rc != QUARTET_OK || row.p == NULL)
-            break;
-        rc = spill_row_put(row, out, BATCH_ROWS_MAX, &a->feed, err);
-    }
-    return rc;
-}
-
 /* Group a pile that waits. */
 static quartet_status pile_build(struct xagg *a, struct err *err)
 {
-    struct pile from = a->waiting[--a->waiting_count];
+    struct pile from = {0};
     struct batch in;
-    quartet_status rc = pass_begin(a, from.depth, err);
+    quartet_status rc = piles_take(&a->piles, &from, err);
     if (rc == QUARTET_OK)
-        rc = spill_read(from.rows, err);
+        rc = pass_begin(a, from.depth, err);
     while (rc == QUARTET_OK) {
         rc = exec_check(a->x.run->e, err);
         if (rc == QUARTET_OK)
-            rc = pile_feed(a, from.rows, &in, err);
+            rc = pile_feed(from.rows, a->fed, a->x.p->child[0]->col_count, &a->feed, &in, err);
         if (rc != QUARTET_OK || in.n == 0)
             break;
         rc = group_batch(a, &in, err);
@@ -564,7 +485,7 @@ static quartet_status agg_node_next(struct xnode *x, struct err *err)
     struct xagg *a = (struct xagg *)x;
     quartet_status rc = a->built ? QUARTET_OK : agg_build(a, err);
     x->out.n = 0;
-    while (rc == QUARTET_OK && (a->set_at < a->set_count || a->waiting_count > 0)) {
+    while (rc == QUARTET_OK && (a->set_at < a->set_count || a->piles.waiting_count > 0)) {
         if (a->set_at == a->set_count) {
             rc = pile_build(a, err);
             continue;

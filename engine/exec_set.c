@@ -1,73 +1,9 @@
-/* exec_set.c - DISTINCT, UNION, INTERSECT and EXCEPT, plain and ALL.
+/* exec_set.c - UNION, INTERSECT and EXCEPT, plain and ALL.
  * Why one keyset for all parts: a row gets the same number whichever part it comes from, so the
- * operators are arithmetic on counts. Combinations go from left to right, as in SQLite. */
-#include <string.h>
-
-#include "exec_internal.h"
-
-/* ---- DISTINCT ---- */
-
-struct xdistinct {
-    struct xnode x;
-    struct keyset keys;
-    struct vec *cols;
-    uint32_t ids[BATCH_ROWS_MAX];
-    uint16_t sel[BATCH_ROWS_MAX];
-};
-
-static quartet_status distinct_open(struct xnode *x, struct err *err)
-{
-    struct xdistinct *d = (struct xdistinct *)x;
-    const struct pdistinct *p = x->p->u.distinct;
-    keyset_init(&d->keys, p->count, p->flags, &x->run->data);
-    if (d->cols == NULL) {
-        d->cols = keep_alloc(x->run->e, p->count, sizeof *d->cols);
-        if (d->cols == NULL)
-            return arena_fail(&x->run->e->keep, err);
-    }
-    return child_open(x, 0, err);
-}
-
-static quartet_status distinct_next(struct xnode *x, struct err *err)
-{
-    struct xdistinct *d = (struct xdistinct *)x;
-    const struct pdistinct *p = x->p->u.distinct;
-    for (;;) {
-        quartet_status rc = child_next(x, 0, err);
-        if (rc != QUARTET_OK)
-            return rc;
-        x->out = x->child[0]->out;
-        if (x->out.n == 0)
-            return QUARTET_OK;
-        uint32_t known = d->keys.n, fresh = 0;
-        for (uint32_t i = 0; i < p->count; i++)
-            d->cols[i] = x->out.cols[p->cols[i]];
-        rc = keyset_rows(&d->keys, d->cols, x->out.sel, x->out.n, true, false, d->ids, err);
-        if (rc != QUARTET_OK)
-            return rc;
-        for (uint32_t k = 0; k < x->out.n; k++) {
-            uint16_t row = (uint16_t)batch_row(
-                &x->out, k); /* sel may be ours already: read before written, fresh <= k */
-            if (d->ids[k] == known + fresh) {
-                d->sel[fresh++] = row;
-            }
-        }
-        x->out.sel = d->sel;
-        x->out.n = fresh;
-        if (fresh > 0)
-            return QUARTET_OK;
-    }
-}
-
-static void distinct_close(struct xnode *x)
-{
-    keyset_deinit(&((struct xdistinct *)x)->keys);
-}
-
-const struct xkind xkind_distinct = {sizeof(struct xdistinct),
-                                     {distinct_open, distinct_next, distinct_close}, 0};
-
-/* ---- set operations ---- */
+ * operators are arithmetic on counts. Combinations go from left to right, as in SQLite.
+ * Past a part of memory_limit no key is added: rows of keys that are not there go to piles on disk (exec_pile.h), with their part's number, and each pile is
+ * combined later in the same way. */
+#include "exec_pile.h"
 
 struct xset {
     struct xnode x;
@@ -82,26 +18,45 @@ struct xset {
     uint32_t key_at;
     uint64_t copy_at;
     struct outvec *cols;
+    struct arena data, feed; /* of the keys and rows; of what comes back from a pile */
+    struct vec *fed;
+    struct piles piles;
+    bool full;
+    uint32_t depth;
     uint32_t ids[BATCH_ROWS_MAX];
     uint16_t sel[BATCH_ROWS_MAX];
 };
+
+static void pass_begin(struct xset *s, uint32_t depth)
+{
+    arena_rewind(&s->data, (struct arena_mark){0});
+    keyset_init(&s->keys, s->x.p->col_count, NULL, &s->data);
+    rows_init(&s->rows, s->x.p->col_count, &s->data);
+    s->key_at = s->cap = 0;
+    s->copy_at = 0;
+    s->count = s->seen = NULL;
+    s->full = false;
+    s->depth = depth;
+}
 
 static quartet_status set_open(struct xnode *x, struct err *err)
 {
     struct xset *s = (struct xset *)x;
     const struct pset *p = x->p->u.set;
     struct exec *e = x->run->e;
-    s->part = s->key_at = s->cap = 0;
-    s->copy_at = 0;
+    s->part = 0;
     s->built = false;
     s->streams = true;
-    s->count = s->seen = NULL;
+    piles_reset(&s->piles);
+    s->data.limit_bytes = s->feed.limit_bytes = e->limits.memory_bytes;
+    pass_begin(s, 0);
     for (uint32_t i = 1; i < p->part_count; i++)
         s->streams &= p->ops[i] == AST_SET_UNION_ALL;
     if (s->parts == NULL) {
         s->parts = keep_alloc(e, p->part_count, sizeof(struct xnode *));
         s->cols = keep_alloc(e, x->p->col_count, sizeof *s->cols);
-        if (s->parts == NULL || s->cols == NULL)
+        s->fed = keep_alloc(e, x->p->col_count + 1u, sizeof *s->fed);
+        if (s->parts == NULL || s->cols == NULL || s->fed == NULL)
             return arena_fail(&e->keep, err);
         for (uint32_t i = 0; i < p->part_count; i++) {
             quartet_status rc = xnode_make(e, x->run, p->parts[i], &s->parts[i], err);
@@ -109,8 +64,6 @@ static quartet_status set_open(struct xnode *x, struct err *err)
                 return rc;
         }
     }
-    keyset_init(&s->keys, x->p->col_count, NULL, &x->run->data);
-    rows_init(&s->rows, x->p->col_count, &x->run->data);
     for (uint32_t i = 0; i < p->part_count; i++) {
         quartet_status rc = s->parts[i]->ops->open(s->parts[i], err);
         if (rc != QUARTET_OK)
@@ -121,7 +74,7 @@ static quartet_status set_open(struct xnode *x, struct err *err)
 
 static quartet_status counts_reserve(struct xset *s, uint32_t n, struct err *err)
 {
-    struct arena *a = &s->x.run->data;
+    struct arena *a = &s->data;
     if (n <= s->cap)
         return QUARTET_OK;
     uint32_t cap = s->cap == 0 ? 64 : s->cap;
@@ -141,27 +94,45 @@ static quartet_status counts_reserve(struct xset *s, uint32_t n, struct err *err
     return QUARTET_OK;
 }
 
-static quartet_status read_part(struct xset *s, struct xnode *part, struct err *err)
+/* Rows of a part: each is counted; those of keys that there is no room for go to piles. */
+static quartet_status take_rows(struct xset *s, uint32_t part, const struct batch *in, struct err *err)
 {
-    if (s->cap > 0)
-        memset(s->seen, 0, s->cap * sizeof *s->seen);
-    for (;;) {
-        quartet_status rc = part->ops->next(part, err);
-        const struct batch *in = &part->out;
-        if (rc != QUARTET_OK || in->n == 0)
-            return rc;
-        uint32_t known = s->keys.n, fresh = 0;
-        rc = keyset_rows(&s->keys, in->cols, in->sel, in->n, true, false, s->ids, err);
-        if (rc == QUARTET_OK)
-            rc = counts_reserve(s, s->keys.n, err);
-        if (rc != QUARTET_OK)
-            return rc;
-        for (uint32_t k = 0; k < in->n; k++) {
-            s->seen[s->ids[k]]++;
-            if (s->ids[k] == known + fresh)
-                s->sel[fresh++] = (uint16_t)batch_row(in, k);
+    uint32_t known = s->keys.n, fresh = 0, columns = s->x.p->col_count;
+    int64_t number = part;
+    uint8_t no_null = 0;
+    quartet_status rc = keyset_rows(&s->keys, in->cols, in->sel, in->n, !s->full, false, s->ids, err);
+    if (rc == QUARTET_OK)
+        rc = counts_reserve(s, s->keys.n, err);
+    if (rc == QUARTET_OK && s->full && in->cols != s->fed)
+        memcpy(s->fed, in->cols, columns * sizeof *s->fed);
+    if (s->full)
+        s->fed[columns] = (struct vec){.type = VALUE_INTEGER, .constant = true, .null = &no_null, .i = &number};
+    for (uint32_t k = 0; k < in->n && rc == QUARTET_OK; k++) {
+        uint32_t row = batch_row(in, k);
+        if (s->ids[k] == KEYSET_NONE) {
+            rc = piles_put(&s->piles, s->x.run->e, s->depth, s->fed, NULL, columns, s->fed, columns + 1, row, err);
+            continue;
         }
+        s->seen[s->ids[k]]++;
+        if (s->ids[k] == known + fresh)
+            s->sel[fresh++] = (uint16_t)row;
+    }
+    if (rc == QUARTET_OK)
         rc = rows_append_vecs(&s->rows, in->cols, s->sel, fresh, err);
+    s->full = s->full || piles_begin(s->x.run->e, s->depth, s->data.used_bytes);
+    return rc;
+}
+
+static quartet_status read_part(struct xset *s, uint32_t part, struct err *err)
+{
+    struct xnode *from = s->parts[part];
+    for (;;) {
+        quartet_status rc = from->ops->next(from, err);
+        if (rc != QUARTET_OK || from->out.n == 0)
+            return rc;
+        struct batch in = from->out;
+        in.col_count = s->x.p->col_count;
+        rc = take_rows(s, part, &in, err);
         if (rc != QUARTET_OK)
             return rc;
     }
@@ -186,18 +157,57 @@ static uint64_t combine(uint8_t op, uint64_t a, uint64_t b)
     }
 }
 
+/* A part is at its end. */
+static void end_part(struct xset *s, uint32_t part)
+{
+    for (uint32_t k = 0; k < s->keys.n; k++) {
+        s->count[k] = combine(part == 0 ? AST_SET_FIRST : s->x.p->u.set->ops[part], s->count[k], s->seen[k]);
+        s->seen[k] = 0;
+    }
+}
+
 static quartet_status set_build(struct xset *s, struct err *err)
 {
-    const struct pset *p = s->x.p->u.set;
+    quartet_status rc = QUARTET_OK;
     s->built = true;
-    for (uint32_t i = 0; i < p->part_count; i++) {
-        quartet_status rc = read_part(s, s->parts[i], err);
-        if (rc != QUARTET_OK)
-            return rc;
-        for (uint32_t k = 0; k < s->keys.n; k++)
-            s->count[k] = combine(i == 0 ? AST_SET_FIRST : p->ops[i], s->count[k], s->seen[k]);
+    for (uint32_t i = 0; i < s->x.p->u.set->part_count && rc == QUARTET_OK; i++) {
+        rc = read_part(s, i, err);
+        end_part(s, i);
     }
-    return QUARTET_OK;
+    return rc == QUARTET_OK ? piles_end(&s->piles, s->depth, false, err) : rc;
+}
+
+/* A pile that waits: its rows stand in the order of their parts. */
+static quartet_status pile_build(struct xset *s, struct err *err)
+{
+    struct pile from = {0};
+    struct batch in;
+    uint32_t part = 0, columns = s->x.p->col_count;
+    uint16_t sel[BATCH_ROWS_MAX];
+    quartet_status rc = piles_take(&s->piles, &from, err);
+    pass_begin(s, from.depth);
+    while (rc == QUARTET_OK) {
+        rc = exec_check(s->x.run->e, err);
+        if (rc == QUARTET_OK)
+            rc = pile_feed(from.rows, s->fed, columns + 1, &s->feed, &in, err);
+        if (rc != QUARTET_OK || in.n == 0)
+            break;
+        struct vec numbers = s->fed[columns];
+        for (uint32_t at = 0, n; at < in.n && rc == QUARTET_OK; at += n) {
+            struct batch some = in;
+            int64_t here = vec_get(&numbers, at).i;
+            for (; part < here; part++)
+                end_part(s, part);
+            for (n = 1; at + n < in.n && vec_get(&numbers, at + n).i == here;)
+                n++;
+            batch_cut(&some, at, n, sel);
+            rc = take_rows(s, part, &some, err);
+        }
+    }
+    for (; part < s->x.p->u.set->part_count; part++)
+        end_part(s, part);
+    spill_free(from.rows);
+    return rc == QUARTET_OK ? piles_end(&s->piles, s->depth, false, err) : rc;
 }
 
 static quartet_status set_stream(struct xset *s, struct err *err)
@@ -227,7 +237,15 @@ static quartet_status set_next(struct xnode *x, struct err *err)
     quartet_status rc = s->built ? QUARTET_OK : set_build(s, err);
     if (rc != QUARTET_OK)
         return rc;
-    while (s->key_at < s->keys.n && n < BATCH_ROWS_MAX) {
+    while ((s->key_at < s->keys.n || s->piles.waiting_count > 0) && n < BATCH_ROWS_MAX) {
+        if (s->key_at == s->keys.n) {
+            if (n > 0)
+                break; /* the rows are of what ends now */
+            rc = pile_build(s, err);
+            if (rc != QUARTET_OK)
+                return rc;
+            continue;
+        }
         if (s->copy_at < s->count[s->key_at]) {
             ids[n++] = s->key_at;
             s->copy_at++;
@@ -248,7 +266,12 @@ static quartet_status set_next(struct xnode *x, struct err *err)
 
 static void set_close(struct xnode *x)
 {
-    keyset_deinit(&((struct xset *)x)->keys);
+    struct xset *s = (struct xset *)x;
+    piles_deinit(&s->piles);
+    keyset_deinit(&s->keys);
+    if (x->run->e->last || s->data.used_bytes > PILE_KEPT_BYTES)
+        arena_free_all(&s->data);
+    arena_free_all(&s->feed);
 }
 
 const struct xkind xkind_set = {sizeof(struct xset), {set_open, set_next, set_close}, 0};

@@ -126,6 +126,7 @@ struct pdistinct {
     uint32_t *cols;
     uint8_t *flags;
     uint32_t count;
+    bool ordered; /* DISTINCT ON: the input's order is that of the result */
 };
 struct pset {
     struct pnode **parts;

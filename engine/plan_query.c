@@ -85,6 +85,7 @@ static quartet_status plan_distinct(struct planner *p, struct pnode *in, const u
     if (d->cols == NULL || d->flags == NULL)
         return arena_fail(p->a, err);
     d->count = count;
+    d->ordered = cols != NULL;
     for (uint32_t i = 0; i < count; i++) {
         d->cols[i] = cols != NULL ? cols[i] : i;
         d->flags[i] =

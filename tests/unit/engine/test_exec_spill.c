@@ -107,8 +107,9 @@ static void disk_close(struct disk *k)
     fault_env_deinit(&k->f);
 }
 
+#define sorts_first "SELECT * FROM t ORDER BY a, b, id"
 static const char *const sorts[] = {
-    "SELECT * FROM t ORDER BY a, b, id", "SELECT b, a FROM t ORDER BY b DESC, c", "SELECT id FROM t ORDER BY a % 3",
+    sorts_first, "SELECT b, a FROM t ORDER BY b DESC, c", "SELECT id FROM t ORDER BY a % 3",
     "SELECT a / 2.0, e, NULL FROM t ORDER BY 1 DESC, e DESC, id", "SELECT b, c FROM t ORDER BY b COLLATE NOCASE, c DESC LIMIT 9000 OFFSET 7",
     "SELECT CASE WHEN id % 2 = 0 THEN a ELSE b END FROM t ORDER BY 1 NULLS LAST, id",
 };
@@ -163,6 +164,48 @@ static void test_exec_spill_group_by(void)
     disk_close(&k);
 }
 
+/* The same answer with memory for all of it, and with 1 MiB and the disk. */
+static void with_and_without(struct disk *k, const char *sql, uint32_t limit)
+{
+    struct buf out[2] = {{0}, {0}};
+    struct err err = ERR_INIT;
+    char set[64];
+    exec_sql(k->c, "SET memory_limit = 1000");
+    OK(run(k->c, sql, &out[0], &err));
+    uint64_t writes = k->f.writes;
+    (void)snprintf(set, sizeof set, "SET memory_limit = %u", limit); /* it fits */
+    exec_sql(k->c, set);
+    OK(run(k->c, sql, &out[1], &err));
+    CU_ASSERT(k->f.writes > writes + 5); /* it did go to disk */
+    bool same = out[0].len == out[1].len && memcmp(out[0].data, out[1].data, out[0].len) == 0;
+    CU_ASSERT(same && out[0].len > 10);
+    if (!same)
+        printf("\n%s: %zu and %zu bytes\n", sql, out[0].len, out[1].len);
+    buf_deinit(&out[0]);
+    buf_deinit(&out[1]);
+}
+
+/* DISTINCT and set operations whose keys memory does not hold; that of DISTINCT ON in the order of the sort below it. */
+static void test_exec_spill_distinct_and_sets(void)
+{
+    static const char *const queries[] = {
+        "SELECT count(*), sum(id), min(b) FROM (SELECT DISTINCT id, b, e FROM t)",
+        "SELECT * FROM (SELECT DISTINCT b || id % 20011 AS k, e, a FROM t) ORDER BY 1, 2, 3",
+        "SELECT DISTINCT ON (b || id % 9000) id, c, b FROM t ORDER BY c DESC, id",
+        "SELECT DISTINCT ON (id / 2) id, b, a FROM t ORDER BY e, id LIMIT 11000",
+        "SELECT * FROM (SELECT id, b FROM t UNION SELECT id + 10, b FROM t UNION SELECT -id, NULL FROM t) ORDER BY 1, 2",
+        "SELECT count(*), sum(id), min(b) FROM (SELECT id, b, e FROM t EXCEPT SELECT id, b, e FROM t WHERE id % 3 = 0)",
+        "SELECT count(*), sum(id), min(b) FROM (SELECT id, b FROM t INTERSECT SELECT id, b FROM t WHERE id % 7 > 2)",
+        "SELECT count(*), sum(k) FROM (SELECT id / 2 AS k, 'x' AS x FROM t EXCEPT ALL SELECT id, 'x' FROM t)",
+        "SELECT count(*), sum(k) FROM (SELECT id / 2 AS k, 'x' AS x FROM t UNION ALL SELECT id, 'x' FROM t INTERSECT ALL SELECT id / 3, 'x' FROM t EXCEPT SELECT 5, 'x')",
+    };
+    struct disk k;
+    disk_open(&k, 30000);
+    for (size_t i = 0; i < sizeof queries / sizeof queries[0]; i++)
+        with_and_without(&k, queries[i], 1);
+    disk_close(&k);
+}
+
 /* A database in memory has no disk to go to. */
 static void test_exec_spill_nowhere(void)
 {
@@ -185,9 +228,13 @@ static void test_exec_spill_survives_faults(void)
     disk_open(&k, 12000);
     OK(run(k.c, sorts[0], &want, &err));
     exec_sql(k.c, "SET memory_limit = 1");
-    for (int turn = 0; turn < 6; turn++) {
-        const int what = turn % 3;
-        const char *sql = turn < 3 ? sorts[0] : "SELECT id, c, count(*), min(b) FROM t GROUP BY id, c";
+    static const char *const statements[] = {
+        sorts_first, "SELECT id, c, count(*), min(b) FROM t GROUP BY id, c", "SELECT DISTINCT id, b, e FROM t", "SELECT DISTINCT ON (b, id) id, c FROM t ORDER BY c DESC, id",
+        "SELECT id, b FROM t INTERSECT SELECT id, b FROM t",
+    };
+    for (uint32_t turn = 0; turn < 3 * sizeof statements / sizeof statements[0]; turn++) {
+        const uint32_t what = turn % 3;
+        const char *sql = statements[turn / 3];
         uint32_t failed = 0;
         quartet_status rc = QUARTET_IO;
         for (uint64_t nth = 1; rc != QUARTET_OK; nth += nth < 4 ? 1 : 7) {
@@ -216,6 +263,7 @@ const struct unit_test unit_tests[] = {
     {"test_exec_spill_merges_in_order", test_exec_spill_merges_in_order},
     {"test_exec_spill_order_by", test_exec_spill_order_by},
     {"test_exec_spill_group_by", test_exec_spill_group_by},
+    {"test_exec_spill_distinct_and_sets", test_exec_spill_distinct_and_sets},
     {"test_exec_spill_nowhere", test_exec_spill_nowhere},
     {"test_exec_spill_survives_faults", test_exec_spill_survives_faults},
     {NULL, NULL},
