@@ -24,34 +24,41 @@ quartet_status apply_misfit(struct applying *a, const char *what)
                    a->t != NULL ? a->t->name : "unknown");
 }
 
-static quartet_status one_delta(struct applying *a, struct slice bytes)
+static quartet_status rows_of(struct applying *a, struct delta_reader *r)
 {
-    struct delta_reader r;
     bool more = true;
     uint32_t tables = 0; /* for a planted bug only */
     (void)tables;        /* unused where none can be planted */
-    quartet_status rc = delta_open(&r, bytes, &a->d->chains, a->err);
-    if (rc != QUARTET_OK)
-        return rc;
-    if ((r.flags & DELTA_REQUEST) != 0)
-        a->request = r.request;
+    quartet_status rc = QUARTET_OK;
+    if ((r->flags & DELTA_REQUEST) != 0)
+        a->request = r->request;
     while (rc == QUARTET_OK) {
-        rc = delta_next_table(&r, &a->tables, &more, a->err);
+        rc = delta_next_table(r, &a->tables, &more, a->err);
         if (rc != QUARTET_OK || !more)
             break;
-        if (plant_is(PLANT_HALF_TRANSACTION) && tables++ > 0 && r.tables_left == 0)
+        if (plant_is(PLANT_HALF_TRANSACTION) && tables++ > 0 && r->tables_left == 0)
             break;
-        rc = apply_begin_table(a, r.table_id, r.column_ids, r.column_count);
+        rc = apply_begin_table(a, r->table_id, r->column_ids, r->column_count);
         while (rc == QUARTET_OK && a->t != NULL) {
             struct slice key;
             struct row_op op;
             arena_rewind(&a->row, (struct arena_mark){0});
-            rc = delta_next_row(&r, &a->row, &key, &op, &more, a->err);
+            rc = delta_next_row(r, &a->row, &key, &op, &more, a->err);
             if (rc != QUARTET_OK || !more)
                 break;
             rc = apply_one_row(a, key, &op, NULL);
         }
     }
+    return rc;
+}
+
+static quartet_status one_delta(struct applying *a, struct slice bytes)
+{
+    struct delta_reader r;
+    quartet_status rc = delta_open(&r, bytes, &a->d->chains, a->err);
+    if (rc != QUARTET_OK)
+        return rc;
+    rc = rows_of(a, &r);
     delta_close(&r);
     return rc;
 }
@@ -248,6 +255,12 @@ quartet_status apply_feed(struct applying *a, struct slice delta, struct err *er
 {
     a->err = err;
     return one_delta(a, delta);
+}
+
+quartet_status apply_feed_open(struct applying *a, struct delta_reader *delta, struct err *err)
+{
+    a->err = err;
+    return rows_of(a, delta);
 }
 
 quartet_status apply_table(struct applying *a, uint64_t table_id, const uint32_t *column_ids, uint32_t column_count, struct err *err)

@@ -18,6 +18,8 @@ struct apply_in {
 struct applying;
 quartet_status apply_begin(db *d, const struct apply_in *in, struct applying **out, struct err *err);
 quartet_status apply_feed(struct applying *a, struct slice delta, struct err *err); /* the bytes are not needed afterwards */
+struct delta_reader;
+quartet_status apply_feed_open(struct applying *a, struct delta_reader *delta, struct err *err); /* likewise, of one that was opened and not read yet; it stays the caller's */
 /* The same without the bytes, for who makes the delta: a table, then its rows, as delta_next_table and delta_next_row would give them. op->writes may be
  * changed; what it and key point to is not needed afterwards. */
 struct apply_values { /* of an INSERT, as value_encode writes them: column i ends at ends[i] */

@@ -16,8 +16,11 @@
 #include "given_up.h"
 #include "kv_sort.h"
 #include "orphan_settle.h"
+#include "orphan_whole.h"
 
 #define NOTES_BYTES (256u << 10) /* gathered in memory; past it they are sorted, on disk where they are many */
+
+#define ASKED_BYTES_MAX (16u << 10)
 
 enum note_kind { /* last byte of a note */
     NOTE_CHILD = 'c', /* a row that references the key came */
@@ -31,6 +34,8 @@ struct orphan_notes {
     kv_sort *far;    /* NULL: none */
     struct buf last;
     struct orphan_key key, other;
+    struct buf name, asked; /* asked: u8 length, name, ...: references to be learnt if nothing is broken (orphan_whole.h) */
+    bool moved;      /* rows gave references up: which of those that were asked for are still there is not known */
 };
 
 void apply_notes_free(struct orphan_notes *n)
@@ -42,6 +47,8 @@ void apply_notes_free(struct orphan_notes *n)
     kv_sort_free(n->far);
     orphan_key_deinit(&n->key);
     orphan_key_deinit(&n->other);
+    buf_deinit(&n->name);
+    buf_deinit(&n->asked);
     mem_free(n);
 }
 
@@ -65,6 +72,8 @@ static quartet_status notes_pour(struct applying *a, struct orphan_notes *n)
 static quartet_status note(struct applying *a, const struct buf *key, uint8_t kind)
 {
     struct orphan_notes *n = a->notes;
+    if (kind == NOTE_GONE)
+        orphan_whole_forget(a->d->whole);
     if (n->last.len == key->len + 1 && n->last.data[key->len] == kind && memcmp(n->last.data, key->data, key->len) == 0)
         return QUARTET_OK; /* neighbours often have one parent */
     buf_clear(&n->last);
@@ -89,11 +98,45 @@ static bool same_key(const struct orphan_key *x, const struct orphan_key *y)
     return slice_eq(slice_of(x->key.data, x->key.len), slice_of(y->key.data, y->key.len));
 }
 
+/* A row came, and what it references is known to be whole. Should the key stop being given in this very transaction, that is noted, and its children are looked for. */
+static bool is_whole(struct applying *a, const struct fk_link *l, uint32_t place, const struct value *after)
+{
+    struct orphan_notes *n = a->notes;
+    if (a->d->broken_count > 0 || !orphan_whole_name(l, place, after, &n->name))
+        return false;
+    struct slice name = slice_of(n->name.data, n->name.len);
+    if (orphan_whole_has(a->d->whole, name))
+        return true;
+    if (n->asked.len + 1 + name.n <= ASKED_BYTES_MAX && !a->d->recovering) {
+        buf_u8(&n->asked, (uint8_t)name.n);
+        buf_put(&n->asked, name.p, name.n);
+    }
+    return false;
+}
+
+/* Nothing is broken now, and no row of any table is out of sight: so each reference of a row that came is whole. */
+static void learn(struct applying *a)
+{
+    struct orphan_notes *n = a->notes;
+    db *d = a->d;
+    if (d->broken_count > 0)
+        orphan_whole_forget(d->whole);
+    if (d->broken_count > 0 || d->hidden_rows > 0 || n->moved || n->asked.failed)
+        return;
+    for (size_t at = 0; at < n->asked.len; at += 1u + n->asked.data[at])
+        orphan_whole_learn(&d->whole, slice_of(n->asked.data + at + 1, n->asked.data[at]));
+}
+
 /* *moved: what the row references is not what it did. */
-static quartet_status note_out(struct applying *a, const struct fk_link *l, struct slice key, const struct value *before, const struct value *after, bool *moved)
+static quartet_status note_out(struct applying *a, const struct fk_link *l, uint32_t place, struct slice key, const struct value *before, const struct value *after, bool *moved)
 {
     struct orphan_notes *n = a->notes;
     enum orphan_ref was = ORPHAN_NONE, is = ORPHAN_NONE;
+    n->moved |= before != NULL;
+    if (before == NULL && is_whole(a, l, place, after)) {
+        *moved = true;
+        return QUARTET_OK;
+    }
     quartet_status rc = before != NULL ? orphan_reference(l, before, key, &n->key, &was, a->err) : QUARTET_OK;
     if (rc == QUARTET_OK && after != NULL)
         rc = orphan_reference(l, after, key, &n->other, &is, a->err);
@@ -136,7 +179,7 @@ quartet_status apply_state_note(struct applying *a, const struct table_def *t, s
         return QUARTET_OK; /* nothing is there to be mended */
     quartet_status rc = notes_need(a);
     for (uint32_t i = 0; i < out_count && rc == QUARTET_OK; i++)
-        rc = note_out(a, &out[i], key, before, after, &moved);
+        rc = note_out(a, &out[i], i, key, before, after, &moved);
     for (uint32_t i = 0; i < in_count && rc == QUARTET_OK; i++)
         if (i == 0 || in[i]->key != in[i - 1]->key) /* several tables may reference one key */
             rc = note_in(a, in[i], key, before, after, moved && before != NULL);
@@ -431,6 +474,9 @@ static quartet_status take_links(struct settling *s, const struct catalog *was)
 
 quartet_status apply_orphans_catalog(struct applying *a, struct catalog *was, const struct catalog *is)
 {
+    orphan_whole_forget(a->d->whole); /* names are of one catalog */
+    if (a->notes != NULL)
+        buf_clear(&a->notes->asked);
     if (!links_differ(was, is))
         return QUARTET_OK;
     quartet_status rc = notes_need(a);
@@ -453,6 +499,8 @@ quartet_status apply_orphans_settle(struct applying *a, const struct catalog *ca
         rc = settling_run(&s);
     if (rc == QUARTET_OK)
         rc = put_changes(&s, a, no);
+    if (rc == QUARTET_OK)
+        learn(a);
     settling_end(&s);
     return rc;
 }
@@ -513,6 +561,7 @@ quartet_status apply_orphans_load(db *d, struct err *err)
     kv_iter *it = NULL;
     kv_snap *snap = NULL;
     d->broken_count = 0;
+    orphan_whole_forget(d->whole);
     atomic_store(&d->follow_due, true);
     quartet_status rc = kv_snapshot_latest(d->store, &snap, err);
     if (rc == QUARTET_OK)

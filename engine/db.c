@@ -14,6 +14,7 @@
 #include "claim.h"
 #include "db_fork.h"
 #include "db_snapshot_internal.h"
+#include "orphan_whole.h"
 #include "share.h"
 #include "stats.h"
 
@@ -297,6 +298,7 @@ static void db_free(db *d)
     db_publish_end(d);
     txn_free_spares(d);
     apply_free_spare(d);
+    orphan_whole_free(d->whole);
     txn_commit_free_spare(d);
     claim_tests_drop(d);
     buf_deinit(&d->marking.touched);

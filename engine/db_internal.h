@@ -234,6 +234,7 @@ struct db {
     struct conn_node_hooks hooks;
     atomic_uint_fast64_t catalog_versions;
     uint64_t broken_count;                 /* keys in SYS_BROKEN; under commit_lock */
+    struct orphan_whole *whole;            /* references that are known to be whole; under commit_lock; NULL: none */
     uint64_t kinds_after_ns;               /* kind_settle.c looks again */
     atomic_bool follow_due;                /* there may be children to follow up on (follow_up.c) */
     uint64_t follow_after_ns;              /* not before; of the thread that ticks */

@@ -70,7 +70,7 @@ static quartet_status feed_chunks(struct applying *a, const kv_run *kept, struct
 }
 
 /* The chunks kept so far and this last one. */
-static quartet_status apply_run(db *d, chain_no chain, const struct delta_reader *r, struct slice last, log_pos end, bool trusted, struct err *err)
+static quartet_status apply_run(db *d, chain_no chain, struct delta_reader *r, log_pos end, bool trusted, struct err *err)
 {
     struct chain_state *s = d->state[chain];
     struct applying *a = NULL;
@@ -89,7 +89,7 @@ static quartet_status apply_run(db *d, chain_no chain, const struct delta_reader
     if (rc == QUARTET_OK && s->chunks.open)
         rc = feed_chunks(a, s->chunks.whole, err);
     if (rc == QUARTET_OK)
-        rc = apply_feed(a, last, err);
+        rc = apply_feed_open(a, r, err);
     if (rc == QUARTET_OK)
         rc = apply_end(a, r->number, end, &no, err);
     else
@@ -158,7 +158,7 @@ quartet_status take_delta(db *d, chain_no chain, struct slice bytes, log_pos at,
         if (rc == QUARTET_OK && !plant_is(PLANT_SEEN_FORGOTTEN))
             rc = vv_merge(&s->seen, &r.deps, err);
         if (rc == QUARTET_OK)
-            rc = more ? keep_chunk(d, s, &r, bytes, err) : apply_run(d, chain, &r, bytes, end, trusted, err);
+            rc = more ? keep_chunk(d, s, &r, bytes, err) : apply_run(d, chain, &r, end, trusted, err);
         if (rc == QUARTET_OK) {
             s->last_stamp = r.stamp;
             *result = TAKE_DONE;

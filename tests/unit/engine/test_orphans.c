@@ -99,6 +99,59 @@ static void test_orphans_in_a_circle(void)
     cluster_free(c);
 }
 
+/* A parent that many rows have found there goes, by one way or another, when no child of it is left: those that come from one who does not know yet do not find it there. */
+static void test_orphans_of_a_parent_that_was_there_for_many(void)
+{
+    static const struct {
+        const char *goes[3], *elsewhere; /* elsewhere: what the other node does to the parent, not knowing */
+        bool comes;
+    } ways[] = {
+        {{"DELETE FROM p WHERE id = 1"}, NULL, false},
+        {{"UPDATE p SET code = 9 WHERE id = 1"}, NULL, false},
+        {{"DELETE FROM g"}, NULL, false},
+        {{"UPDATE p SET g = NULL WHERE id = 1", "DELETE FROM g", "DELETE FROM p WHERE id = 1"}, NULL, false},
+        {{"INSERT INTO p VALUES (3, 30, NULL, 'mine')"}, "UPDATE p SET mail = 'mine' WHERE id = 1", true}, /* older: it keeps the value */
+        {{"UPDATE p SET mail = 'mine' WHERE id = 0"}, "UPDATE p SET mail = 'mine' WHERE id = 1", false},   /* out of sight, the other one's being older */
+        {{"ALTER TABLE p ADD CONSTRAINT good CHECK (mail <> 'bad')"}, "UPDATE p SET mail = 'bad' WHERE id = 1", false},
+        {{"ALTER TABLE p RENAME TO q"}, NULL, true},
+        {{"DELETE FROM p WHERE id = 1", "INSERT INTO p VALUES (1, 7, NULL, 'again')"}, NULL, true},
+    };
+    for (size_t w = 0; w < sizeof ways / sizeof *ways; w++)
+        for (int by_code = 0; by_code < 2; by_code++) {
+            struct prng r;
+            char sql[128];
+            prng_seed(&r, 40 + w);
+            struct cluster *c = cluster_new(3);
+            run_sql(c->d[0], "CREATE TABLE g (id INTEGER PRIMARY KEY)");
+            run_sql(c->d[0], "CREATE TABLE p (id INTEGER PRIMARY KEY, code INTEGER UNIQUE, g INTEGER REFERENCES g, mail TEXT UNIQUE)");
+            run_sql(c->d[0], by_code ? "CREATE TABLE c (id INTEGER PRIMARY KEY, x INTEGER REFERENCES p (code))" : "CREATE TABLE c (id INTEGER PRIMARY KEY, x INTEGER REFERENCES p)");
+            run_sql(c->d[0], "INSERT INTO g VALUES (1)");
+            run_sql(c->d[0], "INSERT INTO p VALUES (0, 6, NULL, 'old'), (1, 7, 1, 'one')");
+            for (uint32_t k = 0; k < 3; k++) {
+                (void)snprintf(sql, sizeof sql, "INSERT INTO c VALUES (%u, %d)", 10 + k, by_code ? 7 : 1);
+                run_sql(c->d[0], sql);
+            }
+            cluster_exchange(c, &r);
+            (void)snprintf(sql, sizeof sql, "INSERT INTO c VALUES (20, %d)", by_code ? 7 : 1);
+            run_sql(c->d[1], sql); /* found there too */
+            cluster_exchange(c, &r);
+            run_sql(c->d[0], "DELETE FROM c");
+            for (uint32_t k = 0; k < 3 && ways[w].goes[k] != NULL; k++)
+                (void)try_off(c->d[0], ways[w].goes[k]);
+            if (ways[w].elsewhere != NULL)
+                run_sql(c->d[1], ways[w].elsewhere);
+            if (ways[w].elsewhere != NULL)
+                cluster_exchange(c, &r); /* and nobody has a child of it */
+            (void)snprintf(sql, sizeof sql, "INSERT INTO c VALUES (30, %d)", by_code ? 7 : 1);
+            (void)try_off(c->d[1], sql);
+            cluster_exchange(c, &r);
+            bool there = ways[w].comes || (w == 1 && !by_code);
+            expect_all(c, "SELECT id FROM c WHERE id = 30", there ? "30\n" : "");
+            cluster_expect_equal(c, (const char *const[]){"c", "g", NULL}, w);
+            cluster_free(c);
+        }
+}
+
 static void test_orphans_of_a_unique_value_and_of_several_columns(void)
 {
     struct prng r;
@@ -371,6 +424,7 @@ const char *const unit_suite = "orphans";
 const struct unit_test unit_tests[] = {
     {"of keys taken in turns", test_orphans_of_keys_taken_in_turns},
     {"of a parent that goes elsewhere", test_orphans_of_a_parent_that_goes_elsewhere},
+    {"of a parent that was there for many", test_orphans_of_a_parent_that_was_there_for_many},
     {"in a circle", test_orphans_in_a_circle},
     {"of a unique value, of several columns", test_orphans_of_a_unique_value_and_of_several_columns},
     {"as the schema changes", test_orphans_as_the_schema_changes},
