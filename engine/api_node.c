@@ -5,6 +5,8 @@
 #include "api_internal.h"
 #include "base/mem.h"
 
+#define TOKEN_SECONDS_MAX (30u * 24 * 3600)
+
 struct quartet_node {
     quartet_db *db;
     node *n;
@@ -56,6 +58,62 @@ int quartet_cluster_change(const char *dir, const struct quartet_cluster_change 
     if (rc != QUARTET_OK && errmsg != NULL)
         *errmsg = mem_strdup(err.text);
     return (int)rc;
+}
+
+/* Both: what comes out of it, or the text of what went wrong. */
+static int answer(quartet_status rc, const struct err *err, char **errmsg)
+{
+    if (rc != QUARTET_OK && errmsg != NULL)
+        *errmsg = mem_strdup(err->text);
+    return (int)rc;
+}
+
+int quartet_cluster_token(const char *dir, int sponsor, uint64_t seconds, char **token, int *slot, uint64_t *epoch, char **errmsg)
+{
+    struct err err = ERR_INIT;
+    struct buf text = {0};
+    int at = 0;
+    uint64_t made = 0;
+    quartet_status rc = QUARTET_OK;
+    if (errmsg != NULL)
+        *errmsg = NULL;
+    if (dir == NULL || token == NULL || sponsor < -1 || sponsor > 3 || seconds == 0 || seconds > TOKEN_SECONDS_MAX)
+        rc = err_set(&err, QUARTET_MISUSE, "quartet_cluster_token: the directory with root.key, a slot, and 1 to %u seconds are needed", TOKEN_SECONDS_MAX);
+    else if (sodium_init() < 0)
+        rc = err_set(&err, QUARTET_INTERNAL, "libsodium cannot be started");
+    else
+        rc = node_cluster_token(env_posix(), dir, sponsor, seconds, &text, &at, &made, &err);
+    buf_u8(&text, 0);
+    if (rc == QUARTET_OK)
+        rc = buf_check(&text, &err);
+    if (rc == QUARTET_OK && (*token = mem_strdup((const char *)text.data)) == NULL)
+        rc = err_nomem(&err);
+    if (slot != NULL)
+        *slot = at;
+    if (epoch != NULL)
+        *epoch = made;
+    if (text.data != NULL)
+        sodium_memzero(text.data, text.len);
+    buf_deinit(&text);
+    return answer(rc, &err, errmsg);
+}
+
+int quartet_cluster_join(const char *token, const char *dir, const char *address, const char *http, int *slot, char **errmsg)
+{
+    struct err err = ERR_INIT;
+    int at = 0;
+    quartet_status rc = QUARTET_OK;
+    if (errmsg != NULL)
+        *errmsg = NULL;
+    if (token == NULL || dir == NULL || address == NULL)
+        rc = err_set(&err, QUARTET_MISUSE, "quartet_cluster_join: a token, a directory and the node's address are needed");
+    else if (sodium_init() < 0)
+        rc = err_set(&err, QUARTET_INTERNAL, "libsodium cannot be started");
+    else
+        rc = node_cluster_join(env_posix(), token, dir, address, http, &at, &err);
+    if (slot != NULL)
+        *slot = at;
+    return answer(rc, &err, errmsg);
 }
 
 #define NODE_LOG_BYTES_MIN (UINT64_C(1) << 30) /* past it an empty node, or one put back to an old copy, needs a snapshot, which is as large as the base */

@@ -131,23 +131,59 @@ static void told_status(void *ctx, uint8_t slot, const struct gossip_status *s)
 }
 
 /* Kept for the next start: what knows the members is made once (server.c, db_trim.c), and a start takes a moment. */
+static quartet_status keep(struct node *n, struct buf *doc, struct err *err)
+{
+    quartet_status rc = node_membership_keep(n->env, n->keys_dir, slice_of(doc->data, doc->len), err);
+    if (rc != QUARTET_OK)
+        return rc;
+    struct buf old = n->kept;
+    n->kept = *doc;
+    *doc = old; /* the caller's to release */
+    return QUARTET_OK;
+}
+
 static void membership(void *ctx, struct slice doc_bytes, uint64_t epoch)
 {
     struct node *n = ctx;
     struct err err = ERR_INIT;
-    char path[NODE_PATH_BYTES_MAX];
-    if (epoch <= n->kept_epoch)
-        return;
-    quartet_status rc = path_join(path, sizeof path, n->keys_dir, NODE_MEMBER_FILE, &err);
+    struct buf merged = {0};
+    struct slice kept = slice_of(n->kept.data, n->kept.len);
+    quartet_status rc = n->kept_evicts ? QUARTET_OK : member_doc_merge(kept, doc_bytes, &n->identity.key.cluster, &merged, &err);
+    if (rc == QUARTET_OK && (n->kept_evicts || slice_eq(slice_of(merged.data, merged.len), kept))) {
+        buf_deinit(&merged);
+        return; /* that is known */
+    }
     if (rc == QUARTET_OK)
-        rc = env_write_file(n->env, path, doc_bytes.p, doc_bytes.n, &err);
+        rc = keep(n, &merged, &err);
+    buf_deinit(&merged);
     if (rc != QUARTET_OK) {
         log_line(n->env, LOG_ERROR, "node", "a newer membership (number %llu) cannot be kept: %s", (unsigned long long)epoch, err.text);
         return; /* it comes again with the next link */
     }
-    n->kept_epoch = epoch;
     n->kept_ns = n->env->ops->mono_ns(n->env);
     log_line(n->env, LOG_INFO, "node", "a newer membership came, number %llu; it holds from the next start of the node", (unsigned long long)epoch);
+}
+
+/* A token of ours is shown. What is written down here before it is answered is what makes the token good for one node. */
+static quartet_status admit(void *ctx, const struct member_admission *request, struct buf *doc_bytes, struct err *err)
+{
+    struct node *n = ctx;
+    struct buf doc = {0};
+    struct slice kept = slice_of(n->kept.data, n->kept.len);
+    if (n->kept_evicts)
+        return err_set(err, QUARTET_AUTH, "this node was evicted, and lets nobody in");
+    quartet_status rc = member_admit(kept, &n->identity.key, n->env->ops->wall_us(n->env) / 1000u, request, &doc, err);
+    if (rc == QUARTET_OK) {
+        buf_put(doc_bytes, doc.data, doc.len);
+        rc = buf_check(doc_bytes, err);
+    }
+    if (rc == QUARTET_OK && !slice_eq(slice_of(doc.data, doc.len), kept)) {
+        rc = keep(n, &doc, err);
+        if (rc == QUARTET_OK)
+            n->kept_ns = n->env->ops->mono_ns(n->env);
+    }
+    buf_deinit(&doc);
+    return rc;
 }
 
 /* The members go on without this node. Its next start says so at once; in this run nothing is written any more. */
@@ -155,9 +191,9 @@ static void evicted(void *ctx, struct slice doc_bytes, uint64_t epoch)
 {
     struct node *n = ctx;
     struct err err = ERR_INIT;
-    char path[NODE_PATH_BYTES_MAX];
     struct member_doc doc = {0};
-    if (epoch <= n->kept_epoch)
+    struct buf bytes = {0};
+    if (n->kept_evicts)
         return;
     bool renewed = member_doc_decode(doc_bytes, &n->identity.key.cluster, &doc, &err) == QUARTET_OK && node_has_next_key(n->env, n->keys_dir, &doc, node_slot(n));
     member_doc_deinit(&doc);
@@ -167,12 +203,13 @@ static void evicted(void *ctx, struct slice doc_bytes, uint64_t epoch)
         return;
     }
     db_set_evicted(n->d);
-    quartet_status rc = path_join(path, sizeof path, n->keys_dir, NODE_MEMBER_FILE, &err);
+    n->kept_evicts = true; /* and no kept_ns: it is not started anew */
+    buf_put(&bytes, doc_bytes.p, doc_bytes.n);
+    quartet_status rc = buf_check(&bytes, &err);
     if (rc == QUARTET_OK)
-        rc = env_write_file(n->env, path, doc_bytes.p, doc_bytes.n, &err);
-    if (rc == QUARTET_OK)
-        n->kept_epoch = epoch; /* and no kept_ns: it is not started anew */
-    else
+        rc = keep(n, &bytes, &err);
+    buf_deinit(&bytes);
+    if (rc != QUARTET_OK)
         log_line(n->env, LOG_ERROR, "node", "the membership that evicts this node (number %llu) cannot be kept: %s", (unsigned long long)epoch, err.text);
     log_line(n->env, LOG_ERROR, "node", "this node was evicted from the cluster (membership %llu): it takes no writes, and no member takes anything from it. What only it holds can be written to a "
              "file by `quartet dump`; see OPERATIONS.md, \"Taking a node out\"", (unsigned long long)epoch);
@@ -180,7 +217,7 @@ static void evicted(void *ctx, struct slice doc_bytes, uint64_t epoch)
 
 static quartet_status start_threads(struct node *n, struct err *err)
 {
-    struct server_host host = {.ctx = n, .http = node_http, .state = state_of, .membership = membership, .evicted = evicted};
+    struct server_host host = {.ctx = n, .http = node_http, .state = state_of, .membership = membership, .evicted = evicted, .admit = admit};
     node_gossip_host(&n->gossip, &host.gossip);
     node_session_host(n, &host.session);
     struct server_config config = {.env = n->env,
@@ -231,7 +268,10 @@ quartet_status node_start(db *d, const char *keys_dir, const char *backup_dir, n
         rc = err_nomem(err);
     if (rc == QUARTET_OK)
         rc = node_identity_read(n->env, keys_dir, &n->identity, err);
-    n->kept_epoch = n->identity.doc.epoch;
+    if (rc == QUARTET_OK) {
+        buf_put(&n->kept, n->identity.doc_bytes.data, n->identity.doc_bytes.len);
+        rc = buf_check(&n->kept, err);
+    }
     if (rc == QUARTET_OK)
         rc = node_gossip_init(&n->gossip, d, &n->identity.doc, &n->identity.key, err);
     if (rc == QUARTET_OK) {
@@ -274,6 +314,7 @@ void node_stop(node *n)
     db_set_node_hooks(n->d, NULL);
     node_gossip_deinit(&n->gossip);
     node_identity_deinit(&n->identity);
+    buf_deinit(&n->kept);
     for (uint32_t k = 0; k < SLOTS_MAX; k++) {
         idvec_deinit(&n->peer_disk[k]);
         gossip_status_deinit(&n->peer_status[k]);

@@ -71,10 +71,13 @@ void node_clock_gone(struct node_gossip *g, uint8_t slot);
 
 #define NODE_PATH_BYTES_MAX 4096u
 #define NODE_ROOT_KEY "root.key"
+#define NODE_ROOT_KEY_NEXT "root.key.next" /* for the moment of changing it */
 #define NODE_ADMIN_URL "admin.url"
 #define NODE_KEY_FILE "node.key"
 #define NODE_KEY_NEXT "node.key.next" /* takes the place of node.key once the membership names it */
 #define NODE_MEMBER_FILE "member.qm"
+#define NODE_ADMITTED_FILE "admitted.qm" /* the newest document with nodes that joined by a token: what an operator copies to member.qm may not know of them yet */
+#define NODE_KEY_JOINING "node.key.joining" /* of a node that is about to join by a token */
 
 /* quartet_cluster_init's work: dir/0 ... with keys/node.key and keys/member.qm each, dir/root.key, dir/admin.key, dir/admin.url. Nothing is overwritten. */
 quartet_status node_cluster_init(struct env *env, const char *dir, uint32_t nodes, const char *const *addresses, const char *const *http,
@@ -83,12 +86,17 @@ quartet_status node_cluster_init(struct env *env, const char *dir, uint32_t node
 quartet_status node_write_keys(struct env *env, const char *dir, const struct member_key *key, const struct buf *doc, struct err *err);
 /* node_members.c: quartet_cluster_change's work. */
 quartet_status node_cluster_change(struct env *env, const char *dir, const struct quartet_cluster_change *what, int *slot, uint64_t *epoch, struct err *err);
+/* node_join.c: quartet_cluster_token's and quartet_cluster_join's work. */
+quartet_status node_cluster_token(struct env *env, const char *dir, int sponsor, uint64_t seconds, struct buf *token, int *slot, uint64_t *epoch, struct err *err);
+quartet_status node_cluster_join(struct env *env, const char *token, const char *dir, const char *address, const char *http, int *slot, struct err *err);
 struct node_identity {
     struct member_key key;
     struct member_doc doc;
     struct buf doc_bytes; /* as signed */
 };
 quartet_status node_identity_read(struct env *env, const char *keys_dir, struct node_identity *out, struct err *err);
+/* Make this document the one that the next start finds. On disk when it returns. */
+quartet_status node_membership_keep(struct env *env, const char *keys_dir, struct slice doc_bytes, struct err *err);
 void node_identity_deinit(struct node_identity *id); /* wipes the key */
 /* Does keys_dir hold a next key that this document names for the slot? Then the node's next start has it. */
 bool node_has_next_key(struct env *env, const char *keys_dir, const struct member_doc *doc, uint8_t slot);

@@ -159,11 +159,74 @@ static quartet_status take_next_key(struct env *env, const char *keys_dir, struc
     return rc;
 }
 
-quartet_status node_identity_read(struct env *env, const char *keys_dir, struct node_identity *out, struct err *err)
+quartet_status node_membership_keep(struct env *env, const char *keys_dir, struct slice doc_bytes, struct err *err)
+{
+    char path[NODE_PATH_BYTES_MAX];
+    struct member_doc doc = {0};
+    quartet_status rc = member_doc_decode(doc_bytes, NULL, &doc, err);
+    bool admits = doc.admission_count > 0;
+    member_doc_deinit(&doc);
+    if (rc == QUARTET_OK && admits) /* first, so that it is never known of one who came and forgotten again */
+        rc = join(path, keys_dir, NODE_ADMITTED_FILE, err);
+    if (rc == QUARTET_OK && admits)
+        rc = env_write_file(env, path, doc_bytes.p, doc_bytes.n, err);
+    if (rc == QUARTET_OK)
+        rc = join(path, keys_dir, NODE_MEMBER_FILE, err);
+    return rc == QUARTET_OK ? env_write_file(env, path, doc_bytes.p, doc_bytes.n, err) : rc;
+}
+
+static quartet_status read_file(struct env *env, const char *dir, const char *name, struct buf *out, struct err *err)
 {
     char path[NODE_PATH_BYTES_MAX];
     uint8_t *bytes = NULL;
     size_t n = 0;
+    quartet_status rc = join(path, dir, name, err);
+    if (rc == QUARTET_OK)
+        rc = env_read_file(env, path, MEMBER_DOC_BYTES_MAX, &bytes, &n, err);
+    if (rc == QUARTET_OK) {
+        buf_put(out, bytes, n);
+        rc = buf_check(out, err);
+    }
+    mem_free(bytes);
+    return rc;
+}
+
+/* keys/member.qm, with what this node knows of who was admitted by a token. Where an operator's document forgets one of those, what was known before holds. */
+static quartet_status read_membership(struct env *env, const char *keys_dir, const struct cluster_id *cluster, struct buf *out, struct err *err)
+{
+    char path[NODE_PATH_BYTES_MAX];
+    struct buf given = {0}, admitted = {0};
+    struct member_doc checked = {0};
+    quartet_status rc = read_file(env, keys_dir, NODE_MEMBER_FILE, &given, err);
+    if (rc == QUARTET_OK)
+        rc = member_doc_decode(slice_of(given.data, given.len), cluster, &checked, err);
+    member_doc_deinit(&checked);
+    if (rc == QUARTET_OK)
+        rc = join(path, keys_dir, NODE_ADMITTED_FILE, err);
+    bool is = rc == QUARTET_OK && env->ops->exists(env, path);
+    if (is)
+        rc = read_file(env, keys_dir, NODE_ADMITTED_FILE, &admitted, err);
+    if (rc == QUARTET_OK && is) {
+        rc = member_doc_merge(slice_of(admitted.data, admitted.len), slice_of(given.data, given.len), cluster, out, err);
+        if (rc == QUARTET_MISUSE || rc == QUARTET_AUTH) {
+            log_line(env, LOG_ERROR, "node", "%s/" NODE_MEMBER_FILE " is not taken: %s", keys_dir, err->text);
+            err_clear(err);
+            buf_clear(out);
+            buf_put(out, admitted.data, admitted.len);
+            rc = buf_check(out, err);
+        }
+    } else if (rc == QUARTET_OK) {
+        buf_put(out, given.data, given.len);
+        rc = buf_check(out, err);
+    }
+    buf_deinit(&given);
+    buf_deinit(&admitted);
+    return rc;
+}
+
+quartet_status node_identity_read(struct env *env, const char *keys_dir, struct node_identity *out, struct err *err)
+{
+    char path[NODE_PATH_BYTES_MAX];
     *out = (struct node_identity){.doc_bytes = {0}};
     quartet_status rc = join(path, keys_dir, NODE_KEY_FILE, err);
     if (rc == QUARTET_OK)
@@ -171,16 +234,11 @@ quartet_status node_identity_read(struct env *env, const char *keys_dir, struct 
     if (rc == QUARTET_OK)
         rc = join(path, keys_dir, NODE_MEMBER_FILE, err);
     if (rc == QUARTET_OK)
-        rc = env_read_file(env, path, MEMBER_DOC_BYTES_MAX, &bytes, &n, err);
+        rc = read_membership(env, keys_dir, &out->key.cluster, &out->doc_bytes, err);
     if (rc == QUARTET_OK)
-        rc = member_doc_decode(slice_of(bytes, n), &out->key.cluster, &out->doc, err);
+        rc = member_doc_decode(slice_of(out->doc_bytes.data, out->doc_bytes.len), &out->key.cluster, &out->doc, err);
     if (rc == QUARTET_OK && node_has_next_key(env, keys_dir, &out->doc, out->key.slot))
         rc = take_next_key(env, keys_dir, &out->key, err);
-    if (rc == QUARTET_OK) {
-        buf_put(&out->doc_bytes, bytes, n);
-        rc = buf_check(&out->doc_bytes, err);
-    }
-    mem_free(bytes);
     if (rc != QUARTET_OK) {
         err_prefix(err, path);
         node_identity_deinit(out);

@@ -21,7 +21,9 @@ struct node {
     server *server;
     char *backup_dir; /* owned; NULL: clients make no backups */
     char *keys_dir;   /* owned */
-    _Atomic uint64_t kept_epoch, kept_ns; /* of the newest membership document in keys_dir; when it came from a peer, and the node so wants to be started again; 0: it did not */
+    struct buf kept;  /* the newest membership document in keys_dir. Of the network's thread, once that runs */
+    bool kept_evicts; /* it evicts this node */
+    _Atomic uint64_t kept_ns; /* when it came, and the node so wants to be started again; 0: it did not */
 
     /* The worker: signs what is durable, makes durable what was delivered, keeps the database's own clockwork going. */
     pthread_t worker;

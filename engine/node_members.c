@@ -14,6 +14,7 @@ struct change { /* all that the directory holds */
     const char *dir;
     struct member_key root, admin;
     struct member_doc doc;
+    struct buf bytes; /* as it was found, with the nodes that joined by tokens */
 };
 
 static quartet_status read_key(struct env *env, const char *dir, const char *name, enum member_key_kind kind, struct member_key *out, struct err *err)
@@ -36,26 +37,71 @@ static quartet_status read_key(struct env *env, const char *dir, const char *nam
     return rc;
 }
 
-/* Takes the document of that file where it is newer than what is at hand. A file that is not there is none. */
+/* Adds what the document of that file knows. A file that is not there is none. */
 static quartet_status take_newer(struct change *c, const char *path, struct err *err)
 {
     uint8_t *bytes = NULL;
     size_t n = 0;
     struct member_doc doc = {0};
+    struct buf merged = {0};
     if (!c->env->ops->exists(c->env, path))
         return QUARTET_OK;
     quartet_status rc = env_read_file(c->env, path, MEMBER_DOC_BYTES_MAX, &bytes, &n, err);
+    if (rc == QUARTET_OK && c->bytes.len == 0)
+        buf_put(&merged, bytes, n);
+    else if (rc == QUARTET_OK)
+        rc = member_doc_merge(slice_of(c->bytes.data, c->bytes.len), slice_of(bytes, n), &c->root.cluster, &merged, err);
     if (rc == QUARTET_OK)
-        rc = member_doc_decode(slice_of(bytes, n), &c->root.cluster, &doc, err);
-    if (rc == QUARTET_OK && doc.epoch > c->doc.epoch) {
+        rc = buf_check(&merged, err);
+    if (rc == QUARTET_OK)
+        rc = member_doc_decode(slice_of(merged.data, merged.len), &c->root.cluster, &doc, err);
+    if (rc == QUARTET_OK) {
         struct member_doc old = c->doc;
+        struct buf old_bytes = c->bytes;
         c->doc = doc;
+        c->bytes = merged;
         doc = old;
-    }
-    if (rc != QUARTET_OK)
+        merged = old_bytes;
+    } else {
         err_prefix(err, path);
+    }
     member_doc_deinit(&doc);
+    buf_deinit(&merged);
     mem_free(bytes);
+    return rc;
+}
+
+static bool is_root(const struct member_key *k, const struct member_doc *doc)
+{
+    uint8_t secret[64], public_key[MEMBER_KEY_BYTES];
+    member_key_expand(k, secret, public_key);
+    memset(secret, 0, sizeof secret);
+    return memcmp(public_key, member_root_key(doc), sizeof public_key) == 0;
+}
+
+/* A change of the root key that did not come to its end: the document is there, signed by the next key. */
+static quartet_status take_next_root(struct change *c, struct err *err)
+{
+    char from[NODE_PATH_BYTES_MAX], to[NODE_PATH_BYTES_MAX];
+    struct member_key next = {0};
+    if (is_root(&c->root, &c->doc))
+        return QUARTET_OK;
+    quartet_status rc = path_join(from, sizeof from, c->dir, NODE_ROOT_KEY_NEXT, err);
+    if (rc == QUARTET_OK)
+        rc = path_join(to, sizeof to, c->dir, NODE_ROOT_KEY, err);
+    if (rc == QUARTET_OK && !c->env->ops->exists(c->env, from))
+        return err_set(err, QUARTET_AUTH, "%s is not the key that signs this cluster's membership now: it was replaced by another one", to);
+    if (rc == QUARTET_OK)
+        rc = read_key(c->env, c->dir, NODE_ROOT_KEY_NEXT, MEMBER_KEY_ROOT, &next, err);
+    if (rc == QUARTET_OK && !is_root(&next, &c->doc))
+        rc = err_set(err, QUARTET_AUTH, "neither %s nor %s is the key that signs this cluster's membership now", to, from);
+    if (rc == QUARTET_OK)
+        rc = c->env->ops->rename(c->env, from, to, err);
+    if (rc == QUARTET_OK)
+        rc = env_sync_parent(c->env, to, err);
+    if (rc == QUARTET_OK)
+        c->root = next;
+    member_key_wipe(&next);
     return rc;
 }
 
@@ -78,7 +124,15 @@ static quartet_status read_all(struct change *c, struct err *err)
     }
     if (rc == QUARTET_OK && c->doc.epoch == 0)
         rc = err_set(err, QUARTET_NOTFOUND, "%s holds no " NODE_MEMBER_FILE ": copy it there from any node's keys", c->dir);
-    return rc;
+    return rc == QUARTET_OK ? take_next_root(c, err) : rc;
+}
+
+static void change_end(struct change *c)
+{
+    member_key_wipe(&c->root);
+    member_key_wipe(&c->admin);
+    member_doc_deinit(&c->doc);
+    buf_deinit(&c->bytes);
 }
 
 static struct member_node *node_of(struct member_doc *doc, int slot)
@@ -133,13 +187,27 @@ static quartet_status write_renewed(struct change *c, const struct member_key *k
     return rc;
 }
 
+static quartet_status write_root(struct change *c, const struct member_key *key, struct err *err)
+{
+    struct buf bytes = {0};
+    quartet_status rc = member_key_encode(key, &bytes, err);
+    if (rc == QUARTET_OK)
+        rc = write_text(c, NODE_ROOT_KEY_NEXT, "", &bytes, err);
+    if (bytes.data != NULL)
+        memset(bytes.data, 0, bytes.len);
+    buf_deinit(&bytes);
+    return rc;
+}
+
 /* First what the new one needs, last the document: who finds it finds all of it. */
 static quartet_status write_all(struct change *c, const struct member_key *made, bool renewed, struct err *err)
 {
     struct buf doc = {0};
     c->doc.epoch++;
-    quartet_status rc = member_doc_encode(&c->doc, c->root.seed, &doc, err);
-    if (rc == QUARTET_OK && made->kind == MEMBER_KEY_NODE && renewed)
+    quartet_status rc = member_doc_encode(&c->doc, made->kind == MEMBER_KEY_ROOT ? made->seed : c->root.seed, &doc, err);
+    if (rc == QUARTET_OK && made->kind == MEMBER_KEY_ROOT) /* it signs this document; the one before goes when that is there */
+        rc = write_root(c, made, err);
+    else if (rc == QUARTET_OK && made->kind == MEMBER_KEY_NODE && renewed)
         rc = write_renewed(c, made, err);
     else if (rc == QUARTET_OK && made->kind == MEMBER_KEY_NODE)
         rc = node_write_keys(c->env, c->dir, made, &doc, err);
@@ -150,7 +218,7 @@ static quartet_status write_all(struct change *c, const struct member_key *made,
     if (rc == QUARTET_OK)
         rc = write_text(c, NODE_MEMBER_FILE, "", &doc, err);
     buf_deinit(&doc);
-    return rc;
+    return rc == QUARTET_OK && made->kind == MEMBER_KEY_ROOT ? take_next_root(c, err) : rc;
 }
 
 static quartet_status set_flag(struct member_node *n, uint32_t flag, const char *to, struct err *err)
@@ -168,13 +236,16 @@ quartet_status node_cluster_change(struct env *env, const char *dir, const struc
     struct member_node *n = NULL;
     quartet_status rc = read_all(&c, err);
     *slot = what->slot;
-    if (rc == QUARTET_OK && what->what != QUARTET_ADD_NODE && what->what != QUARTET_ADD_CLIENT && what->what != QUARTET_REMOVE_CLIENT && (n = node_of(&c.doc, what->slot)) == NULL)
+    if (rc == QUARTET_OK && what->what != QUARTET_ADD_NODE && what->what != QUARTET_ADD_CLIENT && what->what != QUARTET_REMOVE_CLIENT && what->what != QUARTET_NEW_ROOT_KEY && (n = node_of(&c.doc, what->slot)) == NULL)
         rc = err_set(err, QUARTET_NOTFOUND, "there is no node %d", what->slot);
     if (rc == QUARTET_OK)
         switch (what->what) {
         case QUARTET_ADD_NODE:
             rc = member_add_node(env, &c.doc, c.admin.gate, what->address, what->http, &made, err);
             *slot = made.slot;
+            break;
+        case QUARTET_NEW_ROOT_KEY:
+            rc = member_new_root(env, &c.doc, &c.root, &made, err);
             break;
         case QUARTET_EVICT_NODE:
             rc = member_evict(&c.doc, n->slot, c.doc.epoch + 1, err);
@@ -208,8 +279,26 @@ quartet_status node_cluster_change(struct env *env, const char *dir, const struc
         rc = write_all(&c, &made, what->what == QUARTET_NEW_NODE_KEY, err);
     *epoch = c.doc.epoch;
     member_key_wipe(&made);
-    member_key_wipe(&c.root);
-    member_key_wipe(&c.admin);
-    member_doc_deinit(&c.doc);
+    change_end(&c);
+    return rc;
+}
+
+quartet_status node_cluster_token(struct env *env, const char *dir, int sponsor, uint64_t seconds, struct buf *token, int *slot, uint64_t *epoch, struct err *err)
+{
+    struct change c = {.env = env, .dir = dir};
+    struct member_token t = {.slot = 0};
+    struct member_key none = {0};
+    quartet_status rc = read_all(&c, err);
+    int by = sponsor < 0 && rc == QUARTET_OK ? c.doc.nodes[0].slot : sponsor;
+    if (rc == QUARTET_OK)
+        rc = member_invite(env, &c.doc, (uint8_t)by, env->ops->wall_us(env) / 1000u + seconds * 1000u, &t, err);
+    if (rc == QUARTET_OK)
+        rc = write_all(&c, &none, false, err);
+    if (rc == QUARTET_OK) /* after that: a token that nobody knows of is of no use */
+        rc = member_token_write(&t, token, err);
+    *slot = t.slot;
+    *epoch = c.doc.epoch;
+    memset(&t, 0, sizeof t);
+    change_end(&c);
     return rc;
 }

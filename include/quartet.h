@@ -168,7 +168,7 @@ QUARTET_API int quartet_cluster_init(const char *dir, int nodes, const char *con
 /* Change who belongs to the cluster whose keys quartet_cluster_init made in `dir` (root.key and admin.key must be there): writes dir/member.qm, the new membership, signed; of a new node
  * dir/SLOT/keys, of a node's new key dir/node-SLOT.key (which is keys/node.key.next of its directory), of a new client dir/NAME.key and dir/NAME.url; and admin.url anew. Give member.qm to one running node (keys/member.qm of its directory, then SIGHUP to quartetd): the
  * others take it from there. *slot: the new node's. */
-enum { QUARTET_ADD_NODE = 1, QUARTET_SET_ADDRESS = 2, QUARTET_SET_ZONE = 3, QUARTET_ADD_CLIENT = 4, QUARTET_REMOVE_CLIENT = 5, QUARTET_EVICT_NODE = 6, QUARTET_NEW_NODE_KEY = 7, QUARTET_SET_DRAINED = 8, QUARTET_SET_STANDBY = 9 };
+enum { QUARTET_ADD_NODE = 1, QUARTET_SET_ADDRESS = 2, QUARTET_SET_ZONE = 3, QUARTET_ADD_CLIENT = 4, QUARTET_REMOVE_CLIENT = 5, QUARTET_EVICT_NODE = 6, QUARTET_NEW_NODE_KEY = 7, QUARTET_SET_DRAINED = 8, QUARTET_SET_STANDBY = 9, QUARTET_NEW_ROOT_KEY = 10 };
 struct quartet_cluster_change {
     uint32_t size;       /* sizeof(struct quartet_cluster_change) */
     int what;            /* of the above */
@@ -178,6 +178,13 @@ struct quartet_cluster_change {
     const char *name;    /* the client's, or the zone's; SET_DRAINED, SET_STANDBY: "on" or "off" */
 };
 QUARTET_API int quartet_cluster_change(const char *dir, const struct quartet_cluster_change *change, int *slot, uint64_t *epoch, char **errmsg);
+
+/* A token by which one more node joins: like a change of the cluster it makes dir/member.qm (to be given to the running nodes), with an invitation in it. *token (to be freed with
+ * quartet_free) is good for one node, in slot *slot, for as many seconds, and is shown to the node `sponsor` (-1: the lowest slot), which must run. Who has it can become a member: keep it as a key. */
+QUARTET_API int quartet_cluster_token(const char *dir, int sponsor, uint64_t seconds, char **token, int *slot, uint64_t *epoch, char **errmsg);
+/* Join by a token: makes keys in the new directory `dir` (dir/keys), shows the token, and writes what the cluster answers; then a node can be started there. address is where the
+ * node will listen for peers and clients, http for /metrics and the like (NULL: none). May be called again after a failure. */
+QUARTET_API int quartet_cluster_join(const char *token, const char *dir, const char *address, const char *http, int *slot, char **errmsg);
 
 /* The log of the whole process, on standard error: from this level on (0 debug, 1 info, 2 warnings, 3 errors), as text or, with json 1, as one JSON object a line with
  * "time", "level", "component" and "text". Before anything else of the library is called; 1 and text unless it was. */

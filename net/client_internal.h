@@ -109,6 +109,11 @@ quartet_status client_link_send(struct client_link *l, struct env *env, struct s
 quartet_status client_link_receive(struct client_link *l, struct env *env, int cancel_fd,
                                    uint64_t deadline_ms, struct slice *message, struct err *err);
 
+/* The same from somebody who answers no pings: only the deadline counts. */
+quartet_status client_link_receive_quietly(struct client_link *l, struct env *env,
+                                           uint64_t deadline_ms, struct slice *message,
+                                           struct err *err);
+
 /* client.c */
 /* Make sure of a session. QUARTET_NET and others: no node took us. */
 quartet_status client_connect(client *c, struct err *err);

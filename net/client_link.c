@@ -303,3 +303,28 @@ quartet_status client_link_receive(struct client_link *l, struct env *env, int c
     }
     return rc;
 }
+
+quartet_status client_link_receive_quietly(struct client_link *l, struct env *env,
+                                           uint64_t deadline_ms, struct slice *message,
+                                           struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    while (rc == QUARTET_OK) {
+        struct slice body;
+        if (frame_next(&l->in, &body, &rc, err)) {
+            bool complete = false, ended = false;
+            rc = channel_open(l->channel, body, &complete, message, &ended, err);
+            if (rc == QUARTET_OK && ended)
+                rc = err_set(err, QUARTET_NET, "it said goodbye");
+            if (rc == QUARTET_OK && complete)
+                return QUARTET_OK;
+        } else if (rc == QUARTET_OK) {
+            uint64_t now = client_now_ms(env);
+            if (now >= deadline_ms)
+                return err_set(err, QUARTET_NET, "no answer within the time");
+            if (wait_for(l->fd, POLLIN, -1, deadline_ms - now) == 1)
+                rc = read_some(l, env, err);
+        }
+    }
+    return rc;
+}

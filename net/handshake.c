@@ -33,9 +33,11 @@ struct handshake {
     uint8_t hash[HASH_BYTES]; /* of the transcript so far */
     uint8_t master[32];
     channel *channel;
+    uint8_t gate[32]; /* the cluster's gate secret; between a joiner and its sponsor the token's */
     struct handshake_peer peer;
     struct buf doc; /* client: the node's document; of a node that was evicted: the document that says so */
     uint64_t evicted_epoch; /* 0: it was not */
+    uint8_t invite_key[MEMBER_KEY_BYTES]; /* responder, of a joiner: the token that its gate is of */
 };
 
 static void hash_more(uint8_t *hash, const void *p, size_t n)
@@ -58,12 +60,12 @@ static void hash_start(handshake *h, const uint8_t *first)
     (void)crypto_generichash_final(&s, h->hash, HASH_BYTES);
 }
 
-static void gate_mac(const struct handshake_config *config, const uint8_t *first, uint8_t *mac)
+static void gate_mac(const struct handshake_config *config, const uint8_t *gate, const uint8_t *first, uint8_t *mac)
 {
     static const char label[] = "quartet gate 1";
     uint8_t key[32];
     crypto_generichash_state s;
-    (void)crypto_generichash_init(&s, config->key->gate, sizeof config->key->gate, sizeof key);
+    (void)crypto_generichash_init(&s, gate, 32, sizeof key);
     (void)crypto_generichash_update(&s, (const uint8_t *)label, sizeof label);
     (void)crypto_generichash_update(&s, config->cluster.b, sizeof config->cluster.b);
     (void)crypto_generichash_final(&s, key, sizeof key);
@@ -78,7 +80,7 @@ static quartet_status derive_master(handshake *h, const uint8_t *other, struct e
     if (crypto_scalarmult_curve25519(shared, h->ephemeral_secret, other) != 0)
         return err_set(err, QUARTET_AUTH, "a weak ephemeral key");
     crypto_generichash_state s;
-    (void)crypto_generichash_init(&s, h->config->key->gate, sizeof h->config->key->gate,
+    (void)crypto_generichash_init(&s, h->gate, sizeof h->gate,
                                   sizeof h->master);
     (void)crypto_generichash_update(&s, shared, sizeof shared);
     (void)crypto_generichash_update(&s, h->hash, HASH_BYTES);
@@ -158,7 +160,7 @@ static void put_identity(const handshake *h, bool by_initiator, const uint8_t *s
     buf_u8(out, config->key->slot);
     buf_u8(out, 0);
     buf_u64(out, config->instance);
-    buf_u64(out, config->doc != NULL ? config->doc->epoch : 0);
+    buf_u64(out, config->doc != NULL ? member_version(config->doc) : 0);
     buf_put(out, h->public_key, sizeof h->public_key);
     buf_put(out, stream_header, CHANNEL_HEADER_BYTES);
     uint8_t hash[HASH_BYTES], signature[SIGNATURE_BYTES];
@@ -215,6 +217,8 @@ static quartet_status check_initiator(handshake *h, struct err *err)
 {
     if (h->peer.role == NET_ROLE_PEER)
         return check_node(h, h->config->doc, err);
+    if (h->peer.role == NET_ROLE_JOINER) /* the gate was that of this token's invitation */
+        return memcmp(h->peer.public_key, h->invite_key, MEMBER_KEY_BYTES) == 0 ? QUARTET_OK : err_set(err, QUARTET_AUTH, "a key that is not its token's");
     const struct member_client *c = member_find_client(h->config->doc, h->peer.public_key);
     if (c == NULL)
         return err_set(err, QUARTET_AUTH, "an unknown client key");
@@ -259,6 +263,7 @@ static quartet_status begin(const struct handshake_config *config, handshake **o
         return err_nomem(err);
     h->config = config;
     member_key_expand(config->key, h->secret_key, h->public_key);
+    memcpy(h->gate, config->key->gate, sizeof h->gate);
     quartet_status rc =
         config->env->ops->random(config->env, h->ephemeral_secret, sizeof h->ephemeral_secret, err);
     if (rc == QUARTET_OK &&
@@ -285,7 +290,7 @@ quartet_status handshake_dial(const struct handshake_config *config, handshake *
     first[4] = HANDSHAKE_VERSION;
     first[5] = (uint8_t)config->role;
     memcpy(first + 8, h->ephemeral, sizeof h->ephemeral);
-    gate_mac(config, first, first + MAC_AT);
+    gate_mac(config, h->gate, first, first + MAC_AT);
     hash_start(h, first);
     h->step = WAIT_SECOND;
     frame_put(out, first, sizeof first);
@@ -341,6 +346,27 @@ static quartet_status make_channel(handshake *h, bool initiator, uint8_t *header
     return rc;
 }
 
+/* Is it a joiner at one of our invitations that has not expired? Then its gate is the token's. */
+static bool pass_invite(handshake *h, const uint8_t *first)
+{
+    const struct handshake_config *config = h->config;
+    uint64_t now_ms = config->env->ops->wall_us(config->env) / 1000u;
+    for (uint32_t i = 0; i < config->doc->invite_count; i++) {
+        const struct member_invite *v = &config->doc->invites[i];
+        uint8_t gate[32], mac[MAC_BYTES];
+        if (v->sponsor != config->key->slot || now_ms > v->expires_ms)
+            continue;
+        member_invite_gate(&config->cluster, v->token_key, gate);
+        gate_mac(config, gate, first, mac);
+        if (sodium_memcmp(mac, first + MAC_AT, MAC_BYTES) == 0) {
+            memcpy(h->gate, gate, sizeof h->gate);
+            memcpy(h->invite_key, v->token_key, sizeof h->invite_key);
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Responder: the gate, then our identity. */
 static quartet_status take_first(handshake *h, struct slice m, struct buf *out, struct err *err)
 {
@@ -348,15 +374,16 @@ static quartet_status take_first(handshake *h, struct slice m, struct buf *out, 
     if (m.n != HANDSHAKE_FIRST_BYTES || memcmp(m.p, magic, sizeof magic) != 0)
         return err_set(err, QUARTET_AUTH, "not our protocol");
     uint8_t mac[MAC_BYTES];
-    gate_mac(config, m.p, mac);
-    if (sodium_memcmp(mac, m.p + MAC_AT, MAC_BYTES) != 0)
+    bool joins = m.p[5] == NET_ROLE_JOINER;
+    gate_mac(config, h->gate, m.p, mac);
+    if (joins ? !pass_invite(h, m.p) : sodium_memcmp(mac, m.p + MAC_AT, MAC_BYTES) != 0)
         return err_set(err, QUARTET_AUTH, "a stranger: wrong gate secret or another cluster");
     if (m.p[4] != HANDSHAKE_VERSION || m.p[6] != 0 || m.p[7] != 0)
         return err_set(err, QUARTET_AUTH, "handshake version %u, this is %u", m.p[4],
                        HANDSHAKE_VERSION);
-    if (m.p[5] != NET_ROLE_PEER && m.p[5] != NET_ROLE_CLIENT)
+    if (m.p[5] != NET_ROLE_PEER && m.p[5] != NET_ROLE_CLIENT && !joins)
         return err_set(err, QUARTET_AUTH, "unknown role %u", m.p[5]);
-    if (config->seen != NULL && seen_before(config->seen, mac))
+    if (config->seen != NULL && seen_before(config->seen, m.p + MAC_AT))
         return err_set(err, QUARTET_AUTH, "a replayed first message");
     h->peer.role = (enum net_role)m.p[5];
     hash_start(h, m.p);
@@ -369,7 +396,7 @@ static quartet_status take_first(handshake *h, struct slice m, struct buf *out, 
         return rc;
     struct buf plain = {0}, body = {0};
     put_identity(h, false, header, &plain);
-    struct slice doc = h->peer.role == NET_ROLE_CLIENT ? config->doc_bytes : slice_of("", 0);
+    struct slice doc = h->peer.role != NET_ROLE_PEER ? config->doc_bytes : slice_of("", 0);
     buf_varint(&plain, doc.n);
     buf_put(&plain, doc.p, doc.n);
     buf_put(&body, h->ephemeral, sizeof h->ephemeral);
@@ -472,7 +499,7 @@ static quartet_status take_eviction(handshake *h, struct slice doc_bytes, struct
     if (h->config->doc == NULL)
         return err_set(err, QUARTET_CORRUPT, "a malformed end of the handshake");
     quartet_status rc = member_doc_decode(doc_bytes, &h->config->cluster, &doc, err);
-    if (rc == QUARTET_OK && (doc.epoch <= h->config->doc->epoch || member_find_former(&doc, h->public_key) == NULL))
+    if (rc == QUARTET_OK && (!member_version_has_news(member_version(&doc), member_version(h->config->doc)) || member_find_former(&doc, h->public_key) == NULL))
         rc = err_set(err, QUARTET_AUTH, "slot %u says that this node was evicted, and shows a membership that does not say so", h->peer.slot);
     if (rc == QUARTET_OK) {
         buf_clear(&h->doc);
@@ -480,7 +507,7 @@ static quartet_status take_eviction(handshake *h, struct slice doc_bytes, struct
         rc = buf_check(&h->doc, err);
     }
     if (rc == QUARTET_OK) {
-        h->evicted_epoch = doc.epoch;
+        h->evicted_epoch = doc.epoch; /* of the root, for people */
         rc = err_set(err, QUARTET_AUTH, "slot %u refuses: this node was evicted from the cluster by membership %llu", h->peer.slot,
                      (unsigned long long)member_find_former(&doc, h->public_key)->epoch);
     }

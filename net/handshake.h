@@ -21,7 +21,7 @@
 #define HANDSHAKE_REQUEST_BYTES_MAX 512u
 #define HANDSHAKE_SEEN_MAX          1024u
 
-enum net_role { NET_ROLE_PEER = 1, NET_ROLE_CLIENT = 2 };
+enum net_role { NET_ROLE_PEER = 1, NET_ROLE_CLIENT = 2, NET_ROLE_JOINER = 3 /* with a token: member_join.c */ };
 
 /* First messages seen of late, so that a replayed one gets no answer. One per responder; not
  * thread-safe. */
@@ -39,7 +39,7 @@ struct handshake_config {
     uint64_t instance;            /* random number of this process, told to the other side */
     const struct member_doc
         *doc; /* whom we know; NULL for a client: it trusts the document that the node sends */
-    struct slice doc_bytes;      /* responder: the signed document, sent to clients */
+    struct slice doc_bytes;      /* responder: the signed document, sent to clients and joiners */
     int expect_slot;             /* initiator: the slot that must answer, or -1 */
     struct handshake_seen *seen; /* responder; NULL: replays are only stopped by message 3 */
 };
@@ -50,7 +50,7 @@ struct handshake_peer {
     uint8_t public_key[MEMBER_KEY_BYTES];
     char name[MEMBER_NAME_BYTES_MAX]; /* of a client, as the document has it */
     uint64_t instance;
-    uint64_t epoch; /* of its membership document */
+    uint64_t epoch; /* of a node: member_version of its membership document */
     struct slice
         doc_bytes; /* client side: the node's document, verified; belongs to the handshake */
 };

@@ -4,15 +4,16 @@
  * Why the cluster's id is a hash of root key and salt: a client that knows the id (32 bytes in a
  * URL) can check any document without knowing the root key, and two clusters with one root key are
  * still two. The document holds no secret. */
-#include "member.h"
+#include "member_internal.h"
 
 #include <sodium.h>
 #include <string.h>
 
 #include "base/mem.h"
 
-#define DOC_VERSION      2u
+#define DOC_VERSION      3u
 #define SIGNATURE_BYTES  64u
+#define ADMISSIONS_BYTES (4u << 10) /* room for those that follow the root's part */
 #define NODE_BYTES_MIN   (1u + MEMBER_KEY_BYTES + 4u + 3u)
 #define CLIENT_BYTES_MIN (1u + MEMBER_KEY_BYTES + 4u)
 #define FORMER_BYTES     (1u + MEMBER_KEY_BYTES + 8u)
@@ -60,6 +61,11 @@ const struct member_former *member_find_former(const struct member_doc *d, const
     return NULL;
 }
 
+bool member_has_key(const struct member_doc *d, const uint8_t *public_key)
+{
+    return member_find_node(d, public_key) != NULL || member_find_former(d, public_key) != NULL;
+}
+
 const struct member_client *member_find_client(const struct member_doc *d,
                                                const uint8_t *public_key)
 {
@@ -91,7 +97,7 @@ static void signed_hash(struct slice body, uint8_t *out)
 }
 
 /* Printable ASCII without blanks: an address, which is also printed. */
-static bool address_ok(const char *s, size_t n)
+bool member_address_ok(const char *s, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if (s[i] <= ' ' || s[i] > '~')
@@ -107,13 +113,13 @@ static bool name_ok(const char *s, size_t n)
     return utf8_valid((const uint8_t *)s, n);
 }
 
-static void put_text(struct buf *out, const char *s)
+void member_put_text(struct buf *out, const char *s)
 {
     buf_varint(out, strlen(s));
     buf_str(out, s);
 }
 
-static void get_text(struct bytes_in *in, char *out, size_t out_bytes,
+void member_get_text(struct bytes_in *in, char *out, size_t out_bytes,
                      bool (*ok)(const char *s, size_t n))
 {
     struct slice s = bytes_slice(in);
@@ -137,19 +143,20 @@ quartet_status member_doc_encode(const struct member_doc *d, const uint8_t *root
     buf_put(out, d->cluster.b, sizeof d->cluster.b);
     buf_put(out, d->root_key, sizeof d->root_key);
     buf_put(out, d->salt, sizeof d->salt);
+    member_put_roots(out, d);
     buf_varint(out, d->node_count);
     for (uint32_t i = 0; i < d->node_count; i++) {
         const struct member_node *n = &d->nodes[i];
         buf_u8(out, n->slot);
         buf_put(out, n->public_key, sizeof n->public_key);
         buf_u32(out, n->flags);
-        put_text(out, n->address);
-        put_text(out, n->http);
-        put_text(out, n->zone);
+        member_put_text(out, n->address);
+        member_put_text(out, n->http);
+        member_put_text(out, n->zone);
     }
     buf_varint(out, d->client_count);
     for (uint32_t i = 0; i < d->client_count; i++) {
-        put_text(out, d->clients[i].name);
+        member_put_text(out, d->clients[i].name);
         buf_put(out, d->clients[i].public_key, MEMBER_KEY_BYTES);
         buf_u32(out, d->clients[i].flags);
     }
@@ -159,21 +166,23 @@ quartet_status member_doc_encode(const struct member_doc *d, const uint8_t *root
         buf_put(out, d->former[i].public_key, MEMBER_KEY_BYTES);
         buf_u64(out, d->former[i].epoch);
     }
+    member_put_invites(out, d);
     quartet_status rc = buf_check(out, err);
     if (rc != QUARTET_OK)
         return rc;
-    if (out->len - start + SIGNATURE_BYTES > MEMBER_DOC_BYTES_MAX)
+    if (out->len - start + SIGNATURE_BYTES > MEMBER_DOC_BYTES_MAX - ADMISSIONS_BYTES)
         return err_set(err, QUARTET_LIMIT, "membership document of more than %u bytes",
-                       MEMBER_DOC_BYTES_MAX);
+                       MEMBER_DOC_BYTES_MAX - ADMISSIONS_BYTES);
     uint8_t hash[32], secret[64], root[32], signature[SIGNATURE_BYTES];
     signed_hash(slice_of(out->data + start, out->len - start), hash);
     (void)crypto_sign_seed_keypair(root, secret, root_seed);
-    bool ours = memcmp(root, d->root_key, sizeof root) == 0;
+    bool ours = memcmp(root, member_root_key(d), sizeof root) == 0;
     (void)crypto_sign_detached(signature, NULL, hash, sizeof hash, secret);
     sodium_memzero(secret, sizeof secret);
     if (!ours)
         return err_set(err, QUARTET_AUTH, "the root key is not the one of this cluster");
     buf_put(out, signature, sizeof signature);
+    buf_varint(out, 0); /* admissions */
     return buf_check(out, err);
 }
 
@@ -191,9 +200,9 @@ static void get_nodes(struct bytes_in *in, struct member_doc *d)
         if (key != NULL)
             memcpy(n->public_key, key, MEMBER_KEY_BYTES);
         n->flags = bytes_u32(in);
-        get_text(in, n->address, sizeof n->address, address_ok);
-        get_text(in, n->http, sizeof n->http, address_ok);
-        get_text(in, n->zone, sizeof n->zone, name_ok);
+        member_get_text(in, n->address, sizeof n->address, member_address_ok);
+        member_get_text(in, n->http, sizeof n->http, member_address_ok);
+        member_get_text(in, n->zone, sizeof n->zone, name_ok);
         if (n->slot >= SLOTS_MAX || (i > 0 && n->slot <= d->nodes[i - 1].slot) ||
             n->address[0] == '\0')
             in->bad = true;
@@ -213,7 +222,7 @@ static quartet_status get_clients(struct bytes_in *in, struct member_doc *d, str
     d->client_count = count;
     for (uint32_t i = 0; i < count && !in->bad; i++) {
         struct member_client *c = &d->clients[i];
-        get_text(in, c->name, sizeof c->name, name_ok);
+        member_get_text(in, c->name, sizeof c->name, name_ok);
         const uint8_t *key = bytes_take(in, MEMBER_KEY_BYTES);
         if (key != NULL)
             memcpy(c->public_key, key, MEMBER_KEY_BYTES);
@@ -242,30 +251,33 @@ static void get_former(struct bytes_in *in, struct member_doc *d)
     d->former_count = count;
 }
 
-static quartet_status decode_body(struct slice body, struct member_doc *d, struct err *err)
+/* All that the root signs; `in` is left behind it. */
+static quartet_status decode_body(struct bytes_in *in, struct member_doc *d, struct err *err)
 {
-    struct bytes_in in = bytes_in(body.p, body.n);
-    const uint8_t *magic = bytes_take(&in, sizeof doc_magic);
+    const uint8_t *magic = bytes_take(in, sizeof doc_magic);
     if (magic == NULL || memcmp(magic, doc_magic, sizeof doc_magic) != 0)
         return err_set(err, QUARTET_CORRUPT, "not a membership document");
-    uint8_t version = bytes_u8(&in);
-    if (!in.bad && version != DOC_VERSION)
+    uint8_t version = bytes_u8(in);
+    if (!in->bad && version != DOC_VERSION)
         return err_set(err, QUARTET_CORRUPT, "membership document of version %u, this is %u",
                        version, DOC_VERSION);
-    d->epoch = bytes_u64(&in);
-    const uint8_t *cluster = bytes_take(&in, sizeof d->cluster.b);
-    const uint8_t *root = bytes_take(&in, sizeof d->root_key);
-    const uint8_t *salt = bytes_take(&in, sizeof d->salt);
-    if (in.bad)
+    d->epoch = bytes_u64(in);
+    const uint8_t *cluster = bytes_take(in, sizeof d->cluster.b);
+    const uint8_t *root = bytes_take(in, sizeof d->root_key);
+    const uint8_t *salt = bytes_take(in, sizeof d->salt);
+    if (in->bad)
         return err_set(err, QUARTET_CORRUPT, "the membership document is cut off");
     memcpy(d->cluster.b, cluster, sizeof d->cluster.b);
     memcpy(d->root_key, root, sizeof d->root_key);
     memcpy(d->salt, salt, sizeof d->salt);
-    get_nodes(&in, d);
-    quartet_status rc = get_clients(&in, d, err);
+    member_get_roots(in, d);
+    get_nodes(in, d);
+    quartet_status rc = get_clients(in, d, err);
     if (rc == QUARTET_OK)
-        get_former(&in, d);
-    if (rc == QUARTET_OK && (in.bad || in.left != 0))
+        get_former(in, d);
+    if (rc == QUARTET_OK)
+        member_get_invites(in, d);
+    if (rc == QUARTET_OK && in->bad)
         rc = err_set(err, QUARTET_CORRUPT, "malformed membership document");
     return rc;
 }
@@ -277,9 +289,13 @@ quartet_status member_doc_decode(struct slice bytes, const struct cluster_id *cl
         return err_set(err, QUARTET_INTERNAL, "libsodium does not start");
     if (bytes.n > MEMBER_DOC_BYTES_MAX || bytes.n < SIGNATURE_BYTES)
         return err_set(err, QUARTET_CORRUPT, "membership document of %zu bytes", bytes.n);
-    struct slice body = slice_of(bytes.p, bytes.n - SIGNATURE_BYTES);
+    struct bytes_in in = bytes_in(bytes.p, bytes.n);
     struct member_doc d = {0};
-    quartet_status rc = decode_body(body, &d, err);
+    quartet_status rc = decode_body(&in, &d, err);
+    struct slice body = slice_of(bytes.p, bytes.n - in.left);
+    const uint8_t *signature = bytes_take(&in, SIGNATURE_BYTES);
+    if (rc == QUARTET_OK && signature == NULL)
+        rc = err_set(err, QUARTET_CORRUPT, "the membership document is cut off");
     if (rc == QUARTET_OK) {
         struct cluster_id id;
         cluster_id_of(d.root_key, d.salt, &id);
@@ -289,12 +305,19 @@ quartet_status member_doc_decode(struct slice bytes, const struct cluster_id *cl
         else if (cluster != NULL && memcmp(id.b, cluster->b, sizeof id.b) != 0)
             rc = err_set(err, QUARTET_AUTH, "the membership document is of another cluster");
     }
+    if (rc == QUARTET_OK)
+        rc = member_check_roots(&d, err);
     if (rc == QUARTET_OK) {
         uint8_t hash[32];
         signed_hash(body, hash);
-        if (crypto_sign_verify_detached(body.p + body.n, hash, sizeof hash, d.root_key) != 0)
+        if (crypto_sign_verify_detached(signature, hash, sizeof hash, member_root_key(&d)) != 0)
             rc = err_set(err, QUARTET_AUTH, "the membership document's signature is wrong");
     }
+    d.root_bytes = body.n + SIGNATURE_BYTES;
+    if (rc == QUARTET_OK)
+        rc = member_get_admissions(&in, &d, err);
+    if (rc == QUARTET_OK && in.left != 0)
+        rc = err_set(err, QUARTET_CORRUPT, "bytes after the membership document");
     if (rc != QUARTET_OK) {
         member_doc_deinit(&d);
         return rc;
@@ -337,9 +360,9 @@ quartet_status member_set_address(struct member_node *n, const char *address, co
 {
     if (address == NULL || address[0] == '\0')
         return err_set(err, QUARTET_MISUSE, "node %u has no address", (unsigned)n->slot);
-    quartet_status rc = copy_text(n->address, sizeof n->address, address, address_ok, "address", err);
+    quartet_status rc = copy_text(n->address, sizeof n->address, address, member_address_ok, "address", err);
     if (rc == QUARTET_OK && http != NULL)
-        rc = copy_text(n->http, sizeof n->http, http, address_ok, "HTTP address", err);
+        rc = copy_text(n->http, sizeof n->http, http, member_address_ok, "HTTP address", err);
     return rc;
 }
 
@@ -351,12 +374,18 @@ quartet_status member_set_zone(struct member_node *n, const char *zone, struct e
 quartet_status member_add_node(struct env *env, struct member_doc *doc, const uint8_t *gate, const char *address, const char *http,
                                struct member_key *key, struct err *err)
 {
-    uint32_t at = 0; /* the lowest slot that is free; they stand in order */
-    while (at < doc->node_count && doc->nodes[at].slot == at)
+    uint32_t at = 0, taken = 0, slot = 0; /* the lowest slot that is free, also of invitations */
+    for (uint32_t i = 0; i < doc->node_count; i++)
+        taken |= 1u << doc->nodes[i].slot;
+    for (uint32_t i = 0; i < doc->invite_count; i++)
+        taken |= 1u << doc->invites[i].slot;
+    while (slot < SLOTS_MAX && (taken >> slot & 1u) != 0)
+        slot++;
+    if (slot == SLOTS_MAX)
+        return err_set(err, QUARTET_LIMIT, "a cluster has at most %u nodes, and this one has them%s", SLOTS_MAX, doc->node_count < SLOTS_MAX ? ", or tokens for them" : "");
+    while (at < doc->node_count && doc->nodes[at].slot < slot)
         at++;
-    if (doc->node_count >= SLOTS_MAX)
-        return err_set(err, QUARTET_LIMIT, "a cluster has at most %u nodes, and this one has them", SLOTS_MAX);
-    struct member_node n = {.slot = (uint8_t)at};
+    struct member_node n = {.slot = (uint8_t)slot};
     quartet_status rc = member_set_address(&n, address, http, err);
     if (rc == QUARTET_OK)
         rc = make_key(env, MEMBER_KEY_NODE, key, err);
@@ -384,6 +413,7 @@ quartet_status member_evict(struct member_doc *doc, uint8_t slot, uint64_t epoch
     struct member_former *f = &doc->former[doc->former_count++];
     *f = (struct member_former){.slot = slot, .epoch = epoch};
     memcpy(f->public_key, doc->nodes[at].public_key, sizeof f->public_key);
+    member_drop_invites(doc, slot);
     doc->node_count--;
     memmove(&doc->nodes[at], &doc->nodes[at + 1], (doc->node_count - at) * sizeof doc->nodes[0]);
     return QUARTET_OK;
@@ -404,6 +434,7 @@ quartet_status member_new_key(struct env *env, struct member_doc *doc, const uin
     struct member_former *f = &doc->former[doc->former_count++];
     *f = (struct member_former){.slot = slot, .epoch = epoch};
     memcpy(f->public_key, doc->nodes[at].public_key, sizeof f->public_key);
+    member_drop_invites(doc, slot); /* an admission is signed by the key that its sponsor has now */
     key->slot = slot;
     finish_key(key, doc, gate, doc->nodes[at].public_key);
     return QUARTET_OK;

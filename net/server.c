@@ -189,6 +189,8 @@ static void on_timer(uv_timer_t *handle)
             if (!l->initiator)
                 server_log_stranger(s, l->from, "no handshake within its time");
             server_link_close(l, "no handshake within its time");
+        } else if (l->state == LINK_JOINER && now - l->opened_ms > HANDSHAKE_DEADLINE_MS) {
+            server_link_close(l, "it joined, or asked nothing");
         } else if (l->ending_ms != 0 && now - l->ending_ms > SERVER_ENDING_MS) {
             server_link_close(l, "its session has ended");
         }

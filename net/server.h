@@ -103,9 +103,11 @@ struct server_host {
     void (*http)(void *ctx, const struct http_request *request, struct http_reply *reply);
     /* This node's state for clients (enum gossip_state). Any thread. */
     uint8_t (*state)(void *ctx);
-    /* A newer membership document of this cluster, in which this node is as it was; its signature has been verified. To be kept and used from the next start on. On
-     * the loop's thread; may come again; may be NULL. */
+    /* A membership document of this cluster that has news (member_version), in which this node is as it was; its signatures have been verified. To be merged with what is kept
+     * (member_doc_merge), kept, and used from the next start on. On the loop's thread; may come again; may be NULL. */
     void (*membership)(void *ctx, struct slice doc_bytes, uint64_t epoch);
+    /* A node asks to be admitted by a token of ours. QUARTET_OK: it is kept for good, and *doc_bytes appended to, with the document that lists it. May be NULL: nobody is. */
+    quartet_status (*admit)(void *ctx, const struct member_admission *request, struct buf *doc_bytes, struct err *err);
     /* Likewise, but in this document the node is no member any more: it was evicted. */
     void (*evicted)(void *ctx, struct slice doc_bytes, uint64_t epoch);
 };

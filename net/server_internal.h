@@ -16,7 +16,8 @@ enum link_state {
     LINK_CONNECTING, /* outgoing, TCP not up yet */
     LINK_HANDSHAKE,
     LINK_PEER,
-    LINK_CLIENT
+    LINK_CLIENT,
+    LINK_JOINER /* a node that shows a token: one question, one answer */
 };
 
 /* One TCP connection of the native port. */
@@ -166,6 +167,9 @@ void server_peer_flush_all(server *s);
 void server_peer_flush(server *s, uint8_t slot);
 void server_peer_tick(server *s, uint64_t now_ms);
 void server_peer_fault(server *s, uint8_t slot, const char *text);
+
+/* server_join.c */
+void server_join_message(struct link *l, struct slice message);
 
 /* server_session.c: the loop's side */
 void server_session_established(struct link *l);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "join.h"
 #include "server_internal.h"
 
 struct write_request {
@@ -185,6 +186,9 @@ static void established(struct link *l)
         l->state = LINK_PEER;
         channel_set_limit(l->channel, GOSSIP_MESSAGE_BYTES_MAX);
         server_peer_established(l);
+    } else if (l->who.role == NET_ROLE_JOINER) {
+        l->state = LINK_JOINER;
+        channel_set_limit(l->channel, JOIN_MESSAGE_BYTES_MAX);
     } else {
         l->state = LINK_CLIENT;
         channel_set_limit(l->channel, SESSION_REQUEST_BYTES_MAX + SESSION_TOKEN_BYTES_MAX);
@@ -230,6 +234,8 @@ static void channel_frame(struct link *l, struct slice body)
         server_link_close(l, "the other side said goodbye");
     } else if (complete && l->state == LINK_PEER) {
         server_peer_message(l, message);
+    } else if (complete && l->state == LINK_JOINER) {
+        server_join_message(l, message);
     } else if (complete) {
         server_session_message(l, message);
     }

@@ -82,7 +82,7 @@ static void give_membership(server *s, struct link *l)
 {
     struct buf out = {0};
     struct err err = ERR_INIT;
-    if (l->who.epoch >= s->doc.epoch)
+    if (!member_version_has_news(member_version(&s->doc), l->who.epoch))
         return;
     wire_put_array(&out, 2);
     wire_put_u64(&out, MEMBERSHIP_KIND);
@@ -90,6 +90,32 @@ static void give_membership(server *s, struct link *l)
     if (buf_check(&out, &err) == QUARTET_OK)
         server_link_send(l, slice_of(out.data, out.len)); /* without memory for it: with the next link */
     buf_deinit(&out);
+}
+
+/* A document with news, of a peer who vouches for nothing: the root and the sponsors of its admissions do. */
+static void take_news(server *s, const struct link *l, struct slice bytes)
+{
+    struct buf merged = {0};
+    struct member_doc doc = {0};
+    struct err err = ERR_INIT;
+    quartet_status rc = member_doc_merge(s->config.doc_bytes, bytes, &s->doc.cluster, &merged, &err);
+    if (rc == QUARTET_OK)
+        rc = member_doc_decode(slice_of(merged.data, merged.len), &s->doc.cluster, &doc, &err);
+    if (rc != QUARTET_OK) {
+        log_line(s->env, LOG_ERROR, "net", "the membership that slot %u has is not taken: %s", l->slot, err.text);
+    } else {
+        const struct member_node *self = member_find_slot(&doc, s->slot), *now = member_find_slot(&s->doc, s->slot);
+        bool member = self != NULL && memcmp(self->public_key, now->public_key, sizeof self->public_key) == 0;
+        if (!member && member_find_former(&doc, now->public_key) != NULL && s->host.evicted != NULL)
+            s->host.evicted(s->host.ctx, slice_of(merged.data, merged.len), doc.epoch);
+        else if (!member)
+            log_line(s->env, LOG_ERROR, "net", "slot %u has a membership document (number %llu) in which this node is no member any more; it is not taken", l->slot,
+                     (unsigned long long)doc.epoch);
+        else
+            s->host.membership(s->host.ctx, slice_of(merged.data, merged.len), doc.epoch);
+    }
+    member_doc_deinit(&doc);
+    buf_deinit(&merged);
 }
 
 /* Is the message a document? *rc: whether it is a good one. */
@@ -102,17 +128,8 @@ static bool take_membership(server *s, struct link *l, struct slice message, qua
         return false;
     struct slice bytes = wire_bin(&in, MEMBER_DOC_BYTES_MAX);
     *rc = !in.bad && in.left == 0 ? member_doc_decode(bytes, &s->doc.cluster, &doc, err) : err_set(err, QUARTET_CORRUPT, "a malformed membership message");
-    if (*rc == QUARTET_OK && doc.epoch > s->doc.epoch && s->host.membership != NULL) {
-        const struct member_node *self = member_find_slot(&doc, s->slot), *now = member_find_slot(&s->doc, s->slot);
-        bool member = self != NULL && memcmp(self->public_key, now->public_key, sizeof self->public_key) == 0;
-        if (!member && member_find_former(&doc, now->public_key) != NULL && s->host.evicted != NULL)
-            s->host.evicted(s->host.ctx, bytes, doc.epoch);
-        else if (!member)
-            log_line(s->env, LOG_ERROR, "net", "slot %u has a membership document (number %llu) in which this node is no member any more; it is not taken", l->slot,
-                     (unsigned long long)doc.epoch);
-        else
-            s->host.membership(s->host.ctx, bytes, doc.epoch);
-    }
+    if (*rc == QUARTET_OK && member_version_has_news(member_version(&doc), member_version(&s->doc)) && s->host.membership != NULL)
+        take_news(s, l, bytes);
     member_doc_deinit(&doc);
     return true;
 }

@@ -3,5 +3,7 @@
 #define SHELL_MEMBERS_H
 
 int members_run(int count, char **args);
+int token_run(int count, char **args); /* quartetd token */
+int join_run(int count, char **args);  /* quartetd join */
 
 #endif

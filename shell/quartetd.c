@@ -30,6 +30,8 @@ static void usage(FILE *out)
           "       quartetd member DIR CHANGE\n"
           "           one more node, another address, clients: a new membership, signed with DIR/root.key (`quartetd member` lists the changes).\n"
           "           A running node that is given it (keys/member.qm, then SIGHUP) starts anew with it and passes it on.\n"
+          "       quartetd token DIR [--at SLOT] [--minutes N]\n"
+          "           prints a token by which one more node joins, signed with DIR/root.key; quartetd join TOKEN --dir DIR --listen HOST:PORT uses it.\n"
           "       quartetd status [URL]\n"
           "           a line for each node of the cluster; exit status 0 if all are well. URL: of admin.url, or QUARTET_URL.\n"
           "       quartetd route --listen HOST:PORT [URL]\n"
@@ -239,6 +241,10 @@ int main(int argc, char **argv)
         return run_init(argc, argv);
     if (argc >= 2 && strcmp(argv[1], "member") == 0)
         return members_run(argc - 2, argv + 2);
+    if (argc >= 2 && strcmp(argv[1], "token") == 0)
+        return token_run(argc - 2, argv + 2);
+    if (argc >= 2 && strcmp(argv[1], "join") == 0)
+        return join_run(argc - 2, argv + 2);
     if (argc >= 2 && strcmp(argv[1], "status") == 0)
         return status_run(argc - 2, argv + 2);
     if (argc >= 2 && strcmp(argv[1], "route") == 0)

@@ -135,7 +135,7 @@ static void test_peers_meet_and_talk(void)
     CU_ASSERT(handshake_done(p->initiator) && handshake_done(p->responder));
     const struct handshake_peer *a = handshake_peer(p->initiator),
                                 *b = handshake_peer(p->responder);
-    CU_ASSERT(a->role == NET_ROLE_PEER && a->slot == 1 && a->instance == 22 && a->epoch == 1);
+    CU_ASSERT(a->role == NET_ROLE_PEER && a->slot == 1 && a->instance == 22 && a->epoch == member_version(&p->cluster.doc));
     CU_ASSERT(b->role == NET_ROLE_PEER && b->slot == 0 && b->instance == 11);
     channel *ca = handshake_take_channel(p->initiator), *cb = handshake_take_channel(p->responder);
     static const size_t sizes[] = {
@@ -444,6 +444,61 @@ static void test_allocation_failures(void)
     pair_free(p);
 }
 
+/* With a token: its sponsor answers until it expires, whoever else it is shown to says nothing, and it opens nothing but this. */
+static void test_joiners_are_known_by_their_token(void)
+{
+    struct pair *p = pair_new(21);
+    struct err err = ERR_INIT;
+    struct member_doc doc = {0};
+    struct member_token token;
+    struct member_key key, changed;
+    struct buf bytes = {0};
+    CU_ASSERT_EQUAL_FATAL(member_doc_copy(&doc, &p->cluster.doc, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL(member_evict(&doc, 3, 2, &err), QUARTET_OK);
+    doc.epoch = 2;
+    CU_ASSERT_EQUAL_FATAL(member_invite(&p->env.env, &doc, 1, p->env.env.ops->wall_us(&p->env.env) / 1000u + 1000, &token, &err), QUARTET_OK);
+    CU_ASSERT_EQUAL_FATAL(member_doc_encode(&doc, p->cluster.keys.root.seed, &bytes, &err), QUARTET_OK);
+    member_token_key(&token, &key);
+    p->answer.doc = &doc;
+    p->answer.doc_bytes = slice_of(bytes.data, bytes.len);
+    p->dial.role = NET_ROLE_JOINER;
+    p->dial.key = &key;
+    p->dial.doc = NULL;
+    p->dial.expect_slot = 1;
+    CU_ASSERT_EQUAL_FATAL(shake(p, NULL, NULL, &err), QUARTET_OK);
+    const struct handshake_peer *who = handshake_peer(p->responder);
+    CU_ASSERT(who->role == NET_ROLE_JOINER && memcmp(who->public_key, doc.invites[0].token_key, MEMBER_KEY_BYTES) == 0);
+    CU_ASSERT(slice_eq(handshake_peer(p->initiator)->doc_bytes, p->answer.doc_bytes));
+    changed = key;
+    changed.seed[0] ^= 1; /* who knows the invitation, which is in the document, has the gate and not the seed */
+    p->dial.key = &changed;
+    expect_refused(p, "a key that is not its token's");
+    p->dial.key = &key;
+    static const enum net_role others[] = {NET_ROLE_CLIENT, NET_ROLE_PEER};
+    for (int i = 0; i < 2; i++) {
+        p->dial.role = others[i];
+        p->dial.doc = i == 1 ? &doc : NULL;
+        expect_refused(p, "a stranger");
+        CU_ASSERT_EQUAL(p->wire.len, 0);
+    }
+    p->dial.role = NET_ROLE_JOINER;
+    p->dial.doc = NULL;
+    p->dial.key = &p->cluster.keys.clients[0]; /* the cluster's gate is not the token's */
+    expect_refused(p, "a stranger");
+    p->dial.key = &key;
+    p->answer.key = &p->cluster.keys.nodes[2]; /* another member */
+    p->dial.expect_slot = -1;
+    expect_refused(p, "a stranger");
+    CU_ASSERT_EQUAL(p->wire.len, 0);
+    p->answer.key = &p->cluster.keys.nodes[1];
+    p->env.now_us += 1001000;
+    expect_refused(p, "a stranger"); /* it has expired */
+    CU_ASSERT_EQUAL(p->wire.len, 0);
+    buf_deinit(&bytes);
+    member_doc_deinit(&doc);
+    pair_free(p);
+}
+
 const char *const unit_suite = "handshake";
 const struct unit_test unit_tests[] = {
     {"peers meet and talk", test_peers_meet_and_talk},
@@ -459,5 +514,6 @@ const struct unit_test unit_tests[] = {
     {"channel notices repeats and reordering", test_channel_notices_repeats_and_reordering},
     {"channel limits", test_channel_limits},
     {"allocation failures", test_allocation_failures},
+    {"joiners are known by their token", test_joiners_are_known_by_their_token},
     {NULL, NULL},
 };
