@@ -78,6 +78,11 @@ const char *quartet_version(void)
 
 int quartet_open(const char *path, quartet_db **out)
 {
+    return quartet_open_with(path, NULL, out);
+}
+
+int quartet_open_with(const char *path, const struct quartet_open_options *options, quartet_db **out)
+{
     struct err err = ERR_INIT;
     if (out == NULL)
         return QUARTET_MISUSE;
@@ -88,11 +93,13 @@ int quartet_open(const char *path, quartet_db **out)
     q->generation = api_generation();
     if (q->generation == 0)
         return api_misuse(q, "fork() cannot be watched: out of memory");
+    if (options != NULL && options->size != sizeof *options)
+        return api_misuse(q, "quartet_open_with: size is not that of struct quartet_open_options");
     quartet_status rc = QUARTET_OK;
     if (path == NULL || path[0] == '\0')
         return api_misuse(q, "a path is missing: a directory, :memory: or a quartet:// URL");
     if (strncmp(path, "quartet://", strlen("quartet://")) == 0) {
-        rc = remote_open(path, api_notice, q, api_next_turn(), &q->far, &err);
+        rc = remote_open(path, options, api_notice, q, api_next_turn(), &q->far, &err);
     } else {
         rc = api_shared_open(path, &q->shared, &err);
         if (rc == QUARTET_OK)

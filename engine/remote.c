@@ -12,6 +12,7 @@
 #include "conn_internal.h"
 #include "include/quartet.h"
 #include "net/client.h"
+#include "net/gossip.h"
 #include "params.h"
 #include "parser/parse.h"
 
@@ -20,6 +21,8 @@ struct remote {
     void (*notice)(void *arg, const char *text);
     void *notice_arg;
     int64_t changes, last_insert_id;
+    quartet_route *route; /* NULL: as the URL says */
+    void *route_arg;
 };
 
 struct remote_stmt {
@@ -34,12 +37,33 @@ struct remote_stmt {
     bool running;
 };
 
-quartet_status remote_open(const char *url, void (*notice)(void *arg, const char *text), void *arg, uint32_t turn, remote **out, struct err *err)
+/* What the client library knows of the nodes, as the public interface tells it. */
+static int choose(void *arg, const struct client_route_node *nodes, uint32_t count, int *order)
+{
+    const remote *r = arg;
+    struct quartet_route_node told[16];
+    uint32_t n = count < sizeof told / sizeof *told ? count : (uint32_t)(sizeof told / sizeof *told);
+    for (uint32_t i = 0; i < n; i++)
+        told[i] = (struct quartet_route_node){.slot = nodes[i].slot, .address = nodes[i].address, .drained = nodes[i].drained, .standby = nodes[i].standby,
+                                              .serves_now = nodes[i].serves_now, .ready = nodes[i].state == GOSSIP_STATE_READY, .answer_us = nodes[i].answer_us,
+                                              .behind = nodes[i].behind};
+    return r->route(r->route_arg, told, (int)n, order);
+}
+
+quartet_status remote_open(const char *url, const struct quartet_open_options *open, void (*notice)(void *arg, const char *text), void *arg, uint32_t turn, remote **out, struct err *err)
 {
     remote *r = mem_zalloc(1, sizeof *r);
     if (r == NULL)
         return err_nomem(err);
     struct client_options options = {.application = "libquartet", .notice = notice, .notice_arg = arg, .turn = turn};
+    if (open != NULL && open->application != NULL)
+        options.application = open->application;
+    if (open != NULL && open->route != NULL) {
+        r->route = open->route;
+        r->route_arg = open->route_arg;
+        options.choose = choose;
+        options.choose_arg = r;
+    }
     r->notice = notice;
     r->notice_arg = arg;
     quartet_status rc = client_open(url, &options, &r->c, err);
@@ -48,6 +72,11 @@ quartet_status remote_open(const char *url, void (*notice)(void *arg, const char
     else
         *out = r;
     return rc;
+}
+
+quartet_status remote_ping(remote *r, struct err *err)
+{
+    return client_ping(r->c, NULL, err);
 }
 
 void remote_close(remote *r)

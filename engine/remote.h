@@ -3,12 +3,14 @@
 #define ENGINE_REMOTE_H
 
 #include "crdt/value.h"
+#include "include/quartet.h"
 
 typedef struct remote remote;
 typedef struct remote_stmt remote_stmt;
 
 /* Connect. `notice` tells what the client does by itself, and statements' warnings. QUARTET_NET, QUARTET_AUTH, QUARTET_MISUSE. */
-quartet_status remote_open(const char *url, void (*notice)(void *arg, const char *text), void *arg, uint32_t turn, remote **out, struct err *err);
+quartet_status remote_open(const char *url, const struct quartet_open_options *open, void (*notice)(void *arg, const char *text), void *arg, uint32_t turn, remote **out, struct err *err);
+quartet_status remote_ping(remote *r, struct err *err); /* a question to the node; moves to another where there is no answer */
 void remote_close(remote *r); /* all statements are gone before; NULL is allowed */
 void remote_interrupt(remote *r);
 bool remote_in_transaction(const remote *r);

@@ -29,6 +29,7 @@ extern "C" {
 typedef struct quartet_db quartet_db;     /* a connection */
 typedef struct quartet_stmt quartet_stmt; /* a prepared statement */
 typedef struct quartet_node quartet_node; /* a running cluster node inside this process */
+typedef struct quartet_pool quartet_pool; /* connections that threads share */
 
 /* Column types, as quartet_column_type returns them. */
 #define QUARTET_INTEGER   1
@@ -50,6 +51,28 @@ typedef struct quartet_node quartet_node; /* a running cluster node inside this 
 
 /* Open a connection. *db is set even on failure (NULL only when memory ran out), so that quartet_errmsg can tell; close it in any case. */
 QUARTET_API int quartet_open(const char *path, quartet_db **db);
+/* A node of a cluster, as a function that chooses sees it. */
+struct quartet_route_node {
+    int slot;            /* -1: not known */
+    const char *address; /* "host:port"; valid during the call */
+    int drained, standby; /* 1: clients are to keep away from it */
+    int serves_now;      /* 1: this connection is with it, or was until its link broke */
+    int ready;           /* 1: it serves and has caught up; 0: not, or it did not answer */
+    int64_t answer_us;   /* how long it took to log in; -1: it did not answer */
+    int64_t behind;      /* how many transactions it lacks that others have; -1: it did not answer */
+};
+/* Which node to try first, which then: put up to `count` of the nodes' indexes into order and return how many. The others follow by the URL's route; so does all where it returns 0. Called
+ * inside calls on the connection, on their thread, whenever a link is to be made; it must not use the connection. */
+typedef int quartet_route(void *arg, const struct quartet_route_node *nodes, int count, int *order);
+
+struct quartet_open_options {
+    uint32_t size;           /* sizeof(struct quartet_open_options): lets later versions add fields */
+    const char *application; /* for the nodes' logs; NULL: "libquartet" */
+    quartet_route *route;    /* of a quartet:// URL; NULL: as its route= says */
+    void *route_arg;
+};
+/* quartet_open with options (NULL: none). */
+QUARTET_API int quartet_open_with(const char *path, const struct quartet_open_options *options, quartet_db **db);
 /* Close: rolls back an open transaction, finalizes what is left. The last connection of an embedded database flushes it. NULL is allowed. */
 QUARTET_API int quartet_close(quartet_db *db);
 QUARTET_API const char *quartet_errmsg(quartet_db *db);         /* of the last call that failed; never NULL; line, column and caret for SQL errors */
@@ -87,6 +110,27 @@ QUARTET_API const char *quartet_unknown_transaction(quartet_db *db);
 /* What became of it, for timeout_ms (0: every node is asked once). Any connection to the cluster may ask, of another process too. QUARTET_MISUSE: no identifier, or not a
  * quartet:// connection. */
 QUARTET_API int quartet_outcome(quartet_db *db, const char *transaction, int timeout_ms, int *outcome);
+
+/* ---- a pool ---- */
+
+#define QUARTET_POOL_MAX 1024u
+struct quartet_pool_config {
+    uint32_t size;     /* sizeof(struct quartet_pool_config) */
+    uint32_t max;      /* connections open at once, 1 to QUARTET_POOL_MAX */
+    int wait_ms;       /* how long quartet_pool_take waits where all are lent; 0: 5,000 */
+    int check_idle_ms; /* one that lay for so long is asked whether it still stands before it is lent; 0: 1,000 */
+    const struct quartet_open_options *options; /* copied, what it points to borrowed; NULL: none */
+};
+/* Opens nothing yet. All functions of a pool may be called by any thread; a connection is its taker's until it is given back. QUARTET_MISUSE, QUARTET_NOMEM. */
+QUARTET_API int quartet_pool_open(const char *path, const struct quartet_pool_config *config, quartet_pool **pool);
+/* A connection that stands: one that was given back, or a new one. QUARTET_BUSY: all were lent for wait_ms (*db is NULL). Other failures are those of quartet_open: *db, where it is
+ * not NULL, says why, and is to be given back or closed. */
+QUARTET_API int quartet_pool_take(quartet_pool *pool, quartet_db **db);
+/* Back to the pool; an open transaction is rolled back. What was SET, and temporary tables, stay with the connection; one with statements that were not finalized is closed. */
+QUARTET_API void quartet_pool_give(quartet_pool *pool, quartet_db *db);
+QUARTET_API void quartet_pool_stats(quartet_pool *pool, uint32_t *open, uint32_t *idle);
+/* QUARTET_BUSY: some are lent, nothing was closed. NULL is allowed. */
+QUARTET_API int quartet_pool_close(quartet_pool *pool);
 
 /* COPY reads and writes files of this process, also over a quartet:// URL. Where COPY ... FROM STDIN reads, COPY ... TO STDOUT writes, and who hears
  * how far a COPY is; a function that is NULL: there is no such thing. io is copied; NULL takes it back. */

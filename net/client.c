@@ -31,7 +31,7 @@ uint32_t client_next_id(client *c)
     return c->next_id;
 }
 
-static void write_address(const struct client_node *n, char *out, size_t out_bytes)
+void client_address_write(const struct client_node *n, char *out, size_t out_bytes)
 {
     bool v6 = strchr(n->host, ':') != NULL;
     (void)snprintf(out, out_bytes, v6 ? "[%s]:%u" : "%s:%u", n->host, n->port);
@@ -40,7 +40,7 @@ static void write_address(const struct client_node *n, char *out, size_t out_byt
 static void name_node(const struct client_node *n, char *out, size_t out_bytes)
 {
     char address[MEMBER_ADDRESS_BYTES_MAX + 8];
-    write_address(n, address, sizeof address);
+    client_address_write(n, address, sizeof address);
     if (n->slot >= 0)
         (void)snprintf(out, out_bytes, "node %d at %s", n->slot, address);
     else
@@ -67,12 +67,12 @@ static void add_node(client *c, const char *host, uint16_t port, int slot, uint3
     n->port = port;
     n->slot = slot;
     n->flags = flags;
-    n->probe_us = UINT64_MAX;
+    n->probe_us = n->behind = UINT64_MAX;
 }
 
 /* The document names all members: from one node we learn the others. It was verified by the
  * handshake. */
-static void learn_nodes(client *c, struct slice doc_bytes)
+void client_learn_nodes(client *c, struct slice doc_bytes)
 {
     struct member_doc doc = {0};
     struct err ignored = ERR_INIT; /* without it the URL's nodes remain */
@@ -177,8 +177,8 @@ static quartet_status try_node(client *c, uint32_t index, uint32_t timeout_ms, u
         c->current = index;
         c->generation++;
         c->in_transaction = false;
-        write_address(n, c->address, sizeof c->address);
-        learn_nodes(c, slice_of(doc.data, doc.len));
+        client_address_write(n, c->address, sizeof c->address);
+        client_learn_nodes(c, slice_of(doc.data, doc.len));
     } else {
         char name[MEMBER_ADDRESS_BYTES_MAX + 48];
         name_node(n, name, sizeof name);
@@ -195,19 +195,36 @@ static uint32_t rank_of(const client *c, uint32_t index)
     return (flags & MEMBER_DRAINED) != 0 ? 2 : (flags & MEMBER_STANDBY) != 0 ? 1 : 0;
 }
 
-/* All nodes in the order in which they are to be asked, beginning with `start` where neither rank nor distance says otherwise. */
+/* Among equals by rank: is x to be asked before y? */
+static bool is_better(const client *c, uint32_t x, uint32_t y)
+{
+    const struct client_node *a = &c->nodes[x], *b = &c->nodes[y];
+    if (c->url.route == URL_ROUTE_LEASTLAG && a->behind != b->behind)
+        return a->behind < b->behind;
+    return (c->url.route == URL_ROUTE_LEASTLAG || c->url.route == URL_ROUTE_NEAREST) && a->probe_us < b->probe_us;
+}
+
+/* All nodes in the order in which they are to be asked, beginning with those that the program chose, then with `start` where neither rank nor distance says otherwise. */
 static void order_nodes(const client *c, uint32_t start, uint32_t order[CLIENT_NODES_MAX])
 {
-    bool nearest = c->url.route == URL_ROUTE_NEAREST;
+    uint32_t count = c->chosen_count;
+    bool chosen[CLIENT_NODES_MAX] = {false};
+    for (uint32_t i = 0; i < count; i++) {
+        order[i] = c->chosen[i];
+        chosen[order[i]] = true;
+    }
     for (uint32_t i = 0; i < c->node_count; i++) {
-        uint32_t x = (start + i) % c->node_count, at = i;
-        for (; at > 0; at--) {
+        uint32_t x = (start + i) % c->node_count, at = count;
+        if (chosen[x])
+            continue;
+        for (; at > c->chosen_count; at--) {
             uint32_t y = order[at - 1], a = rank_of(c, x), b = rank_of(c, y);
-            if (a > b || (a == b && !(nearest && c->nodes[x].probe_us < c->nodes[y].probe_us)))
+            if (a > b || (a == b && !is_better(c, x, y)))
                 break;
             order[at] = y;
         }
         order[at] = x;
+        count++;
     }
 }
 
@@ -233,6 +250,8 @@ static quartet_status try_round(client *c, uint32_t start, uint32_t timeout_ms,
 static bool better_elsewhere(client *c, uint32_t rank_before)
 {
     uint32_t rank = rank_of(c, c->current);
+    if (c->chosen_count > 0) /* it was wanted */
+        return false;
     if (rank <= rank_before) /* that was known when the order was made: the others did not answer */
         return false;
     for (uint32_t i = 0; i < c->node_count; i++)
@@ -243,7 +262,11 @@ static bool better_elsewhere(client *c, uint32_t rank_before)
 
 static uint32_t first_node(client *c, bool again)
 {
-    if (c->url.route == URL_ROUTE_NEAREST)
+    if (c->choose != NULL)
+        client_let_choose(c);
+    else if (c->url.route == URL_ROUTE_LEASTLAG)
+        client_measure(c);
+    else if (c->url.route == URL_ROUTE_NEAREST)
         client_probe(c->nodes, c->node_count, c->env, c->url.connect_timeout_ms);
     if (again)
         return (c->current + 1) % c->node_count; /* the one that failed is asked last */
@@ -474,6 +497,8 @@ quartet_status client_open(const char *url, const struct client_options *options
     client_link_init(&c->link);
     if (options != NULL) {
         c->turn = options->turn;
+        c->choose = options->choose;
+        c->choose_arg = options->choose_arg;
         c->notice = options->notice;
         c->notice_arg = options->notice_arg;
     }

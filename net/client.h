@@ -28,12 +28,28 @@
 typedef struct client client;
 typedef struct client_stmt client_stmt;
 
+/* A node as a program's own choice sees it. */
+struct client_route_node {
+    int slot;            /* -1: not known */
+    const char *address; /* "host:port" */
+    bool drained, standby, serves_now;
+    int state;           /* enum gossip_state; -1: it did not answer */
+    int64_t answer_us;   /* until it had let us in; -1 likewise */
+    int64_t behind;      /* transactions that others have and it has not; -1 likewise */
+};
+/* Which of the nodes to try first: fills order[] with up to `count` of their indexes and returns how
+ * many. The others follow by the URL's route. Called within client calls, before each connection. */
+typedef int client_choose(void *arg, const struct client_route_node *nodes, uint32_t count,
+                          int *order);
+
 struct client_options {
     struct env *env;                             /* NULL: env_posix() */
     const char *application;                     /* for the node's logs; may be NULL */
     void (*notice)(void *arg, const char *text); /* "node 1 at 127.0.0.1:7401 does not answer: now
                                                     on node 2 at ..."; may be NULL */
     void *notice_arg;
+    client_choose *choose; /* NULL: as the URL's route says */
+    void *choose_arg;
     uint32_t turn; /* route=roundrobin: which of the URL's nodes comes first, modulo their number */
 };
 

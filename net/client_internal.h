@@ -29,7 +29,9 @@ struct client_node {
     uint16_t port;
     int slot; /* -1: not known yet */
     uint32_t flags;    /* of member.h, as the last membership said that we were given */
-    uint64_t probe_us; /* route=nearest: until its port answered; UINT64_MAX: it did not, or was not asked */
+    uint64_t probe_us; /* route=nearest: until its port answered; where it was measured, until it had let us in; UINT64_MAX: it did not, or was not asked */
+    uint64_t behind;   /* where it was measured: transactions that others have and it has not; UINT64_MAX: it did not answer */
+    uint8_t state;     /* likewise: enum gossip_state */
 };
 
 struct client {
@@ -44,6 +46,9 @@ struct client {
     struct client_node nodes[CLIENT_NODES_MAX];
     uint32_t node_count;
     uint32_t turn;
+    client_choose *choose; /* NULL: by the URL's route */
+    void *choose_arg;
+    uint32_t chosen[CLIENT_NODES_MAX], chosen_count; /* what it said when a connection was last needed */
     uint32_t current; /* index into nodes of the one that serves, or served last */
     struct client_link link;
     uint32_t generation; /* of the session: grows with every login */
@@ -91,6 +96,10 @@ struct client_stmt {
  * it does not shake hands. */
 void client_probe(struct client_node *nodes, uint32_t count, struct env *env, uint32_t timeout_ms);
 
+/* client_measure.c: ask all nodes by logging in; fills probe_us, behind and state, and learns of nodes. */
+void client_measure(client *c);
+void client_let_choose(client *c); /* measures, and fills chosen */
+
 /* client_link.c. All times come from env. */
 uint64_t client_now_ms(struct env *env);
 void client_link_init(struct client_link *l);
@@ -115,6 +124,8 @@ quartet_status client_link_receive_quietly(struct client_link *l, struct env *en
                                            struct err *err);
 
 /* client.c */
+void client_learn_nodes(client *c, struct slice doc_bytes);
+void client_address_write(const struct client_node *n, char *out, size_t out_bytes); /* "host:port" */
 /* Make sure of a session. QUARTET_NET and others: no node took us. */
 quartet_status client_connect(client *c, struct err *err);
 /* The link broke: forget it; an open transaction is lost. `why` goes into the notice. */

@@ -12,7 +12,6 @@
 #include "client_internal.h"
 #include "idvec.h"
 
-#define NODE_TIMEOUT_MS 200u /* to reach a node that is not the one that serves */
 #define NODE_ANSWER_MS  3000u /* it may have to end what runs there */
 #define ROUND_PAUSE_MS  20
 
@@ -86,9 +85,8 @@ static void ask_node(client *c, const struct client_node *n, const struct sessio
     struct buf doc = {0};
     struct err err = ERR_INIT;
     struct session_welcome welcome;
-    uint32_t timeout = c->url.connect_timeout_ms < NODE_TIMEOUT_MS ? c->url.connect_timeout_ms : NODE_TIMEOUT_MS;
     client_link_init(&l);
-    if (client_link_open(&l, &c->config, n->host, n->port, timeout, &doc, &err) == QUARTET_OK) {
+    if (client_link_open(&l, &c->config, n->host, n->port, c->url.connect_timeout_ms, &doc, &err) == QUARTET_OK) {
         struct slice no_token = {0};
         if (client_log_in(c, &l, no_token, client_now_ms(c->env) + NODE_ANSWER_MS, &welcome, &err) == QUARTET_OK)
             (void)ask_link(c, &l, name, out, &err); /* see above */

@@ -161,13 +161,13 @@ static quartet_status take_param(struct url *out, struct seen *seen, const char 
         return QUARTET_OK;
     }
     if (strcmp(name, "route") == 0) {
-        static const char *const routes[] = {"ordered", "random", "roundrobin", "nearest"}; /* enum url_route */
+        static const char *const routes[] = {"ordered", "random", "roundrobin", "nearest", "leastlag"}; /* enum url_route */
         for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
             if (strcmp(value, routes[i]) == 0) {
                 out->route = (enum url_route)i;
                 return QUARTET_OK;
             }
-        return err_set(err, QUARTET_MISUSE, "URL: route must be ordered, random, roundrobin or nearest");
+        return err_set(err, QUARTET_MISUSE, "URL: route must be ordered, random, roundrobin, nearest or leastlag");
     }
     if (out->setting_count == URL_SETTINGS_MAX)
         return err_set(err, QUARTET_MISUSE, "URL: more than %u settings", URL_SETTINGS_MAX);

@@ -9,7 +9,7 @@
  * (10000). outcome_timeout: ms for which all nodes are asked again what became of a transaction whose
  * answer was lost (0: once). route: which node a session is with, of those that answer: ordered (the default: in the
  * order given), random, roundrobin (each new connection of a program begins with the next one), or
- * nearest (whose port answers first). All
+ * nearest (whose port answers first), or leastlag (which lacks the least of what the others have). All
  * other parameters are session settings (consistency, commit_acks, ...), sent at login. Parts are
  * percent-decoded. A URL with a key in it is a secret: it is never logged. */
 #ifndef NET_URL_H
@@ -22,7 +22,13 @@
 #define URL_PORT_DEFAULT 7401u
 #define URL_SETTINGS_MAX 16u
 
-enum url_route { URL_ROUTE_ORDERED, URL_ROUTE_RANDOM, URL_ROUTE_ROUNDROBIN, URL_ROUTE_NEAREST };
+enum url_route {
+    URL_ROUTE_ORDERED,
+    URL_ROUTE_RANDOM,
+    URL_ROUTE_ROUNDROBIN,
+    URL_ROUTE_NEAREST,
+    URL_ROUTE_LEASTLAG
+};
 
 struct url_host {
     char host[MEMBER_ADDRESS_BYTES_MAX];

@@ -9,7 +9,7 @@ static client *open_client(struct toy_net *t, const char *more)
     struct err err = ERR_INIT;
     client *c = NULL;
     char url[URL_BYTES_MAX];
-    (void)snprintf(url, sizeof url, "%s%s", (const char *)t->url.data, more);
+    (void)snprintf(url, sizeof url, "%s&connect_timeout=3000%s", (const char *)t->url.data, more);
     CU_ASSERT_EQUAL_FATAL(client_open(url, NULL, &c, &err), QUARTET_OK);
     return c;
 }

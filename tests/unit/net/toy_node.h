@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "net/client.h"
+#include "net/idvec.h"
 #include "net/server.h"
 #include "net/url.h"
 #include "shell/free_port.h"
@@ -24,6 +25,7 @@ struct toy_node {
     const char *http; /* where it listens; NULL: a free port of loopback, "": nowhere */
     atomic_int writes, sessions, memberships, asked;
     _Atomic uint64_t sessions_total, incarnation; /* 0: its requests have no names */
+    _Atomic uint64_t applied; /* how much of a chain it says at login that it has; 0: it says nothing */
     atomic_int verdict, gave_rows; /* what it says when it is asked */
     _Atomic uint64_t asked_session;
     _Atomic uint32_t asked_request;
@@ -37,6 +39,7 @@ struct toy_session {
     int64_t affected;
     uint8_t token[8];
     bool token_news;
+    struct buf vector; /* told at login */
     uint64_t number;  /* of the session in its node, from 1 */
     uint32_t request; /* that was begun last */
 };
@@ -67,6 +70,15 @@ static inline quartet_status toy_open(void *ctx, const char *user,
     s->number = ++n->sessions_total;
     o->incarnation = n->incarnation;
     o->session = s->number;
+    if (n->applied > 0) {
+        struct idvec v = {0};
+        struct err ignored = ERR_INIT;
+        struct idvec_entry e = {.chain = {.slot = 1, .incarnation = 77}, .number = n->applied, .stamp = n->applied};
+        CU_ASSERT_EQUAL(idvec_raise(&v, e, &ignored), QUARTET_OK);
+        idvec_encode(&s->vector, &v);
+        idvec_deinit(&v);
+        o->token = slice_of(s->vector.data, s->vector.len);
+    }
     *session = s;
     return QUARTET_OK;
 }
@@ -74,6 +86,7 @@ static inline void toy_close(void *session)
 {
     struct toy_session *s = session;
     s->node->sessions--;
+    buf_deinit(&s->vector);
     mem_free(s);
 }
 static inline void toy_cancel(void *session)
