@@ -27,6 +27,8 @@ struct conn_rerun {
     struct buf randoms; /* what random() and uuid() drew, in order */
 };
 
+#define CONN_AURORA_LEVEL "aurora_mm_session_consistency_level" /* the same as consistency */
+
 struct conn {
     db *d;
     txn *t;                 /* of BEGIN; NULL: none */

@@ -241,7 +241,7 @@ static quartet_status set_one(conn *c, const char *name, const char *text, int64
             c->settings.synchronous = (enum log_sync_mode)value;
             return QUARTET_OK;
         }
-    } else if (strcasecmp(name, "consistency") == 0 || strcasecmp(name, "aurora_mm_session_consistency_level") == 0) {
+    } else if (strcasecmp(name, "consistency") == 0 || strcasecmp(name, CONN_AURORA_LEVEL) == 0) {
         expected = "'local', 'session' or 'cluster'";
         if (choose(consistency_choices, text, &value)) {
             c->settings.consistency = (enum conn_consistency)value;
@@ -310,7 +310,7 @@ const char *conn_setting_text(const conn *c, const char *name, struct arena *a)
     static const char *const levels[] = {"local", "session", "cluster"};
     if (strcasecmp(name, "synchronous") == 0)
         return syncs[c->settings.synchronous];
-    if (strcasecmp(name, "consistency") == 0)
+    if (strcasecmp(name, "consistency") == 0 || strcasecmp(name, CONN_AURORA_LEVEL) == 0)
         return levels[c->settings.consistency];
     if (strcasecmp(name, "commit_acks") == 0)
         return c->settings.commit_acks == CONN_ACKS_ALL        ? "all"

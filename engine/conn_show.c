@@ -339,6 +339,47 @@ static quartet_status show_one_setting(const char *name, const char *text, struc
     return add_row(&b, &row, err);
 }
 
+/* What this session may and may not observe, and what its COMMIT waits for: read off its settings, so that it says what holds now. */
+static quartet_status show_consistency(conn *c, struct arena *a, struct conn_table *out, struct err *err)
+{
+    static const char *const columns[] = {"consistency", "what this session may observe"};
+    static const char *const syncs[] = {"it is on this node's disk", "this process may die; what the machine had not written yet goes with the machine", "nothing: a crash may take the last commits back"};
+    const struct conn_settings *s = &c->settings;
+    bool alone = db_node_hooks(c->d)->before_read == NULL, local = s->consistency == CONN_LOCAL, cluster = s->consistency == CONN_CLUSTER;
+    const char *acks = conn_setting_text(c, "commit_acks", a);
+    struct builder b;
+    begin_table(&b, a, out, columns, 2);
+    struct {
+        const char *name, *text;
+    } rows[] = {
+        {conn_setting_text(c, "consistency", a), alone     ? "this database is in no cluster: all levels are the same, and every read sees all that was committed"
+                                                 : local   ? "what this node has, at once"
+                                                 : cluster ? "all that anybody was told is committed before the read began"
+                                                           : "all that this session has read or written before, on whichever node it is"},
+        {"half a transaction", "never"},
+        {"an effect before its cause", "never"},
+        {"own writes", alone || !local ? "always" : "always on one node; after a move to another node maybe not yet"},
+        {"time going back", alone || !local ? "never" : "never on one node; after a move to another node it may"},
+        {"commits of others elsewhere", alone ? "there are none" : cluster ? "always" : "once they have come here: a moment later, or when a cut is over"},
+        {"concurrent writes to one row", alone ? "are stopped: a transaction whose reads were overtaken runs again or fails with 40001"
+                                               : "on this node stopped (40001), between nodes merged as the table says; quartet_conflicts shows what was overridden"},
+        {"a read waits", alone || local ? "never"
+                         : cluster      ? arena_printf(a, "for every member, up to %u ms, and fails naming the one that does not answer", s->consistency_timeout_ms)
+                                        : arena_printf(a, "after a move, up to %u ms, and fails naming what is missing", s->consistency_timeout_ms)},
+        {"a commit is acknowledged when", syncs[s->synchronous]},
+        {"and other nodes have it on disk", alone || s->commit_acks == 0 ? "not waited for"
+                                                                        : arena_printf(a, "%s; after %u ms it stands all the same, and a notice says how many have it", acks,
+                                                                                       s->commit_acks_timeout_ms)}};
+    quartet_status rc = QUARTET_OK;
+    for (size_t i = 0; rc == QUARTET_OK && i < sizeof rows / sizeof *rows; i++) {
+        if (rows[i].name == NULL || rows[i].text == NULL)
+            return arena_fail(a, err);
+        struct value row[2] = {text_of(a, rows[i].name), text_of(a, rows[i].text)};
+        rc = add_row(&b, row, err);
+    }
+    return rc;
+}
+
 /* conn_node_hooks.status's each */
 static quartet_status add_figure(void *arg, const char *name, const struct value *value, struct err *err)
 {
@@ -417,6 +458,8 @@ static quartet_status show_what(conn *c, const struct catalog *catalog, const st
         return show_status(c, a, out, err);
     if (strcmp(s->what, "SHARES") == 0)
         return share_show(c->d, s->name.name.text, a, out, err);
+    if (strcmp(s->what, "CONSISTENCY") == 0)
+        return show_consistency(c, a, out, err);
     const char *setting = conn_setting_text(c, s->what, a);
     if (setting != NULL)
         return show_one_setting(s->what, setting, a, out, err);

@@ -268,7 +268,8 @@ static void remember_settings(remote_stmt *s)
         char text[128];
         struct err ignored = ERR_INIT; /* the node has taken it; a value too long to keep is none of these */
         for (size_t k = 0; k < sizeof names / sizeof *names; k++)
-            if (strcasecmp(list->item[i].name.name.text, names[k]) == 0 &&
+            if ((strcasecmp(list->item[i].name.name.text, names[k]) == 0 ||
+                 (strcmp(names[k], "consistency") == 0 && strcasecmp(list->item[i].name.name.text, CONN_AURORA_LEVEL) == 0)) &&
                 conn_setting_value(list->item[i].value, text, sizeof text, &ignored) == QUARTET_OK)
                 (void)client_remember(s->r->c, names[k], text, &ignored);
     }

@@ -14,15 +14,17 @@ static struct {
     quartet_node *node;
 } t;
 
-static void begin(void)
+/* Node 0 of so many; the others are not there. */
+static void begin_with(int nodes)
 {
-    char address[64], path[128];
-    const char *addresses[] = {address};
+    char address[64], other[64], path[128];
+    const char *addresses[] = {address, other};
     struct quartet_node_config config = {.size = sizeof config};
     snprintf(t.top, sizeof t.top, "/tmp/quartet-test-session-XXXXXX");
     CU_ASSERT_FATAL(mkdtemp(t.top) != NULL);
     snprintf(address, sizeof address, "127.0.0.1:%u", free_port());
-    CU_ASSERT_EQUAL_FATAL(quartet_cluster_init(t.top, 1, addresses, NULL, NULL), QUARTET_OK);
+    snprintf(other, sizeof other, "127.0.0.1:%u", free_port());
+    CU_ASSERT_EQUAL_FATAL(quartet_cluster_init(t.top, nodes, addresses, NULL, NULL), QUARTET_OK);
     snprintf(path, sizeof path, "%s/0", t.top);
     CU_ASSERT_EQUAL_FATAL(quartet_open(path, &t.local), QUARTET_OK);
     CU_ASSERT_EQUAL_FATAL(quartet_node_start(t.local, &config, &t.node), QUARTET_OK);
@@ -32,6 +34,11 @@ static void begin(void)
     fclose(f);
     t.url[strcspn(t.url, "\r\n")] = '\0';
     CU_ASSERT_EQUAL_FATAL(quartet_open(t.url, &t.far), QUARTET_OK);
+}
+
+static void begin(void)
+{
+    begin_with(1);
 }
 
 static void end(void)
@@ -97,9 +104,86 @@ static void test_a_table_that_changes(void)
     end();
 }
 
+static void says(const char *sql, const char *part)
+{
+    struct said there = {.n = 0};
+    CU_ASSERT_EQUAL(quartet_exec(t.far, sql, note_row, &there, NULL), QUARTET_OK);
+    if (strstr(there.text, part) == NULL)
+        printf("\n%s: %s\n", sql, there.text);
+    CU_ASSERT_PTR_NOT_NULL(strstr(there.text, part));
+}
+
+static void fails(quartet_db *db, const char *sql, int code, const char *part)
+{
+    CU_ASSERT_EQUAL(quartet_exec(db, sql, NULL, NULL, NULL), code);
+    if (strstr(quartet_errmsg(db), part) == NULL)
+        printf("\n%s: %s\n", sql, quartet_errmsg(db));
+    CU_ASSERT_PTR_NOT_NULL(strstr(quartet_errmsg(db), part));
+}
+
+struct expected {
+    const char *part;
+    int seen;
+};
+static void on_notice(void *arg, const char *text)
+{
+    struct expected *e = arg;
+    e->seen += strstr(text, e->part) != NULL;
+}
+
+/* Each level: what SHOW CONSISTENCY says of it, that it holds, and what is said where it cannot be had. The other member is not there. */
+static void test_levels(void)
+{
+    static const char *const aliases[][2] = {{"SET aurora_mm_session_consistency_level = 'REGIONAL_RAW'", "consistency=cluster|"},
+                                             {"SET aurora_mm_session_consistency_level = 'instance_raw'", "consistency=local|"},
+                                             {"SET consistency = 'session'", "consistency=session|"}};
+    begin_with(2);
+    CU_ASSERT_EQUAL(quartet_exec(t.far, "CREATE TABLE t (a INTEGER PRIMARY KEY); SET consistency_timeout = 50; SET commit_acks_timeout = 60", NULL, NULL, NULL), QUARTET_OK);
+    says("SHOW CONSISTENCY", "consistency=session|what this session may observe=all that this session has read or written before, on whichever node it is|");
+    says("SHOW CONSISTENCY", "after a move, up to 50 ms, and fails naming what is missing");
+    says("SELECT count(*) FROM t", "=0|"); /* nothing is missing here, whoever is away */
+    for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++) {
+        CU_ASSERT_EQUAL(quartet_exec(t.far, aliases[i][0], NULL, NULL, NULL), QUARTET_OK);
+        says("SHOW CONSISTENCY", aliases[i][1]);
+    }
+    says("SHOW aurora_mm_session_consistency_level", "=session|");
+    fails(t.far, "SET consistency = 'strong'", QUARTET_ERROR, "not 'strong'");
+    fails(t.far, "SET aurora_mm_session_consistency_level = 'GLOBAL'", QUARTET_ERROR, "not 'GLOBAL'");
+
+    CU_ASSERT_EQUAL(quartet_exec(t.far, "SET consistency = 'cluster'", NULL, NULL, NULL), QUARTET_OK);
+    says("SHOW CONSISTENCY", "for every member, up to 50 ms, and fails naming the one that does not answer");
+    fails(t.far, "SELECT count(*) FROM t", QUARTET_UNAVAILABLE, "consistency 'cluster' needs every member, and node 1 does not answer (waited 50 ms)");
+    fails(t.far, "BEGIN", QUARTET_UNAVAILABLE, "node 1 does not answer");
+    CU_ASSERT_EQUAL(quartet_exec(t.far, "SET consistency = 'local'", NULL, NULL, NULL), QUARTET_OK);
+    says("SHOW CONSISTENCY", "what this node has, at once");
+    says("SELECT count(*) FROM t", "=0|");
+
+    fails(t.far, "SET commit_acks = 4", QUARTET_ERROR, "not '4'");
+    struct expected late = {"the transaction is committed here and will replicate; 0 of 1 peers have it on disk after 60 ms", 0}, few = {"commit_acks = 3 was asked of 1 peers", 0};
+    quartet_on_notice(t.far, on_notice, &late);
+    CU_ASSERT_EQUAL(quartet_exec(t.far, "SET commit_acks = 'all'; INSERT INTO t VALUES (1)", NULL, NULL, NULL), QUARTET_OK); /* never called failed */
+    CU_ASSERT_EQUAL(late.seen, 1);
+    says("SHOW CONSISTENCY", "all; after 60 ms it stands all the same");
+    quartet_on_notice(t.far, on_notice, &few);
+    CU_ASSERT_EQUAL(quartet_exec(t.far, "SET commit_acks = 3; INSERT INTO t VALUES (2)", NULL, NULL, NULL), QUARTET_OK);
+    CU_ASSERT_EQUAL(few.seen, 1);
+    quartet_on_notice(t.far, NULL, NULL);
+    says("SELECT count(*) FROM t", "=2|");
+    CU_ASSERT_EQUAL(quartet_exec(t.far, "SET commit_acks = 0; SET synchronous = 'off'", NULL, NULL, NULL), QUARTET_OK);
+    says("SHOW CONSISTENCY", "a crash may take the last commits back");
+    quartet_db *alone = NULL, *far = t.far;
+    CU_ASSERT_EQUAL(quartet_open(":memory:", &alone), QUARTET_OK);
+    t.far = alone;
+    says("SHOW CONSISTENCY", "this database is in no cluster");
+    CU_ASSERT_EQUAL(quartet_close(alone), QUARTET_OK);
+    t.far = far;
+    end();
+}
+
 const char *const unit_suite = "node_session";
 const struct unit_test unit_tests[] = {
     {"names of columns", test_names_of_columns},
     {"a table that changes", test_a_table_that_changes},
+    {"levels", test_levels},
     {NULL, NULL},
 };
