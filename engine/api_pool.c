@@ -125,7 +125,7 @@ int quartet_pool_take(quartet_pool *p, quartet_db **out)
         return QUARTET_MISUSE;
     quartet_status rc = get_place(p, &idle);
     if (rc != QUARTET_OK)
-        return rc;
+        return (int)rc;
     if (idle.q != NULL && (now_ms() - idle.since_ms < (uint64_t)p->check_idle_ms || stands(idle.q))) {
         *out = idle.q;
         return QUARTET_OK;
