@@ -34,6 +34,7 @@ struct db_mark {
     tree_id past_of; /* whose past is open */
     struct history_reader past;
     bool history; /* goes back to the stamp */
+    bool whole;   /* done: no table was left out */
 };
 
 /* ---- what apply keeps: u64 table, u32 length, key ---- */
@@ -248,7 +249,13 @@ static void drop_untold(db_mark *m)
     for (uint32_t i = 0; i < m->count; i++)
         if (!m->tables[i].untold)
             m->tables[kept++] = m->tables[i];
+    m->whole = kept == m->count;
     m->count = kept;
+}
+
+bool db_mark_whole(const db_mark *m)
+{
+    return m->whole;
 }
 
 quartet_status db_mark_step(db_mark *m, uint32_t rows, bool *done, struct err *err)

@@ -21,6 +21,7 @@ void db_mark_free(db_mark *m); /* NULL is allowed */
 
 hlc_stamp db_mark_stamp(const db_mark *m);
 struct slice db_mark_vector(const db_mark *m); /* encoded (vv_encode): what was applied when it was taken. What it names up to the stamp is what the hashes are of */
+bool db_mark_whole(const db_mark *m); /* once done: it could be told of every table */
 /* Once done: tables by id, ascending, without those of which it cannot be told. False: there is no i-th. */
 bool db_mark_table(const db_mark *m, uint32_t i, uint64_t *table, struct state_hash *hash);
 

@@ -31,6 +31,7 @@ struct told { /* what somebody tells in a round */
     struct idvec vector;
     struct told_table *tables; /* by id; owned */
     uint32_t count;
+    bool whole; /* own: none is left out */
 };
 struct differing {
     uint64_t table;
@@ -157,7 +158,7 @@ static void compare(struct node_gossip *g, uint8_t slot, const struct told *own)
 {
     struct node_alarm *a = g->alarm;
     const struct told *theirs = &a->members[slot];
-    uint32_t differing = 0, k = 0, before = a->differ_count;
+    uint32_t differing = 0, met = 0, k = 0, before = a->differ_count;
     bool was = false;
     if (own->stamp == 0 || a->compared[slot] >= own->stamp || !comparable(own, theirs))
         return;
@@ -174,8 +175,10 @@ static void compare(struct node_gossip *g, uint8_t slot, const struct told *own)
         bool differs = theirs->tables[k].hash.lo != own->tables[i].hash.lo || theirs->tables[k].hash.hi != own->tables[i].hash.hi;
         set_differing(a, own->tables[i].id, slot, differs);
         differing += differs;
+        met++;
     }
     a->figures.differing += differing > 0;
+    node_snapshot_compared(g, slot, own->whole && met == own->count, differing > 0);
     a->figures.tables = a->differ_count;
     if (differing > 0 && (!was || a->differ_count > before || snapshot_now_ms(g) - a->said_ms >= REPEAT_MS))
         say(g, slot, own->stamp);
@@ -275,6 +278,7 @@ static quartet_status keep_round(struct node_gossip *g, struct err *err)
     for (uint32_t i = 0; rc == QUARTET_OK && t.tables != NULL && i < all; i++)
         if (told_of(i, all, hlc_ms(t.stamp) / a->period_ms) && db_mark_table(a->mark, i, &id, &h))
             t.tables[t.count++] = (struct told_table){.id = id, .hash = h};
+    t.whole = t.count == all && db_mark_whole(a->mark);
     if (rc != QUARTET_OK) {
         told_deinit(&t);
         return rc;

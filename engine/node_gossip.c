@@ -136,6 +136,9 @@ static quartet_status status(void *ctx, struct gossip_status *out, struct err *e
         out->hash_bytes = 16;
         store_le64(out->hash, hash.lo);
         store_le64(out->hash + 8, hash.hi);
+        uint8_t donors = node_snapshot_unconfirmed(g);
+        if (donors != 0)
+            out->hash[out->hash_bytes++] = donors;
     }
     buf_deinit(&at);
     buf_deinit(&applied);

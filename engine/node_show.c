@@ -45,6 +45,12 @@ static quartet_status text_value(struct arena *a, struct buf *text, struct value
     return rc;
 }
 
+/* Without what goes with it where the state is not confirmed. */
+static size_t hash_of(const struct gossip_status *s)
+{
+    return s->hash_bytes == NODE_SNAPSHOT_UNCONFIRMED_BYTES ? s->hash_bytes - 1u : s->hash_bytes;
+}
+
 static void hash_text(struct buf *out, const uint8_t *hash, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -81,11 +87,11 @@ static quartet_status one_line(const struct server_peer_view *p, const char *sta
         row[4] = value_int((int64_t)lag.deltas);
         row[5] = value_int((int64_t)lag.ms);
         row[6] = value_int(p->self ? 0 : p->gossip.skew_us / 1000);
-        hash_text(&text, s->hash, s->hash_bytes);
+        hash_text(&text, s->hash, hash_of(s));
         if (rc == QUARTET_OK)
             rc = text_value(a, &text, &row[7], err);
         if (rc == QUARTET_OK && idvec_equal(&s->applied, &own->applied)) {
-            bool equal = s->hash_bytes == own->hash_bytes && memcmp(s->hash, own->hash, s->hash_bytes) == 0;
+            bool equal = hash_of(s) == hash_of(own) && memcmp(s->hash, own->hash, hash_of(s)) == 0;
             buf_str(&text, equal ? "yes" : "NO: DIVERGED");
             rc = text_value(a, &text, &row[8], err);
         }

@@ -88,7 +88,13 @@ static void read_from(struct node_gossip *g)
     if (!path_of(g, NODE_SNAPSHOT_FROM, path, sizeof path) || !g->env->ops->exists(g->env, path) ||
         env_read_file(g->env, path, 64, &data, &bytes, &ignored) != QUARTET_OK)
         return;
-    n->unconfirmed = bytes == 2 && data[0] >= '0' && data[0] < '0' + (int)SLOTS_MAX && data[1] == '\n';
+    n->unconfirmed = bytes >= 2 && bytes <= SLOTS_MAX + 1u && data[bytes - 1] == '\n';
+    n->donors = 0;
+    for (size_t i = 0; i + 1 < bytes && n->unconfirmed; i++) {
+        n->unconfirmed = data[i] >= '0' && data[i] < '0' + (int)SLOTS_MAX;
+        if (n->unconfirmed)
+            n->donors = (uint8_t)(n->donors | 1u << (data[i] - '0'));
+    }
     n->donor = n->unconfirmed ? (uint8_t)(data[0] - '0') : 0;
     mem_free(data);
 }
@@ -323,10 +329,36 @@ static bool may_give(struct node_gossip *g, const struct gossip_status *s)
     return may;
 }
 
+/* Another member holds the same: as_of: as of a stamp that both have passed. Lock held. */
+static void confirmed_by(struct node_gossip *g, uint8_t slot, bool as_of)
+{
+    struct node_snapshot *n = g->snapshot;
+    log_line(g->env, LOG_INFO, "gossip", "node %u confirms the snapshot that node %u gave", (unsigned)slot, (unsigned)n->donor);
+    n->unconfirmed = false;
+    n->donors = 0;
+    n->counters.confirmed++;
+    n->counters.as_of += as_of;
+    unlink_named(g, NODE_SNAPSHOT_FROM);
+}
+
+/* Another one. Lock held. */
+static void contradicted_by(struct node_gossip *g, uint8_t slot, bool as_of)
+{
+    struct node_snapshot *n = g->snapshot;
+    uint64_t now = snapshot_now_ms(g);
+    if (n->alarm_ms != 0 && now - n->alarm_ms <= ALARM_MS)
+        return;
+    n->alarm_ms = now + (now == 0);
+    n->counters.contradicted++;
+    n->counters.as_of += as_of;
+    log_line(g->env, LOG_ERROR, "gossip",
+             "DIVERGED: this node's state came as a snapshot of node %u, and node %u has another one %s: one of the two is wrong; OPERATIONS.md, \"A snapshot that is contradicted\"",
+             (unsigned)n->donor, (unsigned)slot, as_of ? "as of a stamp that both have passed" : "at the same vector");
+}
+
 /* This node runs on a donor's state: does another member, at this node's own vector, say the same of it? */
 static void confirm_own(struct node_gossip *g, uint8_t slot, const struct gossip_status *s)
 {
-    struct node_snapshot *n = g->snapshot;
     struct buf at = {0};
     struct idvec ours = {0};
     struct state_hash h;
@@ -336,19 +368,33 @@ static void confirm_own(struct node_gossip *g, uint8_t slot, const struct gossip
     idvec_deinit(&ours);
     if (!equal)
         return;
-    uint64_t now = snapshot_now_ms(g);
-    if (load_le64(s->hash) == h.lo && load_le64(s->hash + 8) == h.hi) {
-        log_line(g->env, LOG_INFO, "gossip", "node %u confirms the snapshot that node %u gave", (unsigned)slot, (unsigned)n->donor);
-        n->unconfirmed = false;
-        n->counters.confirmed++;
-        unlink_named(g, NODE_SNAPSHOT_FROM);
-    } else if (n->alarm_ms == 0 || now - n->alarm_ms > ALARM_MS) {
-        n->alarm_ms = now + (now == 0);
-        n->counters.contradicted++;
-        log_line(g->env, LOG_ERROR, "gossip",
-                 "DIVERGED: this node's state came as a snapshot of node %u, and node %u has another one at the same vector: one of the two is wrong; OPERATIONS.md, \"A snapshot that is contradicted\"",
-                 (unsigned)n->donor, (unsigned)slot);
-    }
+    if (load_le64(s->hash) == h.lo && load_le64(s->hash + 8) == h.hi)
+        confirmed_by(g, slot, false);
+    else
+        contradicted_by(g, slot, false);
+}
+
+void node_snapshot_compared(struct node_gossip *g, uint8_t slot, bool whole, bool differ)
+{
+    struct node_snapshot *n = g->snapshot;
+    const struct snapshot_member *m = &n->members[slot];
+    pthread_mutex_lock(&n->lock);
+    bool may_say = n->unconfirmed && (n->donors >> slot & 1) == 0 && m->connected && m->donors == 0;
+    if (may_say && differ)
+        contradicted_by(g, slot, true);
+    else if (may_say && whole)
+        confirmed_by(g, slot, true);
+    pthread_mutex_unlock(&n->lock);
+}
+
+uint8_t node_snapshot_unconfirmed(struct node_gossip *g)
+{
+    if (g->snapshot == NULL)
+        return 0;
+    pthread_mutex_lock(&g->snapshot->lock);
+    uint8_t donors = g->snapshot->unconfirmed ? g->snapshot->donors : 0;
+    pthread_mutex_unlock(&g->snapshot->lock);
+    return donors;
 }
 
 void node_snapshot_status(struct node_gossip *g, uint8_t slot, const struct gossip_status *s)
@@ -360,13 +406,14 @@ void node_snapshot_status(struct node_gossip *g, uint8_t slot, const struct goss
     m->may_give = db_is_behind(g->d) && may_give(g, s);
     buf_clear(&m->disk);
     idvec_encode(&m->disk, &s->disk);
-    if (s->hash_bytes == 16 && serves(s)) {
+    m->donors = s->hash_bytes == NODE_SNAPSHOT_UNCONFIRMED_BYTES ? s->hash[NODE_SNAPSHOT_UNCONFIRMED_BYTES - 1] : 0;
+    if (s->hash_bytes == 16 && serves(s)) { /* else nobody vouches for it either */
         if (n->take.phase != TAKING_NONE) {
             struct snapshot_heard *h = &m->heard[m->heard_count++ % SNAPSHOT_HEARD_MAX];
             h->vector = vector_hash(&s->applied);
             memcpy(h->hash, s->hash, sizeof h->hash);
         }
-        if (n->unconfirmed && slot != n->donor)
+        if (n->unconfirmed && (n->donors >> slot & 1) == 0)
             confirm_own(g, slot, s);
     }
     pthread_mutex_unlock(&n->lock);
@@ -383,10 +430,16 @@ void node_snapshot_link(struct node_gossip *g, uint8_t slot, bool connected)
 
 /* ---- the worker's part ---- */
 
-static bool others_than(const struct node_gossip *g, uint8_t donor)
+/* Whose state it is that is taken: the donor's, and where that one's is somebody's and not confirmed, theirs. */
+static uint8_t donors_of(const struct node_snapshot *n)
+{
+    return (uint8_t)(1u << n->take.from | n->members[n->take.from].donors);
+}
+
+static bool others_than(const struct node_gossip *g, uint8_t donors)
 {
     for (uint32_t i = 0; i < g->doc.node_count; i++)
-        if (g->doc.nodes[i].slot != g->identity.slot && g->doc.nodes[i].slot != donor)
+        if (g->doc.nodes[i].slot != g->identity.slot && (donors >> g->doc.nodes[i].slot & 1) == 0)
             return true;
     return false;
 }
@@ -422,7 +475,7 @@ static void look(struct node_gossip *g)
     t->info = info;
     t->vector = vector_hash(&v);
     t->phase = TAKING_CONFIRM;
-    t->decide_ms = snapshot_now_ms(g) + (others_than(g, t->from) ? NODE_SNAPSHOT_CONFIRM_MS : 0);
+    t->decide_ms = snapshot_now_ms(g) + (others_than(g, donors_of(n)) ? NODE_SNAPSHOT_CONFIRM_MS : 0);
     idvec_deinit(&v);
 }
 
@@ -437,7 +490,7 @@ static int heard(struct node_gossip *g, uint8_t *who)
     store_le64(hash + 8, t->info.hash.hi);
     for (uint8_t slot = 0; slot < SLOTS_MAX && said >= 0; slot++) {
         const struct snapshot_member *m = &n->members[slot];
-        for (uint32_t i = 0; slot != t->from && i < m->heard_count && i < SNAPSHOT_HEARD_MAX; i++)
+        for (uint32_t i = 0; (donors_of(n) >> slot & 1) == 0 && i < m->heard_count && i < SNAPSHOT_HEARD_MAX; i++)
             if (m->heard[i].vector == t->vector) {
                 said = memcmp(m->heard[i].hash, hash, sizeof hash) == 0 ? 1 : -1;
                 *who = slot;
@@ -448,10 +501,15 @@ static int heard(struct node_gossip *g, uint8_t *who)
 
 static quartet_status write_from(struct node_gossip *g, struct err *err)
 {
-    char path[NODE_PATH_BYTES_MAX], text[2] = {(char)('0' + g->snapshot->take.from), '\n'};
+    char path[NODE_PATH_BYTES_MAX], text[SLOTS_MAX + 1u] = {(char)('0' + g->snapshot->take.from)};
+    size_t n = 1;
+    for (uint8_t slot = 0; slot < SLOTS_MAX; slot++)
+        if (slot != g->snapshot->take.from && (donors_of(g->snapshot) >> slot & 1) != 0)
+            text[n++] = (char)('0' + slot);
+    text[n++] = '\n';
     if (!path_of(g, NODE_SNAPSHOT_FROM, path, sizeof path))
         return err_set(err, QUARTET_LIMIT, "the directory's name is too long");
-    return env_write_file(g->env, path, text, sizeof text, err);
+    return env_write_file(g->env, path, text, n, err);
 }
 
 static void adopt(struct node_gossip *g)

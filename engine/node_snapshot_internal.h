@@ -42,6 +42,7 @@ struct snapshot_heard { /* what a member said of its state */
 struct snapshot_member { /* by slot; under lock */
     bool connected, may_give;
     uint64_t bad_until_ms;
+    uint8_t donors;  /* as node_snapshot_unconfirmed, as it last told */
     struct buf disk; /* its vector on disk, as it last told */
     struct snapshot_heard heard[SNAPSHOT_HEARD_MAX];
     uint32_t heard_count; /* all of them; the last ones are kept */
@@ -66,7 +67,7 @@ struct node_snapshot {
     struct snapshot_taking take;
     struct snapshot_member members[SLOTS_MAX];
     bool unconfirmed; /* this node's state is that of `donor`, and no other member has confirmed it yet */
-    uint8_t donor;
+    uint8_t donor, donors; /* donors: bits of it, and of those whose state its own was */
     uint64_t alarm_ms;
     struct node_snapshot_counters counters;
 };

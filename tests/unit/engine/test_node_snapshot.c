@@ -4,6 +4,7 @@
 #include "engine/apply.h"
 #include "engine/db_fork.h"
 #include "engine/db_snapshot.h"
+#include "engine/node_alarm.h"
 #include "engine/node_snapshot.h"
 #include "fault/fault_env.h"
 #include "net/gossip.h"
@@ -21,6 +22,7 @@ struct member {
     struct member_key key;
     bool cut;      /* from everybody */
     uint64_t lines; /* of its log that say "DIVERGED" or "one of the two is wrong" */
+    bool named;     /* one of them names node 0's snapshot, and node 1 */
 };
 struct net {
     struct member m[NODES];
@@ -35,6 +37,7 @@ static void count_line(void *arg, int level, const char *component, const char *
     (void)level;
     (void)component;
     m->lines += strstr(line, "one of the two is wrong") != NULL;
+    m->named |= strstr(line, "came as a snapshot of node 0, and node 1 has another one as of a stamp") != NULL;
 }
 
 static void start(struct net *n, uint32_t k)
@@ -158,6 +161,7 @@ static void tick(struct net *n)
         OK(db_seal(m->d, push, m->g, &err));
         OK(db_sync_remote(m->d, &err));
         node_snapshot_work(&m->host);
+        (void)node_alarm_work(&m->host);
         OK(gossip_disk_moved(m->g, n->now_us, &err));
         OK(gossip_tick(m->g, n->now_us, &err));
     }
@@ -185,10 +189,15 @@ static bool until_adopted(struct net *n, uint32_t seconds)
     return until_taken(n, AWAY, seconds);
 }
 
+static void reopen_node(struct net *n, uint32_t k)
+{
+    stop(n, k);
+    start(n, k);
+}
+
 static void reopen(struct net *n)
 {
-    stop(n, AWAY);
-    start(n, AWAY);
+    reopen_node(n, AWAY);
 }
 
 static struct state_hash hash_of(struct net *n, uint32_t k)
@@ -294,25 +303,101 @@ static void test_node_snapshot_contradicted_is_not_taken(void)
     end(&n);
 }
 
+/* Node 2 takes the snapshot of node 0 while nobody can confirm it; node 1 stays away. */
+static void take_unconfirmed(struct net *n, bool lie)
+{
+    begin(n);
+    leave_behind(n);
+    if (lie)
+        tamper(n, 0);
+    n->silent[0] = n->silent[1] = true; /* they give none until later */
+    n->m[AWAY].cut = false;
+    ticks(n, 2); /* both have told that their logs are cut */
+    CU_ASSERT(db_is_behind(n->m[AWAY].d));
+    n->m[1].cut = true;
+    ticks(n, NODE_SNAPSHOT_PATIENCE_MS / 1000 + 5); /* what node 1 said of its state while the first try went on is forgotten with that */
+    n->silent[0] = n->silent[1] = false;
+    CU_ASSERT_FATAL(until_adopted(n, 100));
+    CU_ASSERT_EQUAL(node_snapshot_counters(&n->m[AWAY].host).confirmed, 0);
+    reopen(n);
+    ticks(n, 5);
+    CU_ASSERT_EQUAL(n->m[AWAY].lines, 0);
+    CU_ASSERT_EQUAL(node_snapshot_unconfirmed(&n->m[AWAY].host), 1);
+}
+
+/* All write without a pause, so that no two vectors meet when they are told. */
+static void ticks_under_load(struct net *n, uint32_t seconds)
+{
+    for (uint32_t i = 0; i < seconds * 20; i++) {
+        for (uint32_t k = 0; k < NODES; k++) {
+            char sql[96];
+            (void)snprintf(sql, sizeof sql, "INSERT INTO t VALUES (%u, 'load')", 1000 + 4 * i + k);
+            run_sql(n->m[k].d, sql);
+        }
+        tick(n);
+    }
+}
+
+/* The donor altered one value that was written long before, and its hash with it. Nobody ever stands still: the hashes as of a stamp tell of it, and the log names donor and witness. */
+static void test_node_snapshot_lie_shows_under_load(void)
+{
+    struct net n;
+    take_unconfirmed(&n, true);
+    expect_rows(n.m[AWAY].d, "SELECT v FROM t WHERE id = 1", "lyings\n");
+    n.m[1].cut = false;
+    ticks_under_load(&n, 15);
+    struct node_snapshot_counters c = node_snapshot_counters(&n.m[AWAY].host);
+    CU_ASSERT(c.contradicted >= 1 && c.as_of == c.contradicted && c.confirmed == 0);
+    CU_ASSERT(n.m[AWAY].named);
+    CU_ASSERT_EQUAL(node_snapshot_unconfirmed(&n.m[AWAY].host), 1);
+    end(&n);
+}
+
+static void test_node_snapshot_is_confirmed_under_load(void)
+{
+    struct net n;
+    take_unconfirmed(&n, false);
+    n.m[1].cut = false;
+    ticks_under_load(&n, 15);
+    struct node_snapshot_counters c = node_snapshot_counters(&n.m[AWAY].host);
+    CU_ASSERT(c.confirmed == 1 && c.as_of == 1 && c.contradicted == 0);
+    CU_ASSERT_EQUAL(node_snapshot_unconfirmed(&n.m[AWAY].host), 0);
+    reopen(&n);
+    CU_ASSERT_EQUAL(node_snapshot_unconfirmed(&n.m[AWAY].host), 0); /* for good */
+    CU_ASSERT_EQUAL(n.m[AWAY].lines, 0);
+    end(&n);
+}
+
+/* Two hold the same lie, one of them because it took the other's snapshot: neither makes the third believe the other. */
+static void test_node_snapshot_unconfirmed_vouches_for_nobody(void)
+{
+    struct net n;
+    take_unconfirmed(&n, true);
+    run_sql(n.m[0].d, "INSERT INTO t VALUES (6, 'more')");
+    ticks(&n, 3);
+    CU_ASSERT_FATAL(equal(&n, 0, AWAY));
+    for (uint32_t k = 0; k < NODES; k += AWAY) {
+        pthread_mutex_lock(&n.m[k].d->commit_lock);
+        db_trim_index(n.m[k].d, commit_log_end(n.m[k].d->log));
+        pthread_mutex_unlock(&n.m[k].d->commit_lock);
+    }
+    n.m[1].cut = false;
+    CU_ASSERT_FATAL(until_taken(&n, 1, 100));
+    struct node_snapshot_counters c = node_snapshot_counters(&n.m[1].host);
+    CU_ASSERT(c.taken == 1 && c.confirmed == 0);
+    reopen_node(&n, 1);
+    ticks(&n, 30);
+    CU_ASSERT_EQUAL(node_snapshot_counters(&n.m[1].host).confirmed, 0);
+    CU_ASSERT_EQUAL(node_snapshot_counters(&n.m[AWAY].host).confirmed, 0);
+    CU_ASSERT((node_snapshot_unconfirmed(&n.m[1].host) & 1) != 0);
+    end(&n);
+}
+
 /* Nobody can confirm in time: it is taken, and the other member's state tells of the lie when it is heard. */
 static void test_node_snapshot_lie_shows_later(void)
 {
     struct net n;
-    begin(&n);
-    leave_behind(&n);
-    tamper(&n, 0);
-    n.silent[0] = n.silent[1] = true; /* they give none until later */
-    n.m[AWAY].cut = false;
-    ticks(&n, 2); /* both have told that their logs are cut */
-    CU_ASSERT(db_is_behind(n.m[AWAY].d));
-    n.m[1].cut = true;
-    ticks(&n, NODE_SNAPSHOT_PATIENCE_MS / 1000 + 5); /* what node 1 said of its state while the first try went on is forgotten with that */
-    n.silent[0] = false;
-    CU_ASSERT_FATAL(until_adopted(&n, 100));
-    CU_ASSERT_EQUAL(node_snapshot_counters(&n.m[AWAY].host).confirmed, 0);
-    reopen(&n);
-    ticks(&n, 5);
-    CU_ASSERT_EQUAL(n.m[AWAY].lines, 0);
+    take_unconfirmed(&n, true);
     struct buf text = {0};
     node_snapshot_text(&n.m[AWAY].host, &text);
     buf_u8(&text, 0);
@@ -375,6 +460,9 @@ const struct unit_test unit_tests[] = {
     {"is confirmed", test_node_snapshot_is_confirmed},
     {"contradicted is not taken", test_node_snapshot_contradicted_is_not_taken},
     {"lie shows later", test_node_snapshot_lie_shows_later},
+    {"lie shows under load", test_node_snapshot_lie_shows_under_load},
+    {"is confirmed under load", test_node_snapshot_is_confirmed_under_load},
+    {"unconfirmed vouches for nobody", test_node_snapshot_unconfirmed_vouches_for_nobody},
     {"silent donor is left", test_node_snapshot_silent_donor_is_left},
     {"what nobody has is not asked of a donor", test_node_snapshot_what_nobody_has_is_not_asked_of_a_donor},
     {NULL, NULL},
