@@ -3,57 +3,7 @@
  * and a row that is kept from the right; what follows (condition, outer rows, output columns) is
  * the same. Order: pairs come in the order of the left rows; a left row without partner stands in
  * its place where there is no further condition. */
-#include <string.h>
-
-#include "exec_internal.h"
-
-#define CHAIN_END UINT32_MAX
-
-struct xjoin {
-    struct xnode x;
-    struct batch left; /* the present left batch; n == 0: fetch one */
-    bool have_left, left_done, built, tail;
-    uint32_t left_at; /* row of it that is being joined */
-    uint32_t cursor;  /* of its partners */
-    struct rows right;
-    struct arena fetched; /* INDEX_JOIN, APPLY: what `right` holds, until the next call */
-    struct keyset keys;
-    uint32_t *heads, *tails, heads_cap, *chain, chain_cap;
-    uint32_t ids[BATCH_ROWS_MAX];
-    uint16_t left_rows[BATCH_ROWS_MAX]; /* of the pairs: row in the left batch */
-    uint16_t left_pos[BATCH_ROWS_MAX];  /* and its number there */
-    uint32_t right_rows[BATCH_ROWS_MAX];
-    uint32_t pairs;
-    bool left_matched[BATCH_ROWS_MAX];
-    uint8_t *right_matched;
-    bool *wanted; /* columns of both sides that are looked at */
-    struct vec *both;
-    struct outvec *gathered;
-    uint16_t sel[BATCH_ROWS_MAX];
-    /* INDEX_JOIN, APPLY */
-    bool inner_open, inner_any;
-    struct batch inner;
-    uint32_t inner_at;
-    table_scan *scan;
-    struct scan_key inner_key;
-    struct bound_state bound;
-    uint16_t inner_sel[BATCH_ROWS_MAX];
-    struct xrun run;
-    bool run_made;
-    struct scan_semi semi;
-    bool semi_known;
-    struct arena set_values; /* APPLY: what the run in progress reads of the left row */
-};
-
-static uint32_t left_cols(const struct xjoin *j)
-{
-    return j->x.p->child[0]->col_count;
-}
-
-static uint32_t right_cols(const struct xjoin *j)
-{
-    return j->x.p->child[1]->col_count;
-}
+#include "exec_join.h"
 
 static void want_visit(void *arg, uint32_t column)
 {
@@ -84,12 +34,8 @@ static quartet_status join_open(struct xnode *x, struct err *err)
 {
     struct xjoin *j = (struct xjoin *)x;
     quartet_status rc = join_make(j, err);
-    j->have_left = j->left_done = j->built = j->tail = false;
     j->inner_open = false;
-    j->semi.on = false;
-    j->right_matched = NULL;
-    j->heads = j->tails = j->chain = NULL;
-    j->heads_cap = j->chain_cap = 0;
+    join_begin(j);
     if (rc == QUARTET_OK)
         rc = child_open(x, 0, err);
     if (rc == QUARTET_OK && x->child[1] != NULL)
@@ -105,8 +51,7 @@ static void join_close(struct xnode *x)
         j->scan = NULL;
     }
     table_scan_rest(j->scan);
-    keyset_deinit(&j->keys);
-    j->keys = (struct keyset){0};
+    join_end(j);
     arena_free_all(&j->fetched);
     if (x->p->kind == PN_APPLY)
         arena_free_all(&j->run.data);
@@ -184,10 +129,9 @@ static void add_pair(struct xjoin *j, uint32_t left_pos, uint32_t right_row)
 
 static quartet_status left_fetch(struct xjoin *j, struct err *err)
 {
-    quartet_status rc = child_next(&j->x, 0, err);
+    quartet_status rc = join_left_next(j, err);
     if (rc != QUARTET_OK)
         return rc;
-    j->left = j->x.child[0]->out;
     j->left_at = 0;
     j->cursor = 0;
     j->have_left = j->left.n > 0;
@@ -221,149 +165,7 @@ static quartet_status emit_lonely_right(struct xjoin *j, struct err *err)
     return j->pairs > 0 ? emit(j, false, true, false, err) : QUARTET_OK;
 }
 
-/* ---- the hash table ---- */
-
-static quartet_status grow_u32(struct arena *a, uint32_t **p, uint32_t *cap, uint32_t need,
-                               struct err *err)
-{
-    if (need <= *cap)
-        return QUARTET_OK;
-    uint32_t want = *cap == 0 ? 64 : *cap;
-    while (want < need)
-        want *= 2;
-    uint32_t *to = arena_alloc(a, want * sizeof *to);
-    if (to == NULL)
-        return arena_fail(a, err);
-    if (*cap > 0)
-        memcpy(to, *p, *cap * sizeof *to);
-    memset(to + *cap, 0xff, (want - *cap) * sizeof *to);
-    *p = to;
-    *cap = want;
-    return QUARTET_OK;
-}
-
-static quartet_status eval_keys(struct xjoin *j, struct expr *const *exprs, const struct batch *in,
-                                struct vec *keys, struct err *err)
-{
-    quartet_status rc = QUARTET_OK;
-    for (uint32_t i = 0; i < j->x.p->u.join->key_count && rc == QUARTET_OK; i++)
-        rc = expr_eval(exprs[i], &j->x.ctx, in, &keys[i], err);
-    return rc;
-}
-
-static quartet_status chain_rows(struct xjoin *j, uint32_t first, uint32_t n, struct err *err)
-{
-    struct arena *a = &j->x.run->data;
-    uint32_t tails_cap = j->heads_cap;
-    quartet_status rc = grow_u32(a, &j->heads, &j->heads_cap, j->keys.n, err);
-    if (rc == QUARTET_OK)
-        rc = grow_u32(a, &j->tails, &tails_cap, j->keys.n, err);
-    if (rc == QUARTET_OK)
-        rc = grow_u32(a, &j->chain, &j->chain_cap, first + n, err);
-    for (uint32_t k = 0; k < n && rc == QUARTET_OK; k++) {
-        uint32_t id = j->ids[k], row = first + k;
-        j->chain[row] = CHAIN_END;
-        if (id == KEYSET_NONE)
-            continue;
-        if (j->heads[id] == CHAIN_END)
-            j->heads[id] = row;
-        else
-            j->chain[j->tails[id]] = row;
-        j->tails[id] = row;
-    }
-    return rc;
-}
-
-static quartet_status build_batch(struct xjoin *j, const struct batch *in, struct err *err)
-{
-    const struct pjoin *p = j->x.p->u.join;
-    struct vec *keys = arena_alloc(&j->x.tmp, (p->key_count + 1) * sizeof *keys);
-    uint16_t sel[BATCH_ROWS_MAX];
-    struct batch kept = *in;
-    if (keys == NULL)
-        return arena_fail(&j->x.tmp, err);
-    quartet_status rc = eval_keys(j, p->right_keys, in, keys, err);
-    if (rc == QUARTET_OK)
-        rc = keyset_rows(&j->keys, keys, in->sel, in->n, true, true, j->ids, err);
-    if (rc != QUARTET_OK)
-        return rc;
-    if ((p->kind == PJ_SEMI || p->kind == PJ_ANTI) && p->cond == NULL)
-        return QUARTET_OK; /* whether there is a row is all that is asked */
-    if (p->kind != PJ_FULL) { /* a NULL key meets nothing */
-        uint32_t n = 0;
-        for (uint32_t k = 0; k < in->n; k++) {
-            if (j->ids[k] == KEYSET_NONE)
-                continue;
-            sel[n] = (uint16_t)batch_row(in, k);
-            j->ids[n++] = j->ids[k];
-        }
-        kept.sel = sel;
-        kept.n = n;
-    }
-    uint32_t first = j->right.n;
-    rc = rows_append(&j->right, &kept, err);
-    return rc != QUARTET_OK ? rc : chain_rows(j, first, kept.n, err);
-}
-
-/* The keys are all there: a scan below the left side may ask for them. */
-static void offer_keys(struct xjoin *j)
-{
-    if (!j->semi_known && plan_semi(j->x.p, &j->semi.at)) {
-        struct xnode *n = j->x.child[0];
-        while (n->p != j->semi.at.scan)
-            n = n->child[0];
-        j->semi.keys = &j->keys;
-        scan_add_semi(n, &j->semi);
-    }
-    j->semi_known = true;
-    j->semi.on = j->semi.keys != NULL;
-    j->semi.asked = j->semi.kept = 0;
-}
-
-static quartet_status build(struct xjoin *j, bool hashed, struct err *err)
-{
-    struct xnode *right = j->x.child[1];
-    j->built = true;
-    rows_init(&j->right, right_cols(j), &j->x.run->data);
-    if (hashed)
-        keyset_init(&j->keys, j->x.p->u.join->key_count, j->x.p->u.join->key_flags,
-                    &j->x.run->data);
-    for (;;) {
-        quartet_status rc = right->ops->next(right, err);
-        if (rc != QUARTET_OK)
-            return rc;
-        if (right->out.n == 0)
-            break;
-        tmp_reset(&j->x);
-        rc = hashed ? build_batch(j, &right->out, err) : rows_append(&j->right, &right->out, err);
-        if (rc != QUARTET_OK)
-            return rc;
-    }
-    if (hashed)
-        offer_keys(j);
-    if (j->x.p->u.join->kind == PJ_FULL) {
-        j->right_matched = arena_zalloc(&j->x.run->data, j->right.n + 1, 1);
-        if (j->right_matched == NULL)
-            return arena_fail(&j->x.run->data, err);
-    }
-    return QUARTET_OK;
-}
-
-static quartet_status probe(struct xjoin *j, struct err *err)
-{
-    const struct pjoin *p = j->x.p->u.join;
-    tmp_reset(&j->x);
-    struct vec *keys = arena_alloc(&j->x.tmp, (p->key_count + 1) * sizeof *keys);
-    if (keys == NULL)
-        return arena_fail(&j->x.tmp, err);
-    quartet_status rc = eval_keys(j, p->left_keys, &j->left, keys, err);
-    if (rc == QUARTET_OK)
-        rc = keyset_rows(&j->keys, keys, j->left.sel, j->left.n, false, true, j->ids, err);
-    j->cursor = CHAIN_END;
-    if (rc == QUARTET_OK && j->left.n > 0 && j->heads != NULL)
-        j->cursor = j->ids[0] == KEYSET_NONE ? CHAIN_END : j->heads[j->ids[0]];
-    return rc;
-}
+/* ---- pairs ---- */
 
 /* Pairs until there is a batch of them or the left batch ends. */
 static void hash_pairs(struct xjoin *j, bool keep_lonely)
@@ -423,18 +225,20 @@ static quartet_status semi_next(struct xnode *x, struct err *err)
 {
     struct xjoin *j = (struct xjoin *)x;
     const struct pjoin *p = x->p->u.join;
-    quartet_status rc = j->built ? QUARTET_OK : build(j, true, err);
+    quartet_status rc = QUARTET_OK;
     x->out.n = 0;
     while (rc == QUARTET_OK && x->out.n == 0 && !j->left_done) {
         rc = left_fetch(j, err);
         if (rc != QUARTET_OK || j->left_done)
             return rc;
-        rc = probe(j, err);
+        rc = join_probe(j, err);
         if (rc == QUARTET_OK)
             rc = match_left(j, err);
+        if (rc == QUARTET_OK && j->spilled)
+            rc = join_leave_open(j, err);
         uint32_t n = 0;
         for (uint32_t k = 0; k < j->left.n && rc == QUARTET_OK; k++)
-            if (j->left_matched[k] == (p->kind == PJ_SEMI))
+            if (j->left_matched[k] == (p->kind == PJ_SEMI) && (j->left_matched[k] || !j->spilled))
                 j->sel[n++] = (uint16_t)batch_row(&j->left, k);
         for (uint32_t i = 0; i < x->p->col_count; i++)
             x->out.cols[i] = j->left.cols[p->out[i]];
@@ -444,8 +248,8 @@ static quartet_status semi_next(struct xnode *x, struct err *err)
     return rc;
 }
 
-/* HASH_JOIN and LOOP_JOIN. */
-static quartet_status built_next(struct xnode *x, struct err *err)
+/* What the inputs give, or a pair of piles. */
+static quartet_status pass_next(struct xnode *x, struct err *err)
 {
     struct xjoin *j = (struct xjoin *)x;
     const struct pjoin *p = x->p->u.join;
@@ -453,7 +257,7 @@ static quartet_status built_next(struct xnode *x, struct err *err)
     bool inline_lonely = p->kind != PJ_INNER && p->cond == NULL;
     if (p->kind == PJ_SEMI || p->kind == PJ_ANTI)
         return semi_next(x, err);
-    quartet_status rc = j->built ? QUARTET_OK : build(j, hashed, err);
+    quartet_status rc = QUARTET_OK;
     x->out.n = 0;
     while (rc == QUARTET_OK && !j->tail) {
         if (!j->have_left) {
@@ -461,7 +265,7 @@ static quartet_status built_next(struct xnode *x, struct err *err)
                 return QUARTET_OK;
             rc = left_fetch(j, err);
             if (rc == QUARTET_OK && hashed && j->have_left)
-                rc = probe(j, err);
+                rc = join_probe(j, err);
             if (rc != QUARTET_OK)
                 return rc;
             if (j->left_done) {
@@ -487,6 +291,25 @@ static quartet_status built_next(struct xnode *x, struct err *err)
     }
     if (rc == QUARTET_OK && p->kind == PJ_FULL)
         rc = emit_lonely_right(j, err);
+    return rc;
+}
+
+/* HASH_JOIN and LOOP_JOIN. */
+static quartet_status built_next(struct xnode *x, struct err *err)
+{
+    struct xjoin *j = (struct xjoin *)x;
+    bool more = true;
+    quartet_status rc = j->built ? QUARTET_OK : join_build(j, err);
+    x->out.n = 0;
+    while (rc == QUARTET_OK && more) {
+        rc = pass_next(x, err);
+        if (rc != QUARTET_OK || x->out.n > 0)
+            return rc;
+        more = false;
+        if (j->right_piles.waiting_count > 0)
+            rc = join_next_pair(j, &more, err);
+    }
+    x->out.n = 0;
     return rc;
 }
 

@@ -66,6 +66,7 @@ struct pjoin {
     uint8_t *key_flags;
     uint32_t key_count;
     struct expr *cond;    /* over left and right side by side; or NULL */
+    bool ordered;         /* the left rows' order is the result's */
     uint32_t *out;        /* positions in left and right side by side */
     struct pscan *inner;  /* INDEX_JOIN: its bound is over the left side */
     uint32_t *set_params; /* APPLY: what the right side reads of the left row */

@@ -145,8 +145,12 @@ static bool already_ordered(struct planner *p, const struct bquery *q, const str
         cids[i] = e->u.column;
         flags[i] = q->order[i].flags;
     }
-    return plan_scan_ordered(scan, cids, flags, q->order_count) ||
-           (scan == in->child[0] && plan_scan_by_order(p, scan, cids, flags, q->order_count, rows_wanted(q)));
+    if (!plan_scan_ordered(scan, cids, flags, q->order_count))
+        return scan == in->child[0] && plan_scan_by_order(p, scan, cids, flags, q->order_count, rows_wanted(q));
+    for (struct pnode *n = in->child[0]; n != scan; n = n->child[0])
+        if (n->kind == PN_HASH_JOIN)
+            n->u.join->ordered = true;
+    return true;
 }
 
 static quartet_status plan_tail(struct planner *p, const struct bquery *q, struct pnode *in,
