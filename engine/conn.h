@@ -24,6 +24,7 @@ struct conn_settings {
     uint32_t share_timeout_ms;       /* 2000 */
     uint32_t statement_timeout_ms;   /* 0: none */
     uint64_t memory_bytes;           /* of one statement; 0: the default */
+    char time_zone[TZ_NAME_BYTES_MAX + 1]; /* empty: UTC */
     bool no_foreign_keys;            /* neither checked nor followed by what this session writes */
 };
 

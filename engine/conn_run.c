@@ -4,6 +4,8 @@
  *   few tries it runs while it holds the commit lock).
  * Not here: prepare and bind (conn_stmt.c), transactions of several statements that are run again (conn_rerun.c). */
 #include "conn_internal.h"
+#include <string.h>
+
 #include "stats.h"
 
 
@@ -77,6 +79,7 @@ static struct exec_limits limits_of(conn *c)
 {
     struct exec_limits l = {.interrupted = &c->interrupted, .memory_bytes = c->settings.memory_bytes, .progress = c->progress, .progress_arg = c->progress_arg, .progress_every = c->progress_every,
                             .no_foreign_keys = c->settings.no_foreign_keys};
+    memcpy(l.time_zone, c->settings.time_zone, sizeof l.time_zone);
     if (c->settings.statement_timeout_ms > 0) {
         struct env *env = db_env(c->d);
         l.deadline_ns = env->ops->mono_ns(env) + (uint64_t)c->settings.statement_timeout_ms * 1000000u;

@@ -217,13 +217,35 @@ static quartet_status set_limit(conn *c, const char *name, const char *text, int
 /* Settings that drivers and scripts of other databases send at connect; nothing depends on them here. */
 static bool is_harmless(const char *name)
 {
-    static const char *const names[] = {"names", "character_set_client", "character_set_results", "character_set_connection", "sql_mode", "time_zone",
+    static const char *const names[] = {"names", "character_set_client", "character_set_results", "character_set_connection", "sql_mode",
                                         "autocommit", "net_write_timeout", "client_encoding", "standard_conforming_strings", "application_name",
                                         "unique_checks", NULL};
     for (size_t i = 0; names[i] != NULL; i++)
         if (strcasecmp(names[i], name) == 0)
             return true;
     return false;
+}
+
+/* TIME ZONE, and what MySQL and PostgreSQL call it. The machine's own zone counts nowhere: that of a node is nothing to its clients. */
+static bool is_zone(const char *name)
+{
+    return strcasecmp(name, "time_zone") == 0 || strcasecmp(name, "timezone") == 0 || strcasecmp(name, "time zone") == 0;
+}
+
+static quartet_status set_zone(conn *c, const char *text, int64_t offset, struct err *err)
+{
+    static const char *const utc[] = {"default", "local", "system"};
+    const struct tz *zone;
+    for (size_t i = 0; i < sizeof utc / sizeof *utc; i++)
+        if (strcasecmp(utc[i], text) == 0)
+            text = "UTC";
+    quartet_status rc = tz_find(c->d->zones, slice_of(text, strlen(text)), &zone, err);
+    if (rc != QUARTET_OK) {
+        err->sql_offset = offset;
+        return rc;
+    }
+    snprintf(c->settings.time_zone, sizeof c->settings.time_zone, "%s", tz_name(zone));
+    return QUARTET_OK;
 }
 
 static quartet_status set_one(conn *c, const char *name, const char *text, int64_t offset, struct err *err)
@@ -235,6 +257,8 @@ static quartet_status set_one(conn *c, const char *name, const char *text, int64
     quartet_status rc = set_limit(c, name, text, offset, &known, err);
     if (known)
         return rc;
+    if (is_zone(name))
+        return set_zone(c, text, offset, err);
     if (strcasecmp(name, "synchronous") == 0) {
         expected = "'full', 'normal' or 'off'";
         if (choose(sync_choices, text, &value)) {
@@ -283,7 +307,7 @@ static quartet_status set_one(conn *c, const char *name, const char *text, int64
                 return QUARTET_OK;
             return err_set_at(err, QUARTET_ERROR, offset,
                               "no such setting: %s; there are synchronous, consistency, consistency_timeout, commit_acks, commit_acks_timeout, "
-                              "share_timeout, statement_timeout, memory_limit, foreign_keys, history_retention, buffer_bytes and snapshot_bytes",
+                              "share_timeout, statement_timeout, memory_limit, foreign_keys, time_zone, history_retention, buffer_bytes and snapshot_bytes",
                               name);
         }
     }
@@ -308,6 +332,8 @@ const char *conn_setting_text(const conn *c, const char *name, struct arena *a)
 {
     static const char *const syncs[] = {"full", "normal", "off"};
     static const char *const levels[] = {"local", "session", "cluster"};
+    if (is_zone(name))
+        return c->settings.time_zone[0] == '\0' ? "UTC" : c->settings.time_zone;
     if (strcasecmp(name, "synchronous") == 0)
         return syncs[c->settings.synchronous];
     if (strcasecmp(name, "consistency") == 0 || strcasecmp(name, CONN_AURORA_LEVEL) == 0)

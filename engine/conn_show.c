@@ -316,7 +316,7 @@ static quartet_status show_settings(conn *c, struct arena *a, struct conn_table 
 {
     static const char *const columns[] = {"setting", "value"};
     static const char *const names[] = {"synchronous", "consistency", "consistency_timeout", "commit_acks", "commit_acks_timeout", "share_timeout",
-                                        "statement_timeout", "memory_limit", "foreign_keys", "history_retention",
+                                        "statement_timeout", "memory_limit", "foreign_keys", "time_zone", "history_retention",
                                         "buffer_bytes", "snapshot_bytes"};
     struct builder b;
     quartet_status rc = QUARTET_OK;

@@ -139,6 +139,11 @@ const char *db_path(const db *d)
     return d->path;
 }
 
+struct tz_cache *db_zones(db *d)
+{
+    return d->zones;
+}
+
 bool db_is_in_memory(const db *d)
 {
     return d->options.in_memory || d->options.base_in_memory;
@@ -285,6 +290,7 @@ static quartet_status open_files(db *d, struct err *err)
 
 static void db_free(db *d)
 {
+    tz_cache_free(d->zones);
     for (uint32_t i = 0; i < d->state_count; i++)
         chain_state_free(d->state[i]);
     mem_free(d->state);
@@ -333,6 +339,10 @@ quartet_status db_open(struct env *env, const char *path, const struct db_option
     if (d == NULL)
         return err_nomem(err);
     d->env = env;
+    if (tz_cache_new(env, &d->zones, err) != QUARTET_OK) {
+        mem_free(d);
+        return err_nomem(err);
+    }
     if (options != NULL)
         d->options = *options;
     map_init(&d->tables, env->ops->mono_ns(env));
@@ -343,6 +353,7 @@ quartet_status db_open(struct env *env, const char *path, const struct db_option
         pthread_mutex_init(&d->seal_lock, NULL) != 0 || pthread_mutex_init(&d->keys_lock, NULL) != 0 ||
         pthread_mutex_init(&d->tables_lock, NULL) != 0 || db_purge_init(d, err) != QUARTET_OK || shares_new(&d->shares, err) != QUARTET_OK) {
         map_deinit(&d->tables);
+        tz_cache_free(d->zones);
         mem_free(d);
         return err_nomem(err);
     }

@@ -29,6 +29,7 @@ struct db_options {
 quartet_status db_open(struct env *env, const char *path, const struct db_options *options, db **out, struct err *err);
 quartet_status db_close(db *d, struct err *err); /* flushes; the handle is gone whatever is returned */
 struct env *db_env(db *d);
+struct tz_cache *db_zones(db *d); /* tz.h */
 const char *db_path(const db *d);   /* its directory; "": none */
 bool db_is_in_memory(const db *d);  /* its base; the log may have a disk */
 struct catalog *db_catalog(db *d); /* a new reference */

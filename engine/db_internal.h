@@ -12,6 +12,7 @@
 #include "catalog_build.h"
 #include "conn.h"
 #include "db.h"
+#include "tz.h"
 #include "kv_run.h"
 
 #define DB_STASH_BYTES_MAX (64u << 20)   /* batches held until what they depend on is here */
@@ -148,6 +149,7 @@ struct db_marking { /* db_mark.c; under commit_lock */
 };
 
 struct db {
+    struct tz_cache *zones;
     bool temporary; /* holds what one session has for itself (txn_temp.c) */
     struct env *env;
     char path[DB_PATH_BYTES_MAX];

@@ -5,6 +5,7 @@
 #ifndef ENGINE_EXEC_H
 #define ENGINE_EXEC_H
 
+#include "tz.h"
 #include "txn.h"
 
 typedef struct plan plan;
@@ -35,6 +36,7 @@ struct exec_limits {
     int (*progress)(void *arg);      /* called once in so many batches; not 0: stop with QUARTET_INTERRUPTED. NULL: none */
     void *progress_arg;
     uint32_t progress_every;         /* 1 at least */
+    char time_zone[TZ_NAME_BYTES_MAX + 1]; /* the session's; empty: UTC */
     bool no_foreign_keys;            /* SET foreign_keys = off: they are neither checked nor followed */
 };
 /* Run. params[0 .. n-1] are ?1 ... ?n (missing ones are NULL); their bytes must live until exec_close. The caller has begun the statement on the transaction. */

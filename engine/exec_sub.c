@@ -4,6 +4,7 @@
  * recursion's working table is never kept: that table changes below it. */
 #include <string.h>
 
+#include "db.h"
 #include "exec_internal.h"
 #include "txn.h"
 
@@ -458,7 +459,15 @@ static quartet_status host_siblings(void *arg, uint64_t table, uint32_t column, 
     return table_siblings(((struct exec *)arg)->t, table, column, key, a, out, count, err);
 }
 
+static quartet_status host_zone(void *arg, struct slice name, const struct tz **out, struct err *err)
+{
+    struct exec *e = arg;
+    const char *own = e->limits.time_zone[0] != '\0' ? e->limits.time_zone : "UTC";
+    return tz_find(db_zones(txn_db(e->t)), name.n > 0 ? name : slice_of(own, strlen(own)), out, err);
+}
+
 const struct expr_host exec_host = {
+    .zone = host_zone,
     .siblings = host_siblings, .now_us = host_now, .stamp = host_stamp, .random = host_random, .subquery = host_subquery, .in_rows = host_in_rows, .raise = host_raise};
 
 /* ---- WITH ---- */

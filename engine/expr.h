@@ -134,6 +134,7 @@ void expr_print(const struct expr *e, const char *(*column_name)(void *arg, uint
 
 /* ---- running ---- */
 
+struct tz; /* tz.h */
 struct expr_outer_row {
     const struct batch *in;
     uint32_t row;
@@ -148,6 +149,8 @@ struct expr_host {
     /* All values of a MULTIVALUE column of the row with this key, the one that shows first; in the arena. None: there is no such row. */
     quartet_status (*siblings)(void *host_arg, uint64_t table, uint32_t column, struct slice key, struct arena *a, struct value **out, uint32_t *count,
                                struct err *err);
+    /* A time zone by its name; by an empty one the session's. */
+    quartet_status (*zone)(void *host_arg, struct slice name, const struct tz **out, struct err *err);
     /* RAISE() in a trigger: an enum ast_raise and its message (empty for IGNORE). Returns the error that ends the statement. */
     quartet_status (*raise)(void *host_arg, int action, struct slice message, struct err *err);
     /* The answer of a subquery node for row `row` of `in` (in NULL: no row). `left`: values of e->args (EXPR_IN_QUERY). EXISTS and IN answer

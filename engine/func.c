@@ -146,6 +146,14 @@ quartet_status func_now(const struct func_call *call, int64_t *us, struct err *e
     return QUARTET_OK;
 }
 
+quartet_status func_zone(const struct func_call *call, struct slice name, const struct tz **out, struct err *err)
+{
+    const struct expr_host *host = call->ctx->host;
+    if (host == NULL || host->zone == NULL)
+        return err_set(err, QUARTET_ERROR, "%s() cannot stand here: it needs a time zone", call->func->name);
+    return host->zone(call->ctx->host_arg, func_word(name, "local") ? slice_of("", 0) : name, out, err);
+}
+
 quartet_status func_random_bytes(const struct func_call *call, void *p, size_t n, struct err *err)
 {
     const struct expr_host *host = call->ctx->host;

@@ -12,6 +12,7 @@ enum func_flags {
     FUNC_AGGREGATE = 4,     /* agg.h; `agg` tells which */
     FUNC_STRICT = 8,        /* NULL for any NULL argument: the implementation never sees one */
     FUNC_LOWERED = 16,      /* no implementation: expr_call makes other nodes of it (coalesce, iif, nullif, ...) */
+    FUNC_ZONED = 64,        /* depends on this machine's tz database: in nothing that every node computes */
     FUNC_NO_PARENS = 32     /* also written without parentheses: CURRENT_TIMESTAMP */
 };
 

@@ -2,6 +2,7 @@
  * All times are UTC. SQLite's functions give TEXT as there; CURRENT_DATE, now() and the like give DATE, TIME and TIMESTAMP values, whose text is the same.
  * Not here: the calendar (datetime.c), modifiers (func_date_mod.c). */
 #include "func_date.h"
+#include "tz.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -142,7 +143,7 @@ static quartet_status f_strftime(const struct func_call *call, const struct valu
 
 /* ---- now ---- */
 
-enum { NOW_EXACT, NOW_SECOND, NOW_DATE, NOW_TIME };
+enum { NOW_EXACT, NOW_SECOND, NOW_DATE, NOW_TIME, NOW_LOCAL_SECOND, NOW_LOCAL_TIME };
 
 static quartet_status f_now(const struct func_call *call, const struct value *args, uint32_t n, struct value *out, struct err *err)
 {
@@ -150,18 +151,24 @@ static quartet_status f_now(const struct func_call *call, const struct value *ar
     (void)n;
     int64_t us;
     quartet_status rc = func_now(call, &us, err);
+    bool local = call->func->code == NOW_LOCAL_SECOND || call->func->code == NOW_LOCAL_TIME;
+    const struct tz *z = NULL;
+    if (rc == QUARTET_OK && local)
+        rc = func_zone(call, slice_of("", 0), &z, err);
     if (rc != QUARTET_OK)
         return rc;
+    us = local ? date_to_local(z, us) : us;
     int64_t days = datetime_floor_days(us), second = us - ((us % 1000000) + 1000000) % 1000000;
     switch (call->func->code) {
     case NOW_DATE:
         *out = (struct value){.type = VALUE_DATE, .i = days};
         break;
     case NOW_TIME:
+    case NOW_LOCAL_TIME:
         *out = (struct value){.type = VALUE_TIME, .i = second - days * DATETIME_DAY_US};
         break;
     default:
-        *out = (struct value){.type = VALUE_TIMESTAMP, .i = call->func->code == NOW_SECOND ? second : us};
+        *out = (struct value){.type = VALUE_TIMESTAMP, .i = call->func->code == NOW_EXACT ? us : second};
     }
     return QUARTET_OK;
 }
@@ -302,6 +309,35 @@ static quartet_status f_trunc(const struct func_call *call, const struct value *
     return timestamp_result(r.us - ((r.us % unit) + unit) % unit, out);
 }
 
+/* ---- zones ---- */
+
+/* timezone(zone, t), which t AT TIME ZONE zone is: what clocks there show. convert_tz(t, from, to): t is what clocks show in the one, and becomes what they show in the other. */
+static quartet_status f_zone(const struct func_call *call, const struct value *args, uint32_t n, struct value *out, struct err *err)
+{
+    struct date_result r;
+    struct slice from, to;
+    const struct tz *z;
+    bool both = n == 3;
+    quartet_status rc = date_read(call, &args[both ? 0 : 1], 1, &r, err);
+    if (rc == QUARTET_OK)
+        rc = func_arg(call, &args[both ? 2 : 0], &to, err);
+    if (rc != QUARTET_OK || !r.ok)
+        return rc != QUARTET_OK ? rc : func_null(out);
+    if (both) {
+        rc = func_arg(call, &args[1], &from, err);
+        if (rc == QUARTET_OK)
+            rc = func_zone(call, from, &z, err);
+        if (rc != QUARTET_OK)
+            return rc;
+        r.us = date_from_local(z, r.us);
+    }
+    rc = func_zone(call, to, &z, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    r.us = date_to_local(z, r.us);
+    return datetime_in_range(r.us) ? timestamp_result(r.us, out) : func_null(out);
+}
+
 /* ---- arithmetic ---- */
 
 /* date_add(x, interval), date_sub: a number is days, a text an interval ('3 months'). */
@@ -414,13 +450,13 @@ const struct func func_date_table[] = {
     {"date_format", 2, 2, FUNC_STABLE | FUNC_STRICT, VALUE_TEXT, 1, f_strftime},
     {"now", 0, 0, FUNC_STABLE, VALUE_TIMESTAMP, NOW_EXACT, f_now},
     {"current_timestamp", 0, 1, FUNC_STABLE | FUNC_NO_PARENS, VALUE_TIMESTAMP, NOW_SECOND, f_now},
-    {"localtimestamp", 0, 1, FUNC_STABLE | FUNC_NO_PARENS, VALUE_TIMESTAMP, NOW_SECOND, f_now},
+    {"localtimestamp", 0, 1, FUNC_STABLE | FUNC_NO_PARENS, VALUE_TIMESTAMP, NOW_LOCAL_SECOND, f_now},
     {"utc_timestamp", 0, 1, FUNC_STABLE | FUNC_NO_PARENS, VALUE_TIMESTAMP, NOW_SECOND, f_now},
     {"getdate", 0, 0, FUNC_STABLE, VALUE_TIMESTAMP, NOW_EXACT, f_now},
     {"current_date", 0, 0, FUNC_STABLE | FUNC_NO_PARENS, VALUE_DATE, NOW_DATE, f_now},
     {"curdate", 0, 0, FUNC_STABLE, VALUE_DATE, NOW_DATE, f_now},
     {"current_time", 0, 1, FUNC_STABLE | FUNC_NO_PARENS, VALUE_TIME, NOW_TIME, f_now},
-    {"localtime", 0, 1, FUNC_STABLE | FUNC_NO_PARENS, VALUE_TIME, NOW_TIME, f_now},
+    {"localtime", 0, 1, FUNC_STABLE | FUNC_NO_PARENS, VALUE_TIME, NOW_LOCAL_TIME, f_now},
     {"curtime", 0, 0, FUNC_STABLE, VALUE_TIME, NOW_TIME, f_now},
     {"extract", 2, 2, FUNC_STABLE | FUNC_STRICT, VALUE_INTEGER, PART_NONE, f_part},
     {"date_part", 2, 2, FUNC_STABLE | FUNC_STRICT, VALUE_INTEGER, PART_NONE, f_part},
@@ -441,6 +477,8 @@ const struct func func_date_table[] = {
     PART("microsecond", PART_MICROSECOND),
     PART("epoch", PART_EPOCH),
     {"date_trunc", 2, 2, FUNC_PURE, VALUE_TIMESTAMP, 0, f_trunc},
+    {"timezone", 2, 2, FUNC_STABLE | FUNC_STRICT | FUNC_ZONED, VALUE_TIMESTAMP, 0, f_zone},
+    {"convert_tz", 3, 3, FUNC_STABLE | FUNC_STRICT | FUNC_ZONED, VALUE_TIMESTAMP, 0, f_zone},
     {"date_add", 2, 2, FUNC_PURE, 0, 0, f_add},
     {"adddate", 2, 2, FUNC_PURE, 0, 0, f_add},
     {"date_sub", 2, 2, FUNC_PURE, 0, 1, f_add},

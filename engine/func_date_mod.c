@@ -1,6 +1,7 @@
 /* func_date_mod.c - the time values and modifiers of SQLite's date functions.
- * 'localtime' and 'utc' are refused: Quartet's times are UTC, on every node; to take the zone of the machine would make four nodes give four answers. */
+ * 'localtime' and 'utc' go by the session's zone, which is UTC until SET TIME ZONE: to take that of the machine would make four nodes give four answers. */
 #include "func_date.h"
+#include "tz.h"
 
 #include <math.h>
 #include <string.h>
@@ -104,7 +105,27 @@ static void shift(struct slice s, struct date_result *r)
     r->ok = datetime_parse_interval(s, &months, &us) && datetime_add(r->us, months, us, false, &r->us);
 }
 
-static quartet_status modify(struct slice s, struct date_result *r, struct err *err)
+int64_t date_to_local(const struct tz *z, int64_t us)
+{
+    return us + (int64_t)tz_offset(z, date_seconds(us)) * 1000000;
+}
+
+int64_t date_from_local(const struct tz *z, int64_t us)
+{
+    int64_t seconds = date_seconds(us);
+    return tz_from_local(z, seconds) * 1000000 + (us - seconds * 1000000);
+}
+
+static quartet_status by_zone(const struct func_call *call, bool to_local, struct date_result *r, struct err *err)
+{
+    const struct tz *z;
+    quartet_status rc = func_zone(call, slice_of("", 0), &z, err);
+    if (rc == QUARTET_OK)
+        r->us = to_local ? date_to_local(z, r->us) : date_from_local(z, r->us);
+    return rc;
+}
+
+static quartet_status modify(const struct func_call *call, struct slice s, struct date_result *r, struct err *err)
 {
     struct slice rest;
     if (starts(s, "start of ", &rest))
@@ -114,7 +135,7 @@ static quartet_status modify(struct slice s, struct date_result *r, struct err *
     else if (func_word(s, "subsec") || func_word(s, "subsecond"))
         r->subsecond = true;
     else if (func_word(s, "localtime") || func_word(s, "utc"))
-        return err_set(err, QUARTET_ERROR, "'%.*s': all times are UTC here", (int)s.n, (const char *)s.p);
+        return by_zone(call, func_word(s, "localtime"), r, err);
     else
         shift(s, r);
     return QUARTET_OK;
@@ -142,7 +163,7 @@ quartet_status date_read(const struct func_call *call, const struct value *args,
         struct slice s;
         rc = func_arg(call, &args[k], &s, err);
         if (rc == QUARTET_OK)
-            rc = modify(s, out, err);
+            rc = modify(call, s, out, err);
     }
     (void)in_range(out); /* the flag is in *out */
     return rc;

@@ -40,6 +40,9 @@ quartet_status func_room(const struct func_call *call, uint64_t n, uint8_t **out
 quartet_status func_take(const struct func_call *call, struct buf *b, struct value *out, struct err *err);
 bool func_word(struct slice s, const char *word); /* equal, ASCII case aside */
 quartet_status func_now(const struct func_call *call, int64_t *us, struct err *err);
+struct tz;
+/* A time zone; the session's where the name is empty or 'local'. */
+quartet_status func_zone(const struct func_call *call, struct slice name, const struct tz **out, struct err *err);
 quartet_status func_random_bytes(const struct func_call *call, void *p, size_t n, struct err *err);
 int64_t func_char_count(struct slice s);
 size_t func_char_offset(struct slice s, uint64_t chars); /* byte offset of a character, at most s.n */

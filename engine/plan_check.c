@@ -18,10 +18,16 @@ static quartet_status prefixed(quartet_status rc, const char *what, const char *
     return rc;
 }
 
-static bool is_now(const struct expr *e)
+static bool is_word(const struct expr *e, const char *word)
 {
-    return e->op == EXPR_CONST && e->u.value.type == VALUE_TEXT && e->u.value.s.n == 3 &&
-           strncasecmp((const char *)e->u.value.s.p, "now", 3) == 0;
+    return e->op == EXPR_CONST && e->u.value.type == VALUE_TEXT && e->u.value.s.n == strlen(word) &&
+           strncasecmp((const char *)e->u.value.s.p, word, strlen(word)) == 0;
+}
+
+/* What a function of time takes from its statement. */
+static bool asks_session(const struct expr *e)
+{
+    return is_word(e, "now") || is_word(e, "localtime") || is_word(e, "utc");
 }
 
 /* The same for the same row on every node, at any time: a CHECK is asked again wherever the row
@@ -31,10 +37,10 @@ static bool always_same(void *arg, const struct expr *e)
     const char **name = arg;
     if (e->op != EXPR_CALL || (e->u.func->flags & FUNC_DETERMINISTIC) != 0)
         return true;
-    bool same = (e->u.func->flags & FUNC_STABLE) != 0 && e->arg_count > 0 &&
+    bool same = (e->u.func->flags & (FUNC_STABLE | FUNC_ZONED)) == FUNC_STABLE && e->arg_count > 0 &&
                 !(e->arg_count == 1 && strcmp(e->u.func->name, "strftime") == 0);
     for (uint32_t i = 0; i < e->arg_count && same; i++)
-        same = !is_now(e->args[i]);
+        same = !asks_session(e->args[i]);
     *name = e->u.func->name;
     return same;
 }

@@ -45,7 +45,7 @@
 %left PLUS MINUS.
 %left STAR SLASH REM DIV MOD.
 %left CONCAT PTR PTR2.
-%left COLLATE.
+%left COLLATE ATZONE.
 %right BITNOT.
 %left TYPECAST.
 
@@ -447,6 +447,8 @@ expr(A) ::= expr(L) PTR2(T) expr(R). { A = ast_binary(cx, AST_OP_JSON_GET_TEXT, 
 expr(A) ::= MINUS(T) expr(E). [BITNOT] { A = ast_unary(cx, AST_OP_NEG, T, E); }
 expr(A) ::= PLUS(T) expr(E). [BITNOT] { A = ast_unary(cx, AST_OP_POS, T, E); }
 expr(A) ::= BITNOT(T) expr(E). { A = ast_unary(cx, AST_OP_BITNOT, T, E); }
+expr(A) ::= expr(E) ATZONE(T) TIME ZONE expr(Z). [COLLATE] { A = ast_at_zone(cx, T, E, Z); }
+expr(A) ::= expr(E) ATZONE(T) LOCAL. [COLLATE] { A = ast_at_zone(cx, T, E, NULL); }
 expr(A) ::= expr(E) COLLATE(T) ids(N). { A = ast_collate(cx, T, E, N); }
 expr(A) ::= expr(E) TYPECAST(T) casttype(Y). { A = ast_cast(cx, T, E, Y, false); }
 expr(A) ::= CAST(T) LP expr(E) AS type(Y) RP. { A = ast_cast(cx, T, E, Y, false); }
@@ -916,6 +918,7 @@ savepoint_opt ::= .
 savepoint_opt ::= SAVEPOINT.
 
 xcmd(A) ::= SET settings(L). { A = ast_stmt(cx, AST_STMT_SET, L); }
+xcmd(A) ::= SET scope(P) TIME(T) ZONE setting_value(V). { A = ast_stmt(cx, AST_STMT_SET, ast_settings_add(cx, NULL, ast_setting(cx, ast_qname(cx, ast_no_name(), ast_zone_name(cx, T)), V, P))); }
 xcmd(A) ::= SET NAMES(T) setting_value(V). { A = ast_stmt(cx, AST_STMT_SET, ast_settings_add(cx, NULL, ast_setting(cx, ast_qname(cx, ast_no_name(), ast_name(cx, T)), V, 0))); }
 %type settings {struct ast_settings *}
 settings(A) ::= setting(S). { A = ast_settings_add(cx, NULL, S); }

@@ -298,6 +298,10 @@ struct ast_hint ast_hint(struct ast_name indexed_by); /* absent: NOT INDEXED */
 struct ast_as_of_value ast_as_of(enum ast_as_of kind, struct ast_expr *e);
 uint32_t ast_from_height(const struct ast_from_list *list);
 
+struct ast_expr *ast_at_zone(struct parse_ctx *cx, struct token t, struct ast_expr *value,
+                             struct ast_expr *zone); /* zone NULL: AT LOCAL */
+struct ast_name ast_zone_name(struct parse_ctx *cx, struct token t); /* of SET TIME ZONE */
+
 /* ---- ast_write.c ---- */
 struct ast_upserts {
     struct ast_upsert **item;

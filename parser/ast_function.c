@@ -25,6 +25,22 @@ struct ast_expr *ast_function(struct parse_ctx *cx, struct token name, struct as
     return e;
 }
 
+/* t AT TIME ZONE zone is timezone(zone, t); AT LOCAL means the session's. */
+struct ast_expr *ast_at_zone(struct parse_ctx *cx, struct token t, struct ast_expr *value, struct ast_expr *zone)
+{
+    static const char name[] = "timezone", local[] = "'local'";
+    struct token called = {.p = name, .n = sizeof name - 1, .offset = t.offset}, word = {.p = local, .n = sizeof local - 1, .offset = t.offset};
+    if (zone == NULL)
+        zone = ast_string(cx, word);
+    return ast_function(cx, called, ast_exprs_add(cx, ast_exprs_add(cx, NULL, zone), value), AST_FUNCTION_PLAIN);
+}
+
+struct ast_name ast_zone_name(struct parse_ctx *cx, struct token t)
+{
+    static const char name[] = "time_zone";
+    return ast_name(cx, (struct token){.p = name, .n = sizeof name - 1, .offset = t.offset});
+}
+
 struct ast_expr *ast_function_order(struct parse_ctx *cx, struct ast_expr *f,
                                     struct ast_orders *orders)
 {

@@ -16,7 +16,7 @@
 /* Keywords that are everyday names and safe as such wherever a printed name stands. */
 static bool is_everyday(const char *s)
 {
-    static const char *const words[] = {"action", "comment", "counter", "data", "date", "first",
+    static const char *const words[] = {"action", "at", "comment", "counter", "data", "date", "first",
                                         "key",    "last",    "start",   "time", "type"};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (strcasecmp(s, words[i]) == 0)

@@ -21,7 +21,7 @@ struct keyword {
         word, sizeof word - 1, TK_##code                                                           \
     }
 static const struct keyword keywords_a[] = {
-    K("AS", AS), K("ADD", ADD), K("ALL", ALL), K("AND", AND), K("ANY", ANY), K("ASC", ASC),
+    K("AS", AS), K("AT", ATZONE), K("ADD", ADD), K("ALL", ALL), K("AND", AND), K("ANY", ANY), K("ASC", ASC),
     K("ABORT", ABORT), K("AFTER", AFTER), K("ALTER", ALTER), K("ACTION", ACTION),
     K("ALWAYS", ALWAYS), K("ATTACH", ATTACH), K("ANALYZE", ANALYZE), K("AUTOINCREMENT", AUTOINCR),
     K("AUTO_INCREMENT", AUTOINCR),

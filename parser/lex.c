@@ -444,6 +444,10 @@ int lex_next(struct lexer *lx, struct token *out)
         int next = peek(lx, 1);
         return next == TK_STRING ? TK_COMMENTS : next == TK_ON ? TK_COMMENT : TK_ID;
     }
+    case TK_ATZONE: {
+        int next = peek(lx, 1);
+        return (next == TK_TIME && peek(lx, 2) == TK_ZONE) || next == TK_LOCAL ? TK_ATZONE : TK_ID;
+    }
     case TK_CHARACTER:
         return peek(lx, 1) == TK_SET ? TK_CHARACTER : TK_ID;
     case TK_MERGE:

@@ -82,6 +82,7 @@ static bool is_operator(int code)
     case TK_PTR:
     case TK_PTR2:
     case TK_COLLATE:
+    case TK_ATZONE:
     case TK_TYPECAST:
     case TK_DOT:
         return true;
