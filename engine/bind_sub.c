@@ -277,7 +277,7 @@ quartet_status bind_in_query(struct bind *b, struct scope *s, const struct ast_e
     if (e->kind == AST_EXPR_QUANTIFIED) {
         enum expr_op op = bind_compare_op(in->op);
         if (in->all) { /* x op ALL is NOT (x inverse-op ANY) */
-            op = ops_inverse(op);
+            op = ops_inverse((uint8_t)op);
             flags = EXPR_NEGATED;
         }
         sub->compare = op == EXPR_EQ ? 0 : (uint8_t)op;
