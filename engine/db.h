@@ -89,6 +89,8 @@ void db_set_evicted(db *d); /* its node is no member any more: it is fenced from
 /* Which other slots are members, a bit each. Until it is told, and until each of them has told with db_peer_has what is on its disk, a member's log is kept. */
 void db_set_peers(db *d, uint8_t others);
 quartet_status db_peer_has(db *d, uint8_t slot, struct slice encoded_vv, struct err *err); /* replaces what it told before */
+/* Does something that came wait for what may still come? What every member says that it lacks, too, may not. */
+bool db_is_catching_up(db *d);
 /* What a member has applied, as it told over the link that stands, and which incarnation it is: rows that are not live go only when all members have what ended them
  * (db_purge.c). It replaces what it told before. db_peer_gone: the link is no more. */
 quartet_status db_peer_applied(db *d, uint8_t slot, uint64_t incarnation, struct slice encoded_vv, struct err *err);

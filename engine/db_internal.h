@@ -52,6 +52,11 @@ struct chunk_run { /* an unfinished transaction: deltas with DELTA_MORE */
     log_pos at;           /* replay may not begin later than here */
     struct vv seen;       /* the chain's as of before it */
 };
+struct chain_waits { /* db_strand.c's: of what waits of a chain the first delta needs this one */
+    chain_no chain;
+    uint64_t number;            /* 0: nothing is known of it */
+    uint8_t lacked[SLOTS_MAX];  /* so many times in turn has that member said that it lacks it, too */
+};
 struct chain_state {     /* by chain_no */
     struct vv seen;      /* what this chain's writer had applied at its last delta that is applied here: row_writer.seen */
     uint64_t received;   /* batches came up to this number, held ones included; own: written */
@@ -67,6 +72,7 @@ struct chain_state {     /* by chain_no */
     size_t batch_count, batch_cap, run_count; /* the first run_count are or may become runs; those behind them have places of their own */
     struct local_delta *local; /* unsigned, oldest first, from local_start on */
     size_t local_start, local_count, local_cap;
+    struct chain_waits waits;
     struct chunk_run chunks;
     uint64_t outcomes_from; /* sessions below have no row in SYS_OUTCOMES any more, as far as this run of ours knows */
 };
@@ -379,6 +385,9 @@ quartet_status take_delta(db *d, chain_no chain, struct slice bytes, log_pos at,
 quartet_status take_batch(db *d, struct held_batch *b, bool *rest, bool *bad, struct err *err);
 quartet_status take_held(db *d, struct err *err);
 void held_add(db *d, struct held_batch *b); /* takes b */
+/* db_strand.c; commit_lock held. A member tells what is on its disk; does what waits of this chain wait for something that no member has? */
+void held_note_peer(db *d, uint8_t slot, const struct vv *disk);
+bool chain_is_stranded(const db *d, chain_no chain);
 struct held_batch *held_new(chain_no chain, const struct batch_header *h, struct slice bytes, struct err *err);
 void held_free_all(db *d);
 

@@ -32,6 +32,7 @@ quartet_status db_peer_has(db *d, uint8_t slot, struct slice encoded_vv, struct 
     if (rc == QUARTET_OK)
         rc = fork_resolve(d, &v, true, err);
     if (rc == QUARTET_OK) { /* not the maximum: it may have lost its disk */
+        held_note_peer(d, slot, &v);
         vv_deinit(&d->peer_has[slot]);
         d->peer_has[slot] = v;
         d->peers_told |= (uint8_t)(1u << slot);

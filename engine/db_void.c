@@ -1,5 +1,5 @@
 /* db_void.c - what came of a chain and can never take effect: chunks of a transaction whose writer died before it had given out the last one, and deltas that depend on
- *   what is lost with a closed chain.
+ *   what is lost with a closed chain, or with disks (db_strand.c).
  * The rule: a closed chain has what was applied of it up to the number at which it was closed. All beyond is void, on every node alike: no node applies it, keeps chunks of it, or tells
  *   anybody that it has it. Batches are signed as a whole, so one may begin at or below the close and end beyond it; that one stays, since what it holds up to the close is needed, and a
  *   chain's disk vector then names its last delta.
@@ -32,12 +32,12 @@ static bool depends_on_void(db *d, struct slice bytes)
     return lost;
 }
 
-/* What this batch waits for will never come; or it waits for another batch of its chain, which is asked in its turn. */
+/* What this batch waits for will never come, as far as all members tell; or it waits for another batch of its chain, which is asked in its turn. */
 static bool is_hopeless(db *d, const struct held_batch *b)
 {
     struct bytes_in in = bytes_in(b->bytes + b->n - b->header.payload_bytes + b->next_at, b->header.payload_bytes - b->next_at);
     struct slice delta;
-    return b->next_number > chain_next(d, b->chain) || (batch_next_delta(&in, &delta) && depends_on_void(d, delta));
+    return b->next_number > chain_next(d, b->chain) || chain_is_stranded(d, b->chain) || (batch_next_delta(&in, &delta) && depends_on_void(d, delta));
 }
 
 bool chain_rest_is_void(db *d, chain_no chain)

@@ -132,7 +132,7 @@ static quartet_status status(void *ctx, struct gossip_status *out, struct err *e
         out->wall_us = g->env->ops->wall_us(g->env);
         out->floor = stats.last_stamp;
         out->state = (uint8_t)(db_is_fenced(g->d) ? GOSSIP_STATE_FENCED : db_is_behind(g->d) ? GOSSIP_STATE_TOO_OLD
-                               : stats.held_batches > 0 ? GOSSIP_STATE_CATCHING_UP : GOSSIP_STATE_READY);
+                               : db_is_catching_up(g->d) ? GOSSIP_STATE_CATCHING_UP : GOSSIP_STATE_READY);
         out->hash_bytes = 16;
         store_le64(out->hash, hash.lo);
         store_le64(out->hash + 8, hash.hi);

@@ -417,6 +417,35 @@ void sim_converge(struct sim *s)
     }
 }
 
+/* Has every node heard of all others what they know of its slot, and waits for nothing that nobody has? */
+static bool is_settled(struct sim *s, uint32_t *who)
+{
+    for (uint8_t k = 0; k < s->o.nodes; k++) {
+        const db *d = s->nodes[k].d;
+        *who = k;
+        if (!s->nodes[k].up || (!d->fenced && (!d->identity.members_answered || db_is_catching_up(s->nodes[k].d))))
+            return false;
+    }
+    return true;
+}
+
+/* What was lost with disks holds nobody back for good: else no chain would be closed, and nothing folded or purged. */
+static void settle(struct sim *s)
+{
+    uint64_t until = s->now_us + SIM_HEAL_US;
+    uint32_t who = 0;
+    while (s->failure[0] == '\0' && s->now_us < until && !frozen_out(s) && !is_settled(s, &who))
+        sim_tick(s);
+    if (s->failure[0] != '\0' || s->frozen_out || is_settled(s, &who))
+        return;
+    struct buf text = {0};
+    put_vectors(s, &text);
+    sim_fail(s, "NOT SETTLED: %u s after all nodes agree node %u %s%s", SIM_HEAL_US / 1000000u, who,
+             !s->nodes[who].up ? "is down" : !s->nodes[who].d->identity.members_answered ? "has not heard of all others what they know of its slot" : "waits for what nobody has",
+             text.failed ? "" : (const char *)text.data);
+    buf_deinit(&text);
+}
+
 /* The healed cluster agrees, takes a transaction on every node, and agrees again. */
 static bool second_phase(struct sim *s)
 {
@@ -434,8 +463,10 @@ static bool second_phase(struct sim *s)
         if (sim_event(s, load->name, k))
             sim_work_step(s, k, load);
     }
-    if (s->failure[0] == '\0')
-        sim_converge(s);
+    if (s->failure[0] == '\0' && !s->frozen_out && !s->liar) /* a member that left answers nobody */
+        settle(s);
+    if (s->failure[0] == '\0' && !s->frozen_out)
+        sim_converge(s); /* chains were closed meanwhile */
     return s->failure[0] == '\0' && !s->frozen_out;
 }
 
