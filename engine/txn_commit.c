@@ -13,6 +13,8 @@
 #include "base/mem.h"
 #include "db_fork.h"
 #include "share.h"
+#include "txn_behind.h"
+#include "txn_op.h"
 
 #define COMMIT_CHUNKED_BYTES (96u << 10) /* writes of a transaction from which on it travels in chunks */
 #define COMMIT_KEPT_BYTES (64u << 10)    /* of each buffer that a commit leaves to the next */
@@ -27,6 +29,8 @@ struct commit {
     bool first;          /* likewise: there is none before it */
     struct buf bytes;    /* likewise */
     struct applying *applying;
+    txn_behind *behind;  /* who merges rows of a chunked transaction; NULL: nobody else */
+    const struct table_def *merging; /* of applying; NULL: none yet */
     struct vv seen;      /* the own chain's as of before this transaction, and what was received of it; from the first chunk on */
     uint64_t received;
     log_pos end;         /* of the log record written last */
@@ -36,10 +40,7 @@ struct commit {
     struct delta_writer w;
     bool open, chunked;
     const struct table_def *table; /* of the writer; NULL: none begun in this chunk */
-    struct row_write *writes;
-    uint32_t *ends;      /* as apply_values */
-    uint32_t write_cap;
-    struct arena arena;
+    struct txn_op_memory op;
     struct arena row;    /* of one row at a time */
     struct buf record;   /* likewise */
     struct err *err;
@@ -49,7 +50,8 @@ struct commit {
 struct commit_memory {
     struct buf bytes, record;
     struct vv deps, seen;
-    struct arena arena, row;
+    struct txn_op_memory op;
+    struct arena row;
 };
 
 /* ---- validation ---- */
@@ -150,7 +152,9 @@ static quartet_status chunks_start(struct commit *c)
         return rc;
     c->seen_kept = true;
     rc = vv_merge(&s->seen, &c->deps, c->err);
-    return rc == QUARTET_OK ? apply_begin(c->d, &in, &c->applying, c->err) : rc;
+    if (rc == QUARTET_OK)
+        rc = apply_begin(c->d, &in, &c->applying, c->err);
+    return rc == QUARTET_OK && c->chunked && c->d->env->threads ? txn_behind_new(c->applying, &c->behind, c->err) : rc;
 }
 
 static quartet_status chunk_begin(struct commit *c)
@@ -192,7 +196,7 @@ static quartet_status log_chunk(struct commit *c)
     return rc;
 }
 
-/* The rows of the chunk are merged: now it is logged. The last one is logged only when nothing can go wrong any longer. */
+/* The rows of the chunk are merged, or under way to be: it is logged. The last one is logged only when all are and nothing can go wrong any longer. */
 static quartet_status chunk_end(struct commit *c)
 {
     uint32_t limit = c->d->identity.member ? COMMIT_ROW_BYTES_MAX : DELTA_BYTES_MAX;
@@ -201,6 +205,8 @@ static quartet_status chunk_end(struct commit *c)
     quartet_status rc = buf_check(&c->bytes, c->err);
     if (rc == QUARTET_OK && c->bytes.len > limit)
         rc = err_set(c->err, QUARTET_LIMIT, "one row's change has %zu bytes, limit %u", c->bytes.len, limit);
+    if (rc == QUARTET_OK && (c->flags & DELTA_MORE) == 0)
+        rc = txn_behind_drain(c->behind, c->err);
     if (rc == QUARTET_OK && (c->flags & DELTA_REQUEST) != 0)
         apply_request(c->applying, &c->t->request);
     if (rc == QUARTET_OK && (c->flags & DELTA_MORE) == 0)
@@ -211,99 +217,6 @@ static quartet_status chunk_end(struct commit *c)
     if (rc == QUARTET_OK && (c->flags & DELTA_MORE) != 0)
         c->number++;
     return rc;
-}
-
-static struct value sum_value(const struct row_column *column, __int128 sum)
-{
-    struct value v = row_counter_value(column, sum);
-    if (row_counter_number(column, &v) == sum)
-        return v;
-    return (struct value){.type = VALUE_DECIMAL, .scale = column->scale, .dec = dec_make(sum)}; /* beyond 64 bits */
-}
-
-/* Who writes one column of a group writes all of it, as its row shows them: so they win or lose as one. */
-static quartet_status write_together(struct commit *c, const struct table_def *t, struct pending *p)
-{
-    if (t->together == NULL || !p->live || p->flags != 0)
-        return QUARTET_OK;
-    arena_rewind(&c->row, (struct arena_mark){0});
-    uint8_t *map = arena_dup(&c->row, p->bitmap.p, p->bitmap.n);
-    bool *written = arena_zalloc(&c->row, t->column_count + 2u, sizeof *written);
-    if (map == NULL || written == NULL)
-        return arena_fail(&c->row, c->err);
-    uint32_t n = p->value_count < t->rows.count ? p->value_count : t->rows.count;
-    for (uint32_t i = 0; i < n; i++)
-        written[t->together[i]] |= (map[i / 8] >> (i % 8) & 1) != 0;
-    for (uint32_t i = 0; i < n; i++)
-        if (t->together[i] != 0 && written[t->together[i]])
-            map[i / 8] |= (uint8_t)(1u << (i % 8));
-    p->bitmap = slice_of(map, p->bitmap.n);
-    return QUARTET_OK;
-}
-
-/* What the visible values do not tell. */
-static quartet_status items_operation(struct commit *c, const struct table_def *t, const struct pending *p, struct row_op *op)
-{
-    struct bytes_in items = p->items;
-    struct pending_item item;
-    while (pending_next(&items, &t->rows, &item)) {
-        const struct row_column *column = &t->rows.columns[item.column];
-        if (column->kind == ROW_MAXIMUM || column->kind == ROW_MINIMUM) {
-            for (uint32_t i = 0; i < op->write_count; i++)
-                if (op->writes[i].column == item.column)
-                    op->writes[i].op = item.op; /* begins anew with it */
-            continue;
-        }
-        QASSERT(op->write_count < c->write_cap);
-        struct row_write *w = &op->writes[op->write_count++];
-        *w = (struct row_write){.column = item.column, .op = item.op};
-        w->value = column->kind == ROW_COUNTER ? sum_value(column, item.sum) : (struct value){.type = VALUE_TEXT, .s = item.token};
-    }
-    return items.bad ? err_set(c->err, QUARTET_INTERNAL, "damaged pending row of table %s", t->name) : QUARTET_OK;
-}
-
-/* What an UPDATE that wrote a column's value does to its register. */
-static uint8_t update_op(const struct row_column *column)
-{
-    return column->kind == ROW_LWW ? ROW_PUT : ROW_ADD;
-}
-
-/* The pending row as a net operation. *empty: nothing is left of it. *values: of an INSERT, where bytes is not NULL. */
-static quartet_status row_operation(struct commit *c, const struct table_def *t, struct slice record, struct row_op *op, struct apply_values *values, bool *empty)
-{
-    struct pending p;
-    if (!pending_read(record, &p))
-        return err_set(c->err, QUARTET_INTERNAL, "damaged pending row of table %s", t->name);
-    *op = (struct row_op){.flags = p.flags, .writes = c->writes};
-    *values = (struct apply_values){.bytes = (p.flags & ROW_OP_INSERT) != 0 && p.live && p.value_count == t->rows.count ? p.values.p : NULL, .ends = c->ends};
-    quartet_status rc = write_together(c, t, &p);
-    if (rc != QUARTET_OK)
-        return rc;
-    struct bytes_in in = bytes_in(p.values.p, p.values.n);
-    for (uint32_t i = 0; p.live && i < p.value_count; i++) {
-        struct row_write *w = &c->writes[op->write_count];
-        *w = (struct row_write){.column = i, .op = (p.flags & ROW_OP_INSERT) != 0 ? ROW_PUT : update_op(&t->rows.columns[i])};
-        if ((p.flags & ROW_OP_INSERT) != 0 || (p.bitmap.p[i / 8] >> (i % 8) & 1) != 0) {
-            value_decode(&in, &w->value);
-            c->ends[i] = (uint32_t)(p.values.n - in.left);
-            op->write_count++;
-        } else {
-            value_skip(&in);
-        }
-    }
-    while ((p.flags & ROW_OP_INSERT) != 0 && op->write_count < t->rows.count) { /* ALTER TABLE came after the INSERT */
-        uint32_t i = op->write_count++;
-        c->writes[i] = (struct row_write){.column = i, .value = t->rows.columns[i].missing};
-    }
-    rc = p.live && (p.flags & ROW_OP_INSERT) == 0 ? items_operation(c, t, &p, op) : QUARTET_OK;
-    if (rc != QUARTET_OK)
-        return rc;
-    if (in.bad)
-        return err_set(c->err, QUARTET_INTERNAL, "damaged pending row of table %s", t->name);
-    *empty = op->flags == 0 && op->write_count == 0 && !(p.live && t->updates_win); /* there a write of nothing counts (table_keep.c) */
-    if (t->updates_win && op->flags != ROW_OP_INSERT)
-        op->flags |= ROW_OP_WIN;
-    return QUARTET_OK;
 }
 
 /* A provisional hidden key becomes (stamp, incarnation, ordinal). */
@@ -317,29 +230,19 @@ static struct slice final_key(const struct commit *c, const struct table_def *t,
     return slice_of(raw, HIDDEN_KEY_BYTES);
 }
 
-static quartet_status writes_room(struct commit *c, const struct table_def *t, size_t record_bytes)
+/* An addition must count once: where the row has several lives, it goes to the newest. Where updates win, and an ended life may come back, all writes say which lives they
+ * took to be there. */
+static bool names_lives(const struct table_def *t, const struct row_op *op)
 {
-    uint32_t need = 2 * t->rows.count + 1;
-    if (t->rows.observes) /* each element of a SET is a write; it takes three bytes at least */
-        need += (uint32_t)(record_bytes / 3);
-    if (c->write_cap >= need)
-        return QUARTET_OK;
-    c->writes = arena_zalloc(&c->arena, need, sizeof *c->writes);
-    c->ends = arena_zalloc(&c->arena, need, sizeof *c->ends);
-    c->write_cap = c->writes == NULL || c->ends == NULL ? 0 : need;
-    return c->write_cap == 0 ? arena_fail(&c->arena, c->err) : QUARTET_OK;
+    bool adds = t->rows.updates_win;
+    for (uint32_t i = 0; !adds && i < op->write_count; i++)
+        adds = op->writes[i].op == ROW_ADD && t->rows.columns[op->writes[i].column].kind == ROW_COUNTER;
+    return adds && (op->flags & ~ROW_OP_WIN) == 0;
 }
 
-/* An addition must count once: where the row has several lives, it goes to the newest. Where updates win, and an ended life may come back, all writes say which lives they
- * took to be there. The snapshot shows the row as it is: it was validated. The names lie in c->row until the next row. */
-static quartet_status name_life(struct commit *c, const struct table_def *t, struct slice key, struct row_op *op)
+/* The snapshot shows the row as it is: it was validated. The names lie in c->row until the next row. */
+static quartet_status name_lives(struct commit *c, const struct table_def *t, struct slice key, struct row_op *op)
 {
-    bool adds = false;
-    for (uint32_t i = 0; i < op->write_count; i++)
-        adds = adds || (op->writes[i].op == ROW_ADD && t->rows.columns[op->writes[i].column].kind == ROW_COUNTER);
-    adds = adds || t->rows.updates_win;
-    if (!adds || (op->flags & ~ROW_OP_WIN) != 0)
-        return QUARTET_OK;
     struct row row;
     const struct row_life *newest = NULL;
     struct ver fits = {0}; /* of a bounded COUNTER: the life that has room for it */
@@ -376,18 +279,33 @@ static quartet_status name_life(struct commit *c, const struct table_def *t, str
     return rc;
 }
 
+/* The rows that are merged from here on are this table's. */
+static quartet_status merge_into(struct commit *c, const struct table_def *t)
+{
+    if (c->merging == t)
+        return QUARTET_OK;
+    quartet_status rc = txn_behind_drain(c->behind, c->err);
+    if (rc == QUARTET_OK)
+        rc = apply_table(c->applying, t->id, t->record_ids, t->rows.count, c->err);
+    c->merging = rc == QUARTET_OK ? t : NULL;
+    return rc;
+}
+
 static quartet_status encode_row(struct commit *c, const struct table_def *t, struct slice key, struct slice record)
 {
     struct row_op op;
     struct apply_values values;
     bool empty = false;
     uint8_t raw[HIDDEN_KEY_BYTES];
-    quartet_status rc = writes_room(c, t, record.n);
-    if (rc == QUARTET_OK)
-        rc = row_operation(c, t, record, &op, &values, &empty);
+    quartet_status rc = txn_op_read(&c->op, t, record, &op, &values, &empty, c->err);
     if (rc != QUARTET_OK || empty)
         return rc;
-    rc = name_life(c, t, key, &op);
+    bool named = names_lives(t, &op);
+    if (named) {
+        rc = txn_behind_drain(c->behind, c->err); /* it reads in the same snapshot */
+        if (rc == QUARTET_OK)
+            rc = name_lives(c, t, key, &op);
+    }
     if (rc != QUARTET_OK)
         return rc;
     if (c->open && c->chunked && c->bytes.len + record.n + key.n > DELTA_CHUNK_BYTES_MAX)
@@ -397,13 +315,17 @@ static quartet_status encode_row(struct commit *c, const struct table_def *t, st
     if (rc == QUARTET_OK && c->table != t) {
         delta_table(&c->w, t->id, t->record_ids, t->rows.count);
         c->table = t;
-        rc = apply_table(c->applying, t->id, t->record_ids, t->rows.count, c->err);
     }
+    if (rc == QUARTET_OK)
+        rc = merge_into(c, t);
     if (rc != QUARTET_OK)
         return rc;
     key = final_key(c, t, key, raw);
     delta_row(&c->w, key, &op);
-    return apply_row(c->applying, key, &op, values.bytes != NULL ? &values : NULL, c->err);
+    if (c->behind != NULL && !named && t->id >= SYS_TREES_END)
+        return txn_behind_row(c->behind, t, key, record, c->err);
+    rc = txn_behind_drain(c->behind, c->err);
+    return rc == QUARTET_OK ? apply_row(c->applying, key, &op, values.bytes != NULL ? &values : NULL, c->err) : rc;
 }
 
 /* What the chain's writer has applied and its receivers do not know of yet. */
@@ -462,6 +384,8 @@ static quartet_status encode(struct commit *c)
 static void give_up(struct commit *c)
 {
     struct chain_state *s = c->d->state[c->d->own];
+    txn_behind_free(c->behind);
+    c->behind = NULL;
     apply_abort(c->applying);
     c->applying = NULL;
     if (!c->seen_kept)
@@ -520,7 +444,7 @@ static void commit_begin(struct commit *c)
     c->record = m->record;
     c->deps = m->deps;
     c->seen = m->seen;
-    c->arena = m->arena;
+    c->op = m->op;
     c->row = m->row;
     *m = (struct commit_memory){.deps = {0}};
 }
@@ -529,6 +453,7 @@ static void commit_begin(struct commit *c)
 static void commit_end(struct commit *c)
 {
     db *d = c->d;
+    txn_behind_free(c->behind);
     apply_abort(c->applying);
     if (d->spare_commit == NULL)
         d->spare_commit = mem_zalloc(1, sizeof *d->spare_commit);
@@ -537,16 +462,16 @@ static void commit_end(struct commit *c)
         buf_deinit(&c->record);
         vv_deinit(&c->deps);
         vv_deinit(&c->seen);
-        arena_free_all(&c->arena);
+        txn_op_deinit(&c->op);
         arena_free_all(&c->row);
         return;
     }
     buf_recycle(&c->bytes, COMMIT_KEPT_BYTES);
     buf_recycle(&c->record, COMMIT_KEPT_BYTES);
-    arena_recycle(&c->arena, COMMIT_KEPT_BYTES);
+    txn_op_recycle(&c->op, COMMIT_KEPT_BYTES);
     arena_recycle(&c->row, COMMIT_KEPT_BYTES);
     c->deps.count = c->seen.count = 0;
-    *d->spare_commit = (struct commit_memory){.bytes = c->bytes, .record = c->record, .deps = c->deps, .seen = c->seen, .arena = c->arena, .row = c->row};
+    *d->spare_commit = (struct commit_memory){.bytes = c->bytes, .record = c->record, .deps = c->deps, .seen = c->seen, .op = c->op, .row = c->row};
 }
 
 void txn_commit_free_spare(db *d)
@@ -558,7 +483,7 @@ void txn_commit_free_spare(db *d)
     buf_deinit(&m->record);
     vv_deinit(&m->deps);
     vv_deinit(&m->seen);
-    arena_free_all(&m->arena);
+    txn_op_deinit(&m->op);
     arena_free_all(&m->row);
     mem_free(m);
     d->spare_commit = NULL;
