@@ -111,11 +111,11 @@ static void test_txn_behind_merges_what_the_committer_would(void)
     both(two, "CREATE TABLE kinds (id INTEGER PRIMARY KEY, n INTEGER COUNTER, high INTEGER MAXIMUM, tags INTEGER SET, low INTEGER)");
     both(two, "CREATE TABLE wins (id INTEGER PRIMARY KEY, a INTEGER, b TEXT) UPDATES WIN");
     both(two, "CREATE TABLE hidden (id INTEGER, b TEXT)");
-    for (int round = 0; round < 7 && CU_get_number_of_failures() == 0; round++) {
+    for (int round = 0; round < 5 && CU_get_number_of_failures() == 0; round++) {
         both(two, "BEGIN");
         for (int i = 0; i < 8; i++)
             random_write(two, &r);
-        if (round == 3)
+        if (round == 2)
             both(two, "CREATE INDEX claims_parent ON claims (parent)");
         both(two, round % 5 == 4 ? "ROLLBACK" : "COMMIT");
         same_hashes(two, seed);
