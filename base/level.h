@@ -11,13 +11,14 @@
 #include <stdint.h>
 
 #define LEVEL_FIRST 1u /* deltas of version 4, status of version 6, membership documents, snapshots and hashes as WIRE.md has them */
+#define LEVEL_ZIPPED 2u /* on a link: compressed messages */
 #define LEVEL_NEXT  3u /* spoken by quartetd-next alone, a build that only tests make: plays the version after this one */
 
 #define LEVEL_MIN LEVEL_FIRST
 #ifdef QUARTET_PLAYS_NEXT
 #define LEVEL_MAX LEVEL_NEXT
 #else
-#define LEVEL_MAX LEVEL_FIRST
+#define LEVEL_MAX LEVEL_ZIPPED
 #endif
 #define LEVEL_LIMIT 250u /* no number past it is a level */
 

@@ -11,7 +11,7 @@ if(EXISTS ${PROJECT_SOURCE_DIR}/engine/api.c)
   set_target_properties(libquartet_shared PROPERTIES OUTPUT_NAME quartet LINKER_LANGUAGE C VERSION ${PROJECT_VERSION} SOVERSION 0)
   target_include_directories(libquartet_shared INTERFACE ${PROJECT_SOURCE_DIR}/include)
   target_link_libraries(libquartet_shared PRIVATE PkgConfig::LMDB PkgConfig::XXHASH PkgConfig::UTF8PROC PkgConfig::PCRE2 PkgConfig::UV
-                        PkgConfig::SODIUM msgpack_c Threads::Threads m)
+                        PkgConfig::SODIUM PkgConfig::ZSTD msgpack_c Threads::Threads m)
 
   set(archive ${CMAKE_ARCHIVE_OUTPUT_DIRECTORY}/libquartet.a)
   set(merged ${CMAKE_CURRENT_BINARY_DIR}/libquartet.o)

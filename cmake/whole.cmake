@@ -16,7 +16,7 @@ if(QUARTET_LTO)
   add_custom_target(quartet_whole_object DEPENDS ${whole_object})
   add_dependencies(quartet_whole quartet_whole_object)
   target_link_libraries(quartet_whole INTERFACE ${whole_object} PkgConfig::LMDB PkgConfig::XXHASH PkgConfig::UTF8PROC PkgConfig::PCRE2 PkgConfig::UV
-                        PkgConfig::SODIUM msgpack_c Threads::Threads m)
+                        PkgConfig::SODIUM PkgConfig::ZSTD msgpack_c Threads::Threads m)
 else()
   set(whole_object ${layer_objects})
   target_link_libraries(quartet_whole INTERFACE qt_engine)

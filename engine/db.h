@@ -91,6 +91,8 @@ void db_set_peers(db *d, uint8_t others);
 quartet_status db_peer_has(db *d, uint8_t slot, struct slice encoded_vv, struct err *err); /* replaces what it told before */
 /* Does something that came wait for what may still come? What every member says that it lacks, too, may not. */
 bool db_is_catching_up(db *d);
+/* How much of the log lies behind the first batch that this member lacked on its disk when it last told: at most that has to go to it. False: it has not told in this run. */
+bool db_peer_lag_bytes(db *d, uint8_t slot, uint64_t *bytes);
 /* What a member has applied, as it told over the link that stands, and which incarnation it is: rows that are not live go only when all members have what ended them
  * (db_purge.c). It replaces what it told before. db_peer_gone: the link is no more. */
 quartet_status db_peer_applied(db *d, uint8_t slot, uint64_t incarnation, struct slice encoded_vv, struct err *err);

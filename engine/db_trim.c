@@ -64,6 +64,20 @@ static uint64_t all_have(const db *d, chain_no chain)
     return number;
 }
 
+/* The first record of a batch of this chain beyond delta `has`; UINT64_MAX: there is none. */
+static log_pos first_beyond(const struct chain_state *s, uint64_t has)
+{
+    size_t lo = 0, hi = s == NULL ? 0 : s->batch_count;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (s->batches[mid].first + (s->batches[mid].count - 1) <= has)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return s != NULL && lo < s->batch_count ? s->batches[lo].low : UINT64_MAX;
+}
+
 /* The first record that somebody may still ask for. */
 static log_pos peers_need(const db *d)
 {
@@ -71,20 +85,25 @@ static log_pos peers_need(const db *d)
     if (!d->peers_known || (d->peers_told & d->peers) != d->peers)
         return 0;
     for (uint32_t i = 0; i < d->state_count; i++) {
-        const struct chain_state *s = d->state[i];
-        uint64_t has = all_have(d, (chain_no)i);
-        size_t lo = 0, hi = s == NULL ? 0 : s->batch_count;
-        while (lo < hi) {
-            size_t mid = lo + (hi - lo) / 2;
-            if (s->batches[mid].first + (s->batches[mid].count - 1) <= has)
-                lo = mid + 1;
-            else
-                hi = mid;
-        }
-        if (s != NULL && lo < s->batch_count && s->batches[lo].low < at)
-            at = s->batches[lo].low;
+        log_pos first = first_beyond(d->state[i], all_have(d, (chain_no)i));
+        at = first < at ? first : at;
     }
     return at;
+}
+
+bool db_peer_lag_bytes(db *d, uint8_t slot, uint64_t *bytes)
+{
+    log_pos at = UINT64_MAX;
+    pthread_mutex_lock(&d->commit_lock);
+    bool told = (d->peers_told & 1u << slot) != 0;
+    for (uint32_t i = 0; told && i < d->state_count; i++) {
+        log_pos first = first_beyond(d->state[i], vv_number(&d->peer_has[slot], (chain_no)i));
+        at = first < at ? first : at;
+    }
+    log_pos end = commit_log_end(d->log);
+    pthread_mutex_unlock(&d->commit_lock);
+    *bytes = at < end ? end - at : 0;
+    return told;
 }
 
 /* The first record that this database itself needs. */

@@ -56,6 +56,17 @@ static void put_lag(struct node *n, struct buf *out, const struct server_view *v
     buf_deinit(&applied);
 }
 
+/* What a peer that is away has to take at most. */
+static void put_lag_bytes(struct node *n, struct buf *out, const struct server_view *view)
+{
+    put_head(out, "quartet_peer_lag_bytes", "gauge", "of this node's log, from the first batch on that the peer has not on its disk");
+    for (uint32_t i = 0; i < view->count; i++) {
+        uint64_t bytes;
+        if (!view->peers[i].self && db_peer_lag_bytes(n->d, view->peers[i].slot, &bytes))
+            buf_printf(out, "quartet_peer_lag_bytes{slot=\"%u\"} %llu\n", (unsigned)view->peers[i].slot, (unsigned long long)bytes);
+    }
+}
+
 static void put_peers(struct buf *out, const struct server_view *view)
 {
     static const struct {
@@ -66,6 +77,7 @@ static void put_peers(struct buf *out, const struct server_view *view)
         {"quartet_peer_clock_skew_seconds", "the peer's clock less ours"},
         {"quartet_peer_queue_bytes", "waiting to be sent to the peer"},
         {"quartet_peer_faults_total", "links closed for invalid bytes"},
+        {"quartet_peer_slow", "1 while the link is so slow that messages are compressed"},
     };
     for (size_t m = 0; m < sizeof peer_metrics / sizeof *peer_metrics; m++) {
         buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", peer_metrics[m].name, peer_metrics[m].help, peer_metrics[m].name,
@@ -73,7 +85,7 @@ static void put_peers(struct buf *out, const struct server_view *view)
         for (uint32_t i = 0; i < view->count; i++) {
             const struct server_peer_view *p = &view->peers[i];
             const double values[] = {p->gossip.connected, (double)p->gossip.rtt_us / 1e6, (double)p->gossip.skew_us / 1e6,
-                                     (double)p->gossip.queued_bytes, (double)p->faults};
+                                     (double)p->gossip.queued_bytes, (double)p->faults, p->slow};
             if (!p->self)
                 buf_printf(out, "%s{slot=\"%u\"} %.9g\n", peer_metrics[m].name, (unsigned)p->slot, values[m]);
         }
@@ -122,7 +134,11 @@ static void put_metrics(struct node *n, struct buf *out)
     put_metric(out, "quartet_gossip_bytes_in_total", "counter", "received from peers", (double)view.counters.bytes_in);
     put_metric(out, "quartet_gossip_bytes_out_total", "counter", "sent to peers", (double)view.counters.bytes_out);
     put_metric(out, "quartet_pushes_dropped_total", "counter", "batches that a slow peer pulls later", (double)view.counters.pushes_dropped);
+    put_metric(out, "quartet_compressed_messages_total", "counter", "messages that were compressed for slow links", (double)view.zip.messages);
+    put_metric(out, "quartet_compressed_bytes_before_total", "counter", "their bytes before", (double)view.zip.bytes_before);
+    put_metric(out, "quartet_compressed_bytes_after_total", "counter", "their bytes after", (double)view.zip.bytes_after);
     put_peers(out, &view);
+    put_lag_bytes(n, out, &view);
     put_lag(n, out, &view, &alarm);
     server_view_deinit(&view);
 }

@@ -175,16 +175,26 @@ static quartet_status status_lines(void *ctx, each_line *each, void *arg, struct
     struct node *n = ctx;
     struct node_alarm_figures f = node_alarm_figures(&n->gossip);
     struct buf names = {0};
+    struct server_view view;
     node_alarm_text(&n->gossip, node_slot(n), &names);
     quartet_status rc = buf_check(&names, err);
+    if (rc == QUARTET_OK)
+        rc = server_view(n->server, &view, err);
+    if (rc != QUARTET_OK) {
+        buf_deinit(&names);
+        return rc;
+    }
     const struct {
         const char *name;
         struct value v;
     } lines[] = {{"diverged", value_text((const char *)names.data, names.len)}, {"diverged_tables", value_int(f.tables)},
                  {"hash_comparisons", value_int((int64_t)f.compared)},        {"hash_differences", value_int((int64_t)f.differing)},
-                 {"hash_rounds", value_int((int64_t)f.rounds)},               {"hash_rounds_skipped", value_int((int64_t)f.skipped)}};
+                 {"hash_rounds", value_int((int64_t)f.rounds)},               {"hash_rounds_skipped", value_int((int64_t)f.skipped)},
+                 {"compressed_messages", value_int((int64_t)view.zip.messages)}, {"compressed_bytes_before", value_int((int64_t)view.zip.bytes_before)},
+                 {"compressed_bytes_after", value_int((int64_t)view.zip.bytes_after)}};
     for (size_t i = 0; rc == QUARTET_OK && i < sizeof lines / sizeof *lines; i++)
         rc = each(arg, lines[i].name, &lines[i].v, err);
+    server_view_deinit(&view);
     buf_deinit(&names);
     return rc;
 }

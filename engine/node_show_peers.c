@@ -4,7 +4,7 @@
 #include <string.h>
 
 
-static const char *const columns[] = {"slot", "address", "link", "up_ms", "heard_ms_ago", "rtt_us", "queue_bytes", "level", "speaks", "faults", "note"};
+static const char *const columns[] = {"slot", "address", "link", "up_ms", "heard_ms_ago", "rtt_us", "queue_bytes", "level", "speaks", "faults", "slow", "lag_bytes", "note"};
 #define COLUMNS (sizeof columns / sizeof *columns)
 
 static quartet_status put_text(struct arena *a, const char *text, struct value *out, struct err *err)
@@ -17,10 +17,11 @@ static quartet_status put_text(struct arena *a, const char *text, struct value *
     return QUARTET_OK;
 }
 
-static quartet_status one_line(const struct server_peer_view *p, struct arena *a, struct value *row, struct err *err)
+static quartet_status one_line(struct node *n, const struct server_peer_view *p, struct arena *a, struct value *row, struct err *err)
 {
     const struct gossip_peer_view *g = &p->gossip;
     struct buf speaks = {0};
+    uint64_t lag;
     bool up = g->connected && g->level != 0, refused = g->refused[0] != '\0';
     for (size_t c = 0; c < COLUMNS; c++)
         row[c] = VALUE_NULL_INIT;
@@ -34,6 +35,9 @@ static quartet_status one_line(const struct server_peer_view *p, struct arena *a
     if (p->heard_ms_ago != UINT64_MAX)
         row[4] = value_int((int64_t)p->heard_ms_ago);
     row[9] = value_int((int64_t)p->faults);
+    row[10] = value_int(p->slow);
+    if (db_peer_lag_bytes(n->d, p->slot, &lag))
+        row[11] = value_int((int64_t)lag);
     quartet_status rc = put_text(a, p->address, &row[1], err);
     if (rc == QUARTET_OK)
         rc = put_text(a, up ? "up" : refused ? "refused" : "down", &row[2], err);
@@ -45,7 +49,7 @@ static quartet_status one_line(const struct server_peer_view *p, struct arena *a
             rc = put_text(a, (const char *)speaks.data, &row[8], err);
     }
     if (rc == QUARTET_OK && refused)
-        rc = put_text(a, g->refused, &row[10], err);
+        rc = put_text(a, g->refused, &row[12], err);
     buf_deinit(&speaks);
     return rc;
 }
@@ -62,7 +66,7 @@ quartet_status node_show_peers(struct node *n, struct arena *a, struct conn_tabl
         rc = arena_fail(a, err);
     for (uint32_t i = 0; rc == QUARTET_OK && i < view.count; i++)
         if (!view.peers[i].self)
-            rc = one_line(&view.peers[i], a, values + (size_t)rows++ * COLUMNS, err);
+            rc = one_line(n, &view.peers[i], a, values + (size_t)rows++ * COLUMNS, err);
     *out = (struct conn_table){.column_count = COLUMNS, .columns = columns, .row_count = rows, .values = values};
     server_view_deinit(&view);
     return rc;

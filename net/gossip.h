@@ -150,6 +150,9 @@ quartet_status gossip_tick(gossip *g, uint64_t now_us, struct err *err);
  * as many as the link can carry. */
 bool gossip_peek(const gossip *g, uint8_t slot, struct slice *message);
 void gossip_pop(gossip *g, uint8_t slot);
+/* Is that message an answer to a pull, which what is more urgent should still be able to overtake? */
+bool gossip_next_is_bulk(const gossip *g, uint8_t slot);
+uint32_t gossip_link_level(const gossip *g, uint8_t slot); /* 0: not known yet, or no link */
 
 /* Figures. */
 struct gossip_peer_view {

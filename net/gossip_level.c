@@ -121,3 +121,9 @@ quartet_status gossip_level_take(struct gossip *g, uint8_t slot, const struct go
     gossip_level_look(g);
     return QUARTET_OK;
 }
+
+uint32_t gossip_link_level(const gossip *g, uint8_t slot)
+{
+    QASSERT(slot < SLOTS_MAX);
+    return g->peers[slot].connected ? g->peers[slot].level : 0;
+}

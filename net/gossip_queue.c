@@ -97,3 +97,9 @@ void gossip_pop(gossip *g, uint8_t slot)
     QASSERT(q->first != NULL);
     pop(p, q);
 }
+
+bool gossip_next_is_bulk(const gossip *g, uint8_t slot)
+{
+    QASSERT(slot < SLOTS_MAX);
+    return g->peers[slot].urgent.first == NULL;
+}

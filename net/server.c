@@ -52,6 +52,7 @@ void server_log_stranger(server *s, const char *from, const char *text)
 static void refresh_view(server *s)
 {
     struct server_view v = {.counters = gossip_counters_get(s->gossip),
+                            .zip = s->zip_counters,
                             .sessions = s->session_count,
                             .strangers = s->stranger_count,
                             .sessions_total = s->sessions_total,
@@ -70,6 +71,7 @@ static void refresh_view(server *s)
             links->heard_ms != 0 && now >= links->heard_ms ? now - links->heard_ms : UINT64_MAX;
         p->connected_ms = links->link != NULL ? now - links->link->established_ms + 1 : 0;
         p->faults = links->faults;
+        p->slow = links->link != NULL && links->link->speed.slow_until_ms > now;
         ok = gossip_peer(s->gossip, n->slot, &p->gossip, &ignored) == QUARTET_OK && ok;
     }
     if (ok) {
@@ -272,6 +274,8 @@ static void close_walked(uv_handle_t *handle, void *arg)
 
 static void free_server(server *s)
 {
+    zip_free(s->zip);
+    buf_deinit(&s->zipped);
     gossip_free(s->gossip);
     while (s->pushed != NULL) {
         struct pushed_batch *b = s->pushed;
@@ -324,6 +328,8 @@ quartet_status server_start(const struct server_config *config, const struct ser
     const char *http = config->http != NULL ? config->http : self->http;
     s->has_http = http[0] != '\0';
     quartet_status rc = member_doc_copy(&s->doc, config->doc, err);
+    if (rc == QUARTET_OK && (s->zip = zip_new()) == NULL)
+        rc = err_nomem(err);
     if (rc == QUARTET_OK)
         rc = gossip_new(s->slot, config->seed, &host->gossip, &s->gossip, err);
     if (rc == QUARTET_OK && uv_loop_init(&s->loop) != 0)

@@ -28,6 +28,8 @@
 #define SERVER_APART_RETRY_MS 2000u /* versions too far apart: one of us may come back with another */
 #define SERVER_LINK_BYTES_MAX                                                                      \
     (1u << 20) /* written to one socket and not taken by the system yet: past it, gossip waits */
+#define SERVER_BULK_BYTES_MAX                                                                      \
+    (128u << 10) /* the same, past which answers to pulls wait, so that fresh deltas overtake them */
 #define SERVER_SESSION_BYTES_MAX                                                                   \
     (1u << 20) /* answers not taken by the client yet: past it, its worker waits */
 #define SERVER_PUSH_BYTES_MAX                                                                      \
@@ -153,6 +155,10 @@ uint64_t server_ask(server *s);
 void server_block_peer(server *s, uint8_t slot, bool blocked);
 
 /* A copy of what is known of each slot, for SHOW CLUSTER. Release with server_view_deinit. */
+/* Messages that were compressed, and their bytes before and after. */
+struct server_zip_counters {
+    uint64_t messages, bytes_before, bytes_after;
+};
 struct server_peer_view {
     uint8_t slot;
     bool self;
@@ -160,12 +166,14 @@ struct server_peer_view {
     uint64_t heard_ms_ago; /* UINT64_MAX: never */
     uint64_t connected_ms; /* for how long; 0: not */
     uint64_t faults;       /* links closed for invalid bytes */
+    bool slow;             /* what goes there is compressed where that helps */
     struct gossip_peer_view gossip;
 };
 struct server_view {
     struct server_peer_view peers[SLOTS_MAX]; /* the document's nodes, by slot */
     uint32_t count;
     struct gossip_counters counters;
+    struct server_zip_counters zip;
     uint32_t sessions, strangers;
     uint64_t sessions_total, refused_total; /* refused: failed handshakes */
 };

@@ -9,6 +9,8 @@
 #include "base/log.h"
 #include "handshake.h"
 #include "server.h"
+#include "server_speed.h"
+#include "zip.h"
 
 struct session;
 
@@ -36,6 +38,7 @@ struct link {
     struct frame_in in;
     struct handshake_peer who;
     uint64_t opened_ms, heard_ms, established_ms;
+    struct link_speed speed;
     size_t writing_bytes;    /* given to libuv, not written yet */
     struct session *session; /* of a client */
     char from[80];           /* its address, for the log */
@@ -125,6 +128,9 @@ struct server {
     uint32_t session_count;
     uint64_t sessions_total, refused_total;
     struct peer_links peers[SLOTS_MAX];
+    struct zip *zip;
+    struct buf zipped; /* a message on its way out */
+    struct server_zip_counters zip_counters;
     bool draining, stopping, handles_closed;
     uint64_t draining_ms; /* since when; 0: cancelled by now, or not draining */
     uint64_t last_tick_ms;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/level.h"
 #include "base/mem.h"
 #include "server_internal.h"
 #include "url.h"
@@ -158,6 +159,9 @@ void server_peer_established(struct link *l)
     if (old != NULL)
         server_link_close(old, "a newer link with this slot replaces it");
     log_line(s->env, LOG_INFO, "net", "slot %u connected, %s", slot, l->from);
+    uv_os_fd_t fd;
+    if (uv_fileno((uv_handle_t *)&l->tcp, &fd) == 0)
+        server_speed_begin(fd);
     struct err err = ERR_INIT;
     if (gossip_connect(s->gossip, slot, server_now_us(s), &err) != QUARTET_OK) {
         log_line(s->env, LOG_ERROR, "net", "slot %u: %s", slot, err.text);
@@ -193,6 +197,33 @@ void server_peer_closed(struct link *l)
         server_peer_flush_all(s);
 }
 
+/* The message as it goes out: compressed where the link is slow, the peer knows it, and it helps. */
+static struct slice outgoing(server *s, const struct link *l, struct slice message)
+{
+    buf_clear(&s->zipped);
+    if (l->speed.slow_until_ms <= server_now_ms(s) || gossip_link_level(s->gossip, l->slot) < LEVEL_ZIPPED || !zip_pack(s->zip, message, &s->zipped)) {
+        if (s->zipped.failed)
+            buf_deinit(&s->zipped); /* memory was out for a moment */
+        return message;
+    }
+    s->zip_counters.messages++;
+    s->zip_counters.bytes_before += message.n;
+    s->zip_counters.bytes_after += s->zipped.len;
+    return slice_of(s->zipped.data, s->zipped.len);
+}
+
+/* Fresh deltas, acknowledgements and questions go at once, as long as the system takes them at all; answers to pulls must not get so far ahead that those wait for them. */
+static bool has_room(server *s, const struct link *l, size_t more)
+{
+    uv_os_fd_t fd;
+    size_t waiting = l->writing_bytes + more;
+    if (!gossip_next_is_bulk(s->gossip, l->slot))
+        return waiting < SERVER_LINK_BYTES_MAX;
+    if (waiting >= SERVER_BULK_BYTES_MAX || (waiting > 0 && l->speed.slow_until_ms > server_now_ms(s)))
+        return false;
+    return uv_fileno((const uv_handle_t *)&l->tcp, &fd) != 0 || server_speed_has_room(&l->speed, fd, server_now_ms(s));
+}
+
 void server_peer_flush(server *s, uint8_t slot)
 {
     struct link *l = s->peers[slot].link;
@@ -202,9 +233,8 @@ void server_peer_flush(server *s, uint8_t slot)
     struct buf out = {0};
     struct err err = ERR_INIT;
     quartet_status rc = QUARTET_OK;
-    while (rc == QUARTET_OK && l->writing_bytes + out.len < SERVER_LINK_BYTES_MAX &&
-           gossip_peek(s->gossip, slot, &message)) {
-        rc = channel_seal(l->channel, message, &out, &err);
+    while (rc == QUARTET_OK && gossip_peek(s->gossip, slot, &message) && has_room(s, l, out.len)) {
+        rc = channel_seal(l->channel, outgoing(s, l, message), &out, &err);
         if (rc == QUARTET_OK)
             gossip_pop(s->gossip, slot);
     }
@@ -230,7 +260,11 @@ void server_peer_message(struct link *l, struct slice message)
         return;
     s->peers[l->slot].heard_ms = l->heard_ms;
     quartet_status rc = QUARTET_OK;
-    if (!take_membership(s, l, message, &rc, &err))
+    struct slice opened;
+    if (zip_open(s->zip, message, GOSSIP_MESSAGE_BYTES_MAX, &opened, &rc, &err)) {
+        if (rc == QUARTET_OK) /* gossip knows no compressed ones, so there is none in it */
+            rc = gossip_input(s->gossip, l->slot, opened, server_now_us(s), &err);
+    } else if (!take_membership(s, l, message, &rc, &err))
         rc = gossip_input(s->gossip, l->slot, message, server_now_us(s), &err);
     if (rc == QUARTET_NOMEM) {
         log_line(s->env, LOG_ERROR, "net", "slot %u: %s", l->slot, err.text);
@@ -312,8 +346,11 @@ void server_peer_tick(server *s, uint64_t now_ms)
             struct gossip_peer_view v;
             struct err ignored = ERR_INIT; /* without a round trip the plain limit holds */
             uint64_t silence = SERVER_SILENCE_MS;
+            uv_os_fd_t fd;
             if (gossip_peer(s->gossip, n->slot, &v, &ignored) == QUARTET_OK)
                 silence += 3 * v.rtt_us / 1000u;
+            if (uv_fileno((uv_handle_t *)&p->link->tcp, &fd) == 0)
+                server_speed_look(&p->link->speed, fd, p->link->writing_bytes + v.queued_bytes, now_ms);
             gossip_status_deinit(&v.status);
             if (blocked)
                 server_link_close(p->link, "blocked on purpose");
