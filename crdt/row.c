@@ -53,12 +53,15 @@ static bool ended_for_good(const struct row_life *life)
     return life->ended && life->cells == NULL;
 }
 
-/* Was this birth known to the one who holds this row? A newer birth of its chain tells so too. */
-static bool knows_birth(const struct row *row, struct ver birth)
+/* Was this birth known to the one who holds this row? A newer birth of its chain tells so too; and of a folded chain what stands for all its births that ended. */
+static bool knows_birth(const struct row *row, struct ver birth, const struct chain_table *chains)
 {
-    for (uint32_t i = 0; i < row->life_count; i++)
-        if (row->lives[i].birth.chain == birth.chain && row->lives[i].birth.stamp >= birth.stamp)
+    uint32_t fold = plant_is(PLANT_FOLD_FORGOTTEN) ? 0 : chain_fold_of(chains, birth.chain);
+    for (uint32_t i = 0; i < row->life_count; i++) {
+        struct ver other = row->lives[i].birth;
+        if (other.chain == birth.chain ? other.stamp >= birth.stamp : fold > 0 && chain_is_sum(chains, other.chain) && chain_fold_of(chains, other.chain) >= fold)
             return true;
+    }
     return false;
 }
 
@@ -83,7 +86,7 @@ static struct row_life *add_life(struct row *row, struct ver birth, const struct
 static quartet_status give_birth(struct row *row, const struct row_schema *schema, const struct row_op *op,
                                  const struct row_writer *w, struct arena *a, bool *changed, struct err *err)
 {
-    if (knows_birth(row, w->ver))
+    if (knows_birth(row, w->ver, w->chains))
         return QUARTET_OK; /* a replay: nothing to do, above all no second life for a dead row */
     struct row_life *life = add_life(row, w->ver, w->chains, a);
     struct row_cell *cells = arena_zalloc(a, schema->count, sizeof *cells);
@@ -366,7 +369,7 @@ quartet_status row_merge(struct row *into, const struct row *other, const struct
     for (uint32_t i = 0; i < into->life_count; i++) {
         struct row_life *mine = &into->lives[i];
         const struct row_life *theirs = find_life(other, mine->birth);
-        if (theirs == NULL ? knows_birth(other, mine->birth) : ended_for_good(theirs))
+        if (theirs == NULL ? knows_birth(other, mine->birth, chains) : ended_for_good(theirs))
             end_life(mine);
     }
     for (uint32_t i = 0; i < other->life_count; i++) {
@@ -377,7 +380,7 @@ quartet_status row_merge(struct row *into, const struct row *other, const struct
                 return arena_fail(a, err);
             continue;
         }
-        if (knows_birth(into, theirs->birth))
+        if (knows_birth(into, theirs->birth, chains))
             continue; /* it has ended here */
         mine = add_life(into, theirs->birth, chains, a);
         if (mine == NULL || !copy_life(mine, theirs, schema, a))
@@ -385,6 +388,34 @@ quartet_status row_merge(struct row *into, const struct row *other, const struct
     }
     tidy(into);
     return QUARTET_OK;
+}
+
+bool row_fold_births(struct row *row, const struct chain_table *chains, chain_no sum, struct arena *a, bool *changed)
+{
+    struct row_life all = {.birth = {.chain = sum}, .ended = true};
+    uint32_t folded = 0, kept = 0;
+    for (uint32_t i = 0; i < row->life_count; i++)
+        folded += ended_for_good(&row->lives[i]) && chain_fold_of(chains, row->lives[i].birth.chain) > 0;
+    if (folded < 2)
+        return true; /* nothing is gained */
+    struct row_life *lives = arena_alloc(a, row->life_count * sizeof *lives);
+    if (lives == NULL)
+        return false;
+    for (uint32_t i = 0; i < row->life_count; i++) {
+        const struct row_life *life = &row->lives[i];
+        if (!ended_for_good(life) || chain_fold_of(chains, life->birth.chain) == 0)
+            lives[kept++] = *life;
+        else if (life->birth.stamp > all.birth.stamp)
+            all.birth.stamp = life->birth.stamp;
+    }
+    uint32_t at = kept++;
+    for (; at > 0 && ver_cmp(chains, lives[at - 1].birth, all.birth) > 0; at--)
+        lives[at] = lives[at - 1];
+    lives[at] = all;
+    row->lives = lives;
+    row->life_count = kept;
+    *changed = true;
+    return true;
 }
 
 const struct row_life *row_first_life(const struct row *row)

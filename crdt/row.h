@@ -153,6 +153,8 @@ quartet_status row_merge(struct row *into, const struct row *other, const struct
  * name of `sum`, the sum of the newest fold. Only where at least two become one. It shows, hashes and merges as before; what those chains wrote and is told again still counts once.
  * *changed is set where anything was. False: out of memory. */
 bool row_fold_cell(struct row_cell *cell, const struct row_column *column, const struct chain_table *chains, chain_no sum, struct arena *a, bool *changed);
+/* Likewise the births of folded chains that have ended for good: one that has ended, in the name of `sum`. Others stay as they are. */
+bool row_fold_births(struct row *row, const struct chain_table *chains, chain_no sum, struct arena *a, bool *changed);
 bool row_live(const struct row *row); /* by its births: it may be quarantined all the same (RECORD_HIDDEN) */
 const struct row_life *row_first_life(const struct row *row); /* the earliest that has not ended; NULL: the row is not live */
 /* The visible values, schema.count of them; counters summed. Only for a live row. Bytes lie in the row or in the arena; false: out of memory. */

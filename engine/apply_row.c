@@ -281,6 +281,8 @@ static quartet_status fold_row(struct applying *a, struct row *row)
 {
     const struct table_def *t = a->t;
     bool changed = false;
+    if (t->id >= SYS_TREES_END && !row_fold_births(row, &a->d->chains, a->d->fold_sum, &a->row, &changed))
+        return arena_fail(&a->row, a->err);
     for (uint32_t i = 0; i < row->life_count; i++)
         for (uint32_t k = 0; !row->lives[i].ended && k < t->rows.count; k++)
             if (row->lives[i].cells[k].part_count > 1 && !bounded_any(&t->columns[t->record_columns[k]].bound) &&

@@ -318,18 +318,21 @@ hlc_stamp history_newest(const struct row *row, const struct row_schema *schema)
 /* ---- late operations ---- */
 
 /* Of the writer's vector only chains that began a life of this row matter: others have no birth that it could have seen. A chain's newest life is
- * always listed, so the row as it is names them all; the writer's own births it knows by its own stamp. Where more than births is asked for, all of it. */
+ * always listed, so the row as it is names them all; the writer's own births it knows by its own stamp. Where more than births is asked for, or a birth stands for folded chains', all of it. */
 static uint32_t put_seen(const struct row *row, const struct row_schema *schema, const struct row_writer *w, struct buf *out)
 {
     uint32_t n = 0;
-    for (uint32_t i = 0; schema->observes && i < w->seen->count; i++) {
+    bool all = schema->observes;
+    for (uint32_t i = 0; i < row->life_count && !all; i++)
+        all = chain_is_sum(w->chains, row->lives[i].birth.chain);
+    for (uint32_t i = 0; all && i < w->seen->count; i++) {
         n++;
         if (out == NULL)
             continue;
         buf_u16(out, w->seen->e[i].chain);
         buf_u64(out, w->seen->e[i].stamp);
     }
-    if (schema->observes)
+    if (all)
         return n;
     for (uint32_t i = 0; i < row->life_count; i++) {
         chain_no chain = row->lives[i].birth.chain;

@@ -166,7 +166,10 @@ static void random_writes(const struct history *h, struct history_txn *t, struct
     double share = insert ? 1.0 : h->schema.count > HISTORY_PLAIN_COLUMNS ? 0.25 : 0.4; /* an INSERT names all columns that its writer knows: here sometimes not all */
     if (insert && prng_chance(r, 0.2))
         share = 0.7;
-    for (uint32_t c = 0; c < h->schema.count; c++) {
+    bool group = h->together && prng_chance(r, share);
+    for (uint32_t c = 0; c < HISTORY_TOGETHER && group; c++)
+        history_write(t, c, ROW_PUT, random_value(r, &h->columns[c]));
+    for (uint32_t c = h->together ? HISTORY_TOGETHER : 0; c < h->schema.count; c++) {
         if (!prng_chance(r, share))
             continue;
         if (h->columns[c].kind == ROW_SET && h->columns[c].over_lww && prng_chance(r, insert ? 0.7 : 0.4))
@@ -310,6 +313,7 @@ void history_random_of(struct history *h, struct prng *r, enum history_table tab
     history_begin(h, writers);
     model_init(&m);
     h->schema.updates_win = table == HISTORY_UPDATES_WIN;
+    h->together = prng_chance(r, 0.5);
     h->switches = h->schema.updates_win && prng_chance(r, 0.5);
     h->on = (uint32_t)prng_below(r, count / 2 + 1);
     h->off = prng_chance(r, 0.5) ? UINT32_MAX : h->on + (uint32_t)prng_below(r, count);

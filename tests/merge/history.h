@@ -10,6 +10,7 @@
 #define HISTORY_TXNS_MAX 12u
 #define HISTORY_COLUMNS 16u
 #define HISTORY_PLAIN_COLUMNS 5u /* of plain columns and counters; the first ones. History of these alone takes the ways that plain tables take */
+#define HISTORY_TOGETHER 3u /* the first so many are one group where h->together: who writes one writes all, as MERGE TOGETHER has it done at the origin */
 #define HISTORY_WRITES_MAX (HISTORY_COLUMNS * 3u)
 #define HISTORY_TABLE 7u
 
@@ -33,6 +34,7 @@ struct history {
     uint64_t known[HISTORY_WRITERS_MAX][HISTORY_WRITERS_MAX]; /* what each writer knows at the end */
     struct row_column columns[HISTORY_COLUMNS];
     struct row_schema schema;
+    bool together;
     bool switches;    /* updates win from transaction `on` to `off` only, to those who know of these */
     uint32_t on, off; /* of t; past the end: never */
     uint32_t column_ids[HISTORY_COLUMNS];

@@ -3,6 +3,7 @@
  * QUARTET_CASES=N runs N random cases (default 50,000); QUARTET_SEED=S replays. */
 #include "unit/cunit.h"
 
+#include "crdt/row_cell.h"
 #include "merge/history.h"
 
 #include <stdio.h>
@@ -94,6 +95,16 @@ static bool same_siblings(const struct replica *p, const struct model *m, const 
     return true;
 }
 
+/* Columns that merge together show one transaction's values. */
+static bool group_is_one(const struct replica *p)
+{
+    const struct row_cell *first = row_shown_cell(&p->row, &history.schema, &p->chains, 0);
+    for (uint32_t c = 1; c < HISTORY_TOGETHER && history.together; c++)
+        if (!ver_eq(row_shown_cell(&p->row, &history.schema, &p->chains, c)->ver, first->ver))
+            return false;
+    return true;
+}
+
 static bool same_as_model(const struct replica *p, const struct model *m)
 {
     struct model_seen known[HISTORY_WRITERS_MAX];
@@ -108,6 +119,8 @@ static bool same_as_model(const struct replica *p, const struct model *m)
         return failed("the model says otherwise about the row's lives");
     if (!live)
         return true;
+    if (!group_is_one(p))
+        return failed("columns that merge together show values of two writers");
     if (!row_show(&p->row, &history.schema, &p->chains, &arena, got))
         return failed("out of memory");
     for (uint32_t c = 0; c < history.schema.count; c++) {
