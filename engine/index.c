@@ -66,6 +66,25 @@ size_t index_prefix(const struct index_def *ix, struct slice entry)
     return entry.n - in.left;
 }
 
+/* An iterator for entries of the index in this range, from the last look where there is one. */
+static quartet_status look_begin(txn *t, tree_id tree, const struct kv_range *range, kv_iter **out, struct err *err)
+{
+    struct unique_look *look = &t->looks[tree % TXN_UNIQUE_LOOKS];
+    struct kv_want want = {.keys = true};
+    struct kv_overlay over;
+    quartet_status rc = txn_overlay(t, t->statement, &over, err);
+    if (rc != QUARTET_OK)
+        return rc;
+    if (look->it != NULL && look->tree != tree) {
+        kv_iter_close(look->it);
+        look->it = NULL;
+    }
+    look->tree = tree;
+    rc = look->it != NULL ? kv_iter_restart(look->it, t->snap, &over, range, err) : kv_iter_open(t->snap, &over, tree, range, &want, &look->it, err);
+    *out = look->it;
+    return rc;
+}
+
 quartet_status index_check_unique(txn *t, const struct table_def *table, const struct index_def *ix, const struct value *values, struct slice own_key,
                                   struct arena *a, struct slice *other, bool *taken, struct err *err)
 {
@@ -81,12 +100,8 @@ quartet_status index_check_unique(txn *t, const struct table_def *table, const s
     range.hi_open = !key_prefix_end(&hi);
     range.hi = slice_of(hi.data, hi.len);
     kv_iter *it = NULL;
-    struct kv_overlay over;
-    struct kv_want want = {.keys = true};
     struct kv_rows rows = {0};
-    rc = hi.failed ? err_nomem(err) : txn_overlay(t, t->statement, &over, err);
-    if (rc == QUARTET_OK)
-        rc = kv_iter_open(t->snap, &over, ix->id, &range, &want, &it, err);
+    rc = hi.failed ? err_nomem(err) : look_begin(t, ix->id, &range, &it, err);
     if (rc == QUARTET_OK)
         rc = kv_iter_next(it, 2, &rows, err);
     for (uint32_t i = 0; rc == QUARTET_OK && i < rows.n && !*taken; i++) {
@@ -97,7 +112,8 @@ quartet_status index_check_unique(txn *t, const struct table_def *table, const s
         *other = slice_of(arena_dup(a, key.p, key.n), key.n);
         rc = other->p == NULL ? arena_fail(a, err) : txn_note_range(t, ix->id, &range, err);
     }
-    kv_iter_close(it);
+    if (it != NULL)
+        kv_iter_rest(it);
     buf_deinit(&hi);
     return rc;
 }

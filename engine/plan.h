@@ -15,6 +15,7 @@
 
 #define SHARE_EQUAL     0.02 /* of the rows, where a column is not known */
 #define SHARE_BETWEEN   0.1
+#define SHARE_INTERVAL  0.02 /* who asks from here to there and does not say where wants few */
 #define SHARE_HALF      0.3
 
 #define PLAN_BOUND_COLUMNS_MAX 60u /* further columns of a key are asked as conditions */

@@ -25,23 +25,32 @@ double plan_equal_share(const struct planner *p, const struct table_def *t, uint
     return stats_column(p->d, t, column, &c) ? (1 - c.null_share) / c.distinct : SHARE_EQUAL;
 }
 
-static bool const_number(const struct expr *e, double *out)
+static bool const_place(const struct column_stats *c, const struct expr *e, double *out)
 {
     while (e->op == EXPR_AFFINITY || e->op == EXPR_POS)
         e = e->args[0];
-    if (e->op == EXPR_NEG && const_number(e->args[0], out)) {
+    if (e->op == EXPR_NEG && !c->texts && const_place(c, e->args[0], out)) {
         *out = -*out;
         return true;
     }
-    return e->op == EXPR_CONST && stats_number(&e->u.value, out);
+    return e->op == EXPR_CONST && stats_place(c, &e->u.value, out);
+}
+
+static bool is_const(const struct expr *e)
+{
+    while (e->op == EXPR_AFFINITY || e->op == EXPR_POS || e->op == EXPR_NEG)
+        e = e->args[0];
+    return e->op == EXPR_CONST;
 }
 
 double plan_between_share(const struct planner *p, const struct table_def *t, uint32_t column, const struct expr *lo, const struct expr *hi)
 {
     struct column_stats c;
-    double from, to, guess = lo != NULL && hi != NULL ? SHARE_BETWEEN : SHARE_HALF;
-    bool told = (lo == NULL || const_number(lo, &from)) && (hi == NULL || const_number(hi, &to));
-    if (!told || !stats_column(p->d, t, column, &c) || !c.ranged)
+    double from, to, guess = lo != NULL && hi != NULL ? SHARE_INTERVAL : SHARE_HALF;
+    bool consts = (lo == NULL || is_const(lo)) && (hi == NULL || is_const(hi));
+    if (!consts || !stats_column(p->d, t, column, &c) || !c.ranged || (c.texts && t->columns[column].nocase))
+        return guess;
+    if ((lo != NULL && !const_place(&c, lo, &from)) || (hi != NULL && !const_place(&c, hi, &to)))
         return guess;
     from = lo == NULL || from < c.lo ? c.lo : from;
     to = hi == NULL || to > c.hi ? c.hi : to;

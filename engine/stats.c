@@ -56,7 +56,7 @@ void stats_written(db *d, struct table_state *s, uint64_t rows)
     atomic_fetch_add_explicit(&d->stats_epoch, 1, memory_order_relaxed);
 }
 
-bool stats_number(const struct value *v, double *out)
+static bool number_of(const struct value *v, double *out)
 {
     if (v->type == VALUE_DATE || v->type == VALUE_TIME || v->type == VALUE_TIMESTAMP) {
         *out = (double)v->i * (v->type == VALUE_DATE ? (double)VALUE_DAY_US : 1.0);
@@ -67,6 +67,30 @@ bool stats_number(const struct value *v, double *out)
     return types_to_double(v, out) && !isnan(*out);
 }
 
+/* Eight bytes of a text, behind those that all texts of the column have in common. */
+static double text_place(const uint8_t *common, uint32_t common_bytes, struct slice s)
+{
+    uint8_t bytes[8] = {0};
+    size_t n = s.n < common_bytes ? s.n : common_bytes;
+    int c = n > 0 ? memcmp(s.p, common, n) : 0;
+    if (c != 0 || n < common_bytes)
+        return c > 0 ? (double)UINT64_MAX : 0;
+    size_t rest = s.n - common_bytes < sizeof bytes ? s.n - common_bytes : sizeof bytes;
+    if (rest > 0)
+        memcpy(bytes, (const uint8_t *)s.p + common_bytes, rest);
+    return (double)load_be64(bytes);
+}
+
+bool stats_place(const struct column_stats *c, const struct value *v, double *out)
+{
+    if (!c->texts)
+        return number_of(v, out);
+    if (v->type != VALUE_TEXT)
+        return false;
+    *out = text_place(c->common, c->common_bytes, v->s);
+    return true;
+}
+
 /* ---- one column ---- */
 
 struct sketch {
@@ -75,7 +99,27 @@ struct sketch {
     uint32_t at; /* the half that rows go to */
     bool ranged, any;
     double lo, hi;
+    bool texts, any_text; /* nothing but texts so far; their first bytes: */
+    uint8_t least[STATS_TEXT_BYTES], most[STATS_TEXT_BYTES];
+    uint32_t least_bytes, most_bytes;
 };
+
+static void keep_text(uint8_t *to, uint32_t *bytes, struct slice s)
+{
+    *bytes = s.n < STATS_TEXT_BYTES ? (uint32_t)s.n : STATS_TEXT_BYTES;
+    if (*bytes > 0)
+        memcpy(to, s.p, *bytes);
+}
+
+static void sketch_text(struct sketch *k, struct slice s)
+{
+    struct slice cut = slice_of(s.p, s.n < STATS_TEXT_BYTES ? s.n : STATS_TEXT_BYTES);
+    if (!k->any_text || slice_cmp(cut, slice_of(k->least, k->least_bytes)) < 0)
+        keep_text(k->least, &k->least_bytes, cut);
+    if (!k->any_text || slice_cmp(cut, slice_of(k->most, k->most_bytes)) > 0)
+        keep_text(k->most, &k->most_bytes, cut);
+    k->any_text = true;
+}
 
 static void sketch_add(struct sketch *k, const struct value *v)
 {
@@ -104,9 +148,14 @@ static void sketch_add(struct sketch *k, const struct value *v)
     uint8_t rank = (uint8_t)(__builtin_ctzll(h | 1ull << (63 - REGISTER_BITS)) + 1);
     if (rank > k->half[k->at][at])
         k->half[k->at][at] = rank;
+    k->texts &= v->type == VALUE_TEXT;
+    if (k->texts)
+        sketch_text(k, v->s);
     if (!k->ranged)
         return;
-    k->ranged = stats_number(v, &x);
+    k->ranged = number_of(v, &x);
+    if (!k->ranged)
+        return;
     if (!k->any || x < k->lo)
         k->lo = x;
     if (!k->any || x > k->hi)
@@ -128,6 +177,22 @@ static double distinct_of(const uint8_t *a, const uint8_t *b)
     return raw <= 2.5 * m && zeros > 0 ? m * log(m / zeros) : raw;
 }
 
+/* Texts have a range where their first bytes tell them apart. */
+static void end_texts(const struct sketch *k, struct column_stats *out)
+{
+    if (!k->texts || !k->any_text)
+        return;
+    uint32_t n = 0, shorter = k->least_bytes < k->most_bytes ? k->least_bytes : k->most_bytes;
+    while (n < shorter && k->least[n] == k->most[n])
+        n++;
+    memcpy(out->common, k->least, n);
+    out->common_bytes = n;
+    out->texts = true;
+    out->lo = text_place(out->common, n, slice_of(k->least, k->least_bytes));
+    out->hi = text_place(out->common, n, slice_of(k->most, k->most_bytes));
+    out->ranged = out->hi > out->lo;
+}
+
 static struct column_stats sketch_end(const struct sketch *k, double table_rows)
 {
     double filled = (double)(k->rows - k->nulls), all = distinct_of(k->half[0], k->half[1]);
@@ -137,11 +202,13 @@ static struct column_stats sketch_end(const struct sketch *k, double table_rows)
     double most = k->rows > 0 ? filled / (double)k->rows * table_rows : 0;
     if (all > most)
         all = most;
-    return (struct column_stats){.distinct = all < 1 ? 1 : all,
-                                 .null_share = k->rows > 0 ? (double)k->nulls / (double)k->rows : 0,
-                                 .ranged = k->ranged && k->any,
-                                 .lo = k->lo,
-                                 .hi = k->hi};
+    struct column_stats out = {.distinct = all < 1 ? 1 : all,
+                               .null_share = k->rows > 0 ? (double)k->nulls / (double)k->rows : 0,
+                               .ranged = k->ranged && k->any,
+                               .lo = k->lo,
+                               .hi = k->hi};
+    end_texts(k, &out);
+    return out;
 }
 
 /* ---- reading ---- */
@@ -273,7 +340,7 @@ static quartet_status find_column(db *d, const struct table_def *t, uint32_t col
     if (k == NULL)
         return err_nomem(err);
     uint64_t n, step = (uint64_t)rows / BATCH_ROWS_MAX / SAMPLE_BATCHES + 1;
-    k->ranged = true;
+    k->ranged = k->texts = true;
     rc = read_rows(d, t, column, step, k, &n, err);
     if (rc == QUARTET_OK) {
         *out = sketch_end(k, rows);

@@ -11,11 +11,16 @@
 
 typedef struct db db;
 
+#define STATS_TEXT_BYTES 32u /* of a text are looked at */
+
 struct column_stats {
     double distinct;   /* at least 1 */
     double null_share; /* of the rows */
-    bool ranged;       /* numbers, dates and times only: all lie within lo .. hi */
+    bool ranged;       /* numbers, dates and times only, or texts only: all lie within lo .. hi */
     double lo, hi;
+    bool texts;        /* lo and hi are places of texts (stats_place) */
+    uint8_t common[STATS_TEXT_BYTES]; /* what all texts begin with */
+    uint32_t common_bytes;
 };
 
 /* False: nothing is known: no rows, a system table, or they could not be read (planning goes on without). */
@@ -24,8 +29,8 @@ bool stats_column(db *d, const struct table_def *t, uint32_t column, struct colu
 /* ANALYZE [t]: figures of these tables are forgotten and made anew, rows and all columns of keys and indexes. */
 quartet_status stats_analyze(db *d, const struct table_def *t, struct err *err);
 uint64_t stats_epoch(const db *d);
-/* A value on the line of numbers that lo and hi lie on; false for texts and blobs. */
-bool stats_number(const struct value *v, double *out);
+/* A value on the line of numbers that the column's lo and hi lie on; false: it is not of their kind. */
+bool stats_place(const struct column_stats *c, const struct value *v, double *out);
 
 /* db.c's and apply.c's. */
 struct table_state;

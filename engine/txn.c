@@ -88,6 +88,8 @@ static void txn_free(txn *t)
 {
     db *d = t->d;
     txn_rollback(t->temp);
+    for (uint32_t i = 0; i < TXN_UNIQUE_LOOKS; i++)
+        kv_iter_close(t->looks[i].it);
     if (t->spilling != NULL) {
         struct err err = ERR_INIT; /* whatever it says, all of it goes */
         (void)kv_spill_end(t->spilling, &t->spill, &err);

@@ -10,6 +10,7 @@
 #include "kv_top.h"
 
 #define TXN_READS_MAX 65536u            /* ranges remembered; past it whole trees are */
+#define TXN_UNIQUE_LOOKS 4u
 #define TXN_READ_BYTES_MAX (8u << 20)
 #define TXN_SPARE_BYTES (16u << 10)     /* of each buffer that a transaction leaves to the next */
 #define TXN_SPARE_READS 256u
@@ -60,6 +61,10 @@ struct txn {
     const int *share_interrupted;  /* unless this says so; NULL: nobody can */
     struct delta_request request; /* of the client that commits it; session 0: none */
     hlc_stamp committed; /* set by txn_commit_stamped */
+    struct unique_look { /* where UNIQUE was looked for last, at rest: rows that follow one another ask the same few indexes */
+        tree_id tree;
+        kv_iter *it;
+    } looks[TXN_UNIQUE_LOOKS];
     uint32_t own_count, read_count, taken_count;
     /* From here on memory that the next transaction takes over; what is before it begins with zeros. */
     struct own_catalog *own;

@@ -42,7 +42,7 @@ static void test_figures(void)
     CU_ASSERT_TRUE(stats_column(d, t, 2, &s));
     CU_ASSERT_TRUE(near(s.distinct, 250, 0.1));
     CU_ASSERT_TRUE(near(s.null_share, 0.5, 0.01));
-    CU_ASSERT_FALSE(s.ranged);
+    CU_ASSERT_TRUE(s.ranged && s.texts && s.lo < s.hi && s.common_bytes == 1 && s.common[0] == 'x');
     CU_ASSERT_TRUE(stats_column(d, t, 3, &s));
     CU_ASSERT_TRUE(near(s.distinct, 100, 0.05));
     CU_ASSERT_TRUE(s.ranged && s.hi - s.lo == 99.0 * (double)VALUE_DAY_US);
@@ -51,6 +51,25 @@ static void test_figures(void)
     CU_ASSERT_TRUE(stats_column(d, t, 5, &s)); /* values that stand together: a part of the rows has a part of them */
     CU_ASSERT_TRUE(near(s.distinct, 30000, 0.15));
     catalog_unref(c);
+    help_close(d);
+}
+
+/* A range of texts is told by what stands behind the letters that all have in common; with a parameter it is taken to be small. */
+static void test_text_ranges(void)
+{
+    db *d = help_memory();
+    run_sql(d, "CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT, word TEXT COLLATE NOCASE, n INTEGER, any)");
+    run_sql(d, "INSERT INTO t SELECT value, 'name ' || substr('00000' || value, -6), 'w' || value, value, CASE WHEN value % 2 = 0 THEN value ELSE 'x' END FROM generate_series(1, 20000)");
+    run_sql(d, "CREATE INDEX t_name ON t(name)");
+    run_sql(d, "CREATE INDEX t_any ON t(any)");
+    expect_part(d, "EXPLAIN SELECT n FROM t WHERE name BETWEEN 'name 000100' AND 'name 000200'", "Search t using index t_name");
+    expect_part(d, "EXPLAIN SELECT n FROM t WHERE name BETWEEN 'name 000100' AND 'name 018200'", "Scan t, where");
+    expect_part(d, "EXPLAIN SELECT n FROM t WHERE name > 'name 001'", "Scan t, where");
+    expect_part(d, "EXPLAIN SELECT n FROM t WHERE name > 'name 1'", "Search t using index t_name");
+    expect_part(d, "EXPLAIN SELECT n FROM t WHERE name < 'a'", "Search t using index t_name");
+    expect_part(d, "EXPLAIN SELECT n FROM t WHERE name BETWEEN ?1 AND ?2", "Search t using index t_name");
+    expect_part(d, "EXPLAIN SELECT n FROM t WHERE any > 'x'", "Scan t, where"); /* numbers and texts: nothing is known */
+    expect_rows(d, "SELECT count(*) FROM t WHERE name BETWEEN 'name 000100' AND 'name 000200' AND word > 'W'", "101\n");
     help_close(d);
 }
 
@@ -148,6 +167,7 @@ static void test_analyze(void)
 const char *const unit_suite = "stats";
 const struct unit_test unit_tests[] = {
     {"test_stats_figures", test_figures},
+    {"test_stats_text_ranges", test_text_ranges},
     {"test_stats_figures_grow_old", test_figures_grow_old},
     {"test_stats_index_or_scan", test_index_or_scan},
     {"test_stats_join_order", test_join_order},
