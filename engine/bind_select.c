@@ -584,6 +584,8 @@ static void merge_shape(struct bcol *into, const struct bcol *c)
         into->type = 0;
     if (into->affinity != c->affinity)
         into->affinity = 0;
+    if ((into->flags & (EXPR_OF_COLUMN | EXPR_NOCASE_VALUE)) == 0) /* the collation is that of the first that has one */
+        into->flags |= c->flags & (EXPR_OF_COLUMN | EXPR_NOCASE_VALUE);
     into->is_boolean &= c->is_boolean;
     into->declared = NULL;
     into->table = NULL;

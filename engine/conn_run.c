@@ -79,6 +79,8 @@ static struct exec_limits limits_of(conn *c)
 {
     struct exec_limits l = {.interrupted = &c->interrupted, .memory_bytes = c->settings.memory_bytes, .progress = c->progress, .progress_arg = c->progress_arg, .progress_every = c->progress_every,
                             .no_foreign_keys = c->settings.no_foreign_keys};
+    l.changes = c->changes;
+    l.last_insert_id = c->last_insert_id;
     memcpy(l.time_zone, c->settings.time_zone, sizeof l.time_zone);
     if (c->settings.statement_timeout_ms > 0) {
         struct env *env = db_env(c->d);

@@ -37,6 +37,7 @@ struct exec_limits {
     void *progress_arg;
     uint32_t progress_every;         /* 1 at least */
     char time_zone[TZ_NAME_BYTES_MAX + 1]; /* the session's; empty: UTC */
+    int64_t changes, last_insert_id; /* of the session's statement before */
     bool no_foreign_keys;            /* SET foreign_keys = off: they are neither checked nor followed */
 };
 /* Run. params[0 .. n-1] are ?1 ... ?n (missing ones are NULL); their bytes must live until exec_close. The caller has begun the statement on the transaction. */

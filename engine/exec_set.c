@@ -30,7 +30,7 @@ struct xset {
 static void pass_begin(struct xset *s, uint32_t depth)
 {
     arena_rewind(&s->data, (struct arena_mark){0});
-    keyset_init(&s->keys, s->x.p->col_count, NULL, &s->data);
+    keyset_init(&s->keys, s->x.p->col_count, s->x.p->u.set->flags, &s->data);
     rows_init(&s->rows, s->x.p->col_count, &s->data);
     s->key_at = s->cap = 0;
     s->copy_at = 0;
@@ -110,7 +110,7 @@ static quartet_status take_rows(struct xset *s, uint32_t part, const struct batc
     for (uint32_t k = 0; k < in->n && rc == QUARTET_OK; k++) {
         uint32_t row = batch_row(in, k);
         if (s->ids[k] == KEYSET_NONE) {
-            rc = piles_put(&s->piles, s->x.run->e, s->depth, s->fed, NULL, columns, s->fed, columns + 1, row, err);
+            rc = piles_put(&s->piles, s->x.run->e, s->depth, s->fed, s->x.p->u.set->flags, columns, s->fed, columns + 1, row, err);
             continue;
         }
         s->seen[s->ids[k]]++;

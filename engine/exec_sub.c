@@ -466,7 +466,14 @@ static quartet_status host_zone(void *arg, struct slice name, const struct tz **
     return tz_find(db_zones(txn_db(e->t)), name.n > 0 ? name : slice_of(own, strlen(own)), out, err);
 }
 
+static int64_t host_session(void *arg, bool last_id)
+{
+    const struct exec *e = arg;
+    return last_id ? e->limits.last_insert_id : e->limits.changes;
+}
+
 const struct expr_host exec_host = {
+    .session = host_session,
     .zone = host_zone,
     .siblings = host_siblings, .now_us = host_now, .stamp = host_stamp, .random = host_random, .subquery = host_subquery, .in_rows = host_in_rows, .raise = host_raise};
 

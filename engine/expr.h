@@ -144,6 +144,7 @@ struct expr_outer_row {
 /* What the expression asks its statement for. Functions that are NULL make the functions that need them fail with QUARTET_ERROR. */
 struct expr_host {
     int64_t (*now_us)(void *host_arg);
+    int64_t (*session)(void *host_arg, bool last_id); /* rows changed by the statement before, or the key it was given last */
     int64_t (*stamp)(void *host_arg, bool stable); /* the newest known, or the newest stable one */
     quartet_status (*random)(void *host_arg, void *p, size_t n, struct err *err);
     /* All values of a MULTIVALUE column of the row with this key, the one that shows first; in the arena. None: there is no such row. */

@@ -63,7 +63,7 @@ static quartet_status f_version(const struct func_call *call, const struct value
 /* ---- printf ---- */
 
 struct spec {
-    bool left, plus, blank, zero, comma, alternate, has_precision;
+    bool left, plus, blank, zero, comma, alternate, exact, has_precision;
     int width, precision;
     char letter;
 };
@@ -87,7 +87,8 @@ static void read_spec(struct slice f, size_t *i, struct spec *s, const struct va
         s->blank = s->blank || c == ' ';
         s->zero = s->zero || c == '0';
         s->comma = s->comma || c == ',';
-        s->alternate = s->alternate || c == '#' || c == '!';
+        s->alternate = s->alternate || c == '#';
+        s->exact = s->exact || c == '!';
         if (c != '-' && c != '+' && c != ' ' && c != '0' && c != ',' && c != '#' && c != '!')
             break;
     }
@@ -150,13 +151,13 @@ static void put_integer(struct buf *b, const struct spec *s, int64_t v)
     size_t n;
     switch (s->letter) {
     case 'x':
-        n = (size_t)snprintf(text, sizeof text, s->alternate ? "0x%llx" : "%llx", (unsigned long long)v);
+        n = (size_t)snprintf(text, sizeof text, s->alternate && v != 0 ? "0x%llx" : "%llx", (unsigned long long)v);
         break;
     case 'X':
-        n = (size_t)snprintf(text, sizeof text, s->alternate ? "0X%llX" : "%llX", (unsigned long long)v);
+        n = (size_t)snprintf(text, sizeof text, s->alternate && v != 0 ? "0X%llX" : "%llX", (unsigned long long)v);
         break;
     case 'o':
-        n = (size_t)snprintf(text, sizeof text, s->alternate ? "0%llo" : "%llo", (unsigned long long)v);
+        n = (size_t)snprintf(text, sizeof text, s->alternate && v != 0 ? "0%llo" : "%llo", (unsigned long long)v);
         break;
     case 'u':
         n = (size_t)snprintf(text, sizeof text, "%llu", (unsigned long long)v);
@@ -170,6 +171,22 @@ static void put_integer(struct buf *b, const struct spec *s, int64_t v)
 }
 
 #define PRINTF_PRECISION_MAX 100
+
+/* The flag '!': no zeros at the end, but one digit behind the point. */
+static size_t cut_zeros(char *text, size_t n, size_t cap)
+{
+    size_t mantissa = strcspn(text, "eE"), keep = mantissa;
+    char *point = memchr(text, '.', mantissa);
+    if (point == NULL && n + 2 < cap) {
+        memmove(text + mantissa + 2, text + mantissa, n - mantissa + 1);
+        memcpy(text + mantissa, ".0", 2);
+        return n + 2;
+    }
+    while (point != NULL && keep > (size_t)(point - text) + 2 && text[keep - 1] == '0')
+        keep--;
+    memmove(text + keep, text + mantissa, n - mantissa + 1);
+    return n - (mantissa - keep);
+}
 
 /* e, f, g: by libc, its decimal point (whatever the locale's) put right. */
 static void put_real(struct buf *b, const struct spec *s, double r)
@@ -203,6 +220,8 @@ static void put_real(struct buf *b, const struct spec *s, double r)
     for (size_t k = 0; k < len; k++)
         if ((uint8_t)text[k] == ',')
             text[k] = '.';
+    if (s->exact && !isinf(r) && !isnan(r))
+        len = cut_zeros(text, len, sizeof text);
     if (s->comma)
         len = put_commas(text, len, sizeof text);
     put_padded(b, s, slice_of(text, len), !isinf(r) && !isnan(r));
@@ -270,6 +289,10 @@ static quartet_status f_printf(const struct func_call *call, const struct value 
             continue;
         }
         i++;
+        if (i == f.n) {
+            buf_u8(&b, '%'); /* the last character means itself */
+            break;
+        }
         read_spec(f, &i, &s, args, n, &next);
         if (s.letter == '%') {
             buf_u8(&b, '%');

@@ -53,8 +53,11 @@ static void compile_like(struct compiler *c, uint32_t escape, bool has_escape)
         uint32_t code;
         i += collate_char(c->pattern.p + i, c->pattern.n - i, &code);
         if (has_escape && code == escape) {
-            if (i == c->pattern.n) /* a lone escape at the end matches itself */
+            if (i == c->pattern.n) { /* a lone escape at the end: no match at all, as in SQLite */
+                put(c, MARK_SET);
+                c->code[c->count++] = 0;
                 break;
+            }
             i += collate_char(c->pattern.p + i, c->pattern.n - i, &code);
             put(c, fold_ascii(code));
         } else {

@@ -134,6 +134,7 @@ struct pset {
     struct pnode **parts;
     uint8_t *ops; /* enum ast_set_op */
     uint32_t part_count;
+    uint8_t *flags; /* enum cell_key_flags of each column */
 };
 struct punion { /* rows that any of several searches of one table finds, each once */
     struct pnode **parts; /* SCANs; the row's key is their last output, behind those of this node */

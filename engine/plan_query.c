@@ -281,8 +281,11 @@ static quartet_status plan_set(struct planner *p, const struct bquery *q, struct
     s->part_count = q->part_count;
     s->ops = q->ops;
     s->parts = arena_zalloc(p->a, q->part_count, sizeof(struct pnode *));
-    if (s->parts == NULL)
+    s->flags = arena_zalloc(p->a, q->out_count + 1u, 1);
+    if (s->parts == NULL || s->flags == NULL)
         return arena_fail(p->a, err);
+    for (uint32_t i = 0; i < q->out_count; i++)
+        s->flags[i] = (q->shape[i].flags & EXPR_NOCASE_VALUE) != 0 ? CELL_KEY_NOCASE : 0;
     n->rows = 0;
     for (uint32_t i = 0; i < q->part_count; i++) {
         quartet_status rc = plan_query(p, q->parts[i], &s->parts[i], err);

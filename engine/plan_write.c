@@ -187,7 +187,17 @@ quartet_status returning_bind(struct planner *p, struct target *t,
     if (*out == NULL)
         return arena_fail(p->a, err);
     t->scope.clause = "RETURNING";
-    return bind_results(&p->b, &t->scope, list, *out, err);
+    bool *were = arena_zalloc(p->a, t->scope.count + 1u, sizeof *were);
+    if (were == NULL)
+        return arena_fail(p->a, err);
+    for (uint32_t i = t->table->visible_count; i < t->scope.count; i++) { /* a name that others have too is the written table's */
+        were[i] = t->scope.cols[i].hidden;
+        t->scope.cols[i].hidden = were[i] || table_column(t->table, t->scope.cols[i].name) >= 0;
+    }
+    quartet_status rc = bind_results(&p->b, &t->scope, list, *out, err);
+    for (uint32_t i = t->table->visible_count; i < t->scope.count; i++)
+        t->scope.cols[i].hidden = were[i];
+    return rc;
 }
 
 quartet_status returning_place(struct planner *p, struct pwrite *w, const struct bquery *ret,
