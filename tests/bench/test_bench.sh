@@ -24,6 +24,7 @@ got=$(sqlite3 :memory: "SELECT json_extract(value, '$.name') FROM json_each(read
 [ -z "$(find "$tmp" -mindepth 1 -name 'quartet-bench-*')" ] || fail "its temporary directory is still there"
 TMPDIR=$tmp timeout 60 "$bench" --json --rows 1000 --runs 1 growth growth_sqlite 2>/dev/null | grep -c '"ratio": [0-9]' | grep -qx 2 || fail "growth gives no figures"
 TMPDIR=$tmp timeout 60 "$bench" --json --seconds 0.05 --runs 1 limit_sync limit_group_8 limit_group_32 2>/dev/null | grep -c '"quartet": [0-9]' | grep -qx 3 || fail "the limits give no figures"
+TMPDIR=$tmp timeout 100 "$bench" --json --rows 800 --seconds 0.02 --runs 1 visible_busy_p99 hot_rate hot_errors converged_1 converged_4 rejoin_away idle_memory binary_size 2>"$tmp/err" | grep -c '"quartet": [0-9]' | grep -qx 8 || fail "the cluster gives no figures: $(tr '\r' '\n' <"$tmp/err" | tail -5)"
 "$bench" --runs 0 >/dev/null 2>&1
 [ $? = 64 ] || fail "wrong arguments should end with status 64"
 "$bench" no_such_name >/dev/null 2>&1

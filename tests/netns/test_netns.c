@@ -1,6 +1,7 @@
 /* test_netns.c - four nodes on four hosts, and what networks do to them while a writer writes on each: delay, loss, cuts of one way, two and three parts, a chain
  * in which deltas are passed on, a narrow wire, a wrong clock. No write may fail or wait for another node; and afterwards nothing that was acknowledged is missing
- * anywhere, no transaction is half there, counters are exact, vectors and hashes equal. usage: test_netns [--seconds S] [--rounds N] [--seed S] */
+ * anywhere, no transaction is half there, counters are exact, vectors and hashes equal. usage: test_netns [--seconds S] [--rounds N] [--seed S], or
+ * --latency TURNS: how long commits on one node take that wait for no other, with nodes near and 200 ms away (the round trip), as JSON. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -287,17 +288,86 @@ static void enter(const void *arg, int slot)
         _exit(126);
 }
 
+/* ---- --latency: what far nodes cost a commit that waits for none of them ---- */
+
+static int compare(const void *a, const void *b)
+{
+    const double *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* Of `count` commits on node 0, 2 ms apart. False: one failed. */
+static bool commit_times(struct proc *p, int round, size_t count, double *p50, double *p99)
+{
+    double *ms = calloc(count, sizeof *ms);
+    quartet_db *db = NULL;
+    quartet_stmt *s = NULL;
+    int rc = ms == NULL ? QUARTET_NOMEM : quartet_open(p->cluster.node_url[0], &db);
+    if (rc == QUARTET_OK)
+        rc = quartet_prepare(db, "INSERT INTO latency VALUES (?)", -1, &s, NULL);
+    for (size_t i = 0; rc == QUARTET_OK && i < count; i++) {
+        double from = now_seconds();
+        rc = quartet_bind_int64(s, 1, (int64_t)round * 1000000 + (int64_t)i);
+        if (rc == QUARTET_OK && quartet_step(s) != QUARTET_DONE)
+            rc = quartet_errcode(db);
+        ms[i] = (now_seconds() - from) * 1e3;
+        if (rc == QUARTET_OK)
+            rc = quartet_reset(s);
+        pause_ms(2);
+    }
+    if (rc != QUARTET_OK)
+        proc_fail(p, "a commit: %s", db != NULL ? quartet_errmsg(db) : "out of memory");
+    else
+        qsort(ms, count, sizeof *ms, compare);
+    if (rc == QUARTET_OK) {
+        *p50 = ms[count / 2];
+        *p99 = ms[count * 99 / 100];
+    }
+    (void)quartet_finalize(s); /* a failure was told */
+    (void)quartet_close(db);   /* likewise */
+    free(ms);
+    return rc == QUARTET_OK;
+}
+
+/* Near and far in turns, so that what else the machine does meets both. */
+static void measure_latency(struct proc *p, struct wires *w, int turns)
+{
+    double near99 = 0, far99 = 0, ratio[64];
+    if (turns > 64)
+        turns = 64;
+    if (!proc_exec(p, p->cluster.node_url[0], "CREATE TABLE latency (id INTEGER PRIMARY KEY)"))
+        return;
+    for (int i = 0; i < turns && p->failures == 0; i++) {
+        double p50[2], p99[2];
+        heal(w);
+        if (!commit_times(p, 2 * i, 500, &p50[0], &p99[0]))
+            return;
+        wires_between_nodes(w, &(struct wire){.delay_ms = 100}); /* each way */
+        if (!commit_times(p, 2 * i + 1, 500, &p50[1], &p99[1]))
+            return;
+        ratio[i] = p99[1] / p99[0];
+        near99 += p99[0] / turns;
+        far99 += p99[1] / turns;
+        printf("  {\"links_ms\": [0, 200], \"p50_ms\": [%.3f, %.3f], \"p99_ms\": [%.3f, %.3f]}\n", p50[0], p50[1], p99[0], p99[1]);
+        fflush(stdout);
+    }
+    heal(w);
+    qsort(ratio, (size_t)turns, sizeof *ratio, compare);
+    printf("  {\"name\": \"latency_far\", \"p99_near_ms\": %.3f, \"p99_far_ms\": %.3f, \"ratio_median\": %.3f}\n", near99, far99, ratio[turns / 2]);
+}
+
 int main(int argc, char **argv)
 {
     static struct proc p;
     static struct wires w;
     static struct proc_writer writers[CLUSTER_NODES];
     double seconds = 1.5;
-    long rounds = 1;
+    long rounds = 1, latency = 0;
     uint64_t seed = 1 + (uint64_t)(unsigned)getpid();
     char why[256];
     for (int i = 1; i + 1 < argc; i += 2) {
         seconds = strcmp(argv[i], "--seconds") == 0 ? strtod(argv[i + 1], NULL) : seconds;
+        latency = strcmp(argv[i], "--latency") == 0 ? strtol(argv[i + 1], NULL, 10) : latency;
         rounds = strcmp(argv[i], "--rounds") == 0 ? strtol(argv[i + 1], NULL, 10) : rounds;
         seed = strcmp(argv[i], "--seed") == 0 ? strtoull(argv[i + 1], NULL, 10) : seed;
     }
@@ -316,6 +386,8 @@ int main(int argc, char **argv)
     if (proc_start_all(&p) && proc_make_tables(&p, p.cluster.node_url[0])) {
         double took;
         proc_wait_equal(&p, 15, 20, &took);
+        if (latency > 0)
+            measure_latency(&p, &w, (int)latency);
         static atomic_bool stop = true; /* they are opened, and write nothing yet */
         for (int k = 0; k < CLUSTER_NODES; k++)
             if (proc_start_writer(&p, &writers[k], k, &stop))
@@ -323,7 +395,7 @@ int main(int argc, char **argv)
         bool clocks = access(faketime, R_OK) == 0;
         if (!clocks)
             printf("  no libfaketime here: the wrong clocks are left out\n");
-        for (long i = 0; i < rounds * (long)FAULTS && p.failures == 0; i++) {
+        for (long i = 0; latency == 0 && i < rounds * (long)FAULTS && p.failures == 0; i++) {
             const struct fault *f = &faults[rounds == 1 ? (uint64_t)i : proc_random(&p) % FAULTS];
             if (clocks || f->clock == NULL)
                 run_fault(&p, &w, f, seconds, writers);

@@ -1,0 +1,453 @@
+/* bench_cluster.c - four real nodes on loopback under load: what a cluster does that one database does not. They run only where they are named.
+ *   visible_busy_p50, _p99  until a commit can be read on the three others, while another session commits 1,000 times a second
+ *   hot_rate, hot_errors    32 sessions, eight on each node, overwrite 100 rows; errors in percent of the updates, which should be none
+ *   converged_1, _4         single INSERTs of eight sessions, until every node has them all: one node alone, and two sessions on each of four
+ *   rejoin_away             a node was gone for 60 s (times --seconds) while 1,000 commits a second went on: from its start until it shows the last of them
+ *   idle_memory             resident, of the largest of four nodes that do nothing; binary_size: of quartetd
+ * SQLite has nothing to compare. What clients see of failures is measured by `quartet drill`. */
+#include "bench.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "quartet.h"
+#include "shell/cluster.h"
+
+#define DEADLINE_S 30
+#define PACE_PER_S 1000
+#define HOT_ROWS 100
+#define HOT_SESSIONS 32
+#define CONVERGE_SESSIONS 8
+#define AWAY_S 60
+
+struct bench_cluster {
+    struct cluster c;
+    char path[4200];
+    int nodes; /* that were started */
+};
+
+static bool start(struct bench_ctx *c, struct bench_cluster *b, int nodes)
+{
+    bench_path(c, BENCH_QUARTET, b->path, sizeof b->path);
+    bool ok = mkdir(b->path, 0700) == 0 && cluster_init(&b->c, b->path, "") && cluster_make(&b->c);
+    for (int k = 0; ok && k < nodes; k++)
+        ok = cluster_start_node(&b->c, k);
+    for (int k = 0; ok && k < nodes; k++)
+        ok = cluster_wait_ready(&b->c, k, DEADLINE_S * 1000);
+    b->nodes = nodes;
+    return ok || bench_fail("cluster", b->c.error);
+}
+
+static void stop(struct bench_cluster *b, bool ok)
+{
+    if (!ok)
+        cluster_print_logs(&b->c, 5);
+    cluster_stop(&b->c);
+    bench_remove(b->path);
+    free(b);
+}
+
+static void nap(double s)
+{
+    struct timespec t = {.tv_sec = (time_t)s, .tv_nsec = (long)((s - (double)(time_t)s) * 1e9)};
+    if (s > 0)
+        nanosleep(&t, NULL); /* a signal that wakes it early is as good */
+}
+
+static bool exec(struct bench_cluster *b, int slot, const char *sql)
+{
+    char text[512];
+    return cluster_ask(b->c.node_url[slot], sql, text, sizeof text) || bench_fail(sql, text);
+}
+
+/* Until the node answers this query so. */
+static bool until_says(struct bench_cluster *b, int slot, const char *sql, const char *want, double deadline_s)
+{
+    char text[512] = "";
+    for (double until = bench_now() + deadline_s; bench_now() < until; nap(0.001))
+        if (cluster_ask(b->c.node_url[slot], sql, text, sizeof text) && strcmp(text, want) == 0)
+            return true;
+    return bench_fail(sql, text);
+}
+
+static bool make_table(struct bench_cluster *b, const char *sql, const char *name)
+{
+    char query[256];
+    snprintf(query, sizeof query, "SELECT count(*) FROM information_schema.tables WHERE table_name = '%s'", name);
+    bool ok = exec(b, 0, sql);
+    for (int k = 1; ok && k < b->nodes; k++)
+        ok = until_says(b, k, query, "1", DEADLINE_S);
+    return ok;
+}
+
+/* ---- sessions ---- */
+
+struct worker {
+    struct bench_cluster *b;
+    pthread_t thread;
+    bool started;
+    int slot, number;
+    const char *sql;      /* with one or two parameters: a number of its own, another */
+    uint64_t random_below; /* of the second; 0: there is none */
+    double pace;          /* commits a second; 0: as fast as it goes */
+    int64_t limit;        /* 0: none */
+    atomic_bool *stop;
+    atomic_llong done, errors;
+};
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+    quartet_db *db = NULL;
+    quartet_stmt *s = NULL;
+    uint64_t state = (uint64_t)w->number + 1;
+    double next = bench_now();
+    bool ok = quartet_open(w->b->c.node_url[w->slot], &db) == QUARTET_OK && quartet_prepare(db, w->sql, -1, &s, NULL) == QUARTET_OK;
+    if (!ok)
+        bench_fail("a session", db != NULL ? quartet_errmsg(db) : "out of memory");
+    for (int64_t i = 0; ok && !*w->stop && (w->limit == 0 || i < w->limit); i++) {
+        int rc = quartet_bind_int64(s, 1, (int64_t)w->number * 100000000 + i);
+        if (rc == QUARTET_OK && w->random_below > 0)
+            rc = quartet_bind_int64(s, 2, (int64_t)(bench_random(&state) % w->random_below));
+        if (rc == QUARTET_OK)
+            rc = quartet_step(s);
+        int reset = quartet_reset(s);
+        if (rc == QUARTET_DONE && reset == QUARTET_OK)
+            atomic_fetch_add(&w->done, 1);
+        else
+            atomic_fetch_add(&w->errors, 1);
+        if (w->pace > 0) {
+            next += 1 / w->pace;
+            nap(next - bench_now());
+        }
+    }
+    if (!ok)
+        atomic_fetch_add(&w->errors, 1);
+    (void)quartet_finalize(s); /* its error was counted */
+    (void)quartet_close(db);   /* likewise */
+    return NULL;
+}
+
+static bool begin(struct worker *w, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (!(w[i].started = pthread_create(&w[i].thread, NULL, work, &w[i]) == 0))
+            return bench_fail("a session", "its thread could not be started");
+    return true;
+}
+
+static long long end(struct worker *w, int n, long long *errors)
+{
+    long long done = 0;
+    *errors = 0;
+    for (int i = 0; i < n; i++) {
+        if (w[i].started)
+            pthread_join(w[i].thread, NULL);
+        done += w[i].done;
+        *errors += w[i].errors;
+    }
+    return done;
+}
+
+/* ---- visible ---- */
+
+static int compare(const void *a, const void *b)
+{
+    const double *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* The value of row 1 on a node; -1: an error. */
+static int64_t mark_of(quartet_stmt *s)
+{
+    int64_t v = -1;
+    if (quartet_step(s) == QUARTET_ROW)
+        v = quartet_column_int64(s, 0);
+    return quartet_reset(s) == QUARTET_OK ? v : -1;
+}
+
+static bool one_sample(quartet_stmt *write, quartet_stmt **read, int64_t mark, double *ms)
+{
+    if (quartet_bind_int64(write, 1, mark) != QUARTET_OK || quartet_step(write) != QUARTET_DONE || quartet_reset(write) != QUARTET_OK)
+        return bench_fail("visible_busy", "a write failed");
+    double from = bench_now();
+    for (int k = 1; k < CLUSTER_NODES; k++)
+        while (mark_of(read[k]) < mark)
+            if (bench_now() - from > DEADLINE_S)
+                return bench_fail("visible_busy", "a commit did not arrive");
+    *ms = (bench_now() - from) * 1e3;
+    return true;
+}
+
+static bool sample(struct bench_cluster *b, double seconds, double quantile, double *figure)
+{
+    quartet_db *db[CLUSTER_NODES] = {NULL};
+    quartet_stmt *read[CLUSTER_NODES] = {NULL}, *write = NULL;
+    double *ms = calloc(100000, sizeof *ms);
+    size_t n = 0;
+    bool ok = ms != NULL;
+    for (int k = 0; ok && k < CLUSTER_NODES; k++)
+        ok = quartet_open(b->c.node_url[k], &db[k]) == QUARTET_OK && quartet_exec(db[k], "SET consistency = 'local'", NULL, NULL, NULL) == QUARTET_OK &&
+             (k == 0 ? quartet_prepare(db[k], "UPDATE mark SET v = ? WHERE id = 1", -1, &write, NULL)
+                     : quartet_prepare(db[k], "SELECT v FROM mark WHERE id = 1", -1, &read[k], NULL)) == QUARTET_OK;
+    if (!ok)
+        bench_fail("visible_busy", "cannot begin");
+    for (double until = bench_now() + seconds; ok && n < 100000 && bench_now() < until; nap(0.005), n++)
+        ok = one_sample(write, read, (int64_t)n + 1, &ms[n]);
+    if (ok && n > 0) {
+        qsort(ms, n, sizeof *ms, compare);
+        *figure = ms[(size_t)((double)(n - 1) * quantile)];
+    }
+    (void)quartet_finalize(write); /* a failure was told */
+    for (int k = 0; k < CLUSTER_NODES; k++) {
+        (void)quartet_finalize(read[k]); /* likewise */
+        (void)quartet_close(db[k]);      /* likewise */
+    }
+    free(ms);
+    return ok && n > 0;
+}
+
+static bool visible_busy(struct bench_ctx *c, double quantile, double *figure)
+{
+    struct bench_cluster *b = calloc(1, sizeof *b);
+    atomic_bool stopping = false;
+    struct worker w = {.b = b, .sql = "INSERT INTO load (id) VALUES (?)", .pace = PACE_PER_S, .stop = &stopping};
+    long long errors = 0;
+    if (b == NULL)
+        return bench_fail("visible_busy", "out of memory");
+    bool ok = start(c, b, CLUSTER_NODES) && make_table(b, "CREATE TABLE load (id INTEGER PRIMARY KEY)", "load") &&
+              make_table(b, "CREATE TABLE mark (id INTEGER PRIMARY KEY, v INTEGER)", "mark") && exec(b, 0, "INSERT INTO mark VALUES (1, 0)");
+    for (int k = 1; ok && k < CLUSTER_NODES; k++)
+        ok = until_says(b, k, "SELECT v FROM mark", "0", DEADLINE_S);
+    double from = bench_now();
+    ok = ok && begin(&w, 1) && sample(b, 10 * c->seconds, quantile, figure);
+    stopping = true;
+    long long done = end(&w, 1, &errors);
+    double rate = (double)done / (bench_now() - from);
+    if (ok && rate < PACE_PER_S * 0.9)
+        fprintf(stderr, "\rvisible_busy: the other session made %.0f commits/s, not %d: the machine is busy\n", rate, PACE_PER_S);
+    stop(b, ok);
+    return ok && errors == 0;
+}
+
+static bool visible_busy_p50(struct bench_ctx *c, enum bench_side side, double *figure, uint64_t *check)
+{
+    (void)side, (void)check; /* it is alone */
+    return visible_busy(c, 0.5, figure);
+}
+
+static bool visible_busy_p99(struct bench_ctx *c, enum bench_side side, double *figure, uint64_t *check)
+{
+    (void)side, (void)check; /* it is alone */
+    return visible_busy(c, 0.99, figure);
+}
+
+/* ---- a hot table ---- */
+
+static bool hot(struct bench_ctx *c, double *rate, double *error_percent)
+{
+    struct bench_cluster *b = calloc(1, sizeof *b);
+    atomic_bool stopping = false;
+    struct worker *w = calloc(HOT_SESSIONS, sizeof *w);
+    char sql[200];
+    long long errors = 0;
+    if (b == NULL || w == NULL) {
+        free(b);
+        free(w);
+        return bench_fail("hot", "out of memory");
+    }
+    snprintf(sql, sizeof sql, "INSERT INTO hot SELECT value, 0 FROM generate_series(0, %d)", HOT_ROWS - 1);
+    bool ok = start(c, b, CLUSTER_NODES) && make_table(b, "CREATE TABLE hot (id INTEGER PRIMARY KEY, v INTEGER)", "hot") && exec(b, 0, sql);
+    snprintf(sql, sizeof sql, "%d", HOT_ROWS);
+    for (int k = 1; ok && k < CLUSTER_NODES; k++)
+        ok = until_says(b, k, "SELECT count(*) FROM hot", sql, DEADLINE_S);
+    for (int i = 0; i < HOT_SESSIONS; i++)
+        w[i] = (struct worker){.b = b, .slot = i % CLUSTER_NODES, .number = i, .sql = "UPDATE hot SET v = ? WHERE id = ?", .random_below = HOT_ROWS, .stop = &stopping};
+    double from = bench_now();
+    ok = ok && begin(w, HOT_SESSIONS);
+    if (ok)
+        nap(10 * c->seconds);
+    stopping = true;
+    long long done = end(w, HOT_SESSIONS, &errors);
+    double took = bench_now() - from;
+    static char state[CLUSTER_NODES][CLUSTER_STATE_MAX]; /* one caller */
+    ok = ok && (cluster_wait_equal(&b->c, 15, DEADLINE_S * 1000, state) || bench_fail("hot", "the nodes do not become equal"));
+    *rate = (double)done / took;
+    *error_percent = 100.0 * (double)errors / (double)(done + errors > 0 ? done + errors : 1);
+    free(w);
+    stop(b, ok);
+    return ok;
+}
+
+static bool hot_rate(struct bench_ctx *c, enum bench_side side, double *figure, uint64_t *check)
+{
+    double errors;
+    (void)side, (void)check; /* it is alone */
+    return hot(c, figure, &errors);
+}
+
+static bool hot_errors(struct bench_ctx *c, enum bench_side side, double *figure, uint64_t *check)
+{
+    double rate;
+    (void)side, (void)check; /* it is alone */
+    return hot(c, &rate, figure);
+}
+
+/* ---- the same work on one node and on four ---- */
+
+static bool converged(struct bench_ctx *c, int nodes, double *figure)
+{
+    struct bench_cluster *b = calloc(1, sizeof *b);
+    atomic_bool stopping = false;
+    struct worker w[CONVERGE_SESSIONS];
+    long long errors = 0;
+    int64_t each = (c->rows < 100000 ? c->rows : 100000) / CONVERGE_SESSIONS;
+    char want[32];
+    if (b == NULL)
+        return bench_fail("converged", "out of memory");
+    for (int i = 0; i < CONVERGE_SESSIONS; i++)
+        w[i] = (struct worker){.b = b, .slot = i % nodes, .number = i, .sql = "INSERT INTO work (id, v) VALUES (?, 7)", .limit = each, .stop = &stopping};
+    bool ok = start(c, b, nodes) && make_table(b, "CREATE TABLE work (id INTEGER PRIMARY KEY, v INTEGER)", "work");
+    double from = bench_now();
+    ok = ok && begin(w, CONVERGE_SESSIONS);
+    stopping = !ok;
+    long long done = ok ? end(w, CONVERGE_SESSIONS, &errors) : 0;
+    snprintf(want, sizeof want, "%lld", (long long)each * CONVERGE_SESSIONS);
+    for (int k = 0; ok && k < nodes; k++)
+        ok = until_says(b, k, "SELECT count(*) FROM work", want, DEADLINE_S);
+    *figure = (double)done / (bench_now() - from);
+    stop(b, ok && errors == 0);
+    return ok && (errors == 0 || bench_fail("converged", "some INSERTs failed"));
+}
+
+static bool converged_1(struct bench_ctx *c, enum bench_side side, double *figure, uint64_t *check)
+{
+    (void)side, (void)check; /* it is alone */
+    return converged(c, 1, figure);
+}
+
+static bool converged_4(struct bench_ctx *c, enum bench_side side, double *figure, uint64_t *check)
+{
+    (void)side, (void)check; /* it is alone */
+    return converged(c, CLUSTER_NODES, figure);
+}
+
+/* ---- away ---- */
+
+/* Processor time that a process has used, in seconds; unlike the clock it tells of a busy machine, too. */
+static double cpu_seconds(pid_t pid)
+{
+    char path[64], line[1024] = "";
+    unsigned long user = 0, kernel = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *f = fopen(path, "r");
+    if (f == NULL)
+        return 0;
+    const char *rest = fgets(line, sizeof line, f) != NULL ? strrchr(line, ')') : NULL;
+    if (rest == NULL || sscanf(rest, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel) != 2)
+        user = kernel = 0;
+    fclose(f);
+    return (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
+}
+
+static bool rejoin_away(struct bench_ctx *c, enum bench_side side, double *figure, uint64_t *check)
+{
+    (void)side, (void)check; /* it is alone */
+    struct bench_cluster *b = calloc(1, sizeof *b);
+    atomic_bool stopping = false;
+    struct worker w[4];
+    long long errors = 0;
+    if (b == NULL)
+        return bench_fail("rejoin_away", "out of memory");
+    for (int i = 0; i < 4; i++)
+        w[i] = (struct worker){.b = b, .slot = i % 3, .number = i, .sql = "INSERT INTO load (id) VALUES (?)", .pace = PACE_PER_S / 4.0, .stop = &stopping};
+    bool ok = start(c, b, CLUSTER_NODES) && make_table(b, "CREATE TABLE load (id INTEGER PRIMARY KEY)", "load") && make_table(b, "CREATE TABLE last (id INTEGER PRIMARY KEY)", "last");
+    if (ok)
+        cluster_kill_node(&b->c, 3, SIGKILL);
+    double from = bench_now();
+    ok = ok && begin(w, 4);
+    if (ok)
+        nap(AWAY_S * c->seconds);
+    double away = bench_now() - from;
+    ok = ok && exec(b, 0, "INSERT INTO last VALUES (1)");
+    for (int k = 1; ok && k < 3; k++)
+        ok = until_says(b, k, "SELECT count(*) FROM last", "1", DEADLINE_S);
+    double since = bench_now();
+    ok = ok && cluster_start_node(&b->c, 3) && cluster_wait_ready(&b->c, 3, DEADLINE_S * 1000) && until_says(b, 3, "SELECT count(*) FROM last", "1", DEADLINE_S);
+    *figure = (bench_now() - since) * 1e3;
+    stopping = true;
+    if (ok)
+        fprintf(stderr, "\rrejoin_away: %.2f s of processor time\n", cpu_seconds(b->c.pid[3]));
+    long long done = end(w, 4, &errors);
+    if (ok && (double)done / (bench_now() - from) < PACE_PER_S * 0.9)
+        fprintf(stderr, "\rrejoin_away: %.0f commits/s in %.0f s, not %d: the machine is busy\n", (double)done / (bench_now() - from), away, PACE_PER_S);
+    stop(b, ok);
+    return ok && errors == 0;
+}
+
+/* ---- sizes ---- */
+
+static double resident_mib(pid_t pid)
+{
+    char path[64], line[256];
+    long kib = 0;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *f = fopen(path, "r");
+    while (f != NULL && fgets(line, sizeof line, f) != NULL)
+        if (strncmp(line, "VmRSS:", 6) == 0)
+            kib = strtol(line + 6, NULL, 10);
+    if (f != NULL)
+        fclose(f);
+    return (double)kib / 1024.0;
+}
+
+static bool idle_memory(struct bench_ctx *c, enum bench_side side, double *figure, uint64_t *check)
+{
+    (void)side, (void)check; /* it is alone */
+    struct bench_cluster *b = calloc(1, sizeof *b);
+    if (b == NULL)
+        return bench_fail("idle_memory", "out of memory");
+    bool ok = start(c, b, CLUSTER_NODES) && make_table(b, "CREATE TABLE t (id INTEGER PRIMARY KEY)", "t");
+    if (ok)
+        nap(3);
+    *figure = 0;
+    for (int k = 0; ok && k < CLUSTER_NODES; k++) {
+        double mib = resident_mib(b->c.pid[k]);
+        *figure = mib > *figure ? mib : *figure;
+        ok = mib > 0 || bench_fail("idle_memory", "a node's memory cannot be read");
+    }
+    stop(b, ok);
+    return ok;
+}
+
+static bool binary_size(struct bench_ctx *c, enum bench_side side, double *figure, uint64_t *check)
+{
+    (void)c, (void)side, (void)check; /* it is alone, and needs no directory */
+    struct cluster *found = calloc(1, sizeof *found);
+    struct stat st;
+    bool ok = found != NULL && cluster_init(found, "/tmp", "") && stat(found->quartetd, &st) == 0;
+    if (ok)
+        *figure = (double)st.st_size / (1024.0 * 1024.0);
+    free(found);
+    return ok || bench_fail("binary_size", "quartetd is not there");
+}
+
+const struct bench bench_cluster_list[] = {
+    {"visible_busy_p50", "ms", true, true, visible_busy_p50},
+    {"visible_busy_p99", "ms", true, true, visible_busy_p99},
+    {"hot_rate", "commits/s", false, true, hot_rate},
+    {"hot_errors", "percent of the updates", true, true, hot_errors},
+    {"converged_1", "writes/s", false, true, converged_1},
+    {"converged_4", "writes/s", false, true, converged_4},
+    {"rejoin_away", "ms", true, true, rejoin_away},
+    {"idle_memory", "MiB", true, true, idle_memory},
+    {"binary_size", "MiB", true, true, binary_size},
+    {NULL, NULL, false, false, NULL},
+};
