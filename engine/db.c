@@ -291,10 +291,10 @@ static quartet_status open_files(db *d, struct err *err)
 static void db_free(db *d)
 {
     tz_cache_free(d->zones);
+    held_free_all(d); /* they hang on the chains */
     for (uint32_t i = 0; i < d->state_count; i++)
         chain_state_free(d->state[i]);
     mem_free(d->state);
-    held_free_all(d);
     struct map_entry *e;
     for (size_t i = 0; (e = map_at(&d->tables, &i)) != NULL;) {
         stats_free(e->value);
@@ -399,7 +399,7 @@ void db_tick(db *d)
     pthread_mutex_lock(&d->commit_lock);
     quartet_status rc = db_usable(d, &err); /* without threads this also tries a flush again that failed */
     log_pos before = commit_log_end(d->log);
-    if (rc == QUARTET_OK && d->held != NULL)
+    if (rc == QUARTET_OK && d->held_count > 0)
         rc = take_held(d, &err);
     bool released = commit_log_end(d->log) > before && !plant_is(PLANT_HELD_NOT_SYNCED);
     if (rc != QUARTET_OK && !d->fenced) /* that was told once */

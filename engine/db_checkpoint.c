@@ -50,9 +50,10 @@ log_pos db_replay_from(const db *d)
     log_pos at = d->applied_end;
     if (d->taking != NULL && d->taking->logged && d->taking->at < at)
         at = d->taking->at;
-    for (const struct held_batch *b = d->held; b != NULL; b = b->next)
-        if (b->logged && b->at < at)
-            at = b->at;
+    for (uint32_t i = 0; i < d->state_count && d->held_count > 0; i++)
+        for (const struct held_batch *b = d->state[i] != NULL ? d->state[i]->held : NULL; b != NULL && b->logged; b = b->next) /* behind one that was not logged none is */
+            if (b->at < at)
+                at = b->at;
     for (uint32_t i = 0; i < d->state_count; i++)
         if (d->state[i] != NULL && d->state[i]->chunks.open && d->state[i]->chunks.at < at)
             at = d->state[i]->chunks.at;

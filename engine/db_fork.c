@@ -99,8 +99,11 @@ static uint64_t head_of(db *d, chain_no no, struct batch_at *b)
 
 static const struct held_batch *held_at(const db *d, chain_no no, uint64_t first)
 {
-    for (const struct held_batch *b = d->held; b != NULL; b = b->next)
-        if (b->chain == no && !b->logged && b->first == first)
+    const struct chain_state *s = no < d->state_count ? d->state[no] : NULL;
+    if (s == NULL || s->held_last == NULL || s->held_last->first < first)
+        return NULL;
+    for (const struct held_batch *b = s->held; b != NULL && b->first <= first; b = b->next)
+        if (!b->logged && b->first == first)
             return b;
     return NULL;
 }
@@ -307,8 +310,9 @@ static bool waits_before(const db *d, chain_no no, uint64_t first)
 {
     for (const struct chain_fork *origin = origin_of(d, no); origin != NULL && first <= origin->first; origin = origin_of(d, no))
         no = origin->chain;
-    for (const struct held_batch *b = d->held; b != NULL; b = b->next)
-        if (b->chain == no && !b->logged && b->last + 1 == first)
+    const struct chain_state *s = no < d->state_count ? d->state[no] : NULL;
+    for (const struct held_batch *b = s != NULL ? s->held : NULL; b != NULL; b = b->next)
+        if (!b->logged && b->last + 1 == first)
             return true;
     return false;
 }

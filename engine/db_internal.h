@@ -74,10 +74,11 @@ struct chain_state {     /* by chain_no */
     size_t local_start, local_count, local_cap;
     struct chain_waits waits;
     struct chunk_run chunks;
+    struct held_batch *held, *held_last; /* batches of which not all could be applied, by their numbers: nothing of the second can be before all of the first is. NULL: none */
     uint64_t outcomes_from; /* sessions below have no row in SYS_OUTCOMES any more, as far as this run of ours knows */
 };
 struct held_batch { /* a peer's batch of which not all could be applied */
-    struct held_batch *next;
+    struct held_batch *next; /* of its chain */
     chain_no chain;
     uint64_t first, last;
     uint64_t next_number;  /* the first delta that was not taken yet */
@@ -181,8 +182,7 @@ struct db {
     struct catalog *catalog; /* after applied_no */
     struct map tables;    /* tree_id -> struct table_state */
     struct held_batch *taking; /* the one at work on, NULL: none */
-    struct held_batch *held; /* in the order in which they came */
-    size_t held_bytes;
+    size_t held_bytes; /* of all chains' held batches */
     uint64_t held_count;
     uint8_t own_head[32];    /* of the last header signed for this slot: a new incarnation's first links to it */
     uint64_t incarnation; /* of the own chain where never in a cluster; 0: the first. Restoring a backup gives another one */
@@ -388,6 +388,7 @@ void held_add(db *d, struct held_batch *b); /* takes b */
 /* db_strand.c; commit_lock held. A member tells what is on its disk; does what waits of this chain wait for something that no member has? */
 void held_note_peer(db *d, uint8_t slot, const struct vv *disk);
 bool chain_is_stranded(const db *d, chain_no chain);
+void held_drop(db *d, struct chain_state *s, struct held_batch **at); /* the one that *at points to, in s's list */
 struct held_batch *held_new(chain_no chain, const struct batch_header *h, struct slice bytes, struct err *err);
 void held_free_all(db *d);
 

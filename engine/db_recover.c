@@ -240,7 +240,7 @@ static quartet_status replay_remote(db *d, const struct log_record *r, struct er
         s->poisoned = true;
         err_clear(err);
     }
-    return rc == QUARTET_OK && d->held != NULL ? take_held(d, err) : rc;
+    return rc == QUARTET_OK && d->held_count > 0 ? take_held(d, err) : rc;
 }
 
 static quartet_status replay_one(void *arg, const struct log_record *r, struct err *err)

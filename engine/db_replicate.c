@@ -73,7 +73,7 @@ static quartet_status take(db *d, struct slice bytes, const struct batch_header 
     else
         mem_free(b);
     struct err ignored = ERR_INIT;
-    return d->held == NULL ? QUARTET_OK : take_held(d, bad ? &ignored : err);
+    return d->held_count == 0 ? QUARTET_OK : take_held(d, bad ? &ignored : err);
 }
 
 /* Of a former member nothing is taken but what a member had taken before it was evicted. */

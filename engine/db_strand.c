@@ -47,14 +47,15 @@ static bool first_missing(db *d, struct slice delta, struct vv_entry *out, bool 
 
 void held_note_peer(db *d, uint8_t slot, const struct vv *disk)
 {
-    for (const struct held_batch *b = d->held; b != NULL; b = b->next) {
-        struct chain_state *s = d->state[b->chain];
+    for (uint32_t i = 0; i < d->state_count && d->held_count > 0; i++) { /* of each chain the first that waits: the others wait for that one */
+        struct chain_state *s = d->state[i];
+        const struct held_batch *b = s != NULL ? s->held : NULL;
+        if (b == NULL || b->next_number != chain_next(d, b->chain))
+            continue;
         struct bytes_in in = bytes_in(b->bytes + b->n - b->header.payload_bytes + b->next_at, b->header.payload_bytes - b->next_at);
         struct slice delta;
         struct vv_entry missing = {0};
         bool by_others = false;
-        if (b->next_number != chain_next(d, b->chain))
-            continue; /* it waits for one that is looked at */
         if (!batch_next_delta(&in, &delta) || !first_missing(d, delta, &missing, &by_others)) {
             memset(&s->waits, 0, sizeof s->waits);
             continue;
@@ -73,8 +74,8 @@ bool db_is_catching_up(db *d)
 {
     bool any = false;
     pthread_mutex_lock(&d->commit_lock);
-    for (const struct held_batch *b = d->held; b != NULL && !any; b = b->next)
-        any = !chain_is_stranded(d, b->chain);
+    for (uint32_t i = 0; i < d->state_count && d->held_count > 0 && !any; i++)
+        any = d->state[i] != NULL && d->state[i]->held != NULL && !chain_is_stranded(d, (chain_no)i);
     pthread_mutex_unlock(&d->commit_lock);
     return any;
 }

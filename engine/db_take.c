@@ -276,54 +276,73 @@ struct held_batch *held_new(chain_no chain, const struct batch_header *h, struct
 
 void held_add(db *d, struct held_batch *b)
 {
-    struct held_batch **at = &d->held;
-    while (*at != NULL)
+    struct chain_state *s = d->state[b->chain];
+    struct held_batch **at = s->held_last != NULL && s->held_last->first <= b->first ? &s->held_last->next : &s->held;
+    while (*at != NULL && (*at)->first <= b->first) /* they come in order; this is for who does not */
         at = &(*at)->next;
-    b->next = NULL;
+    b->next = *at;
     *at = b;
+    if (b->next == NULL)
+        s->held_last = b;
     d->held_bytes += b->n;
     d->held_count++;
 }
 
 void held_free_all(db *d)
 {
-    while (d->held != NULL) {
-        struct held_batch *b = d->held;
-        d->held = b->next;
-        mem_free(b);
-    }
-    d->held_bytes = d->held_count = 0;
+    for (uint32_t i = 0; i < d->state_count; i++)
+        while (d->state[i] != NULL && d->state[i]->held != NULL)
+            held_drop(d, d->state[i], &d->state[i]->held);
 }
 
-/* Again and again over all that wait, until a round brings nothing. */
+void held_drop(db *d, struct chain_state *s, struct held_batch **at)
+{
+    struct held_batch *b = *at;
+    *at = b->next;
+    if (b == s->held_last) { /* seldom but where it was the only one: who drops the last of several walks anyway */
+        s->held_last = s->held;
+        while (s->held_last != NULL && s->held_last->next != NULL)
+            s->held_last = s->held_last->next;
+    }
+    d->held_bytes -= b->n;
+    d->held_count--;
+    mem_free(b);
+}
+
+/* What of this chain waits and may be taken now, in its order. */
+static quartet_status take_held_of(db *d, struct chain_state *s, bool *progress, struct err *err)
+{
+    while (s->held != NULL) {
+        struct held_batch *b = s->held;
+        uint64_t before = b->next_number;
+        bool rest, bad;
+        quartet_status rc = take_batch(d, b, &rest, &bad, err);
+        *progress |= b->next_number != before;
+        if (rc != QUARTET_OK || (rest && !bad))
+            return rc;
+        if (bad) {
+            s->poisoned = true;
+            log_line(d->env, LOG_ERROR, "db", "slot %u: a signed batch cannot be applied, nothing more is taken from this chain: %s",
+                     d->chains.ids[b->chain].slot, err->text);
+            err_clear(err);
+        }
+        held_drop(d, s, &s->held);
+    }
+    return QUARTET_OK;
+}
+
+/* Again and again over all chains of which something waits, until a round brings nothing. Of each only the first batch is looked at: after an absence tens of thousands wait, and a look
+ * at each of them for each that came was most of the time of catching up. */
 quartet_status take_held(db *d, struct err *err)
 {
     quartet_status rc = QUARTET_OK;
     for (bool progress = true; progress && rc == QUARTET_OK;) {
         progress = false;
-        for (struct held_batch **at = &d->held; *at != NULL && rc == QUARTET_OK;) {
-            struct held_batch *b = *at;
-            uint64_t before = b->next_number;
-            bool rest, bad;
-            rc = take_batch(d, b, &rest, &bad, err);
-            progress |= b->next_number != before;
-            if (rc != QUARTET_OK || (rest && !bad)) {
-                at = &b->next;
-                continue;
-            }
-            if (bad) {
-                d->state[b->chain]->poisoned = true;
-                log_line(d->env, LOG_ERROR, "db", "slot %u: a signed batch cannot be applied, nothing more is taken from this chain: %s",
-                         d->chains.ids[b->chain].slot, err->text);
-                err_clear(err);
-            }
-            *at = b->next;
-            d->held_bytes -= b->n;
-            d->held_count--;
-            mem_free(b);
-        }
+        for (uint32_t i = 0; i < d->state_count && d->held_count > 0 && rc == QUARTET_OK; i++)
+            if (d->state[i] != NULL)
+                rc = take_held_of(d, d->state[i], &progress, err);
     }
-    if (d->held == NULL)
+    if (d->held_count == 0)
         memset(d->forks.need, 0, sizeof d->forks.need); /* nobody waits for anything */
     return rc;
 }

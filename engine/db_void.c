@@ -42,8 +42,9 @@ static bool is_hopeless(db *d, const struct held_batch *b)
 
 bool chain_rest_is_void(db *d, chain_no chain)
 {
-    for (const struct held_batch *b = d->held; b != NULL; b = b->next)
-        if (b->chain == chain && !is_hopeless(d, b))
+    const struct chain_state *s = chain < d->state_count ? d->state[chain] : NULL;
+    for (const struct held_batch *b = s != NULL ? s->held : NULL; b != NULL; b = b->next)
+        if (!is_hopeless(d, b))
             return false;
     return true;
 }
@@ -51,19 +52,16 @@ bool chain_rest_is_void(db *d, chain_no chain)
 static bool drop_held(db *d, chain_no chain, uint64_t number)
 {
     bool any = false;
-    for (struct held_batch **at = &d->held; *at != NULL;) {
-        struct held_batch *b = *at;
-        if (b->chain != chain || b->next_number <= number) {
-            at = &b->next;
+    struct chain_state *s = chain < d->state_count ? d->state[chain] : NULL;
+    for (struct held_batch **at = s != NULL ? &s->held : NULL; at != NULL && *at != NULL;) {
+        if ((*at)->next_number <= number) {
+            at = &(*at)->next;
             continue;
         }
-        *at = b->next;
-        d->held_bytes -= b->n;
-        d->held_count--;
-        mem_free(b);
+        held_drop(d, s, at);
         any = true;
     }
-    if (d->held == NULL)
+    if (d->held_count == 0)
         memset(d->forks.need, 0, sizeof d->forks.need); /* nobody waits for anything */
     return any;
 }

@@ -385,8 +385,10 @@ static void put_vectors(struct sim *s, struct buf *out)
                                (unsigned)(v.e[i].chain.incarnation & 0xffff), (unsigned long long)v.e[i].number);
             idvec_deinit(&v);
         }
-        for (const struct held_batch *b = s->nodes[k].up ? s->nodes[k].d->held : NULL; b != NULL; b = b->next)
-            buf_printf(out, "%s %u/%04x %llu", b == s->nodes[k].d->held ? ", waiting" : "", (unsigned)b->header.chain.slot, (unsigned)(b->header.chain.incarnation & 0xffff),
+        bool first = true;
+        for (uint32_t i = 0; s->nodes[k].up && i < s->nodes[k].d->state_count; i++)
+            for (const struct held_batch *b = s->nodes[k].d->state[i] != NULL ? s->nodes[k].d->state[i]->held : NULL; b != NULL; b = b->next, first = false)
+                buf_printf(out, "%s %u/%04x %llu", first ? ", waiting" : "", (unsigned)b->header.chain.slot, (unsigned)(b->header.chain.incarnation & 0xffff),
                        (unsigned long long)b->next_number);
     }
     buf_u8(out, 0);
