@@ -413,6 +413,7 @@ quartet_status client_ask(client *c, uint32_t id, enum client_hint hint, uint32_
             return rc;
         struct session_name name = c->link.name;
         name.request = id;
+        c->silent_slot = c->link.silent ? c->link.slot : -1;
         client_lost(c, err->text);
         c->transaction_lost = false; /* told right here */
         struct err connecting =
@@ -493,7 +494,7 @@ quartet_status client_open(const char *url, const struct client_options *options
     if (c == NULL)
         return err_nomem(err);
     c->env = options != NULL && options->env != NULL ? options->env : env_posix();
-    c->cancel_fd = -1;
+    c->cancel_fd = c->silent_slot = -1;
     client_link_init(&c->link);
     if (options != NULL) {
         c->turn = options->turn;

@@ -21,6 +21,7 @@ struct client_link {
     struct buf out;
     uint64_t heard_ms, ping_sent_us, rtt_us;
     uint8_t slot, state; /* of the node; state as of its last pong */
+    bool silent;         /* it was given up for that */
     struct session_name name; /* of its session, request left out; session 0: it has none */
 };
 
@@ -67,6 +68,7 @@ struct client {
     } settings[SESSION_SETTINGS_MAX];
     uint32_t setting_count;
     char doubt[CLIENT_NAME_BYTES];
+    int silent_slot; /* the node that was just given up because it was silent: asking it again at once would be waiting again. -1: none */
 };
 
 struct client_stmt {

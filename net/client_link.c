@@ -255,7 +255,8 @@ static quartet_status wait_step(struct client_link *l, struct env *env, int canc
                                 uint64_t deadline_ms, uint64_t *ping_due_ms, struct err *err)
 {
     uint64_t now = client_now_ms(env), silence = CLIENT_SILENCE_MS + 3 * l->rtt_us / 1000u;
-    if (now - l->heard_ms > silence)
+    l->silent = now - l->heard_ms > silence;
+    if (l->silent)
         return err_set(err, QUARTET_NET, "silent for %llu ms",
                        (unsigned long long)(now - l->heard_ms));
     if (deadline_ms != 0 && now >= deadline_ms)

@@ -1,6 +1,6 @@
 /* client_outcome.c - the link broke before an answer came: what became of the request? All nodes are asked, none is guessed about.
  * The node that serves now is asked first, then the one that was to commit, which alone can say "no" in most cases, then the others. Each is asked over a link of its own, for a
- *   short time: a node that is stopped takes bytes and answers nothing. Where nobody can tell, and the URL says outcome_timeout, they are asked again until that is over.
+ *   short time: a node that is stopped takes bytes and answers nothing; one that was given up for that very thing is not asked in the first round. Where nobody can tell, and the URL says outcome_timeout, they are asked again until that is over.
  * Not here: who may say what (engine/node_outcome.c), what may be run again (client.c). */
 #include <inttypes.h>
 #include <poll.h>
@@ -103,8 +103,9 @@ static void ask_all(client *c, const struct session_name *name, struct client_ve
         client_lost(c, err.text);
     for (int first = 1; first >= 0; first--)
         for (uint32_t i = 0; i < c->node_count && out->verdict == SESSION_UNKNOWN; i++)
-            if ((c->nodes[i].slot == name->slot) == (first == 1) && (i != c->current || c->link.fd < 0))
+            if ((c->nodes[i].slot == name->slot) == (first == 1) && (i != c->current || c->link.fd < 0) && (c->silent_slot < 0 || c->nodes[i].slot != c->silent_slot))
                 ask_node(c, &c->nodes[i], name, out);
+    c->silent_slot = -1; /* in the next round it may be back */
 }
 
 void client_rule(client *c, const struct session_name *name, uint32_t timeout_ms, struct client_verdict *out)
