@@ -41,6 +41,7 @@ struct node_gossip {
     uint8_t answered;               /* a bit for each slot that has told what it knows of ours */
     bool unsynced;                  /* batches were taken since the last node_gossip_sync */
     uint64_t delivered, refused, faults;
+    uint64_t came;                  /* so often did what no log held come after all */
     struct node_lost lost[NODE_LOST_MAX];
     uint32_t lost_count;
     struct node_snapshot *snapshot; /* node_snapshot.h; owned */

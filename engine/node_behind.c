@@ -78,9 +78,11 @@ void node_behind_gone(struct node_gossip *g, uint8_t slot, struct chain_id chain
 void node_behind_came(struct node_gossip *g)
 {
     uint32_t before = g->lost_count;
+    bool behind = db_is_behind(g->d);
     drop_settled(g);
     if (g->lost_count < before)
         look(g);
+    g->came += behind && !db_is_behind(g->d);
 }
 
 void node_behind_status(struct node_gossip *g, uint8_t slot, const struct gossip_status *s)

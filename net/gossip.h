@@ -171,6 +171,7 @@ struct gossip_counters {
         batches_busy;
     uint64_t batches_pushed, batches_relayed, batches_served, pushes_dropped, pulls_sent,
         pulls_served, faults;
+    uint64_t looks_back_cut; /* what it was to ask for again, to find where two histories part, is no longer in that log */
     uint64_t messages_in, messages_out, bytes_in, bytes_out;
 };
 /* *out is initialised by this and released with gossip_status_deinit(&out->status). */

@@ -83,6 +83,7 @@ static void choose_wants(struct gossip *g, struct gossip_peer_state *p, uint64_t
         const struct gossip_back *back = gossip_back_find(p, e->chain);
         /* What its log no longer holds tells nothing of where two histories part: what follows may. */
         uint64_t lost = idvec_number(&p->lost, e->chain);
+        g->counters.looks_back_cut += back != NULL && back->from <= known && back->from < lost;
         uint64_t from = back != NULL && back->from <= known && back->from >= lost ? back->from
                         : differs                                                 ? known
                                                                                   : known + 1;

@@ -191,6 +191,9 @@ void sim_stop_node(struct sim *s, uint8_t slot)
         return;
     fault_env_die(&n->env);
     n->up = false;
+    if (n->g != NULL)
+        s->looks_back_cut += gossip_counters_get(n->g).looks_back_cut;
+    s->came += n->host.came;
     gossip_free(n->g);
     n->g = NULL;
     conn_close(n->c);
@@ -522,6 +525,10 @@ bool sim_run(struct sim *s, const struct sim_options *o, const bool *leave_out, 
     s->narrate = narrate;
     if (ok && first_phase(s) && second_phase(s))
         sim_check_end(s);
+    for (uint8_t k = 0; k < s->o.nodes && s->failure[0] == '\0'; k++) {
+        s->looks_back_cut += s->nodes[k].g != NULL ? gossip_counters_get(s->nodes[k].g).looks_back_cut : 0;
+        s->came += s->nodes[k].host.came;
+    }
     return s->failure[0] == '\0';
 }
 

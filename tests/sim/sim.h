@@ -155,6 +155,7 @@ struct sim {
     size_t batch_count, batch_cap;
     uint64_t event_hash, events;
     bool frozen_out;   /* a slot was frozen because its disk forgot what it had signed, and signed again: so it must be, and the run ends */
+    uint64_t looks_back_cut, came; /* of gossip_counters and node_gossip, by nodes that were closed since; in the end by all */
     bool came_back;    /* a disk that was put aside is used again */
     bool liar;         /* the last node signed two histories */
     uint64_t forks;    /* and somebody took the second one */
