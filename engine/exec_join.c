@@ -313,8 +313,8 @@ static quartet_status built_next(struct xnode *x, struct err *err)
     return rc;
 }
 
-const struct xkind xkind_hash_join = {sizeof(struct xjoin), {join_open, built_next, join_close}, 0};
-const struct xkind xkind_loop_join = {sizeof(struct xjoin), {join_open, built_next, join_close}, 0};
+const struct xkind xkind_hash_join = {sizeof(struct xjoin), {join_open, built_next, join_close}, XJOIN_CLEAR};
+const struct xkind xkind_loop_join = {sizeof(struct xjoin), {join_open, built_next, join_close}, XJOIN_CLEAR};
 
 /* ---- the right side anew for each left row ---- */
 
@@ -467,5 +467,5 @@ static quartet_status fetched_next(struct xnode *x, struct err *err)
     return rc;
 }
 
-const struct xkind xkind_index_join = {sizeof(struct xjoin), {join_open, fetched_next, join_close}, 0};
-const struct xkind xkind_apply = {sizeof(struct xjoin), {join_open, fetched_next, join_close}, 0};
+const struct xkind xkind_index_join = {sizeof(struct xjoin), {join_open, fetched_next, join_close}, XJOIN_CLEAR};
+const struct xkind xkind_apply = {sizeof(struct xjoin), {join_open, fetched_next, join_close}, XJOIN_CLEAR};

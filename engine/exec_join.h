@@ -2,6 +2,7 @@
 #ifndef ENGINE_EXEC_JOIN_H
 #define ENGINE_EXEC_JOIN_H
 
+#include <stddef.h>
 #include <string.h>
 
 #include "exec_pile.h"
@@ -16,17 +17,11 @@ struct xjoin {
     uint32_t cursor;  /* of its partners */
     struct rows right;
     struct arena fetched; /* INDEX_JOIN, APPLY: what `right` holds, until the next call */
-    uint32_t ids[BATCH_ROWS_MAX];
-    uint16_t left_rows[BATCH_ROWS_MAX]; /* of the pairs: row in the left batch */
-    uint16_t left_pos[BATCH_ROWS_MAX];  /* and its number there */
-    uint32_t right_rows[BATCH_ROWS_MAX];
     uint32_t pairs;
-    bool left_matched[BATCH_ROWS_MAX];
     uint8_t *right_matched;
     bool *wanted; /* columns of both sides that are looked at */
     struct vec *both;
     struct outvec *gathered;
-    uint16_t sel[BATCH_ROWS_MAX];
     /* HASH_JOIN, LOOP_JOIN */
     struct arena data, feed; /* of the right side; of rows that come back from a pile */
     struct keyset keys;
@@ -46,11 +41,19 @@ struct xjoin {
     table_scan *scan;
     struct scan_key inner_key;
     struct bound_state bound;
-    uint16_t inner_sel[BATCH_ROWS_MAX];
     struct xrun run;
     bool run_made;
     struct arena set_values; /* APPLY: what the run in progress reads of the left row */
+    /* Scratch, which need not begin with zeros: a statement that runs once would pay for 17 KiB of them a join. */
+    uint32_t ids[BATCH_ROWS_MAX];
+    uint16_t left_rows[BATCH_ROWS_MAX]; /* of the pairs: row in the left batch */
+    uint16_t left_pos[BATCH_ROWS_MAX];  /* and its number there */
+    uint32_t right_rows[BATCH_ROWS_MAX];
+    bool left_matched[BATCH_ROWS_MAX];
+    uint16_t sel[BATCH_ROWS_MAX];
+    uint16_t inner_sel[BATCH_ROWS_MAX];
 };
+#define XJOIN_CLEAR offsetof(struct xjoin, ids)
 
 static inline uint32_t left_cols(const struct xjoin *j)
 {
