@@ -587,7 +587,7 @@ static quartet_status cte_start(struct exec *e, uint32_t index, struct err *err)
     c->which = 0;
     rows_init(&c->rows, p->col_count, &c->data);
     rows_init(&c->last, p->col_count, &c->last_data[0]);
-    keyset_init(&c->keys, p->col_count, NULL, &c->data);
+    keyset_init(&c->keys, p->col_count, p->flags, &c->data);
     c->filled = true; /* before the first rows: what they read of themselves is what is there */
     rc = cte_take(c, p, &c->init, err);
     c->finished = p->step_count == 0;

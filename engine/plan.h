@@ -156,6 +156,7 @@ struct pcte {
     uint32_t step_count;
     uint32_t col_count;
     bool distinct;
+    uint8_t *flags; /* enum cell_key_flags of each column */
     struct expr *limit, *offset;
 };
 
@@ -349,6 +350,8 @@ struct pnode *pnode_new(struct planner *p, uint8_t kind, uint32_t col_count, str
 
 /* plan_query.c */
 quartet_status plan_query(struct planner *p, struct bquery *q, struct pnode **out, struct err *err);
+/* How rows with these columns are told apart: enum cell_key_flags of each, in the arena; shape NULL: as they are. NULL: no memory, err says so. */
+uint8_t *plan_key_flags(struct planner *p, const struct bcol *shape, uint32_t count, struct err *err);
 
 /* plan_place.c */
 quartet_status plan_filter(struct planner *p, struct pnode *in, struct expr **list, uint32_t n,

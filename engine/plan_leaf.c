@@ -21,7 +21,8 @@ static quartet_status cte_index(struct planner *p, struct bcte *cte, uint32_t *o
                       .col_count = cte->out_count,
                       .distinct = cte->distinct};
     pc.steps = arena_zalloc(p->a, cte->step_count + 1, sizeof(struct pnode *));
-    if (pc.steps == NULL)
+    pc.flags = plan_key_flags(p, cte->query->shape, cte->out_count, err);
+    if (pc.steps == NULL || pc.flags == NULL)
         return arena_fail(p->a, err);
     quartet_status rc = plan_query(p, cte->query, &pc.init, err);
     for (uint32_t i = 0; i < cte->step_count && rc == QUARTET_OK; i++)

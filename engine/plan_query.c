@@ -72,6 +72,16 @@ static quartet_status plan_project(struct planner *p, const struct bquery *q, st
     return plan_place_list(p, q->outs, n, in->cids, in->col_count, &project->u.project, err);
 }
 
+uint8_t *plan_key_flags(struct planner *p, const struct bcol *shape, uint32_t count, struct err *err)
+{
+    uint8_t *flags = arena_zalloc(p->a, count + 1u, 1);
+    if (flags == NULL)
+        (void)arena_fail(p->a, err); /* the caller returns it */
+    for (uint32_t i = 0; flags != NULL && shape != NULL && i < count; i++)
+        flags[i] = (shape[i].flags & EXPR_NOCASE_VALUE) != 0 ? CELL_KEY_NOCASE : 0;
+    return flags;
+}
+
 static quartet_status plan_distinct(struct planner *p, struct pnode *in, const uint32_t *cols,
                                     uint32_t count, const struct bcol *shape, struct pnode **out,
                                     struct err *err)
@@ -81,16 +91,13 @@ static quartet_status plan_distinct(struct planner *p, struct pnode *in, const u
     if (n == NULL || d == NULL)
         return arena_fail(p->a, err);
     d->cols = arena_zalloc(p->a, count + 1, sizeof *d->cols);
-    d->flags = arena_zalloc(p->a, count + 1, 1);
+    d->flags = plan_key_flags(p, shape, count, err);
     if (d->cols == NULL || d->flags == NULL)
         return arena_fail(p->a, err);
     d->count = count;
     d->ordered = cols != NULL;
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count; i++)
         d->cols[i] = cols != NULL ? cols[i] : i;
-        d->flags[i] =
-            shape != NULL && (shape[i].flags & EXPR_NOCASE_VALUE) != 0 ? CELL_KEY_NOCASE : 0;
-    }
     n->child[0] = in;
     n->rows = in->rows;
     n->u.distinct = d;
@@ -281,11 +288,9 @@ static quartet_status plan_set(struct planner *p, const struct bquery *q, struct
     s->part_count = q->part_count;
     s->ops = q->ops;
     s->parts = arena_zalloc(p->a, q->part_count, sizeof(struct pnode *));
-    s->flags = arena_zalloc(p->a, q->out_count + 1u, 1);
+    s->flags = plan_key_flags(p, q->shape, q->out_count, err);
     if (s->parts == NULL || s->flags == NULL)
         return arena_fail(p->a, err);
-    for (uint32_t i = 0; i < q->out_count; i++)
-        s->flags[i] = (q->shape[i].flags & EXPR_NOCASE_VALUE) != 0 ? CELL_KEY_NOCASE : 0;
     n->rows = 0;
     for (uint32_t i = 0; i < q->part_count; i++) {
         quartet_status rc = plan_query(p, q->parts[i], &s->parts[i], err);

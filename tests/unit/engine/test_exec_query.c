@@ -84,6 +84,9 @@ static void test_exec_query_nocase(void)
         expect_rows(d, "SELECT count(*) FROM t GROUP BY c ORDER BY c", "1\n2\n1\n");
         expect_rows(d, "SELECT count(*) FROM t a JOIN t b ON a.c = b.c", "6\n");
         expect_rows(d, "SELECT count(DISTINCT c) FROM t", "3\n");
+        expect_rows(d, "SELECT count(*) FROM (SELECT c FROM t UNION SELECT 'w')", "3\n");
+        expect_rows(d, "SELECT count(*) FROM (SELECT c FROM t EXCEPT SELECT 'X')", "2\n");
+        expect_rows(d, "WITH RECURSIVE r(c) AS (SELECT c FROM t WHERE id = 1 UNION SELECT t.c FROM r JOIN t ON t.id <= 3) SELECT count(*) FROM r", "2\n");
         expect_rows(d, "SELECT id FROM t WHERE c IN (SELECT 'X')  ORDER BY id", "1\n2\n");
         run_sql(d, "INSERT OR IGNORE INTO t VALUES (50, '\xc3\x84')");
         expect_rows(d, "SELECT id FROM t WHERE c = '\xc3\xa4'", "50\n");

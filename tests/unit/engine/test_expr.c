@@ -285,6 +285,21 @@ static void test_text_functions(void)
     check("zeroblob(9000000)", "QUARTET_LIMIT");
     check("typeof(zeroblob(2))", "blob");
     check("translate('abc', 'ab', 'x')", "xc");
+    check("soundex('Robert') || soundex('Rupert') || soundex('Tymczak') || soundex('') || soundex(NULL)", "R163R163T522?000?000");
+    check("strcmp('a', 'b') || strcmp('b', 'a') || strcmp('a', 'a') || strcmp('', 'a')", "-110-1");
+    check("strcmp('a', NULL)", "NULL");
+    check("find_in_set('b', 'a,b,c') || find_in_set('c', 'a,b,c') || find_in_set('d', 'a,b,c') || find_in_set('', 'a,,c') || find_in_set('', '')", "23020");
+    check("field('b', 'a', 'b', 'b') || field('x', 'a', 'b') || field(NULL, 'a') || field('a', NULL, 'a')", "2002");
+    check("elt(2, 'a', 'b')", "b");
+    check("elt(3, 'a', 'b')", "NULL");
+    check("elt(0, 'a')", "NULL");
+    check("substring_index('a.b.c', '.', 2)", "a.b");
+    check("substring_index('a.b.c', '.', -2)", "b.c");
+    check("substring_index('a.b.c', '.', 9)", "a.b.c");
+    check("substring_index('a.b.c', '.', -9)", "a.b.c");
+    check("substring_index('a--b--c', '--', -1)", "c");
+    check("substring_index('a.b', '.', 0) || substring_index('a.b', '', 1) || '|'", "|");
+    check("substring_index('aaa', 'aa', 1) || '|' || substring_index('aaa', 'aa', -1) || '|'", "||");
 }
 
 static void test_number_functions(void)
