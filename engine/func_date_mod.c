@@ -27,7 +27,13 @@ static void from_number(double number, const struct value *exact, bool unix_time
     }
 }
 
-static quartet_status read_time_value(const struct func_call *call, const struct value *v, bool unix_time, struct date_result *r, struct err *err)
+static bool blank_at(struct slice s, size_t i)
+{
+    return i < s.n && s.p[i] <= ' ';
+}
+
+/* number_said: a modifier says that it is one ('unixepoch', 'julianday'). */
+static quartet_status read_time_value(const struct func_call *call, const struct value *v, bool number_said, bool unix_time, struct date_result *r, struct err *err)
 {
     struct value number;
     switch (v->type) {
@@ -54,7 +60,7 @@ static quartet_status read_time_value(const struct func_call *call, const struct
         r->ok = true;
         return func_now(call, &r->us, err);
     }
-    enum datetime_form form = datetime_parse(v->s, true, &r->us, NULL);
+    enum datetime_form form = number_said || blank_at(v->s, 0) ? DATETIME_NONE : datetime_parse(v->s, true, &r->us, NULL);
     r->ok = form != DATETIME_NONE;
     if (form == DATETIME_TIME)
         r->us += datetime_days(2000, 1, 1) * DATETIME_DAY_US;
@@ -102,7 +108,7 @@ static void weekday(struct slice number, struct date_result *r)
 static void shift(struct slice s, struct date_result *r)
 {
     int64_t months, us;
-    r->ok = datetime_parse_interval(s, &months, &us) && datetime_add(r->us, months, us, false, &r->us);
+    r->ok = !blank_at(s, 0) && !blank_at(s, s.n - 1) && datetime_parse_interval(s, &months, &us) && datetime_add(r->us, months, us, false, &r->us);
 }
 
 int64_t date_to_local(const struct tz *z, int64_t us)
@@ -150,15 +156,15 @@ quartet_status date_read(const struct func_call *call, const struct value *args,
     }
     uint32_t k = 1;
     bool first_text = n > 1 && args[1].type == VALUE_TEXT;
-    bool unix_time = first_text && func_word(args[1].s, "unixepoch");
+    bool unix_time = first_text && func_word(args[1].s, "unixepoch"), julian = first_text && func_word(args[1].s, "julianday"), said = unix_time || julian;
     if (first_text && func_word(args[1].s, "auto")) { /* what is no Julian day counts seconds */
         double number = func_arg_real(&args[0]);
         unix_time = !(number >= 0 && number < 5373484.5);
         k = 2;
     }
     k += unix_time && k == 1;
-    k += first_text && func_word(args[1].s, "julianday");
-    quartet_status rc = read_time_value(call, &args[0], unix_time, out, err);
+    k += julian;
+    quartet_status rc = read_time_value(call, &args[0], said, unix_time, out, err);
     for (; rc == QUARTET_OK && in_range(out) && k < n; k++) {
         struct slice s;
         rc = func_arg(call, &args[k], &s, err);

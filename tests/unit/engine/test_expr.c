@@ -202,6 +202,13 @@ static void test_dates(void)
     check("now()", "2024-02-29 12:34:56.789123");
     check("CURRENT_DATE", "2024-02-29");
     check("date('now', '+1 year')", "2025-03-01");
+    check("date('2024-01-01', 'unixepoch')", "NULL"); /* the modifier says that it is a number */
+    check("date('2024-01-01', 'julianday')", "NULL");
+    check("date('1704067200', 'unixepoch') || date('2460310.5', 'julianday') || date('2024-01-01', 'auto')", "2024-01-012024-01-012024-01-01");
+    check("date('2024-01-01', ' +1 day')", "NULL");
+    check("date('2024-01-01', '+1 day ')", "NULL");
+    check("date(' 2024-01-01')", "NULL");
+    check("date('2024-01-01 ', '+1  day')", "2024-01-02");
     check("date('now', 'localtime')", "QUARTET_ERROR");
     check("extract('year', DATE '2024-02-29')", "2024");
     check("year('2024-02-29')", "2024");
