@@ -482,9 +482,14 @@ static quartet_status posix_list(struct env *env, const char *path,
     (void)env; /* the table's signature */
     struct names names = {0};
     quartet_status rc = QUARTET_OK;
-    DIR *dir = opendir(path);
-    if (dir == NULL)
-        return fail_path(err, "list the directory", path, errno);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* not opendir: ThreadSanitizer does not see that it makes a descriptor, and takes it for one that libuv closed */
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (dir == NULL) {
+        int no = errno;
+        if (fd >= 0)
+            (void)close(fd); /* nothing was read */
+        return fail_path(err, "list the directory", path, no);
+    }
     while (rc == QUARTET_OK) {
         errno = 0;
         const struct dirent *entry = readdir(dir);
