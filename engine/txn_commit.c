@@ -13,7 +13,6 @@
 #include "base/mem.h"
 #include "db_fork.h"
 #include "share.h"
-#include "txn_behind.h"
 #include "txn_op.h"
 
 #define COMMIT_CHUNKED_BYTES (96u << 10) /* writes of a transaction from which on it travels in chunks */
@@ -29,7 +28,6 @@ struct commit {
     bool first;          /* likewise: there is none before it */
     struct buf bytes;    /* likewise */
     struct applying *applying;
-    txn_behind *behind;  /* who merges rows of a chunked transaction; NULL: nobody else */
     const struct table_def *merging; /* of applying; NULL: none yet */
     struct vv seen;      /* the own chain's as of before this transaction, and what was received of it; from the first chunk on */
     uint64_t received;
@@ -152,9 +150,7 @@ static quartet_status chunks_start(struct commit *c)
         return rc;
     c->seen_kept = true;
     rc = vv_merge(&s->seen, &c->deps, c->err);
-    if (rc == QUARTET_OK)
-        rc = apply_begin(c->d, &in, &c->applying, c->err);
-    return rc == QUARTET_OK && c->chunked && c->d->env->threads ? txn_behind_new(c->applying, &c->behind, c->err) : rc;
+    return rc == QUARTET_OK ? apply_begin(c->d, &in, &c->applying, c->err) : rc;
 }
 
 static quartet_status chunk_begin(struct commit *c)
@@ -196,7 +192,7 @@ static quartet_status log_chunk(struct commit *c)
     return rc;
 }
 
-/* The rows of the chunk are merged, or under way to be: it is logged. The last one is logged only when all are and nothing can go wrong any longer. */
+/* The rows of the chunk are merged: now it is logged. The last one is logged only when nothing can go wrong any longer. */
 static quartet_status chunk_end(struct commit *c)
 {
     uint32_t limit = c->d->identity.member ? COMMIT_ROW_BYTES_MAX : DELTA_BYTES_MAX;
@@ -205,8 +201,6 @@ static quartet_status chunk_end(struct commit *c)
     quartet_status rc = buf_check(&c->bytes, c->err);
     if (rc == QUARTET_OK && c->bytes.len > limit)
         rc = err_set(c->err, QUARTET_LIMIT, "one row's change has %zu bytes, limit %u", c->bytes.len, limit);
-    if (rc == QUARTET_OK && (c->flags & DELTA_MORE) == 0)
-        rc = txn_behind_drain(c->behind, c->err);
     if (rc == QUARTET_OK && (c->flags & DELTA_REQUEST) != 0)
         apply_request(c->applying, &c->t->request);
     if (rc == QUARTET_OK && (c->flags & DELTA_MORE) == 0)
@@ -284,9 +278,7 @@ static quartet_status merge_into(struct commit *c, const struct table_def *t)
 {
     if (c->merging == t)
         return QUARTET_OK;
-    quartet_status rc = txn_behind_drain(c->behind, c->err);
-    if (rc == QUARTET_OK)
-        rc = apply_table(c->applying, t->id, t->record_ids, t->rows.count, c->err);
+    quartet_status rc = apply_table(c->applying, t->id, t->record_ids, t->rows.count, c->err);
     c->merging = rc == QUARTET_OK ? t : NULL;
     return rc;
 }
@@ -300,12 +292,8 @@ static quartet_status encode_row(struct commit *c, const struct table_def *t, st
     quartet_status rc = txn_op_read(&c->op, t, record, &op, &values, &empty, c->err);
     if (rc != QUARTET_OK || empty)
         return rc;
-    bool named = names_lives(t, &op);
-    if (named) {
-        rc = txn_behind_drain(c->behind, c->err); /* it reads in the same snapshot */
-        if (rc == QUARTET_OK)
-            rc = name_lives(c, t, key, &op);
-    }
+    if (names_lives(t, &op))
+        rc = name_lives(c, t, key, &op);
     if (rc != QUARTET_OK)
         return rc;
     if (c->open && c->chunked && c->bytes.len + record.n + key.n > DELTA_CHUNK_BYTES_MAX)
@@ -322,10 +310,7 @@ static quartet_status encode_row(struct commit *c, const struct table_def *t, st
         return rc;
     key = final_key(c, t, key, raw);
     delta_row(&c->w, key, &op);
-    if (c->behind != NULL && !named && t->id >= SYS_TREES_END)
-        return txn_behind_row(c->behind, t, key, record, c->err);
-    rc = txn_behind_drain(c->behind, c->err);
-    return rc == QUARTET_OK ? apply_row(c->applying, key, &op, values.bytes != NULL ? &values : NULL, c->err) : rc;
+    return apply_row(c->applying, key, &op, values.bytes != NULL ? &values : NULL, c->err);
 }
 
 /* What the chain's writer has applied and its receivers do not know of yet. */
@@ -384,8 +369,6 @@ static quartet_status encode(struct commit *c)
 static void give_up(struct commit *c)
 {
     struct chain_state *s = c->d->state[c->d->own];
-    txn_behind_free(c->behind);
-    c->behind = NULL;
     apply_abort(c->applying);
     c->applying = NULL;
     if (!c->seen_kept)
@@ -453,7 +436,6 @@ static void commit_begin(struct commit *c)
 static void commit_end(struct commit *c)
 {
     db *d = c->d;
-    txn_behind_free(c->behind);
     apply_abort(c->applying);
     if (d->spare_commit == NULL)
         d->spare_commit = mem_zalloc(1, sizeof *d->spare_commit);

@@ -1,4 +1,4 @@
-/* txn_op.c - see txn_op.h. The delta's writer and who merges beside it read the same record alike, so what peers are told is what is done here. */
+/* txn_op.c - see txn_op.h. */
 #include "txn_op.h"
 
 #include "txn_internal.h"
