@@ -93,20 +93,24 @@ uint32_t spill_runs(const spill *s)
 
 /* ---- writing ---- */
 
-static quartet_status run_begin(struct spill *s, uint32_t level, struct err *err)
+quartet_status spill_file(struct env *env, const char *dir, struct file **out, struct err *err)
 {
     uint64_t number;
     char name[32], path[4096];
-    struct env *env = s->env;
-    QASSERT(s->making.file == NULL);
-    s->making = (struct run){.level = level};
     quartet_status rc = env->ops->random(env, &number, sizeof number, err);
     (void)snprintf(name, sizeof name, KV_RUN_FILE_PREFIX "%016llx", (unsigned long long)number); /* it fits */
     if (rc == QUARTET_OK)
-        rc = path_join(path, sizeof path, s->dir, name, err);
+        rc = path_join(path, sizeof path, dir, name, err);
     if (rc == QUARTET_OK)
-        rc = env->ops->open(env, path, FILE_CREATE_NEW, &s->making.file, err);
+        rc = env->ops->open(env, path, FILE_CREATE_NEW, out, err);
     return rc == QUARTET_OK ? env->ops->unlink(env, path, err) : rc;
+}
+
+static quartet_status run_begin(struct spill *s, uint32_t level, struct err *err)
+{
+    QASSERT(s->making.file == NULL);
+    s->making = (struct run){.level = level};
+    return spill_file(s->env, s->dir, &s->making.file, err);
 }
 
 static quartet_status out_flush(struct spill *s, struct err *err)

@@ -24,6 +24,9 @@ typedef struct spill spill;
 quartet_status spill_new(struct env *env, const char *dir, spill **out, struct err *err);
 void spill_free(spill *s); /* NULL is allowed */
 
+/* A file in dir that has no name any longer; the caller closes it, also after an error where *out was set. */
+quartet_status spill_file(struct env *env, const char *dir, struct file **out, struct err *err);
+
 /* A run: begin, rows by ascending key, end. Of equal keys those of earlier runs come first. */
 quartet_status spill_run_begin(spill *s, struct err *err);
 quartet_status spill_run_put(spill *s, const struct spill_key *key, struct slice row, struct err *err);

@@ -229,6 +229,28 @@ static void test_exec_spill_joins(void)
     disk_close(&k);
 }
 
+/* Windows: many partitions, and one that memory does not hold; every function and kind of frame. */
+static void test_exec_spill_windows(void)
+{
+    static const char *const queries[] = {
+        "SELECT id, row_number() OVER (ORDER BY b, id), sum(a) OVER (ORDER BY id), count(*) OVER () FROM t",
+        ("SELECT id, rank() OVER w, dense_rank() OVER w, percent_rank() OVER w, cume_dist() OVER w, ntile(7) OVER w, lag(b, 3, 'none') OVER (PARTITION BY a ORDER BY id) "
+         "FROM t WINDOW w AS (PARTITION BY a ORDER BY e)"),
+        ("SELECT id, sum(a) OVER (ORDER BY id ROWS BETWEEN 20 PRECEDING AND 5 FOLLOWING), min(b) OVER (ORDER BY a NULLS LAST, id ROWS 10 PRECEDING), "
+         "first_value(b) OVER (PARTITION BY e ORDER BY id), last_value(id) OVER (PARTITION BY e ORDER BY a, id), nth_value(c, 5000) OVER (ORDER BY id) FROM t"),
+        ("SELECT id, sum(a) OVER (ORDER BY a RANGE BETWEEN 3 PRECEDING AND 3 FOLLOWING), count(*) OVER (ORDER BY a DESC RANGE BETWEEN 5 PRECEDING AND 1 PRECEDING), "
+         "group_concat(id) OVER (PARTITION BY a ORDER BY id GROUPS 2 PRECEDING) FROM t"),
+        ("SELECT id, sum(id) OVER (ORDER BY e GROUPS BETWEEN 1 PRECEDING AND 1 FOLLOWING EXCLUDE TIES), lead(id, id % 50) OVER (ORDER BY c), "
+         "lag(a, 2) IGNORE NULLS OVER (ORDER BY id), first_value(a) IGNORE NULLS OVER (ORDER BY id ROWS BETWEEN CURRENT ROW AND 9 FOLLOWING), b FROM t"),
+        "SELECT id, sum(a) FILTER (WHERE id % 2 = 0) OVER (PARTITION BY id % 3 ORDER BY b, id), max(b) OVER (PARTITION BY id % 3), stddev(a) OVER (PARTITION BY b) FROM t",
+    };
+    struct disk k;
+    disk_open(&k, 20000);
+    for (size_t i = 0; i < sizeof queries / sizeof queries[0]; i++)
+        with_and_without(&k, queries[i], 1);
+    disk_close(&k);
+}
+
 /* A database in memory has no disk to go to. */
 static void test_exec_spill_nowhere(void)
 {
@@ -256,6 +278,7 @@ static void test_exec_spill_survives_faults(void)
         "SELECT id, b FROM t INTERSECT SELECT id, b FROM t",
         "SELECT count(*), max(y.b) FROM t AS x LEFT JOIN t AS y ON x.id + 0 = y.id + 3",
         "SELECT count(*) FROM t AS x WHERE NOT EXISTS (SELECT 1 FROM t AS y WHERE y.id * 2 = x.id + 0)",
+        "SELECT id, sum(a) OVER (PARTITION BY id % 2 ORDER BY b, id), lag(b, 700) OVER (PARTITION BY id % 2 ORDER BY b, id) FROM t",
     };
     for (uint32_t turn = 0; turn < 3 * sizeof statements / sizeof statements[0]; turn++) {
         const uint32_t what = turn % 3;
@@ -290,6 +313,7 @@ const struct unit_test unit_tests[] = {
     {"test_exec_spill_group_by", test_exec_spill_group_by},
     {"test_exec_spill_distinct_and_sets", test_exec_spill_distinct_and_sets},
     {"test_exec_spill_joins", test_exec_spill_joins},
+    {"test_exec_spill_windows", test_exec_spill_windows},
     {"test_exec_spill_nowhere", test_exec_spill_nowhere},
     {"test_exec_spill_survives_faults", test_exec_spill_survives_faults},
     {NULL, NULL},
