@@ -1,6 +1,6 @@
 /* node.c - start and stop of a cluster node, and its worker thread.
  * Who does what: sessions commit on their own threads; the worker signs what became durable and hands it to the network, and makes durable
- * what the network delivered, so that the network's thread never waits for a disk. Deltas are delivered on the network's thread. */
+ * what the network delivered, so that nobody there waits for a disk. Deltas are delivered on gossip's thread (net/server_gossip.c). */
 #include "node_internal.h"
 #include "node_alarm.h"
 #include "node_snapshot.h"

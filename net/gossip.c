@@ -18,6 +18,7 @@
 #include "wire.h"
 
 #define SNAPSHOT_URGENT_BYTES 4096u
+#define TICK_LATE_US          200000u /* a tick that comes so long after the one before is late */
 
 void gossip_status_deinit(struct gossip_status *s)
 {
@@ -51,6 +52,7 @@ quartet_status gossip_new(uint8_t slot, uint64_t seed, const struct gossip_host 
     gossip *g = mem_zalloc(1, sizeof *g);
     if (g == NULL)
         return err_nomem(err);
+    (void)pthread_mutex_init(&g->out_lock, NULL); /* with its default attributes it cannot fail here */
     g->slot = slot;
     g->host = *host;
     prng_seed(&g->prng, seed);
@@ -65,9 +67,9 @@ quartet_status gossip_new(uint8_t slot, uint64_t seed, const struct gossip_host 
     return QUARTET_OK;
 }
 
-static void peer_reset(struct gossip_peer_state *p)
+static void peer_reset(struct gossip *g, struct gossip_peer_state *p)
 {
-    gossip_queue_clear(p);
+    gossip_queue_reset(g, p);
     idvec_deinit(&p->offers);
     idvec_deinit(&p->sent);
     idvec_deinit(&p->told);
@@ -86,7 +88,7 @@ void gossip_free(gossip *g)
     if (g == NULL)
         return;
     for (uint32_t i = 0; i < SLOTS_MAX; i++) {
-        peer_reset(&g->peers[i]);
+        peer_reset(g, &g->peers[i]);
         gossip_status_deinit(&g->peers[i].status);
     }
     gossip_stash_clear(g);
@@ -97,6 +99,7 @@ void gossip_free(gossip *g)
     buf_deinit(&g->scratch);
     buf_deinit(&g->served);
     buf_deinit(&g->replies);
+    (void)pthread_mutex_destroy(&g->out_lock);
     mem_free(g);
 }
 
@@ -152,7 +155,7 @@ static quartet_status send_status(gossip *g, struct gossip_peer_state *p, struct
     gossip_level_put(g, out);
     if (next)
         wire_put_u64(out, LEVEL_NEXT);
-    quartet_status rc = gossip_send_scratch(g, p, true, err);
+    quartet_status rc = gossip_send_scratch(g, p, GOSSIP_CONTROL, err);
     if (rc == QUARTET_OK)
         rc = idvec_merge(&p->told, &g->status.disk, err);
     return rc;
@@ -165,7 +168,7 @@ quartet_status gossip_send_ask(struct gossip *g, struct gossip_peer_state *p, st
     wire_put_array(&g->scratch, 2);
     wire_put_u64(&g->scratch, GM_ASK);
     wire_put_u64(&g->scratch, g->question);
-    return gossip_send_scratch(g, p, true, err);
+    return gossip_send_scratch(g, p, GOSSIP_CONTROL, err);
 }
 
 quartet_status gossip_ask(gossip *g, uint64_t number, uint64_t now_us, struct err *err)
@@ -199,7 +202,7 @@ quartet_status gossip_connect(gossip *g, uint8_t slot, uint64_t now_us, struct e
     struct gossip_peer_state *p = &g->peers[slot];
     if (p->connected)
         gossip_disconnect(g, slot, now_us);
-    peer_reset(p);
+    peer_reset(g, p);
     p->status_at_us = 0; /* of this connection: pushes wait for its first status */
     p->connected = true;
     p->ping_due_us = now_us;
@@ -219,7 +222,7 @@ void gossip_disconnect(gossip *g, uint8_t slot, uint64_t now_us)
     struct gossip_peer_state *p = &g->peers[slot];
     if (!p->connected)
         return;
-    peer_reset(p);
+    peer_reset(g, p);
     g->host.peer_link(g->host.ctx, slot, false);
     /* It may have died in the middle of a push: tell the others what we have of it. */
     for (uint32_t i = 0; i < SLOTS_MAX; i++) {
@@ -314,17 +317,42 @@ static quartet_status send_ping(gossip *g, struct gossip_peer_state *p, uint64_t
     wire_put_array(&g->scratch, 2);
     wire_put_u64(&g->scratch, GM_PING);
     wire_put_u64(&g->scratch, now_us);
-    return gossip_send_scratch(g, p, true, err);
+    return gossip_send_scratch(g, p, GOSSIP_CONTROL, err);
+}
+
+static void put_pong(struct buf *out, uint64_t sent_us, uint64_t wall_us)
+{
+    wire_put_array(out, 3);
+    wire_put_u64(out, GM_PONG);
+    wire_put_u64(out, sent_us);
+    wire_put_u64(out, wall_us);
 }
 
 static quartet_status send_pong(gossip *g, struct gossip_peer_state *p, uint64_t sent_us, struct err *err)
 {
     buf_clear(&g->scratch);
-    wire_put_array(&g->scratch, 3);
-    wire_put_u64(&g->scratch, GM_PONG);
-    wire_put_u64(&g->scratch, sent_us);
-    wire_put_u64(&g->scratch, g->host.wall_us(g->host.ctx));
-    return gossip_send_scratch(g, p, true, err);
+    put_pong(&g->scratch, sent_us, g->host.wall_us(g->host.ctx));
+    return gossip_send_scratch(g, p, GOSSIP_CONTROL, err);
+}
+
+bool gossip_answer_ping(struct slice message, uint64_t wall_us, struct buf *out)
+{
+    struct bytes_in in = bytes_in(message.p, message.n);
+    wire_array_of(&in, 2);
+    if (in.bad || wire_u64(&in) != GM_PING)
+        return false;
+    uint64_t sent_us = wire_u64(&in);
+    if (in.bad)
+        return false; /* gossip says what is wrong with it */
+    put_pong(out, sent_us, wall_us);
+    return true;
+}
+
+void gossip_put_keepalive(struct buf *out)
+{
+    wire_put_array(out, 2);
+    wire_put_u64(out, GM_PING);
+    wire_put_u64(out, UINT64_MAX); /* of no time: take_pong drops the answer */
 }
 
 /* The peer's clock showed wall_us at some time between our ping and now: that bounds its skew, whatever kept either of us waiting (Cristian, "Probabilistic clock
@@ -333,7 +361,7 @@ static void take_clock(gossip *g, uint8_t slot, uint64_t wall_us, uint64_t rtt_u
 {
     struct gossip_peer_state *p = &g->peers[slot];
     uint64_t error = rtt_us / 2 + 1;
-    int64_t skew = (int64_t)(wall_us - g->host.wall_us(g->host.ctx)) + (int64_t)(rtt_us / 2);
+    int64_t skew = (int64_t)(wall_us - (g->host.wall_us(g->host.ctx) - g->lag_us)) + (int64_t)(rtt_us / 2);
     uint64_t apart = (uint64_t)(skew > p->skew_us ? skew - p->skew_us : p->skew_us - skew);
     bool newer = p->skew_at_us == 0 || now_us - p->skew_at_us > GOSSIP_SKEW_AGE_US || apart > error + p->skew_error_us; /* a clock was set */
     if (newer || error <= p->skew_error_us) {
@@ -347,6 +375,7 @@ static void take_clock(gossip *g, uint8_t slot, uint64_t wall_us, uint64_t rtt_u
 static void take_pong(gossip *g, uint8_t slot, uint64_t sent_us, uint64_t wall_us, uint64_t now_us)
 {
     struct gossip_peer_state *p = &g->peers[slot];
+    now_us -= g->lag_us < now_us ? g->lag_us : now_us; /* when it came */
     if (sent_us > now_us || now_us - sent_us > 60000000u || wall_us > INT64_MAX / 2)
         return; /* not an answer to a ping of ours, or of no clock */
     uint64_t rtt = now_us - sent_us;
@@ -369,13 +398,13 @@ static quartet_status ask_snapshot(gossip *g, uint8_t slot, struct slice bytes, 
         uint32_t n = bytes_u32(&in);
         const uint8_t *message = bytes_take(&in, n);
         QASSERT(message != NULL && n <= GOSSIP_SNAPSHOT_BYTES_MAX);
-        if (p->queued_bytes >= GOSSIP_QUEUE_BYTES_MAX)
+        if (gossip_queued(g, p) >= GOSSIP_QUEUE_BYTES_MAX)
             return QUARTET_OK; /* it is asked for again */
         buf_clear(&g->scratch);
         wire_put_array(&g->scratch, 2);
         wire_put_u64(&g->scratch, GM_SNAPSHOT);
         wire_put_bin(&g->scratch, slice_of(message, n));
-        rc = gossip_send_scratch(g, p, n < SNAPSHOT_URGENT_BYTES, err);
+        rc = gossip_send_scratch(g, p, n < SNAPSHOT_URGENT_BYTES ? GOSSIP_CONTROL : GOSSIP_BULK, err);
     }
     return rc;
 }
@@ -455,7 +484,7 @@ quartet_status gossip_input(gossip *g, uint8_t slot, struct slice message, uint6
     g->counters.bytes_in += message.n;
     /* Questions are answered into the peer's queue; one that only asks and never reads must not
      * fill memory. */
-    if (g->peers[slot].queued_bytes > 4u * GOSSIP_QUEUE_BYTES_MAX) {
+    if (gossip_queued_bytes(g, slot) > 4u * GOSSIP_QUEUE_BYTES_MAX) {
         (void)err_set(err, QUARTET_LIMIT, "asks without reading the answers");
     } else {
         quartet_status rc = dispatch(g, slot, message, now_us, err);
@@ -469,6 +498,11 @@ quartet_status gossip_input(gossip *g, uint8_t slot, struct slice message, uint6
     g->counters.faults++;
     g->host.peer_fault(g->host.ctx, slot, err->text);
     return rc;
+}
+
+void gossip_set_lag(gossip *g, uint64_t lag_us)
+{
+    g->lag_us = lag_us;
 }
 
 quartet_status gossip_local_batch(gossip *g, struct slice batch, uint64_t now_us, struct err *err)
@@ -520,7 +554,7 @@ static quartet_status tick_peer(gossip *g, uint8_t slot, bool status_due, uint64
     quartet_status rc = QUARTET_OK;
     if (!p->connected)
         return rc;
-    bool room = p->queued_bytes < GOSSIP_QUEUE_BYTES_MAX;
+    bool room = gossip_queued(g, p) < GOSSIP_QUEUE_BYTES_MAX;
     if (status_due && room)
         rc = send_status(g, p, err);
     if (rc == QUARTET_OK && p->have_due && room)
@@ -538,8 +572,19 @@ static quartet_status tick_peer(gossip *g, uint8_t slot, bool status_due, uint64
     return rc;
 }
 
+/* Who had no time to look at what came has not waited for it either. */
+static void forgive(struct gossip *g, uint64_t now_us)
+{
+    uint64_t late = g->ticked_us != 0 && now_us > g->ticked_us + TICK_LATE_US ? now_us - g->ticked_us - TICK_LATE_US : 0;
+    for (uint32_t i = 0; i < SLOTS_MAX; i++)
+        if (g->peers[i].pulling && g->peers[i].pull_deadline_us < UINT64_MAX - late)
+            g->peers[i].pull_deadline_us += late;
+    g->ticked_us = now_us;
+}
+
 quartet_status gossip_tick(gossip *g, uint64_t now_us, struct err *err)
 {
+    forgive(g, now_us);
     bool status_due = now_us >= g->status_due_us;
     quartet_status rc = QUARTET_OK;
     if (status_due) {
@@ -557,7 +602,7 @@ quartet_status gossip_tick(gossip *g, uint64_t now_us, struct err *err)
     return rc;
 }
 
-quartet_status gossip_peer(const gossip *g, uint8_t slot, struct gossip_peer_view *out,
+quartet_status gossip_peer(gossip *g, uint8_t slot, struct gossip_peer_view *out,
                            struct err *err)
 {
     QASSERT(slot < SLOTS_MAX);
@@ -566,7 +611,7 @@ quartet_status gossip_peer(const gossip *g, uint8_t slot, struct gossip_peer_vie
                                      .rtt_us = p->rtt_us,
                                      .skew_us = p->skew_us,
                                      .status_at_us = p->status_at_us,
-                                     .queued_bytes = p->queued_bytes,
+                                     .queued_bytes = gossip_queued_bytes(g, slot),
                                      .level = p->level,
                                      .level_min = p->level_min,
                                      .level_max = p->level_max};

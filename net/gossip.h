@@ -4,7 +4,8 @@
  * Batches are pushed at once to every connected peer, relayed to whom the sender did not reach, and
  * pulled where a vector shows that some are missing. The server drives it from libuv, the simulator
  * from a fake network; both pass the time in (monotonic us). Every queue is bounded: to a slow peer
- * pushes are dropped and its own pulls repair that. Not thread-safe. See the top of gossip.c. */
+ * pushes are dropped and its own pulls repair that. Not thread-safe, but for what says so: who sends
+ * what waits for a peer may be another thread. See the top of gossip.c. */
 #ifndef NET_GOSSIP_H
 #define NET_GOSSIP_H
 
@@ -24,8 +25,10 @@
 #define GOSSIP_STASH_BATCHES_MAX  64u
 #define GOSSIP_STATUS_INTERVAL_US 1000000u
 #define GOSSIP_PING_INTERVAL_US   150000u
+#define GOSSIP_PING_BYTES_MAX     16u /* no ping is longer */
 #define GOSSIP_SKEW_AGE_US        5000000u /* what an older ping told of a clock is forgotten */
 #define GOSSIP_PULL_TIMEOUT_US    2000000u /* then somebody else is asked */
+#define GOSSIP_PUSHED_AGE_US      500000u /* and three round trips: so long after a push from a peer the chain's next are expected as pushes, too */
 #define GOSSIP_HASH_BYTES_MAX     64u
 #define GOSSIP_SNAPSHOT_BYTES_MAX (512u << 10) /* of one message about snapshots */
 
@@ -146,13 +149,33 @@ quartet_status gossip_ask(gossip *g, uint64_t number, uint64_t now_us, struct er
 /* Call every 50 ms or so: status, pings, overdue pulls. */
 quartet_status gossip_tick(gossip *g, uint64_t now_us, struct err *err);
 
-/* Output: the next message for a peer, urgent ones first; false: none. Valid until gossip_pop. Take
- * as many as the link can carry. */
+/* The next gossip_input's message came so long before its now_us: it has waited. What the message says of the time is taken as of then. */
+void gossip_set_lag(gossip *g, uint64_t lag_us);
+
+/* Output: three lanes, each in its order; what is in an earlier one overtakes. */
+enum gossip_lane {
+    GOSSIP_CONTROL, /* status, acknowledgements, questions, keep-alives */
+    GOSSIP_FRESH,   /* pushes and relays */
+    GOSSIP_BULK,    /* answers to pulls, pieces of snapshots */
+    GOSSIP_LANES
+};
+/* The next message for a peer; false: none. Valid until gossip_pop. Take as many as the link can carry. In one thread with all else. */
 bool gossip_peek(const gossip *g, uint8_t slot, struct slice *message);
 void gossip_pop(gossip *g, uint8_t slot);
-/* Is that message an answer to a pull, which what is more urgent should still be able to overtake? */
-bool gossip_next_is_bulk(const gossip *g, uint8_t slot);
-uint32_t gossip_link_level(const gossip *g, uint8_t slot); /* 0: not known yet, or no link */
+
+/* The same for a sender with a thread of its own; any thread. What is queued after gossip_connect may go to this link (not 0) once gossip_open_output was called; another
+ * connect or disconnect ends that. */
+void gossip_open_output(gossip *g, uint8_t slot, uint64_t link);
+/* Take the next message of the lanes up to this one; NULL: none, or the output is not this link's. Released with gossip_release. */
+struct gossip_body *gossip_take(gossip *g, uint8_t slot, uint64_t link, enum gossip_lane up_to, struct slice *message);
+void gossip_release(struct gossip_body *body);
+size_t gossip_queued_bytes(gossip *g, uint8_t slot);
+uint32_t gossip_link_level(gossip *g, uint8_t slot); /* 0: not known yet, or no link */
+
+/* Keep-alives without a gossip, so that they are answered and sent while it is busy; any thread. */
+/* Append the answer, where the message is a ping and well-formed. */
+bool gossip_answer_ping(struct slice message, uint64_t wall_us, struct buf *out);
+void gossip_put_keepalive(struct buf *out); /* a ping whose answer tells nothing */
 
 /* Figures. */
 struct gossip_peer_view {
@@ -175,7 +198,7 @@ struct gossip_counters {
     uint64_t messages_in, messages_out, bytes_in, bytes_out;
 };
 /* *out is initialised by this and released with gossip_status_deinit(&out->status). */
-quartet_status gossip_peer(const gossip *g, uint8_t slot, struct gossip_peer_view *out,
+quartet_status gossip_peer(gossip *g, uint8_t slot, struct gossip_peer_view *out,
                            struct err *err);
 struct gossip_counters gossip_counters_get(const gossip *g);
 

@@ -34,7 +34,7 @@ quartet_status gossip_push(struct gossip *g, const struct batch_header *header, 
         if (has >= last.number)
             continue;
         if (p->level == 0 || has < header->first - 1 ||
-            p->queued_bytes + bytes.n > GOSSIP_QUEUE_BYTES_MAX) {
+            gossip_queued(g, p) + bytes.n > GOSSIP_QUEUE_BYTES_MAX) {
             p->have_due = true; /* it will pull */
             g->counters.pushes_dropped++;
             continue;
@@ -57,7 +57,7 @@ quartet_status gossip_push(struct gossip *g, const struct batch_header *header, 
         return err_nomem(err);
     for (uint32_t i = 0; i < count && rc == QUARTET_OK; i++) {
         rc = idvec_raise(&to[i]->sent, last, err);
-        if (rc == QUARTET_OK && !gossip_queue_put(g, to[i], true, body))
+        if (rc == QUARTET_OK && !gossip_queue_put(g, to[i], GOSSIP_FRESH, body))
             rc = err_nomem(err);
         if (relay)
             g->counters.batches_relayed++;
@@ -230,6 +230,8 @@ static quartet_status judge(struct gossip *g, const struct gossip_incoming *in, 
         rc = idvec_raise(&p->sent, last, err);
     if (rc != QUARTET_OK)
         return rc;
+    if (!in->pulled)
+        gossip_note_push(p, named.chain, verdict == GOSSIP_ACCEPTED || verdict == GOSSIP_HELD || verdict == GOSSIP_DUPLICATE, in->now_us);
     switch (verdict) {
     case GOSSIP_ACCEPTED:
     case GOSSIP_HELD:

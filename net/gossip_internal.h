@@ -2,6 +2,9 @@
 #ifndef NET_GOSSIP_INTERNAL_H
 #define NET_GOSSIP_INTERNAL_H
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "gossip.h"
 
 enum gossip_kind {
@@ -19,7 +22,7 @@ enum gossip_kind {
 
 /* One message's bytes, shared by the queues of all peers it goes to. */
 struct gossip_body {
-    uint32_t refs;
+    _Atomic uint32_t refs;
     size_t n;
     uint8_t bytes[];
 };
@@ -30,6 +33,13 @@ struct gossip_item {
 struct gossip_queue {
     struct gossip_item *first, *last;
 };
+/* What waits for a peer's link. Apart from all else, and under out_lock, since who sends need not be in gossip. */
+struct gossip_out {
+    struct gossip_queue lanes[GOSSIP_LANES];
+    size_t queued_bytes;
+    uint32_t level; /* of this link; 0: its status has not come yet, so only what every version knows may be said */
+    uint64_t link;  /* gossip_open_output; 0: not yet */
+};
 
 struct gossip_want {
     struct chain_id chain;
@@ -38,6 +48,13 @@ struct gossip_want {
 
 /* The peer's chain departs from ours somewhere below what we have: from where it is looked at, until
  * the place is found. It outlasts answers that are lost, and what our disk vector says meanwhile. */
+/* A chain that a peer pushes: what is still missing of it is on its way, and not to be pulled as well. Its status and acknowledgements overtake pushes. */
+#define GOSSIP_PUSHES_MAX 8u
+struct gossip_pushing {
+    struct chain_id chain;
+    uint64_t until_us; /* 0: free */
+};
+
 #define GOSSIP_BACKS_MAX 8u
 struct gossip_back {
     struct chain_id chain;
@@ -56,12 +73,10 @@ struct gossip_told_levels { /* of a status */
 
 struct gossip_peer_state {
     bool connected;
-    uint32_t level; /* of this link; 0: its status has not come yet, so only what every version knows may be said */
+    uint32_t level; /* of this link, as in gossip_out */
     uint32_t level_min, level_max;
     char refused[GOSSIP_REFUSED_BYTES];
     bool have_due; /* it may lack something of our disk that we have not told it */
-    struct gossip_queue urgent, bulk; /* bulk: answers to pulls */
-    size_t queued_bytes;
     struct idvec offers; /* what can be asked of it: told, or sent by it */
     struct idvec sent;   /* what it has or is about to have: offers, and what we pushed */
     struct idvec told;   /* of our disk vector, what we told it */
@@ -79,6 +94,7 @@ struct gossip_peer_state {
     uint32_t want_count;
     struct gossip_back back[GOSSIP_BACKS_MAX];
     uint32_t next_back; /* whose place is taken where none is free */
+    struct gossip_pushing pushing[GOSSIP_PUSHES_MAX];
 };
 
 /* A chain that is not to be asked for before its time. */
@@ -102,6 +118,9 @@ struct gossip {
     struct prng prng;
     struct gossip_host host;
     struct gossip_peer_state peers[SLOTS_MAX];
+    pthread_mutex_t out_lock;
+    struct gossip_out out[SLOTS_MAX];
+    uint64_t lag_us, ticked_us;
     struct idvec disk;           /* the host's, as last asked */
     struct idvec known;          /* disk, and what the host accepted since */
     struct gossip_status status; /* ours, reused */
@@ -121,12 +140,14 @@ struct gossip {
 /* gossip_queue.c */
 struct gossip_body *gossip_body_new(const struct buf *message); /* NULL: out of memory; refs 1 */
 void gossip_body_unref(struct gossip_body *b);
-bool gossip_queue_put(struct gossip *g, struct gossip_peer_state *p, bool urgent,
+bool gossip_queue_put(struct gossip *g, struct gossip_peer_state *p, enum gossip_lane lane,
                       struct gossip_body *body); /* takes its own reference */
-void gossip_queue_clear(struct gossip_peer_state *p);
+void gossip_queue_reset(struct gossip *g, const struct gossip_peer_state *p); /* empty, closed, of no level */
+size_t gossip_queued(struct gossip *g, const struct gossip_peer_state *p);    /* bytes */
+void gossip_queue_level(struct gossip *g, const struct gossip_peer_state *p, uint32_t level);
 /* Send what is in g->scratch to one peer. */
 quartet_status gossip_send_ask(struct gossip *g, struct gossip_peer_state *p, struct err *err);
-quartet_status gossip_send_scratch(struct gossip *g, struct gossip_peer_state *p, bool urgent,
+quartet_status gossip_send_scratch(struct gossip *g, struct gossip_peer_state *p, enum gossip_lane lane,
                                    struct err *err);
 
 /* gossip_level.c */
@@ -162,6 +183,8 @@ void gossip_lower(struct idvec *v, const struct idvec *was, const struct idvec *
 struct gossip_back *gossip_back_find(struct gossip_peer_state *p, struct chain_id chain);
 void gossip_go_back(struct gossip_peer_state *p, struct chain_id chain, uint64_t from);
 void gossip_rest(struct gossip *g, struct chain_id chain, uint64_t now_us);
+/* The peer pushed a batch of this chain, which followed what was here (or did not: then what is between is not on its way). */
+void gossip_note_push(struct gossip_peer_state *p, struct chain_id chain, bool followed, uint64_t now_us);
 quartet_status gossip_plan_pulls(struct gossip *g, uint64_t now_us, struct err *err);
 quartet_status gossip_serve_pull(struct gossip *g, struct gossip_peer_state *p, struct bytes_in *in,
                                  struct err *err);

@@ -112,6 +112,7 @@ quartet_status gossip_level_take(struct gossip *g, uint8_t slot, const struct go
     g->heard[slot] = (struct gossip_heard){.level = t->max, .as_of_us = wall_us}; /* it knows best, whatever its clock */
     quartet_status rc = check(g, slot, t, err);
     p->level = rc == QUARTET_OK ? (t->max < gossip_level_max(g) ? t->max : gossip_level_max(g)) : 0;
+    gossip_queue_level(g, p, p->level);
     if (rc != QUARTET_OK) {
         (void)snprintf(p->refused, sizeof p->refused, "%.*s", (int)sizeof p->refused - 1, err->text); /* all of them are shorter */
         return rc;
@@ -120,10 +121,4 @@ quartet_status gossip_level_take(struct gossip *g, uint8_t slot, const struct go
     raise(g, t->used);
     gossip_level_look(g);
     return QUARTET_OK;
-}
-
-uint32_t gossip_link_level(const gossip *g, uint8_t slot)
-{
-    QASSERT(slot < SLOTS_MAX);
-    return g->peers[slot].connected ? g->peers[slot].level : 0;
 }

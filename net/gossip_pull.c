@@ -43,6 +43,31 @@ static bool rests(const struct gossip *g, struct chain_id chain, uint64_t now_us
     return false;
 }
 
+void gossip_note_push(struct gossip_peer_state *p, struct chain_id chain, bool followed, uint64_t now_us)
+{
+    struct gossip_pushing *to = &p->pushing[0];
+    for (uint32_t i = 0; i < GOSSIP_PUSHES_MAX; i++) {
+        if (chain_id_cmp(p->pushing[i].chain, chain) == 0) {
+            to = &p->pushing[i];
+            break;
+        }
+        if (p->pushing[i].until_us < to->until_us)
+            to = &p->pushing[i];
+    }
+    if (followed)
+        *to = (struct gossip_pushing){.chain = chain, .until_us = now_us + GOSSIP_PUSHED_AGE_US + 3 * p->rtt_us};
+    else if (chain_id_cmp(to->chain, chain) == 0)
+        to->until_us = 0;
+}
+
+static bool is_pushed(const struct gossip_peer_state *p, struct chain_id chain, uint64_t now_us)
+{
+    for (uint32_t i = 0; i < GOSSIP_PUSHES_MAX; i++)
+        if (p->pushing[i].until_us > now_us && chain_id_cmp(p->pushing[i].chain, chain) == 0)
+            return true;
+    return false;
+}
+
 struct gossip_back *gossip_back_find(struct gossip_peer_state *p, struct chain_id chain)
 {
     for (uint32_t i = 0; i < GOSSIP_BACKS_MAX; i++)
@@ -88,7 +113,7 @@ static void choose_wants(struct gossip *g, struct gossip_peer_state *p, uint64_t
                         : differs                                                 ? known
                                                                                   : known + 1;
         if ((e->number <= known && !differs) || from < lost ||
-            in_flight(g, e->chain) || rests(g, e->chain, now_us))
+            in_flight(g, e->chain) || rests(g, e->chain, now_us) || (back == NULL && !differs && is_pushed(p, e->chain, now_us)))
             continue;
         if (differs)
             gossip_rest(g, e->chain, now_us);
@@ -111,7 +136,7 @@ static quartet_status send_pull(struct gossip *g, struct gossip_peer_state *p, u
         wire_put_u64(out, p->wants[i].chain.incarnation);
         wire_put_u64(out, p->wants[i].from + plant_is(PLANT_PULL_ONE_LATE));
     }
-    quartet_status rc = gossip_send_scratch(g, p, true, err);
+    quartet_status rc = gossip_send_scratch(g, p, GOSSIP_CONTROL, err);
     if (rc != QUARTET_OK)
         return rc;
     p->pulling = true;
@@ -157,7 +182,7 @@ static quartet_status queue_served(struct gossip *g, struct gossip_peer_state *p
         wire_put_u64(&g->scratch, GM_PULLED);
         wire_put_u64(&g->scratch, id);
         wire_put_bin(&g->scratch, slice_of(bytes, n));
-        rc = gossip_send_scratch(g, p, false, err);
+        rc = gossip_send_scratch(g, p, GOSSIP_BULK, err);
         struct idvec_entry last = {
             .chain = h.chain, .number = h.first + h.count - 1, .stamp = h.last_stamp};
         if (rc == QUARTET_OK)
@@ -178,7 +203,7 @@ quartet_status gossip_serve_pull(struct gossip *g, struct gossip_peer_state *p, 
     if (in->bad || count % 3 != 0 || count / 3 > GOSSIP_PULL_CHAINS_MAX)
         return err_set(err, QUARTET_CORRUPT, "a malformed request for batches");
     size_t left = max_bytes < GOSSIP_PULL_BYTES ? (size_t)max_bytes : GOSSIP_PULL_BYTES;
-    if (p->queued_bytes >= GOSSIP_QUEUE_BYTES_MAX)
+    if (gossip_queued(g, p) >= GOSSIP_QUEUE_BYTES_MAX)
         left = 0; /* it asks faster than it reads */
     struct gossip_want lost[GOSSIP_PULL_CHAINS_MAX];
     uint32_t lost_count = 0;
@@ -217,7 +242,7 @@ quartet_status gossip_serve_pull(struct gossip *g, struct gossip_peer_state *p, 
         wire_put_u64(out, lost[i].chain.incarnation);
         wire_put_u64(out, lost[i].from);
     }
-    return gossip_send_scratch(g, p, false, err);
+    return gossip_send_scratch(g, p, GOSSIP_BULK, err);
 }
 
 /* [GM_PULL_END, id, more, [slot, incarnation, from, ...]]: what is listed is no longer in its log.
@@ -266,7 +291,7 @@ quartet_status gossip_send_have(struct gossip *g, struct gossip_peer_state *p, s
         size_t begun = wire_bin_begin(&g->scratch);
         idvec_encode(&g->scratch, &news);
         wire_bin_end(&g->scratch, begun);
-        rc = gossip_send_scratch(g, p, true, err);
+        rc = gossip_send_scratch(g, p, GOSSIP_CONTROL, err);
         if (rc == QUARTET_OK)
             rc = idvec_merge(&p->told, &news, err);
     }

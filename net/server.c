@@ -1,7 +1,7 @@
 /* server.c - start, stop, the loop's thread and its clock.
  *
- * Why one loop thread: links, gossip and HTTP share state and are cheap; what may block (SQL) has
- * threads of its own. Other threads reach the loop only through the mutex's lists and one uv_async.
+ * Why one loop thread: links, sessions' messages and HTTP share state and are cheap; what may take long or block (SQL, what peers wrote: server_gossip.c) has threads of its own.
+ * Other threads reach the loop only through the mutexes' lists and one uv_async.
  */
 #include "server.h"
 
@@ -48,22 +48,22 @@ void server_log_stranger(server *s, const char *from, const char *text)
     log_line(s->env, LOG_WARN, "net", "refused %s: %s", from, text);
 }
 
-/* A snapshot for other threads. On failure the old one stays. */
+/* For other threads, but for what gossip knows (server_gossip_view). */
 static void refresh_view(server *s)
 {
-    struct server_view v = {.counters = gossip_counters_get(s->gossip),
-                            .zip = s->zip_counters,
-                            .sessions = s->session_count,
-                            .strangers = s->stranger_count,
-                            .sessions_total = s->sessions_total,
-                            .refused_total = s->refused_total};
-    struct err ignored = ERR_INIT;
+    struct server_view *v = &s->view;
     uint64_t now = server_now_ms(s);
-    bool ok = true;
+    (void)pthread_mutex_lock(&s->mutex);
+    v->zip = s->zip_counters;
+    v->sessions = s->session_count;
+    v->strangers = s->stranger_count;
+    v->sessions_total = s->sessions_total;
+    v->refused_total = s->refused_total;
+    v->count = s->doc.node_count;
     for (uint32_t i = 0; i < s->doc.node_count; i++) {
         const struct member_node *n = &s->doc.nodes[i];
-        struct server_peer_view *p = &v.peers[v.count++];
         const struct peer_links *links = &s->peers[n->slot];
+        struct server_peer_view *p = &v->peers[i];
         p->slot = n->slot;
         p->self = n->slot == s->slot;
         memcpy(p->address, n->address, sizeof p->address);
@@ -72,16 +72,8 @@ static void refresh_view(server *s)
         p->connected_ms = links->link != NULL ? now - links->link->established_ms + 1 : 0;
         p->faults = links->faults;
         p->slow = links->link != NULL && links->link->speed.slow_until_ms > now;
-        ok = gossip_peer(s->gossip, n->slot, &p->gossip, &ignored) == QUARTET_OK && ok;
     }
-    if (ok) {
-        (void)pthread_mutex_lock(&s->mutex);
-        struct server_view old = s->view;
-        s->view = v;
-        (void)pthread_mutex_unlock(&s->mutex);
-        v = old;
-    }
-    server_view_deinit(&v);
+    (void)pthread_mutex_unlock(&s->mutex);
 }
 
 static void close_handles(server *s)
@@ -135,13 +127,7 @@ static void on_async(uv_async_t *handle)
 {
     server *s = handle->data;
     (void)pthread_mutex_lock(&s->mutex);
-    struct pushed_batch *pushed = s->pushed;
-    s->pushed = s->pushed_last = NULL;
-    s->pushed_bytes = 0;
-    bool moved = s->disk_moved, drain = s->drain_asked, stop = s->stop_asked;
-    s->disk_moved = false;
-    uint64_t question = s->question > s->question_asked ? s->question : 0;
-    s->question_asked = s->question;
+    bool drain = s->drain_asked, stop = s->stop_asked;
     struct session *ready = s->ready_sessions;
     s->ready_sessions = NULL;
     for (struct session *r = ready; r != NULL; r = r->ready_next) {
@@ -151,19 +137,7 @@ static void on_async(uv_async_t *handle)
     }
     (void)pthread_mutex_unlock(&s->mutex);
 
-    uint64_t now = server_now_us(s);
-    struct err err = ERR_INIT;
-    while (pushed != NULL) {
-        struct pushed_batch *b = pushed;
-        pushed = b->next;
-        if (gossip_local_batch(s->gossip, slice_of(b->bytes, b->n), now, &err) != QUARTET_OK)
-            log_line(s->env, LOG_ERROR, "net", "a batch of ours was not pushed: %s", err.text);
-        mem_free(b);
-    }
-    if (moved && gossip_disk_moved(s->gossip, now, &err) != QUARTET_OK)
-        log_line(s->env, LOG_ERROR, "net", "the new vector was not told: %s", err.text);
-    if (question != 0 && gossip_ask(s->gossip, question, now, &err) != QUARTET_OK)
-        log_line(s->env, LOG_ERROR, "net", "the peers were not asked: %s", err.text);
+    server_peer_news(s);
     server_peer_flush_all(s);
     server_session_ready(s, ready);
     if (drain && !s->draining)
@@ -205,9 +179,6 @@ static void on_timer(uv_timer_t *handle)
     server_http_tick(s, now);
     if (s->stopping)
         return;
-    struct err err = ERR_INIT;
-    if (gossip_tick(s->gossip, server_now_us(s), &err) != QUARTET_OK)
-        log_line(s->env, LOG_ERROR, "net", "gossip: %s", err.text);
     server_peer_tick(s, now);
     server_peer_flush_all(s);
     refresh_view(s);
@@ -276,12 +247,8 @@ static void free_server(server *s)
 {
     zip_free(s->zip);
     buf_deinit(&s->zipped);
+    server_gossip_deinit(s);
     gossip_free(s->gossip);
-    while (s->pushed != NULL) {
-        struct pushed_batch *b = s->pushed;
-        s->pushed = b->next;
-        mem_free(b);
-    }
     server_view_deinit(&s->view);
     member_doc_deinit(&s->doc);
     (void)pthread_cond_destroy(&s->change);
@@ -328,6 +295,8 @@ quartet_status server_start(const struct server_config *config, const struct ser
     const char *http = config->http != NULL ? config->http : self->http;
     s->has_http = http[0] != '\0';
     quartet_status rc = member_doc_copy(&s->doc, config->doc, err);
+    if (rc == QUARTET_OK)
+        rc = server_gossip_init(&s->gossiping, err);
     if (rc == QUARTET_OK && (s->zip = zip_new()) == NULL)
         rc = err_nomem(err);
     if (rc == QUARTET_OK)
@@ -341,8 +310,11 @@ quartet_status server_start(const struct server_config *config, const struct ser
     rc = open_handles(s, config->listen != NULL ? config->listen : self->address, http, err);
     if (rc == QUARTET_OK) {
         refresh_view(s);
-        rc = start_thread(s, err);
+        server_gossip_view(s);
+        rc = server_gossip_start(s, err);
     }
+    if (rc == QUARTET_OK && (rc = start_thread(s, err)) != QUARTET_OK)
+        server_gossip_stop(s); /* it calls nobody any more when the handles go */
     if (rc != QUARTET_OK) {
         uv_walk(&s->loop, close_walked, NULL);
         (void)uv_run(&s->loop, UV_RUN_DEFAULT);
@@ -368,6 +340,8 @@ void server_stop(server *s)
 {
     if (s == NULL)
         return;
+    server_drain(s); /* clients may wait for what peers say */
+    server_gossip_stop(s);
     (void)pthread_mutex_lock(&s->mutex);
     s->stop_asked = true;
     (void)pthread_mutex_unlock(&s->mutex);
@@ -386,49 +360,6 @@ uint16_t server_port(const server *s)
 uint16_t server_http_port(const server *s)
 {
     return s->http_port;
-}
-
-void server_push_batch(server *s, struct slice batch)
-{
-    struct pushed_batch *b = mem_alloc(sizeof *b + batch.n);
-    if (b == NULL)
-        return; /* pulls repair it */
-    b->next = NULL;
-    b->n = batch.n;
-    memcpy(b->bytes, batch.p, batch.n);
-    (void)pthread_mutex_lock(&s->mutex);
-    bool room = s->pushed_bytes + batch.n <= SERVER_PUSH_BYTES_MAX;
-    if (room) {
-        if (s->pushed_last != NULL)
-            s->pushed_last->next = b;
-        else
-            s->pushed = b;
-        s->pushed_last = b;
-        s->pushed_bytes += batch.n;
-    }
-    (void)pthread_mutex_unlock(&s->mutex);
-    if (!room)
-        mem_free(b);
-    (void)uv_async_send(&s->async);
-}
-
-void server_notify_commit(server *s)
-{
-    (void)pthread_mutex_lock(&s->mutex);
-    bool already = s->disk_moved;
-    s->disk_moved = true;
-    (void)pthread_mutex_unlock(&s->mutex);
-    if (!already)
-        (void)uv_async_send(&s->async);
-}
-
-uint64_t server_ask(server *s)
-{
-    (void)pthread_mutex_lock(&s->mutex);
-    uint64_t number = ++s->question;
-    (void)pthread_mutex_unlock(&s->mutex);
-    (void)uv_async_send(&s->async);
-    return number;
 }
 
 void server_block_peer(server *s, uint8_t slot, bool blocked)

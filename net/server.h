@@ -1,9 +1,8 @@
-/* server.h - one libuv thread that carries all links of a node: peers (gossip), clients (sessions)
- * and HTTP.
+/* server.h - one libuv thread that carries all links of a node: peers, clients (sessions) and HTTP; and one that gossips.
  *
- * The server knows no tables and no SQL: it calls its host through the table below. Gossip's host
- * functions and `http` run on the loop's thread and must be quick. Each client session has a thread
- * of its own, on which the session functions run and may block. */
+ * The server knows no tables and no SQL: it calls its host through the table below. Gossip's host functions run on gossip's thread and may take their time (or, one at a time with that,
+ * on a thread that calls server_push_batch or server_notify_commit); `http` and what concerns membership run on the loop's and must be quick. Each client session has a thread of its own, on
+ * which the session functions run and may block. */
 #ifndef NET_SERVER_H
 #define NET_SERVER_H
 
@@ -21,6 +20,7 @@
 #define SERVER_DRAIN_MS         250u /* statements that run may take so long before they are cancelled */
 #define SERVER_ENDING_MS        200u /* a client may take so long to read the last of a session */
 #define SERVER_SILENCE_MS       600u /* plus three round trips: then a link is dead */
+#define SERVER_KEEPALIVE_MS     250u /* nothing was sent for so long, not even gossip's own pings: the loop sends one */
 #define SERVER_RECONNECT_MS_MAX 1000u
 #define SERVER_FAULT_BACKOFF_MS                                                                    \
     5000u /* after invalid bytes from a peer; doubles up to a minute                               \
@@ -28,10 +28,14 @@
 #define SERVER_APART_RETRY_MS 2000u /* versions too far apart: one of us may come back with another */
 #define SERVER_LINK_BYTES_MAX                                                                      \
     (1u << 20) /* written to one socket and not taken by the system yet: past it, gossip waits */
+#define SERVER_FRESH_BYTES_MAX                                                                     \
+    (256u << 10) /* the same, past which fresh deltas wait, so that what steers overtakes them */
 #define SERVER_BULK_BYTES_MAX                                                                      \
     (128u << 10) /* the same, past which answers to pulls wait, so that fresh deltas overtake them */
 #define SERVER_SESSION_BYTES_MAX                                                                   \
     (1u << 20) /* answers not taken by the client yet: past it, its worker waits */
+#define SERVER_INPUT_BYTES_MAX                                                                     \
+    (4u << 20) /* of a peer, come and not judged yet; past it its link is not read */
 #define SERVER_PUSH_BYTES_MAX                                                                      \
     (8u << 20) /* local batches handed over and not pushed yet; past it pulls repair */
 
@@ -177,7 +181,7 @@ struct server_view {
     uint32_t sessions, strangers;
     uint64_t sessions_total, refused_total; /* refused: failed handshakes */
 };
-/* As of at most one tick ago. */
+/* As of one tick ago; of what gossip knows longer, while it is busy with something large. */
 quartet_status server_view(server *s, struct server_view *out, struct err *err);
 void server_view_deinit(struct server_view *v);
 

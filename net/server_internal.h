@@ -37,6 +37,9 @@ struct link {
     channel *channel;
     struct frame_in in;
     struct handshake_peer who;
+    uint64_t number;   /* of this run's links, from 1 */
+    bool paused;       /* it is not read: gossip has enough of it to do */
+    uint64_t sent_ms;  /* when something was written last */
     uint64_t opened_ms, heard_ms, established_ms;
     struct link_speed speed;
     size_t writing_bytes;    /* given to libuv, not written yet */
@@ -61,6 +64,34 @@ struct pushed_batch {
     struct pushed_batch *next;
     size_t n;
     uint8_t bytes[];
+};
+
+/* What came over a peer's links and waits for gossip; server_gossip.c. */
+struct gossip_event;
+struct gossip_inbox {
+    struct gossip_event *first, *last;
+    size_t bytes;
+};
+struct gossip_closed { /* gossip wants this link closed */
+    uint64_t link;     /* 0: none */
+    quartet_status code;
+    char text[ERR_TEXT_BYTES_MAX];
+};
+struct server_gossip {
+    pthread_t thread;
+    bool ready, started;
+    pthread_mutex_t gossip_lock; /* who has it is in gossip; before `lock` */
+    uint64_t link[SLOTS_MAX];    /* gossip_lock: the links that gossip listens to; 0: none */
+    uint64_t ticked_us, said;    /* gossip_lock */
+    bool has_news;               /* gossip_lock: for the network's thread */
+    pthread_mutex_t lock;        /* guards what follows */
+    pthread_cond_t wake;
+    struct gossip_inbox in[SLOTS_MAX];
+    struct gossip_closed closed[SLOTS_MAX];
+    struct pushed_batch *pushed, *pushed_last;
+    size_t pushed_bytes;
+    bool disk_moved, stopping;
+    uint64_t question, question_asked; /* the latest; the latest that gossip was told */
 };
 
 struct session_message {
@@ -111,7 +142,9 @@ struct server {
     uint8_t slot;
     char version[64];
     struct prng prng;
-    gossip *gossip;
+    gossip *gossip; /* gossiping.gossip_lock, but for its output */
+    struct server_gossip gossiping;
+    uint64_t link_count; /* ever */
     uv_loop_t loop;
     uv_thread_t thread;
     uv_tcp_t listener, http_listener;
@@ -139,11 +172,8 @@ struct server {
     uint8_t read_buffer[64u << 10];
 
     pthread_mutex_t mutex; /* guards what follows */
-    struct pushed_batch *pushed, *pushed_last;
-    size_t pushed_bytes;
-    bool disk_moved, drain_asked, stop_asked, drained;
+    bool drain_asked, stop_asked, drained;
     pthread_cond_t change; /* drained */
-    uint64_t question, question_asked; /* the latest; the latest that gossip was told */
     struct session *ready_sessions;
     struct server_view view;
 };
@@ -154,6 +184,18 @@ uint64_t server_now_us(const server *s);
 /* A line about somebody whom we do not know: at most 20 a second, so that nobody can fill the disk.
  */
 void server_log_stranger(server *s, const char *from, const char *text);
+
+/* server_gossip.c: gossip's thread. From the network's: a link with this number is up, is gone; a message came over it. false: no memory. */
+quartet_status server_gossip_init(struct server_gossip *sg, struct err *err);
+quartet_status server_gossip_start(server *s, struct err *err);
+void server_gossip_stop(server *s); /* nothing is said or judged any more; returns when the thread is gone */
+void server_gossip_deinit(server *s);
+bool server_gossip_up(server *s, uint8_t slot, uint64_t link);
+void server_gossip_down(server *s, uint8_t slot, uint64_t link);
+bool server_gossip_message(server *s, uint8_t slot, uint64_t link, struct slice message);
+size_t server_gossip_waiting(server *s, uint8_t slot); /* bytes */
+bool server_gossip_closed(server *s, uint8_t slot, struct gossip_closed *out); /* tells each once */
+void server_gossip_view(server *s); /* with gossip_lock, or before the thread starts */
 
 /* server_link.c */
 struct link *server_link_new(server *s, bool initiator);
@@ -172,6 +214,8 @@ void server_peer_message(struct link *l, struct slice message);
 void server_peer_flush_all(server *s);
 void server_peer_flush(server *s, uint8_t slot);
 void server_peer_tick(server *s, uint64_t now_ms);
+void server_peer_news(server *s); /* of gossip: links that it wants closed, and such as may be read again */
+void server_link_pause(struct link *l, bool pause);
 void server_peer_fault(server *s, uint8_t slot, const char *text);
 
 /* server_join.c */

@@ -46,6 +46,7 @@ struct link *server_link_new(server *s, bool initiator)
     }
     l->tcp.data = l;
     l->server = s;
+    l->number = ++s->link_count;
     l->initiator = initiator;
     l->state = initiator ? LINK_CONNECTING : LINK_HANDSHAKE;
     l->opened_ms = l->heard_ms = server_now_ms(s);
@@ -148,6 +149,7 @@ void server_link_write(struct link *l, struct buf *out)
     w->write.data = w;
     uv_buf_t b = uv_buf_init((char *)w->bytes, (unsigned)w->n);
     l->writing_bytes += w->n;
+    l->sent_ms = server_now_ms(l->server);
     int bad = uv_write(&w->write, (uv_stream_t *)&l->tcp, &b, 1, on_written);
     if (bad != 0) {
         l->writing_bytes -= w->n;
@@ -273,6 +275,16 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
         server_log_stranger(l->server, l->from, err.text);
         server_link_close(l, NULL);
     }
+}
+
+void server_link_pause(struct link *l, bool pause)
+{
+    if (l->closing || l->paused == pause)
+        return;
+    int bad = pause ? uv_read_stop((uv_stream_t *)&l->tcp) : uv_read_start((uv_stream_t *)&l->tcp, on_alloc, on_read);
+    l->paused = pause;
+    if (bad != 0)
+        server_link_close(l, uv_strerror(bad));
 }
 
 static void start_reading(struct link *l)

@@ -162,14 +162,11 @@ void server_peer_established(struct link *l)
     uv_os_fd_t fd;
     if (uv_fileno((uv_handle_t *)&l->tcp, &fd) == 0)
         server_speed_begin(fd);
-    struct err err = ERR_INIT;
-    if (gossip_connect(s->gossip, slot, server_now_us(s), &err) != QUARTET_OK) {
-        log_line(s->env, LOG_ERROR, "net", "slot %u: %s", slot, err.text);
-        server_link_close(l, err.text);
+    if (!server_gossip_up(s, slot, l->number)) {
+        server_link_close(l, "out of memory");
         return;
     }
     give_membership(s, l);
-    server_peer_flush(s, slot);
 }
 
 void server_peer_closed(struct link *l)
@@ -192,9 +189,7 @@ void server_peer_closed(struct link *l)
     /* The lower slot dials first; the higher one only where that does not come to pass. */
     p->dial_not_before_ms = now + jitter(s, s->slot < l->slot ? 20 : 150);
     log_line(s->env, LOG_INFO, "net", "slot %u disconnected, %s", l->slot, l->from);
-    gossip_disconnect(s->gossip, l->slot, server_now_us(s));
-    if (!s->stopping)
-        server_peer_flush_all(s);
+    server_gossip_down(s, l->slot, l->number);
 }
 
 /* The message as it goes out: compressed where the link is slow, the peer knows it, and it helps. */
@@ -212,31 +207,37 @@ static struct slice outgoing(server *s, const struct link *l, struct slice messa
     return slice_of(s->zipped.data, s->zipped.len);
 }
 
-/* Fresh deltas, acknowledgements and questions go at once, as long as the system takes them at all; answers to pulls must not get so far ahead that those wait for them. */
-static bool has_room(server *s, const struct link *l, size_t more)
+/* Up to which lane there is room; -1: for none. Acknowledgements and questions go at once, as long as the system takes them at all. Fresh deltas must not get so far ahead that those
+ * wait for them, and answers to pulls not so far that fresh deltas do. */
+static int room_up_to(server *s, const struct link *l, size_t more)
 {
     uv_os_fd_t fd;
     size_t waiting = l->writing_bytes + more;
-    if (!gossip_next_is_bulk(s->gossip, l->slot))
-        return waiting < SERVER_LINK_BYTES_MAX;
-    if (waiting >= SERVER_BULK_BYTES_MAX || (waiting > 0 && l->speed.slow_until_ms > server_now_ms(s)))
-        return false;
-    return uv_fileno((const uv_handle_t *)&l->tcp, &fd) != 0 || server_speed_has_room(&l->speed, fd, server_now_ms(s));
+    uint64_t now = server_now_ms(s);
+    if (waiting >= SERVER_LINK_BYTES_MAX)
+        return -1;
+    if (waiting >= SERVER_FRESH_BYTES_MAX || (waiting > 0 && l->speed.slow_until_ms > now))
+        return GOSSIP_CONTROL;
+    if (uv_fileno((const uv_handle_t *)&l->tcp, &fd) == 0 && !server_speed_has_room(&l->speed, fd, now))
+        return GOSSIP_CONTROL;
+    return waiting >= SERVER_BULK_BYTES_MAX ? GOSSIP_FRESH : GOSSIP_BULK;
 }
 
 void server_peer_flush(server *s, uint8_t slot)
 {
     struct link *l = s->peers[slot].link;
-    struct slice message;
     if (l == NULL || l->closing)
         return;
     struct buf out = {0};
     struct err err = ERR_INIT;
     quartet_status rc = QUARTET_OK;
-    while (rc == QUARTET_OK && gossip_peek(s->gossip, slot, &message) && has_room(s, l, out.len)) {
+    for (int up_to = room_up_to(s, l, 0); rc == QUARTET_OK && up_to >= 0; up_to = room_up_to(s, l, out.len)) {
+        struct slice message;
+        struct gossip_body *body = gossip_take(s->gossip, slot, l->number, (enum gossip_lane)up_to, &message);
+        if (body == NULL)
+            break;
         rc = channel_seal(l->channel, outgoing(s, l, message), &out, &err);
-        if (rc == QUARTET_OK)
-            gossip_pop(s->gossip, slot);
+        gossip_release(body);
     }
     if (rc != QUARTET_OK) {
         buf_deinit(&out);
@@ -252,6 +253,42 @@ void server_peer_flush_all(server *s)
         server_peer_flush(s, slot);
 }
 
+/* Answered here, whatever gossip is busy with. Who pings without reading gets no more answers than the link holds. */
+static bool take_ping(server *s, struct link *l, struct slice message)
+{
+    struct buf pong = {0};
+    if (!gossip_answer_ping(message, s->env->ops->wall_us(s->env), &pong))
+        return false;
+    if (!pong.failed && l->writing_bytes < SERVER_LINK_BYTES_MAX)
+        server_link_send(l, slice_of(pong.data, pong.len));
+    buf_deinit(&pong);
+    return true;
+}
+
+static void hand_to_gossip(server *s, struct link *l, struct slice message)
+{
+    if (message.n <= GOSSIP_PING_BYTES_MAX && take_ping(s, l, message))
+        return;
+    if (!server_gossip_message(s, l->slot, l->number, message))
+        server_link_close(l, "out of memory"); /* the next link begins with whole vectors */
+    else if (server_gossip_waiting(s, l->slot) > SERVER_INPUT_BYTES_MAX)
+        server_link_pause(l, true);
+}
+
+static void at_fault(server *s, struct link *l, quartet_status rc, const char *text)
+{
+    if (rc == QUARTET_NOMEM) {
+        log_line(s->env, LOG_ERROR, "net", "slot %u: %s", l->slot, text);
+        server_link_close(l, text); /* the next link begins with whole vectors */
+    } else if (rc == QUARTET_UNAVAILABLE) {
+        too_far_apart(s, l->slot, text);
+        server_link_close(l, NULL);
+    } else {
+        server_peer_fault(s, l->slot, text);
+        server_link_close(l, NULL);
+    }
+}
+
 void server_peer_message(struct link *l, struct slice message)
 {
     server *s = l->server;
@@ -263,20 +300,24 @@ void server_peer_message(struct link *l, struct slice message)
     struct slice opened;
     if (zip_open(s->zip, message, GOSSIP_MESSAGE_BYTES_MAX, &opened, &rc, &err)) {
         if (rc == QUARTET_OK) /* gossip knows no compressed ones, so there is none in it */
-            rc = gossip_input(s->gossip, l->slot, opened, server_now_us(s), &err);
-    } else if (!take_membership(s, l, message, &rc, &err))
-        rc = gossip_input(s->gossip, l->slot, message, server_now_us(s), &err);
-    if (rc == QUARTET_NOMEM) {
-        log_line(s->env, LOG_ERROR, "net", "slot %u: %s", l->slot, err.text);
-        server_link_close(l, err.text); /* the next link begins with whole vectors */
-    } else if (rc == QUARTET_UNAVAILABLE) {
-        too_far_apart(s, l->slot, err.text);
-        server_link_close(l, NULL);
-    } else if (rc != QUARTET_OK) {
-        server_peer_fault(s, l->slot, err.text);
-        server_link_close(l, NULL);
+            hand_to_gossip(s, l, opened);
+    } else if (!take_membership(s, l, message, &rc, &err)) {
+        hand_to_gossip(s, l, message);
     }
-    server_peer_flush_all(s);
+    if (rc != QUARTET_OK)
+        at_fault(s, l, rc, err.text);
+}
+
+void server_peer_news(server *s)
+{
+    for (uint8_t slot = 0; slot < SLOTS_MAX; slot++) {
+        struct gossip_closed closed;
+        struct link *l = s->peers[slot].link;
+        if (server_gossip_closed(s, slot, &closed) && l != NULL && l->number == closed.link)
+            at_fault(s, l, closed.code, closed.text);
+        else if (l != NULL && l->paused && server_gossip_waiting(s, slot) <= SERVER_INPUT_BYTES_MAX / 2)
+            server_link_pause(l, false);
+    }
 }
 
 static void dial_failed(server *s, uint8_t slot, const char *why)
@@ -334,6 +375,33 @@ static void dial(server *s, const struct member_node *n)
     s->peers[n->slot].resolving = true;
 }
 
+/* As gossip last told; 0: not known yet. */
+static uint64_t rtt_us(server *s, uint32_t node)
+{
+    (void)pthread_mutex_lock(&s->mutex);
+    uint64_t us = s->view.peers[node].gossip.rtt_us;
+    (void)pthread_mutex_unlock(&s->mutex);
+    return us;
+}
+
+static void look_at_link(server *s, struct link *l, uint64_t rtt, uint64_t now_ms)
+{
+    uv_os_fd_t fd;
+    if (uv_fileno((uv_handle_t *)&l->tcp, &fd) == 0)
+        server_speed_look(&l->speed, fd, l->writing_bytes + gossip_queued_bytes(s->gossip, l->slot), now_ms);
+    if (l->paused)
+        l->heard_ms = now_ms; /* it is not it that is silent */
+    if (now_ms - l->heard_ms > SERVER_SILENCE_MS + 3 * rtt / 1000u) {
+        server_link_close(l, "silent for too long");
+    } else if (now_ms - l->sent_ms >= SERVER_KEEPALIVE_MS && l->writing_bytes == 0) { /* gossip is busy */
+        struct buf ping = {0};
+        gossip_put_keepalive(&ping);
+        if (!ping.failed)
+            server_link_send(l, slice_of(ping.data, ping.len));
+        buf_deinit(&ping);
+    }
+}
+
 void server_peer_tick(server *s, uint64_t now_ms)
 {
     for (uint32_t i = 0; i < s->doc.node_count; i++) {
@@ -343,19 +411,10 @@ void server_peer_tick(server *s, uint64_t now_ms)
             continue;
         bool blocked = is_blocked(s, n->slot);
         if (p->link != NULL) {
-            struct gossip_peer_view v;
-            struct err ignored = ERR_INIT; /* without a round trip the plain limit holds */
-            uint64_t silence = SERVER_SILENCE_MS;
-            uv_os_fd_t fd;
-            if (gossip_peer(s->gossip, n->slot, &v, &ignored) == QUARTET_OK)
-                silence += 3 * v.rtt_us / 1000u;
-            if (uv_fileno((uv_handle_t *)&p->link->tcp, &fd) == 0)
-                server_speed_look(&p->link->speed, fd, p->link->writing_bytes + v.queued_bytes, now_ms);
-            gossip_status_deinit(&v.status);
             if (blocked)
                 server_link_close(p->link, "blocked on purpose");
-            else if (now_ms - p->link->heard_ms > silence)
-                server_link_close(p->link, "silent for too long");
+            else
+                look_at_link(s, p->link, rtt_us(s, i), now_ms);
             continue;
         }
         if (p->dialing != NULL && blocked)

@@ -251,6 +251,56 @@ static void test_slow_peer_gets_no_unbounded_queue(void)
     world_free(w);
 }
 
+static uint64_t kind_of(struct slice m)
+{
+    struct bytes_in in = bytes_in(m.p, m.n);
+    (void)wire_array(&in);
+    return wire_u64(&in);
+}
+
+/* A link that carries one message a millisecond, while two are said: status and acknowledgements of whoever sends so much come at once, and what is still on its way is not asked
+ * for as well. */
+static void test_what_steers_overtakes_data(void)
+{
+    struct world *w = world_new(2, 41);
+    connect_all(w);
+    for (int i = 0; i < 200; i++)
+        step(w);
+    struct err err = ERR_INIT;
+    uint64_t acked = 0;
+    for (int i = 0; i < 3000; i++) {
+        struct slice m;
+        w->env.now_us += 1000;
+        if (i < 1500)
+            commit(w, 0, 100, 1);
+        if (i < 1500)
+            commit(w, 0, 100, 1);
+        if (i == 1000)
+            commit(w, 1, 100, 1);
+        while (gossip_peek(w->g[1], 0, &m)) {
+            CU_ASSERT_EQUAL(gossip_input(w->g[0], 1, m, w->env.now_us, &err), QUARTET_OK);
+            gossip_pop(w->g[1], 0);
+        }
+        for (int k = 0; k < 2; k++) {
+            CU_ASSERT_EQUAL(gossip_disk_moved(w->g[k], w->env.now_us, &err), QUARTET_OK);
+            if (i % 50 == 0)
+                CU_ASSERT_EQUAL(gossip_tick(w->g[k], w->env.now_us, &err), QUARTET_OK);
+        }
+        for (int sent = 0; sent < 1 && gossip_peek(w->g[0], 1, &m);) {
+            sent += kind_of(m) == 3; /* a batch; the rest is small */
+            CU_ASSERT_EQUAL(gossip_input(w->g[1], 0, m, w->env.now_us, &err), QUARTET_OK);
+            gossip_pop(w->g[0], 1);
+        }
+        if (acked == 0 && idvec_number(&w->stores[1].peer_disk[0], w->stores[1].own) > 0)
+            acked = (uint64_t)i;
+    }
+    CU_ASSERT(acked >= 1000 && acked <= 1001);
+    CU_ASSERT_EQUAL(gossip_counters_get(w->g[1]).pulls_sent, 0);
+    CU_ASSERT_EQUAL(gossip_counters_get(w->g[1]).batches_in, 3000);
+    CU_ASSERT(converged(w));
+    world_free(w);
+}
+
 static void test_busy_host_is_asked_again(void)
 {
     struct world *w = world_new(2, 5);
@@ -525,6 +575,7 @@ const struct unit_test unit_tests[] = {
     {"a chain of links relays at once", test_chain_of_links_relays_at_once},
     {"a node that was away catches up by pulling", test_a_node_that_was_away_catches_up_by_pulling},
     {"a slow peer gets no unbounded queue", test_slow_peer_gets_no_unbounded_queue},
+    {"what steers overtakes data", test_what_steers_overtakes_data},
     {"a busy host is asked again", test_busy_host_is_asked_again},
     {"an origin that dies in the middle of a push", test_origin_that_dies_in_the_middle_of_a_push},
     {"convergence under loss, duplication, reorder and partition",

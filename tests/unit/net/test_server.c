@@ -537,6 +537,50 @@ static size_t talk(uint16_t port, const void *p, size_t n, char *answer, size_t 
     return got;
 }
 
+static uint32_t links_of(struct toy_net *t)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < t->count; i++) {
+        (void)pthread_mutex_lock(&t->nodes[i].store.mutex);
+        n += t->nodes[i].store.links;
+        (void)pthread_mutex_unlock(&t->nodes[i].store.mutex);
+    }
+    return n;
+}
+
+/* For three times as long as silence may last. */
+static bool stays_linked(struct toy_net *t)
+{
+    uint32_t before = links_of(t);
+    for (double until = now_s() + 3 * SERVER_SILENCE_MS / 1000.0; now_s() < until && links_of(t) == before;)
+        (void)poll(NULL, 0, 5);
+    return links_of(t) == before;
+}
+
+/* One that takes its time over a batch goes on answering, and takes in no more than it may meanwhile. */
+static void test_a_peer_at_work_is_not_taken_for_dead(void)
+{
+    struct toy_net *t = toy_net_new(2, 14);
+    TOY_UNTIL(links_of(t) == 2);
+    t->nodes[1].store.stuck = true;
+    server_push_batch(t->nodes[0].server, toy_commit(&t->nodes[0].store, "first", 5, 1));
+    TOY_UNTIL(t->nodes[1].store.is_stuck);
+    bool stayed = false;
+    for (int i = 0; i < 5 && !stayed; i++) /* on a machine without a processor for us either may be silent once */
+        stayed = stays_linked(t);
+    CU_ASSERT(stayed);
+    static uint8_t payload[200000];
+    for (int i = 0; i < 60; i++) /* 12 MB: more than may wait */
+        server_push_batch(t->nodes[0].server, toy_commit(&t->nodes[0].store, payload, sizeof payload, 1));
+    for (int i = 0; i < 5 && (i == 0 || !stayed); i++)
+        stayed = stays_linked(t);
+    CU_ASSERT(stayed);
+    t->nodes[1].store.stuck = false;
+    TOY_UNTIL(toy_equal(&t->nodes[0].store, &t->nodes[1].store));
+    CU_ASSERT_EQUAL(t->nodes[0].store.faults + t->nodes[1].store.faults, 0);
+    toy_net_free(t);
+}
+
 static void test_random_bytes_on_both_ports_do_no_harm(void)
 {
     struct toy_net *t = toy_net_new(1, 9);
@@ -663,6 +707,7 @@ const struct unit_test unit_tests[] = {
     {"a node that is silent is passed over", test_a_node_that_is_silent_is_passed_over},
     {"strangers are refused", test_strangers_are_refused},
     {"gossip between servers", test_gossip_between_servers},
+    {"a peer at work is not taken for dead", test_a_peer_at_work_is_not_taken_for_dead},
     {"random bytes on both ports do no harm", test_random_bytes_on_both_ports_do_no_harm},
     {"too many strangers are turned away", test_too_many_strangers_are_turned_away},
     {"many sessions at once", test_many_sessions_at_once},

@@ -4,8 +4,10 @@
 #define TESTS_UNIT_NET_TOY_H
 
 #include <CUnit/CUnit.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sodium.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -106,6 +108,7 @@ struct toy_store {
     char fault[ERR_TEXT_BYTES_MAX];
     bool busy;
     struct idvec peer_disk[SLOTS_MAX];
+    atomic_bool stuck, is_stuck; /* deliver is to wait; it does */
     uint32_t level; /* of operations in use, which it remembers */
     int64_t wall_offset_us; /* its clock is so wrong */
     int64_t skew_us[SLOTS_MAX];
@@ -174,6 +177,8 @@ static inline enum gossip_verdict toy_deliver(void *ctx, struct slice batch, uin
 {
     struct toy_store *s = ctx;
     (void)from;
+    for (s->is_stuck = s->stuck; s->stuck;)
+        (void)poll(NULL, 0, 1);
     (void)pthread_mutex_lock(&s->mutex);
     enum gossip_verdict v = toy_judge(s, batch, need, err);
     s->refused += v == GOSSIP_REFUSED ? 1 : 0;
