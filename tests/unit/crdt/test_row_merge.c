@@ -223,7 +223,7 @@ static bool run_case(uint64_t seed, struct buf *scratch)
 
 static void test_row_merge_random_histories(void)
 {
-    uint64_t seed = unit_seed(1), count = cases(50000);
+    uint64_t seed = unit_seed(1), count = cases(20000);
     struct buf scratch = {0};
     bool ok = true;
     printf("seed %llu, %llu cases ", (unsigned long long)seed, (unsigned long long)count);
@@ -273,7 +273,7 @@ static bool every_order(struct replica *p, struct every *e)
 
 static void test_row_merge_all_orders_of_six(void)
 {
-    uint64_t seed = unit_seed(500000007), count = cases(50000) / 300;
+    uint64_t seed = unit_seed(500000007), count = cases(20000) / 300;
     uint64_t orders = 0;
     bool ok = true;
     for (uint64_t i = 0; i < count && ok; i++) {
