@@ -56,6 +56,16 @@ static void draw_restores(struct sim_options *o)
             o->weights[i] = 40;
 }
 
+/* What folded chains had written shows where somebody writes on top of it later: runs would end before that. Drawn for itself. */
+static void draw_folds(struct sim_options *o)
+{
+    struct prng own;
+    prng_seed(&own, o->seed ^ 0xf01d5u);
+    o->fold = prng_chance(&own, 0.3);
+    uint32_t lives = 1 + (uint32_t)prng_below(&own, 3);
+    o->lives = o->fold && prng_chance(&own, 0.5) ? lives : 0;
+}
+
 void sim_options_draw(struct sim_options *o, uint64_t seed)
 {
     struct prng r;
@@ -88,6 +98,7 @@ void sim_options_draw(struct sim_options *o, uint64_t seed)
     if (total == 0)
         o->weights[0] = 1;
     draw_restores(o);
+    draw_folds(o);
     o->purge = prng_chance(&r, 0.4);
     uint64_t kind = prng_below(&r, 4), ms = 1 + prng_below(&r, 5000);
     o->retention_ms = !o->purge || kind == 3 ? DB_HISTORY_MS_DEFAULT : kind == 2 ? ms : 0;
@@ -97,11 +108,11 @@ void sim_options_draw(struct sim_options *o, uint64_t seed)
 void sim_options_print(const struct sim_options *o)
 {
     printf("seed %llu: %u nodes, %u transactions in %.0f s on %u keys; loss %.2f, repeat %.2f, corrupt %.2f, delay %.1f to %.1f ms; large %u rows, "
-           "slow %.2f, %s, buffer %zu, %s, history of %.3f s%s, links end after up to %.1f s%s\n  faults per second:",
+           "slow %.2f, %s, buffer %zu, %s, history of %.3f s%s, links end after up to %.1f s%s%s, %u more lives\n  faults per second:",
            (unsigned long long)o->seed, o->nodes, o->transactions, (double)o->run_us / 1e6, o->keys, o->loss, o->repeat, o->corrupt,
            (double)o->delay_us_min / 1e3, (double)o->delay_us_max / 1e3, o->large, o->slow,
            o->concurrent_ddl ? "tables made on two nodes" : "tables made on one node", o->buffer_bytes, o->cheap_signature ? "cheap signatures" : "Ed25519", (double)o->retention_ms / 1e3,
-           o->purge ? ", purging" : "", (double)o->notice_us / 1e6, o->alone ? ", alone with an old backup" : "");
+           o->purge ? ", purging" : "", (double)o->notice_us / 1e6, o->alone ? ", alone with an old backup" : "", o->fold ? ", folding" : "", o->lives);
     for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++)
         if (o->faults[i] > 0)
             printf(" %s %.2f,", sim_fault_name(i), o->faults[i]);
@@ -245,6 +256,14 @@ static void keep_batch(void *arg, struct slice batch, const struct batch_header 
         sim_fail(s, "node %u: %s", (unsigned)n->slot, err.text);
 }
 
+void sim_seal(struct sim *s, uint8_t slot)
+{
+    struct sim_node *n = &s->nodes[slot];
+    struct err err = ERR_INIT;
+    if (n->up && db_seal(n->d, keep_batch, n, &err) != QUARTET_OK && !n->env.dead && !n->sick && n->env.disk_bytes == 0)
+        sim_fail(s, "node %u: %s", (unsigned)slot, err.text);
+}
+
 /* Sweep, mostly after a flush, whatever else is going on. Nothing is drawn for it, so that other choices stay as they are. */
 static void purge(struct sim *s, struct sim_node *n)
 {
@@ -278,6 +297,8 @@ static void node_round(struct sim *s, uint8_t slot)
     struct err err = ERR_INIT;
     struct idvec known;
     sim_purge_begin(s, slot, &known);
+    if (s->o.fold)
+        n->d->fold_after_ns = 0;
     db_tick(n->d);
     purge(s, n);
     sim_purge_check(s, slot, &known);
@@ -451,6 +472,55 @@ static void settle(struct sim *s)
     buf_deinit(&text);
 }
 
+/* The first chain that is closed and not folded on some node; NULL: there is none. */
+static const struct sim_node *unfolded(struct sim *s, struct chain_id *which)
+{
+    for (uint8_t k = 0; k < s->o.nodes; k++) {
+        db *d = s->nodes[k].d;
+        for (uint32_t i = 0; i < d->chains.count; i++) {
+            uint64_t number;
+            struct chain_id successor;
+            *which = chain_id_of(&d->chains, (chain_no)i);
+            if (db_chain_closed(d, (chain_no)i, &number, &successor) && number > 0 && chain_fold_of(&d->chains, (chain_no)i) == 0)
+                return &s->nodes[k];
+        }
+    }
+    return NULL;
+}
+
+/* All agree and all chains of former runs are closed: then nothing keeps these from being folded, and nothing that they left is in the way of it. */
+static void fold_all(struct sim *s)
+{
+    struct chain_id which;
+    uint64_t until = s->now_us + SIM_HEAL_US;
+    while (s->failure[0] == '\0' && s->now_us < until && !frozen_out(s) && unfolded(s, &which) != NULL)
+        sim_tick(s);
+    const struct sim_node *n = s->failure[0] == '\0' && !s->frozen_out ? unfolded(s, &which) : NULL;
+    if (n != NULL)
+        sim_fail(s, "NOT FOLDED: %u s after all nodes agree chain %u/%04x is closed and not folded on node %u", SIM_HEAL_US / 1000000u, (unsigned)which.slot,
+                 (unsigned)(which.incarnation & 0xffff), (unsigned)n->slot);
+}
+
+/* Every node runs anew, one after the other; all write on; and agree. */
+static void live_on(struct sim *s)
+{
+    for (uint8_t k = 0; k < s->o.nodes && s->failure[0] == '\0'; k++) {
+        s->nodes[k].keep_unsynced = true;
+        sim_stop_node(s, k);
+        s->nodes[k].held_us = s->now_us;
+        for (int i = 0; i < 10 && s->failure[0] == '\0'; i++)
+            sim_tick(s);
+    }
+    for (uint32_t i = 0; i < 6u * s->o.nodes && s->failure[0] == '\0'; i++)
+        if (i % 3 != 0 || (sim_tick(s), s->failure[0] == '\0'))
+            work(s);
+    sim_converge(s);
+    if (s->failure[0] == '\0' && !s->frozen_out)
+        settle(s);
+    if (s->failure[0] == '\0' && !s->frozen_out)
+        fold_all(s);
+}
+
 /* The healed cluster agrees, takes a transaction on every node, and agrees again. */
 static bool second_phase(struct sim *s)
 {
@@ -470,6 +540,8 @@ static bool second_phase(struct sim *s)
     }
     if (s->failure[0] == '\0' && !s->frozen_out && !s->liar) /* a member that left answers nobody */
         settle(s);
+    for (uint32_t life = 0; life <= s->o.lives && s->o.fold && !s->liar && s->failure[0] == '\0' && !s->frozen_out; life++)
+        (life == 0 ? fold_all : live_on)(s);
     if (s->failure[0] == '\0' && !s->frozen_out)
         sim_converge(s); /* chains were closed meanwhile */
     return s->failure[0] == '\0' && !s->frozen_out;

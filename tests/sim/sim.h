@@ -43,6 +43,8 @@ struct sim_options {
     uint64_t retention_ms;      /* history_retention */
     uint64_t notice_us;         /* up to so long after a node fell over its peers believe that the link stands, and it gets no new one */
     bool alone;                 /* who goes on with an old backup is linked to nobody at first */
+    bool fold;                  /* members look ten times a second, not every ten seconds, for closed chains that are to be folded; and in the end all must be */
+    uint32_t lives;             /* so often, once all agree, every node starts anew, and all go on with what chains that are folded had written */
     bool cheap_signature;       /* batches are signed with a keyed hash (sim_sign.c): a third of the time goes into Ed25519 otherwise */
 };
 
@@ -191,6 +193,8 @@ void sim_faults(struct sim *s);                  /* once a tick: those that fall
 void sim_faults_end(struct sim *s);              /* no more of them, and what they left is put right */
 void sim_faults_pass(struct sim *s);             /* disks have room again, nodes that failed stop */
 void sim_fork(struct sim *s);                    /* sim_fork.c */
+void sim_seal(struct sim *s, uint8_t slot);      /* what it has written and may be told is signed and goes to gossip */
+void sim_tear(struct sim *s, uint8_t slot);      /* some of the others hear of a part of what it wrote last; then its disk is lost */
 void sim_cut_logs(struct sim *s, uint8_t victim); /* sim_snapshot.c */
 bool sim_snapshot_round(struct sim *s, uint8_t slot); /* true: it took up a snapshot and is down */
 void sim_fork_end(struct sim *s);                /* who forked leaves: s->o.nodes is one less */

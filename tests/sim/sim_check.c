@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/db_internal.h"
 
 void sim_check_now(struct sim *s, uint8_t slot)
 {
@@ -158,6 +159,27 @@ static void check_frozen(struct sim *s)
     }
 }
 
+/* Of a closed chain nobody keeps more than all have: no chunks of a transaction without its end, nothing that waits, nothing on a disk that not all disks hold. */
+static void check_void(struct sim *s)
+{
+    for (uint8_t k = 0; k < s->o.nodes && s->failure[0] == '\0'; k++) {
+        db *d = s->nodes[k].d, *first = s->nodes[0].d;
+        for (uint32_t i = 0; i < d->state_count && s->failure[0] == '\0'; i++) {
+            const struct chain_state *c = d->state[i];
+            struct chain_id successor, id = chain_id_of(&d->chains, (chain_no)i);
+            uint64_t number;
+            chain_no there;
+            if (c == NULL || !db_chain_closed(d, (chain_no)i, &number, &successor))
+                continue;
+            uint64_t others = chain_find(&first->chains, id, &there) ? vv_number(&first->durable, there) : 0;
+            if (c->chunks.open || c->held != NULL || vv_number(&d->durable, (chain_no)i) != others)
+                sim_fail(s, "VOID: node %u keeps what came of chain %u/%04x beyond its end at %llu:%s%s %llu on its disk, %llu on that of node 0", (unsigned)k, (unsigned)id.slot,
+                         (unsigned)(id.incarnation & 0xffff), (unsigned long long)number, c->chunks.open ? " chunks," : "", c->held != NULL ? " what waits," : "",
+                         (unsigned long long)vv_number(&d->durable, (chain_no)i), (unsigned long long)others);
+        }
+    }
+}
+
 void sim_check_end(struct sim *s)
 {
     for (uint8_t k = 0; k < s->o.nodes && s->failure[0] == '\0'; k++)
@@ -166,6 +188,8 @@ void sim_check_end(struct sim *s)
         check_alike(s);
     if (s->failure[0] == '\0')
         check_durable(s);
+    if (s->failure[0] == '\0' && !s->liar)
+        check_void(s);
     if (s->failure[0] == '\0' && !s->liar) /* the model knows no branches */
         sim_check_model(s);
     if (s->failure[0] == '\0' && s->liar)

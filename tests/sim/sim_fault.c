@@ -188,6 +188,30 @@ static void lose_disk(struct sim *s, uint8_t slot)
     s->replaced++;
 }
 
+void sim_tear(struct sim *s, uint8_t slot)
+{
+    struct sim_node *n = &s->nodes[slot];
+    size_t from = s->batch_count;
+    if (!n->up || n->sick || n->env.dead)
+        return;
+    sim_seal(s, slot);
+    for (uint8_t k = 0; k < s->o.nodes && s->failure[0] == '\0'; k++) {
+        struct gossip_host host;
+        size_t until = from + (size_t)prng_below(&s->prng, s->batch_count - from + 1);
+        if (k == slot || !s->nodes[k].up || s->nodes[k].env.dead)
+            continue;
+        node_gossip_host(&s->nodes[k].host, &host);
+        for (size_t i = from; i < until; i++) {
+            struct gossip_need need = {0};
+            struct err why = ERR_INIT; /* a gap, a full disk: it has heard nothing */
+            (void)host.deliver(host.ctx, slice_of(s->batches[i].bytes, s->batches[i].n), slot, &need, &why);
+        }
+    }
+    sim_note(s, "torn", slot, s->batch_count - from);
+    if (give_up_disk(s, slot))
+        lose_disk(s, slot);
+}
+
 static void lose(struct sim *s, uint8_t slot)
 {
     if (give_up_disk(s, slot))

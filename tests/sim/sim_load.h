@@ -38,7 +38,7 @@ struct sim_load {
 };
 
 extern const struct sim_load sim_load_rows, sim_load_counter, sim_load_pair, sim_load_causal, sim_load_serial, sim_load_unique, sim_load_kinds, sim_load_bounded, sim_load_schema,
-    sim_load_keys, sim_load_family, sim_load_rules;
+    sim_load_keys, sim_load_family, sim_load_rules, sim_load_torn;
 
 extern const struct sim_load *const sim_loads[]; /* sim_load_count of them, at most SIM_LOADS_MAX */
 extern const uint32_t sim_load_count;
