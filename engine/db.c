@@ -71,6 +71,14 @@ void db_break(db *d)
         log_line(d->env, LOG_ERROR, "db", "the database takes no more commits until it is opened again");
 }
 
+quartet_status db_log(db *d, enum log_type type, struct slice part, log_pos *at, log_pos *end, struct err *err)
+{
+    quartet_status rc = commit_log_append(d->log, type, &part, 1, at, end, err);
+    if (rc != QUARTET_OK && rc != QUARTET_FULL && rc != QUARTET_NOMEM && rc != QUARTET_LIMIT) /* it makes room before it writes */
+        db_break(d);
+    return rc;
+}
+
 quartet_status db_usable(db *d, struct err *err)
 {
     if (atomic_load(&d->broken))

@@ -271,14 +271,9 @@ struct fork_place fork_place(db *d, const struct batch_header *h, struct err *er
 
 static quartet_status write_meta(db *d, const struct buf *b, log_pos *at, struct err *err)
 {
-    struct slice part = slice_of(b->data, b->len);
     log_pos end;
     quartet_status rc = buf_check(b, err);
-    if (rc == QUARTET_OK)
-        rc = commit_log_append(d->log, LOG_META, &part, 1, at, &end, err);
-    if (rc != QUARTET_OK)
-        db_break(d);
-    return rc;
+    return rc == QUARTET_OK ? db_log(d, LOG_META, slice_of(b->data, b->len), at, &end, err) : rc;
 }
 
 static quartet_status add_branch(db *d, const struct chain_fork *f, const struct chain_state *s, struct err *err)
@@ -301,6 +296,8 @@ static quartet_status add_branch(db *d, const struct chain_fork *f, const struct
     }
     if (rc == QUARTET_OK)
         rc = write_meta(d, &b, &at, err);
+    if (rc != QUARTET_OK)
+        db_break(d); /* the branch is there, and the log does not know of it */
     buf_deinit(&b);
     return rc;
 }

@@ -271,6 +271,8 @@ struct kv_run_place db_run_place(const db *d); /* of such files */
 const char *db_temp_dir(const db *d); /* for files of one statement, without names; NULL: there is no disk */
 /* A batch of this node's slot came that its run did not write. commit_lock held. */
 void db_heard_of_own_slot(db *d, bool unknown_chain);
+/* Into the log. FULL, NOMEM and LIMIT leave it as it was, and the database goes on; whatever else fails breaks it. */
+quartet_status db_log(db *d, enum log_type type, struct slice part, log_pos *at, log_pos *end, struct err *err);
 void db_break(db *d); /* log or store failed: no more commits until it is opened again */
 void db_notify(db *d);
 

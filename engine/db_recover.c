@@ -30,14 +30,8 @@ struct replaying {
 
 static quartet_status write_meta(db *d, const struct buf *b, struct err *err)
 {
-    struct slice part = slice_of(b->data, b->len);
     log_pos at, end;
-    if (b->failed)
-        return err_nomem(err);
-    quartet_status rc = commit_log_append(d->log, LOG_META, &part, 1, &at, &end, err);
-    if (rc != QUARTET_OK)
-        db_break(d);
-    return rc;
+    return b->failed ? err_nomem(err) : db_log(d, LOG_META, slice_of(b->data, b->len), &at, &end, err);
 }
 
 quartet_status db_own_since(db *d, log_pos at, chain_no chain, struct err *err)

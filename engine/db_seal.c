@@ -116,11 +116,11 @@ static quartet_status record(struct sealing *z)
 {
     db *d = z->d;
     struct chain_state *s = d->state[z->chain];
-    struct slice part = slice_of(z->record.data, z->record.len);
     log_pos at, end;
-    quartet_status rc = commit_log_append(d->log, LOG_SEAL, &part, 1, &at, &end, z->err);
-    if (rc == QUARTET_OK)
-        rc = chain_add_batch(d, s, (struct batch_at){.first = z->h.first, .count = z->h.count, .is_seal = true, .head = load_le64(z->h.hash), .at = at, .low = z->deltas[0].at}, z->err);
+    quartet_status rc = db_log(d, LOG_SEAL, slice_of(z->record.data, z->record.len), &at, &end, z->err);
+    if (rc != QUARTET_OK)
+        return rc; /* where the disk is full the next round signs it */
+    rc = chain_add_batch(d, s, (struct batch_at){.first = z->h.first, .count = z->h.count, .is_seal = true, .head = load_le64(z->h.hash), .at = at, .low = z->deltas[0].at}, z->err);
     if (rc != QUARTET_OK) {
         db_break(d);
         return rc;
@@ -198,6 +198,7 @@ quartet_status db_seal(db *d, void (*emit)(void *arg, struct slice batch, const 
             rc = err_nomem(err);
     }
     while (rc == QUARTET_OK && any) {
+        size_t before = z.out.len;
         pthread_mutex_lock(&d->commit_lock);
         any = choose(&z);
         pthread_mutex_unlock(&d->commit_lock);
@@ -208,8 +209,14 @@ quartet_status db_seal(db *d, void (*emit)(void *arg, struct slice batch, const 
             rc = record(&z);
             pthread_mutex_unlock(&d->commit_lock);
         }
-        if (rc == QUARTET_OK && z.out.len > 0 && (!any || z.out.len >= SEAL_ROUND_BYTES))
-            rc = give_out(&z, emit, arg);
+        if (rc != QUARTET_OK) { /* what is in the log is given out all the same */
+            z.out.len = before;
+            z.out.failed = false;
+        }
+        if (z.out.len > 0 && (rc != QUARTET_OK || !any || z.out.len >= SEAL_ROUND_BYTES)) {
+            quartet_status given = give_out(&z, emit, arg);
+            rc = rc != QUARTET_OK ? rc : given;
+        }
     }
     pthread_mutex_unlock(&d->seal_lock);
     memset(z.secret, 0, sizeof z.secret);

@@ -176,7 +176,6 @@ static quartet_status log_batch(db *d, struct held_batch *b, struct err *err)
     if (b->logged)
         return QUARTET_OK;
     struct chain_state *s = d->state[b->chain];
-    struct slice part = slice_of(b->bytes, b->n);
     log_pos at = 0;
     bool named = false;
     quartet_status rc = db_raise_level(d, db_payload_level(slice_of(b->bytes + b->n - b->header.payload_bytes, b->header.payload_bytes)), err);
@@ -184,11 +183,12 @@ static quartet_status log_batch(db *d, struct held_batch *b, struct err *err)
         return rc; /* nothing has happened */
     rc = fork_log_batch(d, b, &b->at, &named, err);
     if (rc == QUARTET_OK)
-        rc = commit_log_append(d->log, LOG_REMOTE, &part, 1, &at, &b->end, err);
+        rc = db_log(d, LOG_REMOTE, slice_of(b->bytes, b->n), &at, &b->end, err);
+    if (rc != QUARTET_OK)
+        return rc; /* where the disk is full it is pulled again */
     if (!named)
         b->at = at; /* otherwise replay begins with the record that says to which chain it belongs */
-    if (rc == QUARTET_OK)
-        rc = chain_add_batch(d, s, (struct batch_at){.first = b->first, .count = b->header.count, .head = load_le64(b->header.hash), .at = at, .low = b->at}, err);
+    rc = chain_add_batch(d, s, (struct batch_at){.first = b->first, .count = b->header.count, .head = load_le64(b->header.hash), .at = at, .low = b->at}, err);
     if (rc != QUARTET_OK) {
         db_break(d);
         return rc;
