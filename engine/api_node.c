@@ -4,6 +4,7 @@
 
 #include "api_internal.h"
 #include "base/mem.h"
+#include "base/spin.h"
 
 #define TOKEN_SECONDS_MAX (30u * 24 * 3600)
 
@@ -133,7 +134,8 @@ static quartet_status start(quartet_db *q, const struct quartet_node_config *con
     if (rc == QUARTET_OK)
         rc = db_set_retention(conn_db(q->local), config->log_bytes_max, config->log_archive, err);
     if (rc == QUARTET_OK)
-        rc = node_start(conn_db(q->local), keys == NULL ? path : keys, config->backups, &out->n, err);
+        rc = node_start(conn_db(q->local), keys == NULL ? path : keys, config->backups,
+                        config->poll_us == 0 ? SPIN_US_DEFAULT : config->poll_us < 0 ? 0 : (uint32_t)config->poll_us, &out->n, err);
     if (rc == QUARTET_OK && !api_shared_set_node(q->shared, out->n)) {
         node_stop(out->n);
         rc = err_set(err, QUARTET_MISUSE, "this database is served by a node already");

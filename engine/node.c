@@ -215,7 +215,7 @@ static void evicted(void *ctx, struct slice doc_bytes, uint64_t epoch)
              "file by `quartet dump`; see OPERATIONS.md, \"Taking a node out\"", (unsigned long long)epoch);
 }
 
-static quartet_status start_threads(struct node *n, struct err *err)
+static quartet_status start_threads(struct node *n, uint32_t poll_us, struct err *err)
 {
     struct server_host host = {.ctx = n, .http = node_http, .state = state_of, .membership = membership, .evicted = evicted, .admit = admit};
     node_gossip_host(&n->gossip, &host.gossip);
@@ -224,7 +224,8 @@ static quartet_status start_threads(struct node *n, struct err *err)
                                    .doc = &n->identity.doc,
                                    .doc_bytes = slice_of(n->identity.doc_bytes.data, n->identity.doc_bytes.len),
                                    .key = &n->identity.key,
-                                   .version = QUARTET_VERSION};
+                                   .version = QUARTET_VERSION,
+                                   .poll_us = poll_us};
     quartet_status rc = n->env->ops->random(n->env, &config.seed, sizeof config.seed, err);
     if (rc == QUARTET_OK)
         rc = n->env->ops->random(n->env, &config.instance, sizeof config.instance, err);
@@ -250,7 +251,7 @@ static quartet_status init_locks(struct node *n, struct err *err)
     return ok ? QUARTET_OK : err_nomem(err);
 }
 
-quartet_status node_start(db *d, const char *keys_dir, const char *backup_dir, node **out, struct err *err)
+quartet_status node_start(db *d, const char *keys_dir, const char *backup_dir, uint32_t poll_us, node **out, struct err *err)
 {
     struct node *n = mem_zalloc(1, sizeof *n);
     if (n == NULL)
@@ -283,7 +284,7 @@ quartet_status node_start(db *d, const char *keys_dir, const char *backup_dir, n
         n->gossip.told_status = told_status;
         node_hooks(n, &hooks);
         db_set_node_hooks(d, &hooks);
-        rc = start_threads(n, err);
+        rc = start_threads(n, poll_us, err);
     }
     if (rc != QUARTET_OK) {
         node_stop(n);

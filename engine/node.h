@@ -14,8 +14,8 @@ typedef struct node node;
 struct quartet_cluster_change; /* quartet.h */
 
 /* Make `d` a member, with the keys in `keys_dir` (node.key, member.qm). Starts threads and binds ports. QUARTET_MISUSE, QUARTET_NET, QUARTET_AUTH,
- * QUARTET_CANTOPEN say what is wrong. Clients' backups go below backup_dir (copied; NULL: they are refused). `d` is borrowed and must outlive the node. */
-quartet_status node_start(db *d, const char *keys_dir, const char *backup_dir, node **out, struct err *err);
+ * QUARTET_CANTOPEN say what is wrong. Clients' backups go below backup_dir (copied; NULL: they are refused). poll_us: as in net/server.h. `d` is borrowed and must outlive the node. */
+quartet_status node_start(db *d, const char *keys_dir, const char *backup_dir, uint32_t poll_us, node **out, struct err *err);
 void node_stop(node *n); /* NULL is allowed. Client sessions end; what was committed stays to be gossiped at the next start */
 bool node_wants_reopen(node *n); /* a snapshot waits: stop the node, close the database, open and start both again. Any thread */
 uint8_t node_slot(const node *n);

@@ -241,6 +241,7 @@ struct quartet_node_config {
     const char *log_archive;  /* segments of the log that are not needed any longer go into this directory; NULL: they are used again */
     uint64_t log_bytes_min;   /* so much of the log stays even where every member has it, for a new node in the place of a lost one; 0: 1 GiB */
     uint64_t log_bytes_max;   /* past this the log lets go even of what a member lacks; 0: 4 GiB */
+    int32_t poll_us;          /* the node's threads look for so many microseconds (1,000 at most) whether something comes before they sleep, where that pays; 0: 50, negative: never */
 };
 /* Make an open embedded database a member of its cluster, until stopped. The database must be empty or belong to this member. */
 QUARTET_API int quartet_node_start(quartet_db *db, const struct quartet_node_config *config, quartet_node **node);

@@ -504,6 +504,7 @@ quartet_status client_open(const char *url, const struct client_options *options
         c->notice_arg = options->notice_arg;
     }
     quartet_status rc = set_up(c, url, options, err);
+    spin_init(&c->link.spin, c->url.poll_us);
     if (rc == QUARTET_OK)
         rc = client_connect(c, err);
     if (rc != QUARTET_OK) {

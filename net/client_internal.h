@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/prng.h"
+#include "base/spin.h"
 #include "client.h"
 #include "gossip.h"
 #include "handshake.h"
@@ -20,6 +21,7 @@ struct client_link {
     struct frame_in in;
     struct buf out;
     uint64_t heard_ms, ping_sent_us, rtt_us;
+    struct spin spin; /* its limit is set after client_link_init, and stays */
     uint8_t slot, state; /* of the node; state as of its last pong */
     bool silent;         /* it was given up for that */
     struct session_name name; /* of its session, request left out; session 0: it has none */

@@ -44,8 +44,10 @@ void client_link_close(struct client_link *l, bool goodbye)
     frame_in_deinit(&l->in);
     buf_deinit(&l->out);
     uint64_t rtt = l->rtt_us;
+    struct spin spin = l->spin;
     client_link_init(l);
     l->rtt_us = rtt;
+    l->spin = spin;
 }
 
 /* Wait for an event. 1: it came (or an error that the next call will tell); 0: the time is over; 2:
@@ -59,6 +61,22 @@ static int wait_for(int fd, short events, int cancel_fd, uint64_t ms)
     if (p[0].revents != 0)
         return 1;
     return cancel_fd >= 0 && p[1].revents != 0 ? 2 : 0;
+}
+
+/* The same of an answer that is due, which mostly comes soon. */
+static int wait_for_answer(struct client_link *l, struct env *env, int cancel_fd, uint64_t ms)
+{
+    uint64_t from = env->ops->mono_ns(env), now = from, until = spin_begin(&l->spin, from);
+    int event = 0;
+    while (until != 0 && (event = wait_for(l->fd, POLLIN, cancel_fd, 0)) == 0 && (now = env->ops->mono_ns(env)) < until)
+        spin_pause();
+    if (until != 0)
+        spin_end(&l->spin, event != 0, now);
+    if (event != 0)
+        return event;
+    event = wait_for(l->fd, POLLIN, cancel_fd, ms);
+    spin_slept(&l->spin, env->ops->mono_ns(env) - from);
+    return event;
 }
 
 static quartet_status tcp_connect(const struct addrinfo *a, struct env *env, uint64_t deadline_ms,
@@ -269,7 +287,7 @@ static quartet_status wait_step(struct client_link *l, struct env *env, int canc
     uint64_t until = *ping_due_ms;
     if (deadline_ms != 0 && deadline_ms < until)
         until = deadline_ms;
-    int event = wait_for(l->fd, POLLIN, cancel_fd, until - now);
+    int event = wait_for_answer(l, env, cancel_fd, until - now);
     uint64_t after = client_now_ms(env);
     if (after > until + LATE_MS)
         l->heard_ms += after - until; /* we did not run: not its silence */

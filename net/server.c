@@ -126,6 +126,7 @@ static void advance_stop(server *s)
 static void on_async(uv_async_t *handle)
 {
     server *s = handle->data;
+    s->activity++;
     (void)pthread_mutex_lock(&s->mutex);
     bool drain = s->drain_asked, stop = s->stop_asked;
     struct session *ready = s->ready_sessions;
@@ -184,10 +185,33 @@ static void on_timer(uv_timer_t *handle)
     refresh_view(s);
 }
 
+/* A round of the loop, and before it sleeps a look whether something comes at once. false: no handle is left. */
+static bool run_round(server *s, struct spin *spin)
+{
+    uint64_t from = s->env->ops->mono_ns(s->env), now = from, until = spin_begin(spin, from), seen = s->activity;
+    bool alive = true;
+    while (until != 0 && alive && s->activity == seen && now < until) {
+        alive = uv_run(&s->loop, UV_RUN_NOWAIT) != 0;
+        spin_pause();
+        now = s->env->ops->mono_ns(s->env);
+    }
+    if (until != 0)
+        spin_end(spin, s->activity != seen, now);
+    if (!alive || s->activity != seen)
+        return alive;
+    alive = uv_run(&s->loop, UV_RUN_ONCE) != 0;
+    if (s->activity != seen) /* a tick of the clock is nothing that was waited for */
+        spin_slept(spin, s->env->ops->mono_ns(s->env) - from);
+    return alive;
+}
+
 static void loop_main(void *arg)
 {
     server *s = arg;
-    (void)uv_run(&s->loop, UV_RUN_DEFAULT);
+    struct spin spin;
+    spin_init(&spin, s->config.poll_us);
+    while (run_round(s, &spin))
+        ;
 }
 
 static quartet_status bind_address(server *s, uv_tcp_t *tcp, const char *text,

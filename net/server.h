@@ -130,6 +130,7 @@ struct server_config {
     const char *version;          /* told to clients */
     uint64_t seed;                /* jitter and choices of peers */
     uint64_t instance;            /* random, of this process */
+    uint32_t poll_us;             /* for so long a thread looks whether there is something to do before it sleeps, where that pays (base/spin.h); 0: never */
 };
 
 typedef struct server server;

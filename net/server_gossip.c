@@ -254,11 +254,25 @@ static bool is_idle(const struct server_gossip *sg)
 static void wait_for_work(server *s)
 {
     struct server_gossip *sg = &s->gossiping;
-    uint64_t until = s->env->ops->mono_ns(s->env) + SERVER_TICK_MS * 1000000u;
+    uint64_t from = s->env->ops->mono_ns(s->env), now = from, spin_until = spin_begin(&sg->spin, from);
+    bool came = false;
+    while (spin_until != 0 && !(came = sg->stopping || !is_idle(sg)) && now < spin_until) {
+        (void)pthread_mutex_unlock(&sg->lock);
+        spin_pause();
+        now = s->env->ops->mono_ns(s->env);
+        (void)pthread_mutex_lock(&sg->lock);
+    }
+    if (spin_until != 0)
+        spin_end(&sg->spin, came, now);
+    if (sg->stopping || !is_idle(sg))
+        return;
+    uint64_t until = from + SERVER_TICK_MS * 1000000u;
     struct timespec t = {.tv_sec = (time_t)(until / 1000000000u), .tv_nsec = (long)(until % 1000000000u)};
     int timed_out = 0;
     while (timed_out == 0 && !sg->stopping && is_idle(sg))
         timed_out = pthread_cond_timedwait(&sg->wake, &sg->lock, &t);
+    if (timed_out == 0)
+        spin_slept(&sg->spin, s->env->ops->mono_ns(s->env) - from);
 }
 
 static void *gossip_main(void *arg)
@@ -299,6 +313,7 @@ quartet_status server_gossip_init(struct server_gossip *sg, struct err *err)
 quartet_status server_gossip_start(server *s, struct err *err)
 {
     sigset_t all, before;
+    spin_init(&s->gossiping.spin, s->config.poll_us);
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     int bad = pthread_create(&s->gossiping.thread, NULL, gossip_main, s);

@@ -7,6 +7,7 @@
 #include <uv.h>
 
 #include "base/log.h"
+#include "base/spin.h"
 #include "handshake.h"
 #include "server.h"
 #include "server_speed.h"
@@ -83,6 +84,7 @@ struct server_gossip {
     pthread_mutex_t gossip_lock; /* who has it is in gossip; before `lock` */
     uint64_t link[SLOTS_MAX];    /* gossip_lock: the links that gossip listens to; 0: none */
     uint64_t ticked_us, said;    /* gossip_lock */
+    struct spin spin;            /* the thread's */
     bool has_news;               /* gossip_lock: for the network's thread */
     pthread_mutex_t lock;        /* guards what follows */
     pthread_cond_t wake;
@@ -145,6 +147,7 @@ struct server {
     gossip *gossip; /* gossiping.gossip_lock, but for its output */
     struct server_gossip gossiping;
     uint64_t link_count; /* ever */
+    uint64_t activity;   /* the loop's: counts what came */
     uv_loop_t loop;
     uv_thread_t thread;
     uv_tcp_t listener, http_listener;

@@ -255,6 +255,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
     struct link *l = stream->data;
     if (l->closing || n == 0)
         return;
+    l->server->activity++;
     if (n < 0) {
         if (l->state == LINK_HANDSHAKE && !l->initiator)
             server_log_stranger(l->server, l->from, "it hung up before the handshake was done");

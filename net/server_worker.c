@@ -416,9 +416,33 @@ static bool serve_message(struct worker *w, const struct session_message *m)
     return true;
 }
 
-static struct session_message *next_request(struct session *s)
+static bool has_request(struct session *s)
 {
     (void)pthread_mutex_lock(&s->mutex);
+    bool has = s->requests != NULL || s->closing;
+    (void)pthread_mutex_unlock(&s->mutex);
+    return has;
+}
+
+/* Wait for a request; the caller locks and looks again. */
+static void poll_requests(struct session *s, struct spin *spin, uint64_t from)
+{
+    struct env *env = s->server->env;
+    uint64_t now = from, until = spin_begin(spin, from);
+    bool came = false;
+    while (until != 0 && !(came = has_request(s)) && (now = env->ops->mono_ns(env)) < until)
+        spin_pause();
+    if (until != 0)
+        spin_end(spin, came, now);
+}
+
+static struct session_message *next_request(struct session *s, struct spin *spin)
+{
+    struct env *env = s->server->env;
+    uint64_t from = env->ops->mono_ns(env);
+    poll_requests(s, spin, from);
+    (void)pthread_mutex_lock(&s->mutex);
+    bool slept = s->requests == NULL && !s->closing;
     while (s->requests == NULL && !s->closing)
         (void)pthread_cond_wait(&s->wake, &s->mutex);
     struct session_message *m = NULL;
@@ -429,6 +453,8 @@ static struct session_message *next_request(struct session *s)
             s->requests_last = NULL;
     }
     (void)pthread_mutex_unlock(&s->mutex);
+    if (slept)
+        spin_slept(spin, env->ops->mono_ns(env) - from);
     return m;
 }
 
@@ -436,10 +462,12 @@ void *server_worker_main(void *arg)
 {
     struct session *s = arg;
     struct worker w = {.session = s, .host = &s->server->host.session};
+    struct spin spin;
+    spin_init(&spin, s->server->config.poll_us);
     map_init(&w.statements, s->server->config.seed);
     bool go = true;
     while (go) {
-        struct session_message *m = next_request(s);
+        struct session_message *m = next_request(s, &spin);
         if (m == NULL)
             break;
         go = serve_message(&w, m);

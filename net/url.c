@@ -5,6 +5,8 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "base/spin.h"
+
 #define SCHEME                     "quartet://"
 #define CONNECT_TIMEOUT_MS_DEFAULT 250u
 #define TIMEOUT_MS_DEFAULT         10000u
@@ -160,6 +162,11 @@ static quartet_status take_param(struct url *out, struct seen *seen, const char 
                            TIMEOUT_MS_MAX);
         return QUARTET_OK;
     }
+    if (strcmp(name, "poll_us") == 0) {
+        if (!parse_u32(value, SPIN_US_MAX, &out->poll_us))
+            return err_set(err, QUARTET_MISUSE, "URL: poll_us must be at most %u microseconds", SPIN_US_MAX);
+        return QUARTET_OK;
+    }
     if (strcmp(name, "route") == 0) {
         static const char *const routes[] = {"ordered", "random", "roundrobin", "nearest", "leastlag"}; /* enum url_route */
         for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
@@ -246,6 +253,7 @@ quartet_status url_parse(const char *text, struct url *out, struct err *err)
     out->key.kind = MEMBER_KEY_CLIENT;
     out->connect_timeout_ms = CONNECT_TIMEOUT_MS_DEFAULT;
     out->timeout_ms = TIMEOUT_MS_DEFAULT;
+    out->poll_us = SPIN_US_DEFAULT;
     quartet_status rc = parse(text, out, err);
     if (rc != QUARTET_OK)
         url_wipe(out);

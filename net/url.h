@@ -7,7 +7,8 @@
  * Ed25519 seed; gate: the cluster's gate secret; each 64 hex digits; or keyfile: a file of member.h
  * with all three. connect_timeout: ms per node (250). timeout: ms until giving up on all nodes
  * (10000). outcome_timeout: ms for which all nodes are asked again what became of a transaction whose
- * answer was lost (0: once). route: which node a session is with, of those that answer: ordered (the default: in the
+ * answer was lost (0: once). poll_us: for how many microseconds an answer is polled for before the
+ * thread sleeps, where that pays (50; 0: never). route: which node a session is with, of those that answer: ordered (the default: in the
  * order given), random, roundrobin (each new connection of a program begins with the next one), or
  * nearest (whose port answers first), or leastlag (which lacks the least of what the others have). All
  * other parameters are session settings (consistency, commit_acks, ...), sent at login. Parts are
@@ -41,7 +42,7 @@ struct url {
     struct member_key key; /* kind client */
     char keyfile[1024];    /* not empty: the key is still to be read from it */
     enum url_route route;
-    uint32_t connect_timeout_ms, timeout_ms, outcome_timeout_ms;
+    uint32_t connect_timeout_ms, timeout_ms, outcome_timeout_ms, poll_us;
     struct {
         char name[64];
         char value[256];

@@ -122,7 +122,7 @@ bool cluster_start_node(struct cluster *c, int slot)
             _exit(127);
         if (c->hosts != NULL)
             c->hosts->enter(c->hosts->arg, slot);
-        execl(c->quartetd, "quartetd", "--dir", dir, "--die-with-parent", (char *)NULL);
+        execl(c->quartetd, "quartetd", "--dir", dir, "--die-with-parent", c->more[0], c->more[1], (char *)NULL);
         _exit(127);
     }
     close(fd);

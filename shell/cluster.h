@@ -19,6 +19,7 @@ struct cluster_hosts {
 
 struct cluster {
     const struct cluster_hosts *hosts; /* NULL: 127.0.0.1; the caller's, set after cluster_init */
+    const char *more[2];            /* of each node's command line: an option and its value, likewise; NULL: none */
     char dir[CLUSTER_PATH_MAX];     /* dir/0 ... dir/3 */
     char quartetd[CLUSTER_PATH_MAX]; /* the program */
     char url[8192];                 /* all nodes */

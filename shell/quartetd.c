@@ -40,12 +40,14 @@ static void usage(FILE *out)
           "           looks at nodes, links, clocks, versions and hashes, and with --dir at this machine's disk, keys and limits; says what to do.\n"
           "       quartetd --dir DIR/SLOT [--backup-dir DIR] [--buffer-bytes N] [--snapshot-bytes N]\n"
           "                [--log-bytes-min N] [--log-bytes-max N] [--log-archive DIR] [--log-format text|json]\n"
-          "                [--log-level debug|info|warn|error] [--die-with-parent]\n"
+          "                [--log-level debug|info|warn|error] [--poll-us N] [--die-with-parent]\n"
           "           runs the node until SIGINT or SIGTERM. With --backup-dir clients may say BACKUP TO 'NAME', which makes\n"
           "           DIR/NAME on this machine; without it they may not. --buffer-bytes (67108864): of the write buffer in memory;\n"
           "           --snapshot-bytes (4294967296): what open transactions may hold before the oldest one fails. The log is kept\n"
           "           until all members have it, at least --log-bytes-min of it (1073741824) and at most --log-bytes-max\n"
-          "           (4294967296); with --log-archive segments that go are moved into that directory.\n",
+          "           (4294967296); with --log-archive segments that go are moved into that directory.\n"
+          "           --poll-us (50, at most 1000): a thread that was answered fast of late looks so many microseconds whether\n"
+          "           something comes before it sleeps, unless others want the processor; 0: never.\n",
           out);
 }
 
@@ -270,6 +272,9 @@ int main(int argc, char **argv)
             i++;
         } else if (strcmp(argv[i], "--log-bytes-min") == 0 && i + 1 < argc && parse_number(argv[i + 1], 1, LONG_MAX, &bytes)) {
             config.log_bytes_min = (uint64_t)bytes;
+            i++;
+        } else if (strcmp(argv[i], "--poll-us") == 0 && i + 1 < argc && parse_number(argv[i + 1], 0, 1000, &bytes)) {
+            config.poll_us = bytes == 0 ? -1 : (int32_t)bytes;
             i++;
         } else if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc) {
             dir = argv[++i];

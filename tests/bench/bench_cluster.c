@@ -3,6 +3,7 @@
  *   hot_rate, hot_errors    32 sessions, eight on each node, overwrite 100 rows; errors in percent of the updates, which should be none
  *   converged_1, _4         single INSERTs of eight sessions, until every node has them all: one node alone, and two sessions on each of four
  *   rejoin_away             a node was gone for 60 s (times --seconds) while 1,000 commits a second went on: from its start until it shows the last of them
+ *   trips, trips_asleep     SELECT 1 by one session, round trips a second: where client and node look for up to 50 us before they sleep, and where they do not
  *   idle_memory             resident, of the largest of four nodes that do nothing; binary_size: of quartetd
  * SQLite has nothing to compare. What clients see of failures is measured by `quartet drill`. */
 #include "bench.h"
@@ -392,6 +393,54 @@ static bool rejoin_away(struct bench_ctx *c, enum bench_side side, double *figur
     return ok && errors == 0;
 }
 
+/* ---- round trips ---- */
+
+static bool one_trip(quartet_stmt *s)
+{
+    return mark_of(s) == 1 || bench_fail("trips", "SELECT 1 failed");
+}
+
+static bool trips(struct bench_ctx *c, const char *poll_us, double *figure)
+{
+    struct bench_cluster *b = calloc(1, sizeof *b);
+    quartet_db *db = NULL;
+    quartet_stmt *s = NULL;
+    char url[8300];
+    long long n = 0;
+    if (b == NULL)
+        return bench_fail("trips", "out of memory");
+    bench_path(c, BENCH_QUARTET, b->path, sizeof b->path);
+    bool ok = (mkdir(b->path, 0700) == 0 && cluster_init(&b->c, b->path, "") && cluster_make(&b->c)) || bench_fail("trips", b->c.error);
+    b->c.more[0] = "--poll-us";
+    b->c.more[1] = poll_us;
+    ok = ok && ((cluster_start_node(&b->c, 0) && cluster_wait_ready(&b->c, 0, DEADLINE_S * 1000)) || bench_fail("trips", b->c.error));
+    snprintf(url, sizeof url, "%s&poll_us=%s", b->c.node_url[0], poll_us);
+    if (ok && (quartet_open(url, &db) != QUARTET_OK || quartet_exec(db, "SET consistency = 'local'", NULL, NULL, NULL) != QUARTET_OK || quartet_prepare(db, "SELECT 1", -1, &s, NULL) != QUARTET_OK))
+        ok = bench_fail("trips", db != NULL ? quartet_errmsg(db) : "out of memory");
+    for (int i = 0; ok && i < 200; i++)
+        ok = one_trip(s);
+    double from = bench_now();
+    for (; ok && bench_now() - from < 2 * c->seconds; n++)
+        ok = one_trip(s);
+    *figure = (double)n / (bench_now() - from);
+    (void)quartet_finalize(s); /* a failure was told */
+    (void)quartet_close(db);   /* likewise */
+    stop(b, ok);
+    return ok;
+}
+
+static bool trips_polled(struct bench_ctx *c, enum bench_side side, double *figure, uint64_t *check)
+{
+    (void)side, (void)check; /* it is alone */
+    return trips(c, "50", figure);
+}
+
+static bool trips_asleep(struct bench_ctx *c, enum bench_side side, double *figure, uint64_t *check)
+{
+    (void)side, (void)check; /* it is alone */
+    return trips(c, "0", figure);
+}
+
 /* ---- sizes ---- */
 
 static double resident_mib(pid_t pid)
@@ -447,6 +496,8 @@ const struct bench bench_cluster_list[] = {
     {"converged_1", "writes/s", false, true, converged_1},
     {"converged_4", "writes/s", false, true, converged_4},
     {"rejoin_away", "ms", true, true, rejoin_away},
+    {"trips", "round trips/s", false, true, trips_polled},
+    {"trips_asleep", "round trips/s", false, true, trips_asleep},
     {"idle_memory", "MiB", true, true, idle_memory},
     {"binary_size", "MiB", true, true, binary_size},
     {NULL, NULL, false, false, NULL},

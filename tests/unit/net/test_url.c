@@ -19,7 +19,7 @@ static void test_full_url(void)
     struct err err = ERR_INIT;
     CU_ASSERT_EQUAL_FATAL(
         parse("quartet://al%20ice@a:7401,b,[::1]:9,127.0.0.1:65535/?" KEYS
-              "&consistency=clus%74er&commit_acks=1&route=random&connect_timeout=100&timeout=2000",
+              "&consistency=clus%74er&commit_acks=1&route=random&connect_timeout=100&timeout=2000&poll_us=7",
               &u, &err),
         QUARTET_OK);
     CU_ASSERT_STRING_EQUAL(u.user, "al ice");
@@ -31,10 +31,10 @@ static void test_full_url(void)
     CU_ASSERT(u.key.seed[31] == 0x1f && u.key.cluster.b[1] == 1 && u.key.gate[16] == 0x10);
     CU_ASSERT(u.setting_count == 2 && strcmp(u.settings[0].value, "cluster") == 0 &&
               strcmp(u.settings[1].name, "commit_acks") == 0);
-    CU_ASSERT(u.route == URL_ROUTE_RANDOM && u.connect_timeout_ms == 100 && u.timeout_ms == 2000);
+    CU_ASSERT(u.route == URL_ROUTE_RANDOM && u.connect_timeout_ms == 100 && u.timeout_ms == 2000 && u.poll_us == 7);
     CU_ASSERT_EQUAL(parse("quartet://a?keyfile=%2Ftmp%2Fk", &u, &err), QUARTET_OK);
     CU_ASSERT_STRING_EQUAL(u.keyfile, "/tmp/k");
-    CU_ASSERT(u.route == URL_ROUTE_ORDERED && u.connect_timeout_ms == 250 && u.timeout_ms == 10000);
+    CU_ASSERT(u.route == URL_ROUTE_ORDERED && u.connect_timeout_ms == 250 && u.timeout_ms == 10000 && u.poll_us == 50);
 }
 
 static void test_mistakes_are_named(void)

@@ -285,7 +285,8 @@ static inline quartet_status toy_node_start(struct toy_node *n, const struct toy
                                    .http = n->http != NULL ? n->http : "127.0.0.1:0",
                                    .version = "toy",
                                    .seed = slot + 1,
-                                   .instance = instance};
+                                   .instance = instance,
+                                   .poll_us = slot % 2 == 0 ? 50 : 0};
     return server_start(&config, &n->host, &n->server, err);
 }
 static inline void toy_node_stop(struct toy_node *n)
