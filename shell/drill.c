@@ -313,9 +313,10 @@ static bool parse(int count, char **args, struct options *o)
         else
             return false;
     }
+    long kinds = 0;
     for (int f = 0; f < FAULTS; f++)
-        o->wanted[f] |= !any;
-    return o->rounds >= 1 && o->rounds * FAULTS < (long)DRILL_PHASES_MAX && o->acks >= 0 && o->acks < CLUSTER_NODES && o->seed >= 0;
+        kinds += o->wanted[f] |= !any;
+    return o->rounds >= 1 && o->rounds < (long)DRILL_PHASES_MAX / kinds && o->acks >= 0 && o->acks < CLUSTER_NODES && o->seed >= 0;
 }
 
 int drill_run(int count, char **args)

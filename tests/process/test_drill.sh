@@ -12,4 +12,7 @@ grep '"fault": "stop"' <<<"$out" | grep -qv '"failed": 0, "unknown": 0,' && fail
 rc=0
 "$bin/quartet" drill --rounds 0 >/dev/null 2>&1 || rc=$?
 [ "$rc" = 64 ] || fail "--rounds 0 gave status $rc"
+rc=0
+timeout 1 "$bin/quartet" drill --rounds 200 kill >/dev/null 2>&1 || rc=$?
+[ "$rc" = 124 ] || fail "--rounds 200 of one fault gave status $rc"
 echo "drill: $rounds rounds of stop, kill and two: $(grep -o '"acknowledged": [0-9]*' <<<"$out"), none lost"
