@@ -103,30 +103,9 @@ quartet_status conn_set_token(conn *c, struct slice encoded_vv, struct err *err)
     return buf_check(&c->token, err);
 }
 
-/* Of this node's own chains only what is on disk: what a crash could still take back must not be waited for elsewhere. */
 quartet_status conn_token(conn *c, struct buf *out, struct err *err)
 {
-    struct buf applied = {0}, durable = {0};
-    struct chain_table chains = {0};
-    struct vv seen = {0}, disk = {0};
-    quartet_status rc = db_vectors(c->d, &applied, &durable, err);
-    struct bytes_in in = bytes_in(applied.data, applied.len);
-    if (rc == QUARTET_OK)
-        rc = vv_decode(&in, &seen, &chains, err);
-    in = bytes_in(durable.data, durable.len);
-    if (rc == QUARTET_OK)
-        rc = vv_decode(&in, &disk, &chains, err);
-    for (uint32_t i = 0; rc == QUARTET_OK && i < seen.count; i++)
-        if (chains.ids[seen.e[i].chain].slot != c->d->identity.slot)
-            rc = vv_raise(&disk, seen.e[i], err);
-    if (rc == QUARTET_OK)
-        vv_encode(out, &disk, &chains);
-    vv_deinit(&seen);
-    vv_deinit(&disk);
-    chain_table_deinit(&chains);
-    buf_deinit(&applied);
-    buf_deinit(&durable);
-    return rc == QUARTET_OK ? buf_check(out, err) : rc;
+    return db_session_vector(c->d, out, err);
 }
 
 quartet_status conn_catalog(conn *c, struct catalog **out, struct err *err)

@@ -59,6 +59,8 @@ quartet_status db_deliver_former(db *d, struct slice batch, const uint8_t *publi
 quartet_status db_read_batches(db *d, struct chain_id chain, uint64_t from, size_t max_bytes, struct buf *out, uint32_t *count, struct err *err);
 /* Encoded vectors (vv_encode): applied, and on disk. */
 quartet_status db_vectors(db *d, struct buf *applied, struct buf *durable, struct err *err);
+/* What a session has seen here and may wait for elsewhere: all that is applied, but of this node's own chains only what is on disk, signed yet or not; a crash could take back the rest. */
+quartet_status db_session_vector(db *d, struct buf *out, struct err *err);
 quartet_status db_sync_remote(db *d, struct err *err); /* make what was delivered durable; called at most every few ms */
 /* Have all of these (an encoded vector) been applied? For session tokens. */
 bool db_covers(db *d, struct slice encoded_vv);

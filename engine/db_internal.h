@@ -363,6 +363,7 @@ quartet_status db_history_load(db *d, struct err *err); /* after recovery: the s
 
 /* db_recover.c */
 quartet_status db_recover(db *d, struct slice checkpoint, struct err *err);
+size_t db_seal_ready(const struct chain_state *s, log_pos synced); /* deltas at the head of a chain's queue that may be signed: durable, whole transactions */
 quartet_status db_head_durable(db *d, chain_no chain, struct err *err); /* what is signed of it is synced */
 quartet_status db_own_start(db *d, struct err *err); /* under commit_lock: write the incarnation before its first delta */
 quartet_status db_own_since(db *d, log_pos at, chain_no chain, struct err *err);

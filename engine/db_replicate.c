@@ -355,6 +355,47 @@ quartet_status db_vectors(db *d, struct buf *applied, struct buf *durable, struc
     return rc;
 }
 
+/* Raise v to what is on disk of this node's own chains: it is signed up to 5 ms after its commit was acknowledged, and whoever has the acknowledgement has seen it. */
+static quartet_status raise_own(db *d, struct vv *v, struct err *err)
+{
+    quartet_status rc = QUARTET_OK;
+    log_pos synced = commit_log_synced(d->log);
+    for (uint32_t i = 0; i < d->state_count && rc == QUARTET_OK; i++) {
+        const struct chain_state *s = d->state[i];
+        if (s == NULL || d->chains.ids[i].slot != d->identity.slot)
+            continue;
+        size_t n = db_seal_ready(s, synced);
+        struct vv_entry e = {.chain = (chain_no)i, .number = s->head_number, .stamp = s->head_stamp, .head = load_le64(s->head)};
+        if (n > 0) {
+            e.number = s->local[s->local_start + n - 1].number;
+            e.stamp = s->local[s->local_start + n - 1].stamp;
+        }
+        if (e.number > 0)
+            rc = vv_raise(v, e, err);
+    }
+    return rc;
+}
+
+quartet_status db_session_vector(db *d, struct buf *out, struct err *err)
+{
+    struct vv v = {0};
+    pthread_mutex_lock(&d->commit_lock);
+    quartet_status rc = vv_copy(&v, &d->applied, err);
+    for (uint32_t i = v.count; i-- > 0;)
+        if (d->chains.ids[v.e[i].chain].slot == d->identity.slot)
+            memmove(&v.e[i], &v.e[i + 1], (--v.count - i) * sizeof *v.e);
+    for (uint32_t i = 0; rc == QUARTET_OK && i < d->durable.count; i++)
+        if (d->chains.ids[d->durable.e[i].chain].slot == d->identity.slot)
+            rc = vv_raise(&v, d->durable.e[i], err);
+    if (rc == QUARTET_OK)
+        rc = raise_own(d, &v, err);
+    if (rc == QUARTET_OK)
+        vv_encode(out, &v, &d->chains);
+    pthread_mutex_unlock(&d->commit_lock);
+    vv_deinit(&v);
+    return rc == QUARTET_OK ? buf_check(out, err) : rc;
+}
+
 quartet_status db_sync_remote(db *d, struct err *err)
 {
     struct vv v = {0};

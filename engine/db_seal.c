@@ -24,8 +24,7 @@ struct sealing {
     struct err *err;
 };
 
-/* Deltas at the head of a chain's queue that may be signed: durable, whole transactions. */
-static size_t ready(const struct chain_state *s, log_pos synced)
+size_t db_seal_ready(const struct chain_state *s, log_pos synced)
 {
     size_t n = 0;
     for (size_t i = 0; i < s->local_count && (s->local[s->local_start + i].end <= synced || plant_is(PLANT_SHIPS_UNSYNCED)); i++)
@@ -44,7 +43,7 @@ static bool choose(struct sealing *z)
         return false;
     for (uint32_t i = 0; i < d->state_count && z->count == 0; i++) {
         struct chain_state *s = d->state[i];
-        size_t n = s == NULL || s->local_count == 0 || d->chains.ids[i].slot != d->identity.slot ? 0 : ready(s, synced);
+        size_t n = s == NULL || s->local_count == 0 || d->chains.ids[i].slot != d->identity.slot ? 0 : db_seal_ready(s, synced);
         size_t bytes = 0;
         for (; z->count < n && z->count < BATCH_DELTAS_MAX; z->count++) {
             const struct local_delta *x = &s->local[s->local_start + z->count];

@@ -157,6 +157,7 @@ static quartet_status log_in(client *c, uint64_t deadline_ms, struct err *err)
     c->link.name = (struct session_name){.slot = welcome.slot,
                                          .incarnation = welcome.incarnation,
                                          .session = welcome.session};
+    c->token_untold = false;
     return keep_token(c, welcome.token, err);
 }
 
@@ -374,7 +375,9 @@ static quartet_status take_answer(client *c, uint32_t id, struct client_answer *
             rc = err_set(err, QUARTET_CORRUPT, "an unexpected answer");
         if (rc == QUARTET_OK && (kind == SESSION_RESULT || kind == SESSION_PREPARED)) {
             c->in_transaction = (answer->result.flags & SESSION_IN_TRANSACTION) != 0;
-            rc = keep_token(c, answer->result.token, err);
+            rc = c->token_untold ? client_merge_token(c, answer->result.token, err)
+                                 : keep_token(c, answer->result.token, err);
+            c->token_untold = c->token_untold && !c->request_tells;
         }
         *link_broke = rc != QUARTET_OK;
         return rc;

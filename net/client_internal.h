@@ -61,7 +61,9 @@ struct client {
                             */
     char address[MEMBER_ADDRESS_BYTES_MAX + 8];
     struct buf token;
+    bool token_untold;   /* another node than the one of this session added to it, by saying what became of a commit: requests carry it until one is answered */
     struct buf request;  /* message under construction */
+    bool request_tells;  /* it carries the token */
     int cancel_fd;       /* eventfd: client_cancel writes, whoever waits reads */
     struct arena answer; /* of the last answer's columns */
     struct {

@@ -75,6 +75,8 @@ static quartet_status ask_link(client *c, struct client_link *l, const struct se
     out->gave_rows = r.gave_rows;
     out->affected = r.affected;
     out->last_insert_id = r.last_insert_id;
+    if (r.verdict == SESSION_COMMITTED && l != &c->link) /* the node that serves may lack it still */
+        c->token_untold = true;
     return r.verdict == SESSION_COMMITTED ? client_merge_token(c, r.token, err) : QUARTET_OK;
 }
 

@@ -130,6 +130,9 @@ static void put_request(client_stmt *s, uint8_t kind, uint32_t id, const struct 
                                 .params = slice_of(values.data, values.len)};
     if (kind == SESSION_EXECUTE || kind == SESSION_PREPARE)
         r.sql = slice_of(s->sql, s->sql_bytes);
+    c->request_tells = c->token_untold && kind != SESSION_CLOSE && kind != SESSION_RESET;
+    if (c->request_tells)
+        r.token = slice_of(c->token.data, c->token.len);
     buf_clear(&c->request);
     session_put_request(&c->request, &r);
     if (values.failed)

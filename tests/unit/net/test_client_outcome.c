@@ -68,6 +68,29 @@ static void test_it_took_effect(void)
     toy_net_free(t);
 }
 
+/* Another node than the one that the client is with now tells that it took effect: what comes next waits for it there. */
+static void test_another_node_tells(void)
+{
+    struct toy_net *t = start(SESSION_COMMITTED, SESSION_UNKNOWN);
+    struct err err = ERR_INIT;
+    client *c = open_client(t, "");
+    client_stmt *s = NULL;
+    t->nodes[0].applied = 5;
+    CU_ASSERT_EQUAL_FATAL(run_cut(c, "pause", CLIENT_HINT_WRITES, &s, NULL, &err), QUARTET_OK);
+    client_stmt_free(s);
+    CU_ASSERT(client_slot(c) == 1 && t->nodes[1].asked == 1 && t->nodes[0].asked == 1);
+    CU_ASSERT_EQUAL(t->nodes[1].waited_for, 0);
+    CU_ASSERT_EQUAL_FATAL(client_execute(c, "rows 1", 6, NULL, 0, CLIENT_HINT_READS, &s, NULL, &err), QUARTET_OK);
+    client_stmt_free(s);
+    CU_ASSERT_EQUAL(t->nodes[1].waited_for, 5);
+    t->nodes[1].waited_for = 0;
+    CU_ASSERT_EQUAL_FATAL(client_execute(c, "rows 1", 6, NULL, 0, CLIENT_HINT_READS, &s, NULL, &err), QUARTET_OK);
+    client_stmt_free(s);
+    CU_ASSERT_EQUAL(t->nodes[1].waited_for, 0); /* it was told once */
+    client_close(c);
+    toy_net_free(t);
+}
+
 static void test_it_never_took_effect(void)
 {
     struct toy_net *t = start(SESSION_NEVER, SESSION_UNKNOWN);
@@ -198,6 +221,7 @@ static void test_names(void)
 const char *const unit_suite = "client outcome";
 const struct unit_test unit_tests[] = {
     {"it took effect", test_it_took_effect},
+    {"another node tells", test_another_node_tells},
     {"it never took effect", test_it_never_took_effect},
     {"nobody can tell", test_nobody_can_tell},
     {"transactions", test_transactions},

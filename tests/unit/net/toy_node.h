@@ -29,6 +29,7 @@ struct toy_node {
     atomic_int verdict, gave_rows; /* what it says when it is asked */
     _Atomic uint64_t asked_session;
     _Atomic uint32_t asked_request;
+    _Atomic uint64_t waited_for; /* how much of that chain a request last told it to have first */
     _Atomic uint64_t epoch; /* of the membership that it was given last */
 };
 
@@ -54,6 +55,21 @@ struct toy_statement {
     char *big;
 };
 
+/* What the node has applied, as a token; empty: it says nothing. */
+static inline struct slice toy_vector(struct toy_session *s)
+{
+    struct idvec v = {0};
+    struct err ignored = ERR_INIT;
+    struct idvec_entry e = {.chain = {.slot = 1, .incarnation = 77}, .number = s->node->applied, .stamp = s->node->applied};
+    if (e.number == 0)
+        return slice_of(NULL, 0);
+    buf_clear(&s->vector);
+    CU_ASSERT_EQUAL(idvec_raise(&v, e, &ignored), QUARTET_OK);
+    idvec_encode(&s->vector, &v);
+    idvec_deinit(&v);
+    return slice_of(s->vector.data, s->vector.len);
+}
+
 static inline quartet_status toy_open(void *ctx, const char *user,
                                       const struct session_login *login, void **session,
                                       struct session_outcome *o, struct err *err)
@@ -70,15 +86,7 @@ static inline quartet_status toy_open(void *ctx, const char *user,
     s->number = ++n->sessions_total;
     o->incarnation = n->incarnation;
     o->session = s->number;
-    if (n->applied > 0) {
-        struct idvec v = {0};
-        struct err ignored = ERR_INIT;
-        struct idvec_entry e = {.chain = {.slot = 1, .incarnation = 77}, .number = n->applied, .stamp = n->applied};
-        CU_ASSERT_EQUAL(idvec_raise(&v, e, &ignored), QUARTET_OK);
-        idvec_encode(&s->vector, &v);
-        idvec_deinit(&v);
-        o->token = slice_of(s->vector.data, s->vector.len);
-    }
+    o->token = toy_vector(s);
     *session = s;
     return QUARTET_OK;
 }
@@ -95,9 +103,11 @@ static inline void toy_cancel(void *session)
 }
 static inline quartet_status toy_wait(void *session, struct slice token, struct err *err)
 {
-    (void)session;
-    (void)token;
-    (void)err;
+    struct bytes_in in = bytes_in(token.p, token.n);
+    struct idvec v = {0};
+    if (idvec_decode(&in, &v, err) == QUARTET_OK && v.count > 0)
+        ((struct toy_session *)session)->node->waited_for = v.e[0].number;
+    idvec_deinit(&v);
     return QUARTET_OK;
 }
 static inline quartet_status toy_ask(void *session, const struct session_name *name, struct session_ruling *out, struct err *err)
@@ -107,7 +117,7 @@ static inline quartet_status toy_ask(void *session, const struct session_name *n
     n->asked_session = name->session;
     n->asked_request = name->request;
     n->asked++;
-    *out = (struct session_ruling){.verdict = (uint8_t)n->verdict, .gave_rows = n->gave_rows != 0, .stamp = 1, .affected = 7, .last_insert_id = 8, .text = slice_of("because", 7)};
+    *out = (struct session_ruling){.verdict = (uint8_t)n->verdict, .gave_rows = n->gave_rows != 0, .stamp = 1, .affected = 7, .last_insert_id = 8, .text = slice_of("because", 7), .token = n->verdict == SESSION_COMMITTED ? toy_vector(session) : slice_of(NULL, 0)};
     return QUARTET_OK;
 }
 static inline quartet_status toy_prepare(void *session, struct slice sql, void **statement,
