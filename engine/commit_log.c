@@ -21,6 +21,7 @@
 static void *preparer(void *arg)
 {
     struct commit_log *log = arg;
+    bool told = false; /* once for a disk that is full, not at each append that wakes this */
     pthread_mutex_lock(&log->lock);
     while (!log->stop) {
         uint64_t upto = atomic_load(&log->end) + LOG_AHEAD_BYTES;
@@ -32,8 +33,11 @@ static void *preparer(void *arg)
         struct err err = ERR_INIT;
         quartet_status rc = log_prepare(log, upto, &err);
         pthread_mutex_lock(&log->lock);
+        bool tell = rc != QUARTET_OK && !told;
+        told = rc != QUARTET_OK;
         if (rc != QUARTET_OK && !log->stop) { /* append tries by itself, and tells its caller */
-            log_line(log->env, LOG_WARN, "log", "no room could be prepared: %s", err.text);
+            if (tell)
+                log_line(log->env, LOG_WARN, "log", "no room could be prepared: %s", err.text);
             pthread_cond_wait(&log->prepare_wake, &log->lock);
         }
     }

@@ -107,7 +107,8 @@ void proc_begin(struct proc *p, const char *name, uint64_t seed, const struct cl
         fprintf(stderr, "%s\n", p->cluster.error);
         exit(1);
     }
-    printf("%s: seed %llu (--seed replays the order of events)\n", name, (unsigned long long)seed);
+    if (!p->quiet)
+        printf("%s: seed %llu (--seed replays the order of events)\n", name, (unsigned long long)seed);
     fflush(stdout);
 }
 
@@ -156,9 +157,9 @@ int proc_end(struct proc *p, const char *summary)
     close(p->guard);
     while (wait(NULL) > 0 || errno == EINTR) /* the guard, and nobody else */
         continue;
-    if (p->failures == 0)
+    if (p->failures == 0 && summary != NULL)
         printf("%s\n", summary);
-    else
+    if (p->failures > 0)
         printf("%d checks failed (seed %llu)\n", p->failures, (unsigned long long)p->seed);
     return p->failures == 0 ? 0 : 1;
 }

@@ -26,6 +26,7 @@ struct proc {
     _Atomic double disturbed[CLUSTER_NODES]; /* when the node last was killed, paused or down */
     atomic_bool down[CLUSTER_NODES];         /* it is, now */
     int failures;
+    bool quiet;                     /* proc_begin does not tell the seed: set before it */
 };
 
 uint64_t proc_random(struct proc *p);
@@ -37,7 +38,7 @@ void proc_begin(struct proc *p, const char *name, uint64_t seed, const struct cl
 bool proc_start(struct proc *p, int slot);      /* and tells the guard */
 bool proc_start_all(struct proc *p);            /* all four, and waits until they answer */
 void proc_signal(struct proc *p, int slot, int sig); /* SIGKILL (and reaps), SIGSTOP or SIGCONT; keeps `disturbed` */
-/* Stops all, removes the directory, prints the logs' ends if something failed. The program's exit status. */
+/* Stops all, removes the directory, prints the logs' ends if something failed, otherwise the summary (NULL: none). The program's exit status. */
 int proc_end(struct proc *p, const char *summary);
 
 bool proc_exec(struct proc *p, const char *url, const char *sql); /* a failure is counted */
