@@ -1,6 +1,6 @@
 /* test_kill.c - kill -9 of a real process at random moments: while it opens and recovers, commits from several sessions, flushes small buffers, writes large
  * transactions, changes the schema. The next process finds every acknowledged transaction, none of them half, and sums, counters and indexes that agree.
- *   fault-kill [--seed N] [--kills N]
+ *   fault-kill [--seed N] [--kills N]; after 100 kills a new database: what is looked at after each one grows, and 1,000 in one take hours
  * The seed decides what is written and how far the process gets; where in a step the kill strikes is up to the machine. */
 #include <errno.h>
 #include <poll.h>
@@ -23,6 +23,7 @@
 #define ACCOUNTS 16
 #define LARGE_ROWS 400
 #define DEADLINE_S 120
+#define KILLS_A_DATABASE 100
 
 struct shared { /* with the process that is killed */
     atomic_uint_fast64_t progress;
@@ -276,6 +277,20 @@ static bool round_of(struct shared *sh, const char *dir, uint64_t seed, uint64_t
     return !atomic_load(&sh->failed);
 }
 
+/* A new database, killed until round is at the next hundred or at the end, and then looked at closely. */
+static bool database_of(struct shared *sh, const char *dir, uint64_t seed, uint64_t *round, uint64_t kills)
+{
+    for (int k = 0; k < SESSIONS; k++) {
+        atomic_store(&sh->started[k], 0);
+        atomic_store(&sh->acknowledged[k], 0);
+    }
+    uint64_t end = *round + KILLS_A_DATABASE < kills ? *round + KILLS_A_DATABASE : kills;
+    bool good = true;
+    for (; *round < end && good; ++*round)
+        good = round_of(sh, dir, seed, *round, true);
+    return good && round_of(sh, dir, seed, *round * 8, false);
+}
+
 int main(int argc, char **argv)
 {
     const char *given = getenv("QUARTET_SEED");
@@ -288,20 +303,20 @@ int main(int argc, char **argv)
         return 2;
     env_posix_set_log(4, false);
     work_dir_begin(dir, sizeof dir, "kill");
-    snprintf(db_dir, sizeof db_dir, "%s/db", dir);
     bool good = true;
+    uint64_t databases = 0;
     uint64_t round = 0;
-    for (; round < kills && good; round++)
-        good = round_of(sh, db_dir, seed, round, true);
-    if (good)
-        good = round_of(sh, db_dir, seed, round * 8, false); /* the last one is looked at closely */
-    for (int k = 0; k < SESSIONS; k++)
-        total += atomic_load(&sh->acknowledged[k]);
+    while (round < kills && good) {
+        snprintf(db_dir, sizeof db_dir, "%s/db%llu", dir, (unsigned long long)databases++);
+        good = database_of(sh, db_dir, seed, &round, kills);
+        for (int k = 0; k < SESSIONS; k++)
+            total += atomic_load(&sh->acknowledged[k]);
+    }
     if (!good)
         printf("FAILED: seed %llu, after kill %llu (the files are in %s): %s\n", (unsigned long long)seed, (unsigned long long)round, dir, sh->why);
     else
         printf("kill: %llu kills (%llu of them before the database was open), %llu transactions: all that were acknowledged are there, none is half\n",
-               (unsigned long long)kills, (unsigned long long)(kills + 1 - atomic_load(&sh->opened)), (unsigned long long)total);
+               (unsigned long long)kills, (unsigned long long)(kills + databases - atomic_load(&sh->opened)), (unsigned long long)total);
     if (good)
         work_dir_end(dir);
     return !good;
