@@ -24,6 +24,7 @@ static const struct xkind *const kinds[PNODE_KIND_COUNT] = {
     [PN_PROJECT] = &xkind_project,
     [PN_HASH_JOIN] = &xkind_hash_join,
     [PN_LOOP_JOIN] = &xkind_loop_join,
+    [PN_MERGE_JOIN] = &xkind_merge_join,
     [PN_INDEX_JOIN] = &xkind_index_join,
     [PN_APPLY] = &xkind_apply,
     [PN_AGG] = &xkind_agg,

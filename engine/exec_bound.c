@@ -2,86 +2,23 @@
  * Why here and not in the plan: parameters and outer columns have no type before they have a value.
  * Invariant: a bound never hides a row that its condition accepts; where it may let too many
  * through, `inexact` is set. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "exec_internal.h"
 
-static enum types_fit fit_value(const struct column_def *c, struct value *v, struct arena *a)
+enum types_fit bound_fit(const struct column_def *c, struct value *v, struct arena *a)
 {
     struct type_decl to = {.type = c->type, .precision = c->precision, .scale = c->scale};
     return types_fit(&to, v, a);
 }
 
-static quartet_status eval(const struct expr *e, struct expr_ctx *ctx, const struct batch *in,
-                           uint32_t row, struct value *out, struct err *err)
+quartet_status bound_value(const struct expr *e, struct expr_ctx *ctx, const struct batch *in, uint32_t row, struct value *out, struct err *err)
 {
     if (e->op == EXPR_CONST) {
         *out = e->u.value;
         return QUARTET_OK;
     }
     return expr_value(e, ctx, in, row, out, err);
-}
-
-static int compare_values(const void *x, const void *y)
-{
-    return value_cmp(x, y);
-}
-
-static int compare_nocase(const void *x, const void *y)
-{
-    return types_compare(x, y, true);
-}
-
-static void sort_values(struct value *v, uint32_t n)
-{
-    for (uint32_t i = 1; i < n && n <= 16; i++) {
-        struct value x = v[i];
-        uint32_t k = i;
-        for (; k > 0 && compare_values(&v[k - 1], &x) > 0; k--)
-            v[k] = v[k - 1];
-        v[k] = x;
-    }
-    if (n > 16)
-        qsort(v, n, sizeof *v, compare_values);
-}
-
-static quartet_status bound_in(struct bound_state *b, const struct pscan *s,
-                               const struct column_def *c, struct expr_ctx *ctx,
-                               const struct batch *in, uint32_t row, struct err *err)
-{
-    uint32_t n = 0;
-    b->in = arena_alloc(ctx->arena, (s->bound.in_count + 1) * sizeof *b->in);
-    if (b->in == NULL)
-        return arena_fail(ctx->arena, err);
-    for (uint32_t i = 0; i < s->bound.in_count; i++) {
-        struct value v;
-        quartet_status rc = eval(s->bound.in[i], ctx, in, row, &v, err);
-        if (rc == QUARTET_OK && c->type != VALUE_NULL)
-            rc = types_affinity(c->type, &v, ctx->arena, err);
-        if (rc != QUARTET_OK)
-            return rc;
-        if (v.type != VALUE_NULL && fit_value(c, &v, ctx->arena) == TYPES_FIT_EXACT)
-            b->in[n++] = v;
-    }
-    if (c->nocase)
-        qsort(b->in, n, sizeof *b->in, compare_nocase);
-    else
-        sort_values(b->in, n);
-    uint32_t k = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        if (k == 0 || types_compare(&b->in[k - 1], &b->in[i], c->nocase) != 0)
-            b->in[k++] = b->in[i];
-    }
-    if (s->reverse) {
-        for (uint32_t i = 0; i < k / 2; i++) {
-            struct value x = b->in[i];
-            b->in[i] = b->in[k - 1 - i];
-            b->in[k - 1 - i] = x;
-        }
-    }
-    b->in_count = k;
-    return QUARTET_OK;
 }
 
 /* One end of an interval. */
@@ -91,14 +28,14 @@ static quartet_status bound_end(struct bound_state *b, const struct pscan *s,
 {
     struct value *v = is_lo ? &b->lo : &b->hi;
     bool open = is_lo ? s->bound.lo_open : s->bound.hi_open;
-    quartet_status rc = eval(is_lo ? s->bound.lo : s->bound.hi, ctx, in, row, v, err);
+    quartet_status rc = bound_value(is_lo ? s->bound.lo : s->bound.hi, ctx, in, row, v, err);
     if (rc != QUARTET_OK)
         return rc;
     if (v->type == VALUE_NULL) {
         b->empty = true;
         return QUARTET_OK;
     }
-    enum types_fit fit = fit_value(c, v, ctx->arena);
+    enum types_fit fit = bound_fit(c, v, ctx->arena);
     if (fit == TYPES_FIT_INEXACT) {
         b->inexact = true;
         return QUARTET_OK;
@@ -120,30 +57,30 @@ quartet_status bound_eval(struct bound_state *b, const struct pscan *s, struct e
 {
     const uint32_t *columns = s->index != NULL ? s->index->columns : s->table->key_columns;
     b->bound = (struct key_bound){.prefix = b->prefix, .prefix_count = s->bound.eq_count};
-    b->in = NULL;
-    b->in_count = b->in_at = 0;
-    b->empty = b->inexact = false;
+    b->lookup_count = b->lookup_at = 0;
+    b->empty = b->inexact = b->whole = false;
     QASSERT(s->bound.eq_count < sizeof b->prefix / sizeof b->prefix[0]);
     for (uint32_t i = 0; i < s->bound.eq_count; i++) {
-        quartet_status rc = eval(s->bound.eq[i], ctx, in, row, &b->prefix[i], err);
+        quartet_status rc = bound_value(s->bound.eq[i], ctx, in, row, &b->prefix[i], err);
         if (rc != QUARTET_OK)
             return rc;
         if (b->prefix[i].type == VALUE_NULL ||
-            fit_value(&s->table->columns[columns[i]], &b->prefix[i], ctx->arena) != TYPES_FIT_EXACT) {
+            bound_fit(&s->table->columns[columns[i]], &b->prefix[i], ctx->arena) != TYPES_FIT_EXACT) {
             b->empty = true;
             return QUARTET_OK;
         }
     }
-    if (s->bound.in_count == 0 && s->bound.lo == NULL && s->bound.hi == NULL)
+    if (s->bound.set_count == 0 && s->bound.lo == NULL && s->bound.hi == NULL)
         return QUARTET_OK;
-    const struct column_def *c = &s->table->columns[columns[s->bound.eq_count]];
-    if (s->bound.in_count > 0) {
-        quartet_status rc = bound_in(b, s, c, ctx, in, row, err);
-        b->empty |= b->in_count == 0;
-        if (rc == QUARTET_OK && !b->empty)
+    if (s->bound.set_count > 0) {
+        quartet_status rc = bound_sets(b, s, ctx, in, row, err);
+        b->empty |= b->lookup_count == 0 && !b->inexact;
+        if (rc == QUARTET_OK && !b->empty && !b->inexact)
             (void)bound_next(b); /* there is one */
-        return rc;
+        if (rc != QUARTET_OK || b->empty || b->inexact || (s->bound.lo == NULL && s->bound.hi == NULL))
+            return rc;
     }
+    const struct column_def *c = &s->table->columns[columns[s->bound.eq_count + s->bound.set_width]];
     quartet_status rc = QUARTET_OK;
     if (s->bound.lo != NULL)
         rc = bound_end(b, s, c, true, ctx, in, row, err);
@@ -160,11 +97,11 @@ quartet_status bound_eval(struct bound_state *b, const struct pscan *s, struct e
 
 bool bound_next(struct bound_state *b)
 {
-    if (b->in_at >= b->in_count)
+    if (b->lookup_at >= b->lookup_count)
         return false;
-    b->prefix[b->bound.prefix_count - (b->in_at > 0 ? 1 : 0)] = b->in[b->in_at];
-    if (b->in_at == 0)
-        b->bound.prefix_count++;
-    b->in_at++;
+    uint32_t at = b->backwards ? b->lookup_count - 1 - b->lookup_at : b->lookup_at;
+    memcpy(&b->prefix[b->step_from], &b->lookups[(size_t)at * b->width], b->width * sizeof b->prefix[0]);
+    b->bound.prefix_count = b->step_from + b->width;
+    b->lookup_at++;
     return true;
 }

@@ -164,15 +164,23 @@ struct bound_state {
     struct key_bound bound;
     struct value prefix[PLAN_BOUND_COLUMNS_MAX + 2];
     struct value lo, hi;
-    struct value *in; /* sorted, distinct; in_at is the next one */
-    uint32_t in_count, in_at;
+    struct value *lookups; /* rows of width values, in the key's order, none twice; lookup_at of them are begun */
+    uint32_t width, lookup_count, lookup_at, step_from;
+    bool backwards;
     bool empty;   /* no row can match */
     bool inexact; /* ask bound_filter too */
+    bool whole;   /* too many lookups and no fixed column: the table is read by its primary key, from end to end */
 };
 quartet_status bound_eval(struct bound_state *b, const struct pscan *s, struct expr_ctx *ctx,
                           const struct batch *in, uint32_t row, struct err *err);
 bool bound_next(
-    struct bound_state *b); /* the next of the lookups that an IN list makes; false: no more */
+    struct bound_state *b); /* the next of the lookups that sets make; false: no more */
+
+/* exec_bound_sets.c: those of s->bound.sets into b->lookups, or b->inexact where they are too many. */
+quartet_status bound_sets(struct bound_state *b, const struct pscan *s, struct expr_ctx *ctx, const struct batch *in, uint32_t row, struct err *err);
+/* A value of the column's type in its place, if there is one that equals it. */
+enum types_fit bound_fit(const struct column_def *c, struct value *v, struct arena *a);
+quartet_status bound_value(const struct expr *e, struct expr_ctx *ctx, const struct batch *in, uint32_t row, struct value *out, struct err *err);
 
 /* Operators, by kind of node. The sizes are those of their own structs. */
 struct xkind {
@@ -181,7 +189,7 @@ struct xkind {
     size_t clear; /* only so many bytes need be zero: arrays behind them are scratch; 0: all */
 };
 extern const struct xkind xkind_one, xkind_scan, xkind_values, xkind_series, xkind_json, xkind_cte_scan,
-    xkind_cte_work, xkind_filter, xkind_project, xkind_hash_join, xkind_loop_join, xkind_index_join,
+    xkind_cte_work, xkind_filter, xkind_project, xkind_hash_join, xkind_loop_join, xkind_merge_join, xkind_index_join,
     xkind_apply, xkind_agg, xkind_window, xkind_sort, xkind_limit, xkind_distinct, xkind_set,
     xkind_with, xkind_text, xkind_analyze, xkind_insert, xkind_update, xkind_delete, xkind_backtrack, xkind_resolve,
     xkind_quarantine, xkind_quarantine_write, xkind_keyed, xkind_union;

@@ -1,5 +1,5 @@
-/* exec_join.c - joins: by hash, by loop, by lookups in an index, and by running the right side anew
- * for each left row (APPLY). Why one shape: all four make pairs of a row of the present left batch
+/* exec_join.c - joins: by hash, by loop, by lookups in an index, by merging (exec_join_merge.c), and by running the right side anew
+ * for each left row (APPLY). Why one shape: all of them make pairs of a row of the present left batch
  * and a row that is kept from the right; what follows (condition, outer rows, output columns) is
  * the same. Order: pairs come in the order of the left rows; a left row without partner stands in
  * its place where there is no further condition. */
@@ -30,7 +30,7 @@ static quartet_status join_make(struct xjoin *j, struct err *err)
     return out_vecs(&j->x, j->x.p->col_count, err);
 }
 
-static quartet_status join_open(struct xnode *x, struct err *err)
+quartet_status join_open(struct xnode *x, struct err *err)
 {
     struct xjoin *j = (struct xjoin *)x;
     quartet_status rc = join_make(j, err);
@@ -43,7 +43,7 @@ static quartet_status join_open(struct xnode *x, struct err *err)
     return rc;
 }
 
-static void join_close(struct xnode *x)
+void join_close(struct xnode *x)
 {
     struct xjoin *j = (struct xjoin *)x;
     if (x->run->e->last) {
@@ -118,13 +118,6 @@ static quartet_status emit(struct xjoin *j, bool ask, bool no_left, bool no_righ
     x->out.sel = both.sel;
     j->pairs = 0;
     return QUARTET_OK;
-}
-
-static void add_pair(struct xjoin *j, uint32_t left_pos, uint32_t right_row)
-{
-    j->left_rows[j->pairs] = (uint16_t)batch_row(&j->left, left_pos);
-    j->left_pos[j->pairs] = (uint16_t)left_pos;
-    j->right_rows[j->pairs++] = right_row;
 }
 
 static quartet_status left_fetch(struct xjoin *j, struct err *err)
@@ -435,7 +428,7 @@ static quartet_status fetch_pairs(struct xjoin *j, bool keep_lonely, struct err 
     return QUARTET_OK;
 }
 
-static quartet_status fetched_next(struct xnode *x, struct err *err)
+quartet_status join_fetched_next(struct xnode *x, struct err *err)
 {
     struct xjoin *j = (struct xjoin *)x;
     const struct pjoin *p = x->p->u.join;
@@ -453,7 +446,7 @@ static quartet_status fetched_next(struct xnode *x, struct err *err)
         rows_init(&j->right, right_cols(j), &j->fetched);
         tmp_reset(x);
         if (rc == QUARTET_OK)
-            rc = fetch_pairs(j, inline_lonely, err);
+            rc = x->p->kind == PN_MERGE_JOIN ? merge_pairs(j, inline_lonely, err) : fetch_pairs(j, inline_lonely, err);
         if (rc == QUARTET_OK && j->pairs > 0) {
             rc = emit(j, true, false, false, err);
         } else if (rc == QUARTET_OK) {
@@ -467,5 +460,5 @@ static quartet_status fetched_next(struct xnode *x, struct err *err)
     return rc;
 }
 
-const struct xkind xkind_index_join = {sizeof(struct xjoin), {join_open, fetched_next, join_close}, XJOIN_CLEAR};
-const struct xkind xkind_apply = {sizeof(struct xjoin), {join_open, fetched_next, join_close}, XJOIN_CLEAR};
+const struct xkind xkind_index_join = {sizeof(struct xjoin), {join_open, join_fetched_next, join_close}, XJOIN_CLEAR};
+const struct xkind xkind_apply = {sizeof(struct xjoin), {join_open, join_fetched_next, join_close}, XJOIN_CLEAR};

@@ -72,6 +72,22 @@ static inline bool keys_alone(const struct xjoin *j)
     return (p->kind == PJ_SEMI || p->kind == PJ_ANTI) && p->cond == NULL;
 }
 
+static inline void add_pair(struct xjoin *j, uint32_t left_pos, uint32_t right_row)
+{
+    j->left_rows[j->pairs] = (uint16_t)batch_row(&j->left, left_pos);
+    j->left_pos[j->pairs] = (uint16_t)left_pos;
+    j->right_rows[j->pairs++] = right_row;
+}
+
+/* exec_join.c: what joins that fetch right rows for each left row share. */
+quartet_status join_open(struct xnode *x, struct err *err);
+quartet_status join_fetched_next(struct xnode *x, struct err *err);
+void join_close(struct xnode *x);
+
+/* exec_join_merge.c: pairs of the left batch, as many as a batch of the result holds; their right rows are put into j->right. keep_lonely: a left row without partner is one
+ * with ROWS_NONE. */
+quartet_status merge_pairs(struct xjoin *j, bool keep_lonely, struct err *err);
+
 /* exec_join_hash.c */
 void join_begin(struct xjoin *j); /* nothing is built, nothing lies on piles */
 void join_end(struct xjoin *j);   /* gives up what begin made */

@@ -11,7 +11,9 @@ struct xscan {
     struct xnode x;
     struct bound_state bound;
     table_scan *scan;
+    bool whole; /* it reads the table by its primary key, whatever the plan says */
     bool started, done;
+    struct arena_mark values; /* in x.tmp, those of the bound end here */
     struct scan_key key;
     const struct scan_cut *cut; /* or NULL */
     struct scan_semi *semis;
@@ -92,8 +94,14 @@ static quartet_status scan_start(struct xscan *s, struct err *err)
         if (rc != QUARTET_OK)
             return rc;
         s->done = s->bound.empty;
-        bound = &s->bound.bound;
+        bound = s->bound.whole ? NULL : &s->bound.bound;
+        if (s->scan != NULL && s->whole != s->bound.whole) {
+            table_scan_close(s->scan);
+            s->scan = NULL;
+        }
+        s->whole = s->bound.whole;
     }
+    s->values = arena_mark(&s->x.tmp);
     hlc_stamp as_of = 0;
     if (!s->done && p->as_of_expr != NULL) {
         quartet_status rc = exec_as_of(p->as_of, p->as_of_expr, &s->x.ctx, &as_of, err);
@@ -115,7 +123,7 @@ static quartet_status scan_start(struct xscan *s, struct err *err)
                              .keys = p->keys,
                              .reverse = p->reverse,
                              .as_of = as_of};
-    return table_scan_open(s->x.run->e->t, p->table, p->index, bound, &want, &s->scan, err);
+    return table_scan_open(s->x.run->e->t, p->table, s->whole ? NULL : p->index, bound, &want, &s->scan, err);
 }
 
 quartet_status scan_add_key(struct exec *e, struct scan_key *k, struct batch *b, struct err *err)
@@ -207,8 +215,7 @@ static quartet_status scan_next(struct xnode *x, struct err *err)
         }
         if (p->keys)
             rc = scan_add_key(x->run->e, &s->key, &x->out, err);
-        if (!p->bounded)
-            tmp_reset(x);
+        arena_rewind(&x->tmp, s->values);
         if (rc == QUARTET_OK)
             rc = scan_narrow(s, err);
         if (rc != QUARTET_OK || x->out.n > 0)

@@ -364,6 +364,25 @@ static quartet_status host_in_rows(void *arg, const struct expr *node, struct ex
     return rc;
 }
 
+static quartet_status host_in_query(void *arg, const struct expr *node, const struct rows **out, struct err *err)
+{
+    struct exec *e = arg;
+    const struct bsub *b = node->u.subquery;
+    struct xsub *s = &e->subs[*b->plan_index];
+    uint8_t left_to[16] = {0}, right_to[16] = {0};
+    bool same;
+    QASSERT(b->compare == 0 && b->set_count == 0 && node->arg_count <= 16);
+    quartet_status rc = s->made ? QUARTET_OK : sub_make(e, s, &e->p->subs[*b->plan_index], err);
+    for (uint32_t i = 0; i < node->arg_count && rc == QUARTET_OK; i++)
+        types_compare_affinity(node->args[i]->affinity, s->p->affinity[i], &left_to[i], &right_to[i]);
+    if (rc == QUARTET_OK)
+        rc = sub_same(e, s, &same, err);
+    if (rc == QUARTET_OK && !same)
+        rc = sub_run(s, node, true, right_to, err);
+    *out = &s->rows;
+    return rc;
+}
+
 /* The number of the present outer values in the cache, or KEYSET_NONE. */
 static quartet_status cache_find(struct exec *e, struct xsub *s, bool insert, uint32_t *id,
                                  struct err *err)
@@ -475,7 +494,7 @@ static int64_t host_session(void *arg, bool last_id)
 const struct expr_host exec_host = {
     .session = host_session,
     .zone = host_zone,
-    .siblings = host_siblings, .now_us = host_now, .stamp = host_stamp, .random = host_random, .subquery = host_subquery, .in_rows = host_in_rows, .raise = host_raise};
+    .siblings = host_siblings, .now_us = host_now, .stamp = host_stamp, .random = host_random, .subquery = host_subquery, .in_rows = host_in_rows, .in_query = host_in_query, .raise = host_raise};
 
 /* ---- WITH ---- */
 

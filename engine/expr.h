@@ -142,6 +142,7 @@ struct expr_outer_row {
 };
 
 /* What the expression asks its statement for. Functions that are NULL make the functions that need them fail with QUARTET_ERROR. */
+struct rows;
 struct expr_host {
     int64_t (*now_us)(void *host_arg);
     int64_t (*session)(void *host_arg, bool last_id); /* rows changed by the statement before, or the key it was given last */
@@ -161,6 +162,8 @@ struct expr_host {
     /* A plain IN for all rows of `in` at once, without EXPR_NEGATED; `left`: vectors of e->args. *done false: it has to be asked row by row. May be NULL. */
     quartet_status (*in_rows)(void *host_arg, const struct expr *e, struct expr_ctx *ctx, const struct vec *left, const struct batch *in,
                               struct vec *out, bool *done, struct err *err);
+    /* The rows of a plain IN's query (exec_rows.h), as the left side's columns compare with them. They last until it is asked for other outer values. May be NULL. */
+    quartet_status (*in_query)(void *host_arg, const struct expr *e, const struct rows **out, struct err *err);
 };
 
 struct expr_ctx {

@@ -23,7 +23,7 @@
 #define PNODE_KINDS(X)                                                                             \
     X(ONE)                                                                                         \
     X(SCAN) X(VALUES) X(SERIES) X(JSON_EACH) X(JSON_TREE) X(CTE_SCAN) X(CTE_WORK) X(FILTER) X(PROJECT) X(HASH_JOIN)          \
-        X(LOOP_JOIN) X(INDEX_JOIN) X(APPLY) X(AGG) X(WINDOW) X(SORT) X(LIMIT) X(DISTINCT) X(SET)   \
+        X(LOOP_JOIN) X(MERGE_JOIN) X(INDEX_JOIN) X(APPLY) X(AGG) X(WINDOW) X(SORT) X(LIMIT) X(DISTINCT) X(SET)   \
             X(WITH) X(TEXT) X(ANALYZE) X(INSERT) X(UPDATE) X(DELETE) X(BACKTRACK) X(RESOLVE)        \
             X(QUARANTINE) X(QUARANTINE_WRITE) X(KEYED) X(UNION)
 enum pnode_kind {
@@ -33,13 +33,25 @@ enum pnode_kind {
         PNODE_KIND_COUNT
 };
 
+/* Values of some columns of a key, each row of them a lookup of its own: of an IN list, of rows in a list, of IN (SELECT ...). An equality behind such
+ * columns is a set of one row. */
+struct pbound_set {
+    uint32_t width;
+    uint32_t *at;         /* of each column, its place behind those of eq */
+    struct expr **values; /* row by row */
+    uint32_t row_count;
+    struct expr *query;   /* an EXPR_IN_QUERY, whose rows these are; or NULL */
+    uint32_t *from;       /* and the output that each column has there */
+};
 /* Which part of an index or primary key is read. */
 struct pbound {
     struct expr **eq; /* of the first columns */
     uint32_t eq_count;
-    struct expr **in; /* on the next column: one lookup for each value; or an interval: */
-    uint32_t in_count;
-    struct expr *lo, *hi;
+    struct pbound_set *sets; /* of the next ones: all combinations of their rows, in the key's order */
+    uint32_t set_count, set_width;
+    bool queried;       /* some of them come from queries: */
+    double lookups_max; /* with more lookups than that the table is read as if there were no sets, and bound_filter asked */
+    struct expr *lo, *hi; /* an interval of the column behind */
     bool lo_open, hi_open;
 };
 struct pscan {
@@ -63,7 +75,7 @@ struct pscan {
 enum pjoin_kind { PJ_INNER, PJ_LEFT, PJ_FULL, PJ_SEMI, PJ_ANTI };
 struct pjoin {
     uint8_t kind;                          /* enum pjoin_kind */
-    struct expr **left_keys, **right_keys; /* HASH_JOIN */
+    struct expr **left_keys, **right_keys; /* HASH_JOIN; MERGE_JOIN: columns, by which both sides ascend */
     uint8_t *key_flags;
     uint32_t key_count;
     struct expr *cond;    /* over left and right side by side; or NULL */
@@ -354,6 +366,8 @@ quartet_status plan_query(struct planner *p, struct bquery *q, struct pnode **ou
 uint8_t *plan_key_flags(struct planner *p, const struct bcol *shape, uint32_t count, struct err *err);
 
 /* plan_place.c */
+/* How many rows the query of an EXPR_IN_QUERY gives, and how it compares: it is planned now, if it was not before. */
+quartet_status plan_in_query(struct planner *p, const struct expr *e, const struct psub **out, struct err *err);
 quartet_status plan_filter(struct planner *p, struct pnode *in, struct expr **list, uint32_t n,
                            struct pnode **out, struct err *err);
 /* Expression `e` with its cids replaced by positions in cids[0 .. n-1]; its subqueries are planned.
@@ -408,6 +422,10 @@ quartet_status plan_lookup(struct planner *p, const struct bsource *src, struct 
 /* Does the scan yield rows in this order of its table's columns? Turns it round where that helps.
  */
 bool plan_scan_ordered(struct pnode *scan, const uint32_t *cids, const uint8_t *flags, uint32_t n);
+
+/* Do the node's rows come in ascending order of these outputs (cids, BINARY)? True leaves the scan below it forwards. */
+bool plan_keeps_order(const struct pnode *n); /* that of its (left) input */
+bool plan_ascends(struct pnode *n, const uint32_t *cids, uint32_t count);
 
 /* Where only `wanted` rows are asked for (0: all), let a whole scan of a table go along an index that has this order. True: it does now. */
 bool plan_scan_by_order(const struct planner *p, struct pnode *scan, const uint32_t *cids, const uint8_t *flags, uint32_t n, double wanted);

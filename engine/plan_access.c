@@ -12,36 +12,7 @@
 #define COST_FETCH 30.0 /* a row by its key, against a row of a scan */
 #define COST_GUESS 3.0  /* the same where the table's size is a guess: then an index is the safer way */
 #define COST_ENTRY 4.0  /* an entry that holds all that is wanted */
-
-struct match { /* conditions that one column of a key can use */
-    struct conj *eq, *in, *lo, *hi;
-    struct expr *eq_expr, *lo_expr, *hi_expr;
-    bool lo_open, hi_open;
-};
-
-static bool column_of(const struct bsource *src, const struct expr *e, uint32_t *column)
-{
-    if (e->op != EXPR_COLUMN)
-        return plan_is_index_expr(src, e, column);
-    if (e->u.column < src->first_cid ||
-        e->u.column >= src->first_cid + src->count)
-        return false;
-    *column = e->u.column - src->first_cid;
-    return true;
-}
-
-/* Is e computed from the outer row alone? */
-static bool is_outer(struct planner *p, const struct expr *e, const uint64_t *outer,
-                     uint64_t *scratch)
-{
-    memset(scratch, 0, p->words * sizeof *scratch);
-    cid_set_add_expr(p, scratch, e);
-    for (uint32_t i = 0; i < p->words; i++) {
-        if ((scratch[i] & ~(outer != NULL ? outer[i] : 0)) != 0)
-            return false;
-    }
-    return !bind_is_volatile(e) || e->op == EXPR_SUBQUERY;
-}
+#define COST_LOOKUP 30.0 /* to begin at another place of the key: told of queries, of whose rows nobody knows how many there will be */
 
 static enum expr_op flipped(enum expr_op op)
 {
@@ -82,25 +53,25 @@ static void match_conj(struct planner *p, const struct bsource *src, struct conj
         e->op == EXPR_GE) {
         for (int side = 0; side < 2; side++) {
             struct expr *other = e->args[1 - side];
-            if (!column_of(src, e->args[side], &column) ||
-                src->table->columns[column].nocase != nocase || !is_outer(p, other, outer, scratch))
+            if (!access_column(src, e->args[side], &column) ||
+                src->table->columns[column].nocase != nocase || !access_is_outer(p, other, outer, scratch))
                 continue;
             match_compare(c, side == 0 ? e->op : flipped(e->op), other, &matches[column]);
             return;
         }
-    } else if (e->op == EXPR_BETWEEN && column_of(src, e->args[0], &column) &&
+    } else if (e->op == EXPR_BETWEEN && access_column(src, e->args[0], &column) &&
                src->table->columns[column].nocase == nocase) {
         struct match *m = &matches[column];
-        if (m->lo == NULL && m->hi == NULL && is_outer(p, e->args[1], outer, scratch) &&
-            is_outer(p, e->args[2], outer, scratch)) {
+        if (m->lo == NULL && m->hi == NULL && access_is_outer(p, e->args[1], outer, scratch) &&
+            access_is_outer(p, e->args[2], outer, scratch)) {
             m->lo = m->hi = c;
             m->lo_expr = e->args[1];
             m->hi_expr = e->args[2];
         }
-    } else if (e->op == EXPR_IN && e->arg_count > 1 && column_of(src, e->args[0], &column) &&
+    } else if (e->op == EXPR_IN && e->arg_count > 1 && access_column(src, e->args[0], &column) &&
                matches[column].in == NULL && src->table->columns[column].nocase == nocase) {
         for (uint32_t i = 1; i < e->arg_count; i++) {
-            if (!is_outer(p, e->args[i], outer, scratch))
+            if (!access_is_outer(p, e->args[i], outer, scratch))
                 return;
         }
         matches[column].in = c;
@@ -144,8 +115,14 @@ static double row_cost(const struct candidate *k, double all)
     return k->covering ? COST_ENTRY : COST_FETCH;
 }
 
-static struct way judge(const struct planner *p, const struct table_def *t, const struct candidate *k, const struct match *matches)
+static double set_share(const struct planner *p, const struct bsource *src, uint32_t column)
 {
+    return equal_share(p, src->table, rows_to_search(p, src->table), column);
+}
+
+static struct way judge(const struct planner *p, const struct bsource *src, const struct candidate *k, const struct match *matches, const struct tuples *tuples)
+{
+    const struct table_def *t = src->table;
     const uint32_t *columns = k->columns, count = k->count;
     const bool unique = k->unique;
     struct way w = {.rows = 1, .cost = 1};
@@ -153,26 +130,25 @@ static struct way judge(const struct planner *p, const struct table_def *t, cons
         w.eq++;
     if (w.eq == count && unique)
         return w;
-    if (w.eq == 0 && matches[columns[0]].in == NULL && matches[columns[0]].lo == NULL && matches[columns[0]].hi == NULL)
+    double lookups = 1, shares = 1;
+    way_add_sets(p, src, columns, count, matches, tuples, set_share, &w, &lookups, &shares);
+    uint32_t at = w.eq + w.set_width;
+    if (at < count && at < PLAN_BOUND_COLUMNS_MAX && (matches[columns[at]].lo != NULL || matches[columns[at]].hi != NULL))
+        w.next = &matches[columns[at]];
+    if (!way_is_bound(&w))
         return w;
     const double all = rows_to_search(p, t);
-    w.rows = all;
+    w.rows = all * shares;
     for (uint32_t i = 0; i < w.eq; i++)
         w.rows *= equal_share(p, t, all, columns[i]);
-    if (w.eq < count && w.eq < PLAN_BOUND_COLUMNS_MAX) {
-        const struct match *m = &matches[columns[w.eq]];
-        if (m->in != NULL) {
-            double one = w.eq + 1 == count && unique ? 1 : w.rows * equal_share(p, t, all, columns[w.eq]);
-            w.rows = one * (m->in->e->arg_count - 1);
-            w.next = m;
-        } else if (m->lo != NULL || m->hi != NULL) {
-            w.rows *= between_share(p, t, all, columns[w.eq], m);
-            w.next = m;
-        }
-    }
+    if (at == count && unique)
+        w.rows = 1;
+    if (w.next != NULL)
+        w.rows *= between_share(p, t, all, columns[at], w.next);
+    w.rows *= lookups;
     if (w.rows < 1)
         w.rows = 1;
-    w.cost = w.rows * row_cost(k, all);
+    w.cost = w.rows * row_cost(k, all) + (w.queried ? lookups * COST_LOOKUP : 0);
     return w;
 }
 
@@ -199,27 +175,25 @@ static quartet_status place_bound(struct planner *p, const struct bsource *src,
         rc = plan_place(p, matches[columns[i]].eq_expr, cids, n, &b->eq[i], err);
         matches[columns[i]].eq->placed = true;
     }
+    if (rc == QUARTET_OK && w->set_count > 0)
+        rc = way_place_sets(p, w, cids, n, s, again, again_count, err);
+    b->lookups_max = rows_to_search(p, src->table) / COST_LOOKUP;
     const struct match *m = w->next;
     if (m == NULL || rc != QUARTET_OK)
         return rc;
-    if (m->in != NULL) {
-        b->in_count = m->in->e->arg_count - 1;
-        m->in->placed = true;
-        return plan_place_list(p, m->in->e->args + 1, b->in_count, cids, n, &b->in, err);
-    }
-    uint8_t type = p->b.cols[src->first_cid + columns[w->eq]].type;
+    uint8_t type = p->b.cols[src->first_cid + columns[w->eq + w->set_width]].type;
     if (m->lo != NULL) {
         rc = plan_place(p, m->lo_expr, cids, n, &b->lo, err);
         b->lo_open = m->lo_open;
         m->lo->placed = true;
-        if (may_not_fit(m->lo_expr, type))
+        if (w->queried || may_not_fit(m->lo_expr, type))
             again[(*again_count)++] = m->lo->e;
     }
     if (m->hi != NULL && rc == QUARTET_OK) {
         rc = plan_place(p, m->hi_expr, cids, n, &b->hi, err);
         b->hi_open = m->hi_open;
         m->hi->placed = true;
-        if (may_not_fit(m->hi_expr, type) && (m->hi != m->lo || *again_count == 0))
+        if ((w->queried || may_not_fit(m->hi_expr, type)) && (m->hi != m->lo || *again_count == 0 || again[*again_count - 1] != m->lo->e))
             again[(*again_count)++] = m->hi->e;
     }
     return rc;
@@ -289,7 +263,7 @@ static bool covers(struct planner *p, const struct bsource *src, const struct in
 static void only_part(const struct planner *p, const struct bsource *src, const struct index_def *ix, const struct candidate *k, struct way *w)
 {
     double all = rows_to_search(p, src->table), share = plan_index_share(p, src, ix);
-    if (w->eq == 0 && w->next == NULL) {
+    if (!way_is_bound(w)) {
         w->rows = all;
         w->cost = all * row_cost(k, all);
     }
@@ -303,16 +277,21 @@ quartet_status access_best(struct planner *p, const struct bsource *src, struct 
     const struct table_def *t = src->table;
     uint64_t *scratch = cid_set_new(p);
     struct match *matches = arena_zalloc(p->a, src->count + 1, sizeof *matches);
+    struct tuples tuples = {0};
     if (scratch == NULL || matches == NULL)
         return arena_fail(p->a, err);
-    for (uint32_t i = 0; i < conj_count; i++)
+    for (uint32_t i = 0; i < conj_count; i++) {
         match_conj(p, src, conjs[i], outer, scratch, matches);
+        quartet_status rc = tuples_add(p, src, conjs[i], outer, scratch, &tuples, err);
+        if (rc != QUARTET_OK)
+            return rc;
+    }
     struct candidate key = {.columns = t->key_columns, .count = t->key_count, .unique = true, .by_key = true};
     *best = (struct way){.cost = 0};
     if (!t->hidden_key)
-        *best = judge(p, t, &key, matches);
+        *best = judge(p, src, &key, matches, &tuples);
     best->matches = matches;
-    if (best->eq > 0 || best->next != NULL)
+    if (way_is_bound(best))
         best->columns = t->key_columns;
     if (best->columns != NULL && best->rows <= 1)
         return QUARTET_OK;
@@ -321,12 +300,12 @@ quartet_status access_best(struct planner *p, const struct bsource *src, struct 
         const struct index_def *ix = &t->indexes[i];
         struct candidate k = {.columns = ix->columns, .count = ix->column_count, .unique = ix->unique};
         const struct match *first = &matches[ix->columns[0]];
-        bool bound = first->eq != NULL || first->in != NULL || first->lo != NULL || first->hi != NULL;
+        bool bound = first->eq != NULL || first->in != NULL || first->lo != NULL || first->hi != NULL || tuples_begin(&tuples, ix->columns[0]);
         if ((!bound && ix->where == INDEX_WHOLE) || !plan_index_serves(src, ix, conjs, conj_count))
             continue;
         k.covering = covers(p, src, ix, conjs, conj_count, need, scratch);
-        struct way w = judge(p, t, &k, matches);
-        if (w.eq == 0 && w.next == NULL && ix->where == INDEX_WHOLE)
+        struct way w = judge(p, src, &k, matches, &tuples);
+        if (!way_is_bound(&w) && ix->where == INDEX_WHOLE)
             continue;
         if (ix->where != INDEX_WHOLE)
             only_part(p, src, ix, &k, &w);
@@ -382,7 +361,7 @@ static quartet_status scan_filters(struct planner *p, const struct bsource *src,
 quartet_status access_scan(struct planner *p, const struct bsource *src, struct conj **conjs, uint32_t conj_count,
                            const struct way *way, const uint64_t *need, struct pnode **out, struct err *err)
 {
-    struct expr *again[2];
+    struct expr *again[WAY_AGAIN_MAX];
     uint32_t again_count = 0;
     quartet_status rc = scan_new(p, src, out, err);
     if (rc == QUARTET_OK && way->columns != NULL) {
@@ -413,13 +392,15 @@ quartet_status plan_lookup(struct planner *p, const struct bsource *src, struct 
                            struct pnode **scan, double *rows_per_lookup, struct err *err)
 {
     struct way best;
-    struct expr *again[2];
+    struct expr *again[WAY_AGAIN_MAX];
     uint32_t again_count = 0, own_count = 0;
     *scan = NULL;
     quartet_status rc = access_best(p, src, conjs, conj_count, outer, need, &best, err);
     if (rc != QUARTET_OK || best.columns == NULL || best.eq == 0)
         return rc;
     best.next = NULL; /* lookups are by equality; the rest filters */
+    best.set_count = best.set_width = 0;
+    best.queried = false;
     rc = scan_new(p, src, scan, err);
     struct conj **own = arena_zalloc(p->a, conj_count + 1, sizeof(struct conj *));
     if (rc != QUARTET_OK || own == NULL)
@@ -476,7 +457,7 @@ bool plan_scan_ordered(struct pnode *scan, const uint32_t *cids, const uint8_t *
     const struct table_def *t = s->table;
     const struct key_column *key = NULL;
     bool turn = false, turned = false, unique;
-    if ((s->index == NULL && t->hidden_key) || s->bound.in_count > 0)
+    if ((s->index == NULL && t->hidden_key) || (s->index != NULL && s->bound.queried)) /* with too many lookups the table is read by its key */
         return false;
     uint32_t at = s->bound.eq_count;
     for (uint32_t i = 0; i < n; i++) {

@@ -41,6 +41,26 @@ static void put_filter(struct buf *b, const char *what, const struct expr *e)
     expr_print(e, NULL, NULL, b);
 }
 
+/* id IN (3 values), b = ?, (x, y) IN (2 rows), a IN (subquery) */
+static void put_sets(struct buf *b, const struct pscan *s, const uint32_t *columns, const char **and)
+{
+    for (uint32_t i = 0; i < s->bound.set_count; i++) {
+        const struct pbound_set *set = &s->bound.sets[i];
+        bool rows = set->width > 1, single = !rows && set->query == NULL && set->row_count == 1;
+        buf_printf(b, "%s%s", *and, rows ? "(" : "");
+        for (uint32_t k = 0; k < set->width; k++)
+            buf_printf(b, "%s%s", k > 0 ? ", " : "", s->table->columns[columns[s->bound.eq_count + set->at[k]]].name);
+        buf_str(b, rows ? ")" : "");
+        if (set->query != NULL)
+            buf_str(b, " IN (subquery)");
+        else if (single)
+            buf_str(b, " = ?");
+        else
+            buf_printf(b, " IN (%u %s)", set->row_count, rows ? "rows" : "values");
+        *and = " AND ";
+    }
+}
+
 static void put_scan(struct buf *b, const struct pscan *s, const char *verb)
 {
     const uint32_t *columns = s->index != NULL ? s->index->columns : s->table->key_columns;
@@ -56,11 +76,8 @@ static void put_scan(struct buf *b, const struct pscan *s, const char *verb)
         for (uint32_t i = 0; i < s->bound.eq_count; i++)
             buf_printf(b, "%s%s = ?", i > 0 ? " AND " : "", s->table->columns[columns[i]].name);
         const char *and = s->bound.eq_count > 0 ? " AND " : "";
-        const char *next = s->bound.in_count > 0 || s->bound.lo != NULL || s->bound.hi != NULL
-                               ? s->table->columns[columns[s->bound.eq_count]].name
-                               : "";
-        if (s->bound.in_count > 0)
-            buf_printf(b, "%s%s IN (%u values)", and, next, s->bound.in_count);
+        put_sets(b, s, columns, &and);
+        const char *next = s->bound.lo != NULL || s->bound.hi != NULL ? s->table->columns[columns[s->bound.eq_count + s->bound.set_width]].name : "";
         if (s->bound.lo != NULL)
             buf_printf(b, "%s%s %s ?", and, next, s->bound.lo_open ? ">" : ">=");
         if (s->bound.hi != NULL)
@@ -87,6 +104,7 @@ static void put_join(struct buf *b, const struct pnode *n)
 {
     const struct pjoin *j = n->u.join;
     const char *how = n->kind == PN_HASH_JOIN    ? "Hash"
+                      : n->kind == PN_MERGE_JOIN ? "Merge"
                       : n->kind == PN_INDEX_JOIN ? "Index"
                       : n->kind == PN_APPLY      ? "Lateral"
                                                  : "Nested loop";
@@ -135,6 +153,7 @@ static void put_node(struct buf *b, const struct planner *p, const struct pnode 
         break;
     case PN_HASH_JOIN:
     case PN_LOOP_JOIN:
+    case PN_MERGE_JOIN:
     case PN_INDEX_JOIN:
     case PN_APPLY:
         put_join(b, n);

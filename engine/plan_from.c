@@ -290,7 +290,7 @@ quartet_status plan_from(struct planner *p, struct bsource *src, struct expr **w
         return arena_fail(p->a, err);
     source_cids(src, all);
     quartet_status rc = collect(&j, src, err);
-    p->figures |= j.unit_count > 1;
+    p->figures |= j.unit_count > 1 || src->kind == SRC_JOIN; /* an outer join is one unit */
     for (uint32_t i = 0; i < where_count && rc == QUARTET_OK; i++)
         rc = jplan_add_conj(&j, where[i], err);
     for (uint32_t i = 0; i < j.unit_count && rc == QUARTET_OK; i++)

@@ -113,6 +113,8 @@ quartet_status join_nodes(struct planner *p, uint8_t kind, const struct side *l,
         node->rows = l->node->rows;
     if (node->rows < 1)
         node->rows = 1;
+    if (rc == QUARTET_OK)
+        plan_merge_join(p, node);
     *out = node;
     return rc;
 }

@@ -93,6 +93,9 @@ quartet_status index_join(struct planner *p, uint8_t kind, const struct side *l,
                           struct bsource *src, struct conj **conjs, uint32_t n,
                           const uint64_t *need, struct pnode **out, struct err *err);
 
+/* plan_merge.c: a hash join becomes a merge join where both sides come in the order of its key and that is cheaper. */
+void plan_merge_join(const struct planner *p, struct pnode *join);
+
 /* Costs, in rows of a scan. */
 double join_hash_cost(double left_rows, double right_rows);
 enum lookup { LOOKUP_POINT, LOOKUP_RANGE, LOOKUP_FETCH }; /* one row by its whole key; rows that stand together; rows that an index names */

@@ -95,6 +95,14 @@ static quartet_status plan_sub(struct planner *p, const struct expr *e, struct e
     return QUARTET_OK;
 }
 
+quartet_status plan_in_query(struct planner *p, const struct expr *e, const struct psub **out, struct err *err)
+{
+    quartet_status rc = plan_sub(p, e, err);
+    if (rc == QUARTET_OK)
+        *out = &p->plan->subs[*((const struct bsub *)e->u.subquery)->plan_index];
+    return rc;
+}
+
 static quartet_status place_map(void *arg, const struct expr *e, struct expr **out, struct err *err)
 {
     struct place *pl = arg;

@@ -133,17 +133,33 @@ static quartet_status plan_sort(struct planner *p, const struct bquery *q, struc
     return QUARTET_OK;
 }
 
-/* SELECT from one table in an order that its scan has anyway, or could have by going along an index. */
+/* The scan whose rows come out below `in` in its order, *forwards where a merge join needs it so; NULL: none. What an inner merge join has on its right side becomes in cids[0 .. n-1]
+ * what equals it on its left. */
+static struct pnode *order_giver(const struct pnode *in, uint32_t *cids, uint32_t n, bool *forwards)
+{
+    struct pnode *at = in->child[0];
+    for (; at != NULL && at->kind != PN_SCAN; at = at->child[0]) {
+        bool semi = at->kind == PN_HASH_JOIN && (at->u.join->kind == PJ_SEMI || at->u.join->kind == PJ_ANTI);
+        if (at->kind != PN_FILTER && !semi && (at->kind != PN_MERGE_JOIN || !plan_keeps_order(at)))
+            return NULL;
+        *forwards |= at->kind == PN_MERGE_JOIN;
+        const struct pjoin *j = at->u.join;
+        for (uint32_t k = 0; at->kind == PN_MERGE_JOIN && j->kind == PJ_INNER && k < j->key_count; k++)
+            for (uint32_t i = 0; i < n; i++)
+                if (cids[i] == at->child[1]->cids[j->right_keys[k]->u.column])
+                    cids[i] = at->child[0]->cids[j->left_keys[k]->u.column];
+    }
+    return at;
+}
+
+/* SELECT in an order that the scan below it has anyway, or could have by going along an index. */
 static bool already_ordered(struct planner *p, const struct bquery *q, const struct pnode *in)
 {
     uint32_t cids[16];
     uint8_t flags[16];
-    struct pnode *scan = in->child[0];
-    while (scan != NULL && (scan->kind == PN_FILTER || (scan->kind == PN_HASH_JOIN && (scan->u.join->kind == PJ_SEMI || scan->u.join->kind == PJ_ANTI))))
-        scan = scan->child[0]; /* which drop rows and leave their order */
+    bool forwards = false;
     if (q->kind != BQ_SELECT || q->aggregated || q->distinct || q->distinct_on_count > 0 ||
-        q->with_ties || q->window_count > 0 || q->order_count > 16 || in->kind != PN_PROJECT ||
-        scan == NULL || scan->kind != PN_SCAN)
+        q->with_ties || q->window_count > 0 || q->order_count > 16 || in->kind != PN_PROJECT)
         return false;
     for (uint32_t i = 0; i < q->order_count; i++) {
         const struct expr *e = q->outs[q->order[i].out];
@@ -152,7 +168,13 @@ static bool already_ordered(struct planner *p, const struct bquery *q, const str
         cids[i] = e->u.column;
         flags[i] = q->order[i].flags;
     }
-    if (!plan_scan_ordered(scan, cids, flags, q->order_count))
+    struct pnode *scan = order_giver(in, cids, q->order_count, &forwards);
+    if (scan == NULL)
+        return false;
+    bool ordered = plan_scan_ordered(scan, cids, flags, q->order_count);
+    if (forwards && scan->u.scan->reverse)
+        ordered = scan->u.scan->reverse = false;
+    if (!ordered)
         return scan == in->child[0] && plan_scan_by_order(p, scan, cids, flags, q->order_count, rows_wanted(q));
     for (struct pnode *n = in->child[0]; n != scan; n = n->child[0])
         if (n->kind == PN_HASH_JOIN)

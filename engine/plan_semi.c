@@ -20,6 +20,7 @@ static bool below(const struct pnode *n, uint32_t *column)
         break;
     case PN_HASH_JOIN:
     case PN_LOOP_JOIN:
+    case PN_MERGE_JOIN:
     case PN_INDEX_JOIN:
         *column = n->u.join->out[*column];
         return n->u.join->kind != PJ_FULL && *column < n->child[0]->col_count;

@@ -553,7 +553,15 @@ static void indexed(struct gen *g)
     static const char *const ops[] = {"=", "=", "=", "<", "<=", ">", ">="};
     char c = "abdc"[pick(g, 4)];
     uint32_t top = c == 'a' ? LARGE_ROWS : c == 'b' ? LARGE_ROWS / 10 : 60;
-    if (c == 'c')
+    if (pick(g, 12) == 0)
+        buf_printf(&g->out, "(x.%c, x.%c) IN ((%u, %u), (%u, %u.0), (%u, NULL))", c == 'c' ? 'b' : c, c == 'a' ? 'b' : 'a', pick(g, 600), pick(g, 600), pick(g, 600), pick(g, 600), pick(g, 600));
+    else if (pick(g, 12) == 0)
+        buf_printf(&g->out, "x.%c IN (SELECT s.%c FROM t4 AS s WHERE s.a < %u)", c == 'c' ? 'a' : c, "ab"[pick(g, 2)], pick(g, 3) == 0 ? LARGE_ROWS : pick(g, 40));
+    else if (pick(g, 12) == 0)
+        buf_printf(&g->out, "x.c IN ('k%u', 'k%u') AND x.b %s %u", pick(g, 300), pick(g, 300), ops[pick(g, 7)], pick(g, 600));
+    else if (pick(g, 12) == 0)
+        buf_printf(&g->out, "(x.c, x.b) IN (SELECT s.c, s.b + %u FROM t4 AS s WHERE s.a < %u)", pick(g, 2), pick(g, 200));
+    else if (c == 'c')
         buf_printf(&g->out, "x.c = 'k%u'", pick(g, 300));
     else if (pick(g, 4) == 0)
         buf_printf(&g->out, "x.%c IN (%u, %u.0, %u, NULL)", c, pick(g, top), pick(g, top), pick(g, top));
@@ -579,6 +587,14 @@ static void any_of(struct gen *g)
     put(g, ")");
 }
 
+/* Joins by keys in whose order the tables lie; the names of t4's columns stay plain, so that the same ORDER BY does. */
+static void joined(struct gen *g, uint32_t list)
+{
+    static const char *const lists[] = {"x.a, x.b, x.c, x.d, y", "x.a, x.b, z", "x.d, x.a, y, z", "count(*), sum(x.b), min(y), max(z)"};
+    static const char *const ons[] = {"x.a = w.k", "x.a = w.k AND x.b > w.y", "x.a = w.k AND w.z <> x.c", "w.k = x.a AND w.y < 3000"};
+    buf_printf(&g->out, "SELECT %s FROM t4 AS x %s t5 AS w ON %s WHERE ", lists[list], pick(g, 2) == 0 ? "JOIN" : "LEFT JOIN", ons[pick(g, 4)]);
+}
+
 /* Tables that are large enough for the planner to look at what is in them, and for ways to differ in cost. */
 static void large_round(struct pair *p, struct gen *g, uint32_t queries)
 {
@@ -594,13 +610,18 @@ static void large_round(struct pair *p, struct gen *g, uint32_t queries)
                "'k' || (i %% 300), CASE WHEN i %% 11 > 0 THEN (i * 13 %% 120) / 2.0 END FROM n%c",
                LARGE_ROWS, LARGE_ROWS / 10, 0);
     both(p, (const char *)g->out.data, true);
+    both(p, "CREATE TABLE t5(k INTEGER, y INTEGER, z TEXT, PRIMARY KEY (k, y))", true);
+    both(p, "INSERT INTO t5 SELECT CASE WHEN a < 3000 THEN a WHEN a < 4000 THEN 3500 ELSE a / 2 * 2 END, a, c FROM t4", true);
     for (uint32_t i = 0; i < queries; i++) {
-        uint32_t list = pick(g, 4), order = list == 3 ? 0 : pick(g, 6);
+        bool two = pick(g, 4) == 0; /* whose rows have ties in every order */
+        uint32_t list = pick(g, 4), order = list == 3 || two ? 0 : pick(g, 6);
         g->alias[0] = "x";
         g->alias_count = 1;
         buf_clear(&g->out);
         if (i % 25 == 24)
             put(g, pick(g, 2) == 0 ? "DELETE FROM t4 AS x WHERE x.a % 5 = 1 AND " : "UPDATE t4 AS x SET b = b + 3, d = d - 1 WHERE ");
+        else if (two)
+            joined(g, list);
         else
             buf_printf(&g->out, "SELECT %s FROM t4 AS x WHERE ", lists[list]);
         any_of(g);

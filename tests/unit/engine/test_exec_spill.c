@@ -226,6 +226,11 @@ static void test_exec_spill_joins(void)
     disk_open(&k, 30000);
     for (size_t i = 0; i < sizeof queries / sizeof queries[0]; i++)
         with_and_without(&k, queries[i], i == 1 ? 2 : 1);
+    /* A range of 20,000 equal keys of a merge join, walked three times and across. */
+    exec_sql(k.c, "CREATE TABLE g(x INTEGER, y INTEGER, b TEXT, PRIMARY KEY (x, y))");
+    exec_sql(k.c, "INSERT INTO g SELECT CASE WHEN id BETWEEN 5001 AND 25000 THEN 5 ELSE id END, id, b || b FROM t");
+    with_and_without(&k, "SELECT count(*), sum(g.y), sum(h.y), max(g.b || h.b) FROM g JOIN g AS h ON g.x = h.x WHERE g.y % 7000 < 4 AND h.y % 7 >= 0", 1);
+    with_and_without(&k, "SELECT count(*), count(h.x), sum(h.y), min(g.b || h.b) FROM g LEFT JOIN g AS h ON g.x = h.x AND h.y > g.y WHERE g.y % 7000 < 4", 1);
     disk_close(&k);
 }
 
