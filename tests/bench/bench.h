@@ -51,7 +51,7 @@ struct bench {
     bool (*run)(struct bench_ctx *c, enum bench_side side, double *figure, uint64_t *check);
 };
 extern const struct bench bench_write_list[], bench_read_list[], bench_merge_list[], bench_size_list[], bench_recovery_list[], bench_visible_list[], bench_growth_list[],
-    bench_tpch_list[], bench_tpch_each_list[], bench_limit_list[], bench_cluster_list[]; /* end with a NULL name */
+    bench_tpch_list[], bench_tpch_each_list[], bench_limit_list[], bench_cluster_list[], bench_oltp_list[]; /* end with a NULL name */
 
 int bench_recovery_writer(const char *path, const char *rows); /* returns only where it failed */
 

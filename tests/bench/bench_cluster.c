@@ -6,7 +6,7 @@
  *   trips, trips_asleep     SELECT 1 by one session, round trips a second: where client and node look for up to 50 us before they sleep, and where they do not
  *   idle_memory             resident, of the largest of four nodes that do nothing; binary_size: of quartetd
  * SQLite has nothing to compare. What clients see of failures is measured by `quartet drill`. */
-#include "bench.h"
+#include "bench_cluster.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -19,34 +19,26 @@
 #include <unistd.h>
 
 #include "quartet.h"
-#include "shell/cluster.h"
 
-#define DEADLINE_S 30
 #define PACE_PER_S 1000
 #define HOT_ROWS 100
 #define HOT_SESSIONS 32
 #define CONVERGE_SESSIONS 8
 #define AWAY_S 60
 
-struct bench_cluster {
-    struct cluster c;
-    char path[4200];
-    int nodes; /* that were started */
-};
-
-static bool start(struct bench_ctx *c, struct bench_cluster *b, int nodes)
+bool bench_cluster_start(struct bench_ctx *c, struct bench_cluster *b, int nodes)
 {
     bench_path(c, BENCH_QUARTET, b->path, sizeof b->path);
     bool ok = mkdir(b->path, 0700) == 0 && cluster_init(&b->c, b->path, "") && cluster_make(&b->c);
     for (int k = 0; ok && k < nodes; k++)
         ok = cluster_start_node(&b->c, k);
     for (int k = 0; ok && k < nodes; k++)
-        ok = cluster_wait_ready(&b->c, k, DEADLINE_S * 1000);
+        ok = cluster_wait_ready(&b->c, k, BENCH_DEADLINE_S * 1000);
     b->nodes = nodes;
     return ok || bench_fail("cluster", b->c.error);
 }
 
-static void stop(struct bench_cluster *b, bool ok)
+void bench_cluster_stop(struct bench_cluster *b, bool ok)
 {
     if (!ok)
         cluster_print_logs(&b->c, 5);
@@ -55,36 +47,35 @@ static void stop(struct bench_cluster *b, bool ok)
     free(b);
 }
 
-static void nap(double s)
+void bench_nap(double s)
 {
     struct timespec t = {.tv_sec = (time_t)s, .tv_nsec = (long)((s - (double)(time_t)s) * 1e9)};
     if (s > 0)
         nanosleep(&t, NULL); /* a signal that wakes it early is as good */
 }
 
-static bool exec(struct bench_cluster *b, int slot, const char *sql)
+bool bench_cluster_exec(struct bench_cluster *b, int slot, const char *sql)
 {
     char text[512];
     return cluster_ask(b->c.node_url[slot], sql, text, sizeof text) || bench_fail(sql, text);
 }
 
-/* Until the node answers this query so. */
-static bool until_says(struct bench_cluster *b, int slot, const char *sql, const char *want, double deadline_s)
+bool bench_cluster_until(struct bench_cluster *b, int slot, const char *sql, const char *want, double deadline_s)
 {
     char text[512] = "";
-    for (double until = bench_now() + deadline_s; bench_now() < until; nap(0.001))
+    for (double until = bench_now() + deadline_s; bench_now() < until; bench_nap(0.001))
         if (cluster_ask(b->c.node_url[slot], sql, text, sizeof text) && strcmp(text, want) == 0)
             return true;
     return bench_fail(sql, text);
 }
 
-static bool make_table(struct bench_cluster *b, const char *sql, const char *name)
+bool bench_cluster_table(struct bench_cluster *b, const char *sql, const char *name)
 {
     char query[256];
     snprintf(query, sizeof query, "SELECT count(*) FROM information_schema.tables WHERE table_name = '%s'", name);
-    bool ok = exec(b, 0, sql);
+    bool ok = bench_cluster_exec(b, 0, sql);
     for (int k = 1; ok && k < b->nodes; k++)
-        ok = until_says(b, k, query, "1", DEADLINE_S);
+        ok = bench_cluster_until(b, k, query, "1", BENCH_DEADLINE_S);
     return ok;
 }
 
@@ -126,7 +117,7 @@ static void *work(void *arg)
             atomic_fetch_add(&w->errors, 1);
         if (w->pace > 0) {
             next += 1 / w->pace;
-            nap(next - bench_now());
+            bench_nap(next - bench_now());
         }
     }
     if (!ok)
@@ -181,7 +172,7 @@ static bool one_sample(quartet_stmt *write, quartet_stmt **read, int64_t mark, d
     double from = bench_now();
     for (int k = 1; k < CLUSTER_NODES; k++)
         while (mark_of(read[k]) < mark)
-            if (bench_now() - from > DEADLINE_S)
+            if (bench_now() - from > BENCH_DEADLINE_S)
                 return bench_fail("visible_busy", "a commit did not arrive");
     *ms = (bench_now() - from) * 1e3;
     return true;
@@ -200,7 +191,7 @@ static bool sample(struct bench_cluster *b, double seconds, double quantile, dou
                      : quartet_prepare(db[k], "SELECT v FROM mark WHERE id = 1", -1, &read[k], NULL)) == QUARTET_OK;
     if (!ok)
         bench_fail("visible_busy", "cannot begin");
-    for (double until = bench_now() + seconds; ok && n < 100000 && bench_now() < until; nap(0.005), n++)
+    for (double until = bench_now() + seconds; ok && n < 100000 && bench_now() < until; bench_nap(0.005), n++)
         ok = one_sample(write, read, (int64_t)n + 1, &ms[n]);
     if (ok && n > 0) {
         qsort(ms, n, sizeof *ms, compare);
@@ -223,10 +214,10 @@ static bool visible_busy(struct bench_ctx *c, double quantile, double *figure)
     long long errors = 0;
     if (b == NULL)
         return bench_fail("visible_busy", "out of memory");
-    bool ok = start(c, b, CLUSTER_NODES) && make_table(b, "CREATE TABLE load (id INTEGER PRIMARY KEY)", "load") &&
-              make_table(b, "CREATE TABLE mark (id INTEGER PRIMARY KEY, v INTEGER)", "mark") && exec(b, 0, "INSERT INTO mark VALUES (1, 0)");
+    bool ok = bench_cluster_start(c, b, CLUSTER_NODES) && bench_cluster_table(b, "CREATE TABLE load (id INTEGER PRIMARY KEY)", "load") &&
+              bench_cluster_table(b, "CREATE TABLE mark (id INTEGER PRIMARY KEY, v INTEGER)", "mark") && bench_cluster_exec(b, 0, "INSERT INTO mark VALUES (1, 0)");
     for (int k = 1; ok && k < CLUSTER_NODES; k++)
-        ok = until_says(b, k, "SELECT v FROM mark", "0", DEADLINE_S);
+        ok = bench_cluster_until(b, k, "SELECT v FROM mark", "0", BENCH_DEADLINE_S);
     double from = bench_now();
     ok = ok && begin(&w, 1) && sample(b, 10 * c->seconds, quantile, figure);
     stopping = true;
@@ -234,7 +225,7 @@ static bool visible_busy(struct bench_ctx *c, double quantile, double *figure)
     double rate = (double)done / (bench_now() - from);
     if (ok && rate < PACE_PER_S * 0.9)
         fprintf(stderr, "\rvisible_busy: the other session made %.0f commits/s, not %d: the machine is busy\n", rate, PACE_PER_S);
-    stop(b, ok);
+    bench_cluster_stop(b, ok);
     return ok && errors == 0;
 }
 
@@ -265,25 +256,25 @@ static bool hot(struct bench_ctx *c, double *rate, double *error_percent)
         return bench_fail("hot", "out of memory");
     }
     snprintf(sql, sizeof sql, "INSERT INTO hot SELECT value, 0 FROM generate_series(0, %d)", HOT_ROWS - 1);
-    bool ok = start(c, b, CLUSTER_NODES) && make_table(b, "CREATE TABLE hot (id INTEGER PRIMARY KEY, v INTEGER)", "hot") && exec(b, 0, sql);
+    bool ok = bench_cluster_start(c, b, CLUSTER_NODES) && bench_cluster_table(b, "CREATE TABLE hot (id INTEGER PRIMARY KEY, v INTEGER)", "hot") && bench_cluster_exec(b, 0, sql);
     snprintf(sql, sizeof sql, "%d", HOT_ROWS);
     for (int k = 1; ok && k < CLUSTER_NODES; k++)
-        ok = until_says(b, k, "SELECT count(*) FROM hot", sql, DEADLINE_S);
+        ok = bench_cluster_until(b, k, "SELECT count(*) FROM hot", sql, BENCH_DEADLINE_S);
     for (int i = 0; i < HOT_SESSIONS; i++)
         w[i] = (struct worker){.b = b, .slot = i % CLUSTER_NODES, .number = i, .sql = "UPDATE hot SET v = ? WHERE id = ?", .random_below = HOT_ROWS, .stop = &stopping};
     double from = bench_now();
     ok = ok && begin(w, HOT_SESSIONS);
     if (ok)
-        nap(10 * c->seconds);
+        bench_nap(10 * c->seconds);
     stopping = true;
     long long done = end(w, HOT_SESSIONS, &errors);
     double took = bench_now() - from;
     static char state[CLUSTER_NODES][CLUSTER_STATE_MAX]; /* one caller */
-    ok = ok && (cluster_wait_equal(&b->c, 15, DEADLINE_S * 1000, state) || bench_fail("hot", "the nodes do not become equal"));
+    ok = ok && (cluster_wait_equal(&b->c, 15, BENCH_DEADLINE_S * 1000, state) || bench_fail("hot", "the nodes do not become equal"));
     *rate = (double)done / took;
     *error_percent = 100.0 * (double)errors / (double)(done + errors > 0 ? done + errors : 1);
     free(w);
-    stop(b, ok);
+    bench_cluster_stop(b, ok);
     return ok;
 }
 
@@ -315,16 +306,16 @@ static bool converged(struct bench_ctx *c, int nodes, double *figure)
         return bench_fail("converged", "out of memory");
     for (int i = 0; i < CONVERGE_SESSIONS; i++)
         w[i] = (struct worker){.b = b, .slot = i % nodes, .number = i, .sql = "INSERT INTO work (id, v) VALUES (?, 7)", .limit = each, .stop = &stopping};
-    bool ok = start(c, b, nodes) && make_table(b, "CREATE TABLE work (id INTEGER PRIMARY KEY, v INTEGER)", "work");
+    bool ok = bench_cluster_start(c, b, nodes) && bench_cluster_table(b, "CREATE TABLE work (id INTEGER PRIMARY KEY, v INTEGER)", "work");
     double from = bench_now();
     ok = ok && begin(w, CONVERGE_SESSIONS);
     stopping = !ok;
     long long done = ok ? end(w, CONVERGE_SESSIONS, &errors) : 0;
     snprintf(want, sizeof want, "%lld", (long long)each * CONVERGE_SESSIONS);
     for (int k = 0; ok && k < nodes; k++)
-        ok = until_says(b, k, "SELECT count(*) FROM work", want, DEADLINE_S);
+        ok = bench_cluster_until(b, k, "SELECT count(*) FROM work", want, BENCH_DEADLINE_S);
     *figure = (double)done / (bench_now() - from);
-    stop(b, ok && errors == 0);
+    bench_cluster_stop(b, ok && errors == 0);
     return ok && (errors == 0 || bench_fail("converged", "some INSERTs failed"));
 }
 
@@ -369,19 +360,19 @@ static bool rejoin_away(struct bench_ctx *c, enum bench_side side, double *figur
         return bench_fail("rejoin_away", "out of memory");
     for (int i = 0; i < 4; i++)
         w[i] = (struct worker){.b = b, .slot = i % 3, .number = i, .sql = "INSERT INTO load (id) VALUES (?)", .pace = PACE_PER_S / 4.0, .stop = &stopping};
-    bool ok = start(c, b, CLUSTER_NODES) && make_table(b, "CREATE TABLE load (id INTEGER PRIMARY KEY)", "load") && make_table(b, "CREATE TABLE last (id INTEGER PRIMARY KEY)", "last");
+    bool ok = bench_cluster_start(c, b, CLUSTER_NODES) && bench_cluster_table(b, "CREATE TABLE load (id INTEGER PRIMARY KEY)", "load") && bench_cluster_table(b, "CREATE TABLE last (id INTEGER PRIMARY KEY)", "last");
     if (ok)
         cluster_kill_node(&b->c, 3, SIGKILL);
     double from = bench_now();
     ok = ok && begin(w, 4);
     if (ok)
-        nap(AWAY_S * c->seconds);
+        bench_nap(AWAY_S * c->seconds);
     double away = bench_now() - from;
-    ok = ok && exec(b, 0, "INSERT INTO last VALUES (1)");
+    ok = ok && bench_cluster_exec(b, 0, "INSERT INTO last VALUES (1)");
     for (int k = 1; ok && k < 3; k++)
-        ok = until_says(b, k, "SELECT count(*) FROM last", "1", DEADLINE_S);
+        ok = bench_cluster_until(b, k, "SELECT count(*) FROM last", "1", BENCH_DEADLINE_S);
     double since = bench_now();
-    ok = ok && cluster_start_node(&b->c, 3) && cluster_wait_ready(&b->c, 3, DEADLINE_S * 1000) && until_says(b, 3, "SELECT count(*) FROM last", "1", DEADLINE_S);
+    ok = ok && cluster_start_node(&b->c, 3) && cluster_wait_ready(&b->c, 3, BENCH_DEADLINE_S * 1000) && bench_cluster_until(b, 3, "SELECT count(*) FROM last", "1", BENCH_DEADLINE_S);
     *figure = (bench_now() - since) * 1e3;
     stopping = true;
     if (ok)
@@ -389,7 +380,7 @@ static bool rejoin_away(struct bench_ctx *c, enum bench_side side, double *figur
     long long done = end(w, 4, &errors);
     if (ok && (double)done / (bench_now() - from) < PACE_PER_S * 0.9)
         fprintf(stderr, "\rrejoin_away: %.0f commits/s in %.0f s, not %d: the machine is busy\n", (double)done / (bench_now() - from), away, PACE_PER_S);
-    stop(b, ok);
+    bench_cluster_stop(b, ok);
     return ok && errors == 0;
 }
 
@@ -413,7 +404,7 @@ static bool trips(struct bench_ctx *c, const char *poll_us, double *figure)
     bool ok = (mkdir(b->path, 0700) == 0 && cluster_init(&b->c, b->path, "") && cluster_make(&b->c)) || bench_fail("trips", b->c.error);
     b->c.more[0] = "--poll-us";
     b->c.more[1] = poll_us;
-    ok = ok && ((cluster_start_node(&b->c, 0) && cluster_wait_ready(&b->c, 0, DEADLINE_S * 1000)) || bench_fail("trips", b->c.error));
+    ok = ok && ((cluster_start_node(&b->c, 0) && cluster_wait_ready(&b->c, 0, BENCH_DEADLINE_S * 1000)) || bench_fail("trips", b->c.error));
     snprintf(url, sizeof url, "%s&poll_us=%s", b->c.node_url[0], poll_us);
     if (ok && (quartet_open(url, &db) != QUARTET_OK || quartet_exec(db, "SET consistency = 'local'", NULL, NULL, NULL) != QUARTET_OK || quartet_prepare(db, "SELECT 1", -1, &s, NULL) != QUARTET_OK))
         ok = bench_fail("trips", db != NULL ? quartet_errmsg(db) : "out of memory");
@@ -425,7 +416,7 @@ static bool trips(struct bench_ctx *c, const char *poll_us, double *figure)
     *figure = (double)n / (bench_now() - from);
     (void)quartet_finalize(s); /* a failure was told */
     (void)quartet_close(db);   /* likewise */
-    stop(b, ok);
+    bench_cluster_stop(b, ok);
     return ok;
 }
 
@@ -463,16 +454,16 @@ static bool idle_memory(struct bench_ctx *c, enum bench_side side, double *figur
     struct bench_cluster *b = calloc(1, sizeof *b);
     if (b == NULL)
         return bench_fail("idle_memory", "out of memory");
-    bool ok = start(c, b, CLUSTER_NODES) && make_table(b, "CREATE TABLE t (id INTEGER PRIMARY KEY)", "t");
+    bool ok = bench_cluster_start(c, b, CLUSTER_NODES) && bench_cluster_table(b, "CREATE TABLE t (id INTEGER PRIMARY KEY)", "t");
     if (ok)
-        nap(3);
+        bench_nap(3);
     *figure = 0;
     for (int k = 0; ok && k < CLUSTER_NODES; k++) {
         double mib = resident_mib(b->c.pid[k]);
         *figure = mib > *figure ? mib : *figure;
         ok = mib > 0 || bench_fail("idle_memory", "a node's memory cannot be read");
     }
-    stop(b, ok);
+    bench_cluster_stop(b, ok);
     return ok;
 }
 

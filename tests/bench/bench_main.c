@@ -187,9 +187,9 @@ static bool wanted(const struct options *o, const char *name)
 /* The last ones take minutes, tell once more in parts, tell of the machine alone, or of a cluster: they run only where they are named. */
 static const struct bench *const lists[] = {bench_write_list, bench_merge_list,   bench_read_list,   bench_tpch_list,     bench_size_list,
                                             bench_recovery_list, bench_visible_list, bench_growth_list, bench_tpch_each_list,
-                                            bench_limit_list, bench_cluster_list};
+                                            bench_limit_list, bench_cluster_list, bench_oltp_list};
 #define LISTS (sizeof lists / sizeof *lists)
-#define LISTS_ALWAYS (LISTS - 4)
+#define LISTS_ALWAYS (LISTS - 5)
 
 static bool run_all(struct bench_ctx *c, const struct options *o)
 {

@@ -21,6 +21,7 @@ got=$(sqlite3 :memory: "SELECT json_extract(value, '$.name') FROM json_each(read
       AND (json_type(value, '$.ratio') IN ('integer', 'real') AND json_extract(value, '$.peer') > 0
            OR (json_extract(value, '$.name') LIKE 'visible%' OR json_extract(value, '$.name') LIKE 'meta%' OR json_extract(value, '$.name') = 'recovery') AND json_type(value, '$.ratio') = 'null' AND json_type(value, '$.peer') = 'null')" | tr '\n' ' ')
 [ "${got% }" = "$names" ] || fail "names with figures: expected [$names], got [$got]"
+TMPDIR=$tmp timeout 60 "$bench" --json --rows 10000 --seconds 0.02 --runs 1 oltp_write_only oltp_read_write_1 2>"$tmp/err" | grep -c '"quartet": [0-9]' | grep -qx 2 || fail "the transactions of oltp give no figures: $(tr '\r' '\n' <"$tmp/err" | tail -5)"
 [ -z "$(find "$tmp" -mindepth 1 -name 'quartet-bench-*')" ] || fail "its temporary directory is still there"
 TMPDIR=$tmp timeout 60 "$bench" --json --rows 1000 --runs 1 growth growth_sqlite 2>/dev/null | grep -c '"ratio": [0-9]' | grep -qx 2 || fail "growth gives no figures"
 TMPDIR=$tmp timeout 60 "$bench" --json --seconds 0.05 --runs 1 limit_sync limit_group_8 limit_group_32 2>/dev/null | grep -c '"quartet": [0-9]' | grep -qx 3 || fail "the limits give no figures"
