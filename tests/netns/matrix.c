@@ -118,6 +118,8 @@ static void report(struct cell *x, unsigned events, double took, struct totals *
         refused += w->refused;
         failed += w->failed;
         looks += x->readers[k].looks;
+        if (x->trace)
+            printf("writer %d: %llu acknowledged, reader %d: %llu looks\n", k, (unsigned long long)w->acknowledged, k, (unsigned long long)x->readers[k].looks);
         if (x->p.failures == 0 && !x->wrong && (w->acknowledged == 0 || x->readers[k].looks == 0))
             matrix_found(x, "node %d: %llu transactions, %llu looks: nothing was tested", k, (unsigned long long)w->acknowledged, (unsigned long long)x->readers[k].looks);
     }
