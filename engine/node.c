@@ -28,6 +28,20 @@ void node_wake(void *arg)
     pthread_mutex_unlock(&n->lock);
 }
 
+/* A peer's batch was taken. The worker looks a few ms after the first, and needs not be told of each. */
+static void took(void *arg, bool unsynced)
+{
+    struct node *n = arg;
+    pthread_mutex_lock(&n->lock);
+    if (unsynced) {
+        n->has_work = true;
+        pthread_cond_signal(&n->work);
+    }
+    n->applied_count++;
+    pthread_cond_broadcast(&n->applied);
+    pthread_mutex_unlock(&n->lock);
+}
+
 void node_deadline(const struct node *n, struct timespec *t, uint32_t ms)
 {
     uint64_t ns = n->env->ops->mono_ns(n->env) + (uint64_t)ms * 1000000u;
@@ -278,7 +292,7 @@ quartet_status node_start(db *d, const char *keys_dir, const char *backup_dir, u
     if (rc == QUARTET_OK) {
         struct conn_node_hooks hooks;
         node_note_run(n);
-        n->gossip.news = node_wake;
+        n->gossip.news = took;
         n->gossip.news_ctx = n;
         n->gossip.told_disk = told_disk;
         n->gossip.told_status = told_status;

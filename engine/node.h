@@ -48,8 +48,8 @@ struct node_gossip {
     struct node_peer_clock clocks[SLOTS_MAX]; /* node_clock.c */
     struct node_alarm *alarm;       /* node_alarm.h; owned */
     void *news_ctx;
-    /* Called after a batch was taken, and with what peers tell; on gossip's thread; may be NULL. */
-    void (*news)(void *ctx);
+    /* Called after a batch was taken (`unsynced`: the first since those that came before were made durable), and with what peers tell; on gossip's thread; may be NULL. */
+    void (*news)(void *ctx, bool unsynced);
     void (*told_disk)(void *ctx, uint8_t slot, const struct idvec *disk);
     void (*told_status)(void *ctx, uint8_t slot, const struct gossip_status *status);
 };

@@ -81,9 +81,9 @@ static enum gossip_verdict deliver(void *ctx, struct slice batch, uint8_t from, 
         if (result == DELIVER_APPLIED || result == DELIVER_HELD || result == DELIVER_DUPLICATE)
             need->chain = db_batch_name(g->d, &header);
         if (result == DELIVER_APPLIED || result == DELIVER_HELD) {
-            __atomic_store_n(&g->unsynced, true, __ATOMIC_RELEASE); /* the worker's thread takes it */
+            bool already = __atomic_exchange_n(&g->unsynced, true, __ATOMIC_ACQ_REL); /* the worker's thread takes it */
             if (g->news != NULL)
-                g->news(g->news_ctx);
+                g->news(g->news_ctx, !already);
             node_behind_came(g);
         }
         return verdict_of(result);

@@ -25,9 +25,11 @@ struct gossip_event {
     uint8_t bytes[];
 };
 
+/* lock held. While it works it looks by itself: waking it for each message of many would cost more than the message. */
 static void wake(struct server_gossip *sg)
 {
-    (void)pthread_cond_signal(&sg->wake);
+    if (sg->asleep)
+        (void)pthread_cond_signal(&sg->wake);
 }
 
 /* ---- from the network's thread ---- */
@@ -48,7 +50,7 @@ static bool put_event(server *s, uint8_t slot, enum event_kind kind, uint64_t li
     else
         in->first = e;
     in->last = e;
-    in->bytes += message.n + sizeof *e;
+    (void)atomic_fetch_add(&in->bytes, message.n + sizeof *e);
     wake(sg);
     (void)pthread_mutex_unlock(&sg->lock);
     return true;
@@ -73,10 +75,7 @@ bool server_gossip_message(server *s, uint8_t slot, uint64_t link, struct slice 
 
 size_t server_gossip_waiting(server *s, uint8_t slot)
 {
-    (void)pthread_mutex_lock(&s->gossiping.lock);
-    size_t n = s->gossiping.in[slot].bytes;
-    (void)pthread_mutex_unlock(&s->gossiping.lock);
-    return n;
+    return atomic_load(&s->gossiping.in[slot].bytes);
 }
 
 bool server_gossip_closed(server *s, uint8_t slot, struct gossip_closed *out)
@@ -166,16 +165,18 @@ static bool speak(server *s)
 static struct gossip_event *next_event(struct server_gossip *sg, uint8_t slot)
 {
     struct gossip_inbox *in = &sg->in[slot];
-    (void)pthread_mutex_lock(&sg->lock);
-    struct gossip_event *e = in->first;
-    if (e != NULL) {
-        in->first = e->next;
-        if (in->first == NULL)
-            in->last = NULL;
-        in->bytes -= e->n + sizeof *e;
-        sg->has_news |= in->bytes <= SERVER_INPUT_BYTES_MAX / 2 && in->bytes + e->n + sizeof *e > SERVER_INPUT_BYTES_MAX / 2; /* it is read again */
+    if (in->taken == NULL) {
+        (void)pthread_mutex_lock(&sg->lock);
+        in->taken = in->first;
+        in->first = in->last = NULL;
+        (void)pthread_mutex_unlock(&sg->lock);
     }
-    (void)pthread_mutex_unlock(&sg->lock);
+    struct gossip_event *e = in->taken;
+    if (e != NULL) {
+        in->taken = e->next;
+        size_t before = atomic_fetch_sub(&in->bytes, e->n + sizeof *e);
+        sg->has_news |= before > SERVER_INPUT_BYTES_MAX / 2 && before - e->n - sizeof *e <= SERVER_INPUT_BYTES_MAX / 2; /* it is read again */
+    }
     return e;
 }
 
@@ -247,7 +248,7 @@ static bool is_idle(const struct server_gossip *sg)
 {
     bool idle = sg->pushed == NULL && !sg->disk_moved && sg->question == sg->question_asked;
     for (uint32_t i = 0; i < SLOTS_MAX; i++)
-        idle = idle && sg->in[i].first == NULL;
+        idle = idle && sg->in[i].first == NULL && sg->in[i].taken == NULL;
     return idle;
 }
 
@@ -269,8 +270,10 @@ static void wait_for_work(server *s)
     uint64_t until = from + SERVER_TICK_MS * 1000000u;
     struct timespec t = {.tv_sec = (time_t)(until / 1000000000u), .tv_nsec = (long)(until % 1000000000u)};
     int timed_out = 0;
+    sg->asleep = true;
     while (timed_out == 0 && !sg->stopping && is_idle(sg))
         timed_out = pthread_cond_timedwait(&sg->wake, &sg->lock, &t);
+    sg->asleep = false;
     if (timed_out == 0)
         spin_slept(&sg->spin, s->env->ops->mono_ns(s->env) - from);
 }

@@ -4,6 +4,7 @@
 #define NET_SERVER_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <uv.h>
 
 #include "base/log.h"
@@ -70,8 +71,9 @@ struct pushed_batch {
 /* What came over a peer's links and waits for gossip; server_gossip.c. */
 struct gossip_event;
 struct gossip_inbox {
-    struct gossip_event *first, *last;
-    size_t bytes;
+    struct gossip_event *first, *last; /* `lock` */
+    struct gossip_event *taken;        /* gossip's thread's: what it took from there at once */
+    _Atomic size_t bytes;              /* of both */
 };
 struct gossip_closed { /* gossip wants this link closed */
     uint64_t link;     /* 0: none */
@@ -92,7 +94,7 @@ struct server_gossip {
     struct gossip_closed closed[SLOTS_MAX];
     struct pushed_batch *pushed, *pushed_last;
     size_t pushed_bytes;
-    bool disk_moved, stopping;
+    bool disk_moved, stopping, asleep;
     uint64_t question, question_asked; /* the latest; the latest that gossip was told */
 };
 
