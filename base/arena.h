@@ -72,6 +72,12 @@ char *arena_strndup(struct arena *a, const char *s, size_t n);  /* adds a NUL */
 char *arena_printf(struct arena *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
 struct arena_mark arena_mark(const struct arena *a);
 void arena_rewind(struct arena *a, struct arena_mark mark); /* releases all that came after; keeps one chunk to reuse */
+/* As arena_rewind to the beginning, for arenas that are mostly empty as it is. */
+static inline void arena_reset(struct arena *a)
+{
+    if (a->used_bytes != 0)
+        arena_rewind(a, (struct arena_mark){0});
+}
 /* Empty the arena; where it kept little and `spare` has nothing, its memory goes there, to be used again: *to = *spare; *spare = (struct arena){0}. */
 void arena_give(struct arena *a, struct arena *spare);
 void arena_recycle(struct arena *a, size_t keep_bytes);      /* releases all; keeps a chunk of at most that for the next use */

@@ -2,6 +2,8 @@
 #ifndef BASE_BYTES_H
 #define BASE_BYTES_H
 
+#include <string.h>
+
 #include "status.h"
 
 struct bytes_in {
@@ -98,6 +100,38 @@ static inline uint32_t load_be32(const uint8_t *p)
 static inline uint64_t load_be64(const uint8_t *p)
 {
     return __builtin_bswap64(load_le64(p));
+}
+
+/* As memcpy, for what is mostly short: keys, numbers, names. */
+static inline void bytes_copy(uint8_t *to, const void *from, size_t n)
+{
+    const uint8_t *p = from;
+    if (n > 32) {
+        memcpy(to, p, n);
+    } else if (n >= 16) { /* twice sixteen bytes that may overlap; likewise below */
+        uint8_t head[16], tail[16];
+        memcpy(head, p, 16);
+        memcpy(tail, p + n - 16, 16);
+        memcpy(to, head, 16);
+        memcpy(to + n - 16, tail, 16);
+    } else if (n >= 8) {
+        uint64_t head, tail;
+        memcpy(&head, p, 8);
+        memcpy(&tail, p + n - 8, 8);
+        memcpy(to, &head, 8);
+        memcpy(to + n - 8, &tail, 8);
+    } else if (n >= 4) {
+        uint32_t head, tail;
+        memcpy(&head, p, 4);
+        memcpy(&tail, p + n - 4, 4);
+        memcpy(to, &head, 4);
+        memcpy(to + n - 4, &tail, 4);
+    } else if (n > 0) {
+        uint8_t head = p[0], middle = p[n / 2], tail = p[n - 1];
+        to[0] = head;
+        to[n / 2] = middle;
+        to[n - 1] = tail;
+    }
 }
 
 int slice_cmp_long(struct slice a, struct slice b);

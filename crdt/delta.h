@@ -55,6 +55,8 @@ void delta_begin(struct delta_writer *w, struct buf *out, const struct chain_tab
 /* column_ids: what the writes' column positions stand for, `count` of them. */
 void delta_table(struct delta_writer *w, uint64_t table_id, const uint32_t *column_ids, uint32_t count);
 void delta_row(struct delta_writer *w, struct slice key, const struct row_op *op); /* INSERT: writes are all columns of the table, in order */
+/* As delta_row of an INSERT whose values, one for each column, stand as value_encode wrote them: column i ends at ends[i]. False: they do not, and the delta is of no use. */
+bool delta_insert(struct delta_writer *w, struct slice key, struct slice values, uint32_t *ends);
 void delta_end(struct delta_writer *w);
 
 /* Read. Everything points into the bytes or the arena. */

@@ -5,6 +5,8 @@
  * Not here: what a delta is made of (delta_write.c, delta_read.c). */
 #include "delta_codec.h"
 
+#include "value_quick.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -147,6 +149,30 @@ void mp_put_value(struct buf *out, const struct value *v)
     }
 }
 
+bool mp_put_encoded(struct buf *out, struct bytes_in *in)
+{
+    struct value v;
+    if (!value_decode_quick(in, &v))
+        return false;
+    if (v.type == VALUE_INTEGER) {
+        put_int(out, v.i);
+    } else if (v.type == VALUE_TEXT && v.s.n < 32) {
+        uint8_t *p = buf_reserve(out, 1 + v.s.n);
+        if (p == NULL)
+            return true; /* out->failed tells */
+        *p = (uint8_t)(0xa0 | v.s.n);
+        bytes_copy(p + 1, v.s.p, v.s.n);
+        out->len += 1 + v.s.n;
+    } else if (v.type == VALUE_REAL) { /* no NaN: those are damage */
+        uint64_t bits;
+        memcpy(&bits, &v.r, sizeof bits);
+        put_tagged(out, 0xcb, bits, 8);
+    } else {
+        mp_put_value(out, &v);
+    }
+    return true;
+}
+
 static bool bad(struct bytes_in *in)
 {
     in->bad = true;
@@ -157,10 +183,19 @@ static bool bad(struct bytes_in *in)
 static uint64_t get_be(struct bytes_in *in, uint32_t n)
 {
     const uint8_t *p = bytes_take(in, n);
-    uint64_t v = 0;
-    for (uint32_t i = 0; p != NULL && i < n; i++)
-        v = v << 8 | p[i];
-    return v;
+    if (p == NULL)
+        return 0;
+    switch (n) {
+    case 1:
+        return p[0];
+    case 2:
+        return (uint64_t)p[0] << 8 | p[1];
+    case 4:
+        return load_be32(p);
+    default:
+        QASSERT(n == 8);
+        return load_be64(p);
+    }
 }
 
 /* 2^log2 bytes, the highest bit the sign. */

@@ -23,6 +23,7 @@ static inline void mp_put_uint(struct buf *out, uint64_t v)
 void mp_put_array(struct buf *out, uint32_t count);
 void mp_put_bin(struct buf *out, struct slice s);
 void mp_put_value(struct buf *out, const struct value *v);
+bool mp_put_encoded(struct buf *out, struct bytes_in *in); /* the next value as value_encode wrote it; false: damage */
 
 /* Bounded readers: each takes one item; the wrong kind of item sets in->bad. Any width of a number is accepted. */
 uint64_t mp_uint(struct bytes_in *in);

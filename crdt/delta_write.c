@@ -111,6 +111,23 @@ void delta_row(struct delta_writer *w, struct slice key, const struct row_op *op
     }
 }
 
+bool delta_insert(struct delta_writer *w, struct slice key, struct slice values, uint32_t *ends)
+{
+    struct buf *out = w->out;
+    struct bytes_in in = bytes_in(values.p, values.n);
+    QASSERT(w->table_count > 0);
+    w->count++;
+    mp_put_array(out, DELTA_ROW_FIELDS + w->column_count);
+    mp_put_bin(out, key);
+    mp_put_uint(out, ROW_OP_INSERT | w->op_more);
+    for (uint32_t i = 0; i < w->column_count; i++) {
+        if (!mp_put_encoded(out, &in))
+            return false;
+        ends[i] = (uint32_t)(values.n - in.left);
+    }
+    return in.left == 0;
+}
+
 void delta_end(struct delta_writer *w)
 {
     close_table(w);

@@ -40,6 +40,19 @@ static void put_simple_head(struct buf *out, uint8_t flags, struct ver ver, uint
 
 void record_put(struct buf *out, const struct record_view *view)
 {
+    if ((view->flags & RECORD_SIMPLE) != 0 && view->value_count < 0x80 && record_has_values(view->flags)) { /* nearly every record */
+        uint8_t *p = buf_reserve(out, 12 + view->values.n);
+        if (p == NULL)
+            return;
+        p[0] = view->flags;
+        store_le64(p + 1, view->ver.stamp);
+        store_le16(p + 9, view->ver.chain);
+        p[11] = (uint8_t)view->value_count;
+        if (view->values.n > 0)
+            memcpy(p + 12, view->values.p, view->values.n);
+        out->len += 12 + view->values.n;
+        return;
+    }
     if ((view->flags & RECORD_SIMPLE) != 0) {
         put_simple_head(out, view->flags, view->ver, view->value_count);
     } else {

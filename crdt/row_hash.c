@@ -157,8 +157,7 @@ struct state_hash row_hash_plain(const struct row_plain *row, const uint32_t *co
     (void)chains; /* as put_ver */
     store_le64(to, table_id);
     to = add_varint(to + 8, key.n);
-    if (key.n > 0)
-        memcpy(to, key.p, key.n);
+    bytes_copy(to, key.p, key.n);
     to += key.n;
     store_le64(to, row->ver.stamp);
     to += 8;
@@ -166,7 +165,7 @@ struct state_hash row_hash_plain(const struct row_plain *row, const uint32_t *co
         QASSERT(i == 0 || column_ids[i - 1] < column_ids[i]);
         to = add_varint(to, (uint64_t)column_ids[i] + 1);
         *to++ = MARK_BIRTH;
-        memcpy(to, row->values + from, row->ends[i] - from); /* a value is a byte at least */
+        bytes_copy(to, row->values + from, row->ends[i] - from);
         to += row->ends[i] - from;
     }
     *to++ = MARK_END;

@@ -3,29 +3,9 @@
  *   rounded double would make 2^53 + 1 equal 2^53 and the order intransitive, so numbers of different types are compared exactly.
  * Invariants: value_decode(value_encode(v)) is v bit for bit; two encodings are equal exactly where value_identical holds.
  * Not here: keys that sort (key.c), the msgpack form in deltas (delta_value.c). */
-#include "value.h"
+#include "value_quick.h"
 
 #include <math.h>
-#include <string.h>
-
-/* Tags. Integers use the fewest bytes of two's complement, little-endian, so that each has one encoding. */
-enum {
-    TAG_REAL = 0x02,
-    TAG_TEXT = 0x03, /* 64 bytes or longer; shorter ones have the length in the tag */
-    TAG_BLOB = 0x04,
-    TAG_NULL = 0x05,
-    TAG_DECIMAL = 0x06,
-    TAG_UUID = 0x0a,
-    TAG_JSON = 0x0b,
-    TAG_INT = 0x10,        /* + bytes, 1 to 8 */
-    TAG_DATE = 0x20,       /* + bytes, 0 to 8 */
-    TAG_TIME = 0x30,       /* + bytes, 0 to 8 */
-    TAG_TIMESTAMP = 0x40,  /* + bytes, 0 to 8 */
-    TAG_INT_SMALL = 0x60,  /* + the number, 0 to 31 */
-    TAG_TEXT_SHORT = 0x80  /* + length, 0 to 63 */
-};
-#define INT_SMALL_MAX 31
-#define TEXT_SHORT_MAX 63u
 
 __int128 value_pow10(uint32_t n)
 {
@@ -208,24 +188,6 @@ bool value_identical(const struct value *a, const struct value *b)
     }
 }
 
-/* Bytes of two's complement that hold v; 0 for 0. */
-static uint32_t int_bytes(int64_t v)
-{
-    uint64_t magnitude = (uint64_t)(v < 0 ? ~v : v);
-    if (v == 0)
-        return 0;
-    uint32_t bits = magnitude == 0 ? 1 : 65u - (uint32_t)__builtin_clzll(magnitude);
-    return (bits + 7) / 8;
-}
-
-static uint8_t *put_int(uint8_t *p, uint8_t tag, int64_t v)
-{
-    uint32_t n = int_bytes(v);
-    *p++ = (uint8_t)(tag + n);
-    store_le64(p, (uint64_t)v); /* the room is there; what is past n is overwritten or never counted */
-    return p + n;
-}
-
 static int64_t load_int(const uint8_t *p, uint32_t n)
 {
     uint64_t v = 0;
@@ -290,7 +252,7 @@ static void put_ints(struct buf *out, uint8_t tag, int64_t v)
 {
     uint8_t *p = buf_reserve(out, 9);
     if (p != NULL)
-        out->len += (size_t)(put_int(p, tag, v) - p);
+        out->len += (size_t)(value_put_int(p, tag, v) - p);
 }
 
 static void put_decimal(struct buf *out, const struct value *v)
@@ -317,6 +279,12 @@ static void put_real(struct buf *out, double r)
     *p = TAG_REAL;
     store_le64(p + 1, bits);
     out->len += 9;
+}
+
+void value_encode_row(struct buf *out, const struct value *values, const uint32_t *columns, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        value_encode_quick(out, &values[columns[i]]);
 }
 
 void value_encode(struct buf *out, const struct value *v)
@@ -376,7 +344,7 @@ static bool get_int(struct bytes_in *in, uint8_t type, uint32_t n, struct value 
         return false;
     v->type = type;
     v->i = load_int(p, n);
-    if (int_bytes(v->i) != n)
+    if (value_int_bytes(v->i) != n)
         return bad(in);
     return !in->bad;
 }

@@ -73,6 +73,8 @@ bool value_identical(const struct value *a, const struct value *b);
 /* Self-delimiting bit-exact encoding: a tag byte (type, and for small integers and short texts more), then the payload.
  * Used in records and hashed for the state hash: one value has exactly one encoding. */
 void value_encode(struct buf *out, const struct value *v);
+/* values[columns[0]], values[columns[1]], ... one behind the other, as value_encode puts each. */
+void value_encode_row(struct buf *out, const struct value *values, const uint32_t *columns, uint32_t n);
 bool value_decode(struct bytes_in *in, struct value *v); /* false and in->bad on damage; points into the input */
 bool value_skip(struct bytes_in *in);
 bool value_copy(struct arena *a, struct value *v); /* bytes into the arena; false: out of memory */

@@ -34,7 +34,7 @@ int api_misuse(quartet_db *q, const char *text)
     return api_fail(q, &err, NULL, 0);
 }
 
-int api_check(quartet_db *q)
+int api_check_slow(quartet_db *q)
 {
     if (q->generation != api_generation())
         return api_misuse(q, "this connection was opened before fork(): open one of your own in the child");

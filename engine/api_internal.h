@@ -48,11 +48,15 @@ struct quartet_stmt {
 /* Set the connection's last error from err; sql (may be NULL) gives line, column and caret. Returns err->code. */
 int api_fail(quartet_db *db, const struct err *err, const char *sql, size_t n);
 int api_misuse(quartet_db *db, const char *text);
-/* QUARTET_OK, or QUARTET_MISUSE after fork(). db not NULL. */
 /* Grows in the child with each fork(). getpid() would be a system call for each row. 0: could not be set up. */
 unsigned api_generation(void);
 uint32_t api_next_turn(void); /* counts the connections to URLs that this process opened: for route=roundrobin */
-int api_check(quartet_db *db);
+int api_check_slow(quartet_db *q);
+/* QUARTET_OK, or QUARTET_MISUSE after fork(). db not NULL. Inline: every call of the library asks. */
+static inline int api_check(quartet_db *q)
+{
+    return q->generation == api_generation() && (q->local != NULL || q->far != NULL) ? QUARTET_OK : api_check_slow(q);
+}
 void api_notice(void *db, const char *text);
 
 struct value api_cell(quartet_stmt *s, int column); /* of the present row; NULL where there is no row or column */

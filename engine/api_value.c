@@ -24,18 +24,30 @@ static int bind_value(quartet_stmt *s, int index, const struct value *v)
     return rc == QUARTET_OK ? QUARTET_OK : api_fail(s->db, &err, NULL, 0);
 }
 
+/* Most of what is bound is a number for a statement of this process: then there is nothing to do but to put it down. NULL: bind_value does it, or says what is wrong. */
+static inline struct value *place_of(quartet_stmt *s, int index)
+{
+    return s != NULL && s->local != NULL && api_check(s->db) == QUARTET_OK ? conn_param_place(s->local, (uint32_t)index) : NULL;
+}
+
 int quartet_bind_int64(quartet_stmt *s, int index, int64_t value)
 {
-    struct value v = value_int(value);
-    return bind_value(s, index, &v);
+    struct value v = value_int(value), *to = place_of(s, index);
+    if (to == NULL)
+        return bind_value(s, index, &v);
+    *to = v;
+    return QUARTET_OK;
 }
 
 int quartet_bind_double(quartet_stmt *s, int index, double value)
 {
-    struct value v = {.type = VALUE_REAL, .r = value};
+    struct value v = {.type = VALUE_REAL, .r = value}, *to = place_of(s, index);
     if (value != value) /* NaN is no value in SQL */
         v = VALUE_NULL_INIT;
-    return bind_value(s, index, &v);
+    if (to == NULL)
+        return bind_value(s, index, &v);
+    *to = v;
+    return QUARTET_OK;
 }
 
 int quartet_bind_null(quartet_stmt *s, int index)

@@ -27,7 +27,7 @@ struct apply_values { /* of an INSERT, as value_encode writes them: column i end
     const uint32_t *ends;
 };
 quartet_status apply_table(struct applying *a, uint64_t table_id, const uint32_t *column_ids, uint32_t column_count, struct err *err);
-/* values: NULL where they are not at hand. */
+/* values: NULL where they are not at hand. Where they are, op->writes may be NULL: it is made of them if anybody asks. */
 quartet_status apply_row(struct applying *a, struct slice key, struct row_op *op, const struct apply_values *values, struct err *err);
 void apply_request(struct applying *a, const struct delta_request *request); /* whose transaction it is, where it is a client's; deltas that are fed say so themselves */
 quartet_status apply_prepare(struct applying *a, struct err *err); /* all was fed: whatever may fail but for memory is done now. Optional */

@@ -106,8 +106,7 @@ quartet_status ops_put_row(struct apply_ops *o, tree_id tree, struct slice key, 
     uint8_t *p = arena_alloc(&o->bytes, key.n + record.n + past.n);
     if (p == NULL)
         return arena_fail(&o->bytes, err);
-    if (key.n > 0)
-        memcpy(p, key.p, key.n);
+    bytes_copy(p, key.p, key.n);
     if (record.n > 0)
         memcpy(p + key.n, record.p, record.n);
     if (past.n > 0)

@@ -6,6 +6,7 @@
 #include "apply_internal.h"
 #include "base/mem.h"
 #include "base/plant.h"
+#include "crdt/value_quick.h"
 #include "derived.h"
 #include "json.h"
 #include "kind.h"
@@ -157,8 +158,27 @@ static void count_hash(struct applying *a, const struct row *before, const struc
         state_hash_add(&c->add, row_hash(after, &t->rows, t->record_ids, t->id, key, &a->d->chains, &a->hashed));
 }
 
+/* An INSERT's writes, where only its values' bytes are there. */
+static quartet_status make_writes(struct applying *a, struct row_op *op, const struct apply_values *values)
+{
+    if (op->writes != NULL || op->write_count == 0)
+        return QUARTET_OK;
+    QASSERT(values != NULL);
+    struct row_write *writes = arena_alloc(&a->row, op->write_count * sizeof *writes);
+    if (writes == NULL)
+        return arena_fail(&a->row, a->err);
+    struct bytes_in in = bytes_in(values->bytes, values->ends[op->write_count - 1]);
+    for (uint32_t i = 0; i < op->write_count; i++) {
+        writes[i] = (struct row_write){.column = i, .op = ROW_PUT};
+        if (!value_decode_quick(&in, &writes[i].value))
+            return err_set(a->err, QUARTET_INTERNAL, "damaged pending row of table %s", a->t->name);
+    }
+    op->writes = writes;
+    return QUARTET_OK;
+}
+
 /* An INSERT's record and index entries; `shown`: op's values as the row shows them. */
-static quartet_status put_inserted(struct applying *a, struct slice key, const struct row_op *op, const struct value *shown)
+static quartet_status put_inserted(struct applying *a, struct slice key, struct row_op *op, const struct apply_values *values, const struct value *shown)
 {
     const struct table_def *t = a->t;
     struct slice record = slice_of(a->record.data, a->record.len);
@@ -170,8 +190,10 @@ static quartet_status put_inserted(struct applying *a, struct slice key, const s
     }
     bool noted = a->links_out || (a->links_in && a->d->broken_count > 0);
     if (t->index_count > 0 || noted || a->claims.any) {
-        quartet_status rc = decode_key_into(a, key, a->values);
-        for (uint32_t i = 0; i < t->rows.count; i++)
+        quartet_status rc = make_writes(a, op, values);
+        if (rc == QUARTET_OK)
+            rc = decode_key_into(a, key, a->values);
+        for (uint32_t i = 0; rc == QUARTET_OK && i < t->rows.count; i++)
             a->values[t->record_columns[i]] = i >= op->write_count ? t->rows.columns[i].missing : shown != NULL ? shown[i] : op->writes[i].value;
         if (rc == QUARTET_OK && t->sets_below)
             rc = kind_show_sets(t, a->values, &a->row, a->err);
@@ -190,14 +212,14 @@ static quartet_status put_inserted(struct applying *a, struct slice key, const s
 }
 
 /* The same without counters: what the values' bytes are is all there is to know. */
-static quartet_status insert_plain(struct applying *a, struct slice key, const struct row_op *op, const struct apply_values *values)
+static quartet_status insert_plain(struct applying *a, struct slice key, struct row_op *op, const struct apply_values *values)
 {
     const struct table_def *t = a->t;
     struct apply_values own = {.ends = a->ends};
     if (values == NULL) {
         buf_clear(&a->encoded);
         for (uint32_t i = 0; i < op->write_count; i++) {
-            value_encode(&a->encoded, &op->writes[i].value);
+            value_encode_quick(&a->encoded, &op->writes[i].value);
             a->ends[i] = (uint32_t)a->encoded.len;
         }
         if (a->encoded.failed)
@@ -211,7 +233,7 @@ static quartet_status insert_plain(struct applying *a, struct slice key, const s
     state_hash_add(&a->changes[a->at_table].add, row_hash_plain(&row, t->record_ids, t->id, key, &a->d->chains, &a->hashed));
     buf_clear(&a->record);
     record_put(&a->record, &view);
-    return put_inserted(a, key, op, NULL);
+    return put_inserted(a, key, op, values, NULL);
 }
 
 /* An INSERT where nothing was: no need to take a row apart. */
@@ -247,7 +269,7 @@ static quartet_status insert_simple(struct applying *a, struct slice key, struct
     count_hash(a, NULL, &row, key);
     buf_clear(&a->record);
     record_put_simple(&a->record, a->writer.ver, shown, op->write_count);
-    return put_inserted(a, key, op, shown);
+    return put_inserted(a, key, op, NULL, shown);
 }
 
 static quartet_status show(struct applying *a, const struct row *row, struct slice key, struct value *out)
@@ -354,10 +376,11 @@ static quartet_status merge_row(struct applying *a, struct slice key, struct row
 
 quartet_status apply_one_row(struct applying *a, struct slice key, struct row_op *op, const struct apply_values *values)
 {
-    quartet_status rc = QUARTET_OK;
-    for (uint32_t i = 0; a->map != NULL && i < op->write_count; i++)
+    bool bare = a->plain && a->map == NULL && a->in.trusted; /* an INSERT over nothing needs no writes */
+    quartet_status rc = bare ? QUARTET_OK : make_writes(a, op, values);
+    for (uint32_t i = 0; rc == QUARTET_OK && a->map != NULL && i < op->write_count; i++)
         op->writes[i].column = a->map[op->writes[i].column];
-    if (!a->in.trusted)
+    if (rc == QUARTET_OK && !a->in.trusted)
         rc = check_fit(a, key, op);
     if (rc != QUARTET_OK)
         return rc;
@@ -369,6 +392,8 @@ quartet_status apply_one_row(struct applying *a, struct slice key, struct row_op
     if (!kv_top_above(&a->top, a->t->id, key)) {
         rc = kv_get(a->snap, NULL, a->t->id, key, &a->old, a->err);
         if (rc == QUARTET_OK)
+            rc = make_writes(a, op, values);
+        if (rc == QUARTET_OK)
             return merge_row(a, key, op);
         if (rc == QUARTET_NOTFOUND)
             rc = kv_top_missed(&a->top, a->snap, a->t->id, a->err);
@@ -377,7 +402,9 @@ quartet_status apply_one_row(struct applying *a, struct slice key, struct row_op
     }
     if ((op->flags & ROW_OP_INSERT) == 0)
         return QUARTET_OK; /* the row was purged: what the writer saw of it has ended */
-    if (a->map != NULL || a->t->rows.observes)
-        return merge_row(a, key, op);
+    if (a->map != NULL || a->t->rows.observes) {
+        rc = make_writes(a, op, values);
+        return rc == QUARTET_OK ? merge_row(a, key, op) : rc;
+    }
     return a->plain ? insert_plain(a, key, op, values) : insert_simple(a, key, op);
 }

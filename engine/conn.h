@@ -80,6 +80,8 @@ const char *conn_sql(const conn_stmt *s, size_t *n); /* its own text, without wh
 uint32_t conn_param_count(const conn_stmt *s);
 const char *conn_param_name(const conn_stmt *s, uint32_t number); /* ":name" or NULL; numbers from 1 */
 quartet_status conn_bind(conn_stmt *s, uint32_t number, const struct value *v, struct err *err); /* copied. QUARTET_RANGE, QUARTET_MISUSE while running */
+/* Where a number may be put instead of conn_bind; NULL: ask that, which says why not. */
+struct value *conn_param_place(conn_stmt *s, uint32_t number);
 const struct value *conn_param(const conn_stmt *s, uint32_t number); /* what is bound; NULL: no such parameter */
 void conn_clear_bindings(conn_stmt *s);
 uint32_t conn_column_count(const conn_stmt *s);

@@ -58,6 +58,10 @@ static void snapshot_idle(conn *c)
 
 void conn_reset(conn_stmt *s)
 {
+    if (s->state == CONN_IDLE && s->run == NULL && s->own_txn == NULL) { /* its last step has done it, as of every statement that gives no rows */
+        s->noted = NULL;
+        return;
+    }
     snapshot_busy(s->c);
     exec_close(s->run);
     s->run = NULL;
@@ -78,10 +82,7 @@ void conn_reset(conn_stmt *s)
 static struct exec_limits limits_of(conn *c)
 {
     struct exec_limits l = {.interrupted = &c->interrupted, .memory_bytes = c->settings.memory_bytes, .progress = c->progress, .progress_arg = c->progress_arg, .progress_every = c->progress_every,
-                            .no_foreign_keys = c->settings.no_foreign_keys};
-    l.changes = c->changes;
-    l.last_insert_id = c->last_insert_id;
-    memcpy(l.time_zone, c->settings.time_zone, sizeof l.time_zone);
+                            .no_foreign_keys = c->settings.no_foreign_keys, .time_zone = c->settings.time_zone, .changes = c->changes, .last_insert_id = c->last_insert_id};
     if (c->settings.statement_timeout_ms > 0) {
         struct env *env = db_env(c->d);
         l.deadline_ns = env->ops->mono_ns(env) + (uint64_t)c->settings.statement_timeout_ms * 1000000u;

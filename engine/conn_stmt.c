@@ -12,6 +12,8 @@
 
 void conn_rows_clear(struct conn_rows *r)
 {
+    if (r->rows == NULL && r->arena.chunks == NULL) /* as after most statements that write */
+        return;
     mem_free(r->rows);
     arena_free_all(&r->arena);
     *r = (struct conn_rows){.column_count = r->column_count};
@@ -218,6 +220,11 @@ quartet_status conn_bind(conn_stmt *s, uint32_t number, const struct value *v, s
     if (s->state != CONN_IDLE && s->state != CONN_CUT_OFF)
         return err_set(err, QUARTET_MISUSE, "the statement is running: reset it before binding");
     return params_bind(&s->params, number, v, err);
+}
+
+struct value *conn_param_place(conn_stmt *s, uint32_t number)
+{
+    return s->state == CONN_IDLE ? params_place(&s->params, number) : NULL;
 }
 
 const struct value *conn_param(const conn_stmt *s, uint32_t number)

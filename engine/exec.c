@@ -2,6 +2,7 @@
  * executions. Why kept: a point lookup costs less than making the dozen objects that do it. */
 #include "exec.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/env.h"
@@ -106,7 +107,7 @@ quartet_status xrun_make(struct exec *e, struct xrun *run, const struct pnode *p
 
 quartet_status xrun_open(struct xrun *run, struct err *err)
 {
-    arena_rewind(&run->data, (struct arena_mark){0});
+    arena_reset(&run->data);
     return run->root->ops->open(run->root, err);
 }
 
@@ -191,31 +192,47 @@ void exec_destroy(struct exec *e)
     arena_free_all(&keep);
 }
 
+static void limits_set(struct exec *e, const struct exec_limits *limits, size_t memory_bytes)
+{
+    e->limits = *limits;
+    e->limits.memory_bytes = memory_bytes;
+    e->limits.time_zone = NULL;
+    if (limits->time_zone == NULL || limits->time_zone[0] == '\0')
+        return;
+    (void)snprintf(e->zone, sizeof e->zone, "%s", limits->time_zone); /* fits: both have room for the longest name */
+    e->limits.time_zone = e->zone;
+}
+
 quartet_status exec_open(plan *p, txn *t, const struct value *params, uint32_t param_count,
                          const struct exec_limits *limits, exec **out, struct err *err)
 {
-    struct exec_limits none = {0};
-    struct exec_limits use = limits != NULL ? *limits : none;
+    static const struct exec_limits none = {0};
+    const struct exec_limits *use = limits != NULL ? limits : &none;
+    size_t memory_bytes = use->memory_bytes != 0 ? use->memory_bytes : MEMORY_DEFAULT;
     struct exec *e = p->cached;
-    if (use.memory_bytes == 0)
-        use.memory_bytes = MEMORY_DEFAULT;
-    if (e != NULL && !e->busy && e->limits.memory_bytes == use.memory_bytes) {
+    if (e != NULL && !e->busy && e->limits.memory_bytes == memory_bytes) {
         p->cached = NULL;
     } else {
-        quartet_status rc = exec_new(p, &use, &e, err);
+        struct exec_limits fresh = *use;
+        fresh.memory_bytes = memory_bytes;
+        quartet_status rc = exec_new(p, &fresh, &e, err);
         if (rc != QUARTET_OK)
             return rc;
     }
+    limits_set(e, use, memory_bytes);
     e->busy = true;
     e->opened = false;
-    e->limits = use;
     e->t = t;
     e->changes = 0;
     e->has_last_id = false;
     e->ignore_raised = false;
     e->firing = NULL;
-    for (uint32_t i = 0; i < p->param_count; i++)
-        e->params[i] = i < param_count && i < p->user_params ? params[i] : VALUE_NULL_INIT;
+    uint32_t given = param_count < p->user_params ? param_count : p->user_params;
+    given = given < p->param_count ? given : p->param_count;
+    if (given > 0)
+        memcpy(e->params, params, given * sizeof *params);
+    for (uint32_t i = given; i < p->param_count; i++)
+        e->params[i] = VALUE_NULL_INIT;
     xsub_forget(e);
     *out = e;
     return QUARTET_OK;

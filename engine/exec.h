@@ -36,7 +36,7 @@ struct exec_limits {
     int (*progress)(void *arg);      /* called once in so many batches; not 0: stop with QUARTET_INTERRUPTED. NULL: none */
     void *progress_arg;
     uint32_t progress_every;         /* 1 at least */
-    char time_zone[TZ_NAME_BYTES_MAX + 1]; /* the session's; empty: UTC */
+    const char *time_zone;           /* the session's; NULL or empty: UTC. Copied */
     int64_t changes, last_insert_id; /* of the session's statement before */
     bool no_foreign_keys;            /* SET foreign_keys = off: they are neither checked nor followed */
 };

@@ -314,7 +314,7 @@ quartet_status effects_end(struct xwrite *w, struct err *err)
             rc = key_error(p->key, p->of_parent, p->values, err);
     }
     w->pending = NULL;
-    arena_rewind(&w->pending_arena, (struct arena_mark){0});
+    arena_reset(&w->pending_arena);
     return rc;
 }
 

@@ -14,6 +14,28 @@ static struct expr *const *values_row(const struct xwrite *w, uint32_t row)
     return from->kind == PN_VALUES ? from->u.values->rows[row] : NULL;
 }
 
+/* What nearly every row of a load is made of needs no function for each of its values. */
+static inline quartet_status one_value(struct xwrite *w, const struct expr *e, struct value *v, struct err *err)
+{
+    const struct expr_ctx *ctx = &w->x.ctx;
+    if (e->op != EXPR_PARAM || e->u.param - 1u >= ctx->param_count) {
+        *v = VALUE_NULL_INIT;
+        return expr_value(e, &w->x.ctx, NULL, 0, v, err);
+    }
+    *v = ctx->params[e->u.param - 1];
+    return QUARTET_OK;
+}
+
+/* write_convert would leave it as it is. */
+static inline bool is_as_stored(const struct column_def *c, const struct value *v)
+{
+    if (v->type != c->type || c->kind == ROW_SET)
+        return v->type == VALUE_NULL && c->kind != ROW_SET;
+    if (v->type == VALUE_INTEGER)
+        return !c->is_boolean;
+    return v->type == VALUE_REAL && v->r == v->r;
+}
+
 static quartet_status insert_values(struct xwrite *w, const struct batch *in, uint32_t row,
                                     struct err *err)
 {
@@ -22,14 +44,15 @@ static quartet_status insert_values(struct xwrite *w, const struct batch *in, ui
     for (uint32_t i = 0; i < p->table->column_count; i++) {
         struct value *v = &w->values[i];
         quartet_status rc = QUARTET_OK;
-        *v = VALUE_NULL_INIT;
         if (p->from[i] != PLAN_NONE && exprs != NULL)
-            rc = expr_value(exprs[p->from[i]], &w->x.ctx, NULL, 0, v, err);
+            rc = one_value(w, exprs[p->from[i]], v, err);
         else if (p->from[i] != PLAN_NONE)
             *v = vec_get(&in->cols[p->from[i]], row);
         else if (p->defaults[i] != NULL)
             rc = expr_value(p->defaults[i], &w->x.ctx, NULL, 0, v, err);
-        if (rc == QUARTET_OK)
+        else
+            *v = VALUE_NULL_INIT;
+        if (rc == QUARTET_OK && !is_as_stored(&p->table->columns[i], v))
             rc = write_convert(w, i, v, err);
         if (rc != QUARTET_OK)
             return rc;
@@ -193,7 +216,7 @@ static quartet_status insert_all_values(struct xwrite *w, const struct pvalues *
     w->done = true;
     for (uint32_t k = 0; k < p->row_count && rc == QUARTET_OK; k++) {
         w->row++;
-        arena_rewind(&w->scratch, (struct arena_mark){0});
+        arena_reset(&w->scratch);
         tmp_reset(&w->x);
         if (k % BATCH_ROWS_MAX == BATCH_ROWS_MAX - 1)
             rc = exec_check(w->x.run->e, err);

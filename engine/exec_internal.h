@@ -74,7 +74,8 @@ struct exec {
     struct plan *p;
     txn *t;
     const struct catalog *catalog;
-    struct exec_limits limits;
+    struct exec_limits limits;           /* time_zone NULL or `zone` */
+    char zone[TZ_NAME_BYTES_MAX + 1];
     struct arena keep;
     struct value *params;
     uint32_t param_count;
@@ -120,7 +121,7 @@ static inline quartet_status child_open(struct xnode *x, uint32_t i, struct err 
 }
 static inline void tmp_reset(struct xnode *x)
 {
-    arena_rewind(&x->tmp, (struct arena_mark){0});
+    arena_reset(&x->tmp);
 }
 /* exec_analyze.c: from now on the operator counts its rows and its time. */
 quartet_status measure_node(struct xnode *x, struct err *err);

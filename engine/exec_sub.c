@@ -481,7 +481,7 @@ static quartet_status host_siblings(void *arg, uint64_t table, uint32_t column, 
 static quartet_status host_zone(void *arg, struct slice name, const struct tz **out, struct err *err)
 {
     struct exec *e = arg;
-    const char *own = e->limits.time_zone[0] != '\0' ? e->limits.time_zone : "UTC";
+    const char *own = e->limits.time_zone != NULL ? e->limits.time_zone : "UTC";
     return tz_find(db_zones(txn_db(e->t)), name.n > 0 ? name : slice_of(own, strlen(own)), out, err);
 }
 

@@ -9,6 +9,12 @@
 #include "derived.h"
 #include "kind.h"
 
+/* NOT NULL, and no number is assigned where it is NULL. */
+static bool must_be(const struct table_def *t, const struct column_def *c)
+{
+    return c->not_null && !(t->rowid_key && c->key_at >= 0);
+}
+
 quartet_status write_open(struct xnode *x, struct err *err)
 {
     struct xwrite *w = (struct xwrite *)x;
@@ -35,6 +41,8 @@ quartet_status write_open(struct xnode *x, struct err *err)
             w->row_cols == NULL || w->ret_cols == NULL || w->ret_values == NULL ||
             w->row_null == NULL)
             return arena_fail(&e->keep, err);
+        for (uint32_t i = 0; i < n; i++)
+            w->asks_not_null |= must_be(p->table, &p->table->columns[i]);
         for (uint32_t i = 0; i < room; i++) {
             w->row_cols[i] =
                 (struct vec){.type = VEC_MIXED, .null = &w->row_null[i], .has_null = true};
@@ -107,10 +115,9 @@ quartet_status write_check(struct xwrite *w, struct err *err)
         if (rc != QUARTET_OK)
             return rc;
     }
-    for (uint32_t i = 0; i < t->column_count; i++) {
+    for (uint32_t i = 0; i < t->column_count && w->asks_not_null; i++) {
         const struct column_def *c = &t->columns[i];
-        bool assigned = t->rowid_key && c->key_at >= 0;
-        if (c->not_null && !assigned && w->values[i].type == VALUE_NULL)
+        if (must_be(t, c) && w->values[i].type == VALUE_NULL)
             return constraint(w, err, "NOT NULL", c->name);
     }
     if (t->check_count == 0)
@@ -412,7 +419,7 @@ quartet_status write_all(struct xwrite *w, write_row_fn *each, struct err *err)
         for (uint32_t k = 0; k < in->n && rc == QUARTET_OK; k++) {
             bool first = true;
             w->row++;
-            arena_rewind(&w->scratch, (struct arena_mark){0});
+            arena_reset(&w->scratch);
             tmp_reset(&w->x);
             if (p->once)
                 rc = first_time(w, &in->cols[0], batch_row(in, k), &first, err);

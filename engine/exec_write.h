@@ -34,6 +34,7 @@ struct xwrite {
     struct value *old; /* as it was */
     struct value *adds;
     struct table_write *writes;
+    bool asks_not_null; /* some column does */
     struct vec *row_cols; /* values, as a batch of one row */
     uint8_t *row_null;
     struct rows returned;

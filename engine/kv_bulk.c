@@ -131,8 +131,7 @@ quartet_status kv_bulk_put(kv_bulk *b, tree_id tree, struct slice key, struct sl
         store_le64(p, tree);
         store_le64(p + 8, key.n);
         store_le64(p + 16, record.p == NULL ? 0 : (uint64_t)record.n + 1);
-        if (key.n > 0)
-            memcpy(p + BULK_HEAD_BYTES, key.p, key.n);
+        bytes_copy(p + BULK_HEAD_BYTES, key.p, key.n);
         if (record.n > 0)
             memcpy(p + BULK_HEAD_BYTES + key.n, record.p, record.n);
         to->len += BULK_HEAD_BYTES + key.n + record.n;

@@ -142,6 +142,15 @@ apply_no kv_own_last_version(const kv_own *o)
     return o->last_version;
 }
 
+bool kv_own_tree(const kv_own *o, uint32_t number, tree_id *tree, uint64_t *digest)
+{
+    if (number >= o->tree_count)
+        return false;
+    *tree = o->trees[number]->id;
+    *digest = o->trees[number]->greatest;
+    return true;
+}
+
 /* ---- get ---- */
 
 /* What waits beside a tree is newer than what is in it. */
@@ -247,14 +256,14 @@ quartet_status kv_own_put(kv_own *o, tree_id tree, struct slice key, apply_no ve
     if (e == NULL)
         return err_nomem(err);
     *e = (struct entry){.version = version, .record_len = record.p != NULL ? (uint32_t)record_len : ERASED, .tree_no = t->no, .key_len = (uint16_t)key.n};
-    if (key.n > 0)
-        memcpy(e->bytes, key.p, key.n);
+    bytes_copy(e->bytes, key.p, key.n);
     if (record_len > 0)
         memcpy(e->bytes + key.n, record.p, record_len);
     struct probe p = {.key = key, .digest = kv_digest_of(key)};
     uint32_t waiting = t->loose.n;
     bool good = goes_in(o, t, &p) ? own_tree_put(o, t, &p, e) : loose_put(&t->loose, &p, e, &o->bytes);
     o->loose += t->loose.n - waiting;
+    t->greatest = p.digest > t->greatest ? p.digest : t->greatest;
     if (!good) {
         o->newest->used -= bytes;
         return err_nomem(err);

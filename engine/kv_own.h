@@ -20,6 +20,8 @@ quartet_status kv_own_put(kv_own *o, tree_id tree, struct slice key, apply_no ve
 size_t kv_own_bytes(const kv_own *o);
 uint64_t kv_own_entries(const kv_own *o);        /* every put counts */
 size_t kv_own_largest(const kv_own *o);          /* the most bytes that the key and record of one entry had, those rolled back included */
+/* The trees that it has entries of, n of them numbered from 0; *digest: no key's is above it (kv_digest_of), those rolled back included. False: there is no such number. */
+bool kv_own_tree(const kv_own *o, uint32_t number, tree_id *tree, uint64_t *digest);
 apply_no kv_own_last_version(const kv_own *o);   /* 0 while empty */
 /* Newest version at or below `through`. false: none. *record.p is NULL for an erasure. */
 bool kv_own_get(kv_own *o, tree_id tree, struct slice key, apply_no through, struct slice *record, apply_no *version);

@@ -57,6 +57,7 @@ struct tree {
     void *root;
     struct leaf *first, *last;
     struct leaf *near; /* where the last search ended */
+    uint64_t greatest; /* digest of all ever put */
     uint64_t puts;     /* into it, without what waits beside it */
     struct loose loose;
 };

@@ -204,6 +204,13 @@ static void sink(struct kv_blend *b, uint32_t i)
     }
 }
 
+/* What comes after the top of the heap? */
+static void find_next(struct kv_blend *b)
+{
+    b->next = b->count < 2 ? 0 : b->count > 2 && heap_before(b, b->heap[2], b->heap[1]) ? 2 : 1;
+    b->tie = b->next != 0 && place_cmp(b, &b->walks[b->heap[0]], &b->walks[b->heap[b->next]]) == 0;
+}
+
 quartet_status kv_blend_start(struct kv_blend *b, struct kv_walk *walks, uint32_t count, bool every, tree_id tree, struct slice key, struct err *err)
 {
     *b = (struct kv_blend){.walks = walks, .every = every};
@@ -219,50 +226,49 @@ quartet_status kv_blend_start(struct kv_blend *b, struct kv_walk *walks, uint32_
     }
     for (uint32_t i = b->count / 2; i-- > 0;)
         sink(b, i);
+    find_next(b);
     b->at = b->count > 0 ? &walks[b->heap[0]] : NULL;
     return QUARTET_OK;
 }
 
-/* The walk at the top goes one on. */
+/* The walk at the top goes one on. Mostly it stays at the top: pieces that were sorted one after the other hardly overlap. */
 static quartet_status top_next(struct kv_blend *b, struct err *err)
 {
     struct kv_walk *w = &b->walks[b->heap[0]];
     quartet_status rc = kv_walk_next(w, err);
     if (rc != QUARTET_OK)
         return rc;
+    if (w->valid && b->next != 0) {
+        int c = place_cmp(b, w, &b->walks[b->heap[b->next]]);
+        b->tie = c == 0;
+        if (c < 0 || (c == 0 && b->heap[0] < b->heap[b->next]))
+            return QUARTET_OK;
+    }
+    if (w->valid && b->next == 0)
+        return QUARTET_OK;
     if (!w->valid)
         b->heap[0] = b->heap[--b->count];
     sink(b, 0);
+    find_next(b);
     return QUARTET_OK;
-}
-
-/* The second of the heap, NULL where there is none. */
-static const struct kv_walk *second(const struct kv_blend *b)
-{
-    if (b->count < 2)
-        return NULL;
-    uint32_t k = b->count > 2 && heap_before(b, b->heap[2], b->heap[1]) ? 2 : 1;
-    return &b->walks[b->heap[k]];
 }
 
 quartet_status kv_blend_next(struct kv_blend *b, struct err *err)
 {
     QASSERT(b->at != NULL);
     quartet_status rc = QUARTET_OK;
-    const struct kv_walk *also;
-    while (rc == QUARTET_OK && (also = second(b)) != NULL && place_cmp(b, also, b->at) == 0) {
+    while (rc == QUARTET_OK && b->tie) {
         /* Those hidden step over it first, since what is shown holds the key they are compared with. */
-        uint32_t k = also == &b->walks[b->heap[1]] ? 1 : 2;
+        uint32_t k = b->next;
         struct kv_walk *w = &b->walks[b->heap[k]];
         rc = kv_walk_next(w, err);
         if (rc != QUARTET_OK)
             break;
-        if (!w->valid) {
+        if (!w->valid)
             b->heap[k] = b->heap[--b->count];
-            if (k >= b->count)
-                continue;
-        }
-        sink(b, k);
+        if (k < b->count)
+            sink(b, k);
+        find_next(b);
     }
     if (rc == QUARTET_OK)
         rc = top_next(b, err);

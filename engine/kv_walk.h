@@ -41,6 +41,8 @@ struct kv_blend {
     uint32_t *heap; /* of those that are not at their end: few[], or owned */
     uint32_t few[8]; /* so a blend stays where it was started */
     uint32_t count;
+    uint32_t next; /* of the heap: what comes after its top; 0: nothing */
+    bool tie;      /* and has the same key */
     bool every;
     const struct kv_walk *at; /* NULL: the end */
 };

@@ -145,8 +145,7 @@ static quartet_status put_row(txn *t, const struct table_def *table, struct slic
     buf_put(out, t->meta.data, t->meta.len);
     if (live) {
         buf_varint(out, table->rows.count);
-        for (uint32_t i = 0; i < table->rows.count; i++)
-            value_encode(out, &values[table->record_columns[i]]);
+        value_encode_row(out, values, table->record_columns, table->rows.count);
     }
     if (out->failed || t->meta.failed)
         return err_nomem(err);

@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "base/plant.h"
+#include "kv_digest.h"
 
 /* A transaction that ended is kept with its memory for the next: a commit of one row would spend a third of its time in malloc and free. */
 static txn *spare_take(db *d)
@@ -271,6 +272,36 @@ quartet_status txn_overlay(txn *t, apply_no through, struct kv_overlay *out, str
     return rc;
 }
 
+/* The transaction's own writes go to disk: up to where are keys to be looked for there? */
+static void note_poured(txn *t, const kv_own *own)
+{
+    tree_id tree;
+    uint64_t digest;
+    for (uint32_t i = 0; kv_own_tree(own, i, &tree, &digest) && t->poured_count <= TXN_POURED_TREES; i++) {
+        uint32_t k = 0;
+        while (k < t->poured_count && t->poured[k].tree != tree)
+            k++;
+        if (k == t->poured_count) {
+            t->poured_count++;
+            if (k == TXN_POURED_TREES)
+                return;
+            t->poured[k] = (struct poured_tree){.tree = tree};
+        }
+        t->poured[k].digest = digest > t->poured[k].digest ? digest : t->poured[k].digest;
+    }
+}
+
+/* Nothing with this key can have gone to disk: rows that are loaded in order are looked for nowhere. */
+static bool poured_below(const txn *t, tree_id tree, struct slice key)
+{
+    if (t->poured_count > TXN_POURED_TREES)
+        return false;
+    for (uint32_t i = 0; i < t->poured_count; i++)
+        if (t->poured[i].tree == tree)
+            return kv_digest_of(key) > t->poured[i].digest;
+    return true;
+}
+
 /* Own writes in memory become a sorted run on disk, while the transaction goes on with an empty map. Scans that are under way hold what they read, and search in it as
  * nobody else may meanwhile: then it is done at once. */
 static quartet_status spill(txn *t, struct err *err)
@@ -286,6 +317,7 @@ static quartet_status spill(txn *t, struct err *err)
     kv_run_page_rest(&t->page);
     kv_snap_rest(t->snap);
     place.memory_bytes = 0;
+    note_poured(t, t->writes); /* where it does not go after all, this is too careful, not wrong */
     bool alone = t->d->env->threads && place.dir != NULL && !kv_own_shared(t->writes);
     if (alone && kv_spill_begin(t->spill, &place, t->writes, &t->spilling, err) == QUARTET_OK) {
         t->pouring = t->writes;
@@ -558,18 +590,19 @@ quartet_status txn_row(txn *t, tree_id tree, struct slice key, apply_no through,
     apply_no version;
     quartet_status rc = QUARTET_OK;
     struct kv_run_probe probe = {0};
+    bool poured = (t->pouring != NULL || t->spill != NULL) && !poured_below(t, tree, key);
     *found = false;
-    if (t->pouring != NULL)
+    if (poured && t->pouring != NULL)
         kv_own_ahead(t->pouring, tree, key);
-    if (t->spill != NULL) {
+    if (poured && t->spill != NULL) {
         probe = kv_run_probe_of(tree, key);
         kv_spill_ahead(t->spill, &probe);
     }
     *own = t->writes != NULL && kv_own_get(t->writes, tree, key, through, out, &version);
     bool here = *own;
-    if (!*own && t->pouring != NULL)
+    if (!*own && poured && t->pouring != NULL)
         *own = kv_own_peek(t->pouring, tree, key, through, out, &version);
-    if (!*own && t->spill != NULL)
+    if (!*own && poured && t->spill != NULL)
         rc = kv_spill_get(t->spill, &t->page, &probe, through, out, &version, own, err);
     if (rc != QUARTET_OK)
         return rc;

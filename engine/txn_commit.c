@@ -229,9 +229,11 @@ static struct slice final_key(const struct commit *c, const struct table_def *t,
 static bool names_lives(const struct table_def *t, const struct row_op *op)
 {
     bool adds = t->rows.updates_win;
+    if ((op->flags & ~ROW_OP_WIN) != 0)
+        return false;
     for (uint32_t i = 0; !adds && i < op->write_count; i++)
         adds = op->writes[i].op == ROW_ADD && t->rows.columns[op->writes[i].column].kind == ROW_COUNTER;
-    return adds && (op->flags & ~ROW_OP_WIN) == 0;
+    return adds;
 }
 
 /* The snapshot shows the row as it is: it was validated. The names lie in c->row until the next row. */
@@ -283,20 +285,11 @@ static quartet_status merge_into(struct commit *c, const struct table_def *t)
     return rc;
 }
 
-static quartet_status encode_row(struct commit *c, const struct table_def *t, struct slice key, struct slice record)
+/* A row of the table follows, of about so many bytes: there is a chunk for it. */
+static quartet_status row_begin(struct commit *c, const struct table_def *t, size_t bytes)
 {
-    struct row_op op;
-    struct apply_values values;
-    bool empty = false;
-    uint8_t raw[HIDDEN_KEY_BYTES];
-    quartet_status rc = txn_op_read(&c->op, t, record, &op, &values, &empty, c->err);
-    if (rc != QUARTET_OK || empty)
-        return rc;
-    if (names_lives(t, &op))
-        rc = name_lives(c, t, key, &op);
-    if (rc != QUARTET_OK)
-        return rc;
-    if (c->open && c->chunked && c->bytes.len + record.n + key.n > DELTA_CHUNK_BYTES_MAX)
+    quartet_status rc = QUARTET_OK;
+    if (c->open && c->chunked && c->bytes.len + bytes > DELTA_CHUNK_BYTES_MAX)
         rc = chunk_end(c);
     if (rc == QUARTET_OK && !c->open)
         rc = chunk_begin(c);
@@ -304,8 +297,42 @@ static quartet_status encode_row(struct commit *c, const struct table_def *t, st
         delta_table(&c->w, t->id, t->record_ids, t->rows.count);
         c->table = t;
     }
+    return rc == QUARTET_OK ? merge_into(c, t) : rc;
+}
+
+/* What most rows of a load are: the values' bytes go where they are wanted as they stand. */
+static quartet_status encode_insert(struct commit *c, const struct table_def *t, struct slice key, struct slice bytes)
+{
+    uint8_t raw[HIDDEN_KEY_BYTES];
+    struct row_op op = {.flags = ROW_OP_INSERT, .write_count = t->rows.count};
+    struct apply_values values = {.bytes = bytes.p, .ends = c->op.ends};
+    quartet_status rc = row_begin(c, t, bytes.n + key.n);
+    if (rc != QUARTET_OK)
+        return rc;
+    key = final_key(c, t, key, raw);
+    if (!delta_insert(&c->w, key, bytes, c->op.ends))
+        return err_set(c->err, QUARTET_INTERNAL, "damaged pending row of table %s", t->name);
+    return apply_row(c->applying, key, &op, &values, c->err);
+}
+
+static quartet_status encode_row(struct commit *c, const struct table_def *t, struct slice key, struct slice record)
+{
+    struct row_op op;
+    struct apply_values values;
+    struct slice bytes;
+    bool empty = false, insert = false;
+    uint8_t raw[HIDDEN_KEY_BYTES];
+    quartet_status rc = txn_op_insert(&c->op, t, record, &insert, &bytes, c->err);
+    if (rc == QUARTET_OK && insert)
+        return encode_insert(c, t, key, bytes);
     if (rc == QUARTET_OK)
-        rc = merge_into(c, t);
+        rc = txn_op_read(&c->op, t, record, &op, &values, &empty, c->err);
+    if (rc != QUARTET_OK || empty)
+        return rc;
+    if (names_lives(t, &op))
+        rc = name_lives(c, t, key, &op);
+    if (rc == QUARTET_OK)
+        rc = row_begin(c, t, record.n + key.n);
     if (rc != QUARTET_OK)
         return rc;
     key = final_key(c, t, key, raw);

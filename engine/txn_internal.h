@@ -10,6 +10,7 @@
 #include "kv_top.h"
 
 #define TXN_READS_MAX 65536u            /* ranges remembered; past it whole trees are */
+#define TXN_POURED_TREES 8u
 #define TXN_UNIQUE_LOOKS 4u
 #define TXN_READ_BYTES_MAX (8u << 20)
 #define TXN_SPARE_BYTES (16u << 10)     /* of each buffer that a transaction leaves to the next */
@@ -65,6 +66,11 @@ struct txn {
         tree_id tree;
         kv_iter *it;
     } looks[TXN_UNIQUE_LOOKS];
+    struct poured_tree { /* went to disk, or is on its way there: no key's digest is above this. Nothing of other trees did unless there were too many */
+        tree_id tree;
+        uint64_t digest;
+    } poured[TXN_POURED_TREES];
+    uint32_t poured_count; /* TXN_POURED_TREES + 1: too many */
     uint32_t own_count, read_count, taken_count;
     /* From here on memory that the next transaction takes over; what is before it begins with zeros. */
     struct own_catalog *own;

@@ -113,6 +113,17 @@ quartet_status txn_op_read(struct txn_op_memory *m, const struct table_def *t, s
     return QUARTET_OK;
 }
 
+quartet_status txn_op_insert(struct txn_op_memory *m, const struct table_def *t, struct slice record, bool *yes, struct slice *values, struct err *err)
+{
+    const uint8_t *p = record.p;
+    /* As table_insert makes it: live, one byte of metadata, which is the operation, and a count of one byte. */
+    *yes = record.n > 4 && p[0] == RECORD_LIVE && p[1] == 1 && p[2] == ROW_OP_INSERT && t->rows.count < 0x80 && p[3] == t->rows.count;
+    if (!*yes)
+        return QUARTET_OK;
+    *values = slice_of(p + 4, record.n - 4);
+    return room(m, t, record.n, err);
+}
+
 void txn_op_recycle(struct txn_op_memory *m, size_t bytes_max)
 {
     arena_recycle(&m->arena, bytes_max);

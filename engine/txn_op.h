@@ -16,6 +16,9 @@ struct txn_op_memory {
  * otherwise its bytes are NULL. *empty: nothing is left of it. */
 quartet_status txn_op_read(struct txn_op_memory *m, const struct table_def *t, struct slice record, struct row_op *op, struct apply_values *values, bool *empty,
                            struct err *err);
+/* Is the pending row an INSERT over nothing, with a value for each column? Then *values are those, ends[] is room for delta_insert, and the row need not be taken apart.
+ * *yes false: txn_op_read tells. */
+quartet_status txn_op_insert(struct txn_op_memory *m, const struct table_def *t, struct slice record, bool *yes, struct slice *values, struct err *err);
 void txn_op_recycle(struct txn_op_memory *m, size_t bytes_max); /* for the next transaction; more than that goes */
 void txn_op_deinit(struct txn_op_memory *m);
 

@@ -219,6 +219,22 @@ static void test_bytes_load_and_store_at_any_alignment(void)
     }
 }
 
+/* Every length, with nothing to spare on either side. */
+static void test_bytes_copy_takes_each_length(void)
+{
+    for (size_t n = 0; n <= 80; n++) {
+        uint8_t *from = mem_alloc(n > 0 ? n : 1), *to = mem_alloc(n + 1);
+        CU_ASSERT_FATAL(from != NULL && to != NULL);
+        for (size_t i = 0; i < n; i++)
+            from[i] = (uint8_t)(i * 7 + n);
+        memset(to, 0xee, n + 1);
+        bytes_copy(to, from, n);
+        CU_ASSERT(memcmp(to, from, n) == 0 && to[n] == 0xee);
+        mem_free(from);
+        mem_free(to);
+    }
+}
+
 const char *const unit_suite = "bytes";
 const struct unit_test unit_tests[] = {
     {"reads_what_was_written", test_bytes_reads_what_was_written},
@@ -228,6 +244,7 @@ const struct unit_test unit_tests[] = {
     {"lengths_that_lie_are_bad", test_bytes_lengths_that_lie_are_bad},
     {"slices_compare_as_bytes", test_bytes_slices_compare_as_bytes},
     {"utf8_agrees_with_arithmetic", test_bytes_utf8_agrees_with_arithmetic},
+    {"copy_takes_each_length", test_bytes_copy_takes_each_length},
     {"load_and_store_at_any_alignment", test_bytes_load_and_store_at_any_alignment},
     {NULL, NULL},
 };

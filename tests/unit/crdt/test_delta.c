@@ -410,7 +410,54 @@ static void test_delta_packs_as_msgpack_does(void)
     buf_deinit(&theirs);
 }
 
+/* The other way to write an INSERT. */
+static void test_delta_insert_writes_what_delta_row_does(void)
+{
+    struct prng r;
+    struct buf one = {0}, two = {0}, values = {0};
+    struct chain_table chains = {0};
+    struct delta_head head = {.number = 7, .stamp = 9};
+    struct delta_writer a, b;
+    static uint8_t room[COLUMNS_MAX][GEN_ROOM_BYTES];
+    int bad = 0;
+    prng_seed(&r, unit_seed(46));
+    delta_begin(&a, &one, &chains, &head);
+    delta_begin(&b, &two, &chains, &head);
+    delta_table(&a, 20, COLUMN_IDS, COLUMNS_MAX);
+    delta_table(&b, 20, COLUMN_IDS, COLUMNS_MAX);
+    for (uint32_t i = 0; i < 20000; i++) {
+        struct row_write writes[COLUMNS_MAX];
+        struct row_op op = {.flags = ROW_OP_INSERT, .writes = writes, .write_count = COLUMNS_MAX};
+        uint32_t ends[COLUMNS_MAX], want[COLUMNS_MAX];
+        uint8_t key[4];
+        store_le32(key, i);
+        buf_clear(&values);
+        for (uint32_t c = 0; c < COLUMNS_MAX; c++) {
+            writes[c] = (struct row_write){.column = c, .op = ROW_PUT, .value = gen_value(&r, room[c])};
+            value_encode(&values, &writes[c].value);
+            want[c] = (uint32_t)values.len;
+        }
+        delta_row(&a, slice_of(key, sizeof key), &op);
+        bad += !delta_insert(&b, slice_of(key, sizeof key), slice_of(values.data, values.len), ends) || memcmp(ends, want, sizeof ends) != 0;
+    }
+    delta_end(&a);
+    delta_end(&b);
+    CU_ASSERT_EQUAL(bad, 0);
+    CU_ASSERT(!one.failed && one.len == two.len && memcmp(one.data, two.data, one.len) == 0);
+    uint32_t ends[COLUMNS_MAX];
+    buf_clear(&two);
+    delta_begin(&b, &two, &chains, &head);
+    delta_table(&b, 20, COLUMN_IDS, COLUMNS_MAX);
+    CU_ASSERT_FALSE(delta_insert(&b, slice_of("k", 1), slice_of(values.data, values.len - 1), ends)); /* cut short */
+    buf_u8(&values, 0x60);
+    CU_ASSERT_FALSE(delta_insert(&b, slice_of("k", 1), slice_of(values.data, values.len), ends)); /* one more than there are columns */
+    buf_deinit(&one);
+    buf_deinit(&two);
+    buf_deinit(&values);
+}
+
 const struct unit_test unit_tests[] = {
+    {"test_delta_insert_writes_what_delta_row_does", test_delta_insert_writes_what_delta_row_does},
     {"test_delta_packs_as_msgpack_does", test_delta_packs_as_msgpack_does},
     {"test_delta_round_trips", test_delta_round_trips},
     {"test_delta_open_refuses_truncation_at_each_length", test_delta_open_refuses_truncation_at_each_length},

@@ -1,6 +1,8 @@
 /* test_value.c - values: exact comparison, and one encoding for each. */
 #include "unit/cunit.h"
 
+#include "base/mem.h"
+#include "crdt/value_quick.h"
 #include "unit/crdt/gen.h"
 
 #include <stdio.h>
@@ -213,6 +215,46 @@ static void test_value_decode_takes_canonical_bytes_only(void)
     CU_ASSERT(taken > 1000);
 }
 
+/* What is compiled into its callers gives the same bytes and the same answers, for bytes that are none, too. */
+static void test_value_quick_is_no_other_encoding(void)
+{
+    struct prng r;
+    int bad = 0;
+    uint64_t seed = unit_seed(8);
+    prng_seed(&r, seed);
+    for (int i = 0; i < 100000; i++) {
+        uint8_t room[GEN_ROOM_BYTES], raw[12];
+        struct value v = gen_value(&r, room), slow = VALUE_NULL_INIT, quick = VALUE_NULL_INIT;
+        struct buf a = {0}, b = {0}, row = {0};
+        uint32_t column = 0;
+        value_encode(&a, &v);
+        value_encode_quick(&b, &v);
+        value_encode_row(&row, &v, &column, 1);
+        bad += a.len != b.len || memcmp(a.data, b.data, a.len) != 0 || a.len != row.len || memcmp(a.data, row.data, a.len) != 0;
+        size_t n = prng_chance(&r, 0.5) ? a.len : 1 + (size_t)prng_below(&r, sizeof raw);
+        if (n > sizeof raw)
+            n = sizeof raw;
+        memcpy(raw, a.data, n < a.len ? n : a.len);
+        for (size_t k = n < a.len ? n : a.len; k < n; k++)
+            raw[k] = (uint8_t)prng_below(&r, 256);
+        if (prng_chance(&r, 0.3))
+            raw[prng_below(&r, n)] = (uint8_t)prng_below(&r, 256);
+        uint8_t *exact = mem_dup(raw, n); /* so that reading beyond it is found */
+        CU_ASSERT_PTR_NOT_NULL_FATAL(exact);
+        struct bytes_in from = bytes_in(exact, n), also = from;
+        bool good = value_decode(&from, &slow);
+        bad += good != value_decode_quick(&also, &quick) || from.bad != also.bad;
+        bad += good && (from.left != also.left || !value_identical(&slow, &quick) || slow.scale != quick.scale);
+        mem_free(exact);
+        buf_deinit(&a);
+        buf_deinit(&b);
+        buf_deinit(&row);
+    }
+    if (bad > 0)
+        printf("seed %llu: %d differ\n", (unsigned long long)seed, bad);
+    CU_ASSERT_EQUAL(bad, 0);
+}
+
 static void test_value_copy_owns_its_bytes(void)
 {
     struct arena a = {0};
@@ -234,6 +276,7 @@ const struct unit_test unit_tests[] = {
     {"test_value_encoding_round_trips_and_refuses_truncation", test_value_encoding_round_trips_and_refuses_truncation},
     {"test_value_encode_makes_nan_null", test_value_encode_makes_nan_null},
     {"test_value_decode_takes_canonical_bytes_only", test_value_decode_takes_canonical_bytes_only},
+    {"test_value_quick_is_no_other_encoding", test_value_quick_is_no_other_encoding},
     {"test_value_copy_owns_its_bytes", test_value_copy_owns_its_bytes},
     {NULL, NULL},
 };
