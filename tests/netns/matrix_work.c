@@ -88,8 +88,21 @@ static const struct look bank_looks[] = {
 
 /* ---- register ---- */
 
+/* A transaction of unknown outcome may yet be stamped later than the next one of its writer, which had not seen it: here it is asked for first. */
+static bool is_settled(struct client *c)
+{
+    for (; c->own_count < c->unknown_count; c->own_count++) {
+        int outcome = QUARTET_OUTCOME_UNKNOWN;
+        if (quartet_outcome(c->db, c->unknown[c->own_count].name, 200, &outcome) != QUARTET_OK || outcome == QUARTET_OUTCOME_UNKNOWN)
+            return false;
+    }
+    return true;
+}
+
 static int write_register(struct client *c, uint64_t n)
 {
+    if (!is_settled(c))
+        return QUARTET_SERIALIZATION; /* nothing was done */
     int k = (int)matrix_draw(c, REGISTERS), w = c->slot;
     unsigned long long u = n;
     bool half = c->cell->wrong && n % 10 == 3;

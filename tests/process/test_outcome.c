@@ -74,7 +74,7 @@ static void note(struct counter *w, quartet_db *db, int rc, int64_t by)
         w->doubted[w->doubt_count++] = by;
         if (strcmp(quartet_sqlstate(db), "08007") != 0)
             w->violations++;
-    } else if (rc == QUARTET_NET || rc == QUARTET_SERIALIZATION) {
+    } else if (rc == QUARTET_NET || rc == QUARTET_SERIALIZATION || rc == QUARTET_UNAVAILABLE) { /* the last: what this session has seen, only a node that is away may have */
         w->rolled_back++;
     } else {
         w->violations++;

@@ -127,8 +127,10 @@ static void note_failure(struct proc_writer *w, quartet_db *db, int rc, int befo
     } else if (rc == QUARTET_NET) {
         w->lost++;
     }
-    bool link = rc == QUARTET_UNKNOWN_OUTCOME || rc == QUARTET_NET;
-    if (rc == QUARTET_SERIALIZATION || (link && (was_down(w->proc, before, began) || was_down(w->proc, node_of(db), began))))
+    bool link = rc == QUARTET_UNKNOWN_OUTCOME || rc == QUARTET_NET, waits = false;
+    for (int k = 0; k < CLUSTER_NODES && rc == QUARTET_UNAVAILABLE; k++) /* what this session did last only a node that is down may have: where it is now says so */
+        waits = waits || was_down(w->proc, k, began);
+    if (waits || rc == QUARTET_SERIALIZATION || (link && (was_down(w->proc, before, began) || was_down(w->proc, node_of(db), began))))
         return;
     w->violations++;
     proc_fail(w->proc, "writer %d, write %llu, on node %d, which was not down: error %d: %s", w->slot, (unsigned long long)n, before, rc,
