@@ -3,6 +3,7 @@
  *   hot_rate, hot_errors    32 sessions, eight on each node, overwrite 100 rows; errors in percent of the updates, which should be none
  *   converged_1, _4         single INSERTs of eight sessions, until every node has them all: one node alone, and two sessions on each of four
  *   rejoin_away             a node was gone for 60 s (times --seconds) while 1,000 commits a second went on: from its start until it shows the last of them
+ *   donor_p99               by how many percent the 99th percentile of a node's commits grows while it alone feeds one that was gone for 20,000 commits (times --seconds)
  *   trips, trips_asleep     SELECT 1 by one session, round trips a second: where client and node look for up to 50 us before they sleep, and where they do not
  *   idle_memory             resident, of the largest of four nodes that do nothing; binary_size: of quartetd
  * SQLite has nothing to compare. What clients see of failures is measured by `quartet drill`. */
@@ -384,6 +385,105 @@ static bool rejoin_away(struct bench_ctx *c, enum bench_side side, double *figur
     return ok && errors == 0;
 }
 
+/* ---- a donor ---- */
+
+#define DONOR_ROUNDS 3
+#define DONOR_COMMITS 20000
+#define DONOR_SAMPLES 20000
+
+struct returning { /* node 3 comes back, and has it all */
+    struct bench_cluster *b;
+    char want[32];
+    bool ok;
+    atomic_bool done;
+};
+
+static void *come_back(void *arg)
+{
+    struct returning *r = arg;
+    r->ok = cluster_start_node(&r->b->c, 3) && cluster_wait_ready(&r->b->c, 3, BENCH_DEADLINE_S * 1000) && bench_cluster_until(r->b, 3, "SELECT count(*) FROM load WHERE id >= 0", r->want, BENCH_DEADLINE_S);
+    r->done = true;
+    return NULL;
+}
+
+struct latencies {
+    double *ms; /* DONOR_SAMPLES */
+    int n;
+};
+
+/* A commit at a time, 1,000 a second at most, until it is enough. */
+static bool sample_commits(quartet_stmt *s, int64_t *id, struct latencies *l, double seconds, const atomic_bool *done)
+{
+    double from = bench_now();
+    for (double next = from; l->n < DONOR_SAMPLES && (done != NULL ? !*done : bench_now() - from < seconds); bench_nap(next - bench_now())) {
+        double begun = bench_now();
+        if (quartet_bind_int64(s, 1, --*id) != QUARTET_OK || quartet_step(s) != QUARTET_DONE || quartet_reset(s) != QUARTET_OK)
+            return bench_fail("donor_p99", "a commit failed");
+        l->ms[l->n++] = (bench_now() - begun) * 1e3;
+        next += 1.0 / PACE_PER_S;
+    }
+    return true;
+}
+
+static bool donor_round(struct bench_cluster *b, int round, int64_t each, quartet_stmt *s, int64_t *id, struct latencies *alone, struct latencies *feeding)
+{
+    atomic_bool stopping = false;
+    struct worker w[CONVERGE_SESSIONS];
+    long long errors = 0;
+    cluster_kill_node(&b->c, 3, SIGKILL);
+    for (int i = 0; i < CONVERGE_SESSIONS; i++)
+        w[i] = (struct worker){.b = b, .number = round * CONVERGE_SESSIONS + i, .sql = "INSERT INTO load (id) VALUES (?)", .limit = each, .stop = &stopping};
+    bool ok = begin(w, CONVERGE_SESSIONS);
+    stopping = !ok;
+    (void)end(w, CONVERGE_SESSIONS, &errors);
+    struct returning r = {.b = b};
+    pthread_t thread;
+    snprintf(r.want, sizeof r.want, "%lld", (long long)each * CONVERGE_SESSIONS * (round + 1));
+    ok = ok && errors == 0 && sample_commits(s, id, alone, 2, NULL);
+    if (!ok || pthread_create(&thread, NULL, come_back, &r) != 0)
+        return bench_fail("donor_p99", "cannot begin");
+    ok = sample_commits(s, id, feeding, 0, &r.done);
+    pthread_join(thread, NULL);
+    return ok && r.ok;
+}
+
+static double p99_of(struct latencies *l)
+{
+    qsort(l->ms, (size_t)l->n, sizeof *l->ms, compare);
+    return l->n > 0 ? l->ms[(size_t)((l->n - 1) * 0.99)] : 0;
+}
+
+static bool donor_p99(struct bench_ctx *c, enum bench_side side, double *figure, uint64_t *check)
+{
+    (void)side, (void)check; /* it is alone */
+    struct bench_cluster *b = calloc(1, sizeof *b);
+    struct latencies alone = {.ms = calloc(DONOR_SAMPLES, sizeof(double))}, feeding = {.ms = calloc(DONOR_SAMPLES, sizeof(double))};
+    quartet_db *db = NULL;
+    quartet_stmt *s = NULL;
+    int64_t id = 0, each = (int64_t)(DONOR_COMMITS * c->seconds) / CONVERGE_SESSIONS;
+    if (b == NULL || alone.ms == NULL || feeding.ms == NULL) {
+        free(b), free(alone.ms), free(feeding.ms);
+        return bench_fail("donor_p99", "out of memory");
+    }
+    bool ok = bench_cluster_start(c, b, CLUSTER_NODES) && bench_cluster_table(b, "CREATE TABLE load (id INTEGER PRIMARY KEY)", "load");
+    for (int k = 1; ok && k < 3; k++) /* it is alone with its donor */
+        cluster_kill_node(&b->c, k, SIGKILL);
+    if (ok && (quartet_open(b->c.node_url[0], &db) != QUARTET_OK || quartet_prepare(db, "INSERT INTO load (id) VALUES (?)", -1, &s, NULL) != QUARTET_OK))
+        ok = bench_fail("donor_p99", db != NULL ? quartet_errmsg(db) : "out of memory");
+    for (int round = 0; ok && round < DONOR_ROUNDS; round++)
+        ok = donor_round(b, round, each, s, &id, &alone, &feeding);
+    double was = p99_of(&alone), is = p99_of(&feeding);
+    *figure = was > 0 ? 100 * (is / was - 1) : 0;
+    if (ok)
+        fprintf(stderr, "\rdonor_p99: %.2f ms alone (%d commits), %.2f ms feeding (%d)\n", was, alone.n, is, feeding.n);
+    (void)quartet_finalize(s); /* a failure was told */
+    (void)quartet_close(db);   /* likewise */
+    free(alone.ms);
+    free(feeding.ms);
+    bench_cluster_stop(b, ok);
+    return ok;
+}
+
 /* ---- round trips ---- */
 
 static bool one_trip(quartet_stmt *s)
@@ -487,6 +587,7 @@ const struct bench bench_cluster_list[] = {
     {"converged_1", "writes/s", false, true, converged_1},
     {"converged_4", "writes/s", false, true, converged_4},
     {"rejoin_away", "ms", true, true, rejoin_away},
+    {"donor_p99", "percent", true, true, donor_p99},
     {"trips", "round trips/s", false, true, trips_polled},
     {"trips_asleep", "round trips/s", false, true, trips_asleep},
     {"idle_memory", "MiB", true, true, idle_memory},
