@@ -165,6 +165,8 @@ static quartet_status no_such_column(const struct scope *s, const struct ast_col
     }
     if (near != NULL)
         buf_printf(&text, ". Did you mean %s?", near);
+    else if (name_is_rowid(c->name.text))
+        buf_str(&text, ". It would be an INTEGER PRIMARY KEY; rows have no other number");
     buf_u8(&text, 0);
     quartet_status rc = err_set_at(err, QUARTET_ERROR, offset, "%s",
                                    text.failed ? "no such column" : (const char *)text.data);
@@ -172,27 +174,36 @@ static quartet_status no_such_column(const struct scope *s, const struct ast_col
     return rc == QUARTET_ERROR ? QUARTET_NOTFOUND : rc;
 }
 
-static quartet_status find_here(const struct scope *s, const struct ast_column *c, uint32_t offset,
-                                uint32_t *at, struct err *err)
+static quartet_status ambiguous(const struct visible *x, const struct visible *y, const char *name, uint32_t offset, struct err *err)
+{
+    return err_set_at(err, QUARTET_ERROR, offset, "ambiguous column name: %s is in %s and in %s; write the table's name before it", name,
+                      x->table != NULL ? x->table : "(subquery)", y->table != NULL ? y->table : "(subquery)");
+}
+
+/* rowid: true where no column is called so, and one is an INTEGER PRIMARY KEY. */
+static quartet_status find_named(const struct scope *s, const struct ast_column *c, bool rowid, uint32_t offset, uint32_t *at, struct err *err)
 {
     uint32_t found = BIND_NONE;
     for (uint32_t i = 0; i < s->count; i++) {
         const struct visible *v = &s->cols[i];
-        if (!name_eq(v->name, c->name.text))
+        if (rowid ? !v->rowid : !name_eq(v->name, c->name.text))
             continue;
         if (c->table.text != NULL ? !name_eq(v->table, c->table.text) : v->hidden)
             continue;
         if (found != BIND_NONE && c->table.text == NULL)
-            return err_set_at(
-                err, QUARTET_ERROR, offset,
-                "ambiguous column name: %s is in %s and in %s; write the table's name before it",
-                c->name.text, s->cols[found].table != NULL ? s->cols[found].table : "(subquery)",
-                v->table != NULL ? v->table : "(subquery)");
+            return ambiguous(&s->cols[found], v, c->name.text, offset, err);
         if (found == BIND_NONE)
             found = i;
     }
     *at = found;
     return QUARTET_OK;
+}
+
+static quartet_status find_here(const struct scope *s, const struct ast_column *c, uint32_t offset,
+                                uint32_t *at, struct err *err)
+{
+    quartet_status rc = find_named(s, c, false, offset, at, err);
+    return rc == QUARTET_OK && *at == BIND_NONE && name_is_rowid(c->name.text) ? find_named(s, c, true, offset, at, err) : rc;
 }
 
 /* The slot of a column of `owner`, noted as needed by every query from `from` outwards. */
@@ -266,7 +277,7 @@ static quartet_status row_name(struct bind *b, const struct ast_column *c, uint3
     if ((is_new && !b->has_new) || (is_old && !b->has_old))
         return err_set_at(err, QUARTET_ERROR, offset, "there is no %s row in this trigger",
                           is_new ? "NEW" : "OLD");
-    int32_t at = table_column(b->row_of, c->name.text);
+    int32_t at = table_column_or_rowid(b->row_of, c->name.text);
     if (at < 0)
         return err_set_at(err, QUARTET_ERROR, offset, "no such column: %s.%s", c->table.text,
                           c->name.text);

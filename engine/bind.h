@@ -193,6 +193,7 @@ struct visible {
     const char *name, *table;
     struct expr *expr;
     bool hidden; /* found only with its table's name (USING) */
+    bool rowid;  /* an INTEGER PRIMARY KEY */
 };
 struct cte_scope {
     struct bcte *cte;

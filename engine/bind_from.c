@@ -126,6 +126,8 @@ quartet_status bind_table_source(struct bind *b, struct scope *s, const struct t
         rc = bind_source_column(b, i < t->visible_count ? s : NULL, src, &col, err);
         if (rc == QUARTET_OK)
             b->cols[src->first_cid + i].source = src;
+        if (rc == QUARTET_OK && s != NULL && i < t->visible_count)
+            s->cols[s->count - 1].rowid = t->rowid_key && i == t->key_columns[0];
     }
     if (rc == QUARTET_OK && with_key) {
         struct bcol key = {.name = "(key)", .type = VALUE_BLOB};

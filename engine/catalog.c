@@ -281,6 +281,17 @@ int32_t table_column(const struct table_def *t, const char *name)
     return -1;
 }
 
+bool name_is_rowid(const char *name)
+{
+    return name_cmp(name, "rowid") == 0 || name_cmp(name, "oid") == 0 || name_cmp(name, "_rowid_") == 0;
+}
+
+int32_t table_column_or_rowid(const struct table_def *t, const char *name)
+{
+    int32_t at = table_column(t, name);
+    return at < 0 && t->rowid_key && name_is_rowid(name) ? (int32_t)t->key_columns[0] : at;
+}
+
 /* key_get failed on column i, whose bytes begin at `at`: they are damaged, or there was no memory for the text in them. */
 static quartet_status key_failed(const struct table_def *t, struct bytes_in at, uint32_t i, const struct arena *a, struct err *err)
 {

@@ -196,6 +196,9 @@ uint64_t catalog_version(const struct catalog *c); /* differs after every change
 struct catalog *catalog_ref(struct catalog *c);
 void catalog_unref(struct catalog *c);
 int32_t table_column(const struct table_def *t, const char *name); /* position, or -1 */
+/* rowid, oid or _rowid_: SQLite's names of an INTEGER PRIMARY KEY. */
+bool name_is_rowid(const char *name);
+int32_t table_column_or_rowid(const struct table_def *t, const char *name); /* a column so called, else the INTEGER PRIMARY KEY by one of these names; -1 */
 int32_t table_column_first(const struct table_def *t, const char *name); /* by the name it has, else by the one it was created with */
 /* Does this foreign key's text name the table? By the name it has or had. */
 bool table_is_called(const struct table_def *t, const char *name);

@@ -4,7 +4,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "func.h"
 #include "kind.h"
+#include "like.h"
 #include "parser/parse.h"
 #include "share.h"
 #include "types.h"
@@ -312,6 +314,149 @@ static quartet_status show_create_view(const struct catalog *catalog, const char
     return add_row(&b, row, err);
 }
 
+static quartet_status add_trigger_rows(struct builder *b, const char *table, const struct trigger_def *list, uint32_t n, struct err *err)
+{
+    static const char *const events[] = {"INSERT", "UPDATE", "DELETE"};
+    quartet_status rc = QUARTET_OK;
+    for (uint32_t i = 0; i < n && rc == QUARTET_OK; i++) {
+        const char *timing = list[i].ast->time == AST_TRIGGER_AFTER ? "AFTER" : list[i].ast->time == AST_TRIGGER_INSTEAD_OF ? "INSTEAD OF" : "BEFORE";
+        rc = add_row(b, (struct value[]){text_of(b->a, list[i].name), text_of(b->a, table), text_of(b->a, timing), text_of(b->a, events[list[i].ast->event]), text_of(b->a, list[i].sql)}, err);
+    }
+    return rc;
+}
+
+/* Those of one table or view, where it is named. */
+static quartet_status show_triggers(const struct catalog *catalog, const char *of, struct arena *a, struct conn_table *out, struct err *err)
+{
+    static const char *const columns[] = {"name", "table", "timing", "event", "sql"};
+    struct builder b;
+    const struct table_def *t;
+    const struct view_def *v;
+    quartet_status rc = QUARTET_OK;
+    begin_table(&b, a, out, columns, 5);
+    if (of != NULL && catalog_named(catalog, of) == NULL && catalog_view(catalog, of) == NULL)
+        return err_set(err, QUARTET_ERROR, "no such table: %s", of);
+    for (uint32_t i = 0; rc == QUARTET_OK && (t = catalog_table_at(catalog, i)) != NULL; i++)
+        if (of == NULL || name_cmp(t->name, of) == 0)
+            rc = add_trigger_rows(&b, t->name, t->triggers, t->trigger_count, err);
+    for (uint32_t i = 0; rc == QUARTET_OK && (v = catalog_view_at(catalog, i)) != NULL; i++)
+        if (of == NULL || name_cmp(v->name, of) == 0)
+            rc = add_trigger_rows(&b, v->name, v->triggers, v->trigger_count, err);
+    return rc;
+}
+
+/* Its name and text; *found false: there is none. */
+static quartet_status add_create_index(struct builder *b, const struct catalog *catalog, const char *name, bool *found, struct err *err)
+{
+    const struct table_def *t;
+    for (uint32_t i = 0; catalog != NULL && (t = catalog_table_at(catalog, i)) != NULL; i++)
+        for (uint32_t k = 0; k < t->index_count; k++)
+            if (name_cmp(t->indexes[k].name, name) == 0) {
+                *found = true;
+                return add_row(b, (struct value[]){text_of(b->a, t->indexes[k].name), index_text(b->a, t, &t->indexes[k])}, err);
+            }
+    return QUARTET_OK;
+}
+
+static quartet_status show_create_index(const struct catalog *catalog, const char *name, struct arena *a, struct conn_table *out, struct err *err)
+{
+    static const char *const columns[] = {"index", "sql"};
+    struct builder b;
+    bool found = false;
+    begin_table(&b, a, out, columns, 2);
+    quartet_status rc = add_create_index(&b, catalog_temp(catalog), name, &found, err);
+    if (rc == QUARTET_OK && !found)
+        rc = add_create_index(&b, catalog, name, &found, err);
+    return rc != QUARTET_OK || found ? rc : err_set(err, QUARTET_ERROR, "no such index: %s", name);
+}
+
+static quartet_status show_create_trigger(const struct catalog *catalog, const char *name, struct arena *a, struct conn_table *out, struct err *err)
+{
+    static const char *const columns[] = {"trigger", "sql"};
+    struct builder b;
+    struct conn_table all;
+    quartet_status rc = show_triggers(catalog, NULL, a, &all, err);
+    begin_table(&b, a, out, columns, 2);
+    for (uint32_t i = 0; i < all.row_count && rc == QUARTET_OK; i++) {
+        const struct value *row = &all.values[(size_t)i * all.column_count];
+        if (row[0].type == VALUE_TEXT && name_cmp((const char *)row[0].s.p, name) == 0)
+            return add_row(&b, (struct value[]){row[0], row[4]}, err);
+    }
+    return rc != QUARTET_OK ? rc : err_set(err, QUARTET_ERROR, "no such trigger: %s", name);
+}
+
+static quartet_status show_databases(struct arena *a, struct conn_table *out, struct err *err)
+{
+    static const char *const columns[] = {"name"};
+    struct builder b;
+    begin_table(&b, a, out, columns, 1);
+    struct value row = text_of(a, "main");
+    return add_row(&b, &row, err);
+}
+
+/* SHOW FULL TABLES: views too, and what each is. */
+static quartet_status show_full_tables(const struct catalog *catalog, struct arena *a, struct conn_table *out, struct err *err)
+{
+    static const char *const columns[] = {"name", "type"};
+    struct builder b;
+    quartet_status rc = QUARTET_OK;
+    begin_table(&b, a, out, columns, 2);
+    for (int temp = 0; temp < 2; temp++) {
+        const struct catalog *from = temp ? catalog_temp(catalog) : catalog;
+        const struct table_def *t;
+        const struct view_def *v;
+        for (uint32_t i = 0; rc == QUARTET_OK && from != NULL && (t = catalog_table_at(from, i)) != NULL; i++)
+            if (!t->is_system)
+                rc = add_row(&b, (struct value[]){text_of(a, t->name), text_of(a, temp ? "LOCAL TEMPORARY" : "BASE TABLE")}, err);
+        for (uint32_t i = 0; rc == QUARTET_OK && from != NULL && (v = catalog_view_at(from, i)) != NULL; i++)
+            if (!v->is_system)
+                rc = add_row(&b, (struct value[]){text_of(a, v->name), text_of(a, "VIEW")}, err);
+    }
+    return rc;
+}
+
+/* Every function, once for each number of arguments that another of the name does not take. */
+static quartet_status show_functions(struct arena *a, struct conn_table *out, struct err *err)
+{
+    static const char *const columns[] = {"name", "kind", "min_args", "max_args"};
+    struct builder b;
+    const struct func *f;
+    quartet_status rc = QUARTET_OK;
+    begin_table(&b, a, out, columns, 4);
+    for (uint32_t i = 0; rc == QUARTET_OK && (f = func_at(i)) != NULL; i++)
+        rc = add_row(&b, (struct value[]){text_of(a, f->name), text_of(a, (f->flags & FUNC_AGGREGATE) != 0 ? "aggregate" : "scalar"), value_int(f->min_args),
+                                          f->max_args < 0 ? VALUE_NULL_INIT : value_int(f->max_args)}, err);
+    return rc;
+}
+
+/* SHOW ... LIKE 'pattern': rows whose name is like it. */
+static quartet_status keep_like(const struct ast_show *s, struct arena *a, struct conn_table *t, struct err *err)
+{
+    struct like_pattern *p;
+    uint32_t name = 0, kept = 0;
+    if (s->where != NULL)
+        return err_set_at(err, QUARTET_ERROR, s->where->offset, "SHOW takes LIKE 'pattern' and no WHERE; information_schema can be asked anything");
+    if (s->like == NULL)
+        return QUARTET_OK;
+    if (s->like->kind != AST_EXPR_STRING)
+        return err_set_at(err, QUARTET_ERROR, s->like->offset, "SHOW ... LIKE takes a text in quotes");
+    for (uint32_t c = 0; c < t->column_count; c++)
+        if (strcmp(t->columns[c], "name") == 0)
+            name = c;
+    quartet_status rc = like_compile(LIKE_LIKE, slice_of(s->like->u.string.p, s->like->u.string.n), slice_of(NULL, 0), a, &p, err);
+    struct value *rows = (struct value *)(uintptr_t)t->values; /* in the caller's arena, made here */
+    for (uint32_t i = 0; i < t->row_count && rc == QUARTET_OK; i++) {
+        struct value *row = &rows[(size_t)i * t->column_count];
+        bool match = false;
+        if (row[name].type == VALUE_TEXT)
+            rc = like_match(p, row[name].s, &match, err);
+        if (match)
+            memmove(&rows[(size_t)kept++ * t->column_count], row, t->column_count * sizeof *row);
+    }
+    t->row_count = kept;
+    return rc;
+}
+
 static quartet_status show_settings(conn *c, struct arena *a, struct conn_table *out, struct err *err)
 {
     static const char *const columns[] = {"setting", "value"};
@@ -428,6 +573,39 @@ static quartet_status show_status(conn *c, struct arena *a, struct conn_table *o
     return rc == QUARTET_OK && hooks->status != NULL ? hooks->status(hooks->ctx, add_figure, &b, err) : rc;
 }
 
+/* What is read off the catalog; *known false: it is something else. */
+static quartet_status show_catalog(const struct catalog *catalog, const struct ast_show *s, struct arena *a, struct conn_table *out, bool *known, struct err *err)
+{
+    const char *name = s->name.name.text;
+    *known = true;
+    if (strcmp(s->what, "TABLES") == 0)
+        return s->full ? show_full_tables(catalog, a, out, err) : show_tables(catalog, a, out, err);
+    if (strcmp(s->what, "COLUMNS") == 0 || strcmp(s->what, "FIELDS") == 0)
+        return show_columns(catalog, name, a, out, err);
+    if (strcmp(s->what, "INDEX") == 0 || strcmp(s->what, "INDEXES") == 0 || strcmp(s->what, "KEYS") == 0)
+        return show_indexes(catalog, name, a, out, err);
+    if (strcmp(s->what, "TRIGGERS") == 0)
+        return show_triggers(catalog, name, a, out, err);
+    if (strcmp(s->what, "CREATE TABLE") == 0)
+        return show_create(catalog, name, a, out, err);
+    if (strcmp(s->what, "CREATE INDEX") == 0)
+        return show_create_index(catalog, name, a, out, err);
+    if (strcmp(s->what, "CREATE TRIGGER") == 0)
+        return show_create_trigger(catalog, name, a, out, err);
+    if (strcmp(s->what, "SCHEMA") == 0)
+        return show_schema(catalog, a, out, err);
+    if (strcmp(s->what, "VIEWS") == 0)
+        return show_views(catalog, a, out, err);
+    if (strcmp(s->what, "CREATE VIEW") == 0)
+        return show_create_view(catalog, name, a, out, err);
+    if (strcmp(s->what, "DATABASES") == 0 || strcmp(s->what, "SCHEMAS") == 0)
+        return show_databases(a, out, err);
+    if (strcmp(s->what, "FUNCTIONS") == 0)
+        return show_functions(a, out, err);
+    *known = false;
+    return QUARTET_OK;
+}
+
 static quartet_status show_what(conn *c, const struct catalog *catalog, const struct ast_show *s, struct arena *a, struct conn_table *out,
                                 struct err *err)
 {
@@ -438,20 +616,9 @@ static quartet_status show_what(conn *c, const struct catalog *catalog, const st
         if (rc != QUARTET_OK || known)
             return rc;
     }
-    if (strcmp(s->what, "TABLES") == 0)
-        return show_tables(catalog, a, out, err);
-    if (strcmp(s->what, "COLUMNS") == 0 || strcmp(s->what, "FIELDS") == 0)
-        return show_columns(catalog, s->name.name.text, a, out, err);
-    if (strcmp(s->what, "INDEX") == 0 || strcmp(s->what, "INDEXES") == 0 || strcmp(s->what, "KEYS") == 0)
-        return show_indexes(catalog, s->name.name.text, a, out, err);
-    if (strcmp(s->what, "CREATE TABLE") == 0)
-        return show_create(catalog, s->name.name.text, a, out, err);
-    if (strcmp(s->what, "SCHEMA") == 0)
-        return show_schema(catalog, a, out, err);
-    if (strcmp(s->what, "VIEWS") == 0)
-        return show_views(catalog, a, out, err);
-    if (strcmp(s->what, "CREATE VIEW") == 0)
-        return show_create_view(catalog, s->name.name.text, a, out, err);
+    quartet_status done = show_catalog(catalog, s, a, out, &known, err);
+    if (done != QUARTET_OK || known)
+        return done;
     if (strcmp(s->what, "SETTINGS") == 0 || strcmp(s->what, "VARIABLES") == 0 || strcmp(s->what, "ALL") == 0)
         return show_settings(c, a, out, err);
     if (strcmp(s->what, "STATUS") == 0 || strcmp(s->what, "STORE") == 0)
@@ -466,7 +633,8 @@ static quartet_status show_what(conn *c, const struct catalog *catalog, const st
     if (strcmp(s->what, "CLUSTER") == 0 || strcmp(s->what, "PEERS") == 0)
         return err_set(err, QUARTET_ERROR, "this database is not a member of a cluster");
     return err_set(err, QUARTET_ERROR,
-                   "SHOW %s is not known; there are TABLES, VIEWS, SCHEMA, COLUMNS FROM t, INDEX FROM t, CREATE TABLE t, CREATE VIEW v, SHARES [FROM t], SETTINGS, STATUS, CLUSTER and PEERS", s->what);
+                   "SHOW %s is not known; there are TABLES, VIEWS, TRIGGERS, SCHEMA, COLUMNS FROM t, INDEX FROM t, CREATE TABLE | VIEW | INDEX | TRIGGER name, FUNCTIONS, SHARES [FROM t], "
+                   "SETTINGS, STATUS, CLUSTER and PEERS", s->what);
 }
 
 quartet_status conn_show(conn *c, const struct ast_show *s, struct arena *a, struct conn_table *out, struct err *err)
@@ -476,6 +644,8 @@ quartet_status conn_show(conn *c, const struct ast_show *s, struct arena *a, str
     if (rc != QUARTET_OK)
         return rc;
     rc = show_what(c, catalog, s, a, out, err);
+    if (rc == QUARTET_OK)
+        rc = keep_like(s, a, out, err);
     catalog_unref(catalog);
     return rc;
 }

@@ -6,6 +6,7 @@
  * sorted runs on disk (exec_spill.c), where the database has one. */
 #include <string.h>
 
+#include "base/mem.h"
 #include "db_internal.h"
 #include "exec_internal.h"
 #include "exec_spill.h"
@@ -139,7 +140,7 @@ static quartet_status sort_open(struct xnode *x, struct err *err)
 {
     struct xsort *s = (struct xsort *)x;
     s->built = false;
-    s->n = s->cap = s->at = 0;
+    s->n = s->at = 0;
     s->has_cut = false;
     s->which = 0;
     s->given = 0;
@@ -165,6 +166,13 @@ static quartet_status sort_open(struct xnode *x, struct err *err)
     return rc != QUARTET_OK ? rc : child_open(x, 0, err);
 }
 
+static void recs_free(struct xsort *s)
+{
+    mem_free(s->recs);
+    s->recs = NULL;
+    s->n = s->cap = 0;
+}
+
 static void sort_close(struct xnode *x)
 {
     struct xsort *s = (struct xsort *)x;
@@ -176,6 +184,7 @@ static void sort_close(struct xnode *x)
     s->spilled = NULL;
     arena_free_all(&s->data[0]);
     arena_free_all(&s->data[1]);
+    recs_free(s);
 }
 
 static bool make_rec(struct xsort *s, const struct batch *in, uint32_t row, struct sort_rec *out)
@@ -196,20 +205,34 @@ static bool make_rec(struct xsort *s, const struct batch *in, uint32_t row, stru
     return true;
 }
 
+/* Not of the arena, which would keep each array that a larger one took the place of. */
 static quartet_status recs_reserve(struct xsort *s, uint32_t need, struct err *err)
 {
     if (need <= s->cap)
         return QUARTET_OK;
-    uint32_t cap = s->cap == 0 ? 64 : s->cap * 2;
+    uint64_t cap = s->cap == 0 ? 64 : s->cap * 2ull;
     while (cap < need)
         cap *= 2;
-    struct sort_rec *to = arena_alloc(&s->data[s->which], cap * sizeof *to);
-    if (to == NULL)
+    if (cap > UINT32_MAX || cap * sizeof *s->recs + s->data[s->which].used_bytes > s->data[s->which].limit_bytes) {
+        s->data[s->which].over_limit = true;
         return arena_fail(&s->data[s->which], err);
-    if (s->n > 0)
-        memcpy(to, s->recs, s->n * sizeof *to);
+    }
+    struct sort_rec *to = mem_realloc(s->recs, cap, sizeof *to);
+    if (to == NULL)
+        return err_nomem(err);
     s->recs = to;
-    s->cap = cap;
+    s->cap = (uint32_t)cap;
+    return QUARTET_OK;
+}
+
+/* The records in order. */
+static quartet_status sort_recs(struct xsort *s, struct err *err)
+{
+    struct sort_rec *spare = mem_alloc((s->n + (size_t)1) * sizeof *spare);
+    if (spare == NULL)
+        return err_nomem(err);
+    merge_sort(s->recs, spare, s->n);
+    mem_free(spare);
     return QUARTET_OK;
 }
 
@@ -217,21 +240,17 @@ static quartet_status recs_reserve(struct xsort *s, uint32_t need, struct err *e
 static quartet_status cut(struct xsort *s, struct err *err)
 {
     struct arena *old = &s->data[s->which], *new = &s->data[1 - s->which];
-    struct sort_rec *spare = arena_alloc(old, s->n * sizeof *spare);
-    if (spare == NULL)
-        return arena_fail(old, err);
-    merge_sort(s->recs, spare, s->n);
+    struct sort_rec *recs = s->recs;
     uint32_t n = (uint32_t)s->limit;
     struct rows moved;
     rows_init(&moved, s->rows.col_count, new);
-    struct sort_rec *recs = arena_alloc(new, (n + 1) * sizeof *recs);
-    if (recs == NULL)
-        return arena_fail(new, err);
+    quartet_status sorted = sort_recs(s, err);
+    if (sorted != QUARTET_OK)
+        return sorted;
     for (uint32_t done = 0; done < n;) {
         uint32_t ids[BATCH_ROWS_MAX], take = n - done < BATCH_ROWS_MAX ? n - done : BATCH_ROWS_MAX;
         for (uint32_t k = 0; k < take; k++) {
-            ids[k] = s->recs[done + k].row;
-            recs[done + k] = s->recs[done + k];
+            ids[k] = recs[done + k].row;
             recs[done + k].row = done + k;
             recs[done + k].key =
                 arena_dup(new, recs[done + k].key, recs[done + k].len > 0 ? recs[done + k].len : 1);
@@ -253,9 +272,7 @@ static quartet_status cut(struct xsort *s, struct err *err)
     s->which = 1 - s->which;
     arena_rewind(old, (struct arena_mark){0});
     s->rows = moved;
-    s->recs = recs;
     s->n = n;
-    s->cap = n + 1;
     s->has_cut = true;
     s->cut = recs[n - 1];
     s->scan_cut.prefix = s->cut.prefix;
@@ -303,11 +320,10 @@ static quartet_status spill_rows(struct xsort *s, struct err *err)
     struct arena *a = &s->data[s->which];
     db *d = txn_db(s->x.run->e->t);
     quartet_status rc = s->spilled == NULL ? spill_new(db_env(d), db_temp_dir(d), &s->spilled, err) : QUARTET_OK;
-    struct sort_rec *spare = rc == QUARTET_OK ? arena_alloc(a, s->n * sizeof *spare) : NULL;
-    if (spare == NULL)
-        return rc != QUARTET_OK ? rc : arena_fail(a, err);
-    merge_sort(s->recs, spare, s->n);
-    rc = spill_run_begin(s->spilled, err);
+    if (rc == QUARTET_OK)
+        rc = sort_recs(s, err);
+    if (rc == QUARTET_OK)
+        rc = spill_run_begin(s->spilled, err);
     for (uint32_t i = 0; i < s->n && i < s->limit && rc == QUARTET_OK; i++) {
         const struct sort_rec *r = &s->recs[i];
         struct spill_key key = {.first = r->prefix, .second = r->second, .rest = r->key, .rest_bytes = r->len};
@@ -324,7 +340,7 @@ static quartet_status spill_rows(struct xsort *s, struct err *err)
         rc = spill_run_end(s->spilled, err);
     arena_rewind(a, (struct arena_mark){0});
     rows_init(&s->rows, s->x.p->col_count, a);
-    s->n = s->cap = 0;
+    recs_free(s);
     s->has_cut = false; /* its key was there, too; what the scan drops by it stays right */
     return rc;
 }
@@ -351,7 +367,7 @@ static quartet_status make_room(struct xsort *s, uint32_t n, size_t more, struct
 {
     const struct arena *a = &s->data[s->which];
     size_t limit = s->x.run->e->limits.memory_bytes;
-    size_t recs = (size_t)(s->n + n > s->cap ? 2 * (s->n + n) : 0) * sizeof(struct sort_rec); /* grown */
+    size_t recs = (size_t)(s->n + n > s->cap ? 2 * (s->n + n) : s->cap) * sizeof(struct sort_rec); /* grown, or as they are */
     size_t spare = (size_t)(s->n + n) * sizeof(struct sort_rec);                              /* to be sorted */
     bool room = a->used_bytes + recs + spare + more <= limit - limit / SLACK_SHARE;
     return room || s->n == 0 || db_temp_dir(txn_db(s->x.run->e->t)) == NULL ? QUARTET_OK : spill_rows(s, err);
@@ -406,7 +422,6 @@ static quartet_status spilled_next(struct xsort *s, struct err *err)
 
 static quartet_status sort_build(struct xsort *s, struct err *err)
 {
-    struct arena *a;
     s->built = true;
     while (s->limit > 0) {
         quartet_status rc = child_next(&s->x, 0, err);
@@ -421,14 +436,10 @@ static quartet_status sort_build(struct xsort *s, struct err *err)
         quartet_status rc = s->n > 0 ? spill_rows(s, err) : QUARTET_OK;
         return rc == QUARTET_OK ? spill_read(s->spilled, err) : rc;
     }
-    a = &s->data[s->which];
-    struct sort_rec *spare = arena_alloc(a, (s->n + 1) * sizeof *spare);
-    if (spare == NULL)
-        return arena_fail(a, err);
-    merge_sort(s->recs, spare, s->n);
+    quartet_status rc = sort_recs(s, err);
     if (s->n > s->limit)
         s->n = (uint32_t)s->limit;
-    return QUARTET_OK;
+    return rc;
 }
 
 static quartet_status sort_next(struct xnode *x, struct err *err)

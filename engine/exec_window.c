@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/mem.h"
 #include "db_internal.h"
 
 #define SMALL_LIMIT (64u << 20) /* below it a batch may be large beside memory_limit */
@@ -71,8 +72,6 @@ static quartet_status window_open(struct xnode *x, struct err *err)
     w->data.limit_bytes = x->run->e->limits.memory_bytes;
     arena_rewind(&w->data, (struct arena_mark){0});
     rows_init(&w->rows, row_columns(w), &w->data);
-    w->sorted = NULL;
-    w->cap = 0;
     spill_free(w->spilled);
     w->spilled = NULL;
     w->next = slice_of(NULL, 0);
@@ -84,6 +83,13 @@ static quartet_status window_open(struct xnode *x, struct err *err)
     w->pages = NULL;
     rc = out_vecs(x, x->p->col_count, err);
     return rc != QUARTET_OK ? rc : child_open(x, 0, err);
+}
+
+static void sorted_free(struct xwindow *w)
+{
+    mem_free(w->sorted);
+    w->sorted = NULL;
+    w->cap = 0;
 }
 
 static void window_close(struct xnode *x)
@@ -98,6 +104,7 @@ static void window_close(struct xnode *x)
     pages_free(w->pages);
     w->pages = NULL;
     arena_free_all(&w->data);
+    sorted_free(w);
     for (uint32_t i = 0; w->calls != NULL && i < x->p->u.window->call_count; i++) {
         arena_free_all(&w->calls[i].mem);
         arena_free_all(&w->calls[i].last_mem);
@@ -107,20 +114,23 @@ static void window_close(struct xnode *x)
 
 /* ---- reading ---- */
 
+/* Not of the arena, which would keep each array that a larger one took the place of. */
 static quartet_status reserve(struct xwindow *w, uint32_t need, struct err *err)
 {
     if (need <= w->cap)
         return QUARTET_OK;
-    uint32_t cap = w->cap == 0 ? 64 : w->cap, n = w->rows.n;
+    uint64_t cap = w->cap == 0 ? 64 : w->cap;
     while (cap < need)
         cap *= 2;
-    struct wrow *to = arena_alloc(&w->data, cap * sizeof *to);
-    if (to == NULL)
+    if (cap > UINT32_MAX || cap * sizeof *w->sorted + w->data.used_bytes > w->data.limit_bytes) {
+        w->data.over_limit = true;
         return arena_fail(&w->data, err);
-    if (n > 0)
-        memcpy(to, w->sorted, n * sizeof *to);
+    }
+    struct wrow *to = mem_realloc(w->sorted, cap, sizeof *to);
+    if (to == NULL)
+        return err_nomem(err);
     w->sorted = to;
-    w->cap = cap;
+    w->cap = (uint32_t)cap;
     return QUARTET_OK;
 }
 
@@ -224,8 +234,7 @@ static quartet_status spill_rows(struct xwindow *w, struct err *err)
         rc = spill_run_end(w->spilled, err);
     arena_rewind(&w->data, (struct arena_mark){0});
     rows_init(&w->rows, columns, &w->data);
-    w->sorted = NULL;
-    w->cap = 0;
+    sorted_free(w);
     return rc;
 }
 
@@ -240,7 +249,7 @@ static quartet_status take_all(struct xwindow *w, const struct batch *in, struct
             n = PIECE_ROWS;
         batch_cut(&piece, at, n, w->sel);
         quartet_status rc = take(w, &piece, err);
-        if (rc == QUARTET_OK && w->data.used_bytes > limit / PILE_FULL_SHARE && db_temp_dir(txn_db(w->x.run->e->t)) != NULL)
+        if (rc == QUARTET_OK && w->data.used_bytes + w->cap * sizeof *w->sorted > limit / PILE_FULL_SHARE && db_temp_dir(txn_db(w->x.run->e->t)) != NULL)
             rc = spill_rows(w, err);
         if (rc == QUARTET_OK && (at & 1023u) == 0)
             rc = exec_check(w->x.run->e, err);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 static const struct func *const families[] = {func_agg_table,  func_text_table, func_string_table, func_math_table,
-                                              func_date_table, func_json_table, func_json_edit_table, func_set_table, func_misc_table, func_compat_table};
+                                              func_date_table, func_json_table, func_json_edit_table, func_set_table, func_misc_table, func_compat_table, func_regexp_table};
 #define FAMILY_COUNT (sizeof families / sizeof *families)
 
 static uint8_t lower(char c)

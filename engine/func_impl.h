@@ -6,7 +6,7 @@
 
 /* The tables of the families; each ends with a NULL name. */
 extern const struct func func_text_table[], func_string_table[], func_math_table[], func_date_table[], func_json_table[], func_json_edit_table[], func_set_table[],
-    func_misc_table[], func_agg_table[], func_compat_table[];
+    func_misc_table[], func_agg_table[], func_compat_table[], func_regexp_table[];
 
 #define FUNC_PURE (FUNC_DETERMINISTIC | FUNC_STRICT)
 

@@ -23,6 +23,7 @@ struct like_pattern {
     const uint32_t *code; /* folded where case does not matter */
     struct slice literal; /* simple: its bytes, in lower case for LIKE */
     pcre2_code *regexp;
+    uint32_t options; /* of PCRE2, beside those of all */
     pcre2_match_data *match_data;
     pcre2_match_context *match_context;
 };
@@ -291,7 +292,7 @@ static quartet_status compile_regexp(struct like_pattern *p, struct slice patter
         return arena_fail(a, err);
     int code;
     PCRE2_SIZE at;
-    uint32_t options = PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C | (p->kind == LIKE_SIMILAR ? PCRE2_DOTALL : 0);
+    uint32_t options = PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C | p->options | (p->kind == LIKE_SIMILAR ? PCRE2_DOTALL : 0);
     p->regexp = pcre2_compile(pattern.n > 0 ? pattern.p : (const uint8_t *)"", pattern.n, options, &code, &at, compile);
     if (p->regexp == NULL) {
         uint8_t text[160] = "";
@@ -310,17 +311,72 @@ static quartet_status compile_regexp(struct like_pattern *p, struct slice patter
     return QUARTET_OK;
 }
 
-static quartet_status match_regexp(const struct like_pattern *p, struct slice text, bool *match, struct err *err)
+/* A negative answer of pcre2_match: no match, or an error. */
+static quartet_status match_status(int rc, struct err *err)
 {
-    int rc = pcre2_match(p->regexp, text.p, text.n, 0, 0, p->match_data, p->match_context);
-    *match = rc >= 0;
-    if (rc >= 0 || rc == PCRE2_ERROR_NOMATCH)
-        return QUARTET_OK;
     if (rc == PCRE2_ERROR_NOMEMORY)
         return err_nomem(err);
     if (rc == PCRE2_ERROR_MATCHLIMIT || rc == PCRE2_ERROR_DEPTHLIMIT || rc == PCRE2_ERROR_HEAPLIMIT)
         return err_set(err, QUARTET_LIMIT, "the regular expression needs more than %u steps", LIKE_REGEXP_STEPS_MAX);
     return QUARTET_OK; /* bytes that are no UTF-8 match nothing */
+}
+
+static quartet_status match_regexp(const struct like_pattern *p, struct slice text, bool *match, struct err *err)
+{
+    int rc = pcre2_match(p->regexp, text.p, text.n, 0, 0, p->match_data, p->match_context);
+    *match = rc >= 0;
+    return rc >= 0 ? QUARTET_OK : match_status(rc, err);
+}
+
+quartet_status like_regexp(struct slice pattern, struct slice flags, struct arena *a, struct like_pattern **out, struct err *err)
+{
+    struct like_pattern *p = arena_zalloc(a, 1, sizeof *p);
+    if (pattern.n > LIKE_PATTERN_BYTES_MAX)
+        return err_set(err, QUARTET_LIMIT, "a pattern of %zu bytes: the limit is %u", pattern.n, LIKE_PATTERN_BYTES_MAX);
+    if (p == NULL)
+        return arena_fail(a, err);
+    p->kind = LIKE_REGEXP;
+    for (size_t i = 0; i < flags.n; i++) {
+        switch (flags.p[i]) {
+        case 'c':
+            p->options &= ~(uint32_t)PCRE2_CASELESS;
+            break;
+        case 'i':
+            p->options |= PCRE2_CASELESS;
+            break;
+        case 'm':
+            p->options |= PCRE2_MULTILINE;
+            break;
+        case 'n':
+        case 's':
+            p->options |= PCRE2_DOTALL;
+            break;
+        default:
+            return err_set(err, QUARTET_ERROR, "flags of a regular expression are c, i, m, n and s, not '%.*s'", (int)(flags.n > 20 ? 20 : flags.n), (const char *)flags.p);
+        }
+    }
+    quartet_status rc = compile_regexp(p, pattern, a, err);
+    if (rc == QUARTET_OK)
+        *out = p;
+    return rc;
+}
+
+quartet_status like_find(const struct like_pattern *p, struct slice text, size_t from, struct like_span *spans, uint32_t *count, struct err *err)
+{
+    QASSERT(p->regexp != NULL);
+    *count = 0;
+    if (from > text.n)
+        return QUARTET_OK;
+    int rc = pcre2_match(p->regexp, text.n > 0 ? text.p : (const uint8_t *)"", text.n, from, 0, p->match_data, p->match_context);
+    if (rc < 0)
+        return match_status(rc, err);
+    const PCRE2_SIZE *at = pcre2_get_ovector_pointer(p->match_data);
+    uint32_t groups = pcre2_get_ovector_count(p->match_data);
+    for (; *count < groups && *count < LIKE_SPANS_MAX; (*count)++) {
+        bool set = *count < (uint32_t)rc && at[2 * *count] != PCRE2_UNSET;
+        spans[*count] = (struct like_span){.from = set ? at[2 * *count] : SIZE_MAX, .to = set ? at[2 * *count + 1] : SIZE_MAX};
+    }
+    return QUARTET_OK;
 }
 
 quartet_status like_compile(enum like_kind kind, struct slice pattern, struct slice escape, struct arena *a, struct like_pattern **out,

@@ -77,7 +77,7 @@ quartet_status target_open(struct planner *p, const struct ast_qname *name,
 quartet_status target_column(const struct table_def *t, const struct ast_name *name,
                                   uint32_t *out, struct err *err)
 {
-    int32_t at = table_column(t, name->text);
+    int32_t at = table_column_or_rowid(t, name->text);
     if (at < 0) {
         struct buf list = {.limit_bytes = 400};
         for (uint32_t i = 0; i < t->visible_count; i++)
