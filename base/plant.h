@@ -77,6 +77,8 @@
     X(FORK_UNSEEN)        /* a batch whose number is known is taken for the one that is known */ \
     X(FORK_HEADS_IGNORED) /* a delta does not wait for the branch of a chain that its writer had seen */ \
     X(FORK_SEEN_LOST)     /* of a branch it is forgotten what its writer had seen before */ \
+    X(FORMER_TAKEN)       /* what an evicted node signs is taken as before */ \
+    X(DERIVED_STALE)      /* what is computed from a row is left out where merging changed the row */ \
     X(FORK_NOT_FROZEN)    /* a slot that signed two histories is believed as before */ \
     X(FOLD_FORGOTTEN)     /* what a sum of folded chains holds counts again where it is told again */ \
     X(VOID_KEPT)          /* chunks of a transaction without its end stay when their chain is closed */

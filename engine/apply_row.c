@@ -285,7 +285,7 @@ static quartet_status show(struct applying *a, const struct row *row, struct sli
     quartet_status rc = decode_key_into(a, key, out);
     if (rc == QUARTET_OK && t->sets_below)
         rc = kind_show_sets(t, out, &a->row, a->err);
-    return rc == QUARTET_OK && t->derived_count > 0 ? derived_fill(t, out, &a->row, a->err) : rc;
+    return rc == QUARTET_OK && t->derived_count > 0 && !plant_is(PLANT_DERIVED_STALE) ? derived_fill(t, out, &a->row, a->err) : rc;
 }
 static quartet_status put_row(struct applying *a, const struct row *row, struct slice key, struct past_change *past)
 {

@@ -58,7 +58,26 @@ void fork_need(db *d, const struct vv *deps)
         uint8_t slot = chain_id_of(&d->chains, e->chain).slot;
         if (slot < SLOTS_MAX && (e->astray || e->number > vv_number(&d->applied, e->chain)) && e->number > d->forks.need[slot])
             d->forks.need[slot] = e->number;
+        struct err ignored = ERR_INIT; /* without memory it is needed when the delta is looked at again */
+        if (!e->astray && e->number > vv_number(&d->applied, e->chain))
+            (void)vv_raise(&d->forks.needs, *e, &ignored);
     }
+}
+
+bool fork_needs(const db *d, const struct batch_header *h)
+{
+    chain_no no;
+    for (uint32_t i = 0; i < d->chains.fork_count; i++) /* which branch a delta means may not be known yet */
+        if (chain_id_of(&d->chains, d->chains.forks[i].chain).slot == h->chain.slot)
+            return h->first <= d->forks.need[h->chain.slot];
+    return chain_find(&d->chains, h->chain, &no) && h->first <= vv_number(&d->forks.needs, no);
+}
+
+void fork_needs_end(db *d)
+{
+    memset(d->forks.need, 0, sizeof d->forks.need);
+    vv_deinit(&d->forks.needs);
+    d->forks.needs = (struct vv){0};
 }
 
 void fork_part(const db *d, struct chain_id name, chain_no no, uint64_t *first, uint64_t *end)

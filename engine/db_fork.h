@@ -35,6 +35,8 @@ bool fork_frozen(const db *d, uint8_t slot);
 bool fork_blocks(const db *d, uint8_t slot, uint64_t first); /* a batch of this slot that begins there is not to be taken (any longer, or yet) */
 /* Which branch do these entries, decoded from a peer's bytes, mean? What is not here becomes `astray`; with `clip` it goes out. */
 quartet_status fork_resolve(db *d, struct vv *v, bool clip, struct err *err);
+bool fork_needs(const db *d, const struct batch_header *h); /* does a delta that waits here depend on it, or on what comes after it in its chain? */
+void fork_needs_end(db *d);                   /* nothing waits any more; also when the database is closed */
 void fork_need(db *d, const struct vv *deps); /* a delta waits for these */
 
 /* The part of a chain's numbers that has this name: first to end - 1. */

@@ -156,6 +156,7 @@ void fork_tick(db *d)
 
 void forks_deinit(db *d)
 {
+    fork_needs_end(d);
     mem_free(d->forks.points);
     d->forks.points = NULL;
     d->forks.count = 0;

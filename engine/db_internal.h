@@ -143,6 +143,7 @@ struct db_forks {
     struct fork_point *points; /* owned */
     uint32_t count;
     uint64_t need[SLOTS_MAX]; /* by slot: up to this number something is needed by a delta that waits here */
+    struct vv needs;          /* the same by chain, without what is named by its head alone */
     uint8_t keys[SLOTS_MAX][32], keys_known; /* members' public keys; bits by slot */
     bool next_is_branch; /* replay: the next batch belongs to next_branch, if it has this hash */
     chain_no next_branch;

@@ -79,7 +79,7 @@ static quartet_status take(db *d, struct slice bytes, const struct batch_header 
 /* Of a former member nothing is taken but what a member had taken before it was evicted. */
 static void hold_back_former(const db *d, const struct batch_header *h, bool former, struct fork_place *at)
 {
-    if (former && at->result == DELIVER_APPLIED && h->first > d->forks.need[h->chain.slot])
+    if (former && at->result == DELIVER_APPLIED && !fork_needs(d, h) && !plant_is(PLANT_FORMER_TAKEN))
         at->result = DELIVER_LATER;
 }
 

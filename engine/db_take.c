@@ -343,6 +343,6 @@ quartet_status take_held(db *d, struct err *err)
                 rc = take_held_of(d, d->state[i], &progress, err);
     }
     if (d->held_count == 0)
-        memset(d->forks.need, 0, sizeof d->forks.need); /* nobody waits for anything */
+        fork_needs_end(d); /* nobody waits for anything */
     return rc;
 }

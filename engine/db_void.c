@@ -62,7 +62,7 @@ static bool drop_held(db *d, chain_no chain, uint64_t number)
         any = true;
     }
     if (d->held_count == 0)
-        memset(d->forks.need, 0, sizeof d->forks.need); /* nobody waits for anything */
+        fork_needs_end(d); /* nobody waits for anything */
     return any;
 }
 

@@ -175,6 +175,7 @@ static void membership(void *ctx, struct slice doc_bytes, uint64_t epoch)
         return; /* it comes again with the next link */
     }
     n->kept_ns = n->env->ops->mono_ns(n->env);
+    node_gossip_renewing(&n->gossip);
     log_line(n->env, LOG_INFO, "node", "a newer membership came, number %llu; it holds from the next start of the node", (unsigned long long)epoch);
 }
 

@@ -39,6 +39,7 @@ struct node_gossip {
     struct member_doc doc;          /* who may sign; owned */
     struct db_identity identity;
     uint8_t answered;               /* a bit for each slot that has told what it knows of ours */
+    bool renewing;                  /* a newer membership is known and holds from the next start (node_gossip_renewing); any thread */
     bool unsynced;                  /* batches were taken since the last node_gossip_sync */
     uint64_t delivered, refused, faults;
     uint64_t came;                  /* so often did what no log held come after all */
@@ -56,6 +57,8 @@ struct node_gossip {
 /* Copies doc; sets the database's identity from `key`. */
 quartet_status node_gossip_init(struct node_gossip *g, db *d, const struct member_doc *doc, const struct member_key *key, struct err *err);
 void node_gossip_deinit(struct node_gossip *g);
+/* A newer membership came, with which this node starts anew at once: what nobody of the present one has signed may be of somebody in that, and is asked for again then. Any thread. */
+void node_gossip_renewing(struct node_gossip *g);
 /* Fill the table that gossip calls; ctx is g. */
 void node_gossip_host(struct node_gossip *g, struct gossip_host *out);
 

@@ -57,6 +57,12 @@ static const uint8_t *signer_of(const struct node_gossip *g, struct slice batch,
     return now != NULL ? now->public_key : NULL;
 }
 
+/* Forged, altered, of nobody; or of somebody who is a member by the document that is to hold. */
+static enum gossip_verdict refuse(const struct node_gossip *g)
+{
+    return __atomic_load_n(&g->renewing, __ATOMIC_ACQUIRE) ? GOSSIP_LATER : GOSSIP_REFUSED;
+}
+
 static enum gossip_verdict deliver(void *ctx, struct slice batch, uint8_t from, struct gossip_need *need, struct err *err)
 {
     struct node_gossip *g = ctx;
@@ -70,8 +76,9 @@ static enum gossip_verdict deliver(void *ctx, struct slice batch, uint8_t from, 
     const uint8_t *signer = signer_of(g, batch, &header, &former);
     if (signer == NULL) {
         err_set(err, QUARTET_AUTH, "a batch of slot %u, which is no member; sent by slot %u", (unsigned)header.chain.slot, (unsigned)from);
-        g->refused++;
-        return GOSSIP_REFUSED;
+        enum gossip_verdict v = refuse(g);
+        g->refused += v == GOSSIP_REFUSED;
+        return v;
     }
     enum deliver_result result = DELIVER_REFUSED;
     need->chain = header.chain;
@@ -86,7 +93,7 @@ static enum gossip_verdict deliver(void *ctx, struct slice batch, uint8_t from, 
                 g->news(g->news_ctx, !already);
             node_behind_came(g);
         }
-        return verdict_of(result);
+        return result == DELIVER_REFUSED ? refuse(g) : verdict_of(result);
     }
     if (rc == QUARTET_READONLY)
         return GOSSIP_BUSY; /* a node that the cluster left behind takes nothing more; what peers send is as good as before */
@@ -302,6 +309,11 @@ quartet_status node_gossip_init(struct node_gossip *g, db *d, const struct membe
     if (rc != QUARTET_OK)
         node_gossip_deinit(g);
     return rc;
+}
+
+void node_gossip_renewing(struct node_gossip *g)
+{
+    __atomic_store_n(&g->renewing, true, __ATOMIC_RELEASE);
 }
 
 void node_gossip_deinit(struct node_gossip *g)

@@ -579,6 +579,45 @@ static void test_close_of_an_evicted_node(void)
         out_run(seed + i);
 }
 
+/* A member waits for something that the evicted node wrote: that is taken, and nothing of another run of that node, which came back. */
+static void test_close_evicted_node_returns_while_something_is_waited_for(void)
+{
+    struct out o = {.c = cluster_new(NODES), .evicted = true, .gone_at = BATCHES_MAX};
+    struct cluster *c = o.c;
+    struct err err = ERR_INIT;
+    prng_seed(&o.r, 1);
+    cluster_peers(c);
+    memcpy(o.old_key, c->public_key[0], sizeof o.old_key);
+    run_sql(c->d[1], "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)");
+    cluster_exchange(c, &o.r);
+    uint32_t made = c->pool.count;
+    for (uint32_t i = 0; i < 3; i++) {
+        run_sql(c->d[0], i == 0 ? "INSERT INTO t VALUES (1, 'old')" : "UPDATE t SET v = v || '!'");
+        cluster_seal(c, 0);
+    }
+    uint32_t on_top = c->pool.count;
+    for (uint32_t i = made; i < on_top; i++)
+        CU_ASSERT_EQUAL(cluster_give(c, 1, i), DELIVER_APPLIED);
+    run_sql(c->d[1], "UPDATE t SET v = v || ' and more'");
+    cluster_seal(c, 1);
+    help_close(c->d[0]);
+    c->d[0] = help_memory(); /* with the key that it had */
+    OK(db_set_identity(c->d[0], &c->id[0], &err));
+    for (uint32_t i = 0; i < made; i++)
+        (void)cluster_give(c, 0, i);
+    uint32_t late = c->pool.count;
+    run_sql(c->d[0], "INSERT INTO t VALUES (2, 'late')");
+    cluster_seal(c, 0);
+    CU_ASSERT_EQUAL(out_give(&o, 2, late), DELIVER_LATER);
+    CU_ASSERT_EQUAL(out_give(&o, 2, on_top), DELIVER_HELD);
+    CU_ASSERT_EQUAL(out_give(&o, 2, late), DELIVER_LATER);
+    for (uint32_t i = made; i < on_top; i++)
+        CU_ASSERT_EQUAL(out_give(&o, 2, i), DELIVER_APPLIED);
+    CU_ASSERT_EQUAL(out_give(&o, 2, late), DELIVER_LATER);
+    expect_rows(c->d[2], "SELECT * FROM t", "1|old!! and more\n");
+    cluster_free(c);
+}
+
 const char *const unit_suite = "close";
 const struct unit_test unit_tests[] = {
     {"restart", test_close_after_a_restart},
@@ -588,5 +627,6 @@ const struct unit_test unit_tests[] = {
     {"lost disk", test_close_and_the_lost_disk_returns},
     {"torn transaction", test_close_of_a_torn_transaction},
     {"evicted", test_close_of_an_evicted_node},
+    {"evicted, and back", test_close_evicted_node_returns_while_something_is_waited_for},
     {NULL, NULL},
 };
