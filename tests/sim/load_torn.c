@@ -28,4 +28,4 @@ static const struct sim_invariant invariants[] = {
 };
 static const char *const dumps[] = {"SELECT id, w, length(v) FROM big ORDER BY id", NULL};
 
-const struct sim_load sim_load_torn = {.name = "torn", .schema = schema, .run = run, .committed = committed, .invariants = invariants, .dumps = dumps, .weight = 1};
+const struct sim_load sim_load_torn = {.name = "torn", .schema = schema, .run = run, .committed = committed, .invariants = invariants, .dumps = dumps, .costly = true, .weight = 1};

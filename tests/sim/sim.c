@@ -28,7 +28,7 @@ static void draw_faults(struct sim_options *o, struct prng *r)
         {SIM_FAULT_BACKUP, 0.15, 0.5}, {SIM_FAULT_RESTORE, 0.15, 0.3},  {SIM_FAULT_MEMORY, 0.15, 2},
         {SIM_FAULT_FORK, 0.15, 0.3},
     };
-    _Static_assert(sizeof how / sizeof *how + 1 == SIM_FAULT_COUNT, "one line for each");
+    _Static_assert(sizeof how / sizeof *how + 2 == SIM_FAULT_COUNT, "one line for each");
     for (size_t i = 0; i < sizeof how / sizeof *how; i++) {
         bool in = prng_chance(r, how[i].seeds);
         double rate = prng_unit(r) * how[i].most;
@@ -38,6 +38,8 @@ static void draw_faults(struct sim_options *o, struct prng *r)
     prng_seed(&own, o->seed ^ 0xc07106u);
     bool in = prng_chance(&own, 0.3) && o->faults[SIM_FAULT_FORK] == 0; /* where two histories part is not found in a log that is gone */
     o->faults[SIM_FAULT_CUT] = in ? 0.2 + prng_unit(&own) : 0;
+    in = prng_chance(&own, 0.15) && o->faults[SIM_FAULT_FORK] == 0; /* who signed two histories leaves the run */
+    o->faults[SIM_FAULT_EVICT] = in ? 0.1 + prng_unit(&own) * 0.5 : 0;
 }
 
 /* Keys that were given before are met only by who has an old disk, hears nobody, and goes on giving keys: in a few seeds that is made likely. Drawn for itself. */
@@ -91,7 +93,7 @@ void sim_options_draw(struct sim_options *o, uint64_t seed)
     for (uint32_t i = 0; i < sim_load_count; i++) { /* now this, now that is what nearly all clients do */
         struct prng own, *from = i < SIM_LOADS_FIRST ? &r : &own; /* what is drawn for later ones changes nothing else */
         prng_seed(&own, seed ^ (0x6c6f6164u + i));
-        bool in = prng_chance(from, 0.8);
+        bool in = prng_chance(from, sim_loads[i]->costly ? 0.3 : 0.8);
         uint32_t scale = 1 + (uint32_t)prng_below(from, 4);
         total += o->weights[i] = in ? sim_loads[i]->weight * scale : 0;
     }
@@ -174,7 +176,7 @@ bool sim_start_node(struct sim *s, uint8_t slot)
     uint64_t parts[3] = {s->o.seed, slot, n->starts};
     quartet_status rc = db_open(&n->env.env, "/db", &options, &n->d, &err);
     if (rc == QUARTET_OK)
-        rc = node_gossip_init(&n->host, n->d, &s->doc, &n->key, &err);
+        rc = node_gossip_init(&n->host, n->d, &s->docs[n->doc], &n->key, &err);
     if (rc == QUARTET_OK)
         node_alarm_set_period(&n->host, COMPARE_EACH_MS);
     if (rc == QUARTET_OK)
@@ -252,6 +254,8 @@ static void keep_batch(void *arg, struct slice batch, const struct batch_header 
     struct err err = ERR_INIT;
     (void)h; /* the bytes say it all */
     sim_batch_add(s, batch);
+    if (s->stage == 1 && n->slot == s->evicted && s->batch_count > 0)
+        s->batches[s->batch_count - 1].maybe_lost = true;
     if (s->failure[0] == '\0' && gossip_local_batch(n->g, batch, s->now_us, &err) != QUARTET_OK)
         sim_fail(s, "node %u: %s", (unsigned)n->slot, err.text);
 }
@@ -324,7 +328,7 @@ static void node_round(struct sim *s, uint8_t slot)
 static void restart_due(struct sim *s)
 {
     for (uint8_t k = 0; k < s->o.nodes && s->failure[0] == '\0'; k++)
-        if (!s->nodes[k].up && (s->healed || s->now_us >= s->nodes[k].held_us)) {
+        if (!s->nodes[k].up && !s->nodes[k].gone && (s->healed || s->now_us >= s->nodes[k].held_us)) {
             fault_env_restart(&s->nodes[k].env, s->nodes[k].keep_unsynced);
             sim_start_node(s, k);
         }
@@ -354,6 +358,7 @@ void sim_tick(struct sim *s)
     }
     s->now_us = end;
     set_clocks(s);
+    sim_members(s);
     restart_due(s);
     sim_net_links(s);
     for (uint8_t k = 0; k < s->o.nodes && s->failure[0] == '\0'; k++)
@@ -558,7 +563,7 @@ static bool make_members(struct sim *s)
         wanted.address[k] = addresses[k];
         wanted.http[k] = "";
     }
-    quartet_status rc = member_init(&s->nodes[0].env.env, &wanted, &s->doc, &keys, &err);
+    quartet_status rc = member_init(&s->nodes[0].env.env, &wanted, &s->docs[0], &keys, &err);
     if (rc != QUARTET_OK)
         sim_fail(s, "no members: %s", err.text);
     for (uint32_t k = 0; rc == QUARTET_OK && k < s->o.nodes; k++)
@@ -617,6 +622,6 @@ void sim_free(struct sim *s)
     for (size_t i = 0; i < s->batch_count; i++)
         mem_free(s->batches[i].bytes);
     mem_free(s->batches);
-    member_doc_deinit(&s->doc);
+    sim_evict_free(s);
     buf_deinit(&s->log);
 }

@@ -20,6 +20,7 @@
 #define SIM_WRITES_MAX 4096u   /* of one node */
 #define SIM_LOADS_MAX 32u
 #define SIM_LOADS_FIRST 9u /* drawn with the other options; later ones for themselves */
+#define SIM_DOCS_MAX 3u
 #define SIM_FAULT_KINDS_MAX 24u
 #define SIM_EVENTS_MAX 4096u
 
@@ -66,6 +67,7 @@ struct sim_options {
     X(RESTORE, "old backup")   /* the node goes on with that copy; its disk is put aside, and comes back with the next */ \
     X(MEMORY, "out of memory") /* in the middle of a transaction */                                                     \
     X(FORK, "two histories")   /* the last node signs others under the same numbers, and some hear of those; once (sim_fork.c) */ \
+    X(EVICT, "eviction")       /* a member is evicted, its slot given to a new node; the second of these lets it come back (sim_evict.c) */ \
     X(CUT, "logs cut")         /* all other nodes forget of their logs what they all have, whether this one has it or not (sim_snapshot.c) */
 enum sim_fault {
 #define X(name, text) SIM_FAULT_##name,
@@ -98,6 +100,9 @@ struct sim_node {
     uint64_t held_us;                 /* down until then */
     bool keep_unsynced;               /* when it starts again: it was killed, not cut off from power */
     bool frozen;
+    uint32_t doc, told_doc;           /* of sim.docs: the one it runs with, and the newest that it has heard of, with which it starts anew at doc_us */
+    uint64_t doc_us;
+    bool gone;                        /* it is evicted, and not started again */
     uint64_t paused_us, full_us, alone_us; /* until then */
     bool sick;                        /* a write or fsync was made to fail: it may say so, and starts again */
     bool damaged;                     /* its files may be: it may refuse to start, and then gets an empty disk */
@@ -144,7 +149,12 @@ struct sim {
     size_t schema_batches; /* how many batches there were when the tables were made */
     uint64_t now_us;
     bool healed;
-    struct member_doc doc;
+    struct member_doc docs[SIM_DOCS_MAX]; /* the first; without the node that was evicted; with a new one in its slot */
+    uint32_t stage;        /* the newest of them; 0: nobody was evicted */
+    uint8_t evicted;       /* which slot */
+    struct fault_env former; /* the evicted node's disk */
+    struct member_key former_key;
+    bool has_former, returned;
     struct sim_node nodes[SIM_NODES_MAX];
     bool blocked[SIM_NODES_MAX][SIM_NODES_MAX]; /* from, to */
     bool linked[SIM_NODES_MAX][SIM_NODES_MAX];  /* gossip believes so, on the first one's side */
@@ -192,6 +202,12 @@ void sim_net_clear(struct sim *s);
 void sim_faults(struct sim *s);                  /* once a tick: those that fall due */
 void sim_faults_end(struct sim *s);              /* no more of them, and what they left is put right */
 void sim_faults_pass(struct sim *s);             /* disks have room again, nodes that failed stop */
+bool sim_give_up_disk(struct sim *s, uint8_t slot); /* may what only this node has be lost now? Then it no longer counts */
+void sim_evict(struct sim *s, uint8_t slot);     /* sim_evict.c */
+void sim_members(struct sim *s);                 /* once a tick */
+bool sim_members_settled(const struct sim *s);   /* all nodes run with the newest document */
+bool sim_may_link(const struct sim *s, uint8_t a, uint8_t b);
+void sim_evict_free(struct sim *s);
 void sim_fork(struct sim *s);                    /* sim_fork.c */
 void sim_seal(struct sim *s, uint8_t slot);      /* what it has written and may be told is signed and goes to gossip */
 void sim_tear(struct sim *s, uint8_t slot);      /* some of the others hear of a part of what it wrote last; then its disk is lost */

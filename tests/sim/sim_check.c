@@ -50,7 +50,7 @@ bool sim_converged(struct sim *s)
 {
     struct idvec first = {0}, other = {0};
     struct err err = ERR_INIT;
-    bool equal = s->nodes[0].up && sim_vector(&s->nodes[0], false, &first, &err);
+    bool equal = sim_members_settled(s) && s->nodes[0].up && sim_vector(&s->nodes[0], false, &first, &err);
     for (uint32_t k = 1; k < s->o.nodes && equal; k++) {
         equal = s->nodes[k].up && sim_vector(&s->nodes[k], false, &other, &err) && idvec_equal(&first, &other);
         idvec_deinit(&other);

@@ -101,7 +101,7 @@ static void count_out(struct sim *s, const struct idvec *vectors, uint32_t up, b
 
 /* May this node's disk be lost now? Some other node that is up must have the tables; then what only this disk has no longer counts. Who signs two histories leaves in the
  * end, so nobody relies on what it has. */
-static bool give_up_disk(struct sim *s, uint8_t slot)
+bool sim_give_up_disk(struct sim *s, uint8_t slot)
 {
     struct idvec vectors[SIM_NODES_MAX] = {{0}};
     struct err err = ERR_INIT;
@@ -111,6 +111,7 @@ static bool give_up_disk(struct sim *s, uint8_t slot)
     for (uint8_t k = 0; known != NULL && k < s->o.nodes; k++) {
         struct sim_node *n = &s->nodes[k];
         bool leaves = s->o.faults[SIM_FAULT_FORK] > 0 && s->o.nodes >= 3 && k == s->o.nodes - 1;
+        leaves = leaves || (s->stage == 1 && k == s->evicted);
         if (k == slot || leaves || !n->up || n->sick || n->damaged || n->env.lying_sync || n->env.disk_bytes > 0 || db_sync_remote(n->d, &err) != QUARTET_OK ||
             !safe_vector(n, &vectors[k], &err))
             continue;
@@ -148,7 +149,7 @@ static void stop_for_a_while(struct sim *s, uint8_t slot, bool keep_unsynced)
     struct sim_node *n = &s->nodes[slot];
     n->keep_unsynced = keep_unsynced;
     if (n->env.lying_sync && !keep_unsynced) {
-        n->damaged = n->lied = give_up_disk(s, slot);
+        n->damaged = n->lied = sim_give_up_disk(s, slot);
         n->keep_unsynced = !n->damaged; /* where it would lose what nobody else is known to have, it is merely killed */
     }
     sim_stop_node(s, slot);
@@ -176,7 +177,7 @@ static void lie(struct sim *s, uint8_t slot)
     struct sim_node *n = &s->nodes[slot];
     if (!n->env.lying_sync)
         n->env.lying_sync = true; /* the second of these takes the power away */
-    else if (give_up_disk(s, slot))
+    else if (sim_give_up_disk(s, slot))
         stop_for_a_while(s, slot, false);
 }
 
@@ -208,20 +209,20 @@ void sim_tear(struct sim *s, uint8_t slot)
         }
     }
     sim_note(s, "torn", slot, s->batch_count - from);
-    if (give_up_disk(s, slot))
+    if (sim_give_up_disk(s, slot))
         lose_disk(s, slot);
 }
 
 static void lose(struct sim *s, uint8_t slot)
 {
-    if (give_up_disk(s, slot))
+    if (sim_give_up_disk(s, slot))
         lose_disk(s, slot);
 }
 
 static void flip(struct sim *s, uint8_t slot)
 {
     struct sim_node *n = &s->nodes[slot];
-    if (!give_up_disk(s, slot))
+    if (!sim_give_up_disk(s, slot))
         return;
     stop_for_a_while(s, slot, true);
     for (uint64_t i = 0, count = 1 + prng_below(&s->prng, 3); i < count; i++)
@@ -243,7 +244,7 @@ static void back_up(struct sim *s, uint8_t slot)
 static void restore(struct sim *s, uint8_t slot)
 {
     struct sim_node *n = &s->nodes[slot];
-    if (!n->has_aside || !give_up_disk(s, slot))
+    if (!n->has_aside || !sim_give_up_disk(s, slot))
         return;
     stop_for_a_while(s, slot, true);
     fault_env_restart(&n->env, true);
@@ -259,7 +260,7 @@ static void restore(struct sim *s, uint8_t slot)
 void sim_replace_left_behind(struct sim *s, uint8_t slot)
 {
     struct sim_node *n = &s->nodes[slot];
-    if (!n->restored || !n->up || !db_is_fenced(n->d) || db_slot_frozen(n->d, slot) || !give_up_disk(s, slot))
+    if (!n->restored || !n->up || !db_is_fenced(n->d) || db_slot_frozen(n->d, slot) || !sim_give_up_disk(s, slot))
         return;
     sim_note(s, "left behind", slot, 0);
     lose_disk(s, slot);
@@ -304,6 +305,9 @@ static void strike(struct sim *s, uint32_t kind, uint8_t slot)
         return;
     case SIM_FAULT_FORK:
         sim_fork(s);
+        return;
+    case SIM_FAULT_EVICT:
+        sim_evict(s, slot);
         return;
     case SIM_FAULT_CUT:
         sim_note(s, sim_fault_name(kind), slot, 0);

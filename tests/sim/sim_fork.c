@@ -58,7 +58,7 @@ static quartet_status other_history(struct sim *s, struct sim_node *n, struct fa
     if (rc != QUARTET_OK)
         return rc;
     copy.d->run = n->d->run;
-    rc = node_gossip_init(&copy.host, copy.d, &s->doc, &n->key, err);
+    rc = node_gossip_init(&copy.host, copy.d, &s->docs[0], &n->key, err);
     if (rc == QUARTET_OK)
         rc = conn_open(copy.d, &copy.c, err);
     if (rc == QUARTET_OK && (s->o.seed & 1) == 0)

@@ -19,6 +19,7 @@ const struct sim_load *const sim_loads[] = {
     &sim_load_family,
     &sim_load_rules,
     &sim_load_torn,
+    &sim_load_computed,
 };
 const uint32_t sim_load_count = sizeof sim_loads / sizeof *sim_loads;
 _Static_assert(sizeof sim_loads / sizeof *sim_loads <= SIM_LOADS_MAX, "struct sim_options has a weight for each");

@@ -51,13 +51,19 @@ static quartet_status stamp_follows(void *arg, chain_no chain, const struct delt
 /* Each batch is signed by its slot, and names the one before it of its chain by hash. */
 static quartet_status links(struct checked *x, struct slice bytes, const struct batch_header *h, struct slice payload, chain_no chain)
 {
-    const struct member_node *origin = member_find_slot(&x->s->doc, h->chain.slot);
+    const struct sim *s = x->s;
+    const struct member_node *origin = member_find_slot(&s->docs[0], h->chain.slot), *later = s->stage == 2 ? member_find_slot(&s->docs[2], h->chain.slot) : NULL;
     if (origin == NULL)
         return err_set(&x->err, QUARTET_INTERNAL, "a batch of slot %u, which is no member", (unsigned)h->chain.slot);
     if (h->first > 1 && memcmp(h->prev, x->head[chain], sizeof x->head[chain]) != 0)
         return err_set(&x->err, QUARTET_INTERNAL, "batch %llu of slot %u does not link to the one before", (unsigned long long)h->first, (unsigned)h->chain.slot);
     memcpy(x->head[chain], h->hash, sizeof x->head[chain]);
-    return batch_verify(bytes, h, payload, &x->s->doc.cluster, origin->public_key, &x->err);
+    quartet_status rc = batch_verify(bytes, h, payload, &s->docs[0].cluster, origin->public_key, &x->err);
+    if (rc != QUARTET_OK && later != NULL) { /* the slot's new node has another key */
+        err_clear(&x->err);
+        rc = batch_verify(bytes, h, payload, &s->docs[0].cluster, later->public_key, &x->err);
+    }
+    return rc;
 }
 
 /* *took: it is the next of its chain. What was signed again after a crash holds the same deltas, and what went with a disk is no part of the history. */

@@ -123,7 +123,7 @@ bool sim_net_open(const struct sim *s, uint8_t from, uint8_t to)
  * over keeps its end of the link for a while, and gets no new one. */
 static void one_link(struct sim *s, uint8_t a, uint8_t b)
 {
-    bool want = s->nodes[a].up && s->nodes[b].up && (sim_net_open(s, a, b) || sim_net_open(s, b, a));
+    bool want = s->nodes[a].up && s->nodes[b].up && (sim_net_open(s, a, b) || sim_net_open(s, b, a)) && sim_may_link(s, a, b);
     bool stale = s->linked[a][b] && s->nodes[a].up && s->stale_us[a][b] > s->now_us;
     bool other_stale = s->linked[b][a] && s->nodes[b].up && s->stale_us[b][a] > s->now_us;
     if (stale)

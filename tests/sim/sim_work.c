@@ -100,6 +100,8 @@ static quartet_status run_txn(struct sim *s, struct sim_node *n, const struct si
 /* An error on a node that nothing is wrong with is a failure of the run. */
 static bool is_excused(const struct sim_node *n, quartet_status rc, bool memory_failed)
 {
+    if (rc == QUARTET_READONLY && n->up && n->gone)
+        return true; /* it was told that it is evicted */
     bool left_behind = n->up && (db_is_behind(n->d) || db_is_sealed(n->d)); /* it waits for a snapshot, or for its opening with one */
     if ((rc == QUARTET_READONLY || rc == QUARTET_BUSY) && left_behind)
         return true;
@@ -136,6 +138,8 @@ void sim_work_step(struct sim *s, uint8_t slot, const struct sim_load *load)
         n->sick = true; /* it struck the made-up disk's own memory in a write: that is an I/O error, and the node starts again */
     bool refused = rc != QUARTET_OK && rc != QUARTET_SERIALIZATION && load->may_fail != NULL && load->may_fail(rc, &err);
     n->told[t.k] = rc == QUARTET_OK ? 1 : 2;
+    if (s->stage == 1 && slot == s->evicted)
+        n->told[t.k] = 2; /* it goes on, and does not know yet that it is out */
     if (rc == QUARTET_OK && load->committed != NULL)
         load->committed(s, n, &t);
     if (rc == QUARTET_OK)
