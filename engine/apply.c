@@ -233,7 +233,7 @@ quartet_status apply_begin(db *d, const struct apply_in *in, struct applying **o
     a->catalog = d->catalog;
     a->err = err;
     a->ops.store = d->store;
-    a->ops.limit = db_large_bytes(d);
+    a->ops.limit = ops_limit(d);
     a->writer = (struct row_writer){.ver = {.stamp = in->stamp, .chain = in->chain}, .seen = &s->seen, .chains = &d->chains};
     a->newest = 0;
     for (uint32_t i = 0; i < d->applied.count; i++)

@@ -53,10 +53,15 @@ struct apply_ops {
     struct kv_op *ops;
     size_t count, cap;
     struct arena bytes; /* what the operations point to, where not into the delta */
-    kv *store;          /* past `limit` bytes they go there as a bulk; NULL: there is no limit */
+    kv *store;          /* past `limit` bytes they go there as a bulk, where kv_bulk_from does not say more; NULL: there is no limit */
     size_t limit;
     kv_bulk *bulk;      /* NULL: none yet */
 };
+static inline size_t ops_limit(const db *d) /* for `limit`, to begin with */
+{
+    size_t large = db_large_bytes(d);
+    return large < KV_BULK_BYTES_MIN ? large : KV_BULK_BYTES_MIN;
+}
 quartet_status ops_pour(struct apply_ops *o, struct err *err);                /* all into the bulk */
 quartet_status ops_commit(struct apply_ops *o, apply_no at, struct err *err); /* kv_apply, or the bulk's commit */
 /* What follows from a transaction that is in the store and not published, as the next apply. Between the two a checkpoint says that it is to be derived again

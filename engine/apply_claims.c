@@ -649,7 +649,7 @@ static quartet_status put_changes(struct settle *s, apply_no *no)
 
 static quartet_status settle_begin(struct settle *s, db *d, struct applying *a, struct catalog *catalog, struct err *err)
 {
-    *s = (struct settle){.d = d, .a = a, .catalog = catalog, .err = err, .ops = {.store = d->store, .limit = db_large_bytes(d)}};
+    *s = (struct settle){.d = d, .a = a, .catalog = catalog, .err = err, .ops = {.store = d->store, .limit = ops_limit(d)}};
     s->v.chains = &d->chains;
     map_init(&s->doubts, d->applied_no);
     return kv_snapshot_latest(d->store, &s->v.snap, err);
@@ -706,7 +706,7 @@ void apply_claims_load(db *d)
 
 static quartet_status empty_list(db *d, struct err *err)
 {
-    struct apply_ops gone = {.store = d->store, .limit = db_large_bytes(d)};
+    struct apply_ops gone = {.store = d->store, .limit = ops_limit(d)};
     kv_snap *snap = NULL;
     quartet_status rc = kv_snapshot_latest(d->store, &snap, err);
     if (rc == QUARTET_OK)

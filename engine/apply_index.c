@@ -23,7 +23,15 @@ static quartet_status put(struct apply_ops *o, struct kv_op op, struct err *err)
         o->cap = cap;
     }
     o->ops[o->count++] = op;
-    return o->store != NULL && o->bytes.used_bytes + o->count * sizeof *o->ops > o->limit ? ops_pour(o, err) : QUARTET_OK;
+    size_t bytes = o->bytes.used_bytes + o->count * sizeof *o->ops;
+    if (o->store == NULL || bytes <= o->limit)
+        return QUARTET_OK;
+    if (o->bulk == NULL) { /* asked for here, since most transactions never come to it */
+        o->limit = kv_bulk_from(o->store);
+        if (bytes <= o->limit)
+            return QUARTET_OK;
+    }
+    return ops_pour(o, err);
 }
 
 quartet_status ops_put(struct apply_ops *o, tree_id tree, struct slice key, struct slice record, struct err *err)
@@ -299,7 +307,7 @@ static quartet_status hash_row(void *arg, struct slice key, struct slice record,
 /* Entries of one index once more: all that are there go, unless a row still makes them. */
 static quartet_status rebuild_index(db *d, kv_snap *snap, const struct table_def *t, const struct index_def *ix, struct err *err)
 {
-    struct apply_ops gone = {.store = d->store, .limit = db_large_bytes(d)}, made = gone;
+    struct apply_ops gone = {.store = d->store, .limit = ops_limit(d)}, made = gone;
     quartet_status rc = apply_tree_erase(&gone, snap, ix->id, err);
     if (rc == QUARTET_OK)
         rc = apply_index_build(&made, snap, t, ix, err);

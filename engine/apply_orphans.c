@@ -331,7 +331,7 @@ static quartet_status put_owed(struct settling *s, const struct applying *a, con
 static quartet_status put_changes(struct settling *s, const struct applying *a, apply_no *no)
 {
     db *d = s->d;
-    struct apply_ops ops = {.store = d->store, .limit = db_large_bytes(d)};
+    struct apply_ops ops = {.store = d->store, .limit = ops_limit(d)};
     struct buf record = {0};
     uint64_t count = d->broken_count;
     record_put_simple(&record, (struct ver){0}, NULL, 0);

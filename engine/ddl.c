@@ -80,7 +80,7 @@ quartet_status ddl_drop_object(struct ddl *x, tree_id id)
 {
     struct slice key;
     quartet_status rc = ddl_object_key(x, id, &key);
-    return rc == QUARTET_OK ? table_delete(x->t, ddl_system_table(x, SYS_OBJECTS), key, x->err) : rc;
+    return rc == QUARTET_OK ? table_delete(x->t, ddl_system_table(x, SYS_OBJECTS), key, NULL, x->err) : rc;
 }
 
 quartet_status ddl_check_name(struct ddl *x, const struct ast_qname *q)

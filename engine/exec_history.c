@@ -130,7 +130,7 @@ static quartet_status restore(struct xbacktrack *x, struct slice key, bool was, 
     arena_rewind(&x->scratch, (struct arena_mark){0});
     quartet_status rc;
     if (!was) {
-        rc = table_delete(e->t, x->table, key, err);
+        rc = table_delete(e->t, x->table, key, NULL, err);
         e->changes += rc == QUARTET_OK;
         return rc;
     }
@@ -199,7 +199,7 @@ static quartet_status settle(struct xbacktrack *x, struct err *err)
             if (rc == QUARTET_OK && stuck && found) {
                 stuck = false;
                 before = SIZE_MAX;
-                rc = table_delete(e->t, x->table, key, err);
+                rc = table_delete(e->t, x->table, key, NULL, err);
                 if (rc == QUARTET_OK)
                     rc = wait(x, key, err);
             } else if (rc == QUARTET_OK) {

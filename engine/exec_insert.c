@@ -130,7 +130,7 @@ static quartet_status upsert_row(struct xwrite *w, const struct pupsert *u, stru
     if (rc != QUARTET_OK || skip)
         return rc;
     if (moves) {
-        rc = table_delete(tx, t, c->key, err);
+        rc = table_delete(tx, t, c->key, w->old, err);
         if (rc == QUARTET_OK)
             rc = table_insert(tx, t, w->values, &w->scratch, NULL, NULL, err);
     } else {
@@ -189,8 +189,8 @@ static quartet_status insert_row(struct xwrite *w, const struct batch *in, uint3
     if (p->instead)
         return write_return(w, err);
     for (int tries = 0;; tries++) {
-        struct conflict c = {0};
-        bool done;
+        bool done, settled = p->upsert_count == 0 && (p->on_conflict == AST_CONFLICT_IGNORE || p->on_conflict == AST_CONFLICT_REPLACE);
+        struct conflict c = {.quiet = settled && tries < REPLACE_TRIES_MAX};
         rc = table_insert(e->t, t, w->values, &w->scratch, &c, NULL, err);
         if (rc != QUARTET_CONSTRAINT || tries >= REPLACE_TRIES_MAX)
             break;

@@ -263,7 +263,7 @@ quartet_status write_evict(struct xwrite *w, const struct conflict *c, struct er
                          : table_get(t, p->table, c->key, old, &w->scratch, &found, err);
     }
     if (rc == QUARTET_OK)
-        rc = table_delete(t, p->table, c->key, err);
+        rc = table_delete(t, p->table, c->key, found ? old : NULL, err);
     return rc == QUARTET_OK && found ? effects_after(w, AST_TRIGGER_DELETE, old, NULL, err) : rc;
 }
 
@@ -326,7 +326,7 @@ static quartet_status update_row(struct xwrite *w, const struct batch *in, uint3
         if (t->columns[w->writes[i].column].key_at < 0)
             w->writes[write_count++] = w->writes[i];
     if (moves)
-        rc = table_delete(w->x.run->e->t, t, key.s, err);
+        rc = table_delete(w->x.run->e->t, t, key.s, w->old, err);
     for (int tries = 0; rc == QUARTET_OK; tries++) {
         struct conflict c = {0};
         rc = store_row(w, key.s, moves, write_count, &c, err);
@@ -356,8 +356,8 @@ static quartet_status delete_row(struct xwrite *w, const struct batch *in, uint3
 {
     const struct pwrite *p = w->x.p->u.write;
     struct value key = vec_get(&in->cols[0], row);
-    bool effects = p->effects[AST_TRIGGER_DELETE] != NULL, found, skip;
-    if (p->returning_count > 0 || effects) {
+    bool found, skip;
+    if (p->olds) {
         for (uint32_t i = 0; i < p->table->column_count; i++)
             w->old[i] = w->values[i] = vec_get(&in->cols[p->old_first + i], row);
         for (uint32_t i = 0; i < p->extra_count; i++)
@@ -372,7 +372,7 @@ static quartet_status delete_row(struct xwrite *w, const struct batch *in, uint3
     rc = reread(w, key.s, &found, err);
     if (rc != QUARTET_OK || !found)
         return rc;
-    rc = table_delete(w->x.run->e->t, p->table, key.s, err);
+    rc = table_delete(w->x.run->e->t, p->table, key.s, p->olds ? w->old : NULL, err);
     if (rc == QUARTET_OK)
         rc = effects_after(w, AST_TRIGGER_DELETE, w->old, NULL, err);
     if (rc != QUARTET_OK)

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "collate.h"
+#include "kv_sort.h"
 #include "table_internal.h"
 #include "types.h"
 
@@ -118,49 +119,89 @@ quartet_status index_check_unique(txn *t, const struct table_def *table, const s
     return rc;
 }
 
+struct own_fill {
+    txn *t;
+    const struct table_def *table;
+    const struct index_def *ix;
+    kv_sort *sort;
+    struct arena a;
+    struct value *values;
+    struct buf last; /* the entry before, of a UNIQUE index */
+};
+
+/* The next one in order: rows with equal values are neighbours then. */
+static quartet_status own_entry(void *arg, tree_id tree, struct slice key, struct slice record, struct err *err)
+{
+    struct own_fill *f = arg;
+    size_t n = f->ix->unique ? index_prefix(f->ix, key) : 0;
+    if (f->ix->unique && f->last.len >= n && f->last.len > 0 && memcmp(f->last.data, key.p, n) == 0 && index_prefix(f->ix, slice_of(f->last.data, f->last.len)) == n) {
+        arena_rewind(&f->a, (struct arena_mark){0});
+        bool null = false;
+        struct bytes_in in = bytes_in(key.p, key.n);
+        for (uint32_t i = 0; i < f->ix->column_count && !null; i++) {
+            struct value v;
+            if (!key_get(&in, &f->ix->keys[i], &v, &f->a))
+                return err_set(err, QUARTET_INTERNAL, "index %s: a damaged entry", f->ix->name);
+            null = v.type == VALUE_NULL;
+        }
+        if (!null) /* NULLs differ from each other */
+            return err_set(err, QUARTET_CONSTRAINT, "UNIQUE index %s cannot be made: table %s has rows with equal values", f->ix->name, f->table->name);
+    }
+    if (f->ix->unique) {
+        buf_clear(&f->last);
+        buf_put(&f->last, key.p, key.n);
+        if (f->last.failed)
+            return err_nomem(err);
+    }
+    quartet_status rc = txn_writable(f->t, err);
+    return rc == QUARTET_OK ? kv_own_put(f->t->writes, tree, key, f->t->statement, record, err) : rc;
+}
+
+static quartet_status own_rows(struct own_fill *f, table_scan *s, struct err *err)
+{
+    for (;;) {
+        struct batch b;
+        quartet_status rc = table_scan_next(s, 0, &b, err);
+        if (rc != QUARTET_OK || b.n == 0)
+            return rc;
+        for (uint32_t r = 0; r < b.n && rc == QUARTET_OK; r++) {
+            for (uint32_t i = 0; i < f->table->column_count; i++)
+                f->values[i] = vec_get(&b.cols[i], r);
+            if (!index_holds(f->ix, f->values))
+                continue;
+            rc = index_key(f->table, f->ix, f->values, b.keys[r], &f->t->entry, err);
+            if (rc == QUARTET_OK)
+                rc = kv_sort_put(f->sort, f->ix->id, slice_of(f->t->entry.data, f->t->entry.len), slice_of("", 0), err);
+        }
+        if (rc != QUARTET_OK)
+            return rc;
+    }
+}
+
 quartet_status index_fill_own(txn *t, const struct table_def *table, const struct index_def *ix, struct err *err)
 {
     struct arena a = {0};
+    struct own_fill f = {.t = t, .table = table, .ix = ix};
     struct scan_want want = {.keys = true};
+    struct kv_run_place place = db_run_place(t->d);
     table_scan *s = NULL;
-    quartet_status rc = txn_writable(t, err);
     uint32_t *columns = arena_zalloc(&a, table->column_count, sizeof *columns);
-    struct value *values = arena_zalloc(&a, table->column_count, sizeof *values);
-    if (rc == QUARTET_OK && (columns == NULL || values == NULL))
-        rc = arena_fail(&a, err);
+    f.values = arena_zalloc(&a, table->column_count, sizeof *f.values);
+    quartet_status rc = columns == NULL || f.values == NULL ? arena_fail(&a, err) : kv_sort_new(&place, &f.sort, err);
     for (uint32_t i = 0; rc == QUARTET_OK && i < table->column_count; i++)
         columns[i] = i;
     want.columns = columns;
     want.column_count = table->column_count;
     if (rc == QUARTET_OK)
         rc = table_scan_open(t, table, NULL, NULL, &want, &s, err);
-    while (rc == QUARTET_OK) {
-        struct batch b;
-        rc = table_scan_next(s, 0, &b, err);
-        if (rc != QUARTET_OK || b.n == 0)
-            break;
-        for (uint32_t r = 0; r < b.n && rc == QUARTET_OK; r++) {
-            struct slice other;
-            bool taken = false;
-            for (uint32_t i = 0; i < table->column_count; i++)
-                values[i] = vec_get(&b.cols[i], r);
-            if (!index_holds(ix, values))
-                continue;
-            struct arena_mark mark = arena_mark(&a);
-            if (ix->unique)
-                rc = index_check_unique(t, table, ix, values, b.keys[r], &a, &other, &taken, err);
-            arena_rewind(&a, mark);
-            if (rc == QUARTET_OK && taken)
-                rc = err_set(err, QUARTET_CONSTRAINT, "UNIQUE index %s cannot be made: table %s has rows with equal values", ix->name, table->name);
-            if (rc == QUARTET_OK)
-                rc = index_key(table, ix, values, b.keys[r], &t->entry, err);
-            if (rc == QUARTET_OK)
-                rc = txn_writable(t, err);
-            if (rc == QUARTET_OK)
-                rc = kv_own_put(t->writes, ix->id, slice_of(t->entry.data, t->entry.len), t->statement, slice_of("", 0), err);
-        }
-    }
-    table_scan_close(s);
+    if (rc == QUARTET_OK)
+        rc = own_rows(&f, s, err);
+    table_scan_close(s); /* before what it reads may go to disk */
+    if (rc == QUARTET_OK)
+        rc = kv_sort_drain(f.sort, own_entry, &f, err);
+    kv_sort_free(f.sort);
+    buf_deinit(&f.last);
+    arena_free_all(&f.a);
     arena_free_all(&a);
     return rc;
 }

@@ -87,6 +87,10 @@ void kv_settle_run(kv *s); /* the bulk's checkpoint alone, where it was the last
  * becomes a layer of the store as it is. For the writer, who may go on reading snapshots meanwhile; nothing shows before kv_bulk_commit. What is wrong with a put
  * (QUARTET_LIMIT, FULL, IO, NOMEM) is told by it or by a later call, at the latest by kv_bulk_prepare: a thread of its own takes what was put. */
 typedef struct kv_bulk kv_bulk;
+/* From how many bytes of operations on a transaction is better off as a bulk, as the base is now (kv_bulk.c tells why). Never less than the smaller of KV_BULK_BYTES_MIN and
+ * a quarter of the buffer, never more than that quarter. */
+#define KV_BULK_BYTES_MIN ((size_t)1 << 20)
+size_t kv_bulk_from(kv *s);
 quartet_status kv_bulk_begin(kv *s, kv_bulk **out, struct err *err);
 /* record.p NULL: erase. Ascending keys of a tree cost little more than copying their bytes, trees may take turns; other orders are sorted. Of the same key the later put counts. */
 quartet_status kv_bulk_put(kv_bulk *b, tree_id tree, struct slice key, struct slice record, struct err *err);

@@ -2,6 +2,8 @@
  * Why: a skip list costs a search and a hundred bytes for each row, and a transaction must not be larger than memory. Rows come in key order as it is, for
  *   the delta holds them so; entries of indexes do not, and are sorted, beyond a limit on disk.
  * Why a thread: keeping a run (pages, checksums, filters, a file) is a sixth of a large COMMIT and needs nothing of the rest.
+ * From which size on: a run goes into the base by itself, which is cheaper for each entry than the skip list (and read faster ever after), but rewrites the blocks that its
+ *   keys lie in. Where the base is no more than some times as large as the transaction that costs little, however the keys lie; in a larger base many transactions are gathered.
  * Invariants: nothing shows before kv_bulk_commit, which fails without a trace. A tree that comes out of order is taken back from the writer; where pages of it
  *   were written already, all is merged once more at the end.
  * Not here: flushing (kv_flush.c, kv_merge.c: a run is walked as a buffer is). */
@@ -14,6 +16,7 @@
 #include "kv_sort.h"
 
 #define SORT_MEMORY_BYTES (16u << 20)
+#define BULK_BASE_SHARE 8u /* a base of so many times the transaction's bytes may be rewritten for it */
 #define BULK_AT_ONCE_BYTES (256u << 10) /* of entries on their way to the thread that takes them */
 #define BULK_HEAD_BYTES 24u             /* of one: u64 tree, u64 length of the key, u64 length of the record + 1 (0: an erasure) */
 
@@ -100,6 +103,17 @@ static quartet_status take(void *arg, const uint8_t *p, size_t n, struct err *er
         at += BULK_HEAD_BYTES + key_n + record.n;
     }
     return rc;
+}
+
+size_t kv_bulk_from(kv *s)
+{
+    size_t most = s->buffer_bytes / 4;
+    pthread_mutex_lock(&s->lock);
+    uint64_t from = s->base->ops->bytes(s->base) / BULK_BASE_SHARE;
+    pthread_mutex_unlock(&s->lock);
+    if (from < KV_BULK_BYTES_MIN)
+        from = KV_BULK_BYTES_MIN;
+    return from < most ? (size_t)from : most;
 }
 
 quartet_status kv_bulk_begin(kv *s, kv_bulk **out, struct err *err)

@@ -232,6 +232,7 @@ struct pwrite {
     struct pset_column *sets;
     uint32_t set_count;
     uint32_t old_first;                /* the table's columns begin here in the input */
+    bool olds;                         /* DELETE: they do */
     uint32_t extra_first, extra_count; /* input columns that RETURNING sees behind the table's */
     bool key_changes;
     bool once; /* a row may come more than once: only the first counts */

@@ -114,7 +114,7 @@ quartet_status plan_build_keyed(struct catalog *catalog, const struct keyed_writ
     if (pl == NULL || w == NULL || from == NULL)
         return arena_fail(a, err);
     *pl = (struct plan){.a = a, .version = catalog_version(catalog), .user_params = k->count + 1, .writes = true};
-    *w = (struct pwrite){.table = k->table, .old_first = 1, .any = true};
+    *w = (struct pwrite){.table = k->table, .old_first = 1, .any = true, .olds = true};
     from->table = k->table;
     struct pnode *row = pnode_new(&p, PN_KEYED, 1 + k->table->column_count + k->count, err);
     struct pnode *node = row != NULL ? pnode_new(&p, k->columns != NULL ? PN_UPDATE : PN_DELETE, 0, err) : NULL;

@@ -196,8 +196,8 @@ quartet_status plan_delete(struct planner *p, const struct ast_delete *ast, stru
     if (rc == QUARTET_OK)
         rc = target_instead(t, w, AST_TRIGGER_DELETE, &ast->table->name, err);
     w->old_first = 1;
-    bool olds = ret != NULL || w->effects[AST_TRIGGER_DELETE] != NULL;
-    for (uint32_t i = 0; rc == QUARTET_OK && olds && i < t->src->count; i++)
+    w->olds = ret != NULL || w->effects[AST_TRIGGER_DELETE] != NULL || (rc == QUARTET_OK && t->table->index_count > 0); /* entries are made of them */
+    for (uint32_t i = 0; rc == QUARTET_OK && w->olds && i < t->src->count; i++)
         rc = out_column(p, t->query, t->src->first_cid + i, err);
     if (rc == QUARTET_OK)
         rc = returning_layout(p, t, w, ret, &cids, err);

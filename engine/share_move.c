@@ -461,7 +461,7 @@ static quartet_status sweep_row(txn *t, struct slice key, const struct value *v,
     const struct table_def *table = catalog_table_by_id(t->d->catalog, m.of.table);
     quartet_status rc = table == NULL ? QUARTET_OK : row_of(t, table, m.of.key, &record, a, &row, err);
     if (rc == QUARTET_OK && (table == NULL || life_of(t->d, &row, &m.of) == NULL))
-        rc = table_delete(t, moves_table(t->d), key, err);
+        rc = table_delete(t, moves_table(t->d), key, NULL, err);
     buf_deinit(&record);
     return rc;
 }

@@ -73,9 +73,11 @@ static quartet_status tell_hidden(txn *x, const struct table_def *t, struct slic
 
 /* "t.a, t.b: there is a row with (1, 'x')" */
 static quartet_status unique_error(txn *x, const struct table_def *t, struct slice key, const uint32_t *columns, uint32_t n, const struct value *values,
-                                   struct err *err)
+                                   bool quiet, struct err *err)
 {
     struct buf text = {0};
+    if (quiet)
+        return err_set(err, QUARTET_CONSTRAINT, "UNIQUE constraint failed");
     for (uint32_t i = 0; i < n; i++)
         buf_printf(&text, "%s%s.%s", i > 0 ? ", " : "", t->name, t->columns[columns[i]].name);
     buf_str(&text, " (there is a row with ");
@@ -129,9 +131,10 @@ static quartet_status check_unique(txn *t, const struct table_def *table, const 
             return rc;
         if (!taken)
             continue;
+        bool quiet = conflict != NULL && conflict->quiet;
         if (conflict != NULL)
             *conflict = (struct conflict){.key = other, .index = ix};
-        return unique_error(t, table, other, ix->columns, ix->column_count, values, err);
+        return unique_error(t, table, other, ix->columns, ix->column_count, values, quiet, err);
     }
     return QUARTET_OK;
 }
@@ -210,12 +213,13 @@ static quartet_status insert_key(txn *t, const struct table_def *table, struct v
     quartet_status rc = txn_note_point(t, table->id, buf_slice(&t->key), err);
     if (rc != QUARTET_OK)
         return rc;
+    bool quiet = conflict != NULL && conflict->quiet;
     if (conflict != NULL) {
         *conflict = (struct conflict){.key = slice_of(arena_dup(a, t->key.data, t->key.len), t->key.len)};
         if (conflict->key.p == NULL)
             return arena_fail(a, err);
     }
-    return unique_error(t, table, slice_of(t->key.data, t->key.len), table->key_columns, table->key_count, values, err);
+    return unique_error(t, table, slice_of(t->key.data, t->key.len), table->key_columns, table->key_count, values, quiet, err);
 }
 
 quartet_status table_insert(txn *t, const struct table_def *table, struct value *values, struct arena *a, struct conflict *conflict, struct slice *key,
@@ -282,7 +286,7 @@ quartet_status table_update(txn *t, const struct table_def *table, struct slice 
     arena_rewind(&t->scratch, (struct arena_mark){0});
     struct slice record;
     struct pending prior;
-    bool own, found;
+    bool own;
     quartet_status rc = table->bounded ? share_check(t, table, key, old, writes, write_count, err) : QUARTET_OK;
     if (rc == QUARTET_OK)
         rc = txn_writable(t, err);
@@ -291,10 +295,10 @@ quartet_status table_update(txn *t, const struct table_def *table, struct slice 
     if (rc == QUARTET_OK && (fresh == NULL || touched == NULL))
         rc = arena_fail(&t->scratch, err);
     if (rc == QUARTET_OK)
-        rc = txn_row(t, table->id, key, t->statement, &record, &own, &found, err);
+        rc = txn_own_row(t, table->id, key, t->statement, &record, &own, err);
     if (rc != QUARTET_OK)
         return rc;
-    if (!found || (own && (!pending_read(record, &prior) || !prior.live)))
+    if (own && (record.p == NULL || !pending_read(record, &prior) || !prior.live))
         return err_set(err, QUARTET_INTERNAL, "table_update of a row of %s that is not there", table->name);
     for (uint32_t i = 0; i < write_count; i++)
         touched[writes[i].column] = true;
@@ -312,28 +316,41 @@ quartet_status table_update(txn *t, const struct table_def *table, struct slice 
     return rc;
 }
 
-quartet_status table_delete(txn *t, const struct table_def *table, struct slice key, struct err *err)
+/* What the transaction knows of a row that goes: its pending operation's flags, and its values where indexes want them. */
+static quartet_status look_at_gone(txn *t, const struct table_def *table, struct slice key, const struct value **old, bool *own, uint8_t *prior, struct err *err)
 {
-    t = txn_of(t, table);
-    arena_rewind(&t->scratch, (struct arena_mark){0});
-    bool live, own;
-    uint8_t prior;
+    bool live = true;
     struct slice record;
-    quartet_status rc = txn_writable(t, err);
-    if (rc == QUARTET_OK)
-        rc = look(t, table, key, &live, &prior, &record, &own, err);
+    *prior = 0;
+    quartet_status rc = QUARTET_OK;
+    if (*old != NULL)
+        rc = txn_own_row(t, table->id, key, t->statement, &record, own, err);
+    if (rc == QUARTET_OK && (*old == NULL || *own)) {
+        *old = NULL;
+        rc = look(t, table, key, &live, prior, &record, own, err);
+    }
     if (rc != QUARTET_OK)
         return rc;
     if (!live)
         return err_set(err, QUARTET_INTERNAL, "table_delete of a row of %s that is not there", table->name);
-    if (table->index_count > 0) {
-        struct value *values = arena_zalloc(&t->scratch, table->column_count, sizeof *values);
-        if (values == NULL)
-            return arena_fail(&t->scratch, err);
-        rc = table_decode_hidden(table, key, record, values, &t->scratch, &live, err);
-        for (uint32_t i = 0; rc == QUARTET_OK && i < table->index_count; i++)
-            rc = put_entry(t, table, &table->indexes[i], values, key, false, err);
-    }
+    if (table->index_count == 0 || *old != NULL)
+        return QUARTET_OK;
+    struct value *values = arena_zalloc(&t->scratch, table->column_count, sizeof *values);
+    *old = values;
+    return values == NULL ? arena_fail(&t->scratch, err) : table_decode_hidden(table, key, record, values, &t->scratch, &live, err);
+}
+
+quartet_status table_delete(txn *t, const struct table_def *table, struct slice key, const struct value *old, struct err *err)
+{
+    t = txn_of(t, table);
+    arena_rewind(&t->scratch, (struct arena_mark){0});
+    bool own;
+    uint8_t prior;
+    quartet_status rc = txn_writable(t, err);
+    if (rc == QUARTET_OK)
+        rc = look_at_gone(t, table, key, &old, &own, &prior, err);
+    for (uint32_t i = 0; rc == QUARTET_OK && i < table->index_count; i++)
+        rc = put_entry(t, table, &table->indexes[i], old, key, false, err);
     if (rc != QUARTET_OK)
         return rc;
     /* A row that this transaction inserted over nothing leaves no operation behind. */

@@ -585,13 +585,12 @@ bool pending_read(struct slice record, struct pending *out)
     return !in.bad;
 }
 
-quartet_status txn_row(txn *t, tree_id tree, struct slice key, apply_no through, struct slice *out, bool *own, bool *found, struct err *err)
+quartet_status txn_own_row(txn *t, tree_id tree, struct slice key, apply_no through, struct slice *out, bool *own, struct err *err)
 {
     apply_no version;
     quartet_status rc = QUARTET_OK;
     struct kv_run_probe probe = {0};
     bool poured = (t->pouring != NULL || t->spill != NULL) && !poured_below(t, tree, key);
-    *found = false;
     if (poured && t->pouring != NULL)
         kv_own_ahead(t->pouring, tree, key);
     if (poured && t->spill != NULL) {
@@ -611,9 +610,16 @@ quartet_status txn_row(txn *t, tree_id tree, struct slice key, apply_no through,
         buf_put(&t->record, out->p, out->n);
         *out = slice_of(t->record.data, t->record.len);
     }
-    if (*own) {
-        *found = out->p != NULL;
-        return buf_check(&t->record, err);
+    return *own ? buf_check(&t->record, err) : QUARTET_OK;
+}
+
+quartet_status txn_row(txn *t, tree_id tree, struct slice key, apply_no through, struct slice *out, bool *own, bool *found, struct err *err)
+{
+    *found = false;
+    quartet_status rc = txn_own_row(t, tree, key, through, out, own, err);
+    if (rc != QUARTET_OK || *own) {
+        *found = rc == QUARTET_OK && out->p != NULL;
+        return rc;
     }
     if (kv_top_above(&t->top, tree, key))
         return QUARTET_OK;

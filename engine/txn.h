@@ -93,6 +93,7 @@ quartet_status table_key(const struct table_def *table, const struct value *valu
 struct conflict {
     struct slice key;              /* in the arena */
     const struct index_def *index; /* NULL: the primary key */
+    bool quiet;                    /* the caller's, before: it has a way to go on, and needs no text */
 };
 quartet_status table_insert(txn *t, const struct table_def *table, struct value *values, struct arena *a, struct conflict *conflict, struct slice *key,
                             struct err *err);
@@ -107,7 +108,8 @@ quartet_status table_keep_parents(txn *t, const struct table_def *child, const s
 /* UPDATE of one live row. A change of key columns is delete and insert: the caller's. `old` are the row's present values (from the scan). UNIQUE is checked. */
 quartet_status table_update(txn *t, const struct table_def *table, struct slice key, const struct value *old, const struct table_write *writes,
                             uint32_t write_count, struct arena *a, struct conflict *conflict, struct err *err);
-quartet_status table_delete(txn *t, const struct table_def *table, struct slice key, struct err *err);
+/* old: its present values, from the scan that found it; NULL: they are looked up. */
+quartet_status table_delete(txn *t, const struct table_def *table, struct slice key, const struct value *old, struct err *err);
 
 /* DDL: CREATE/DROP TABLE and INDEX, ALTER TABLE; writes system rows and gives the transaction a new catalog. *warning (may be NULL, arena) is for people. */
 /* `names` (NULL: the transaction's own) is what queries of the statement see. */

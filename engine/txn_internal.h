@@ -141,6 +141,9 @@ quartet_status pending_update(const struct table_def *table, const struct pendin
  * *found: no such record. Live or not is the caller's to look at. */
 quartet_status txn_row(txn *t, tree_id tree, struct slice key, apply_no through, struct slice *out, bool *own, bool *found, struct err *err);
 
+/* The same for who has read the row: only what this transaction has done to it. *own false: nothing, so the row is as it was read. */
+quartet_status txn_own_row(txn *t, tree_id tree, struct slice key, apply_no through, struct slice *out, bool *own, struct err *err);
+
 /* index.c */
 /* The key of a row's entry in an index; values by table column. */
 quartet_status index_key(const struct table_def *t, const struct index_def *ix, const struct value *values, struct slice primary, struct buf *out,

@@ -17,6 +17,8 @@ typedef struct bench_stmt bench_stmt;
 bool bench_open(enum bench_side side, const char *path, enum bench_sync sync, bench_db **out);
 bool bench_close(bench_db *b); /* NULL is allowed */
 bool bench_exec(bench_db *b, const char *sql);
+/* The same, all rows hashed into *h as texts. */
+bool bench_exec_hash(bench_db *b, const char *sql, uint64_t *h);
 bool bench_prepare(bench_db *b, const char *sql, bench_stmt **out);
 void bench_finalize(bench_stmt *s); /* NULL is allowed */
 bool bench_bind_int(bench_stmt *s, int index, int64_t v);
@@ -53,6 +55,8 @@ struct bench {
 extern const struct bench bench_write_list[], bench_read_list[], bench_merge_list[], bench_size_list[], bench_recovery_list[], bench_visible_list[], bench_growth_list[],
     bench_tpch_list[], bench_tpch_each_list[], bench_limit_list[], bench_cluster_list[], bench_oltp_list[]; /* end with a NULL name */
 
+/* bench_script.c: `file` ("-": standard input) part by part on both sides, figures printed. False after telling what failed or where rows differ. */
+bool bench_script(struct bench_ctx *c, const char *file, long runs, bool disk, bool json);
 int bench_recovery_writer(const char *path, const char *rows); /* returns only where it failed */
 
 double bench_now(void); /* seconds, monotonic */

@@ -163,6 +163,36 @@ void bench_hash_row(bench_stmt *st, uint64_t *h)
     mix(h, "\n", 1);
 }
 
+/* Reals print with as many digits as tell them apart, or with 15: what is compared are 12. */
+static void mix_text(uint64_t *h, const char *text)
+{
+    char *end, rounded[40];
+    bool digit = (text[0] >= '0' && text[0] <= '9') || text[0] == '-';
+    double v = digit && strchr(text, '.') != NULL ? strtod(text, &end) : 0;
+    if (v != 0 && *end == 0) {
+        snprintf(rounded, sizeof rounded, "%.12g", v); /* fits */
+        text = rounded;
+    }
+    mix(h, text, strlen(text) + 1);
+}
+
+/* In any order: not every query asks for one. */
+static int hash_texts(void *arg, int columns, char **texts, char **names)
+{
+    uint64_t *sum = arg, h = 14695981039346656037u;
+    (void)names; /* only rows count */
+    for (int c = 0; c < columns; c++)
+        mix_text(&h, texts[c] != NULL ? texts[c] : "NULL");
+    *sum += h;
+    return 0;
+}
+
+bool bench_exec_hash(bench_db *b, const char *sql, uint64_t *h)
+{
+    bool ok = b->q != NULL ? quartet_exec(b->q, sql, hash_texts, h, NULL) == QUARTET_OK : sqlite3_exec(b->s, sql, hash_texts, h, NULL) == SQLITE_OK;
+    return ok || fail_db(b, "script");
+}
+
 bool bench_query_hash(bench_db *b, const char *sql, uint64_t *h)
 {
     bench_stmt *st = NULL;

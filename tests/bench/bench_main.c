@@ -21,6 +21,8 @@ struct options {
     bool json;
     long runs;
     const char *dir;
+    const char *script; /* NULL: benchmarks */
+    bool disk;          /* its databases */
     char **names;
     int name_count;
 };
@@ -219,6 +221,8 @@ static void usage(FILE *out)
           "  --rows N     rows of the large tables (1000000)\n"
           "  --seconds S  of each benchmark that is bounded by time (1)\n"
           "  --dir DIR    where to put the temporary directory ($TMPDIR, else /tmp)\n"
+          "  --script FILE  instead of benchmarks: a text of SQL, cut where a line begins with \"-- begin test \"; - is standard input\n"
+          "  --disk       the script's databases on disk (in memory)\n"
           "names:",
           out);
     for (size_t l = 0; l < LISTS; l++)
@@ -249,6 +253,9 @@ static int parse_options(int argc, char **argv, struct options *o, struct bench_
         } else if (strcmp(argv[i], "--json") == 0) {
             o->json = true;
             continue;
+        } else if (strcmp(argv[i], "--disk") == 0) {
+            o->disk = true;
+            continue;
         } else if (argv[i][0] != '-' && known(argv[i])) {
             o->names[o->name_count++] = argv[i];
             continue;
@@ -261,6 +268,8 @@ static int parse_options(int argc, char **argv, struct options *o, struct bench_
         } else if (ok && strcmp(argv[i], "--seconds") == 0) {
             c->seconds = strtod(value, &end);
             ok = *end == '\0' && c->seconds > 0 && c->seconds <= 600;
+        } else if (ok && strcmp(argv[i], "--script") == 0) {
+            o->script = value;
         } else if (ok && strcmp(argv[i], "--dir") == 0) {
             o->dir = value;
         } else {
@@ -297,7 +306,7 @@ int main(int argc, char **argv)
         free(o.names);
         return 1;
     }
-    bool ok = run_all(&c, &o);
+    bool ok = o.script != NULL ? bench_script(&c, o.script, o.runs, o.disk, o.json) : run_all(&c, &o);
     for (int side = 0; side < BENCH_SIDES; side++)
         ok = bench_close(c.tpch[side]) && bench_close(c.query[side]) && ok;
     bench_remove(c.dir);

@@ -146,7 +146,7 @@ static inline quartet_status help_delete(txn *t, const char *table, int64_t id, 
     if (rc == QUARTET_OK)
         rc = table_get(t, def, k, old, &a, &found, err);
     if (rc == QUARTET_OK && found)
-        rc = table_delete(t, def, k, err);
+        rc = table_delete(t, def, k, NULL, err);
     arena_free_all(&a);
     buf_deinit(&key);
     return rc;
