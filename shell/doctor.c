@@ -16,6 +16,7 @@
 
 #include "clock.h"
 #include "nodes.h"
+#include "route.h"
 
 #define EXIT_USAGE 64
 #define ANSWER_MS 2000
@@ -174,6 +175,30 @@ static void look_at_links(const struct nodes *n, struct findings *f)
         tell(f, skew > SKEW_NOTE_MS ? NOTE : FINE, "clocks are %d ms apart at most", "set them by NTP (chrony)", skew);
 }
 
+/* The members' ports as the others dial them, which need not be as the URL has them. */
+static void look_at_ports(const struct nodes *n, struct findings *f)
+{
+    for (int k = 0; k < NODES_MAX; k++) {
+        const char *address = NULL;
+        for (int i = 0; i < n->count && address == NULL; i++)
+            if (n->node[i].up && n->node[i].says[k].there)
+                address = n->node[i].says[k].address;
+        if (address == NULL)
+            continue; /* no member, or nobody who could tell */
+        const struct node_view *v = nodes_in_slot(n, k);
+        int fd = route_connect(address);
+        if (fd >= 0) {
+            close(fd); /* nothing was said */
+            tell(f, FINE, "the port of node %d, %s, is open from this machine", NULL, k, address);
+        } else {
+            tell(f, v != NULL && v->up ? WRONG : NOTE, "the port of node %d, %s, cannot be reached from this machine%s",
+                 v != NULL && v->up ? "members dial each other there: correct the address (`quartetd member`) or open the port; run this on each node's machine to see every way"
+                                    : "start the node, or open the port; run this on each node's machine to see every way",
+                 k, address, v != NULL && v->up ? ", though the node answers where the URL says" : "");
+        }
+    }
+}
+
 /* ---- the machine of one node ---- */
 
 static double sync_ms(const char *dir, char *why, size_t n)
@@ -265,6 +290,7 @@ int doctor_run(int count, char **args)
         look_at_versions(&n, &f);
         look_at_levels(&n, &f);
         look_at_links(&n, &f);
+        look_at_ports(&n, &f);
     }
     printf("%d wrong, %d worth a look\n", f.wrong, f.notes);
     return f.wrong > 0 ? 1 : 0;

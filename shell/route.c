@@ -127,7 +127,7 @@ static int find_address(const char *address, int flags, struct addrinfo **out)
     return getaddrinfo(host, colon + 1, &hints, out);
 }
 
-static int connect_to(const char *address)
+int route_connect(const char *address)
 {
     struct addrinfo *found = NULL;
     if (find_address(address, 0, &found) != 0)
@@ -209,7 +209,7 @@ static void *pass(void *arg)
     while (far < 0 && (k = choose(r, tried)) >= 0) {
         tried |= 1u << k;
         pthread_mutex_unlock(&r->lock);
-        far = connect_to(r->address[k]);
+        far = route_connect(r->address[k]);
         pthread_mutex_lock(&r->lock);
     }
     if (far >= 0) {

@@ -4,4 +4,7 @@
 
 int route_run(int count, char **args);
 
+/* A TCP connection with "host:port", not blocking; the caller's to close. -1: none within a moment. */
+int route_connect(const char *address);
+
 #endif

@@ -22,7 +22,7 @@ well() { timeout 20 "$bin/quartetd" status "$url" >"$tmp/status" 2>&1; }
 until_ok 20 well || die "two nodes: $(cat "$tmp/status")"
 all_well() { doctor --dir "$tmp/c/0" "$url"; } # the first answers come before the two have dialled each other
 until_ok 20 all_well || fail "a cluster that is well: $(cat "$tmp/doctor")"
-for text in "keys/node.key is there" "keys/member.qm is there" "MiB are free" "a process may have .* files open" "node 0 at .* is ready" "node 1 at .* is ready"; do
+for text in "keys/node.key is there" "keys/member.qm is there" "MiB are free" "a process may have .* files open" "node 0 at .* is ready" "node 1 at .* is ready" "the port of node 0, .*, is open" "the port of node 1, .*, is open"; do
     finds ok "$text" || fail "no line '$text': $(cat "$tmp/doctor")"
 done
 grep -q "clocks are .* ms apart at most" "$tmp/doctor" || fail "nothing about clocks: $(cat "$tmp/doctor")" # a busy machine makes it a note
@@ -42,6 +42,7 @@ kill -TERM "${node[1]}"
 wait "${node[1]}"
 missing() { ! doctor "$url" && finds note "deleted rows and logs are kept for node 1" && told note "are kept for node 1"; }
 until_ok 20 missing || fail "a member that is away: $(cat "$tmp/doctor")"
+finds note "the port of node 1, .* cannot be reached from this machine" && told note "the port of node 1" || fail "a port that is closed: $(cat "$tmp/doctor")"
 finds note "node 0 has no link to node 1" || fail "no link with a member that is away: $(cat "$tmp/doctor")"
 
 # ---- clocks that are apart ----
