@@ -383,6 +383,9 @@ static void test_convergence_under_loss_duplication_reorder_and_partition(void)
 struct parted {
     bool far_back; /* asks for all, as a host does that has looked back often */
     uint64_t found; /* the first batch that departs; 0: not yet */
+    uint64_t cut_at; /* the other's log is cut there once somebody looks back in it; 0: it stays */
+    bool is_cut;
+    uint64_t after; /* batches that came after that, beyond what is known here */
 };
 static struct parted parted;
 
@@ -407,12 +410,21 @@ static enum gossip_verdict parted_deliver(void *ctx, struct slice batch, uint8_t
             return GOSSIP_LATER;
         }
     }
-    uint64_t back = h.first > 8 ? h.first - 8 : 1;
-    *need = (struct gossip_need){.chain = h.chain, .from = parted.far_back ? 1 : back};
+    uint64_t back = parted.far_back || h.first <= 8 ? 1 : h.first - 8;
+    parted.after += parted.is_cut && h.first > toy_last(c);
+    parted.is_cut = parted.is_cut || (parted.cut_at > 0 && back <= parted.cut_at + 8);
+    *need = (struct gossip_need){.chain = h.chain, .from = back};
     return GOSSIP_GAP;
 }
 
-static void look_for_parting(bool far_back, uint64_t seed)
+static quartet_status cut_read(void *ctx, struct chain_id chain, uint64_t from, size_t max_bytes, struct buf *out, struct err *err)
+{
+    if (chain.slot == 2 && parted.is_cut && from < parted.cut_at)
+        return err_set(err, QUARTET_TOO_OLD, "it went");
+    return toy_read(ctx, chain, from, max_bytes, out, err);
+}
+
+static void look_for_parting(bool far_back, uint64_t cut_at, uint64_t seed)
 {
     struct world *w = world_new(3, seed); /* node 2 signed both, and is gone */
     struct toy_store twin[2];
@@ -428,19 +440,28 @@ static void look_for_parting(bool far_back, uint64_t seed)
             toy_append(toy_chain_of(&w->stores[k], c->id),
                        slice_of(c->batches[i].bytes, c->batches[i].n), &c->batches[i].header);
     }
-    parted = (struct parted){.far_back = far_back};
+    parted = (struct parted){.far_back = far_back, .cut_at = cut_at};
     struct err err = ERR_INIT;
-    gossip_free(w->g[0]);
+    for (uint8_t k = 0; k < 2; k++)
+        gossip_free(w->g[k]);
     w->stores[0].host.deliver = parted_deliver;
-    CU_ASSERT_EQUAL_FATAL(gossip_new(0, seed, &w->stores[0].host, &w->g[0], &err), QUARTET_OK);
+    w->stores[1].host.read_batches = cut_read;
+    for (uint8_t k = 0; k < 2; k++)
+        CU_ASSERT_EQUAL_FATAL(gossip_new(k, seed + k, &w->stores[k].host, &w->g[k], &err), QUARTET_OK);
     w->loss = 0.1;
     w->duplicate = 0.1;
     set_link(w, 0, 1, true);
-    for (int ms = 0; ms < 60000 && parted.found == 0; ms++)
+    for (int ms = 0; ms < 60000 && parted.found == 0 && parted.after == 0; ms++) {
         step(w);
-    if (parted.found != COMMON + 1)
+        if (gossip_counters_get(w->g[0]).looks_back_cut == 0)
+            parted.after = 0; /* that was under way before */
+    }
+    if (parted.found != COMMON + 1 && cut_at == 0)
         printf("seed %llu: not found\n", (unsigned long long)seed);
-    CU_ASSERT_EQUAL(parted.found, COMMON + 1);
+    CU_ASSERT_EQUAL(parted.found, cut_at == 0 ? COMMON + 1 : 0);
+    CU_ASSERT_EQUAL(parted.after > 0, cut_at > 0);
+    CU_ASSERT_EQUAL(gossip_counters_get(w->g[0]).looks_back_cut > 0, cut_at > 0);
+    CU_ASSERT(cut_at == 0 || gossip_counters_get(w->g[0]).pulls_sent < 200);
     for (uint32_t k = 0; k < 2; k++)
         toy_store_deinit(&twin[k]);
     world_free(w);
@@ -452,8 +473,18 @@ static void test_where_two_histories_part_is_found(void)
 {
     uint64_t seed = unit_seed(70);
     for (uint64_t i = 0; i < 3; i++) {
-        look_for_parting(false, seed + i);
-        look_for_parting(true, seed + i);
+        look_for_parting(false, 0, seed + i);
+        look_for_parting(true, 0, seed + i);
+    }
+}
+
+/* Its log is cut while somebody looks back in it for where the two part: that place is not found any more, and what follows is asked for all the same, not what is gone again and again. */
+static void test_a_log_that_is_cut_while_somebody_looks_back_in_it(void)
+{
+    uint64_t seed = unit_seed(90);
+    for (uint64_t i = 0; i < 3; i++) {
+        look_for_parting(false, COMMON + 11, seed + i);
+        look_for_parting(true, COMMON + 11, seed + i);
     }
 }
 
@@ -581,6 +612,7 @@ const struct unit_test unit_tests[] = {
     {"convergence under loss, duplication, reorder and partition",
      test_convergence_under_loss_duplication_reorder_and_partition},
     {"where two histories part is found", test_where_two_histories_part_is_found},
+    {"log cut while looking back", test_a_log_that_is_cut_while_somebody_looks_back_in_it},
     {"questions are answered", test_questions_are_answered},
     {"damaged batches are refused", test_damaged_batches_are_refused},
     {"clocks of peers are known within a ping", test_clocks_of_peers_are_known_within_a_ping},
