@@ -358,9 +358,9 @@ void sim_tick(struct sim *s)
     }
     s->now_us = end;
     set_clocks(s);
-    sim_members(s);
     restart_due(s);
     sim_net_links(s);
+    sim_members(s); /* the first that goes over a new link */
     for (uint8_t k = 0; k < s->o.nodes && s->failure[0] == '\0'; k++)
         if (s->nodes[k].up && s->nodes[k].paused_us <= s->now_us) {
             node_round(s, k);

@@ -44,7 +44,7 @@ bool sim_may_link(const struct sim *s, uint8_t a, uint8_t b)
 static void hear(struct sim *s, uint8_t a, uint8_t b)
 {
     struct sim_node *x = &s->nodes[a], *y = &s->nodes[b];
-    bool reach = x->up && y->up && sim_net_open(s, a, b) && sim_net_open(s, b, a) && x->paused_us <= s->now_us && y->paused_us <= s->now_us;
+    bool reach = x->up && y->up && sim_net_open(s, a, b);
     bool out = b == s->evicted && y->doc == 0;
     if (!reach || y->told_doc >= x->doc || (!out && !sim_may_link(s, a, b)))
         return;
