@@ -81,7 +81,7 @@ static void random_statement(struct side *s, struct prng *r)
         snprintf(sql, sizeof sql, "UPDATE t SET a = (a + %d) %% 40, c = c || 'x' WHERE id BETWEEN %d AND %d", k, lo, lo + n);
         break;
     case 5: /* the key moves: DELETE and INSERT */
-        snprintf(sql, sizeof sql, "UPDATE OR IGNORE t SET id = id + 1000 - 2000 * (id >= 1000) WHERE a = %d", k);
+        snprintf(sql, sizeof sql, "UPDATE OR IGNORE t SET id = id + 1000 - 2000 * (id >= 1000), a = (a + 1) %% 40 WHERE a = %d", k);
         break;
     case 6:
         snprintf(sql, sizeof sql, "DELETE FROM t WHERE a BETWEEN %d AND %d", k, k + n % 3);
