@@ -58,6 +58,8 @@ void fork_need(db *d, const struct vv *deps)
         uint8_t slot = chain_id_of(&d->chains, e->chain).slot;
         if (slot < SLOTS_MAX && (e->astray || e->number > vv_number(&d->applied, e->chain)) && e->number > d->forks.need[slot])
             d->forks.need[slot] = e->number;
+        if (slot < SLOTS_MAX && e->astray && e->number > d->forks.need_astray[slot])
+            d->forks.need_astray[slot] = e->number;
         struct err ignored = ERR_INIT; /* without memory it is needed when the delta is looked at again */
         if (!e->astray && e->number > vv_number(&d->applied, e->chain))
             (void)vv_raise(&d->forks.needs, *e, &ignored);
@@ -67,15 +69,27 @@ void fork_need(db *d, const struct vv *deps)
 bool fork_needs(const db *d, const struct batch_header *h)
 {
     chain_no no;
-    for (uint32_t i = 0; i < d->chains.fork_count; i++) /* which branch a delta means may not be known yet */
+    if (h->first <= d->forks.need_astray[h->chain.slot]) /* which branch is meant is known once it is here, not before */
+        return true;
+    for (uint32_t i = 0; i < d->chains.fork_count; i++)
         if (chain_id_of(&d->chains, d->chains.forks[i].chain).slot == h->chain.slot)
             return h->first <= d->forks.need[h->chain.slot];
-    return chain_find(&d->chains, h->chain, &no) && h->first <= vv_number(&d->forks.needs, no);
+    if (!chain_find(&d->chains, h->chain, &no))
+        return false;
+    uint64_t needed = vv_number(&d->forks.needs, no);
+    bool known = needed > 0 || vv_number(&d->applied, no) > 0;
+    for (uint32_t i = 0; i < d->forks.needs.count && known; i++) { /* what nothing is here of may be a branch of this chain, whose fork is not known yet */
+        const struct vv_entry *e = &d->forks.needs.e[i];
+        if (chain_id_of(&d->chains, e->chain).slot == h->chain.slot && vv_number(&d->applied, e->chain) == 0 && e->number > needed)
+            needed = e->number;
+    }
+    return h->first <= needed;
 }
 
 void fork_needs_end(db *d)
 {
     memset(d->forks.need, 0, sizeof d->forks.need);
+    memset(d->forks.need_astray, 0, sizeof d->forks.need_astray);
     vv_deinit(&d->forks.needs);
     d->forks.needs = (struct vv){0};
 }

@@ -24,6 +24,19 @@ bool fork_proof(const db *d, const uint8_t *a, const uint8_t *b, struct batch_he
            batch_verify_header(slice_of(b, BATCH_SIGNED_BYTES), &other, &d->identity.cluster, d->forks.keys[h->chain.slot], &ignored) == QUARTET_OK;
 }
 
+/* A row of this node's own says that it has told. */
+static void told_by(db *d, const struct value *v)
+{
+    for (uint32_t i = 0; i < d->forks.count && v[FORK_MEMBER].i == d->identity.slot; i++) {
+        struct fork_point *p = &d->forks.points[i];
+        struct chain_id id = chain_id_of(&d->chains, p->root);
+        if (v[FORK_SLOT].i == id.slot && v[FORK_INCARNATION].i == (int64_t)id.incarnation && v[FORK_NUMBER].i == (int64_t)p->first) {
+            p->told = true;
+            p->told_taken = (uint64_t)v[FORK_TAKEN].i;
+        }
+    }
+}
+
 static quartet_status take_row(void *arg, const struct value *v, struct slice key, struct slice record, struct err *err)
 {
     db *d = arg;
@@ -33,18 +46,17 @@ static quartet_status take_row(void *arg, const struct value *v, struct slice ke
     for (int i = 0; i < 2; i++)
         if (v[FORK_ONE + i].type != VALUE_BLOB || v[FORK_ONE + i].s.n != BATCH_SIGNED_BYTES)
             return QUARTET_OK; /* it proves nothing */
-    if (!fork_proof(d, v[FORK_ONE].s.p, v[FORK_OTHER].s.p, &h))
+    if (!fork_proof(d, v[FORK_ONE].s.p, v[FORK_OTHER].s.p, &h)) {
+        told_by(d, v); /* what it knew when the slot had the key of then is not told anew by each start */
         return QUARTET_OK;
+    }
     quartet_status rc = chain_intern(&d->chains, h.chain, &root, err);
     if (rc == QUARTET_OK && db_chain(d, root, err) == NULL)
         rc = QUARTET_NOMEM;
     if (rc == QUARTET_OK)
         rc = fork_point_add(d, root, &h, v[FORK_ONE].s.p, v[FORK_OTHER].s.p, !d->recovering, err);
-    for (uint32_t i = 0; i < d->forks.count && rc == QUARTET_OK && v[FORK_MEMBER].i == d->identity.slot; i++)
-        if (d->forks.points[i].root == root && d->forks.points[i].first == h.first) {
-            d->forks.points[i].told = true;
-            d->forks.points[i].told_taken = (uint64_t)v[FORK_TAKEN].i;
-        }
+    if (rc == QUARTET_OK)
+        told_by(d, v);
     return rc;
 }
 
@@ -119,7 +131,7 @@ static bool due(db *d, struct fork_point *out, uint64_t *taken)
     for (uint32_t i = 0; i < d->forks.count; i++) {
         *out = d->forks.points[i];
         *taken = taken_of(d, chain_id_of(&d->chains, out->root).slot);
-        if (!out->told || out->told_taken != *taken)
+        if (!out->told || (!out->former && out->told_taken != *taken)) /* what the slot's new node writes is none of the fork's */
             return true;
     }
     return false;

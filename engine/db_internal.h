@@ -144,6 +144,7 @@ struct db_forks {
     uint32_t count;
     uint64_t need[SLOTS_MAX]; /* by slot: up to this number something is needed by a delta that waits here */
     struct vv needs;          /* the same by chain, without what is named by its head alone */
+    uint64_t need_astray[SLOTS_MAX]; /* and that: by slot, since a branch that is not here has no chain yet */
     uint8_t keys[SLOTS_MAX][32], keys_known; /* members' public keys; bits by slot */
     bool next_is_branch; /* replay: the next batch belongs to next_branch, if it has this hash */
     chain_no next_branch;
