@@ -303,11 +303,13 @@ void disk_fail(unsigned kinds, uint64_t at, int error, bool persists, bool parti
     pthread_mutex_lock(&disk_lock);
     disk.fault.kinds = at != 0 ? kinds : 0;
     disk.fault.at = at;
-    disk.fault.hits = 0;
     disk.fault.error = error;
     disk.fault.persists = persists;
     disk.fault.partial = partial;
-    disk.fault.text[0] = '\0';
+    if (at != 0) {
+        disk.fault.hits = 0;
+        disk.fault.text[0] = '\0';
+    }
     pthread_mutex_unlock(&disk_lock);
 }
 

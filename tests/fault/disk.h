@@ -33,7 +33,7 @@ size_t disk_moments(void);         /* recorded so far: a cut lies before moment 
 void disk_mark(int kind, uint64_t n); /* put a note of the test's own between the calls; kinds 0 to 3, n grows */
 
 /* The call number `at` from now (1: the next) of these kinds fails with `error`; `persists`: and all later ones. `partial`: a write does half of its work
- * first. At 0: none. disk_fail_hits: how often since. disk_fail_text: the call that was hit first, for people. */
+ * first. At 0: none any more. disk_fail_hits: how often since the last `at` above 0. disk_fail_text: the call that was hit first, for people. */
 void disk_fail(unsigned kinds, uint64_t at, int error, bool persists, bool partial);
 uint64_t disk_fail_hits(void);
 const char *disk_fail_text(void);

@@ -331,10 +331,10 @@ static void disarm(struct run *r)
 {
     if (r->kind == NULL)
         return;
+    disk_fail(0, 0, 0, false, false); /* before it is asked whether it struck: the flusher goes on meanwhile */
     r->hit = r->kind->calls == 0 ? disk_fail_memory_hits() > 0 : disk_fail_hits() > 0;
     snprintf(r->what, sizeof r->what, "%s", disk_fail_text());
     disk_fail_memory(0, false, false);
-    disk_fail(0, 0, 0, false, false);
 }
 
 static void run_job(struct run *r)

@@ -145,11 +145,12 @@ static quartet_status commit(struct run *r, uint64_t n, struct err *err)
 {
     struct buf sql = {0};
     draw(r, n, &sql);
-    if (r->faults && prng_chance(&r->prng, 0.3))
+    bool armed = r->faults && prng_chance(&r->prng, 0.3);
+    if (armed)
         disk_fail(DISK_NAME, 1 + prng_below(&r->prng, 3), prng_chance(&r->prng, 0.5) ? EIO : ENOSPC, false, false);
     disk_mark(MARK_STARTED, n);
     quartet_status rc = work_sql(&r->w, (const char *)sql.data, NULL, err);
-    if (rc != QUARTET_OK && disk_fail_hits() > 0) {
+    if (rc != QUARTET_OK && armed && disk_fail_hits() > 0) {
         disk_fail(0, 0, 0, false, false);
         rc = commit_again(r, n, (const char *)sql.data, rc, err);
     }

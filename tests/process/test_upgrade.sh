@@ -83,7 +83,8 @@ start 3 old
 until_ok 20 logged old "this node's version is too old: the cluster uses operations of level $next_level" || fail "the older version does not say why it is alone: $(tail -3 "$tmp/old.log")"
 until_ok 20 logged 0 "no link with slot 3: the version of slot 3 is too old" || fail "node 0 does not say why: $(tail -3 "$tmp/0.log")"
 answers "$(at 3)" "SELECT count(*) FROM quartet_conflicts" 0 || fail "the older version does not answer its clients"
-ask "$(at 0)" "SHOW PEERS" | grep -q "^3|.*|refused|.*too old" || fail "SHOW PEERS does not tell: $(ask "$(at 0)" "SHOW PEERS")"
+refused() { ask "$(at 0)" "SHOW PEERS" | grep -q "^3|.*|refused|.*too old"; } # what it shows is looked up every now and then
+until_ok 10 refused || fail "SHOW PEERS does not tell: $(ask "$(at 0)" "SHOW PEERS")"
 timeout 20 "$bin/quartetd" doctor "$url" >"$tmp/doctor" 2>&1 && fail "doctor finds nothing"
 grep -q "WRONG.*node 3.*too old" "$tmp/doctor" || fail "doctor does not tell of the refused node: $(cat "$tmp/doctor")"
 grep -q "sent something invalid" "$tmp"/*.log && fail "an older version is taken for a liar: $(grep -h "sent something invalid" "$tmp"/*.log | head -3)"
